@@ -1,0 +1,2 @@
+//! VIRTIO virtqueues.
+#![no_std]
