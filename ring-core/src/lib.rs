@@ -1,2 +1,99 @@
-//! VIRTIO virtqueues.
+//! VIRTIO virtqueues, whole: split and packed, driver and device.
+//!
+//! This crate has no `std`, no allocation and no I/O. It moves buffers between a driver and a device
+//! through memory that both share, and says when to notify the other side; how that memory is mapped and
+//! how a notification travels is the caller's.
+//!
+//! | | split | packed |
+//! |---|---|---|
+//! | driver | [`split::Driver`] | [`packed::Driver`] |
+//! | device | [`split::Device`] | [`packed::Device`] |
+//!
+//! [`Driver`] and [`Device`] are either format, as negotiated.
+//!
+//! # Both ends of one request
+//!
+//! ```
+//! use ring_core::memory::{Memory, RawMemory};
+//! use ring_core::{Device, Driver, Features, QueueSize, Segment, Setup, device, driver};
+//!
+//! for features in [Features::empty(), Features::RING_PACKED] {
+//!     // Memory that both sides see, and where the areas of a queue of four lie in it.
+//!     let mut page = [0u64; 512];
+//!     let memory = RawMemory::from_mut(&mut page, 0x1000);
+//!     let setup = Setup {
+//!         size: 4,
+//!         features,
+//!         descriptor_area: 0x1000,
+//!         driver_area: 0x1100,
+//!         device_area: 0x1200,
+//!     };
+//!     let mut driver = Driver::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
+//!     let mut device = Device::new(memory.clone(), &setup, [device::Slot::default(); 4])?;
+//!
+//!     // The driver asks a question and provides room for the answer.
+//!     memory.write_bytes(0x1800, b"ping")?;
+//!     driver.add(&[Segment::new(0x1800, 4)], &[Segment::new(0x1900, 16)], "request 1")?;
+//!     assert!(driver.publish().is_needed());
+//!
+//!     // The device takes it, answers, and returns it.
+//!     let mut segments = [Segment::default(); 4];
+//!     let chain = device.pop(&mut segments)?.expect("the driver has published a buffer");
+//!     assert_eq!(chain.readable(), [Segment::new(0x1800, 4)]);
+//!     memory.write_bytes(chain.writable()[0].address, b"pong")?;
+//!     device.complete(chain.into_token(), 4)?;
+//!     assert!(device.publish().is_needed());
+//!
+//!     // The driver has its buffer back.
+//!     let used = driver.reap()?.expect("the device has published the buffer");
+//!     assert_eq!((used.cookie, used.written), ("request 1", 4));
+//! }
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! # What you can rely on
+//!
+//! - **A peer that breaks the rules cannot hurt.** Each descriptor is copied out of shared memory once and
+//!   checked; only the copy is used. A rule that is broken is a [`Violation`], reported once, and the queue
+//!   is idle from then on. No panic, no access outside the areas and no unbounded work is reachable.
+//! - **Nothing is visible until `publish`.** Batches are the primitive: stage as many buffers as you like,
+//!   then publish them with one store and one decision whether to notify.
+//! - **No wake-up is lost.** The decision to notify belongs to `publish`, and the look back at the queue
+//!   belongs to `arm`; neither can be forgotten. See [`notify`].
+//! - **Completing twice does not compile.** `pop` makes a [`Token`], `complete` consumes it, and a reset
+//!   turns those still around into errors. On the driver's side the cookie that goes in with `add` comes
+//!   out of `reap` once.
+//! - **Storage is yours.** Each end needs a slice of slots, one for each descriptor: an array in a static, a
+//!   `Box<[Slot]>`, a `&mut [Slot]`.
+//! - **All unsafe code is behind one seam**: see [`memory`].
+
 #![no_std]
+#![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
+
+mod chain;
+pub mod device;
+pub mod driver;
+pub mod error;
+mod features;
+mod in_flight;
+pub mod index;
+mod indirect;
+mod ledger;
+pub mod memory;
+pub mod notify;
+pub mod packed;
+pub mod payload;
+mod position;
+mod setup;
+pub mod split;
+
+pub use chain::{Chain, Segment, Token};
+pub use device::Device;
+pub use driver::Driver;
+pub use error::{AddError, CompleteError, PopError, SetupError, Violation};
+pub use features::Features;
+pub use index::QueueSize;
+pub use notify::{Arm, Notify};
+pub use payload::{Reader, Writer};
+pub use position::Position;
+pub use setup::{AreaLayout, Layout, Setup};

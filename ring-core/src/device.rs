@@ -1,0 +1,165 @@
+//! The device end of a queue of either format.
+//!
+//! A device takes buffers, works on them, and returns them, in any order and as late as it likes:
+//!
+//! ```
+//! use ring_core::{Arm, Device, Segment};
+//! # use ring_core::memory::Memory;
+//! # use ring_core::device::Slot;
+//!
+//! fn serve<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>>(queue: &mut Device<M, S>, mut notify: impl FnMut()) {
+//!     let mut segments = [Segment::default(); 64];
+//!     loop {
+//!         // Take what there is.
+//!         while let Ok(Some(chain)) = queue.pop(&mut segments) {
+//!             let written = 0; // … work on chain.readable() and chain.writable() …
+//!             let done = queue.complete(chain.into_token(), written);
+//!             debug_assert!(done.is_ok());
+//!         }
+//!         // Return the batch, in one go.
+//!         if queue.publish().is_needed() {
+//!             notify();
+//!         }
+//!         // Sleep only if nothing has arrived meanwhile.
+//!         if queue.arm() == Arm::Armed {
+//!             return;
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! Between [`arm`](Device::arm) and the next `pop` that finds a buffer the driver is asked to notify; from
+//! then on it is asked not to. A device that polls, and so never arms, never writes a word for it.
+
+use crate::chain::{Chain, Segment, Token};
+use crate::error::{CompleteError, PopError, SetupError};
+use crate::features::Features;
+use crate::memory::Memory;
+use crate::notify::{Arm, Notify};
+use crate::position::Position;
+use crate::setup::Setup;
+use crate::{packed, split};
+
+pub use crate::in_flight::Slot;
+
+/// The device end of a queue, in the format that was negotiated.
+///
+/// The format is decided once, by [`Features::RING_PACKED`]; each call branches on it.
+#[derive(Debug)]
+pub enum Device<M: Memory, S> {
+    /// A split queue.
+    Split(split::Device<M, S>),
+    /// A packed queue.
+    Packed(packed::Device<M, S>),
+}
+
+/// Does the same with the queue of either format.
+macro_rules! either {
+    ($device:expr, $queue:ident => $call:expr) => {
+        match $device {
+            Device::Split($queue) => $call,
+            Device::Packed($queue) => $call,
+        }
+    };
+}
+
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+    /// Sets up the device end of a queue that has not run yet.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
+    pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
+        if setup.features.contains(Features::RING_PACKED) {
+            packed::Device::new(memory, setup, slots).map(Self::Packed)
+        } else {
+            split::Device::new(memory, setup, slots).map(Self::Split)
+        }
+    }
+
+    /// The memory that the queue was set up with.
+    pub const fn memory(&self) -> &M {
+        either!(self, queue => queue.memory())
+    }
+
+    /// Takes the next available buffer, if there is one. Its segments go to `segments`.
+    ///
+    /// # Errors
+    ///
+    /// [`PopError::Violation`] once, when the driver breaks a rule; the queue is idle from then on.
+    /// [`PopError::TooLong`] if the chain has more segments than there is room for.
+    #[inline]
+    pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
+        either!(self, queue => queue.pop(segments))
+    }
+
+    /// Stages a used buffer, with the number of bytes written to it. [`publish`](Self::publish) makes it
+    /// visible. After a violation this accepts tokens and does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
+    #[inline]
+    pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        either!(self, queue => queue.complete(token, written))
+    }
+
+    /// Makes all staged buffers visible, and says whether to notify the driver.
+    #[inline]
+    pub fn publish(&mut self) -> Notify {
+        either!(self, queue => queue.publish())
+    }
+
+    /// Makes all staged buffers visible to a driver that polls. The next [`publish`](Self::publish)
+    /// decides about notifying it of these buffers, too.
+    #[inline]
+    pub fn publish_silently(&mut self) {
+        either!(self, queue => queue.publish_silently());
+    }
+
+    /// Asks the driver to notify when it makes the next buffer available.
+    #[inline]
+    pub fn arm(&mut self) -> Arm {
+        either!(self, queue => queue.arm())
+    }
+
+    /// Publishes what is staged, and stops. Tokens stay good: after [`resume`](Self::resume) their chains
+    /// can be completed.
+    pub fn suspend(&mut self) -> (Position, Notify) {
+        either!(self, queue => queue.suspend())
+    }
+
+    /// Goes on at `position`. The first [`publish`](Self::publish) then notifies, because nobody knows
+    /// what was announced before. Then call [`arm`](Self::arm) before sleeping, as always.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Position`] if `position` does not exist in the ring, or if more is in flight there
+    /// than the queue has descriptors.
+    pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
+        either!(self, queue => queue.resume(position))
+    }
+
+    /// Where the queue stands: the next buffer to take, and what has been published.
+    pub const fn position(&self) -> Position {
+        either!(self, queue => queue.position())
+    }
+
+    /// [`position`](Self::position) as a vhost-user vring base.
+    pub const fn vring_base(&self) -> u32 {
+        match self {
+            Self::Split(queue) => queue.position().split_base(),
+            Self::Packed(queue) => queue.position().packed_base(),
+        }
+    }
+
+    /// The position that a vhost-user vring base stands for. A split queue's lacks the used index; that is
+    /// in the device area, where the device that ran before left it.
+    #[expect(clippy::cast_possible_truncation, reason = "a split queue's base has 16 bits")]
+    pub fn position_of(&self, base: u32) -> Position {
+        match self {
+            Self::Split(queue) => Position { available: base as u16, used: queue.used_index() },
+            Self::Packed(_) => Position::from_packed_base(base),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The driver end of a queue of either format.
+//!
+//! A driver makes buffers available and takes them back when the device has used them:
+//!
+//! ```
+//! use ring_core::{Arm, Driver, Segment};
+//! # use ring_core::memory::Memory;
+//! # use ring_core::driver::Slot;
+//!
+//! fn request<M: Memory, S: AsRef<[Slot<u32>]> + AsMut<[Slot<u32>]>>(
+//!     queue: &mut Driver<M, S, u32>,
+//!     mut notify: impl FnMut(),
+//!     mut sleep: impl FnMut(),
+//! ) -> Option<u32> {
+//!     // A buffer: what the device reads, then what it writes. The cookie says whose it is.
+//!     queue.add(&[Segment::new(0x1000, 16)], &[Segment::new(0x2000, 512)], 7).ok()?;
+//!     if queue.publish().is_needed() {
+//!         notify();
+//!     }
+//!     loop {
+//!         if let Some(used) = queue.reap().ok()? {
+//!             assert_eq!(used.cookie, 7);
+//!             return Some(used.written);
+//!         }
+//!         // Sleep only if nothing has come back meanwhile.
+//!         if queue.arm() == Arm::Armed {
+//!             sleep();
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! Between [`arm`](Driver::arm) and the next `reap` that finds a buffer the device is asked to notify; from
+//! then on it is asked not to. A driver that polls, and so never arms, never writes a word for it.
+
+use crate::chain::Segment;
+use crate::error::{AddError, SetupError, Violation};
+use crate::features::Features;
+use crate::memory::Memory;
+use crate::notify::{Arm, Notify};
+use crate::position::Position;
+use crate::setup::Setup;
+use crate::{packed, split};
+
+pub use crate::ledger::{Slot, Used};
+
+/// The driver end of a queue, in the format that was negotiated.
+///
+/// The format is decided once, by [`Features::RING_PACKED`]; each call branches on it.
+#[derive(Debug)]
+pub enum Driver<M: Memory, S, T> {
+    /// A split queue.
+    Split(split::Driver<M, S, T>),
+    /// A packed queue.
+    Packed(packed::Driver<M, S, T>),
+}
+
+/// Does the same with the queue of either format.
+macro_rules! either {
+    ($driver:expr, $queue:ident => $call:expr) => {
+        match $driver {
+            Driver::Split($queue) => $call,
+            Driver::Packed($queue) => $call,
+        }
+    };
+}
+
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+    /// Sets up the driver end of a queue. Its areas have to be zeroed before.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
+    pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
+        if setup.features.contains(Features::RING_PACKED) {
+            packed::Driver::new(memory, setup, slots).map(Self::Packed)
+        } else {
+            split::Driver::new(memory, setup, slots).map(Self::Split)
+        }
+    }
+
+    /// The memory that the queue was set up with.
+    pub const fn memory(&self) -> &M {
+        either!(self, queue => queue.memory())
+    }
+
+    /// Free descriptors.
+    pub const fn free(&self) -> u16 {
+        either!(self, queue => queue.free())
+    }
+
+    /// Buffers that were added and not yet reaped.
+    pub const fn in_flight(&self) -> u16 {
+        either!(self, queue => queue.in_flight())
+    }
+
+    /// Stages a buffer of readable, then writable segments. [`publish`](Self::publish) makes it available.
+    ///
+    /// The device may access the segments from then on until [`reap`](Self::reap) or a reset returns the
+    /// `cookie`; so the cookie is the natural owner of their memory.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
+    #[inline]
+    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
+        either!(self, queue => queue.add(readable, writable, cookie))
+    }
+
+    /// Makes all staged buffers available, and says whether to notify the device.
+    #[inline]
+    pub fn publish(&mut self) -> Notify {
+        either!(self, queue => queue.publish())
+    }
+
+    /// Makes all staged buffers available to a device that polls. The next [`publish`](Self::publish)
+    /// decides about notifying it of these buffers, too.
+    #[inline]
+    pub fn publish_silently(&mut self) {
+        either!(self, queue => queue.publish_silently());
+    }
+
+    /// Takes back the next used buffer, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
+    #[inline]
+    pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
+        either!(self, queue => queue.reap())
+    }
+
+    /// Asks the device to notify when it returns the next buffer.
+    #[inline]
+    pub fn arm(&mut self) -> Arm {
+        either!(self, queue => queue.arm())
+    }
+
+    /// Publishes what is staged, and stops. Buffers in flight stay in flight.
+    pub fn suspend(&mut self) -> (Position, Notify) {
+        either!(self, queue => queue.suspend())
+    }
+
+    /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
+    /// notifies, because nobody knows what was announced before.
+    pub fn resume(&mut self) {
+        either!(self, queue => queue.resume());
+    }
+
+    /// Where the queue stands: what has been published, and the next buffer to take back.
+    pub const fn position(&self) -> Position {
+        either!(self, queue => queue.position())
+    }
+}

@@ -1,0 +1,352 @@
+//! What can go wrong, by whose fault.
+//!
+//! - A [`Violation`] is the other side's fault. It **latches**: the queue reports it once and is idle
+//!   from then on, until it is reset. The numbers in it are what the other side wrote.
+//! - A [`SetupError`] is the fault of whoever configured the queue; in a device that is the driver, too.
+//!   There is no queue then.
+//! - [`AddError`], [`CompleteError`] and [`PopError`] are the caller's to handle. They return whatever was
+//!   handed in, so nothing is lost.
+//!
+//! Nothing in ring-core panics.
+
+use core::error::Error;
+use core::fmt;
+
+use crate::chain::Token;
+use crate::index::BadQueueSize;
+use crate::memory::Unmapped;
+
+/// The other side broke a rule of the standard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Violation {
+    /// The driver made more buffers available than the queue has descriptors: the index in the driver
+    /// area ran ahead (VIRTIO 1.4, 2.7.6 "The Virtqueue Available Ring").
+    AvailableIndex {
+        /// What the driver area says.
+        index: u16,
+        /// The next one that the device would have taken.
+        next: u16,
+        /// The queue's size.
+        size: u16,
+    },
+    /// An index into the descriptor area or into an indirect table lies outside it.
+    DescriptorIndex {
+        /// The index.
+        index: u16,
+        /// How many descriptors there are.
+        size: u32,
+    },
+    /// A chain has more descriptors than the ring or the table that it is in: it loops.
+    ChainLoop {
+        /// How many descriptors there are.
+        size: u32,
+    },
+    /// A readable segment follows a writable one (2.7.4.2, 2.8.17 "Message Framing").
+    ReadableAfterWritable {
+        /// The segment's position in the chain.
+        position: usize,
+    },
+    /// A chain is longer than 2^32 bytes.
+    ChainBytes {
+        /// The bytes up to and including the segment that exceeded the limit.
+        bytes: u64,
+    },
+    /// A segment runs past the end of the address space.
+    AddressOverflow {
+        /// Its address.
+        address: u64,
+        /// Its length.
+        len: u32,
+    },
+    /// A chain was made available whose head (split) or id (packed) is still in flight.
+    AlreadyInFlight {
+        /// The head or id.
+        id: u16,
+    },
+    /// More descriptors are in flight than the queue has.
+    TooManyInFlight {
+        /// Descriptors in flight, with the new chain.
+        count: u32,
+        /// The queue's size.
+        size: u16,
+    },
+    /// A buffer id lies outside the queue's size.
+    BufferId {
+        /// The id.
+        id: u32,
+        /// The queue's size.
+        size: u16,
+    },
+    /// An indirect table, although the feature was not negotiated.
+    IndirectNotNegotiated,
+    /// A descriptor refers to a table and continues the chain at once (2.7.5.3.1, 2.8.19).
+    IndirectChained,
+    /// A descriptor in an indirect table refers to another one.
+    IndirectNested,
+    /// The length of an indirect table is 0 or not a multiple of a descriptor's 16 bytes.
+    IndirectLength {
+        /// The length in bytes.
+        len: u32,
+    },
+    /// An indirect table is not in shared memory.
+    IndirectUnmapped(Unmapped),
+    /// The device used more buffers than were in flight: the index in the device area ran ahead.
+    UsedIndex {
+        /// What the device area says.
+        index: u16,
+        /// The next one that the driver would have taken.
+        next: u16,
+        /// Buffers in flight.
+        in_flight: u16,
+    },
+    /// The device used a buffer that is not in flight.
+    NotInFlight {
+        /// The id that it wrote.
+        id: u32,
+    },
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::AvailableIndex { index, next, size } => {
+                write!(f, "available index {index} is more than {size} ahead of {next}")
+            }
+            Self::DescriptorIndex { index, size } => {
+                write!(f, "descriptor {index} does not exist among {size}")
+            }
+            Self::ChainLoop { size } => write!(f, "a chain has more than {size} descriptors"),
+            Self::ReadableAfterWritable { position } => {
+                write!(f, "segment {position} of a chain is readable, but follows a writable one")
+            }
+            Self::ChainBytes { bytes } => write!(f, "a chain has {bytes} bytes, over 2^32"),
+            Self::AddressOverflow { address, len } => {
+                write!(f, "{len} bytes at {address:#x} run past the last address")
+            }
+            Self::AlreadyInFlight { id } => write!(f, "buffer {id} was made available twice"),
+            Self::TooManyInFlight { count, size } => {
+                write!(f, "{count} descriptors are in flight in a queue of {size}")
+            }
+            Self::BufferId { id, size } => write!(f, "buffer id {id} in a queue of {size}"),
+            Self::IndirectNotNegotiated => {
+                f.write_str("an indirect descriptor, but the feature was not negotiated")
+            }
+            Self::IndirectChained => {
+                f.write_str("a descriptor refers to an indirect table and is chained besides")
+            }
+            Self::IndirectNested => f.write_str("an indirect table inside an indirect table"),
+            Self::IndirectLength { len } => {
+                write!(f, "an indirect table of {len} bytes is not a whole number of descriptors")
+            }
+            Self::IndirectUnmapped(unmapped) => write!(f, "an indirect table: {unmapped}"),
+            Self::UsedIndex { index, next, in_flight } => {
+                write!(f, "used index {index} is more than the {in_flight} in flight ahead of {next}")
+            }
+            Self::NotInFlight { id } => write!(f, "used buffer {id} is not in flight"),
+        }
+    }
+}
+
+impl Error for Violation {}
+
+/// The three areas of a queue, as VIRTIO 1.4, 2.6 "Virtqueues" names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AreaName {
+    /// The descriptors.
+    Descriptor,
+    /// What the driver writes besides.
+    Driver,
+    /// What the device writes besides.
+    Device,
+}
+
+impl fmt::Display for AreaName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Descriptor => "descriptor area",
+            Self::Driver => "driver area",
+            Self::Device => "device area",
+        })
+    }
+}
+
+/// A queue cannot be set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The size is not one that the format allows.
+    Size(BadQueueSize),
+    /// The slots that were lent are fewer than the queue has descriptors.
+    TooFewSlots {
+        /// Slots lent.
+        slots: usize,
+        /// Slots needed.
+        size: u16,
+    },
+    /// An area does not have the alignment that the standard demands.
+    Misaligned {
+        /// Which one.
+        area: AreaName,
+        /// Its address.
+        address: u64,
+        /// The alignment in bytes.
+        align: u64,
+    },
+    /// An area is not in shared memory.
+    Unmapped {
+        /// Which one.
+        area: AreaName,
+        /// The range that was asked for.
+        range: Unmapped,
+    },
+    /// The position to begin at does not exist in a queue of this size.
+    Position {
+        /// The available half of the position.
+        available: u16,
+        /// The used half of the position.
+        used: u16,
+        /// The queue's size.
+        size: u16,
+    },
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Size(bad) => bad.fmt(f),
+            Self::TooFewSlots { slots, size } => {
+                write!(f, "{slots} slots were lent for a queue of {size}")
+            }
+            Self::Misaligned { area, address, align } => {
+                write!(f, "the {area} at {address:#x} is not aligned to {align} bytes")
+            }
+            Self::Unmapped { area, range } => write!(f, "the {area}: {range}"),
+            Self::Position { available, used, size } => write!(
+                f,
+                "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
+            ),
+        }
+    }
+}
+
+impl Error for SetupError {}
+
+impl From<BadQueueSize> for SetupError {
+    fn from(bad: BadQueueSize) -> Self {
+        Self::Size(bad)
+    }
+}
+
+/// Why a buffer was not added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AddReason {
+    /// There are not enough free descriptors now. Reap, and try again.
+    Full {
+        /// Free descriptors.
+        free: u16,
+        /// Descriptors that the buffer needs; at most the queue's size.
+        needed: u16,
+    },
+    /// The buffer has more segments than the queue has descriptors.
+    TooLong {
+        /// Segments of the buffer.
+        segments: usize,
+        /// The queue's size.
+        size: u16,
+    },
+    /// The buffer has no segment.
+    Empty,
+    /// The buffer is longer than 2^32 bytes.
+    TooManyBytes {
+        /// Its length.
+        bytes: u64,
+    },
+    /// The queue does not run: the device broke a rule, or the queue is suspended.
+    Stopped,
+}
+
+/// A buffer was not added. Nothing has changed, and the cookie comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddError<T> {
+    /// Why.
+    pub reason: AddReason,
+    /// What was handed in.
+    pub cookie: T,
+}
+
+impl<T> fmt::Display for AddError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            AddReason::Full { free, needed } => {
+                write!(f, "the queue is full: {needed} descriptors needed, {free} free")
+            }
+            AddReason::TooLong { segments, size } => {
+                write!(f, "a buffer of {segments} segments can never fit a queue of {size}")
+            }
+            AddReason::Empty => f.write_str("a buffer without segments"),
+            AddReason::TooManyBytes { bytes } => write!(f, "a buffer of {bytes} bytes, over 2^32"),
+            AddReason::Stopped => f.write_str("the queue is suspended, or the device broke it"),
+        }
+    }
+}
+
+impl<T: fmt::Debug> Error for AddError<T> {}
+
+/// No chain could be popped.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PopError {
+    /// The driver broke a rule. Said once; the queue is idle from now on.
+    Violation(Violation),
+    /// The chain has more segments than the storage that was lent. It has been taken from the queue and
+    /// can only be completed.
+    TooLong(Token),
+}
+
+impl fmt::Display for PopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Violation(violation) => violation.fmt(f),
+            Self::TooLong(_) => f.write_str("a chain has more segments than the device takes"),
+        }
+    }
+}
+
+impl Error for PopError {}
+
+impl From<Violation> for PopError {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+/// A chain was not completed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum CompleteError {
+    /// The token is from before a reset, or from another queue. The buffer is no longer the device's.
+    Stale,
+    /// More bytes were said to be written than the driver allowed. The token comes back.
+    TooManyBytes {
+        /// The right to try again.
+        token: Token,
+        /// Bytes said to be written.
+        written: u32,
+    },
+    /// The queue is suspended. The token comes back, good for after the resume.
+    Suspended(Token),
+}
+
+impl fmt::Display for CompleteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stale => f.write_str("the token is from before a reset or from another queue"),
+            Self::TooManyBytes { token, written } => {
+                write!(f, "{written} bytes written to a chain with {} writable", token.writable())
+            }
+            Self::Suspended(_) => f.write_str("the queue is suspended"),
+        }
+    }
+}
+
+impl Error for CompleteError {}

@@ -1,0 +1,24 @@
+//! The feature bits that change how a queue works.
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// Feature bits that the rings know, at the positions of VIRTIO 1.4, 6 "Reserved Feature Bits".
+    ///
+    /// A queue is set up with what was negotiated. Device-specific bits and bits that do not concern the
+    /// rings may be present; they are carried and ignored.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Features: u64 {
+        /// A descriptor may refer to a table of descriptors (`VIRTIO_F_INDIRECT_DESC`).
+        const INDIRECT_DESC = 1 << 28;
+        /// Notifications are suppressed up to a position rather than by a flag (`VIRTIO_F_EVENT_IDX`).
+        const EVENT_IDX = 1 << 29;
+        /// The device complies with VIRTIO 1.0 or later (`VIRTIO_F_VERSION_1`). The rings assume it.
+        const VERSION_1 = 1 << 32;
+        /// The queue is packed, not split (`VIRTIO_F_RING_PACKED`).
+        const RING_PACKED = 1 << 34;
+
+        /// Keeps every other bit.
+        const _ = !0;
+    }
+}

@@ -1,0 +1,188 @@
+//! Wrap-around arithmetic, all of it.
+//!
+//! A split queue counts free-running 16-bit indices, whose slot is the remainder by a power of two. A
+//! packed queue counts a [`Cursor`]: a slot, and a wrap counter that toggles whenever the slot starts
+//! again from 0.
+
+use core::num::NonZeroU16;
+
+/// The largest queue that the standard allows.
+pub const MAX_QUEUE_SIZE: u16 = 1 << 15;
+
+/// The number of descriptors in a queue: 1 to 32768, for a split queue a power of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QueueSize(NonZeroU16);
+
+/// A number that is not the size of a queue of that format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadQueueSize {
+    /// The number.
+    pub size: u16,
+}
+
+impl core::fmt::Display for BadQueueSize {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(
+            f,
+            "a queue cannot have {} descriptors: 1 to 32768, for a split queue a power of two",
+            self.size
+        )
+    }
+}
+
+impl core::error::Error for BadQueueSize {}
+
+impl QueueSize {
+    /// The size of a split queue (VIRTIO 1.4, 2.7 "Split Virtqueues").
+    ///
+    /// # Errors
+    ///
+    /// [`BadQueueSize`] unless `size` is a power of two up to 32768.
+    pub const fn split(size: u16) -> Result<Self, BadQueueSize> {
+        if size.is_power_of_two() { Self::packed(size) } else { Err(BadQueueSize { size }) }
+    }
+
+    /// The size of a packed queue (VIRTIO 1.4, 2.8.10.1 "Structure Size and Alignment").
+    ///
+    /// # Errors
+    ///
+    /// [`BadQueueSize`] if `size` is 0 or over 32768.
+    pub const fn packed(size: u16) -> Result<Self, BadQueueSize> {
+        match NonZeroU16::new(size) {
+            Some(nonzero) if size <= MAX_QUEUE_SIZE => Ok(Self(nonzero)),
+            _ => Err(BadQueueSize { size }),
+        }
+    }
+
+    /// The number of descriptors.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0.get()
+    }
+
+    /// The slot of a free-running index in a split queue.
+    #[inline]
+    pub(crate) const fn slot(self, index: u16) -> u16 {
+        index & (self.get() - 1)
+    }
+}
+
+/// A place in a packed ring: a slot and the wrap counter of the lap it belongs to.
+///
+/// VIRTIO 1.4, 2.8.1 "Driver and Device Ring Wrap Counters". In 16 bits, as the event suppression
+/// structures and vhost-user have it, the slot is in bits 0 to 14 and the wrap counter in bit 15.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cursor(u16);
+
+impl Cursor {
+    const WRAP: u16 = 1 << 15;
+
+    /// Where both sides begin: slot 0, wrap counter 1.
+    pub const START: Self = Self(Self::WRAP);
+
+    /// A cursor from its 16-bit form, if its slot exists in a queue of this size.
+    #[must_use]
+    pub const fn from_bits(bits: u16, size: QueueSize) -> Option<Self> {
+        if bits & !Self::WRAP < size.get() { Some(Self(bits)) } else { None }
+    }
+
+    /// The 16-bit form.
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The slot, less than the queue's size.
+    #[inline]
+    #[must_use]
+    pub const fn slot(self) -> u16 {
+        self.0 & !Self::WRAP
+    }
+
+    /// The wrap counter.
+    #[inline]
+    #[must_use]
+    pub const fn wrap(self) -> bool {
+        self.0 & Self::WRAP != 0
+    }
+
+    /// The cursor `count` slots further on; `count` is at most `size`.
+    ///
+    /// A step over the whole ring comes back to the same slot on the other lap.
+    #[inline]
+    #[must_use]
+    pub(crate) const fn advance(self, count: u16, size: QueueSize) -> Self {
+        // Both terms are at most 32768 and the slot is less, so the sum fits.
+        let slot = self.slot() + count;
+        if slot >= size.get() {
+            Self((slot - size.get()) | (!self.0 & Self::WRAP))
+        } else {
+            Self(slot | (self.0 & Self::WRAP))
+        }
+    }
+
+    /// How many slots lie between an earlier cursor and this one, if at most `size`.
+    pub(crate) const fn since(self, earlier: Self, size: QueueSize) -> Option<u16> {
+        let (to, from) = (self.slot(), earlier.slot());
+        if self.wrap() == earlier.wrap() {
+            to.checked_sub(from)
+        } else if to <= from {
+            Some(to + size.get() - from)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_split_size_is_a_power_of_two_and_a_packed_one_is_any_number() {
+        for n in 0..=u16::MAX {
+            assert_eq!(QueueSize::split(n).is_ok(), n.is_power_of_two(), "{n}");
+            assert_eq!(QueueSize::packed(n).is_ok(), (1..=32768).contains(&n), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_that_advances_over_the_whole_ring_changes_only_its_lap() {
+        for n in [1, 2, 3, 5, 32767, 32768] {
+            let size = QueueSize::packed(n).unwrap();
+            let end = Cursor::START.advance(n, size);
+            assert_eq!((end.slot(), end.wrap()), (0, false), "{n}");
+            assert_eq!(end.advance(n, size), Cursor::START, "{n}");
+        }
+    }
+
+    #[test]
+    fn advancing_a_cursor_is_counting_modulo_twice_the_size() {
+        for n in 1..=9u16 {
+            let size = QueueSize::packed(n).unwrap();
+            let position = |c: Cursor| c.slot() + if c.wrap() { 0 } else { n };
+            let mut from = Cursor::START;
+            for start in 0..2 * n {
+                assert_eq!(position(from), start);
+                for count in 0..=n {
+                    let to = from.advance(count, size);
+                    assert_eq!(position(to), (start + count) % (2 * n), "{n} {start} {count}");
+                    assert_eq!(to.since(from, size), Some(count), "{n} {start} {count}");
+                }
+                for more in n + 1..2 * n {
+                    let to = from.advance(n, size).advance(more - n, size);
+                    assert_eq!(to.since(from, size), None, "{n} {start} {more}");
+                }
+                from = from.advance(1, size);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cursor_outside_the_ring_is_refused() {
+        let size = QueueSize::packed(3).unwrap();
+        for bits in 0..=u16::MAX {
+            assert_eq!(Cursor::from_bits(bits, size).is_some(), bits & 0x7fff < 3, "{bits:#x}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Reading indirect tables.
+
+use crate::error::Violation;
+use crate::memory::{Memory, Unmapped};
+
+/// A descriptor as it lies in memory, in either format: `addr`, `len`, and two 16-bit fields.
+pub(crate) const DESCRIPTOR_BYTES: u32 = 16;
+
+/// How many descriptors are fetched in one go: two cache lines.
+const WINDOW: u32 = 8;
+
+/// A descriptor table somewhere in shared memory. It needs no alignment.
+///
+/// The table is fetched in windows of descriptors, and only the private copy is ever looked at. A table
+/// whose links jump about costs one fetch for each jump.
+pub(crate) struct Table<'m, M> {
+    memory: &'m M,
+    address: u64,
+    /// Number of descriptors, at least 1.
+    len: u32,
+    /// The first descriptor in the window.
+    start: u32,
+    /// How many are in the window.
+    fetched: u32,
+    window: [[u8; DESCRIPTOR_BYTES as usize]; WINDOW as usize],
+}
+
+impl<'m, M: Memory> Table<'m, M> {
+    /// The table of `bytes` bytes at `address`.
+    pub(crate) fn new(memory: &'m M, address: u64, bytes: u32) -> Result<Self, Violation> {
+        if bytes == 0 || !bytes.is_multiple_of(DESCRIPTOR_BYTES) {
+            return Err(Violation::IndirectLength { len: bytes });
+        }
+        if address.checked_add(u64::from(bytes) - 1).is_none() {
+            return Err(Violation::AddressOverflow { address, len: bytes });
+        }
+        let len = bytes / DESCRIPTOR_BYTES;
+        Ok(Self { memory, address, len, start: 0, fetched: 0, window: Default::default() })
+    }
+
+    /// Number of descriptors.
+    pub(crate) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// A copy of descriptor `index`, which is less than [`len`](Self::len): its address, and the other
+    /// eight bytes.
+    pub(crate) fn get(&mut self, index: u32) -> Result<(u64, u64), Violation> {
+        if index.wrapping_sub(self.start) >= self.fetched {
+            self.fetch(index).map_err(Violation::IndirectUnmapped)?;
+        }
+        let [low, high] = self
+            .window
+            .get((index - self.start) as usize)
+            .and_then(|descriptor| descriptor.as_chunks().0.first_chunk())
+            .copied()
+            .unwrap_or_default();
+        Ok((u64::from_le_bytes(low), u64::from_le_bytes(high)))
+    }
+
+    /// Fills the window with the descriptors from `index` on.
+    #[cold]
+    fn fetch(&mut self, index: u32) -> Result<(), Unmapped> {
+        let count = (self.len - index).min(WINDOW);
+        let window = self.window.get_mut(..count as usize).unwrap_or_default();
+        let address = self.address + u64::from(index) * u64::from(DESCRIPTOR_BYTES);
+        self.memory.read_bytes(address, window.as_flattened_mut())?;
+        (self.start, self.fetched) = (index, count);
+        Ok(())
+    }
+}

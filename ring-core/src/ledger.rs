@@ -1,0 +1,194 @@
+//! The driver end's records: which descriptors are free, and what is in flight.
+//!
+//! The driver never reads back what it wrote into shared memory, where the device could have changed it.
+//! Everything that it needs to know of a buffer in flight is here.
+
+use core::marker::PhantomData;
+
+use crate::chain::{MAX_CHAIN_BYTES, Segment};
+use crate::error::{AddReason, SetupError, Violation};
+use crate::index::QueueSize;
+use crate::setup::State;
+
+/// Storage for what a driver end remembers of one descriptor (split) or buffer id (packed), and of the
+/// buffer in flight there. A queue needs as many as it has descriptors.
+#[derive(Clone, Debug)]
+pub struct Slot<T> {
+    /// The next slot: of the buffer that this one belongs to, or of the free list.
+    next: u16,
+    /// The last slot of the buffer whose first slot this is.
+    last: u16,
+    /// Descriptors that the buffer takes up in the ring.
+    count: u16,
+    /// The batch in which it was added.
+    batch: u64,
+    /// Bytes that the device may write; saturated at `u32::MAX`.
+    writable: u32,
+    /// What the caller gave to `add`. There is one exactly while the buffer is in flight.
+    cookie: Option<T>,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl<T> Slot<T> {
+    /// An unused slot, for storage that is initialised at compile time.
+    pub const EMPTY: Self = Self { next: 0, last: 0, count: 0, batch: 0, writable: 0, cookie: None };
+}
+
+/// A buffer that the device has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used<T> {
+    /// What the caller gave to `add` with the buffer.
+    pub cookie: T,
+    /// Bytes that the device says it wrote, from the start of the writable segments; never more than they
+    /// have, whatever it says.
+    pub written: u32,
+}
+
+/// The slots, as a queue of free ones (oldest first) and the buffers in flight.
+#[derive(Debug)]
+pub(crate) struct Ledger<S, T> {
+    slots: S,
+    cookies: PhantomData<fn() -> T>,
+    /// The next slot to hand out; [`NONE`] if there is none.
+    head: u16,
+    /// The slot freed last.
+    tail: u16,
+    /// Free descriptors. A packed buffer takes up several of them, but one slot.
+    free: u16,
+    /// Buffers in flight.
+    in_flight: u16,
+    /// The batch that is being staged. What belongs to it, the device does not know yet.
+    batch: u64,
+}
+
+/// No slot: larger than any queue.
+const NONE: u16 = u16::MAX;
+
+impl<S, T> Ledger<S, T> {
+    /// Free descriptors.
+    #[inline]
+    pub(crate) const fn free(&self) -> u16 {
+        self.free
+    }
+
+    /// Buffers in flight.
+    #[inline]
+    pub(crate) const fn in_flight(&self) -> u16 {
+        self.in_flight
+    }
+
+    /// Notes that everything that was taken so far is now the device's.
+    #[inline]
+    pub(crate) const fn publish(&mut self) {
+        self.batch += 1;
+    }
+}
+
+impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
+    pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
+        let mut ledger =
+            Self { slots, cookies: PhantomData, head: NONE, tail: 0, free: 0, in_flight: 0, batch: 0 };
+        ledger.reset(size, drop)?;
+        Ok(ledger)
+    }
+
+    /// Frees everything, and gives the cookies of what was in flight to `returned`.
+    pub(crate) fn reset(&mut self, size: QueueSize, mut returned: impl FnMut(T)) -> Result<(), SetupError> {
+        let (slots, size) = (self.slots.as_mut(), size.get());
+        if slots.len() < usize::from(size) {
+            return Err(SetupError::TooFewSlots { slots: slots.len(), size });
+        }
+        slots.iter_mut().filter_map(|slot| slot.cookie.take()).for_each(&mut returned);
+        for (slot, next) in slots.iter_mut().zip(1..=size) {
+            *slot = Slot { next: if next == size { 0 } else { next }, ..Slot::EMPTY };
+        }
+        (self.head, self.tail) = (0, size - 1);
+        (self.free, self.in_flight) = (size, 0);
+        Ok(())
+    }
+
+    /// The next slot to hand out; there is one while any descriptor is free.
+    #[inline]
+    pub(crate) const fn head(&self) -> u16 {
+        self.head
+    }
+
+    /// The slot that is handed out after `slot`.
+    #[inline]
+    pub(crate) fn next(&self, slot: u16) -> u16 {
+        self.slots.as_ref().get(usize::from(slot)).map_or(0, |slot| slot.next)
+    }
+
+    /// Hands out the slots from the head of the list to `last`, for a buffer of `count` descriptors.
+    #[inline]
+    pub(crate) fn take(&mut self, last: u16, count: u16, writable: u32, cookie: T) {
+        let next = if last == self.tail { NONE } else { self.next(last) };
+        if let Some(slot) = self.slots.as_mut().get_mut(usize::from(self.head)) {
+            slot.last = last;
+            slot.count = count;
+            slot.batch = self.batch;
+            slot.writable = writable;
+            slot.cookie = Some(cookie);
+            self.head = next;
+            self.free -= count;
+            self.in_flight += 1;
+        }
+    }
+
+    /// Takes back the buffer that the device says it used: its cookie, how much of it was written, and how
+    /// many descriptors it took up.
+    #[inline]
+    pub(crate) fn release(&mut self, id: u32, written: u32) -> Result<(Used<T>, u16), Violation> {
+        let not_in_flight = Violation::NotInFlight { id };
+        let id = u16::try_from(id).map_err(|_| not_in_flight)?;
+        let slots = self.slots.as_mut();
+        let slot =
+            slots.get_mut(usize::from(id)).filter(|slot| slot.batch != self.batch).ok_or(not_in_flight)?;
+        let cookie = slot.cookie.take().ok_or(not_in_flight)?;
+        let Slot { last, count, writable, .. } = *slot;
+        if self.head == NONE {
+            self.head = id;
+        } else if let Some(tail) = slots.get_mut(usize::from(self.tail)) {
+            tail.next = id;
+        }
+        self.tail = last;
+        self.free += count;
+        self.in_flight -= 1;
+        Ok((Used { cookie, written: written.min(writable) }, count))
+    }
+}
+
+/// Whether a buffer can be added now: the number of its segments, and of its writable bytes (saturated).
+#[inline]
+pub(crate) fn admit(
+    readable: &[Segment],
+    writable: &[Segment],
+    state: State,
+    free: u16,
+    size: QueueSize,
+) -> Result<(u16, u32), AddReason> {
+    if !state.is_running() {
+        return Err(AddReason::Stopped);
+    }
+    let (segments, size) = (readable.len() + writable.len(), size.get());
+    let count = match u16::try_from(segments) {
+        Ok(0) => return Err(AddReason::Empty),
+        Ok(count) if count <= size => count,
+        _ => return Err(AddReason::TooLong { segments, size }),
+    };
+    if count > free {
+        return Err(AddReason::Full { free, needed: count });
+    }
+    let sum = |segments: &[Segment]| segments.iter().map(|segment| u64::from(segment.len)).sum::<u64>();
+    let writable = sum(writable);
+    let bytes = sum(readable) + writable;
+    if bytes > MAX_CHAIN_BYTES {
+        return Err(AddReason::TooManyBytes { bytes });
+    }
+    Ok((count, u32::try_from(writable).unwrap_or(u32::MAX)))
+}

@@ -1,0 +1,370 @@
+//! Shared memory behind a pointer: kernels, firmware, and any process that did its own mapping.
+
+// UNSAFETY: dereferences the pointer that the creator of a `RawMemory` vouched for.
+#![expect(unsafe_code)]
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use core::sync::atomic::{self, AtomicU8, AtomicU16, AtomicU32, Ordering};
+
+use super::{Area, Load, Memory, Store, Unmapped};
+
+/// One contiguous window of shared memory.
+///
+/// The window maps the addresses `address..address + len` to the bytes behind a pointer. A kernel
+/// typically has one window for each DMA allocation, or a single one for its direct map.
+///
+/// Every access is a relaxed or ordered atomic, so a peer that writes the same bytes at the same time
+/// causes odd values, never undefined behaviour.
+///
+/// ```
+/// use ring_core::memory::{Memory, RawMemory};
+///
+/// let mut page = [0u64; 512];
+/// // The other side knows this page as 0x1000.
+/// let memory = RawMemory::from_mut(&mut page, 0x1000);
+/// memory.write_bytes(0x1ffe, b"ok").unwrap();
+/// assert!(memory.write_bytes(0x1fff, b"no").is_err());
+/// ```
+#[derive(Clone, Debug)]
+pub struct RawMemory<'m> {
+    start: NonNull<u8>,
+    address: u64,
+    len: usize,
+    lifetime: PhantomData<&'m [AtomicU8]>,
+}
+
+// SAFETY: a `RawMemory` is no more than a shared slice of atomic bytes, and that is `Send`.
+unsafe impl Send for RawMemory<'_> {}
+// SAFETY: as above; shared slices of atomics are `Sync`, and no method needs `&mut`.
+unsafe impl Sync for RawMemory<'_> {}
+
+impl<'m> RawMemory<'m> {
+    /// Makes a window onto `len` bytes at `start`, which the other side knows as `address`.
+    ///
+    /// # Safety
+    ///
+    /// For the whole of `'m`, the `len` bytes at `start` are mapped, readable and writable, and this
+    /// program reaches them through atomics only (through this window, clones of it, or its own).
+    /// What the other side of the queue does to them does not matter.
+    #[must_use]
+    pub const unsafe fn new(start: NonNull<u8>, address: u64, len: usize) -> Self {
+        Self { start, address, len, lifetime: PhantomData }
+    }
+
+    /// Makes a window onto memory that this program owns.
+    pub fn from_mut(words: &'m mut [u64], address: u64) -> Self {
+        let len = size_of_val(words);
+        let start = NonNull::from(words).cast();
+        // SAFETY: the exclusive borrow is held for 'm, so the bytes stay mapped, and nothing but this
+        // window and its clones can reach them.
+        unsafe { Self::new(start, address, len) }
+    }
+
+    /// The start of `len` bytes at `address`, if they all lie in the window.
+    fn resolve(&self, address: u64, len: usize) -> Result<NonNull<u8>, Unmapped> {
+        let unmapped = Unmapped { address, len: len as u64 };
+        let offset = address.checked_sub(self.address).ok_or(unmapped)?;
+        let offset = usize::try_from(offset).map_err(|_| unmapped)?;
+        let end = offset.checked_add(len).ok_or(unmapped)?;
+        if end > self.len {
+            return Err(unmapped);
+        }
+        // SAFETY: `offset <= end <= self.len`, so the result stays within the one mapping that the
+        // creator of the window vouched for.
+        Ok(unsafe { self.start.add(offset) })
+    }
+}
+
+impl<'m> Memory for RawMemory<'m> {
+    type Area = RawArea<'m>;
+
+    fn area(&self, address: u64, len: usize) -> Result<RawArea<'m>, Unmapped> {
+        let start = self.resolve(address, len)?;
+        // SAFETY: `resolve` found the `len` bytes inside a window for which `new` was promised just this.
+        Ok(unsafe { RawArea::new(start, len) })
+    }
+
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+        let start = self.resolve(address, into.len())?;
+        // SAFETY: `resolve` found `into.len()` bytes at `start` inside the window, whose creator
+        // vouched for them.
+        unsafe { copy_out(start.as_ptr(), into) };
+        Ok(())
+    }
+
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+        let start = self.resolve(address, from.len())?;
+        // SAFETY: as in `read_bytes`.
+        unsafe { copy_in(start.as_ptr(), from) };
+        Ok(())
+    }
+
+    #[inline]
+    fn fence(&self) {
+        atomic::fence(Ordering::SeqCst);
+    }
+}
+
+/// Copies shared bytes out, in words where the address allows it.
+///
+/// # Safety
+///
+/// The `into.len()` bytes at `start` are mapped and are reached through atomics only.
+unsafe fn copy_out(start: *mut u8, into: &mut [u8]) {
+    if start.addr().is_multiple_of(size_of::<u64>()) {
+        let (words, tail) = into.as_chunks_mut::<8>();
+        let head = words.len() * 8;
+        for (index, word) in words.iter_mut().enumerate() {
+            // SAFETY: within the caller's range, and aligned since `start` is.
+            *word = unsafe { u64::load(start.wrapping_add(index * 8), Ordering::Relaxed) }.to_le_bytes();
+        }
+        // SAFETY: the rest of the caller's range.
+        unsafe { copy_bytes_out(start.wrapping_add(head), tail) };
+    } else {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { copy_bytes_out(start, into) };
+    }
+}
+
+/// Copies shared bytes out, one by one.
+///
+/// # Safety
+///
+/// As for [`copy_out`].
+unsafe fn copy_bytes_out(start: *mut u8, into: &mut [u8]) {
+    for (offset, byte) in into.iter_mut().enumerate() {
+        // SAFETY: within the caller's range; bytes are always aligned.
+        let shared = unsafe { AtomicU8::from_ptr(start.wrapping_add(offset)) };
+        *byte = shared.load(Ordering::Relaxed);
+    }
+}
+
+/// Copies bytes in, in words where the address allows it.
+///
+/// # Safety
+///
+/// The `from.len()` bytes at `start` are mapped and are reached through atomics only.
+unsafe fn copy_in(start: *mut u8, from: &[u8]) {
+    if start.addr().is_multiple_of(size_of::<u64>()) {
+        let (words, tail) = from.as_chunks::<8>();
+        let head = words.len() * 8;
+        for (index, word) in words.iter().enumerate() {
+            let value = u64::from_le_bytes(*word);
+            // SAFETY: within the caller's range, and aligned since `start` is.
+            unsafe { u64::store(start.wrapping_add(index * 8), value, Ordering::Relaxed) };
+        }
+        // SAFETY: the rest of the caller's range.
+        unsafe { copy_bytes_in(start.wrapping_add(head), tail) };
+    } else {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { copy_bytes_in(start, from) };
+    }
+}
+
+/// Copies bytes in, one by one.
+///
+/// # Safety
+///
+/// As for [`copy_in`].
+unsafe fn copy_bytes_in(start: *mut u8, from: &[u8]) {
+    for (offset, byte) in from.iter().enumerate() {
+        // SAFETY: within the caller's range; bytes are always aligned.
+        let shared = unsafe { AtomicU8::from_ptr(start.wrapping_add(offset)) };
+        shared.store(*byte, Ordering::Relaxed);
+    }
+}
+
+/// A resolved part of a [`RawMemory`], checked at every access.
+#[derive(Clone, Debug)]
+pub struct RawArea<'m> {
+    start: NonNull<u8>,
+    /// For each width, the first offset at which a word no longer fits; 0 where the start of the area
+    /// is not aligned for that width. One comparison so proves both bounds and base alignment.
+    limits: [usize; 3],
+    lifetime: PhantomData<&'m [AtomicU8]>,
+}
+
+// SAFETY: a `RawArea` is a part of a `RawMemory`, with the same accesses.
+unsafe impl Send for RawArea<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for RawArea<'_> {}
+
+impl RawArea<'_> {
+    /// # Safety
+    ///
+    /// For the lifetime of the area, the `len` bytes at `start` are mapped, readable and writable, and
+    /// this program reaches them through atomics only.
+    pub(super) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
+        let limit = |width: usize| {
+            if start.addr().get().is_multiple_of(width) { (len + 1).saturating_sub(width) } else { 0 }
+        };
+        Self { start, limits: [limit(2), limit(4), limit(8)], lifetime: PhantomData }
+    }
+
+    /// A pointer to the word at `offset`, if it lies in the area. It is valid and aligned for `W`.
+    #[inline]
+    fn word<W: Word>(&self, offset: usize) -> Option<*mut u8> {
+        // Every layout uses natural alignment, so this changes no offset and the compiler drops it
+        // where it sees as much.
+        let offset = offset & !(size_of::<W>() - 1);
+        (offset < self.limits[W::WIDTH]).then(|| self.start.as_ptr().wrapping_add(offset))
+    }
+
+    #[inline]
+    fn get<W: Word>(&self, offset: usize, order: Ordering) -> W {
+        // SAFETY: `word` returned a pointer that is inside the area, whose mapping `new` was promised,
+        // and aligned for `W`.
+        self.word::<W>(offset).map_or(W::default(), |word| unsafe { W::load(word, order) })
+    }
+
+    #[inline]
+    fn set<W: Word>(&self, offset: usize, value: W, order: Ordering) {
+        if let Some(word) = self.word::<W>(offset) {
+            // SAFETY: as in `get`.
+            unsafe { W::store(word, value, order) };
+        }
+    }
+}
+
+impl Area for RawArea<'_> {
+    #[inline]
+    fn read<W: Word>(&self, offset: usize) -> W {
+        self.get(offset, Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn write<W: Word>(&self, offset: usize, value: W) {
+        self.set(offset, value, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn load<W: Word>(&self, offset: usize, order: Load) -> W {
+        self.get(
+            offset,
+            match order {
+                Load::Relaxed => Ordering::Relaxed,
+                Load::Acquire => Ordering::Acquire,
+            },
+        )
+    }
+
+    #[inline]
+    fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
+        self.set(
+            offset,
+            value,
+            match order {
+                Store::Relaxed => Ordering::Relaxed,
+                Store::Release => Ordering::Release,
+            },
+        );
+    }
+}
+
+/// A word that the two sides can exchange in one access: `u16`, `u32` or `u64`.
+pub trait Word: access::Access + Copy + Default + Into<u64> + core::fmt::Debug {}
+
+impl Word for u16 {}
+impl Word for u32 {}
+impl Word for u64 {}
+
+use access::Access as _;
+
+mod access {
+    use super::{AtomicU16, AtomicU32, Ordering};
+
+    /// How a word of this width is reached through a pointer; also seals [`Word`](super::Word).
+    pub trait Access: Sized {
+        /// Position among the widths: 0 for two bytes, 1 for four, 2 for eight.
+        const WIDTH: usize;
+
+        /// # Safety
+        ///
+        /// `at` is valid and aligned for `Self`, and this program reaches the bytes through atomics only.
+        unsafe fn load(at: *mut u8, order: Ordering) -> Self;
+
+        /// # Safety
+        ///
+        /// As for [`load`](Self::load).
+        unsafe fn store(at: *mut u8, value: Self, order: Ordering);
+    }
+
+    impl Access for u16 {
+        const WIDTH: usize = 0;
+
+        #[inline]
+        unsafe fn load(at: *mut u8, order: Ordering) -> Self {
+            // SAFETY: the caller's promise.
+            let word = unsafe { AtomicU16::from_ptr(at.cast()) };
+            Self::from_le(word.load(order))
+        }
+
+        #[inline]
+        unsafe fn store(at: *mut u8, value: Self, order: Ordering) {
+            // SAFETY: the caller's promise.
+            let word = unsafe { AtomicU16::from_ptr(at.cast()) };
+            word.store(value.to_le(), order);
+        }
+    }
+
+    impl Access for u32 {
+        const WIDTH: usize = 1;
+
+        #[inline]
+        unsafe fn load(at: *mut u8, order: Ordering) -> Self {
+            // SAFETY: the caller's promise.
+            let word = unsafe { AtomicU32::from_ptr(at.cast()) };
+            Self::from_le(word.load(order))
+        }
+
+        #[inline]
+        unsafe fn store(at: *mut u8, value: Self, order: Ordering) {
+            // SAFETY: the caller's promise.
+            let word = unsafe { AtomicU32::from_ptr(at.cast()) };
+            word.store(value.to_le(), order);
+        }
+    }
+
+    #[cfg(target_has_atomic = "64")]
+    impl Access for u64 {
+        const WIDTH: usize = 2;
+
+        #[inline]
+        unsafe fn load(at: *mut u8, order: Ordering) -> Self {
+            // SAFETY: the caller's promise.
+            let word = unsafe { core::sync::atomic::AtomicU64::from_ptr(at.cast()) };
+            Self::from_le(word.load(order))
+        }
+
+        #[inline]
+        unsafe fn store(at: *mut u8, value: Self, order: Ordering) {
+            // SAFETY: the caller's promise.
+            let word = unsafe { core::sync::atomic::AtomicU64::from_ptr(at.cast()) };
+            word.store(value.to_le(), order);
+        }
+    }
+
+    /// Two halves, of which the upper one publishes: see the contract in [`memory`](crate::memory).
+    #[cfg(not(target_has_atomic = "64"))]
+    impl Access for u64 {
+        const WIDTH: usize = 2;
+
+        #[inline]
+        unsafe fn load(at: *mut u8, order: Ordering) -> Self {
+            // SAFETY: the caller's promise covers both halves.
+            let high = unsafe { u32::load(at.wrapping_add(4), order) };
+            // SAFETY: as above.
+            let low = unsafe { u32::load(at, Ordering::Relaxed) };
+            Self::from(high) << 32 | Self::from(low)
+        }
+
+        #[inline]
+        unsafe fn store(at: *mut u8, value: Self, order: Ordering) {
+            // SAFETY: the caller's promise covers both halves.
+            unsafe { u32::store(at, value as u32, Ordering::Relaxed) };
+            // SAFETY: as above.
+            unsafe { u32::store(at.wrapping_add(4), (value >> 32) as u32, order) };
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Shared memory as rust-vmm's `vm-memory` maps it.
+
+// UNSAFETY: turns a mapped region, kept alive beside it, into a resolved area.
+#![expect(unsafe_code)]
+
+extern crate std;
+
+use core::fmt;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::{self, Ordering};
+use std::sync::Arc;
+
+use vm_memory::bitmap::{Bitmap, NewBitmap};
+use vm_memory::{
+    Bytes as _, GuestAddress, GuestMemoryBackend as _, GuestMemoryMmap, GuestMemoryRegion as _,
+    GuestRegionMmap,
+};
+
+use super::{Area, Load, Memory, RawArea, Store, Unmapped, Word};
+
+/// A snapshot of the memory that a `vm-memory` address space maps.
+///
+/// `H` is a handle on that snapshot: an `Arc<GuestMemoryMmap<B>>`, or what
+/// `GuestMemoryAtomic::memory()` returns. Every area keeps its own region mapped, so it stays valid when
+/// the address space changes under it; a queue picks up such a change when it is set up again.
+///
+/// Where the regions have a dirty bitmap, every write to an area or by
+/// [`write_bytes`](Memory::write_bytes) marks its pages.
+#[derive(Clone)]
+pub struct VmMemory<H> {
+    handle: H,
+}
+
+impl<H> VmMemory<H> {
+    /// Wraps a handle on mapped memory.
+    pub const fn new(handle: H) -> Self {
+        Self { handle }
+    }
+}
+
+impl<H> fmt::Debug for VmMemory<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VmMemory").finish_non_exhaustive()
+    }
+}
+
+impl<H, B> Memory for VmMemory<H>
+where
+    H: Deref<Target = GuestMemoryMmap<B>>,
+    B: NewBitmap + 'static,
+{
+    type Area = VmArea<B>;
+
+    fn area(&self, address: u64, len: usize) -> Result<VmArea<B>, Unmapped> {
+        let unmapped = Unmapped { address, len: len as u64 };
+        let region = self.handle.find_region(GuestAddress(address)).ok_or(unmapped)?;
+        // The collection gives out a shared handle on a region only with a copy that lacks it.
+        let (_, region) =
+            self.handle.remove_region(region.start_addr(), region.len()).map_err(|_| unmapped)?;
+        let in_region = region.to_region_addr(GuestAddress(address)).ok_or(unmapped)?;
+        let slice = region.get_slice(in_region, len).map_err(|_| unmapped)?;
+        let start = NonNull::new(slice.ptr_guard_mut().as_ptr()).ok_or(unmapped);
+        drop(slice);
+        let start = start?;
+        // SAFETY: `get_slice` found `len` bytes at `start` inside the region's mapping, which lives as
+        // long as the handle on the region that the area holds. vm-memory hands these bytes out for
+        // volatile access only, never as references.
+        let raw = unsafe { RawArea::new(start, len) };
+        let offset = usize::try_from(in_region.0).map_err(|_| unmapped)?;
+        Ok(VmArea { raw, offset, region })
+    }
+
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+        let unmapped = Unmapped { address, len: into.len() as u64 };
+        self.handle.read_slice(into, GuestAddress(address)).map_err(|_| unmapped)
+    }
+
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+        let unmapped = Unmapped { address, len: from.len() as u64 };
+        self.handle.write_slice(from, GuestAddress(address)).map_err(|_| unmapped)
+    }
+
+    #[inline]
+    fn fence(&self) {
+        atomic::fence(Ordering::SeqCst);
+    }
+}
+
+/// A resolved part of one region, which it keeps mapped.
+pub struct VmArea<B: Bitmap = ()> {
+    /// Points into `region`; the lifetime stands for the one that `region` guarantees.
+    raw: RawArea<'static>,
+    /// Where the area starts in its region, in bytes.
+    offset: usize,
+    region: Arc<GuestRegionMmap<B>>,
+}
+
+impl<B: Bitmap> VmArea<B> {
+    #[inline]
+    fn mark_dirty<W: Word>(&self, offset: usize) {
+        self.region.bitmap().mark_dirty(self.offset + offset, size_of::<W>());
+    }
+}
+
+impl<B: Bitmap> fmt::Debug for VmArea<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VmArea").field("raw", &self.raw).finish_non_exhaustive()
+    }
+}
+
+impl<B: Bitmap> Area for VmArea<B> {
+    #[inline]
+    fn read<W: Word>(&self, offset: usize) -> W {
+        self.raw.read(offset)
+    }
+
+    #[inline]
+    fn write<W: Word>(&self, offset: usize, value: W) {
+        self.raw.write(offset, value);
+        self.mark_dirty::<W>(offset);
+    }
+
+    #[inline]
+    fn load<W: Word>(&self, offset: usize, order: Load) -> W {
+        self.raw.load(offset, order)
+    }
+
+    #[inline]
+    fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
+        self.raw.store(offset, value, order);
+        self.mark_dirty::<W>(offset);
+    }
+}

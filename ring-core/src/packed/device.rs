@@ -1,0 +1,302 @@
+//! The device end of a packed queue.
+
+use crate::chain::{Chain, Collector, Segment, Token};
+use crate::error::{CompleteError, PopError, SetupError, Violation};
+use crate::in_flight::{InFlight, Slot};
+use crate::index::{Cursor, QueueSize};
+use crate::indirect::Table;
+use crate::memory::{Area as _, Load, Memory, Store};
+use crate::notify::{Arm, Notify, Unannounced};
+use crate::position::Position;
+use crate::setup::{Ring, Setup, State};
+
+use super::event;
+use super::layout::{DescriptorFlags, Meta, address, layout, meta};
+
+/// Takes available buffers from a packed queue and returns them used.
+///
+/// [`device`](crate::device) explains how the calls work together; they are the same for both formats.
+#[derive(Debug)]
+pub struct Device<M: Memory, S> {
+    ring: Ring<M>,
+    in_flight: InFlight<S>,
+    state: State,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    /// The next buffer to take begins here.
+    next: Cursor,
+    /// The next used descriptor goes here; ahead of `published` by what is staged.
+    used: Cursor,
+    /// Everything before this has been published.
+    published: Cursor,
+    /// Descriptors between `published` and `used`; at most the queue's size.
+    staged: u16,
+    /// The word that publishes the batch: that of its first descriptor, which goes to `published`.
+    first: u64,
+    unannounced: Unannounced,
+    /// Whether the driver is asked to notify.
+    armed: bool,
+}
+
+impl Progress {
+    const fn at(available: Cursor, used: Cursor, unannounced: Unannounced) -> Self {
+        Self { next: available, used, published: used, staged: 0, first: 0, unannounced, armed: true }
+    }
+}
+
+/// Setting up.
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+    /// Sets up the device end of a queue that has not run yet.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
+    pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
+        let size = QueueSize::packed(setup.size)?;
+        Ok(Self {
+            ring: Ring::new(memory, setup, size, layout(size))?,
+            in_flight: InFlight::new(slots, size)?,
+            state: State::Running,
+            progress: Progress::at(Cursor::START, Cursor::START, Unannounced::nothing()),
+        })
+    }
+
+    /// Sets the queue up anew. What was in flight is forgotten, and all tokens become stale.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new); the queue is then as it was.
+    pub fn reset(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
+        let size = QueueSize::packed(setup.size)?;
+        let ring = Ring::new(memory, setup, size, layout(size))?;
+        self.in_flight.reset(size)?;
+        self.ring = ring;
+        self.state = State::Running;
+        self.progress = Progress::at(Cursor::START, Cursor::START, Unannounced::nothing());
+        Ok(())
+    }
+
+    /// The memory that the queue was set up with.
+    pub const fn memory(&self) -> &M {
+        &self.ring.memory
+    }
+}
+
+/// Taking buffers.
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+    /// Takes the next available buffer, if there is one. Its segments go to `segments`.
+    ///
+    /// # Errors
+    ///
+    /// [`PopError::Violation`] once, when the driver breaks a rule; the queue is idle from then on.
+    /// [`PopError::TooLong`] if the chain has more segments than there is room for.
+    #[inline]
+    pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
+        if !self.state.is_running() {
+            return Ok(None);
+        }
+        let mut collector = Collector::new(segments);
+        match self.take(&mut collector) {
+            Ok(None) => Ok(None),
+            Ok(Some((id, count))) => match collector.finish(id, count, self.in_flight.epoch()) {
+                Ok(chain) => Ok(Some(chain)),
+                Err(token) => Err(PopError::TooLong(token)),
+            },
+            Err(violation) => {
+                self.state = State::Broken;
+                Err(violation.into())
+            }
+        }
+    }
+
+    /// Takes the next chain: its id, and how many descriptors of the ring it takes up.
+    #[inline]
+    fn take(&mut self, collector: &mut Collector<'_>) -> Result<Option<(u16, u16)>, Violation> {
+        let next = self.progress.next;
+        // Acquire: pairs with the Release in the driver's `publish`; orders the rest of the chain, indirect
+        // tables and buffers after the flags of its first descriptor.
+        let head = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Acquire));
+        if !head.flags.is_available(next) {
+            return Ok(None);
+        }
+        if self.progress.armed {
+            self.disarm();
+        }
+        let (id, count) = self.walk(head, collector)?;
+        self.in_flight.insert(id, count, self.ring.size)?;
+        self.progress.next = next.advance(count, self.ring.size);
+        Ok(Some((id, count)))
+    }
+
+    /// Follows a chain through the ring. Returns its id, and how many descriptors it takes up.
+    #[inline]
+    fn walk(&self, head: Meta, collector: &mut Collector<'_>) -> Result<(u16, u16), Violation> {
+        let size = self.ring.size.get();
+        let (mut cursor, mut descriptor) = (self.progress.next, head);
+        for count in 1..=size {
+            let Meta { len, id, flags } = descriptor;
+            let segment = Segment::new(self.ring.descriptor.read(address(cursor.slot())), len);
+            if flags.contains(DescriptorFlags::INDIRECT) {
+                if count > 1 || flags.contains(DescriptorFlags::NEXT) {
+                    return Err(Violation::IndirectChained);
+                }
+                self.walk_table(segment, collector)?;
+                return Ok((id, count));
+            }
+            collector.push(segment, flags.contains(DescriptorFlags::WRITE))?;
+            if !flags.contains(DescriptorFlags::NEXT) {
+                return Ok((id, count));
+            }
+            cursor = cursor.advance(1, self.ring.size);
+            // Relaxed: the head's flags were loaded with Acquire and published the whole chain.
+            descriptor = Meta::from_word(self.ring.descriptor.load(meta(cursor.slot()), Load::Relaxed));
+        }
+        Err(Violation::ChainLoop { size: size.into() })
+    }
+
+    /// Goes through an indirect table. All of it is the chain: its ids and its flags other than `WRITE` are
+    /// reserved and ignored (VIRTIO 1.4, 2.8.7 "Indirect Flag: Scatter-Gather Support").
+    fn walk_table(&self, table: Segment, collector: &mut Collector<'_>) -> Result<(), Violation> {
+        if !self.ring.indirect {
+            return Err(Violation::IndirectNotNegotiated);
+        }
+        let mut table = Table::new(&self.ring.memory, table.address, table.len)?;
+        for index in 0..table.len() {
+            let (address, word) = table.get(index)?;
+            let Meta { len, flags, .. } = Meta::from_word(word);
+            collector.push(Segment::new(address, len), flags.contains(DescriptorFlags::WRITE))?;
+            // A table may be longer than any storage; what cannot be kept need not be read.
+            if collector.overflowed() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the driver to notify when it makes the next buffer available.
+    #[inline]
+    pub fn arm(&mut self) -> Arm {
+        if !self.state.is_running() {
+            return Arm::Armed;
+        }
+        let next = self.progress.next;
+        event::enable(&self.ring.device, self.ring.event_idx.then_some(next));
+        self.progress.armed = true;
+        // Orders the store of the wish before the load of the driver's flags; pairs with the fence in the
+        // driver's `publish`.
+        self.ring.memory.fence();
+        // Relaxed: `pop` loads the flags again, with Acquire, before it relies on them.
+        let head = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Relaxed));
+        if head.flags.is_available(next) { Arm::Pending } else { Arm::Armed }
+    }
+
+    /// Takes back the wish to be notified.
+    #[inline]
+    fn disarm(&mut self) {
+        self.progress.armed = false;
+        event::disable(&self.ring.device);
+    }
+}
+
+/// Returning buffers.
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+    /// Stages a used buffer, with the number of bytes written to it. [`publish`](Self::publish) makes it
+    /// visible. After a violation this accepts tokens and does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
+    #[inline]
+    pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        if self.state == State::Suspended {
+            return Err(CompleteError::Suspended(token));
+        }
+        let Token { id, count, .. } = self.in_flight.remove(token, written)?;
+        if self.state.is_running() {
+            let used = self.progress.used;
+            let write = if written == 0 { DescriptorFlags::empty() } else { DescriptorFlags::WRITE };
+            let flags = DescriptorFlags::used(used).union(write);
+            let word = Meta { len: written, id, flags }.to_word();
+            if self.progress.staged == 0 {
+                self.progress.first = word;
+            } else {
+                // Relaxed: the driver comes here only after the batch's first descriptor is published.
+                self.ring.descriptor.store(meta(used.slot()), word, Store::Relaxed);
+            }
+            self.progress.staged += count;
+            self.progress.used = used.advance(count, self.ring.size);
+        }
+        Ok(())
+    }
+
+    /// Makes all staged buffers visible, and says whether to notify the driver.
+    #[inline]
+    pub fn publish(&mut self) -> Notify {
+        self.publish_silently();
+        let count = self.progress.unannounced.take();
+        if count == Some(0) || !self.state.is_running() {
+            return Notify::NotNeeded;
+        }
+        // Orders the store of the flags before the load of the driver's wish; pairs with the fence in the
+        // driver's `arm`.
+        self.ring.memory.fence();
+        let Some(count) = count else {
+            return Notify::Needed;
+        };
+        let Ring { driver, event_idx, size, .. } = &self.ring;
+        Notify::if_(event::is_due(driver, self.progress.published, count, *event_idx, *size))
+    }
+
+    /// Makes all staged buffers visible to a driver that polls. The next [`publish`](Self::publish)
+    /// decides about notifying it of these buffers, too.
+    #[inline]
+    pub fn publish_silently(&mut self) {
+        let Progress { published, staged, first, .. } = self.progress;
+        if staged != 0 && self.state.is_running() {
+            // Release: pairs with the Acquire in the driver's `reap`; orders the other used descriptors of
+            // the batch and the buffers' contents before the flags of its first one.
+            self.ring.descriptor.store(meta(published.slot()), first, Store::Release);
+            self.progress.published = self.progress.used;
+            self.progress.staged = 0;
+            self.progress.unannounced.add(staged);
+        }
+    }
+}
+
+/// Stopping and going on.
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+    /// Publishes what is staged, and stops. Tokens stay good: after [`resume`](Self::resume) their chains
+    /// can be completed.
+    pub fn suspend(&mut self) -> (Position, Notify) {
+        let notify = self.publish();
+        self.state = self.state.unless_broken(State::Suspended);
+        (self.position(), notify)
+    }
+
+    /// Goes on at `position`. The first [`publish`](Self::publish) then notifies, because nobody knows
+    /// what was announced before. Then call [`arm`](Self::arm) before sleeping, as always.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Position`] if `position` does not exist in the ring, or if more is in flight there
+    /// than the queue has descriptors.
+    pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
+        let Position { available, used } = position;
+        let size = self.ring.size;
+        let cursors = Cursor::from_bits(available, size).zip(Cursor::from_bits(used, size));
+        let Some((available, used)) = cursors.filter(|(to, from)| to.since(*from, size).is_some()) else {
+            return Err(SetupError::Position { available, used, size: size.get() });
+        };
+        self.progress = Progress::at(available, used, Unannounced::unknown());
+        self.state = self.state.unless_broken(State::Running);
+        Ok(())
+    }
+
+    /// Where the queue stands: the next buffer to take, and what has been published.
+    pub const fn position(&self) -> Position {
+        Position { available: self.progress.next.bits(), used: self.progress.published.bits() }
+    }
+}

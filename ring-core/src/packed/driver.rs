@@ -1,0 +1,256 @@
+//! The driver end of a packed queue.
+
+use crate::chain::Segment;
+use crate::error::{AddError, SetupError, Violation};
+use crate::index::{Cursor, QueueSize};
+use crate::ledger::{Ledger, Slot, Used, admit};
+use crate::memory::{Area as _, Load, Memory, Store};
+use crate::notify::{Arm, Notify, Unannounced};
+use crate::position::Position;
+use crate::setup::{Ring, Setup, State};
+
+use super::event;
+use super::layout::{DescriptorFlags, Meta, address, layout, meta};
+
+/// Makes buffers available in a packed queue and takes them back used.
+///
+/// [`driver`](crate::driver) explains how the calls work together; they are the same for both formats.
+#[derive(Debug)]
+pub struct Driver<M: Memory, S, T> {
+    ring: Ring<M>,
+    ledger: Ledger<S, T>,
+    state: State,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    /// The next descriptor to fill; ahead of `published` by what is staged.
+    available: Cursor,
+    /// Everything before this has been published.
+    published: Cursor,
+    /// Descriptors between `published` and `available`; at most the queue's size.
+    staged: u16,
+    /// The word that publishes the batch: that of its first descriptor, which goes to `published`.
+    first: u64,
+    /// The next used descriptor appears here.
+    next: Cursor,
+    unannounced: Unannounced,
+    /// Whether the device is asked to notify.
+    armed: bool,
+}
+
+impl Progress {
+    const fn at(available: Cursor, used: Cursor, unannounced: Unannounced) -> Self {
+        Self { available, published: available, staged: 0, first: 0, next: used, unannounced, armed: true }
+    }
+}
+
+/// Setting up.
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+    /// Sets up the driver end of a queue. Its areas have to be zeroed before.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
+    pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
+        let size = QueueSize::packed(setup.size)?;
+        Ok(Self {
+            ring: Ring::new(memory, setup, size, layout(size))?,
+            ledger: Ledger::new(slots, size)?,
+            state: State::Running,
+            progress: Progress::at(Cursor::START, Cursor::START, Unannounced::nothing()),
+        })
+    }
+
+    /// Sets the queue up anew, once the device no longer runs it. The cookies of all buffers in flight go
+    /// to `returned`. The areas have to be zeroed before.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new); the queue is then as it was.
+    pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
+        let size = QueueSize::packed(setup.size)?;
+        let ring = Ring::new(memory, setup, size, layout(size))?;
+        self.ledger.reset(size, returned)?;
+        self.ring = ring;
+        self.state = State::Running;
+        self.progress = Progress::at(Cursor::START, Cursor::START, Unannounced::nothing());
+        Ok(())
+    }
+
+    /// The memory that the queue was set up with.
+    pub const fn memory(&self) -> &M {
+        &self.ring.memory
+    }
+}
+
+/// Making buffers available.
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+    /// Free descriptors.
+    pub const fn free(&self) -> u16 {
+        self.ledger.free()
+    }
+
+    /// Buffers that were added and not yet reaped.
+    pub const fn in_flight(&self) -> u16 {
+        self.ledger.in_flight()
+    }
+
+    /// Stages a buffer of readable, then writable segments. [`publish`](Self::publish) makes it available.
+    ///
+    /// The device may access the segments from then on until [`reap`](Self::reap) or a reset returns the
+    /// `cookie`; so the cookie is the natural owner of their memory.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
+    #[inline]
+    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
+        let (count, bytes) = match admit(readable, writable, self.state, self.ledger.free(), self.ring.size) {
+            Ok(admitted) => admitted,
+            Err(reason) => return Err(AddError { reason, cookie }),
+        };
+        let id = self.ledger.head();
+        let (mut cursor, mut left) = (self.progress.available, count);
+        for (segments, kind) in [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)] {
+            for segment in segments {
+                left -= 1;
+                let next = if left == 0 { DescriptorFlags::empty() } else { DescriptorFlags::NEXT };
+                let flags = DescriptorFlags::available(cursor).union(kind).union(next);
+                // The device reads the id from the last descriptor; some old ones read it from the first.
+                let word = Meta { len: segment.len, id, flags }.to_word();
+                self.ring.descriptor.write(address(cursor.slot()), segment.address);
+                if self.progress.staged == 0 {
+                    self.progress.first = word;
+                } else {
+                    // Relaxed: the device comes here only after the batch's first descriptor is published.
+                    self.ring.descriptor.store(meta(cursor.slot()), word, Store::Relaxed);
+                }
+                self.progress.staged += 1;
+                cursor = cursor.advance(1, self.ring.size);
+            }
+        }
+        self.ledger.take(id, count, bytes, cookie);
+        self.progress.available = cursor;
+        Ok(())
+    }
+
+    /// Makes all staged buffers available, and says whether to notify the device.
+    #[inline]
+    pub fn publish(&mut self) -> Notify {
+        self.publish_silently();
+        let count = self.progress.unannounced.take();
+        if count == Some(0) || !self.state.is_running() {
+            return Notify::NotNeeded;
+        }
+        // Orders the store of the flags before the load of the device's wish; pairs with the fence in the
+        // device's `arm`.
+        self.ring.memory.fence();
+        let Some(count) = count else {
+            return Notify::Needed;
+        };
+        let Ring { device, event_idx, size, .. } = &self.ring;
+        Notify::if_(event::is_due(device, self.progress.published, count, *event_idx, *size))
+    }
+
+    /// Makes all staged buffers available to a device that polls. The next [`publish`](Self::publish)
+    /// decides about notifying it of these buffers, too.
+    #[inline]
+    pub fn publish_silently(&mut self) {
+        let Progress { published, staged, first, .. } = self.progress;
+        if staged != 0 && self.state.is_running() {
+            // Release: pairs with the Acquire in the device's `pop`; orders the other descriptors of the
+            // batch and the buffers' contents before the flags of its first one.
+            self.ring.descriptor.store(meta(published.slot()), first, Store::Release);
+            self.progress.published = self.progress.available;
+            self.progress.staged = 0;
+            self.progress.unannounced.add(staged);
+            self.ledger.publish();
+        }
+    }
+}
+
+/// Taking buffers back.
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+    /// Takes back the next used buffer, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
+    #[inline]
+    pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
+        if !self.state.is_running() {
+            return Ok(None);
+        }
+        let result = self.take();
+        if result.is_err() {
+            self.state = State::Broken;
+        }
+        result
+    }
+
+    #[inline]
+    fn take(&mut self) -> Result<Option<Used<T>>, Violation> {
+        let next = self.progress.next;
+        // Acquire: pairs with the Release in the device's `publish`; orders the buffer's contents after the
+        // flags of its used descriptor.
+        let used = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Acquire));
+        if !used.flags.is_used(next) {
+            return Ok(None);
+        }
+        if self.progress.armed {
+            self.disarm();
+        }
+        let (used, count) = self.ledger.release(used.id.into(), used.len)?;
+        self.progress.next = next.advance(count, self.ring.size);
+        Ok(Some(used))
+    }
+
+    /// Asks the device to notify when it returns the next buffer.
+    #[inline]
+    pub fn arm(&mut self) -> Arm {
+        if !self.state.is_running() {
+            return Arm::Armed;
+        }
+        let next = self.progress.next;
+        event::enable(&self.ring.driver, self.ring.event_idx.then_some(next));
+        self.progress.armed = true;
+        // Orders the store of the wish before the load of the device's flags; pairs with the fence in the
+        // device's `publish`.
+        self.ring.memory.fence();
+        // Relaxed: `reap` loads the flags again, with Acquire, before it relies on them.
+        let used = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Relaxed));
+        if used.flags.is_used(next) { Arm::Pending } else { Arm::Armed }
+    }
+
+    /// Takes back the wish to be notified.
+    #[inline]
+    fn disarm(&mut self) {
+        self.progress.armed = false;
+        event::disable(&self.ring.driver);
+    }
+}
+
+/// Stopping and going on.
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+    /// Publishes what is staged, and stops. Buffers in flight stay in flight.
+    pub fn suspend(&mut self) -> (Position, Notify) {
+        let notify = self.publish();
+        self.state = self.state.unless_broken(State::Suspended);
+        (self.position(), notify)
+    }
+
+    /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
+    /// notifies, because nobody knows what was announced before.
+    pub fn resume(&mut self) {
+        let Progress { published, next, .. } = self.progress;
+        self.progress = Progress::at(published, next, Unannounced::unknown());
+        self.state = self.state.unless_broken(State::Running);
+    }
+
+    /// Where the queue stands: what has been published, and the next buffer to take back.
+    pub const fn position(&self) -> Position {
+        Position { available: self.progress.published.bits(), used: self.progress.next.bits() }
+    }
+}

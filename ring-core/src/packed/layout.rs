@@ -1,0 +1,103 @@
+//! Where everything lies in a packed queue's three areas.
+
+use bitflags::bitflags;
+
+use crate::index::{Cursor, QueueSize};
+use crate::setup::{AreaLayout, Layout};
+
+bitflags! {
+    /// `pvirtq_desc.flags` (VIRTIO 1.4, 2.8.13 "The Virtqueue Descriptor Table").
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct DescriptorFlags: u16 {
+        /// The buffer goes on in the next slot.
+        const NEXT = 1 << 0;
+        /// Available: the device may write this segment. Used: the device wrote to the buffer.
+        const WRITE = 1 << 1;
+        /// The segment is a table of descriptors.
+        const INDIRECT = 1 << 2;
+        /// Equal to the driver's wrap counter when the driver wrote the descriptor.
+        const AVAIL = 1 << 7;
+        /// Unequal to it then; made equal by the device.
+        const USED = 1 << 15;
+        const _ = !0;
+    }
+}
+
+impl DescriptorFlags {
+    /// What marks a descriptor available on the lap of `cursor`.
+    #[inline]
+    pub(crate) const fn available(cursor: Cursor) -> Self {
+        if cursor.wrap() { Self::AVAIL } else { Self::USED }
+    }
+
+    /// What marks a descriptor used on the lap of `cursor`.
+    #[inline]
+    pub(crate) const fn used(cursor: Cursor) -> Self {
+        if cursor.wrap() { Self::AVAIL.union(Self::USED) } else { Self::empty() }
+    }
+
+    /// Whether a descriptor was made available on the lap of `cursor` and not yet used.
+    #[inline]
+    pub(crate) const fn is_available(self, cursor: Cursor) -> bool {
+        self.intersection(Self::AVAIL.union(Self::USED)).bits() == Self::available(cursor).bits()
+    }
+
+    /// Whether a descriptor was used on the lap of `cursor`.
+    #[inline]
+    pub(crate) const fn is_used(self, cursor: Cursor) -> bool {
+        self.intersection(Self::AVAIL.union(Self::USED)).bits() == Self::used(cursor).bits()
+    }
+}
+
+/// The second word of a `pvirtq_desc`: `len`, `id` and `flags`. The first word is `addr`.
+#[doc(alias = "pvirtq_desc")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) len: u32,
+    pub(crate) id: u16,
+    pub(crate) flags: DescriptorFlags,
+}
+
+impl Meta {
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "takes the word apart")]
+    pub(crate) const fn from_word(word: u64) -> Self {
+        Self {
+            len: word as u32,
+            id: (word >> 32) as u16,
+            flags: DescriptorFlags::from_bits_retain((word >> 48) as u16),
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn to_word(self) -> u64 {
+        self.len as u64 | (self.id as u64) << 32 | (self.flags.bits() as u64) << 48
+    }
+}
+
+/// Offset of `addr` of the descriptor in `slot`.
+#[inline]
+pub(crate) const fn address(slot: u16) -> usize {
+    slot as usize * 16
+}
+
+/// Offset of the [`Meta`] word of the descriptor in `slot`.
+#[inline]
+pub(crate) const fn meta(slot: u16) -> usize {
+    address(slot) + 8
+}
+
+/// Bytes and alignment of the areas of a packed queue (VIRTIO 1.4, 2.8.10.1 "Structure Size and
+/// Alignment").
+#[must_use]
+pub const fn layout(size: QueueSize) -> Layout {
+    let event = AreaLayout { size: 4, align: 4 };
+    Layout { descriptor: AreaLayout { size: address(size.get()), align: 16 }, driver: event, device: event }
+}
+
+// `pvirtq_desc` is le64 addr, le32 len, le16 id, le16 flags.
+const _: () = {
+    let all = Meta { len: 0x0403_0201, id: 0x0605, flags: DescriptorFlags::from_bits_retain(0x0807) };
+    assert!(all.to_word() == 0x0807_0605_0403_0201);
+    assert!(meta(1) == 24);
+};

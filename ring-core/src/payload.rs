@@ -1,0 +1,267 @@
+//! Reading and writing what a chain's segments hold, however the driver cut it up.
+//!
+//! A device must not rely on where one descriptor ends and the next begins (VIRTIO 1.4, 2.7.4.2 and
+//! 2.8.17, both "Message Framing"). A [`Reader`] and a [`Writer`] hide it.
+
+use core::fmt;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::chain::Segment;
+use crate::memory::{Memory, Unmapped};
+
+/// Some bytes of a chain could not be read or written. Nothing has been consumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayloadError {
+    /// The segments have fewer bytes left.
+    TooShort {
+        /// Bytes asked for.
+        needed: u64,
+        /// Bytes left.
+        remaining: u64,
+    },
+    /// A segment is not shared memory.
+    Unmapped(Unmapped),
+}
+
+impl fmt::Display for PayloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooShort { needed, remaining } => {
+                write!(f, "{needed} bytes needed, but the buffer has {remaining} left")
+            }
+            Self::Unmapped(unmapped) => unmapped.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for PayloadError {}
+
+/// What is left of a sequence of segments.
+#[derive(Clone, Copy, Debug)]
+struct Rest<'s> {
+    segments: &'s [Segment],
+    /// Bytes of the first segment that are gone already; less than its length, or 0.
+    gone: u32,
+    /// Bytes left.
+    bytes: u64,
+}
+
+impl<'s> Rest<'s> {
+    fn new(segments: &'s [Segment]) -> Self {
+        Self { segments, gone: 0, bytes: segments.iter().map(|segment| u64::from(segment.len)).sum() }
+    }
+
+    /// What remains of these segments after the first `count` bytes.
+    fn after(self, count: u64) -> Result<Self, PayloadError> {
+        let bytes = self
+            .bytes
+            .checked_sub(count)
+            .ok_or(PayloadError::TooShort { needed: count, remaining: self.bytes })?;
+        let mut left = count + u64::from(self.gone);
+        let mut segments = self.segments;
+        while let [first, rest @ ..] = segments {
+            let Some(beyond) = left.checked_sub(first.len.into()) else { break };
+            (left, segments) = (beyond, rest);
+        }
+        // The loop leaves less than the first segment's length, or nothing.
+        Ok(Self { segments, gone: u32::try_from(left).unwrap_or(0), bytes })
+    }
+
+    /// The first `count` bytes, in pieces that are contiguous.
+    fn pieces(self, count: u64) -> impl Iterator<Item = Segment> + use<'s> {
+        let mut left = count;
+        let mut gone = self.gone;
+        self.segments.iter().map_while(move |segment| {
+            let len = u64::from(segment.len - gone).min(left);
+            let piece = Segment::new(segment.address + u64::from(gone), u32::try_from(len).unwrap_or(0));
+            (left, gone) = (left - len, 0);
+            (left > 0 || len > 0).then_some(piece)
+        })
+    }
+}
+
+/// Reads a chain's readable segments from front to back.
+#[derive(Debug)]
+pub struct Reader<'a, M> {
+    memory: &'a M,
+    rest: Rest<'a>,
+}
+
+impl<'a, M: Memory> Reader<'a, M> {
+    /// Reads `segments`, which lie in `memory`.
+    pub fn new(memory: &'a M, segments: &'a [Segment]) -> Self {
+        Self { memory, rest: Rest::new(segments) }
+    }
+
+    /// Bytes left.
+    #[must_use]
+    pub const fn remaining(&self) -> u64 {
+        self.rest.bytes
+    }
+
+    /// Fills `into` with the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if there are fewer, or if they are not shared memory.
+    pub fn read(&mut self, into: &mut [u8]) -> Result<(), PayloadError> {
+        let rest = self.rest.after(into.len() as u64)?;
+        let mut at = 0;
+        for piece in self.rest.pieces(into.len() as u64) {
+            let end = at + piece.len as usize;
+            let part = into.get_mut(at..end).unwrap_or_default();
+            self.memory.read_bytes(piece.address, part).map_err(PayloadError::Unmapped)?;
+            at = end;
+        }
+        self.rest = rest;
+        Ok(())
+    }
+
+    /// Reads a value as the standard lays it out.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub fn read_value<T: FromBytes + IntoBytes>(&mut self) -> Result<T, PayloadError> {
+        let mut value = T::new_zeroed();
+        self.read(value.as_mut_bytes())?;
+        Ok(value)
+    }
+}
+
+/// Writes a chain's writable segments from front to back.
+#[derive(Debug)]
+pub struct Writer<'a, M> {
+    memory: &'a M,
+    rest: Rest<'a>,
+    written: u32,
+}
+
+impl<'a, M: Memory> Writer<'a, M> {
+    /// Writes `segments`, which lie in `memory`.
+    pub fn new(memory: &'a M, segments: &'a [Segment]) -> Self {
+        Self { memory, rest: Rest::new(segments), written: 0 }
+    }
+
+    /// Bytes of room left.
+    #[must_use]
+    pub const fn remaining(&self) -> u64 {
+        self.rest.bytes
+    }
+
+    /// Bytes written or skipped so far: what `complete` wants to know. Saturates at `u32::MAX`.
+    #[must_use]
+    pub const fn written(&self) -> u32 {
+        self.written
+    }
+
+    /// Writes all of `from`.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if there is no room for it, or if the room is not shared memory.
+    pub fn write(&mut self, from: &[u8]) -> Result<(), PayloadError> {
+        let rest = self.rest.after(from.len() as u64)?;
+        let mut at = 0;
+        for piece in self.rest.pieces(from.len() as u64) {
+            let end = at + piece.len as usize;
+            let part = from.get(at..end).unwrap_or_default();
+            self.memory.write_bytes(piece.address, part).map_err(PayloadError::Unmapped)?;
+            at = end;
+        }
+        self.advance(rest, from.len() as u64);
+        Ok(())
+    }
+
+    /// Writes a value as the standard lays it out.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write).
+    pub fn write_value<T: IntoBytes + Immutable>(&mut self, value: &T) -> Result<(), PayloadError> {
+        self.write(value.as_bytes())
+    }
+
+    /// Leaves the next `count` bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError::TooShort`] if there are fewer.
+    pub fn skip(&mut self, count: u64) -> Result<(), PayloadError> {
+        let rest = self.rest.after(count)?;
+        self.advance(rest, count);
+        Ok(())
+    }
+
+    fn advance(&mut self, rest: Rest<'a>, count: u64) {
+        self.rest = rest;
+        self.written = self.written.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::RawMemory;
+
+    /// "abcdefgh" and "ABCDEFGH", with a hole between them.
+    fn letters(words: &mut [u64; 4]) -> RawMemory<'_> {
+        let memory = RawMemory::from_mut(words, 0x100);
+        memory.write_bytes(0x100, b"abcdefgh").unwrap();
+        memory.write_bytes(0x110, b"ABCDEFGH").unwrap();
+        memory
+    }
+
+    #[test]
+    fn a_value_is_read_whole_wherever_the_segments_are_cut() {
+        let mut words = [0; 4];
+        let memory = letters(&mut words);
+        for cut in 0..=8 {
+            let segments = [
+                Segment::new(0x100, cut),
+                Segment::new(0x110, 0),
+                Segment::new(0x100 + u64::from(cut), 8 - cut),
+            ];
+            let mut reader = Reader::new(&memory, &segments);
+            assert_eq!(reader.read_value::<[u8; 3]>().as_ref(), Ok(b"abc"), "{cut}");
+            assert_eq!(reader.read_value::<[u8; 5]>().as_ref(), Ok(b"defgh"), "{cut}");
+            assert_eq!(reader.remaining(), 0);
+        }
+    }
+
+    #[test]
+    fn reading_past_the_end_says_what_is_missing_and_consumes_nothing() {
+        let mut words = [0; 4];
+        let memory = letters(&mut words);
+        let segments = [Segment::new(0x100, 2), Segment::new(0x110, 3)];
+        let mut reader = Reader::new(&memory, &segments);
+        assert_eq!(reader.read(&mut [0; 6]), Err(PayloadError::TooShort { needed: 6, remaining: 5 }));
+        assert_eq!(reader.read_value::<[u8; 5]>().as_ref(), Ok(b"abABC"));
+    }
+
+    #[test]
+    fn a_segment_outside_shared_memory_is_an_error() {
+        let mut words = [0; 4];
+        let memory = letters(&mut words);
+        let segments = [Segment::new(0x11e, 4)];
+        let unmapped = PayloadError::Unmapped(Unmapped { address: 0x11e, len: 4 });
+        assert_eq!(Reader::new(&memory, &segments).read(&mut [0; 4]), Err(unmapped));
+        assert_eq!(Writer::new(&memory, &segments).write(&[0; 4]), Err(unmapped));
+    }
+
+    #[test]
+    fn a_writer_skips_and_counts() {
+        let mut words = [0; 4];
+        let memory = letters(&mut words);
+        let segments = [Segment::new(0x100, 3), Segment::new(0x110, 8)];
+        let mut writer = Writer::new(&memory, &segments);
+        writer.skip(2).unwrap();
+        writer.write(b"wxyz").unwrap();
+        assert_eq!((writer.written(), writer.remaining()), (6, 5));
+        assert_eq!(writer.skip(6), Err(PayloadError::TooShort { needed: 6, remaining: 5 }));
+        let mut all = [0; 24];
+        memory.read_bytes(0x100, &mut all).unwrap();
+        assert_eq!(&all, b"abwdefgh\0\0\0\0\0\0\0\0xyzDEFGH");
+    }
+}

@@ -1,0 +1,114 @@
+//! What it takes to set up a queue: its size, its features, and where its areas are.
+
+use core::fmt;
+
+use crate::error::{AreaName, SetupError};
+use crate::features::Features;
+use crate::index::QueueSize;
+use crate::memory::Memory;
+
+/// The configuration of one queue, as the driver gives it to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// Number of descriptors.
+    pub size: u16,
+    /// What was negotiated.
+    pub features: Features,
+    /// Address of the descriptor area.
+    pub descriptor_area: u64,
+    /// Address of the driver area.
+    pub driver_area: u64,
+    /// Address of the device area.
+    pub device_area: u64,
+}
+
+/// Bytes and alignment of the three areas of a queue, which the driver has to provide.
+///
+/// VIRTIO 1.4, 2.7 "Split Virtqueues" and 2.8.10.1 "Structure Size and Alignment".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The descriptor area.
+    pub descriptor: AreaLayout,
+    /// The driver area.
+    pub driver: AreaLayout,
+    /// The device area.
+    pub device: AreaLayout,
+}
+
+/// Size and alignment of one area, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AreaLayout {
+    /// Its size.
+    pub size: usize,
+    /// Its alignment, a power of two.
+    pub align: usize,
+}
+
+/// A queue as it was set up: resolved, and constant from then on.
+pub(crate) struct Ring<M: Memory> {
+    pub(crate) memory: M,
+    pub(crate) descriptor: M::Area,
+    pub(crate) driver: M::Area,
+    pub(crate) device: M::Area,
+    pub(crate) size: QueueSize,
+    pub(crate) event_idx: bool,
+    pub(crate) indirect: bool,
+}
+
+impl<M: Memory> Ring<M> {
+    pub(crate) fn new(memory: M, setup: &Setup, size: QueueSize, layout: Layout) -> Result<Self, SetupError> {
+        let area = |area, address: u64, layout: AreaLayout| {
+            let align = layout.align as u64;
+            if !address.is_multiple_of(align) {
+                return Err(SetupError::Misaligned { area, address, align });
+            }
+            memory.area(address, layout.size).map_err(|range| SetupError::Unmapped { area, range })
+        };
+        Ok(Self {
+            descriptor: area(AreaName::Descriptor, setup.descriptor_area, layout.descriptor)?,
+            driver: area(AreaName::Driver, setup.driver_area, layout.driver)?,
+            device: area(AreaName::Device, setup.device_area, layout.device)?,
+            memory,
+            size,
+            event_idx: setup.features.contains(Features::EVENT_IDX),
+            indirect: setup.features.contains(Features::INDIRECT_DESC),
+        })
+    }
+}
+
+impl<M: Memory> fmt::Debug for Ring<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, event_idx, indirect, .. } = self;
+        f.debug_struct("Ring")
+            .field("size", size)
+            .field("event_idx", event_idx)
+            .field("indirect", indirect)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a queue runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It does.
+    Running,
+    /// It was suspended, and can be resumed.
+    Suspended,
+    /// The other side broke a rule; only a reset helps.
+    Broken,
+}
+
+impl State {
+    #[inline]
+    pub(crate) const fn is_running(self) -> bool {
+        matches!(self, Self::Running)
+    }
+
+    /// The state after a suspend or resume: a broken queue stays broken.
+    pub(crate) const fn unless_broken(self, then: Self) -> Self {
+        match self {
+            Self::Broken => Self::Broken,
+            Self::Running | Self::Suspended => then,
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The driver end of a split queue.
+
+use crate::chain::Segment;
+use crate::error::{AddError, SetupError, Violation};
+use crate::index::QueueSize;
+use crate::ledger::{Ledger, Slot, Used, admit};
+use crate::memory::{Area as _, Load, Memory, Store};
+use crate::notify::{Arm, Notify, Unannounced, need_event};
+use crate::position::Position;
+use crate::setup::{Ring, Setup, State};
+
+use super::layout::{
+    Descriptor, DescriptorFlags, FLAG_NO_NOTIFICATION, FLAGS, INDEX, available_event, available_slot, layout,
+    used_event, used_slot,
+};
+
+/// Makes buffers available in a split queue and takes them back used.
+///
+/// [`driver`](crate::driver) explains how the calls work together; they are the same for both formats.
+#[derive(Debug)]
+pub struct Driver<M: Memory, S, T> {
+    ring: Ring<M>,
+    ledger: Ledger<S, T>,
+    state: State,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    /// The next entry to fill; free-running, ahead of `published` by what is staged.
+    available: u16,
+    /// The index as last stored in the driver area.
+    published: u16,
+    /// The next used entry to take; free-running, at or behind `used`.
+    next: u16,
+    /// The device's index as last loaded; can be stale.
+    used: u16,
+    unannounced: Unannounced,
+    /// Whether the device is asked to notify.
+    armed: bool,
+}
+
+impl Progress {
+    const fn at(position: Position, unannounced: Unannounced) -> Self {
+        let Position { available, used } = position;
+        Self { available, published: available, next: used, used, unannounced, armed: true }
+    }
+}
+
+/// Setting up.
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+    /// Sets up the driver end of a queue. Its areas have to be zeroed before.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
+    pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
+        let size = QueueSize::split(setup.size)?;
+        Ok(Self {
+            ring: Ring::new(memory, setup, size, layout(size))?,
+            ledger: Ledger::new(slots, size)?,
+            state: State::Running,
+            progress: Progress::at(Position::SPLIT_START, Unannounced::nothing()),
+        })
+    }
+
+    /// Sets the queue up anew, once the device no longer runs it. The cookies of all buffers in flight go
+    /// to `returned`. The areas have to be zeroed before.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new); the queue is then as it was.
+    pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
+        let size = QueueSize::split(setup.size)?;
+        let ring = Ring::new(memory, setup, size, layout(size))?;
+        self.ledger.reset(size, returned)?;
+        self.ring = ring;
+        self.state = State::Running;
+        self.progress = Progress::at(Position::SPLIT_START, Unannounced::nothing());
+        Ok(())
+    }
+
+    /// The memory that the queue was set up with.
+    pub const fn memory(&self) -> &M {
+        &self.ring.memory
+    }
+}
+
+/// Making buffers available.
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+    /// Free descriptors.
+    pub const fn free(&self) -> u16 {
+        self.ledger.free()
+    }
+
+    /// Buffers that were added and not yet reaped.
+    pub const fn in_flight(&self) -> u16 {
+        self.ledger.in_flight()
+    }
+
+    /// Stages a buffer of readable, then writable segments. [`publish`](Self::publish) makes it available.
+    ///
+    /// The device may access the segments from then on until [`reap`](Self::reap) or a reset returns the
+    /// `cookie`; so the cookie is the natural owner of their memory.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
+    #[inline]
+    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
+        let (count, bytes) = match admit(readable, writable, self.state, self.ledger.free(), self.ring.size) {
+            Ok(admitted) => admitted,
+            Err(reason) => return Err(AddError { reason, cookie }),
+        };
+        let head = self.ledger.head();
+        let (mut next, mut last, mut left) = (head, head, count);
+        for (segments, flags) in [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)] {
+            for &segment in segments {
+                (last, next, left) = (next, self.ledger.next(next), left - 1);
+                let flags = if left == 0 { flags } else { flags.union(DescriptorFlags::NEXT) };
+                let (address, rest) = Descriptor { segment, flags, next }.to_words();
+                let offset = Descriptor::offset(last);
+                self.ring.descriptor.write(offset, address);
+                self.ring.descriptor.write(offset + 8, rest);
+            }
+        }
+        self.ledger.take(last, count, bytes, cookie);
+        let slot = self.ring.size.slot(self.progress.available);
+        self.ring.driver.write(available_slot(slot), head);
+        self.progress.available = self.progress.available.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Makes all staged buffers available, and says whether to notify the device.
+    #[inline]
+    pub fn publish(&mut self) -> Notify {
+        self.publish_silently();
+        let count = self.progress.unannounced.take();
+        if count == Some(0) || !self.state.is_running() {
+            return Notify::NotNeeded;
+        }
+        // Orders the store of the index before the load of the device's wish; pairs with the fence in the
+        // device's `arm`.
+        self.ring.memory.fence();
+        let Some(count) = count else {
+            return Notify::Needed;
+        };
+        let published = self.progress.published;
+        Notify::if_(if self.ring.event_idx {
+            let event = self.ring.device.load(available_event(self.ring.size), Load::Relaxed);
+            need_event(event, published, published.wrapping_sub(count))
+        } else {
+            self.ring.device.load::<u16>(FLAGS, Load::Relaxed) & FLAG_NO_NOTIFICATION == 0
+        })
+    }
+
+    /// Makes all staged buffers available to a device that polls. The next [`publish`](Self::publish)
+    /// decides about notifying it of these buffers, too.
+    #[inline]
+    pub fn publish_silently(&mut self) {
+        let count = self.progress.available.wrapping_sub(self.progress.published);
+        if count != 0 && self.state.is_running() {
+            // Release: pairs with the Acquire in the device's `pop`; orders the descriptors, the ring slots
+            // and the buffers' contents before the index that covers them.
+            self.ring.driver.store(INDEX, self.progress.available, Store::Release);
+            self.progress.published = self.progress.available;
+            self.ledger.publish();
+            self.progress.unannounced.add(count);
+        }
+    }
+}
+
+/// Taking buffers back.
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+    /// Takes back the next used buffer, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
+    #[inline]
+    pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
+        if !self.state.is_running() {
+            return Ok(None);
+        }
+        let result = self.take();
+        if result.is_err() {
+            self.state = State::Broken;
+        }
+        result
+    }
+
+    #[inline]
+    fn take(&mut self) -> Result<Option<Used<T>>, Violation> {
+        if self.progress.next == self.progress.used && !self.refresh()? {
+            return Ok(None);
+        }
+        if self.progress.armed {
+            self.disarm();
+        }
+        let slot = used_slot(self.ring.size.slot(self.progress.next));
+        let (id, written) = (self.ring.device.read(slot), self.ring.device.read(slot + 4));
+        let (used, _) = self.ledger.release(id, written)?;
+        self.progress.next = self.progress.next.wrapping_add(1);
+        Ok(Some(used))
+    }
+
+    /// Looks at the device's index again. Returns whether anything was used.
+    #[inline]
+    fn refresh(&mut self) -> Result<bool, Violation> {
+        // Acquire: pairs with the Release in the device's `publish`; orders the used entries and the
+        // buffers' contents after the index that covers them.
+        let index: u16 = self.ring.device.load(INDEX, Load::Acquire);
+        let next = self.progress.next;
+        // What is only staged is not the device's to use.
+        let in_flight = self.progress.published.wrapping_sub(next);
+        if index.wrapping_sub(next) > in_flight {
+            return Err(Violation::UsedIndex { index, next, in_flight });
+        }
+        self.progress.used = index;
+        Ok(index != next)
+    }
+
+    /// Asks the device to notify when it returns the next buffer.
+    #[inline]
+    pub fn arm(&mut self) -> Arm {
+        if !self.state.is_running() {
+            return Arm::Armed;
+        }
+        let (driver, next) = (&self.ring.driver, self.progress.next);
+        if self.ring.event_idx {
+            driver.store(used_event(self.ring.size), next, Store::Relaxed);
+        } else {
+            driver.store(FLAGS, 0u16, Store::Relaxed);
+        }
+        self.progress.armed = true;
+        // Orders the store of the wish before the load of the device's index; pairs with the fence in the
+        // device's `publish`.
+        self.ring.memory.fence();
+        // Relaxed: `reap` loads the index again, with Acquire, before it relies on it.
+        let index: u16 = self.ring.device.load(INDEX, Load::Relaxed);
+        if index == next { Arm::Armed } else { Arm::Pending }
+    }
+
+    /// Takes back the wish to be notified, where that takes a store.
+    #[inline]
+    fn disarm(&mut self) {
+        self.progress.armed = false;
+        if !self.ring.event_idx {
+            self.ring.driver.store(FLAGS, FLAG_NO_NOTIFICATION, Store::Relaxed);
+        }
+    }
+}
+
+/// Stopping and going on.
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+    /// Publishes what is staged, and stops. Buffers in flight stay in flight.
+    pub fn suspend(&mut self) -> (Position, Notify) {
+        let notify = self.publish();
+        self.state = self.state.unless_broken(State::Suspended);
+        (self.position(), notify)
+    }
+
+    /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
+    /// notifies, because nobody knows what was announced before.
+    pub fn resume(&mut self) {
+        self.progress = Progress::at(self.position(), Unannounced::unknown());
+        self.state = self.state.unless_broken(State::Running);
+    }
+
+    /// Where the queue stands: what has been published, and the next buffer to take back.
+    pub const fn position(&self) -> Position {
+        Position { available: self.progress.published, used: self.progress.next }
+    }
+}

@@ -1,0 +1,110 @@
+//! Where everything lies in a split queue's three areas.
+
+use bitflags::bitflags;
+
+use crate::chain::Segment;
+use crate::index::QueueSize;
+use crate::setup::{AreaLayout, Layout};
+
+bitflags! {
+    /// `virtq_desc.flags` (VIRTIO 1.4, 2.7.5 "The Virtqueue Descriptor Table").
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct DescriptorFlags: u16 {
+        /// The chain goes on at `next`.
+        const NEXT = 1;
+        /// The device may write the buffer, and may not read it.
+        const WRITE = 2;
+        /// The buffer is a table of descriptors.
+        const INDIRECT = 4;
+        const _ = !0;
+    }
+}
+
+/// `virtq_desc`, in the two words in which it is read and written.
+#[doc(alias = "virtq_desc")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    pub(crate) segment: Segment,
+    pub(crate) flags: DescriptorFlags,
+    pub(crate) next: u16,
+}
+
+impl Descriptor {
+    pub(crate) const BYTES: usize = 16;
+
+    /// From `addr`, and `len`, `flags` and `next`.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "takes the word apart")]
+    pub(crate) const fn from_words((address, rest): (u64, u64)) -> Self {
+        Self {
+            segment: Segment::new(address, rest as u32),
+            flags: DescriptorFlags::from_bits_retain((rest >> 32) as u16),
+            next: (rest >> 48) as u16,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn to_words(self) -> (u64, u64) {
+        let rest = self.segment.len as u64 | (self.flags.bits() as u64) << 32 | (self.next as u64) << 48;
+        (self.segment.address, rest)
+    }
+
+    /// Offset of descriptor `index` in its area.
+    #[inline]
+    pub(crate) const fn offset(index: u16) -> usize {
+        index as usize * Self::BYTES
+    }
+}
+
+/// Offset of `flags` in the driver area and in the device area.
+pub(crate) const FLAGS: usize = 0;
+/// Offset of `idx` in the driver area and in the device area.
+pub(crate) const INDEX: usize = 2;
+/// The one flag in either `flags`: the writer of that area wants no notification.
+pub(crate) const FLAG_NO_NOTIFICATION: u16 = 1;
+
+/// Offset of `ring[slot]` in the driver area.
+#[inline]
+pub(crate) const fn available_slot(slot: u16) -> usize {
+    4 + slot as usize * 2
+}
+
+/// Offset of `used_event` in the driver area.
+#[inline]
+pub(crate) const fn used_event(size: QueueSize) -> usize {
+    available_slot(size.get())
+}
+
+/// Offset of `ring[slot].id` in the device area; `len` is 4 bytes further.
+#[inline]
+pub(crate) const fn used_slot(slot: u16) -> usize {
+    4 + slot as usize * 8
+}
+
+/// Offset of `avail_event` in the device area.
+#[inline]
+pub(crate) const fn available_event(size: QueueSize) -> usize {
+    used_slot(size.get())
+}
+
+/// Bytes and alignment of the areas of a split queue.
+///
+/// The event fields at the ends of the driver and the device area are included, whether `EVENT_IDX` is
+/// negotiated or not.
+#[must_use]
+pub const fn layout(size: QueueSize) -> Layout {
+    Layout {
+        descriptor: AreaLayout { size: Descriptor::offset(size.get()), align: 16 },
+        driver: AreaLayout { size: used_event(size) + 2, align: 2 },
+        device: AreaLayout { size: available_event(size) + 2, align: 4 },
+    }
+}
+
+// The table of VIRTIO 1.4, 2.7 "Split Virtqueues": 16 n, 6 + 2 n and 6 + 8 n bytes.
+const _: () = {
+    let Ok(size) = QueueSize::split(256) else { unreachable!() };
+    let layout = layout(size);
+    assert!(layout.descriptor.size == 16 * 256);
+    assert!(layout.driver.size == 6 + 2 * 256);
+    assert!(layout.device.size == 6 + 8 * 256);
+};
