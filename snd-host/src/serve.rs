@@ -109,9 +109,10 @@ fn session(
     let timer = backend.device().timer();
     let backend = Arc::new(Mutex::new(backend));
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
+    // Lives longer than the event loop that waits for it.
+    let end = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
     let mut daemon =
         VhostUserDaemon::new("session".into(), backend.clone(), memory).map_err(ServeError::Session)?;
-    let end = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
     let listen = |fd, event| {
         daemon
             .get_epoll_handlers()

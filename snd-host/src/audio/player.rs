@@ -33,9 +33,10 @@ pub(super) fn run(link: &Link, params: &Params, sink: &str) {
     let mut retry = Retry { at: Instant::now(), pause: RETRY.0 };
     loop {
         let mode = link.feed().mode;
+        let first = link.feed().first();
         let pipeline = match open.take() {
             Some(pipeline) => Ok(Some(pipeline)),
-            None if retry.is_due() => Pipeline::open(sink, params, link.feed().first()).map(Some),
+            None if retry.is_due() => Pipeline::open(sink, params, first).map(Some),
             None => Ok(None),
         };
         let served = pipeline.and_then(|pipeline| {
@@ -85,10 +86,10 @@ fn feed(link: &Link, pipeline: &Pipeline, params: &Params, ahead: Duration) -> R
 
 /// Waits until the sink has played what it has.
 fn finish(link: &Link, pipeline: &Pipeline) {
-    let (started, frames) = (link.feed().started, link.feed().first());
-    if !started {
+    if !link.feed().started {
         return debug!("ends without having started");
     }
+    let frames = link.feed().first();
     let limit = pipeline.gauge().ahead() + GRACE;
     match pipeline.play().and_then(|()| pipeline.finish(limit)) {
         Ok(()) => debug!(frames, "played out"),
