@@ -107,7 +107,7 @@ impl Device {
         let Some(memory) = self.memory.clone() else { return };
         let state = match Queue::start(vring, memory, self.features) {
             Ok(queue) => {
-                debug!(index, ?queue, "queue taken up");
+                debug!(index, position = ?queue.position(), "queue taken up");
                 if index == CONTROL_QUEUE && queue.is_fresh() {
                     // A driver that has not said anything yet does not know of any stream.
                     self.forget_streams();

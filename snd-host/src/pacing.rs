@@ -38,8 +38,8 @@ impl Pacer {
 
     /// Determines the position `now`.
     ///
-    /// `heard` is where the sink is, if it plays. `written` is how much the guest has given: neither the
-    /// position nor the line moves beyond it, so after an underrun they go on from there.
+    /// `heard` is where the sink is, if it plays. `written` is how much the guest has given: the position
+    /// does not move beyond it, and after an underrun goes on from there.
     pub(crate) fn advance(&mut self, now: Instant, heard: Option<Duration>, written: Duration) -> Duration {
         let Some(last) = self.last.replace(now) else {
             self.last = None;
@@ -55,8 +55,9 @@ impl Pacer {
             }
             None => floor,
         };
-        self.line = self.line.min(written);
         self.position = self.position.max(target.min(written));
+        // When all is played, time stands still until there is more.
+        self.line = if self.position == written { written } else { self.line.min(written + SLACK) };
         self.position
     }
 
@@ -78,7 +79,7 @@ impl Pacer {
 mod tests {
     use super::*;
 
-    const ENDLESS: Duration = Duration::MAX;
+    const ENDLESS: Duration = Duration::from_secs(1 << 30);
 
     const fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -110,6 +111,20 @@ mod tests {
         pacer.start(start);
         let (_, positions) = run(&mut pacer, start, 1000, |_| None);
         assert_eq!(positions[999], ms(1000) - SLACK);
+    }
+
+    #[test]
+    fn without_a_sink_the_last_message_is_over_one_slack_late() {
+        let (mut pacer, start) = (Pacer::default(), Instant::now());
+        pacer.start(start);
+        for written in [10, 20, 30, 31] {
+            let from = start + ms(100 * written);
+            pacer.advance(from, None, pacer.position);
+            let end = ms(written);
+            let before = pacer.advance(from + SLACK, None, end);
+            assert!(before < end, "{before:?}");
+            assert_eq!(pacer.advance(from + SLACK + ms(10), None, end), end);
+        }
     }
 
     #[test]

@@ -70,13 +70,17 @@ impl Queue {
         Ok(Self { ring, vring: Board(vring.clone()) })
     }
 
+    pub(crate) const fn position(&self) -> Position {
+        self.ring.position()
+    }
+
     /// Whether the driver has not used the queue yet.
     pub(crate) fn is_fresh(&self) -> bool {
         let start = match self.ring {
             Device::Split(_) => Position::SPLIT_START,
             Device::Packed(_) => Position::PACKED_START,
         };
-        self.ring.position() == start
+        self.position() == start
     }
 
     pub(crate) fn is_live(&self) -> bool {
