@@ -95,6 +95,7 @@ impl Playback {
         if count == 0 {
             return Vec::new();
         }
+        self.output.set_played(position);
         let heard = self.output.heard().frame;
         let frame_bytes = u64::from(self.params.frame_bytes());
         let played = self.pending.drain(..count).map(|pending| {
@@ -120,7 +121,9 @@ impl Playback {
     pub(crate) fn end(mut self) -> Vec<Completion> {
         let ending = if self.pending.is_empty() { Ending::Drain } else { Ending::Cut };
         let (stream, frames, dropped) = (self.stream, self.written, self.output.dropped());
-        info!(stream, frames, dropped, ?ending, "released");
+        if frames > 0 {
+            info!(stream, frames, dropped, ?ending, "ends");
+        }
         let pending = self.hand_back();
         self.output.end(ending);
         pending

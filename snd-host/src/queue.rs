@@ -96,7 +96,7 @@ impl Queue {
         match self.ring.pop(segments) {
             Ok(chain) => chain,
             Err(PopError::TooLong(token)) => {
-                warn!("a buffer in too many pieces");
+                debug!("a buffer in too many pieces");
                 self.complete(token, 0);
                 None
             }

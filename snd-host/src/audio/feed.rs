@@ -44,8 +44,10 @@ pub(super) struct Feed {
     /// How many frames were dropped because the host did not take them in time.
     pub(super) dropped: u64,
     frame_bytes: usize,
-    /// The most bytes that are kept; a whole number of frames.
+    /// The most bytes that are kept.
     limit: usize,
+    /// How many frames the guest believes to be played.
+    pub(super) played: u64,
 }
 
 impl Feed {
@@ -65,6 +67,7 @@ impl Feed {
             frame_bytes: frame_bytes as usize,
             // At most four times the largest buffer and two seconds: it fits.
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            played: 0,
         }
     }
 
@@ -82,11 +85,17 @@ impl Feed {
     pub(super) fn push(&mut self, frames: &[u8]) {
         self.bytes.extend(frames);
         let excess = self.bytes.len().saturating_sub(self.limit);
-        if excess > 0 {
-            let frames = excess.div_ceil(self.frame_bytes);
-            self.bytes.drain(..(frames * self.frame_bytes).min(self.bytes.len()));
-            self.first += frames as u64;
-            self.dropped += frames as u64;
+        self.drop_oldest(excess.div_ceil(self.frame_bytes) as u64);
+    }
+
+    /// Drops what the guest believes to be played: nobody wants to hear it when a sink comes back.
+    pub(super) fn catch_up(&mut self) {
+        self.drop_oldest(self.played.saturating_sub(self.first));
+    }
+
+    fn drop_oldest(&mut self, frames: u64) {
+        if let Some((_, bytes)) = self.take(frames) {
+            self.dropped += (bytes.len() / self.frame_bytes) as u64;
         }
     }
 
@@ -138,6 +147,19 @@ mod tests {
         assert_eq!(feed.end(), 480_000);
         assert_eq!(feed.first(), 480_000 - kept);
         assert_eq!(feed.dropped, 480_000 - kept);
+    }
+
+    #[test]
+    fn catching_up_drops_what_is_believed_to_be_played_and_no_more() {
+        let mut feed = Feed::new(&s16_stereo());
+        feed.push(&[0; 40]);
+        feed.played = 4;
+        feed.catch_up();
+        assert_eq!((feed.first(), feed.end(), feed.dropped), (4, 10, 4));
+        feed.catch_up();
+        feed.played = 99;
+        feed.catch_up();
+        assert_eq!((feed.first(), feed.end(), feed.dropped), (10, 10, 10));
     }
 
     #[test]

@@ -147,6 +147,11 @@ impl Output {
         }
     }
 
+    /// Says how many frames the guest believes to be played.
+    pub(crate) fn set_played(&self, frames: u64) {
+        self.link.feed().played = frames;
+    }
+
     /// How many frames were dropped because the sink did not keep up.
     pub(crate) fn dropped(&self) -> u64 {
         self.link.feed().dropped

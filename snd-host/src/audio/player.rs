@@ -33,24 +33,18 @@ pub(super) fn run(link: &Link, params: &Params, sink: &str) {
     let mut retry = Retry { at: Instant::now(), pause: RETRY.0 };
     loop {
         let mode = link.feed().mode;
-        let first = link.feed().first();
-        let pipeline = match open.take() {
-            Some(pipeline) => Ok(Some(pipeline)),
-            None if retry.is_due() => Pipeline::open(sink, params, first).map(Some),
-            None => Ok(None),
-        };
-        let served = pipeline.and_then(|pipeline| {
-            link.attach(pipeline.as_ref());
-            let Some(pipeline) = pipeline else { return Ok(None) };
-            serve(link, &pipeline, params, mode)?;
-            Ok(Some(pipeline))
-        });
-        match served {
-            Ok(pipeline) => open = pipeline,
-            Err(error) => {
-                link.attach(None);
-                retry.later(&error);
+        if open.is_none() && retry.is_due() {
+            match try_to_open(link, params, sink, &retry) {
+                Ok(pipeline) => open = Some(pipeline),
+                Err(error) => retry.later(&error),
             }
+        }
+        if let Some(pipeline) = &open
+            && let Err(error) = serve(link, pipeline, params, mode)
+        {
+            link.attach(None);
+            open = None;
+            retry.later(&error);
         }
         match (mode, &open) {
             (Mode::End, Some(pipeline)) => return finish(link, pipeline),
@@ -62,6 +56,16 @@ pub(super) fn run(link: &Link, params: &Params, sink: &str) {
             (Mode::Ready | Mode::Pause | Mode::Play, _) => link.wait(IDLE_TICK),
         }
     }
+}
+
+fn try_to_open(link: &Link, params: &Params, sink: &str, retry: &Retry) -> Result<Pipeline, SinkError> {
+    if !retry.is_first() {
+        link.feed().catch_up();
+    }
+    let first = link.feed().first();
+    let pipeline = Pipeline::open(sink, params, first)?;
+    link.attach(Some(&pipeline));
+    Ok(pipeline)
 }
 
 /// Gives the sink what it needs for now.
@@ -104,6 +108,11 @@ struct Retry {
 }
 
 impl Retry {
+    /// Whether nothing has failed yet, or not for a while.
+    fn is_first(&self) -> bool {
+        self.pause == RETRY.0
+    }
+
     fn is_due(&self) -> bool {
         Instant::now() >= self.at
     }

@@ -65,6 +65,34 @@ fn a_wav_file_holds_every_frame_from_the_first_to_the_last() {
 }
 
 #[test]
+fn every_form_of_audio_passes_unchanged_where_the_sink_takes_it() {
+    // Numbers and sizes of formats; channels; numbers of rates.
+    for (format, sample_bytes, channels, rate) in [
+        (4, 1, 1, 1),
+        (4, 1, 8, 12),
+        (5, 2, 6, 6),
+        (11, 3, 2, 7),
+        (15, 4, 8, 7),
+        (17, 4, 6, 12),
+        (19, 4, 1, 6),
+    ] {
+        let daemon = Daemon::start("filesink location={}/out sync=true");
+        let mut guest = Guest::connect(&daemon, Format::Packed);
+        let bytes = 240 * sample_bytes * channels;
+        let form = channels | format << 8 | rate << 16;
+        guest.must(&words(&[request::PCM_SET_PARAMS, 0, 4 * bytes, bytes, 0, form]));
+        guest.must(&words(&[request::PCM_PREPARE, 0]));
+        let audio: Vec<u8> = (0..4 * bytes).map(|byte| (byte * 7 % 251).to_le_bytes()[0]).collect();
+        audio.chunks(bytes as usize).for_each(|period| guest.play(0, period));
+        guest.must(&words(&[request::PCM_START, 0]));
+        (0..4).for_each(|_| assert_eq!(guest.played().status, Status::Ok as u32));
+        finish(&mut guest);
+        let file = fs::read(daemon.end().path().join("out")).unwrap();
+        assert!(file == audio, "format {format}, {channels} channels, rate {rate}");
+    }
+}
+
+#[test]
 fn a_pause_loses_nothing() {
     let daemon = Daemon::start("filesink location={}/out sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
