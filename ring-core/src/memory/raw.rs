@@ -263,7 +263,7 @@ impl Area for RawArea<'_> {
 }
 
 /// A word that the two sides can exchange in one access: `u16`, `u32` or `u64`.
-pub trait Word: access::Access + Copy + Default + Into<u64> + core::fmt::Debug {}
+pub trait Word: access::Access + Copy + Default + Into<u64> + TryFrom<u64> + core::fmt::Debug {}
 
 impl Word for u16 {}
 impl Word for u32 {}
