@@ -5,7 +5,8 @@ use crate::error::Violation;
 /// A piece of a buffer: `len` bytes at `address`.
 ///
 /// Whether the device may write it follows from where it stands: the readable segments of a buffer come
-/// first, then the writable ones (VIRTIO 1.4, 2.7.4.2 and 2.8.17 "Message Framing").
+/// first, then the writable ones (VIRTIO 1.4, 2.7.4.2 "Driver Requirements: Message Framing" and 2.8.17
+/// "Driver Requirements: Scatter-Gather Support").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Segment {
     /// Address of the first byte, as the two sides exchange it.

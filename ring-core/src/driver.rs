@@ -107,6 +107,36 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         either!(self, queue => queue.add(readable, writable, cookie))
     }
 
+    /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
+    ///
+    /// `table` is memory for the table: 16 bytes for each segment, of any alignment. Like the segments, it
+    /// is the device's until the cookie comes back.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. The queue has not changed
+    /// then.
+    pub fn add_indirect(
+        &mut self,
+        table: Segment,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<(), AddError<T>> {
+        either!(self, queue => queue.add_indirect(table, readable, writable, cookie))
+    }
+
+    /// What to tell the device with a notification, where [`NOTIFICATION_DATA`] was negotiated.
+    ///
+    /// `queue` is the queue's index; or, with [`NOTIF_CONFIG_DATA`], the number that the device gave for it.
+    /// (VIRTIO 1.4, 2.9 "Driver Notifications")
+    ///
+    /// [`NOTIFICATION_DATA`]: Features::NOTIFICATION_DATA
+    /// [`NOTIF_CONFIG_DATA`]: Features::NOTIF_CONFIG_DATA
+    pub const fn notification_data(&self, queue: u16) -> u32 {
+        either!(self, queue_end => queue_end.notification_data(queue))
+    }
+
     /// Makes all staged buffers available, and says whether to notify the device.
     #[inline]
     pub fn publish(&mut self) -> Notify {

@@ -42,7 +42,7 @@ pub enum Violation {
         /// How many descriptors there are.
         size: u32,
     },
-    /// A readable segment follows a writable one (2.7.4.2, 2.8.17 "Message Framing").
+    /// A readable segment follows a writable one (2.7.4.2, 2.8.17).
     ReadableAfterWritable {
         /// The segment's position in the chain.
         position: usize,
@@ -263,8 +263,40 @@ pub enum AddReason {
         /// Its length.
         bytes: u64,
     },
+    /// The feature that indirect tables need was not negotiated.
+    IndirectNotNegotiated,
+    /// The indirect table is too small for the buffer.
+    TableTooSmall {
+        /// Descriptors that the table holds.
+        capacity: u32,
+        /// Descriptors that the buffer needs.
+        needed: u16,
+    },
+    /// The indirect table is not in shared memory.
+    TableUnmapped(Unmapped),
     /// The queue does not run: the device broke a rule, or the queue is suspended.
     Stopped,
+}
+
+impl fmt::Display for AddReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Full { free, needed } => {
+                write!(f, "the queue is full: {needed} descriptors needed, {free} free")
+            }
+            Self::TooLong { segments, size } => {
+                write!(f, "a buffer of {segments} segments can never fit a queue of {size}")
+            }
+            Self::Empty => f.write_str("a buffer without segments"),
+            Self::TooManyBytes { bytes } => write!(f, "a buffer of {bytes} bytes, over 2^32"),
+            Self::IndirectNotNegotiated => f.write_str("indirect tables were not negotiated for this queue"),
+            Self::TableTooSmall { capacity, needed } => {
+                write!(f, "a buffer of {needed} segments in an indirect table for {capacity}")
+            }
+            Self::TableUnmapped(unmapped) => write!(f, "the indirect table: {unmapped}"),
+            Self::Stopped => f.write_str("the queue is suspended, or the device broke it"),
+        }
+    }
 }
 
 /// A buffer was not added. Nothing has changed, and the cookie comes back.
@@ -278,17 +310,7 @@ pub struct AddError<T> {
 
 impl<T> fmt::Display for AddError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.reason {
-            AddReason::Full { free, needed } => {
-                write!(f, "the queue is full: {needed} descriptors needed, {free} free")
-            }
-            AddReason::TooLong { segments, size } => {
-                write!(f, "a buffer of {segments} segments can never fit a queue of {size}")
-            }
-            AddReason::Empty => f.write_str("a buffer without segments"),
-            AddReason::TooManyBytes { bytes } => write!(f, "a buffer of {bytes} bytes, over 2^32"),
-            AddReason::Stopped => f.write_str("the queue is suspended, or the device broke it"),
-        }
+        self.reason.fmt(f)
     }
 }
 

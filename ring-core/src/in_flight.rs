@@ -9,6 +9,29 @@ use crate::index::QueueSize;
 pub struct Slot {
     /// Descriptors that the chain takes up in the ring; 0 while it is not in flight.
     count: u16,
+    /// In an in-order queue, a list that has nothing to do with the chain: whose turn it is at this place.
+    turn: u16,
+    /// In an in-order queue, how the chain was completed, while it waits for its turn.
+    outcome: Option<Outcome>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outcome {
+    written: u32,
+    full: bool,
+}
+
+/// A chain that goes back to the driver now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Returned {
+    /// The head (split) or buffer id (packed).
+    pub(crate) id: u16,
+    /// Descriptors that it takes up in the ring.
+    pub(crate) count: u16,
+    /// Bytes written.
+    pub(crate) written: u32,
+    /// Whether that is all that could be written. Only then may an in-order device skip it.
+    pub(crate) full: bool,
 }
 
 /// All chains in flight, by head (split) or buffer id (packed).
@@ -19,11 +42,15 @@ pub(crate) struct InFlight<S> {
     descriptors: u16,
     /// Which life of the queue this is.
     epoch: u32,
+    /// Places in the list of turns: where the next chain taken goes, and whose turn it is now. Both are less
+    /// than the queue's size.
+    last_turn: u16,
+    next_turn: u16,
 }
 
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
-        let mut in_flight = Self { slots, descriptors: 0, epoch: 0 };
+        let mut in_flight = Self { slots, descriptors: 0, epoch: 0, last_turn: 0, next_turn: 0 };
         in_flight.reset(size)?;
         Ok(in_flight)
     }
@@ -37,6 +64,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         slots.fill(Slot::default());
         self.descriptors = 0;
         self.epoch = self.epoch.wrapping_add(1);
+        (self.last_turn, self.next_turn) = (0, 0);
         Ok(())
     }
 
@@ -52,7 +80,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         if total > u32::from(size.get()) {
             return Err(Violation::TooManyInFlight { count: total, size: size.get() });
         }
-        match self.slots.as_mut().get_mut(usize::from(id)) {
+        match self.slots.as_mut().get_mut(..usize::from(size.get())).and_then(|s| s.get_mut(usize::from(id)))
+        {
             Some(slot) if slot.count == 0 => {
                 slot.count = count;
                 self.descriptors += count;
@@ -65,17 +94,60 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
 
     /// Accepts a token, and forgets its chain.
     #[inline]
-    pub(crate) fn remove(&mut self, token: Token, written: u32) -> Result<Token, CompleteError> {
+    pub(crate) fn remove(&mut self, token: Token, written: u32) -> Result<Returned, CompleteError> {
+        let Token { id, count, writable, .. } = token;
+        self.slot(token, written)?.count = 0;
+        self.descriptors -= count;
+        Ok(Returned { id, count, written, full: written == writable })
+    }
+
+    /// The slot of a chain that is in flight and is to be completed.
+    #[inline]
+    fn slot(&mut self, token: Token, written: u32) -> Result<&mut Slot, CompleteError> {
         if written > token.writable {
             return Err(CompleteError::TooManyBytes { token, written });
         }
         match self.slots.as_mut().get_mut(usize::from(token.id)) {
-            Some(slot) if token.epoch == self.epoch && slot.count == token.count => {
-                slot.count = 0;
-                self.descriptors -= token.count;
-                Ok(token)
+            Some(slot)
+                if token.epoch == self.epoch && slot.count == token.count && slot.outcome.is_none() =>
+            {
+                Ok(slot)
             }
             _ => Err(CompleteError::Stale),
         }
     }
+}
+
+/// In-order queues: chains go back in the order in which they were taken.
+impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
+    /// Notes that the chain that was just inserted is the last in turn.
+    pub(crate) fn queue_up(&mut self, id: u16, size: QueueSize) {
+        if let Some(place) = self.slots.as_mut().get_mut(usize::from(self.last_turn)) {
+            place.turn = id;
+            self.last_turn = successor(self.last_turn, size);
+        }
+    }
+
+    /// Accepts a token, and keeps its chain until its turn comes.
+    pub(crate) fn settle(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        let full = written == token.writable;
+        self.slot(token, written)?.outcome = Some(Outcome { written, full });
+        Ok(())
+    }
+
+    /// Forgets and returns the chain whose turn it is, if it has been settled.
+    pub(crate) fn next_in_turn(&mut self, size: QueueSize) -> Option<Returned> {
+        let slots = self.slots.as_mut();
+        let id = slots.get(usize::from(self.next_turn))?.turn;
+        let slot = slots.get_mut(usize::from(id))?;
+        let Outcome { written, full } = slot.outcome.take()?;
+        let count = core::mem::take(&mut slot.count);
+        self.descriptors -= count;
+        self.next_turn = successor(self.next_turn, size);
+        Some(Returned { id, count, written, full })
+    }
+}
+
+const fn successor(place: u16, size: QueueSize) -> u16 {
+    if place + 1 == size.get() { 0 } else { place + 1 }
 }

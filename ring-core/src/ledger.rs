@@ -8,7 +8,6 @@ use core::marker::PhantomData;
 use crate::chain::{MAX_CHAIN_BYTES, Segment};
 use crate::error::{AddReason, SetupError, Violation};
 use crate::index::QueueSize;
-use crate::setup::State;
 
 /// Storage for what a driver end remembers of one descriptor (split) or buffer id (packed), and of the
 /// buffer in flight there. A queue needs as many as it has descriptors.
@@ -62,6 +61,8 @@ pub(crate) struct Ledger<S, T> {
     free: u16,
     /// Buffers in flight.
     in_flight: u16,
+    /// In an in-order queue, the slot of the buffer that comes back next.
+    oldest: u16,
     /// The batch that is being staged. What belongs to it, the device does not know yet.
     batch: u64,
 }
@@ -91,8 +92,16 @@ impl<S, T> Ledger<S, T> {
 
 impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
-        let mut ledger =
-            Self { slots, cookies: PhantomData, head: NONE, tail: 0, free: 0, in_flight: 0, batch: 0 };
+        let mut ledger = Self {
+            slots,
+            cookies: PhantomData,
+            head: NONE,
+            tail: 0,
+            free: 0,
+            in_flight: 0,
+            oldest: 0,
+            batch: 0,
+        };
         ledger.reset(size, drop)?;
         Ok(ledger)
     }
@@ -108,7 +117,7 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
             *slot = Slot { next: if next == size { 0 } else { next }, ..Slot::EMPTY };
         }
         (self.head, self.tail) = (0, size - 1);
-        (self.free, self.in_flight) = (size, 0);
+        (self.free, self.in_flight, self.oldest) = (size, 0, 0);
         Ok(())
     }
 
@@ -140,50 +149,73 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
         }
     }
 
+    /// The slot of the published buffer that the device says it used.
+    #[inline]
+    fn published(&mut self, id: u32) -> Result<(u16, &mut Slot<T>), Violation> {
+        let index = u16::try_from(id).map_err(|_| Violation::NotInFlight { id })?;
+        match self.slots.as_mut().get_mut(usize::from(index)) {
+            Some(slot) if slot.cookie.is_some() && slot.batch != self.batch => Ok((index, slot)),
+            _ => Err(Violation::NotInFlight { id }),
+        }
+    }
+
     /// Takes back the buffer that the device says it used: its cookie, how much of it was written, and how
     /// many descriptors it took up.
     #[inline]
     pub(crate) fn release(&mut self, id: u32, written: u32) -> Result<(Used<T>, u16), Violation> {
-        let not_in_flight = Violation::NotInFlight { id };
-        let id = u16::try_from(id).map_err(|_| not_in_flight)?;
-        let slots = self.slots.as_mut();
-        let slot =
-            slots.get_mut(usize::from(id)).filter(|slot| slot.batch != self.batch).ok_or(not_in_flight)?;
-        let cookie = slot.cookie.take().ok_or(not_in_flight)?;
-        let Slot { last, count, writable, .. } = *slot;
+        let (id, slot) = self.published(id)?;
+        let cookie = slot.cookie.take().ok_or(Violation::NotInFlight { id: id.into() })?;
+        let (last, count) = (slot.last, slot.count);
+        let written = written.min(slot.writable);
         if self.head == NONE {
             self.head = id;
-        } else if let Some(tail) = slots.get_mut(usize::from(self.tail)) {
+        } else if let Some(tail) = self.slots.as_mut().get_mut(usize::from(self.tail)) {
             tail.next = id;
         }
         self.tail = last;
         self.free += count;
         self.in_flight -= 1;
-        Ok((Used { cookie, written: written.min(writable) }, count))
+        Ok((Used { cookie, written }, count))
+    }
+
+    /// Takes back the oldest buffer of an in-order queue. `batch` is the used buffer that stands for itself
+    /// and all older ones; it becomes `None` once it has come back itself.
+    ///
+    /// In such a queue buffers are freed in the order in which they were added, so the list of free slots
+    /// always runs through the slots in order, and each buffer's successor is where it was.
+    pub(crate) fn release_oldest(
+        &mut self,
+        batch: &mut Option<(u32, u32)>,
+    ) -> Result<(Used<T>, u16), Violation> {
+        let Some((id, written)) = *batch else { return Err(Violation::NotInFlight { id: NONE.into() }) };
+        self.published(id)?;
+        let oldest = self.oldest;
+        let next = self.slots.as_ref().get(usize::from(oldest)).map_or(0, |slot| self.next(slot.last));
+        let released = if id == u32::from(oldest) {
+            *batch = None;
+            self.release(id, written)
+        } else {
+            // Skipped: fully written (VIRTIO 1.4, 2.7.9 and 2.8.8, both "In-order use of descriptors").
+            self.release(oldest.into(), u32::MAX)
+        };
+        self.oldest = next;
+        released
     }
 }
 
-/// Whether a buffer can be added now: the number of its segments, and of its writable bytes (saturated).
+/// Whether a buffer fits a queue at all: the number of its segments, and of its writable bytes (saturated).
 #[inline]
 pub(crate) fn admit(
     readable: &[Segment],
     writable: &[Segment],
-    state: State,
-    free: u16,
     size: QueueSize,
 ) -> Result<(u16, u32), AddReason> {
-    if !state.is_running() {
-        return Err(AddReason::Stopped);
-    }
     let (segments, size) = (readable.len() + writable.len(), size.get());
     let count = match u16::try_from(segments) {
         Ok(0) => return Err(AddReason::Empty),
         Ok(count) if count <= size => count,
         _ => return Err(AddReason::TooLong { segments, size }),
     };
-    if count > free {
-        return Err(AddReason::Full { free, needed: count });
-    }
     let sum = |segments: &[Segment]| segments.iter().map(|segment| u64::from(segment.len)).sum::<u64>();
     let writable = sum(writable);
     let bytes = sum(readable) + writable;

@@ -15,8 +15,8 @@
 //! only places where the rings ask for a fence, one for each publish and each arm, never one for each
 //! buffer.
 //!
-//! (VIRTIO 1.4: 2.7.13.4.1 and 2.8.21.3.1, both "Driver Requirements: Sending Available Buffer
-//! Notifications"; the device's side mirrors them.)
+//! (VIRTIO 1.4: 2.7.13.4.1 "Driver Requirements: Notifying The Device" and 2.8.21.3.1 "Driver Requirements:
+//! Sending Available Buffer Notifications"; the device's side mirrors them.)
 
 /// Whether the other side has to be notified of what was just published.
 #[must_use = "the other side may be asleep: notify it if this says so"]

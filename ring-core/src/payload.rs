@@ -1,7 +1,7 @@
 //! Reading and writing what a chain's segments hold, however the driver cut it up.
 //!
-//! A device must not rely on where one descriptor ends and the next begins (VIRTIO 1.4, 2.7.4.2 and
-//! 2.8.17, both "Message Framing"). A [`Reader`] and a [`Writer`] hide it.
+//! A device must not rely on where one descriptor ends and the next begins (VIRTIO 1.4, 2.7.4.1 "Device
+//! Requirements: Message Framing"). A [`Reader`] and a [`Writer`] hide it.
 
 use core::fmt;
 

@@ -53,6 +53,7 @@ pub(crate) struct Ring<M: Memory> {
     pub(crate) size: QueueSize,
     pub(crate) event_idx: bool,
     pub(crate) indirect: bool,
+    pub(crate) in_order: bool,
 }
 
 impl<M: Memory> Ring<M> {
@@ -72,17 +73,19 @@ impl<M: Memory> Ring<M> {
             size,
             event_idx: setup.features.contains(Features::EVENT_IDX),
             indirect: setup.features.contains(Features::INDIRECT_DESC),
+            in_order: setup.features.contains(Features::IN_ORDER),
         })
     }
 }
 
 impl<M: Memory> fmt::Debug for Ring<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, event_idx, indirect, .. } = self;
+        let Self { size, event_idx, indirect, in_order, .. } = self;
         f.debug_struct("Ring")
             .field("size", size)
             .field("event_idx", event_idx)
             .field("indirect", indirect)
+            .field("in_order", in_order)
             .finish_non_exhaustive()
     }
 }

@@ -31,10 +31,19 @@
 //!   may write the lower half before it publishes the upper one, and a `load` may fetch the lower half
 //!   after the upper one. Packed descriptors are laid out so that this suffices.
 
+mod barriers;
 mod raw;
 #[cfg(feature = "vm-memory")]
 mod vm;
 
+#[cfg(any(
+    target_arch = "x86",
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+))]
+pub use barriers::Platform;
+pub use barriers::{Barriers, Smp};
 pub use raw::{RawArea, RawMemory, Word};
 #[cfg(feature = "vm-memory")]
 pub use vm::{VmArea, VmMemory};

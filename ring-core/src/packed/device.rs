@@ -2,7 +2,7 @@
 
 use crate::chain::{Chain, Collector, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
-use crate::in_flight::{InFlight, Slot};
+use crate::in_flight::{InFlight, Returned, Slot};
 use crate::index::{Cursor, QueueSize};
 use crate::indirect::Table;
 use crate::memory::{Area as _, Load, Memory, Store};
@@ -36,6 +36,8 @@ struct Progress {
     staged: u16,
     /// The word that publishes the batch: that of its first descriptor, which goes to `published`.
     first: u64,
+    /// In an in-order queue, the staged used descriptor that the next used buffer may take over.
+    batch: Option<Cursor>,
     unannounced: Unannounced,
     /// Whether the driver is asked to notify.
     armed: bool,
@@ -43,7 +45,16 @@ struct Progress {
 
 impl Progress {
     const fn at(available: Cursor, used: Cursor, unannounced: Unannounced) -> Self {
-        Self { next: available, used, published: used, staged: 0, first: 0, unannounced, armed: true }
+        Self {
+            next: available,
+            used,
+            published: used,
+            staged: 0,
+            first: 0,
+            batch: None,
+            unannounced,
+            armed: true,
+        }
     }
 }
 
@@ -127,6 +138,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         }
         let (id, count) = self.walk(head, collector)?;
         self.in_flight.insert(id, count, self.ring.size)?;
+        if self.ring.in_order {
+            self.in_flight.queue_up(id, self.ring.size);
+        }
         self.progress.next = next.advance(count, self.ring.size);
         Ok(Some((id, count)))
     }
@@ -206,6 +220,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Stages a used buffer, with the number of bytes written to it. [`publish`](Self::publish) makes it
     /// visible. After a violation this accepts tokens and does nothing.
     ///
+    /// Buffers may be completed in any order. Where [`IN_ORDER`](crate::Features::IN_ORDER) is negotiated,
+    /// one that is early is kept until its turn comes.
+    ///
     /// # Errors
     ///
     /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
@@ -214,22 +231,39 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         if self.state == State::Suspended {
             return Err(CompleteError::Suspended(token));
         }
-        let Token { id, count, .. } = self.in_flight.remove(token, written)?;
-        if self.state.is_running() {
-            let used = self.progress.used;
-            let write = if written == 0 { DescriptorFlags::empty() } else { DescriptorFlags::WRITE };
-            let flags = DescriptorFlags::used(used).union(write);
-            let word = Meta { len: written, id, flags }.to_word();
-            if self.progress.staged == 0 {
-                self.progress.first = word;
-            } else {
-                // Relaxed: the driver comes here only after the batch's first descriptor is published.
-                self.ring.descriptor.store(meta(used.slot()), word, Store::Relaxed);
+        if self.ring.in_order {
+            self.in_flight.settle(token, written)?;
+            while let Some(returned) = self.in_flight.next_in_turn(self.ring.size) {
+                let at = self.progress.batch.unwrap_or(self.progress.used);
+                self.stage(at, returned);
+                // A buffer that is skipped counts as fully written, so only such a one can be taken over.
+                self.progress.batch = returned.full.then_some(at);
             }
-            self.progress.staged += count;
-            self.progress.used = used.advance(count, self.ring.size);
+        } else {
+            let returned = self.in_flight.remove(token, written)?;
+            self.stage(self.progress.used, returned);
         }
         Ok(())
+    }
+
+    /// Writes the used descriptor at `at`, for the buffer at `used`.
+    #[inline]
+    fn stage(&mut self, at: Cursor, returned: Returned) {
+        if !self.state.is_running() {
+            return;
+        }
+        let Returned { id, count, written, .. } = returned;
+        let write = if written == 0 { DescriptorFlags::empty() } else { DescriptorFlags::WRITE };
+        let flags = DescriptorFlags::used(at).union(write);
+        let word = Meta { len: written, id, flags }.to_word();
+        if at == self.progress.published {
+            self.progress.first = word;
+        } else {
+            // Relaxed: the driver comes here only after the batch's first descriptor is published.
+            self.ring.descriptor.store(meta(at.slot()), word, Store::Relaxed);
+        }
+        self.progress.staged += count;
+        self.progress.used = self.progress.used.advance(count, self.ring.size);
     }
 
     /// Makes all staged buffers visible, and says whether to notify the driver.
@@ -261,6 +295,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             self.ring.descriptor.store(meta(published.slot()), first, Store::Release);
             self.progress.published = self.progress.used;
             self.progress.staged = 0;
+            self.progress.batch = None;
             self.progress.unannounced.add(staged);
         }
     }

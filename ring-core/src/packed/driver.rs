@@ -1,8 +1,9 @@
 //! The driver end of a packed queue.
 
 use crate::chain::Segment;
-use crate::error::{AddError, SetupError, Violation};
+use crate::error::{AddError, AddReason, SetupError, Violation};
 use crate::index::{Cursor, QueueSize};
+use crate::indirect::{DESCRIPTOR_BYTES, fill_table};
 use crate::ledger::{Ledger, Slot, Used, admit};
 use crate::memory::{Area as _, Load, Memory, Store};
 use crate::notify::{Arm, Notify, Unannounced};
@@ -35,6 +36,9 @@ struct Progress {
     first: u64,
     /// The next used descriptor appears here.
     next: Cursor,
+    /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
+    /// its id, and the bytes written.
+    batch: Option<(u32, u32)>,
     unannounced: Unannounced,
     /// Whether the device is asked to notify.
     armed: bool,
@@ -42,7 +46,16 @@ struct Progress {
 
 impl Progress {
     const fn at(available: Cursor, used: Cursor, unannounced: Unannounced) -> Self {
-        Self { available, published: available, staged: 0, first: 0, next: used, unannounced, armed: true }
+        Self {
+            available,
+            published: available,
+            staged: 0,
+            first: 0,
+            next: used,
+            batch: None,
+            unannounced,
+            armed: true,
+        }
     }
 }
 
@@ -107,33 +120,105 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
     #[inline]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
-        let (count, bytes) = match admit(readable, writable, self.state, self.ledger.free(), self.ring.size) {
+        let (count, bytes) = match self.admit(readable, writable) {
+            Ok((count, _)) if count > self.free() => {
+                let reason = AddReason::Full { free: self.free(), needed: count };
+                return Err(AddError { reason, cookie });
+            }
             Ok(admitted) => admitted,
             Err(reason) => return Err(AddError { reason, cookie }),
         };
-        let id = self.ledger.head();
-        let (mut cursor, mut left) = (self.progress.available, count);
+        let (id, mut left) = (self.ledger.head(), count);
         for (segments, kind) in [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)] {
-            for segment in segments {
+            for &segment in segments {
                 left -= 1;
                 let next = if left == 0 { DescriptorFlags::empty() } else { DescriptorFlags::NEXT };
-                let flags = DescriptorFlags::available(cursor).union(kind).union(next);
-                // The device reads the id from the last descriptor; some old ones read it from the first.
-                let word = Meta { len: segment.len, id, flags }.to_word();
-                self.ring.descriptor.write(address(cursor.slot()), segment.address);
-                if self.progress.staged == 0 {
-                    self.progress.first = word;
-                } else {
-                    // Relaxed: the device comes here only after the batch's first descriptor is published.
-                    self.ring.descriptor.store(meta(cursor.slot()), word, Store::Relaxed);
-                }
-                self.progress.staged += 1;
-                cursor = cursor.advance(1, self.ring.size);
+                self.stage(segment, id, kind.union(next));
             }
         }
         self.ledger.take(id, count, bytes, cookie);
-        self.progress.available = cursor;
         Ok(())
+    }
+
+    /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
+    ///
+    /// `table` is memory for the table: 16 bytes for each segment, of any alignment. Like the segments, it
+    /// is the device's until the cookie comes back.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. The queue has not changed
+    /// then.
+    pub fn add_indirect(
+        &mut self,
+        table: Segment,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<(), AddError<T>> {
+        let fill = || {
+            let (_, bytes) = self.admit(readable, writable)?;
+            if !self.ring.indirect {
+                return Err(AddReason::IndirectNotNegotiated);
+            }
+            if self.free() == 0 {
+                return Err(AddReason::Full { free: 0, needed: 1 });
+            }
+            let written =
+                fill_table(&self.ring.memory, table, readable, writable, |segment, writable, _| {
+                    let flags = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
+                    (segment.address, Meta { len: segment.len, id: 0, flags }.to_word())
+                })?;
+            Ok((written, bytes))
+        };
+        let (written, bytes) = match fill() {
+            Ok(filled) => filled,
+            Err(reason) => return Err(AddError { reason, cookie }),
+        };
+        let id = self.ledger.head();
+        let table = Segment::new(table.address, u32::from(written) * DESCRIPTOR_BYTES);
+        self.stage(table, id, DescriptorFlags::INDIRECT);
+        self.ledger.take(id, 1, bytes, cookie);
+        Ok(())
+    }
+
+    /// Whether a buffer can be added: the number of its segments, and of its writable bytes.
+    #[inline]
+    fn admit(&self, readable: &[Segment], writable: &[Segment]) -> Result<(u16, u32), AddReason> {
+        if self.state.is_running() {
+            admit(readable, writable, self.ring.size)
+        } else {
+            Err(AddReason::Stopped)
+        }
+    }
+
+    /// Stages one descriptor in the next slot.
+    #[inline]
+    fn stage(&mut self, segment: Segment, id: u16, flags: DescriptorFlags) {
+        let at = self.progress.available;
+        // The device reads the id from the last descriptor; some old ones read it from the first.
+        let word =
+            Meta { len: segment.len, id, flags: flags.union(DescriptorFlags::available(at)) }.to_word();
+        self.ring.descriptor.write(address(at.slot()), segment.address);
+        if self.progress.staged == 0 {
+            self.progress.first = word;
+        } else {
+            // Relaxed: the device comes here only after the batch's first descriptor is published.
+            self.ring.descriptor.store(meta(at.slot()), word, Store::Relaxed);
+        }
+        self.progress.staged += 1;
+        self.progress.available = at.advance(1, self.ring.size);
+    }
+
+    /// What to tell the device with a notification, where [`NOTIFICATION_DATA`] was negotiated.
+    ///
+    /// `queue` is the queue's index; or, with [`NOTIF_CONFIG_DATA`], the number that the device gave for it.
+    /// (VIRTIO 1.4, 2.9 "Driver Notifications")
+    ///
+    /// [`NOTIFICATION_DATA`]: crate::Features::NOTIFICATION_DATA
+    /// [`NOTIF_CONFIG_DATA`]: crate::Features::NOTIF_CONFIG_DATA
+    pub const fn notification_data(&self, queue: u16) -> u32 {
+        queue as u32 | (self.progress.published.bits() as u32) << 16
     }
 
     /// Makes all staged buffers available, and says whether to notify the device.
@@ -193,6 +278,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     #[inline]
     fn take(&mut self) -> Result<Option<Used<T>>, Violation> {
         let next = self.progress.next;
+        if self.progress.batch.is_some() {
+            let (used, count) = self.ledger.release_oldest(&mut self.progress.batch)?;
+            self.progress.next = next.advance(count, self.ring.size);
+            return Ok(Some(used));
+        }
         // Acquire: pairs with the Release in the device's `publish`; orders the buffer's contents after the
         // flags of its used descriptor.
         let used = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Acquire));
@@ -202,7 +292,12 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         if self.progress.armed {
             self.disarm();
         }
-        let (used, count) = self.ledger.release(used.id.into(), used.len)?;
+        let (used, count) = if self.ring.in_order {
+            self.progress.batch = Some((used.id.into(), used.len));
+            self.ledger.release_oldest(&mut self.progress.batch)?
+        } else {
+            self.ledger.release(used.id.into(), used.len)?
+        };
         self.progress.next = next.advance(count, self.ring.size);
         Ok(Some(used))
     }

@@ -6,7 +6,7 @@ use crate::index::{Cursor, QueueSize};
 use crate::setup::{AreaLayout, Layout};
 
 bitflags! {
-    /// `pvirtq_desc.flags` (VIRTIO 1.4, 2.8.13 "The Virtqueue Descriptor Table").
+    /// `pvirtq_desc.flags` (VIRTIO 1.4, 2.8.13 "The Virtqueue Descriptor Format").
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct DescriptorFlags: u16 {
         /// The buffer goes on in the next slot.

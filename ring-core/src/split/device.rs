@@ -2,7 +2,7 @@
 
 use crate::chain::{Chain, Collector, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
-use crate::in_flight::{InFlight, Slot};
+use crate::in_flight::{InFlight, Returned, Slot};
 use crate::index::QueueSize;
 use crate::indirect::Table;
 use crate::memory::{Area as _, Load, Memory, Store};
@@ -36,6 +36,8 @@ struct Progress {
     used: u16,
     /// The index as last stored in the device area.
     published: u16,
+    /// In an in-order queue, the staged used entry that the next used buffer may take over.
+    batch: Option<u16>,
     unannounced: Unannounced,
     /// Whether the driver is asked to notify.
     armed: bool,
@@ -44,7 +46,7 @@ struct Progress {
 impl Progress {
     const fn at(position: Position, unannounced: Unannounced) -> Self {
         let Position { available, used } = position;
-        Self { available, next: available, used, published: used, unannounced, armed: true }
+        Self { available, next: available, used, published: used, batch: None, unannounced, armed: true }
     }
 }
 
@@ -126,6 +128,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         let head = self.ring.driver.read(available_slot(slot));
         let count = self.walk(head, collector)?;
         self.in_flight.insert(head, count, self.ring.size)?;
+        if self.ring.in_order {
+            self.in_flight.queue_up(head, self.ring.size);
+        }
         self.progress.next = self.progress.next.wrapping_add(1);
         Ok(Some((head, count)))
     }
@@ -234,6 +239,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Stages a used buffer, with the number of bytes written to it. [`publish`](Self::publish) makes it
     /// visible. After a violation this accepts tokens and does nothing.
     ///
+    /// Buffers may be completed in any order. Where [`IN_ORDER`](crate::Features::IN_ORDER) is negotiated,
+    /// one that is early is kept until its turn comes.
+    ///
     /// # Errors
     ///
     /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
@@ -242,14 +250,30 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         if self.state == State::Suspended {
             return Err(CompleteError::Suspended(token));
         }
-        let token = self.in_flight.remove(token, written)?;
-        if self.state.is_running() {
-            let slot = used_slot(self.ring.size.slot(self.progress.used));
-            self.ring.device.write(slot, u32::from(token.id));
-            self.ring.device.write(slot + 4, written);
-            self.progress.used = self.progress.used.wrapping_add(1);
+        if self.ring.in_order {
+            self.in_flight.settle(token, written)?;
+            while let Some(returned) = self.in_flight.next_in_turn(self.ring.size) {
+                let entry = self.progress.batch.unwrap_or(self.progress.used);
+                self.stage(entry, returned);
+                // A buffer that is skipped counts as fully written, so only such a one can be taken over.
+                self.progress.batch = returned.full.then_some(entry);
+            }
+        } else {
+            let returned = self.in_flight.remove(token, written)?;
+            self.stage(self.progress.used, returned);
         }
         Ok(())
+    }
+
+    /// Writes the used entry at index `entry`, for the buffer at index `used`.
+    #[inline]
+    fn stage(&mut self, entry: u16, returned: Returned) {
+        if self.state.is_running() {
+            let slot = used_slot(self.ring.size.slot(entry));
+            self.ring.device.write(slot, u32::from(returned.id));
+            self.ring.device.write(slot + 4, returned.written);
+            self.progress.used = self.progress.used.wrapping_add(1);
+        }
     }
 
     /// Makes all staged buffers visible, and says whether to notify the driver.
@@ -285,6 +309,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             // buffers' contents before the index that covers them.
             self.ring.device.store(INDEX, self.progress.used, Store::Release);
             self.progress.published = self.progress.used;
+            self.progress.batch = None;
             self.progress.unannounced.add(count);
         }
     }

@@ -1,8 +1,9 @@
 //! The driver end of a split queue.
 
 use crate::chain::Segment;
-use crate::error::{AddError, SetupError, Violation};
+use crate::error::{AddError, AddReason, SetupError, Violation};
 use crate::index::QueueSize;
+use crate::indirect::{DESCRIPTOR_BYTES, fill_table};
 use crate::ledger::{Ledger, Slot, Used, admit};
 use crate::memory::{Area as _, Load, Memory, Store};
 use crate::notify::{Arm, Notify, Unannounced, need_event};
@@ -35,6 +36,9 @@ struct Progress {
     next: u16,
     /// The device's index as last loaded; can be stale.
     used: u16,
+    /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
+    /// its id, and the bytes written.
+    batch: Option<(u32, u32)>,
     unannounced: Unannounced,
     /// Whether the device is asked to notify.
     armed: bool,
@@ -43,7 +47,7 @@ struct Progress {
 impl Progress {
     const fn at(position: Position, unannounced: Unannounced) -> Self {
         let Position { available, used } = position;
-        Self { available, published: available, next: used, used, unannounced, armed: true }
+        Self { available, published: available, next: used, used, batch: None, unannounced, armed: true }
     }
 }
 
@@ -108,7 +112,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
     #[inline]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
-        let (count, bytes) = match admit(readable, writable, self.state, self.ledger.free(), self.ring.size) {
+        let (count, bytes) = match self.admit(readable, writable) {
+            Ok((count, _)) if count > self.free() => {
+                let reason = AddReason::Full { free: self.free(), needed: count };
+                return Err(AddError { reason, cookie });
+            }
             Ok(admitted) => admitted,
             Err(reason) => return Err(AddError { reason, cookie }),
         };
@@ -118,17 +126,93 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
             for &segment in segments {
                 (last, next, left) = (next, self.ledger.next(next), left - 1);
                 let flags = if left == 0 { flags } else { flags.union(DescriptorFlags::NEXT) };
-                let (address, rest) = Descriptor { segment, flags, next }.to_words();
-                let offset = Descriptor::offset(last);
-                self.ring.descriptor.write(offset, address);
-                self.ring.descriptor.write(offset + 8, rest);
+                self.write(last, Descriptor { segment, flags, next });
             }
         }
-        self.ledger.take(last, count, bytes, cookie);
+        self.stage(head, last, count, bytes, cookie);
+        Ok(())
+    }
+
+    /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
+    ///
+    /// `table` is memory for the table: 16 bytes for each segment, of any alignment. Like the segments, it
+    /// is the device's until the cookie comes back.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. The queue has not changed
+    /// then.
+    pub fn add_indirect(
+        &mut self,
+        table: Segment,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<(), AddError<T>> {
+        let fill = || {
+            let (_, bytes) = self.admit(readable, writable)?;
+            if !self.ring.indirect {
+                return Err(AddReason::IndirectNotNegotiated);
+            }
+            if self.free() == 0 {
+                return Err(AddReason::Full { free: 0, needed: 1 });
+            }
+            let written =
+                fill_table(&self.ring.memory, table, readable, writable, |segment, writable, next| {
+                    let kind = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
+                    let (flags, next) =
+                        next.map_or((kind, 0), |next| (kind.union(DescriptorFlags::NEXT), next));
+                    Descriptor { segment, flags, next }.to_words()
+                })?;
+            Ok((written, bytes))
+        };
+        let (written, bytes) = match fill() {
+            Ok(filled) => filled,
+            Err(reason) => return Err(AddError { reason, cookie }),
+        };
+        let head = self.ledger.head();
+        let segment = Segment::new(table.address, u32::from(written) * DESCRIPTOR_BYTES);
+        self.write(head, Descriptor { segment, flags: DescriptorFlags::INDIRECT, next: 0 });
+        self.stage(head, head, 1, bytes, cookie);
+        Ok(())
+    }
+
+    /// Whether a buffer can be added: the number of its segments, and of its writable bytes.
+    #[inline]
+    fn admit(&self, readable: &[Segment], writable: &[Segment]) -> Result<(u16, u32), AddReason> {
+        if self.state.is_running() {
+            admit(readable, writable, self.ring.size)
+        } else {
+            Err(AddReason::Stopped)
+        }
+    }
+
+    #[inline]
+    fn write(&self, index: u16, descriptor: Descriptor) {
+        let (address, rest) = descriptor.to_words();
+        let offset = Descriptor::offset(index);
+        self.ring.descriptor.write(offset, address);
+        self.ring.descriptor.write(offset + 8, rest);
+    }
+
+    /// Stages the chain of `count` descriptors from `head` to `last`.
+    #[inline]
+    fn stage(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
+        self.ledger.take(last, count, writable, cookie);
         let slot = self.ring.size.slot(self.progress.available);
         self.ring.driver.write(available_slot(slot), head);
         self.progress.available = self.progress.available.wrapping_add(1);
-        Ok(())
+    }
+
+    /// What to tell the device with a notification, where [`NOTIFICATION_DATA`] was negotiated.
+    ///
+    /// `queue` is the queue's index; or, with [`NOTIF_CONFIG_DATA`], the number that the device gave for it.
+    /// (VIRTIO 1.4, 2.9 "Driver Notifications")
+    ///
+    /// [`NOTIFICATION_DATA`]: crate::Features::NOTIFICATION_DATA
+    /// [`NOTIF_CONFIG_DATA`]: crate::Features::NOTIF_CONFIG_DATA
+    pub const fn notification_data(&self, queue: u16) -> u32 {
+        queue as u32 | (self.progress.published as u32) << 16
     }
 
     /// Makes all staged buffers available, and says whether to notify the device.
@@ -197,11 +281,24 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         if self.progress.armed {
             self.disarm();
         }
-        let slot = used_slot(self.ring.size.slot(self.progress.next));
-        let (id, written) = (self.ring.device.read(slot), self.ring.device.read(slot + 4));
-        let (used, _) = self.ledger.release(id, written)?;
+        let (used, _) = if self.ring.in_order {
+            if self.progress.batch.is_none() {
+                self.progress.batch = Some(self.used_entry());
+            }
+            self.ledger.release_oldest(&mut self.progress.batch)?
+        } else {
+            let (id, written) = self.used_entry();
+            self.ledger.release(id, written)?
+        };
         self.progress.next = self.progress.next.wrapping_add(1);
         Ok(Some(used))
+    }
+
+    /// The next used entry: an id, and the bytes written.
+    #[inline]
+    fn used_entry(&self) -> (u32, u32) {
+        let slot = used_slot(self.ring.size.slot(self.progress.next));
+        (self.ring.device.read(slot), self.ring.device.read(slot + 4))
     }
 
     /// Looks at the device's index again. Returns whether anything was used.
