@@ -21,7 +21,8 @@ fn ends(page: &mut [u64], size: u16, features: Features) -> (RawMemory<'_>, Driv
 
 #[test]
 fn a_buffer_goes_through_a_table_of_any_alignment_and_takes_up_one_descriptor() {
-    let segments: Vec<Segment> = (0..32).map(|i| Segment::new(0x1_0000 + 0x100 * i, 1 + i as u32)).collect();
+    let segments: Vec<Segment> =
+        (0..32u32).map(|i| Segment::new(0x1_0000 + 0x100 * u64::from(i), 1 + i)).collect();
     for features in FORMATS {
         // Tables shorter than, as long as, and longer than what is fetched in one go.
         for (readable, writable) in [(1, 0), (0, 1), (3, 5), (8, 1), (20, 12)] {
