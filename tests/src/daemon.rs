@@ -16,7 +16,9 @@ use crate::process::{Process, ProcessError};
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long a daemon may take to end when it is asked to.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// How often the list of sockets is looked at, for want of an event that says "listening".
+/// How long a daemon may take to finish a file after the guest has stopped playing.
+const CLOSED_WITHIN: Duration = Duration::from_secs(10);
+/// How often the kernel's lists are looked at, for want of an event that a test could wait for.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// The kernel's list of Unix sockets.
 const SOCKETS: &str = "/proc/net/unix";
@@ -54,9 +56,17 @@ pub enum DaemonError {
         /// What it wrote.
         log: String,
     },
-    /// The list of sockets cannot be read.
-    #[error("{SOCKETS} cannot be read")]
-    Sockets(#[from] io::Error),
+    /// It keeps a file open that it should have finished.
+    #[error("the daemon still has {path} open after {CLOSED_WITHIN:?}; its log:\n{log}", path = path.display())]
+    StillOpen {
+        /// The file.
+        path: PathBuf,
+        /// What it wrote.
+        log: String,
+    },
+    /// The kernel's list of sockets or of open files cannot be read.
+    #[error("what the daemon has open cannot be told")]
+    Unknown(#[from] io::Error),
 }
 
 impl Daemon {
@@ -85,6 +95,22 @@ impl Daemon {
     /// All that the daemon has written so far.
     pub fn log(&mut self) -> &[String] {
         self.process.log()
+    }
+
+    /// Waits until the daemon has closed a file, or has ended.
+    ///
+    /// # Errors
+    /// If it keeps it open.
+    pub fn wait_until_closed(&mut self, path: &Path) -> Result<(), DaemonError> {
+        let deadline = Instant::now() + CLOSED_WITHIN;
+        while self.process.ended_by(Instant::now() + LOOK_EVERY)?.is_none()
+            && holds_open(self.process.id(), path)?
+        {
+            if Instant::now() > deadline {
+                return Err(DaemonError::StillOpen { path: path.to_owned(), log: self.process.tail() });
+            }
+        }
+        Ok(())
     }
 
     /// Asks the daemon to end, waits until it has, and tells how, with all that it wrote. One that
@@ -131,6 +157,21 @@ fn listens(path: &Path) -> io::Result<bool> {
     }))
 }
 
+/// Whether a process has the file at `path` open.
+fn holds_open(process: u32, path: &Path) -> io::Result<bool> {
+    let path = match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        path => path?,
+    };
+    for descriptor in fs::read_dir(format!("/proc/{process}/fd"))? {
+        // A descriptor may be closed between being listed and being read.
+        if fs::read_link(descriptor?.path()).is_ok_and(|open| open == path) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +186,15 @@ mod tests {
         assert!(listens(&path)?);
         drop(listener);
         assert!(!listens(&path)?);
+        Ok(())
+    }
+
+    #[test]
+    fn an_open_file_is_seen_until_it_is_closed() -> io::Result<()> {
+        let file = tempfile::NamedTempFile::new()?;
+        assert!(holds_open(std::process::id(), file.path())?);
+        let path = file.into_temp_path();
+        assert!(!holds_open(std::process::id(), &path)?);
         Ok(())
     }
 

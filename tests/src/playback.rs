@@ -1,11 +1,14 @@
 //! One run of the whole path: a guest plays the counting pattern through snd-host into a WAV file.
 
 use std::fmt;
+use std::fs;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use thiserror::Error;
 
 use crate::artifacts::GuestImage;
@@ -49,6 +52,9 @@ pub struct Playback {
 /// Why a run brought nothing to compare.
 #[derive(Debug, Error)]
 pub enum PlaybackError {
+    /// The recording of an earlier run is in the way.
+    #[error("the recording of an earlier run cannot be removed")]
+    OldRecording(#[source] io::Error),
     /// There is no place for the socket.
     #[error("no temporary directory can be made")]
     Directory(#[source] io::Error),
@@ -97,6 +103,13 @@ pub fn play(
     ring: Ring,
     recording: &Path,
 ) -> Result<Playback, PlaybackError> {
+    // What an earlier run left must not be taken for what this one brings.
+    match fs::remove_file(recording) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(PlaybackError::OldRecording(error));
+        }
+        _ => {}
+    }
     let directory = tempfile::tempdir().map_err(PlaybackError::Directory)?;
     let socket = directory.path().join("snd.sock");
     let ring_option = ring.to_string();
@@ -113,9 +126,11 @@ pub fn play(
         return Err(PlaybackError::OtherRing { wanted: ring, devices: guest.devices });
     }
 
-    // A daemon that is asked to end lets its sinks finish what they have, so the file is whole.
+    // The guest is gone, but the sink may still be writing what it was given last.
+    daemon.wait_until_closed(recording)?;
     let (status, daemon_log) = daemon.stop()?;
-    if !status.success() {
+    let stopped_by_us = status.signal() == Some(Signal::TERM.as_raw());
+    if !status.success() && !stopped_by_us {
         return Err(PlaybackError::DaemonFailed { status, log: daemon_log.join("\n") });
     }
     Ok(Playback { recorded: pattern.check_wav(recording)?, guest, daemon_log })
