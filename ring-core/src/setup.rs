@@ -53,7 +53,8 @@ pub(crate) struct Ring<M: Memory> {
     pub(crate) size: QueueSize,
     pub(crate) event_idx: bool,
     pub(crate) indirect: bool,
-    pub(crate) in_order: bool,
+    /// What the queue's state is when it runs.
+    pub(crate) running: State,
 }
 
 impl<M: Memory> Ring<M> {
@@ -71,21 +72,25 @@ impl<M: Memory> Ring<M> {
             device: area(AreaName::Device, setup.device_area, layout.device)?,
             memory,
             size,
+            running: if setup.features.contains(Features::IN_ORDER) {
+                State::InOrder
+            } else {
+                State::Running
+            },
             event_idx: setup.features.contains(Features::EVENT_IDX),
             indirect: setup.features.contains(Features::INDIRECT_DESC),
-            in_order: setup.features.contains(Features::IN_ORDER),
         })
     }
 }
 
 impl<M: Memory> fmt::Debug for Ring<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, event_idx, indirect, in_order, .. } = self;
+        let Self { size, event_idx, indirect, running, .. } = self;
         f.debug_struct("Ring")
             .field("size", size)
             .field("event_idx", event_idx)
             .field("indirect", indirect)
-            .field("in_order", in_order)
+            .field("running", running)
             .finish_non_exhaustive()
     }
 }
@@ -95,6 +100,8 @@ impl<M: Memory> fmt::Debug for Ring<M> {
 pub(crate) enum State {
     /// It does.
     Running,
+    /// It does, and the device returns buffers in order.
+    InOrder,
     /// It was suspended, and can be resumed.
     Suspended,
     /// The other side broke a rule; only a reset helps.
@@ -104,14 +111,14 @@ pub(crate) enum State {
 impl State {
     #[inline]
     pub(crate) const fn is_running(self) -> bool {
-        matches!(self, Self::Running)
+        matches!(self, Self::Running | Self::InOrder)
     }
 
     /// The state after a suspend or resume: a broken queue stays broken.
     pub(crate) const fn unless_broken(self, then: Self) -> Self {
         match self {
             Self::Broken => Self::Broken,
-            Self::Running | Self::Suspended => then,
+            Self::Running | Self::InOrder | Self::Suspended => then,
         }
     }
 }

@@ -134,6 +134,19 @@ pub trait Area {
     /// Writes a field that some [`store`](Self::store) will publish.
     fn write<W: Word>(&self, offset: usize, value: W);
 
+    /// [`read`](Self::read)s two adjacent 64-bit fields, as a descriptor has them.
+    #[inline]
+    fn read_pair(&self, offset: usize) -> (u64, u64) {
+        (self.read(offset), self.read(offset + 8))
+    }
+
+    /// [`write`](Self::write)s two adjacent 64-bit fields, as a descriptor has them.
+    #[inline]
+    fn write_pair(&self, offset: usize, (first, second): (u64, u64)) {
+        self.write(offset, first);
+        self.write(offset + 8, second);
+    }
+
     /// Loads a publication point.
     fn load<W: Word>(&self, offset: usize, order: Load) -> W;
 

@@ -39,8 +39,9 @@ struct Progress {
     /// In an in-order queue, the staged used descriptor that the next used buffer may take over.
     batch: Option<Cursor>,
     unannounced: Unannounced,
-    /// Whether the driver is asked to notify.
-    armed: bool,
+    /// Whether `pop` has something to do first: to take back the wish to be notified, or not to take
+    /// anything because the queue does not run.
+    alert: bool,
 }
 
 impl Progress {
@@ -53,7 +54,7 @@ impl Progress {
             first: 0,
             batch: None,
             unannounced,
-            armed: true,
+            alert: true,
         }
     }
 }
@@ -67,10 +68,11 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let size = QueueSize::packed(setup.size)?;
+        let ring = Ring::new(memory, setup, size, layout(size))?;
         Ok(Self {
-            ring: Ring::new(memory, setup, size, layout(size))?,
+            state: ring.running,
+            ring,
             in_flight: InFlight::new(slots, size)?,
-            state: State::Running,
             progress: Progress::at(Cursor::START, Cursor::START, Unannounced::nothing()),
         })
     }
@@ -85,7 +87,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         let ring = Ring::new(memory, setup, size, layout(size))?;
         self.in_flight.reset(size)?;
         self.ring = ring;
-        self.state = State::Running;
+        self.state = self.ring.running;
         self.progress = Progress::at(Cursor::START, Cursor::START, Unannounced::nothing());
         Ok(())
     }
@@ -106,47 +108,83 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// [`PopError::TooLong`] if the chain has more segments than there is room for.
     #[inline]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
-        if !self.state.is_running() {
-            return Ok(None);
-        }
-        let mut collector = Collector::new(segments);
-        match self.take(&mut collector) {
-            Ok(None) => Ok(None),
-            Ok(Some((id, count))) => match collector.finish(id, count, self.in_flight.epoch()) {
-                Ok(chain) => Ok(Some(chain)),
-                Err(token) => Err(PopError::TooLong(token)),
-            },
-            Err(violation) => {
-                self.state = State::Broken;
-                Err(violation.into())
-            }
-        }
-    }
-
-    /// Takes the next chain: its id, and how many descriptors of the ring it takes up.
-    #[inline]
-    fn take(&mut self, collector: &mut Collector<'_>) -> Result<Option<(u16, u16)>, Violation> {
         let next = self.progress.next;
         // Acquire: pairs with the Release in the driver's `publish`; orders the rest of the chain, indirect
         // tables and buffers after the flags of its first descriptor.
         let head = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Acquire));
-        if !head.flags.is_available(next) {
+        if !head.flags.is_available(next) || (self.progress.alert && !self.attend()) {
             return Ok(None);
         }
-        if self.progress.armed {
-            self.disarm();
+        match self.take(head, segments) {
+            Ok(Ok(chain)) => Ok(Some(chain)),
+            Ok(Err(token)) => Err(PopError::TooLong(token)),
+            Err(violation) => {
+                self.state = State::Broken;
+                self.progress.alert = true;
+                Err(PopError::Violation(violation))
+            }
         }
-        let (id, count) = self.walk(head, collector)?;
-        self.in_flight.insert(id, count, self.ring.size)?;
-        if self.ring.in_order {
-            self.in_flight.queue_up(id, self.ring.size);
+    }
+
+    /// Takes back the wish to be notified. Returns whether the queue runs.
+    #[cold]
+    fn attend(&mut self) -> bool {
+        if self.state.is_running() {
+            self.progress.alert = false;
+            event::disable(&self.ring.device);
         }
-        self.progress.next = next.advance(count, self.ring.size);
-        Ok(Some((id, count)))
+        self.state.is_running()
+    }
+
+    /// Takes the next chain; its token alone, if `segments` cannot hold it.
+    #[inline]
+    fn take<'s>(
+        &mut self,
+        head: Meta,
+        segments: &'s mut [Segment],
+    ) -> Result<Result<Chain<'s>, Token>, Violation> {
+        // Most buffers are one descriptor; that way is kept short.
+        if head.flags.intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT)) {
+            return self.take_chain(head, segments);
+        }
+        let mut collector = Collector::new(segments);
+        let segment = Segment::new(self.ring.descriptor.read(address(self.progress.next.slot())), head.len);
+        collector.push(segment, head.flags.contains(DescriptorFlags::WRITE))?;
+        self.accept(head.id, 1, collector)
+    }
+
+    #[inline(never)]
+    fn take_chain<'s>(
+        &mut self,
+        head: Meta,
+        segments: &'s mut [Segment],
+    ) -> Result<Result<Chain<'s>, Token>, Violation> {
+        let mut collector = Collector::new(segments);
+        let (id, count) = self.walk(head, &mut collector)?;
+        self.accept(id, count, collector)
+    }
+
+    /// Records a chain that has been checked.
+    #[inline]
+    fn accept<'s>(
+        &mut self,
+        id: u16,
+        count: u16,
+        chain: Collector<'s>,
+    ) -> Result<Result<Chain<'s>, Token>, Violation> {
+        let size = self.ring.size;
+        if id >= size.get() {
+            return Err(Violation::BufferId { id: id.into(), size: size.get() });
+        }
+        let key = self.in_flight.insert(id, count, size)?;
+        if self.state == State::InOrder {
+            self.in_flight.queue_up(id, size);
+        }
+        self.progress.next = self.progress.next.advance(count, size);
+        Ok(chain.finish(id, key))
     }
 
     /// Follows a chain through the ring. Returns its id, and how many descriptors it takes up.
-    #[inline]
     fn walk(&self, head: Meta, collector: &mut Collector<'_>) -> Result<(u16, u16), Violation> {
         let size = self.ring.size.get();
         let (mut cursor, mut descriptor) = (self.progress.next, head);
@@ -198,20 +236,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         }
         let next = self.progress.next;
         event::enable(&self.ring.device, self.ring.event_idx.then_some(next));
-        self.progress.armed = true;
+        self.progress.alert = true;
         // Orders the store of the wish before the load of the driver's flags; pairs with the fence in the
         // driver's `publish`.
         self.ring.memory.fence();
         // Relaxed: `pop` loads the flags again, with Acquire, before it relies on them.
         let head = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Relaxed));
         if head.flags.is_available(next) { Arm::Pending } else { Arm::Armed }
-    }
-
-    /// Takes back the wish to be notified.
-    #[inline]
-    fn disarm(&mut self) {
-        self.progress.armed = false;
-        event::disable(&self.ring.device);
     }
 }
 
@@ -228,20 +259,25 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
     #[inline]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        if self.state == State::Suspended {
-            return Err(CompleteError::Suspended(token));
+        if self.state != State::Running {
+            return self.complete_specially(token, written);
         }
-        if self.ring.in_order {
-            self.in_flight.settle(token, written)?;
-            while let Some(returned) = self.in_flight.next_in_turn(self.ring.size) {
-                let at = self.progress.batch.unwrap_or(self.progress.used);
-                self.stage(at, returned);
-                // A buffer that is skipped counts as fully written, so only such a one can be taken over.
-                self.progress.batch = returned.full.then_some(at);
-            }
-        } else {
-            let returned = self.in_flight.remove(token, written)?;
-            self.stage(self.progress.used, returned);
+        let returned = self.in_flight.remove(token, written)?;
+        self.stage(self.progress.used, returned);
+        Ok(())
+    }
+
+    fn complete_specially(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        match self.state {
+            State::Suspended => return Err(CompleteError::Suspended(token)),
+            State::Broken => return self.in_flight.remove(token, written).map(drop),
+            State::Running | State::InOrder => self.in_flight.settle(token, written)?,
+        }
+        while let Some(returned) = self.in_flight.next_in_turn(self.ring.size) {
+            let at = self.progress.batch.unwrap_or(self.progress.used);
+            self.stage(at, returned);
+            // A buffer that is skipped counts as fully written, so only such a one can be taken over.
+            self.progress.batch = returned.full.then_some(at);
         }
         Ok(())
     }
@@ -249,9 +285,6 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Writes the used descriptor at `at`, for the buffer at `used`.
     #[inline]
     fn stage(&mut self, at: Cursor, returned: Returned) {
-        if !self.state.is_running() {
-            return;
-        }
         let Returned { id, count, written, .. } = returned;
         let write = if written == 0 { DescriptorFlags::empty() } else { DescriptorFlags::WRITE };
         let flags = DescriptorFlags::used(at).union(write);
@@ -308,6 +341,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
         self.state = self.state.unless_broken(State::Suspended);
+        self.progress.alert = true;
         (self.position(), notify)
     }
 
@@ -326,7 +360,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             return Err(SetupError::Position { available, used, size: size.get() });
         };
         self.progress = Progress::at(available, used, Unannounced::unknown());
-        self.state = self.state.unless_broken(State::Running);
+        self.state = self.state.unless_broken(self.ring.running);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use crate::chain::Segment;
 use crate::error::{AddError, AddReason, SetupError, Violation};
 use crate::index::{Cursor, QueueSize};
 use crate::indirect::{DESCRIPTOR_BYTES, fill_table};
-use crate::ledger::{Ledger, Slot, Used, admit};
+use crate::ledger::{Ledger, Slot, Used, admit, measure, refusal};
 use crate::memory::{Area as _, Load, Memory, Store};
 use crate::notify::{Arm, Notify, Unannounced};
 use crate::position::Position;
@@ -40,8 +40,20 @@ struct Progress {
     /// its id, and the bytes written.
     batch: Option<(u32, u32)>,
     unannounced: Unannounced,
-    /// Whether the device is asked to notify.
-    armed: bool,
+    /// Whether `reap` has something to do first: to take back the wish to be notified, or not to take
+    /// anything because the queue does not run.
+    alert: bool,
+}
+
+/// The descriptors of a buffer that is being added.
+#[derive(Debug)]
+struct Run {
+    /// The next one to fill.
+    at: Cursor,
+    /// The buffer's id.
+    id: u16,
+    /// How many are still to be filled.
+    left: usize,
 }
 
 impl Progress {
@@ -54,7 +66,7 @@ impl Progress {
             next: used,
             batch: None,
             unannounced,
-            armed: true,
+            alert: true,
         }
     }
 }
@@ -68,10 +80,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let size = QueueSize::packed(setup.size)?;
+        let ring = Ring::new(memory, setup, size, layout(size))?;
         Ok(Self {
-            ring: Ring::new(memory, setup, size, layout(size))?,
+            state: ring.running,
+            ring,
             ledger: Ledger::new(slots, size)?,
-            state: State::Running,
             progress: Progress::at(Cursor::START, Cursor::START, Unannounced::nothing()),
         })
     }
@@ -87,7 +100,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         let ring = Ring::new(memory, setup, size, layout(size))?;
         self.ledger.reset(size, returned)?;
         self.ring = ring;
-        self.state = State::Running;
+        self.state = self.ring.running;
         self.progress = Progress::at(Cursor::START, Cursor::START, Unannounced::nothing());
         Ok(())
     }
@@ -120,24 +133,53 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
     #[inline]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
-        let (count, bytes) = match self.admit(readable, writable) {
-            Ok((count, _)) if count > self.free() => {
-                let reason = AddReason::Full { free: self.free(), needed: count };
-                return Err(AddError { reason, cookie });
-            }
-            Ok(admitted) => admitted,
-            Err(reason) => return Err(AddError { reason, cookie }),
+        let count = readable.len() + writable.len();
+        let fits = self.state.is_running() && count.wrapping_sub(1) < usize::from(self.ledger.free());
+        let Some(writable_bytes) = measure(readable, writable).filter(|_| fits) else {
+            return Err(self.refuse(readable, writable, cookie));
         };
-        let (id, mut left) = (self.ledger.head(), count);
-        for (segments, kind) in [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)] {
-            for &segment in segments {
-                left -= 1;
-                let next = if left == 0 { DescriptorFlags::empty() } else { DescriptorFlags::NEXT };
-                self.stage(segment, id, kind.union(next));
-            }
+        let mut run = Run { at: self.progress.available, id: self.ledger.head(), left: count };
+        for segment in readable {
+            self.fill(&mut run, *segment, DescriptorFlags::empty());
         }
-        self.ledger.take(id, count, bytes, cookie);
+        for segment in writable {
+            self.fill(&mut run, *segment, DescriptorFlags::WRITE);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "no more than there are free descriptors")]
+        self.stage(&run, count as u16, writable_bytes, cookie);
         Ok(())
+    }
+
+    #[cold]
+    fn refuse(&self, readable: &[Segment], writable: &[Segment], cookie: T) -> AddError<T> {
+        let reason = refusal(readable, writable, self.state, self.ring.size, self.ledger.free());
+        AddError { reason, cookie }
+    }
+
+    /// Fills the next free descriptor.
+    #[inline]
+    fn fill(&mut self, run: &mut Run, segment: Segment, kind: DescriptorFlags) {
+        run.left -= 1;
+        let next = if run.left == 0 { DescriptorFlags::empty() } else { DescriptorFlags::NEXT };
+        let flags = kind.union(next).union(DescriptorFlags::available(run.at));
+        // The device reads the id from the last descriptor; some old ones read it from the first.
+        let word = Meta { len: segment.len, id: run.id, flags }.to_word();
+        self.ring.descriptor.write(address(run.at.slot()), segment.address);
+        if run.at == self.progress.published {
+            self.progress.first = word;
+        } else {
+            // Relaxed: the device comes here only after the batch's first descriptor is published.
+            self.ring.descriptor.store(meta(run.at.slot()), word, Store::Relaxed);
+        }
+        run.at = run.at.advance(1, self.ring.size);
+    }
+
+    /// Stages the chain of `count` descriptors that have been filled.
+    #[inline]
+    fn stage(&mut self, run: &Run, count: u16, writable: u32, cookie: T) {
+        self.ledger.take(run.id, count, writable, cookie);
+        self.progress.available = run.at;
+        self.progress.staged += count;
     }
 
     /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
@@ -157,7 +199,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         cookie: T,
     ) -> Result<(), AddError<T>> {
         let fill = || {
-            let (_, bytes) = self.admit(readable, writable)?;
+            let (_, bytes) = admit(readable, writable, self.state, self.ring.size)?;
             if !self.ring.indirect {
                 return Err(AddReason::IndirectNotNegotiated);
             }
@@ -175,39 +217,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
             Ok(filled) => filled,
             Err(reason) => return Err(AddError { reason, cookie }),
         };
-        let id = self.ledger.head();
         let table = Segment::new(table.address, u32::from(written) * DESCRIPTOR_BYTES);
-        self.stage(table, id, DescriptorFlags::INDIRECT);
-        self.ledger.take(id, 1, bytes, cookie);
+        let mut run = Run { at: self.progress.available, id: self.ledger.head(), left: 1 };
+        self.fill(&mut run, table, DescriptorFlags::INDIRECT);
+        self.stage(&run, 1, bytes, cookie);
         Ok(())
-    }
-
-    /// Whether a buffer can be added: the number of its segments, and of its writable bytes.
-    #[inline]
-    fn admit(&self, readable: &[Segment], writable: &[Segment]) -> Result<(u16, u32), AddReason> {
-        if self.state.is_running() {
-            admit(readable, writable, self.ring.size)
-        } else {
-            Err(AddReason::Stopped)
-        }
-    }
-
-    /// Stages one descriptor in the next slot.
-    #[inline]
-    fn stage(&mut self, segment: Segment, id: u16, flags: DescriptorFlags) {
-        let at = self.progress.available;
-        // The device reads the id from the last descriptor; some old ones read it from the first.
-        let word =
-            Meta { len: segment.len, id, flags: flags.union(DescriptorFlags::available(at)) }.to_word();
-        self.ring.descriptor.write(address(at.slot()), segment.address);
-        if self.progress.staged == 0 {
-            self.progress.first = word;
-        } else {
-            // Relaxed: the device comes here only after the batch's first descriptor is published.
-            self.ring.descriptor.store(meta(at.slot()), word, Store::Relaxed);
-        }
-        self.progress.staged += 1;
-        self.progress.available = at.advance(1, self.ring.size);
     }
 
     /// What to tell the device with a notification, where [`NOTIFICATION_DATA`] was negotiated.
@@ -265,41 +279,56 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
     #[inline]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
-        if !self.state.is_running() {
-            return Ok(None);
+        let taken = match self.progress.batch {
+            Some(_) if self.state.is_running() => self.ledger.release_oldest(&mut self.progress.batch),
+            _ => match self.used() {
+                Some(used) => self.take(used),
+                None => return Ok(None),
+            },
+        };
+        match taken {
+            Ok((used, count)) => {
+                self.progress.next = self.progress.next.advance(count, self.ring.size);
+                Ok(Some(used))
+            }
+            Err(violation) => {
+                self.state = State::Broken;
+                self.progress.alert = true;
+                Err(violation)
+            }
         }
-        let result = self.take();
-        if result.is_err() {
-            self.state = State::Broken;
-        }
-        result
     }
 
+    /// The next used descriptor, if there is one and the queue runs.
     #[inline]
-    fn take(&mut self) -> Result<Option<Used<T>>, Violation> {
+    fn used(&mut self) -> Option<Meta> {
         let next = self.progress.next;
-        if self.progress.batch.is_some() {
-            let (used, count) = self.ledger.release_oldest(&mut self.progress.batch)?;
-            self.progress.next = next.advance(count, self.ring.size);
-            return Ok(Some(used));
-        }
         // Acquire: pairs with the Release in the device's `publish`; orders the buffer's contents after the
         // flags of its used descriptor.
         let used = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Acquire));
-        if !used.flags.is_used(next) {
-            return Ok(None);
+        if !used.flags.is_used(next) || (self.progress.alert && !self.attend()) {
+            return None;
         }
-        if self.progress.armed {
-            self.disarm();
+        Some(used)
+    }
+
+    /// Takes back the wish to be notified. Returns whether the queue runs.
+    #[cold]
+    fn attend(&mut self) -> bool {
+        if self.state.is_running() {
+            self.progress.alert = false;
+            event::disable(&self.ring.driver);
         }
-        let (used, count) = if self.ring.in_order {
+        self.state.is_running()
+    }
+
+    #[inline]
+    fn take(&mut self, used: Meta) -> Result<(Used<T>, u16), Violation> {
+        if self.state == State::InOrder {
             self.progress.batch = Some((used.id.into(), used.len));
-            self.ledger.release_oldest(&mut self.progress.batch)?
-        } else {
-            self.ledger.release(used.id.into(), used.len)?
-        };
-        self.progress.next = next.advance(count, self.ring.size);
-        Ok(Some(used))
+            return self.ledger.release_oldest(&mut self.progress.batch);
+        }
+        self.ledger.release(used.id.into(), used.len)
     }
 
     /// Asks the device to notify when it returns the next buffer.
@@ -310,20 +339,13 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         }
         let next = self.progress.next;
         event::enable(&self.ring.driver, self.ring.event_idx.then_some(next));
-        self.progress.armed = true;
+        self.progress.alert = true;
         // Orders the store of the wish before the load of the device's flags; pairs with the fence in the
         // device's `publish`.
         self.ring.memory.fence();
         // Relaxed: `reap` loads the flags again, with Acquire, before it relies on them.
         let used = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Relaxed));
         if used.flags.is_used(next) { Arm::Pending } else { Arm::Armed }
-    }
-
-    /// Takes back the wish to be notified.
-    #[inline]
-    fn disarm(&mut self) {
-        self.progress.armed = false;
-        event::disable(&self.ring.driver);
     }
 }
 
@@ -333,6 +355,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
         self.state = self.state.unless_broken(State::Suspended);
+        self.progress.alert = true;
         (self.position(), notify)
     }
 
@@ -341,7 +364,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     pub fn resume(&mut self) {
         let Progress { published, next, .. } = self.progress;
         self.progress = Progress::at(published, next, Unannounced::unknown());
-        self.state = self.state.unless_broken(State::Running);
+        self.state = self.state.unless_broken(self.ring.running);
     }
 
     /// Where the queue stands: what has been published, and the next buffer to take back.

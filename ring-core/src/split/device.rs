@@ -28,7 +28,8 @@ pub struct Device<M: Memory, S> {
 
 #[derive(Clone, Copy, Debug)]
 struct Progress {
-    /// The driver's index as last loaded. Buffers before it are available; can be stale.
+    /// The driver's index as last loaded. Buffers before it are available; can be stale. Equal to `next`
+    /// while the queue does not run or is armed, so that `pop` has one thing to compare.
     available: u16,
     /// The next buffer to take; free-running, at or behind `available`.
     next: u16,
@@ -59,10 +60,11 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let size = QueueSize::split(setup.size)?;
+        let ring = Ring::new(memory, setup, size, layout(size))?;
         Ok(Self {
-            ring: Ring::new(memory, setup, size, layout(size))?,
+            state: ring.running,
+            ring,
             in_flight: InFlight::new(slots, size)?,
-            state: State::Running,
             progress: Progress::at(Position::SPLIT_START, Unannounced::nothing()),
         })
     }
@@ -77,7 +79,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         let ring = Ring::new(memory, setup, size, layout(size))?;
         self.in_flight.reset(size)?;
         self.ring = ring;
-        self.state = State::Running;
+        self.state = self.ring.running;
         self.progress = Progress::at(Position::SPLIT_START, Unannounced::nothing());
         Ok(())
     }
@@ -98,81 +100,125 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// [`PopError::TooLong`] if the chain has more segments than there is room for.
     #[inline]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
-        if !self.state.is_running() {
-            return Ok(None);
-        }
-        let mut collector = Collector::new(segments);
-        match self.take(&mut collector) {
-            Ok(None) => Ok(None),
-            Ok(Some((head, count))) => match collector.finish(head, count, self.in_flight.epoch()) {
-                Ok(chain) => Ok(Some(chain)),
-                Err(token) => Err(PopError::TooLong(token)),
-            },
-            Err(violation) => {
-                self.state = State::Broken;
-                Err(violation.into())
+        if self.progress.next == self.progress.available {
+            match self.refresh() {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(violation) => return Err(self.broken(violation)),
             }
         }
+        match self.take(segments) {
+            Ok(Ok(chain)) => Ok(Some(chain)),
+            Ok(Err(token)) => Err(PopError::TooLong(token)),
+            Err(violation) => Err(self.broken(violation)),
+        }
     }
 
-    /// Takes the next chain: its head, and how many descriptors of the area it takes up.
-    #[inline]
-    fn take(&mut self, collector: &mut Collector<'_>) -> Result<Option<(u16, u16)>, Violation> {
-        if self.progress.next == self.progress.available && !self.refresh()? {
-            return Ok(None);
-        }
-        if self.progress.armed {
-            self.disarm();
-        }
-        let slot = self.ring.size.slot(self.progress.next);
-        let head = self.ring.driver.read(available_slot(slot));
-        let count = self.walk(head, collector)?;
-        self.in_flight.insert(head, count, self.ring.size)?;
-        if self.ring.in_order {
-            self.in_flight.queue_up(head, self.ring.size);
-        }
-        self.progress.next = self.progress.next.wrapping_add(1);
-        Ok(Some((head, count)))
-    }
-
-    /// Looks at the driver's index again. Returns whether anything is available.
+    /// Looks at the driver's index again. Returns whether anything is available; never in a queue that does
+    /// not run, so that this is the one place to ask.
     #[inline]
     fn refresh(&mut self) -> Result<bool, Violation> {
+        if !self.state.is_running() {
+            return Ok(false);
+        }
         // Acquire: pairs with the Release in the driver's `publish`; orders the ring slots, the
         // descriptors, indirect tables and buffers after the index that covers them.
         let index: u16 = self.ring.driver.load(INDEX, Load::Acquire);
         let (next, size) = (self.progress.next, self.ring.size.get());
+        if index == next {
+            return Ok(false);
+        }
         if index.wrapping_sub(next) > size {
             return Err(Violation::AvailableIndex { index, next, size });
         }
+        if self.progress.armed {
+            self.disarm();
+        }
         self.progress.available = index;
-        Ok(index != next)
+        Ok(true)
+    }
+
+    /// Makes the queue idle from now on.
+    #[cold]
+    fn broken(&mut self, violation: Violation) -> PopError {
+        self.state = State::Broken;
+        self.progress.available = self.progress.next;
+        PopError::Violation(violation)
+    }
+
+    /// Takes the next available chain; its token alone, if `segments` cannot hold it.
+    #[inline]
+    fn take<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Result<Chain<'s>, Token>, Violation> {
+        let head = self.ring.driver.read(available_slot(self.ring.size.slot(self.progress.next)));
+        let first = self.descriptor(head)?;
+        // Most buffers are one descriptor; that way is kept short.
+        if first.flags.intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT)) {
+            return self.take_chain(head, first, segments);
+        }
+        let mut collector = Collector::new(segments);
+        collector.push(first.segment, first.flags.contains(DescriptorFlags::WRITE))?;
+        self.accept(head, 1, collector)
+    }
+
+    #[inline(never)]
+    fn take_chain<'s>(
+        &mut self,
+        head: u16,
+        first: Descriptor,
+        segments: &'s mut [Segment],
+    ) -> Result<Result<Chain<'s>, Token>, Violation> {
+        let mut collector = Collector::new(segments);
+        let count = self.walk(first, &mut collector)?;
+        self.accept(head, count, collector)
+    }
+
+    /// Records a chain that has been checked.
+    #[inline]
+    fn accept<'s>(
+        &mut self,
+        head: u16,
+        count: u16,
+        chain: Collector<'s>,
+    ) -> Result<Result<Chain<'s>, Token>, Violation> {
+        let key = self.in_flight.insert(head, count, self.ring.size)?;
+        if self.state == State::InOrder {
+            self.in_flight.queue_up(head, self.ring.size);
+        }
+        self.progress.next = self.progress.next.wrapping_add(1);
+        Ok(chain.finish(head, key))
+    }
+
+    /// A copy of a descriptor.
+    #[inline]
+    fn descriptor(&self, index: u16) -> Result<Descriptor, Violation> {
+        let size = self.ring.size.get();
+        if index >= size {
+            return Err(Violation::DescriptorIndex { index, size: size.into() });
+        }
+        let (area, offset) = (&self.ring.descriptor, Descriptor::offset(index));
+        Ok(Descriptor::from_words(area.read_pair(offset)))
     }
 
     /// Follows a chain in the descriptor area. Returns how many of its descriptors the chain takes up.
-    #[inline]
-    fn walk(&self, head: u16, collector: &mut Collector<'_>) -> Result<u16, Violation> {
+    fn walk(&self, first: Descriptor, collector: &mut Collector<'_>) -> Result<u16, Violation> {
         let size = self.ring.size.get();
-        let mut index = head;
+        let mut descriptor = first;
         for count in 1..=size {
-            if index >= size {
-                return Err(Violation::DescriptorIndex { index, size: size.into() });
-            }
-            let (area, offset) = (&self.ring.descriptor, Descriptor::offset(index));
-            let descriptor = Descriptor::from_words((area.read(offset), area.read(offset + 8)));
-            let flags = descriptor.flags;
+            let Descriptor { segment, flags, next } = descriptor;
             if flags.contains(DescriptorFlags::INDIRECT) {
                 if flags.contains(DescriptorFlags::NEXT) {
                     return Err(Violation::IndirectChained);
                 }
-                self.walk_table(descriptor.segment, collector)?;
+                self.walk_table(segment, collector)?;
                 return Ok(count);
             }
-            collector.push(descriptor.segment, flags.contains(DescriptorFlags::WRITE))?;
+            collector.push(segment, flags.contains(DescriptorFlags::WRITE))?;
             if !flags.contains(DescriptorFlags::NEXT) {
                 return Ok(count);
             }
-            index = descriptor.next;
+            if count < size {
+                descriptor = self.descriptor(next)?;
+            }
         }
         Err(Violation::ChainLoop { size: size.into() })
     }
@@ -216,6 +262,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             device.store(FLAGS, 0u16, Store::Relaxed);
         }
         self.progress.armed = true;
+        self.progress.available = next;
         // Orders the store of the wish before the load of the driver's index; pairs with the fence in the
         // driver's `publish`.
         self.ring.memory.fence();
@@ -247,20 +294,25 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
     #[inline]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        if self.state == State::Suspended {
-            return Err(CompleteError::Suspended(token));
+        if self.state != State::Running {
+            return self.complete_specially(token, written);
         }
-        if self.ring.in_order {
-            self.in_flight.settle(token, written)?;
-            while let Some(returned) = self.in_flight.next_in_turn(self.ring.size) {
-                let entry = self.progress.batch.unwrap_or(self.progress.used);
-                self.stage(entry, returned);
-                // A buffer that is skipped counts as fully written, so only such a one can be taken over.
-                self.progress.batch = returned.full.then_some(entry);
-            }
-        } else {
-            let returned = self.in_flight.remove(token, written)?;
-            self.stage(self.progress.used, returned);
+        let returned = self.in_flight.remove(token, written)?;
+        self.stage(self.progress.used, returned);
+        Ok(())
+    }
+
+    fn complete_specially(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        match self.state {
+            State::Suspended => return Err(CompleteError::Suspended(token)),
+            State::Broken => return self.in_flight.remove(token, written).map(drop),
+            State::Running | State::InOrder => self.in_flight.settle(token, written)?,
+        }
+        while let Some(returned) = self.in_flight.next_in_turn(self.ring.size) {
+            let entry = self.progress.batch.unwrap_or(self.progress.used);
+            self.stage(entry, returned);
+            // A buffer that is skipped counts as fully written, so only such a one can be taken over.
+            self.progress.batch = returned.full.then_some(entry);
         }
         Ok(())
     }
@@ -268,12 +320,10 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Writes the used entry at index `entry`, for the buffer at index `used`.
     #[inline]
     fn stage(&mut self, entry: u16, returned: Returned) {
-        if self.state.is_running() {
-            let slot = used_slot(self.ring.size.slot(entry));
-            self.ring.device.write(slot, u32::from(returned.id));
-            self.ring.device.write(slot + 4, returned.written);
-            self.progress.used = self.progress.used.wrapping_add(1);
-        }
+        let slot = used_slot(self.ring.size.slot(entry));
+        self.ring.device.write(slot, u32::from(returned.id));
+        self.ring.device.write(slot + 4, returned.written);
+        self.progress.used = self.progress.used.wrapping_add(1);
     }
 
     /// Makes all staged buffers visible, and says whether to notify the driver.
@@ -322,6 +372,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
         self.state = self.state.unless_broken(State::Suspended);
+        self.progress.available = self.progress.next;
         (self.position(), notify)
     }
 
@@ -338,7 +389,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             return Err(SetupError::Position { available, used, size });
         }
         self.progress = Progress::at(position, Unannounced::unknown());
-        self.state = self.state.unless_broken(State::Running);
+        self.state = self.state.unless_broken(self.ring.running);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use crate::chain::Segment;
 use crate::error::{AddError, AddReason, SetupError, Violation};
 use crate::index::QueueSize;
 use crate::indirect::{DESCRIPTOR_BYTES, fill_table};
-use crate::ledger::{Ledger, Slot, Used, admit};
+use crate::ledger::{Ledger, Slot, Used, admit, measure, refusal};
 use crate::memory::{Area as _, Load, Memory, Store};
 use crate::notify::{Arm, Notify, Unannounced, need_event};
 use crate::position::Position;
@@ -34,7 +34,8 @@ struct Progress {
     published: u16,
     /// The next used entry to take; free-running, at or behind `used`.
     next: u16,
-    /// The device's index as last loaded; can be stale.
+    /// The device's index as last loaded; can be stale. Equal to `next` while the queue does not run or is
+    /// armed, so that `reap` has one thing to compare.
     used: u16,
     /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
     /// its id, and the bytes written.
@@ -42,6 +43,17 @@ struct Progress {
     unannounced: Unannounced,
     /// Whether the device is asked to notify.
     armed: bool,
+}
+
+/// The descriptors of a buffer that is being added.
+#[derive(Debug)]
+struct Run {
+    /// The next one to fill.
+    next: u16,
+    /// The one filled last.
+    last: u16,
+    /// How many are still to be filled.
+    left: usize,
 }
 
 impl Progress {
@@ -60,10 +72,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let size = QueueSize::split(setup.size)?;
+        let ring = Ring::new(memory, setup, size, layout(size))?;
         Ok(Self {
-            ring: Ring::new(memory, setup, size, layout(size))?,
+            state: ring.running,
+            ring,
             ledger: Ledger::new(slots, size)?,
-            state: State::Running,
             progress: Progress::at(Position::SPLIT_START, Unannounced::nothing()),
         })
     }
@@ -79,7 +92,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         let ring = Ring::new(memory, setup, size, layout(size))?;
         self.ledger.reset(size, returned)?;
         self.ring = ring;
-        self.state = State::Running;
+        self.state = self.ring.running;
         self.progress = Progress::at(Position::SPLIT_START, Unannounced::nothing());
         Ok(())
     }
@@ -112,25 +125,39 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
     #[inline]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
-        let (count, bytes) = match self.admit(readable, writable) {
-            Ok((count, _)) if count > self.free() => {
-                let reason = AddReason::Full { free: self.free(), needed: count };
-                return Err(AddError { reason, cookie });
-            }
-            Ok(admitted) => admitted,
-            Err(reason) => return Err(AddError { reason, cookie }),
+        let count = readable.len() + writable.len();
+        let fits = self.state.is_running() && count.wrapping_sub(1) < usize::from(self.ledger.free());
+        let Some(writable_bytes) = measure(readable, writable).filter(|_| fits) else {
+            return Err(self.refuse(readable, writable, cookie));
         };
         let head = self.ledger.head();
-        let (mut next, mut last, mut left) = (head, head, count);
-        for (segments, flags) in [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)] {
-            for &segment in segments {
-                (last, next, left) = (next, self.ledger.next(next), left - 1);
-                let flags = if left == 0 { flags } else { flags.union(DescriptorFlags::NEXT) };
-                self.write(last, Descriptor { segment, flags, next });
-            }
+        let mut run = Run { next: head, last: head, left: count };
+        for segment in readable {
+            self.fill(&mut run, *segment, DescriptorFlags::empty());
         }
-        self.stage(head, last, count, bytes, cookie);
+        for segment in writable {
+            self.fill(&mut run, *segment, DescriptorFlags::WRITE);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "no more than there are free descriptors")]
+        self.stage(head, run.last, count as u16, writable_bytes, cookie);
         Ok(())
+    }
+
+    #[cold]
+    fn refuse(&self, readable: &[Segment], writable: &[Segment], cookie: T) -> AddError<T> {
+        let reason = refusal(readable, writable, self.state, self.ring.size, self.ledger.free());
+        AddError { reason, cookie }
+    }
+
+    /// Fills the next free descriptor.
+    #[inline]
+    fn fill(&self, run: &mut Run, segment: Segment, kind: DescriptorFlags) {
+        let index = run.next;
+        run.last = index;
+        run.next = self.ledger.next(index);
+        run.left -= 1;
+        let flags = if run.left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
+        self.write(index, Descriptor { segment, flags, next: run.next });
     }
 
     /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
@@ -150,7 +177,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         cookie: T,
     ) -> Result<(), AddError<T>> {
         let fill = || {
-            let (_, bytes) = self.admit(readable, writable)?;
+            let (_, bytes) = admit(readable, writable, self.state, self.ring.size)?;
             if !self.ring.indirect {
                 return Err(AddReason::IndirectNotNegotiated);
             }
@@ -177,22 +204,9 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         Ok(())
     }
 
-    /// Whether a buffer can be added: the number of its segments, and of its writable bytes.
-    #[inline]
-    fn admit(&self, readable: &[Segment], writable: &[Segment]) -> Result<(u16, u32), AddReason> {
-        if self.state.is_running() {
-            admit(readable, writable, self.ring.size)
-        } else {
-            Err(AddReason::Stopped)
-        }
-    }
-
     #[inline]
     fn write(&self, index: u16, descriptor: Descriptor) {
-        let (address, rest) = descriptor.to_words();
-        let offset = Descriptor::offset(index);
-        self.ring.descriptor.write(offset, address);
-        self.ring.descriptor.write(offset + 8, rest);
+        self.ring.descriptor.write_pair(Descriptor::offset(index), descriptor.to_words());
     }
 
     /// Stages the chain of `count` descriptors from `head` to `last`.
@@ -263,35 +277,40 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
     #[inline]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
-        if !self.state.is_running() {
-            return Ok(None);
+        if self.progress.next == self.progress.used {
+            match self.refresh() {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(violation) => return Err(self.broken(violation)),
+            }
         }
-        let result = self.take();
-        if result.is_err() {
-            self.state = State::Broken;
+        match self.take() {
+            Ok((used, _)) => {
+                self.progress.next = self.progress.next.wrapping_add(1);
+                Ok(Some(used))
+            }
+            Err(violation) => Err(self.broken(violation)),
         }
-        result
+    }
+
+    /// Makes the queue idle from now on.
+    #[cold]
+    fn broken(&mut self, violation: Violation) -> Violation {
+        self.state = State::Broken;
+        self.progress.used = self.progress.next;
+        violation
     }
 
     #[inline]
-    fn take(&mut self) -> Result<Option<Used<T>>, Violation> {
-        if self.progress.next == self.progress.used && !self.refresh()? {
-            return Ok(None);
-        }
-        if self.progress.armed {
-            self.disarm();
-        }
-        let (used, _) = if self.ring.in_order {
+    fn take(&mut self) -> Result<(Used<T>, u16), Violation> {
+        if self.state == State::InOrder {
             if self.progress.batch.is_none() {
                 self.progress.batch = Some(self.used_entry());
             }
-            self.ledger.release_oldest(&mut self.progress.batch)?
-        } else {
-            let (id, written) = self.used_entry();
-            self.ledger.release(id, written)?
-        };
-        self.progress.next = self.progress.next.wrapping_add(1);
-        Ok(Some(used))
+            return self.ledger.release_oldest(&mut self.progress.batch);
+        }
+        let (id, written) = self.used_entry();
+        self.ledger.release(id, written)
     }
 
     /// The next used entry: an id, and the bytes written.
@@ -301,20 +320,30 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         (self.ring.device.read(slot), self.ring.device.read(slot + 4))
     }
 
-    /// Looks at the device's index again. Returns whether anything was used.
+    /// Looks at the device's index again. Returns whether anything was used; never in a queue that does not
+    /// run, so that this is the one place to ask.
     #[inline]
     fn refresh(&mut self) -> Result<bool, Violation> {
+        if !self.state.is_running() {
+            return Ok(false);
+        }
         // Acquire: pairs with the Release in the device's `publish`; orders the used entries and the
         // buffers' contents after the index that covers them.
         let index: u16 = self.ring.device.load(INDEX, Load::Acquire);
         let next = self.progress.next;
+        if index == next {
+            return Ok(false);
+        }
         // What is only staged is not the device's to use.
         let in_flight = self.progress.published.wrapping_sub(next);
         if index.wrapping_sub(next) > in_flight {
             return Err(Violation::UsedIndex { index, next, in_flight });
         }
+        if self.progress.armed {
+            self.disarm();
+        }
         self.progress.used = index;
-        Ok(index != next)
+        Ok(true)
     }
 
     /// Asks the device to notify when it returns the next buffer.
@@ -330,6 +359,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
             driver.store(FLAGS, 0u16, Store::Relaxed);
         }
         self.progress.armed = true;
+        self.progress.used = next;
         // Orders the store of the wish before the load of the device's index; pairs with the fence in the
         // device's `publish`.
         self.ring.memory.fence();
@@ -354,6 +384,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
         self.state = self.state.unless_broken(State::Suspended);
+        self.progress.used = self.progress.next;
         (self.position(), notify)
     }
 
@@ -361,7 +392,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// notifies, because nobody knows what was announced before.
     pub fn resume(&mut self) {
         self.progress = Progress::at(self.position(), Unannounced::unknown());
-        self.state = self.state.unless_broken(State::Running);
+        self.state = self.state.unless_broken(self.ring.running);
     }
 
     /// Where the queue stands: what has been published, and the next buffer to take back.
