@@ -345,7 +345,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         self.ring.memory.fence();
         // Relaxed: `reap` loads the flags again, with Acquire, before it relies on them.
         let used = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Relaxed));
-        if used.flags.is_used(next) { Arm::Pending } else { Arm::Armed }
+        // The rest of a batch has no used descriptors of its own.
+        if self.progress.batch.is_some() || used.flags.is_used(next) { Arm::Pending } else { Arm::Armed }
     }
 }
 
