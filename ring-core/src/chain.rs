@@ -37,6 +37,8 @@ pub struct Token {
     pub(crate) id: u16,
     /// Bytes that the device may write, in all; saturated at `u32::MAX`.
     pub(crate) writable: u32,
+    /// Whether that is all of them: a chain that does not fit the storage is not read to its end.
+    pub(crate) whole: bool,
 }
 
 impl Token {
@@ -51,6 +53,12 @@ impl Token {
     #[expect(clippy::cast_possible_truncation, reason = "the count is in the lower 16 bits")]
     pub(crate) const fn count(&self) -> u16 {
         self.key as u16
+    }
+
+    /// Whether so many bytes are all that the driver gave room for.
+    #[inline]
+    pub(crate) const fn is_full(&self, written: u32) -> bool {
+        self.whole && written == self.writable
     }
 }
 
@@ -140,7 +148,7 @@ impl<'s> Collector<'s> {
     #[inline]
     pub(crate) fn finish(self, id: u16, key: u64) -> Result<Chain<'s>, Token> {
         let writable = u32::try_from(self.bytes - self.readable_bytes).unwrap_or(u32::MAX);
-        let token = Token { key, id, writable };
+        let token = Token { key, id, writable, whole: !self.overflowed() };
         let storage: &'s [Segment] = self.storage;
         match storage.get(..self.count) {
             Some(segments) => Ok(Chain { segments, readable: self.readable, token }),

@@ -90,11 +90,10 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     /// Accepts a token, and forgets its chain.
     #[inline]
     pub(crate) fn remove(&mut self, token: Token, written: u32) -> Result<Returned, CompleteError> {
-        let Token { id, writable, .. } = token;
-        let count = token.count();
+        let (id, count, full) = (token.id, token.count(), token.is_full(written));
         self.slot(token, written)?.key = 0;
         self.descriptors -= count;
-        Ok(Returned { id, count, written, full: written == writable })
+        Ok(Returned { id, count, written, full })
     }
 
     /// The slot of a chain that is in flight and is to be completed.
@@ -122,7 +121,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
 
     /// Accepts a token, and keeps its chain until its turn comes.
     pub(crate) fn settle(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        let full = written == token.writable;
+        let full = token.is_full(written);
         let slot = self.slot(token, written)?;
         slot.key |= SETTLED;
         (slot.written, slot.full) = (written, full);
