@@ -363,8 +363,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
     /// notifies, because nobody knows what was announced before.
     pub fn resume(&mut self) {
-        let Progress { published, next, .. } = self.progress;
-        self.progress = Progress::at(published, next, Unannounced::unknown());
+        let Progress { published, next, batch, .. } = self.progress;
+        self.progress = Progress { batch, ..Progress::at(published, next, Unannounced::unknown()) };
         self.state = self.state.unless_broken(self.ring.running);
     }
 

@@ -391,7 +391,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
     /// notifies, because nobody knows what was announced before.
     pub fn resume(&mut self) {
-        self.progress = Progress::at(self.position(), Unannounced::unknown());
+        let Progress { batch, .. } = self.progress;
+        self.progress = Progress { batch, ..Progress::at(self.position(), Unannounced::unknown()) };
         self.state = self.state.unless_broken(self.ring.running);
     }
 
