@@ -10,18 +10,32 @@ pub(crate) struct Buffer {
     pub(crate) cookie: u64,
     pub(crate) readable: Vec<Segment>,
     pub(crate) writable: Vec<Segment>,
+    /// Where its table of descriptors is, if it has one.
+    pub(crate) table: Option<u64>,
 }
 
 impl Buffer {
-    /// Descriptors that it takes up.
+    pub(crate) fn segments(&self) -> usize {
+        self.readable.len() + self.writable.len()
+    }
+
+    /// Descriptors of the queue that it takes up.
     pub(crate) fn count(&self) -> u64 {
-        (self.readable.len() + self.writable.len()) as u64
+        if self.table.is_some() { 1 } else { self.segments() as u64 }
     }
 
     /// Bytes that the device may write.
     pub(crate) fn room(&self) -> u32 {
         self.writable.iter().map(|segment| segment.len).sum()
     }
+}
+
+/// A buffer that the device has taken.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) buffer: Buffer,
+    /// The right to complete it; or, while it waits for its turn, the bytes that were written.
+    pub(crate) state: Result<Token, u32>,
 }
 
 /// The lists that a buffer passes through, in order.
@@ -31,8 +45,8 @@ pub(crate) struct Lists {
     pub(crate) staged: VecDeque<Buffer>,
     /// Published by the driver.
     pub(crate) available: VecDeque<Buffer>,
-    /// Taken by the device.
-    pub(crate) taken: Vec<(Token, Buffer)>,
+    /// Taken by the device, in that order.
+    pub(crate) taken: VecDeque<Taken>,
     /// Completed with so many bytes written, and not yet published.
     pub(crate) completed: VecDeque<(Buffer, u32)>,
     /// Published by the device.
@@ -42,8 +56,8 @@ pub(crate) struct Lists {
 impl Lists {
     /// Every buffer that the driver has not got back.
     pub(crate) fn in_flight(&self) -> impl Iterator<Item = &Buffer> {
-        let here =
-            self.staged.iter().chain(&self.available).chain(self.taken.iter().map(|(_, buffer)| buffer));
+        let taken = self.taken.iter().map(|taken| &taken.buffer);
+        let here = self.staged.iter().chain(&self.available).chain(taken);
         here.chain(self.completed.iter().chain(&self.used).map(|(buffer, _)| buffer))
     }
 }
@@ -70,10 +84,15 @@ pub(crate) struct Sleeper {
 impl Sleeper {
     /// Zeroed memory asks for notifications; that of a split queue with event indices for the first one.
     pub(crate) const fn new(features: Features) -> Self {
-        let split_event = features.bits() & (Features::RING_PACKED.bits() | Features::EVENT_IDX.bits())
-            == Features::EVENT_IDX.bits();
-        let wish = if split_event { Wish::At(0) } else { Wish::Always };
-        Self { features, wish, armed: true, asleep: None }
+        let mut sleeper = Self { features, wish: Wish::Always, armed: true, asleep: None };
+        if sleeper.has_split_event() {
+            sleeper.wish = Wish::At(0);
+        }
+        sleeper
+    }
+
+    const fn has_split_event(&self) -> bool {
+        self.features.contains(Features::EVENT_IDX) && !self.features.contains(Features::RING_PACKED)
     }
 
     /// It asks to be notified of what comes after step `next`.
@@ -87,7 +106,7 @@ impl Sleeper {
     /// It has found something.
     pub(crate) fn wake(&mut self) {
         // A split queue with event indices has no way to say "never", but what was asked for is in the past.
-        if self.armed && self.features != Features::EVENT_IDX {
+        if self.armed && !self.has_split_event() {
             self.wish = Wish::Never;
         }
         self.armed = false;

@@ -1,21 +1,27 @@
 //! Both ends of one queue, next to the reference that they are held to.
 
+use std::mem;
+
 use ring_core::error::AddReason;
 use ring_core::memory::RawMemory;
 use ring_core::{Arm, CompleteError, Features, PopError, Segment, Setup};
 
-use super::reference::{Buffer, Lists, Sleeper, Stream, position};
+use super::reference::{Buffer, Lists, Sleeper, Stream, Taken, position};
 use crate::support::{
     BUFFERS, DeviceEnd, DriverEnd, device_end, driver_end, reset_device, reset_driver, zero,
 };
 
+/// Room for the table of one buffer.
+const TABLE_BYTES: u32 = 16 * 9;
+
 /// Something that one of the two sides does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Operation {
-    /// So many segments.
+    /// So many segments; in the queue, or in a table.
     Add {
         readable: u8,
         writable: u8,
+        indirect: bool,
     },
     PublishAvailable,
     PublishAvailableSilently,
@@ -72,7 +78,7 @@ impl<'m> Rig<'m> {
 
     pub(crate) fn perform(&mut self, operation: Operation) {
         match operation {
-            Operation::Add { readable, writable } => self.add(readable, writable),
+            Operation::Add { readable, writable, indirect } => self.add(readable, writable, indirect),
             Operation::PublishAvailable => self.publish_available(),
             Operation::PublishAvailableSilently => {
                 self.driver.publish_silently();
@@ -108,7 +114,7 @@ impl<'m> Rig<'m> {
 
     /// One buffer there and back.
     pub(crate) fn transfer(&mut self) {
-        self.add(1, 0);
+        self.add(1, 0, false);
         self.publish_available();
         self.pop(1);
         self.complete(0, 0);
@@ -137,30 +143,54 @@ impl<'m> Rig<'m> {
         if self.setup.features.contains(Features::RING_PACKED) { buffer.count() } else { 1 }
     }
 
-    fn add(&mut self, readable: u8, writable: u8) {
+    fn add(&mut self, readable: u8, writable: u8, indirect: bool) {
         let cookie = self.cookies;
         self.cookies += 1;
         // No two segments are alike, and some are empty.
-        let segment =
-            |at: u8| Segment::new(BUFFERS + (cookie << 16) + 16 * u64::from(at), u32::from(at) * 3 % 8);
+        let segment = |at: u8| Segment::new((cookie << 16) + 16 * u64::from(at), u32::from(at) * 3 % 8);
         let buffer = Buffer {
             cookie,
             readable: (0..readable).map(segment).collect(),
             writable: (readable..readable + writable).map(segment).collect(),
+            table: indirect.then(|| self.unused_table()),
         };
-        let (size, free) = (self.setup.size, self.driver.free());
-        let needed = u16::from(readable) + u16::from(writable);
-        let refused = match needed {
-            0 => Some(AddReason::Empty),
-            _ if needed > size => Some(AddReason::TooLong { segments: needed.into(), size }),
-            _ if needed > free => Some(AddReason::Full { free, needed }),
-            _ => None,
+        let refused = self.refusal(&buffer);
+        let result = match buffer.table {
+            None => self.driver.add(&buffer.readable, &buffer.writable, cookie),
+            Some(table) => {
+                let table = Segment::new(table, TABLE_BYTES);
+                self.driver.add_indirect(table, &buffer.readable, &buffer.writable, cookie)
+            }
         };
-        let result = self.driver.add(&buffer.readable, &buffer.writable, cookie);
         assert_eq!(result.map_err(|error| (error.reason, error.cookie)).err(), refused.map(|r| (r, cookie)));
         if refused.is_none() {
             self.lists.staged.push_back(buffer);
         }
+    }
+
+    /// Why a buffer cannot be added now.
+    fn refusal(&self, buffer: &Buffer) -> Option<AddReason> {
+        let (size, free, segments) = (self.setup.size, self.driver.free(), buffer.segments());
+        let needed = u16::try_from(buffer.count()).expect("a buffer has a few segments");
+        if segments == 0 {
+            Some(AddReason::Empty)
+        } else if segments > size.into() {
+            Some(AddReason::TooLong { segments, size })
+        } else if buffer.table.is_some() && !self.setup.features.contains(Features::INDIRECT_DESC) {
+            Some(AddReason::IndirectNotNegotiated)
+        } else if needed > free {
+            Some(AddReason::Full { free, needed })
+        } else {
+            None
+        }
+    }
+
+    /// Memory for a table that no buffer in flight uses.
+    fn unused_table(&self) -> u64 {
+        let used: Vec<u64> = self.lists.in_flight().filter_map(|buffer| buffer.table).collect();
+        // The odd address shows that a table needs no alignment.
+        let tables = (BUFFERS + 1..).step_by(TABLE_BYTES as usize);
+        tables.into_iter().find(|table| !used.contains(table)).expect("there is no end of addresses")
     }
 
     fn publish_available(&mut self) {
@@ -191,32 +221,45 @@ impl<'m> Rig<'m> {
                 token
             }
             Err(PopError::TooLong(token)) => {
-                assert!(buffer.count() > storage as u64, "{buffer:?} fits {storage}");
+                assert!(buffer.segments() > storage, "{buffer:?} fits {storage}");
                 token
             }
             other => panic!("{buffer:?} is available, but: {other:?}"),
         };
         self.available.taken += self.steps(&buffer);
         self.device_side.wake();
-        self.lists.taken.push((token, buffer));
+        self.lists.taken.push_back(Taken { buffer, state: Ok(token) });
     }
 
     fn complete(&mut self, which: u8, written: u8) {
-        if self.lists.taken.is_empty() {
+        let mut open: Vec<&mut Taken> = self.lists.taken.iter_mut().filter(|t| t.state.is_ok()).collect();
+        if open.is_empty() {
             return;
         }
-        let which = usize::from(which) % self.lists.taken.len();
-        let (token, buffer) = self.lists.taken.swap_remove(which);
+        let taken = open.remove(usize::from(which) % open.len());
+        let Ok(token) = mem::replace(&mut taken.state, Err(0)) else { unreachable!("it was filtered") };
         let too_much = token.writable() + 1;
         let Err(CompleteError::TooManyBytes { token, written: refused }) =
             self.device.complete(token, too_much)
         else {
-            panic!("{too_much} bytes were written to {buffer:?}");
+            panic!("{too_much} bytes were written to {:?}", taken.buffer);
         };
         assert_eq!(refused, too_much);
         let written = u32::from(written) % too_much;
         self.device.complete(token, written).expect("the token is good");
-        self.lists.completed.push_back((buffer, written));
+        taken.state = Err(written);
+        self.pass_on();
+    }
+
+    /// Moves on what has been completed: in any order, or in the order in which it was taken.
+    fn pass_on(&mut self) {
+        let Lists { taken, completed, .. } = &mut self.lists;
+        let in_order = self.setup.features.contains(Features::IN_ORDER);
+        while let Some(index) = taken.iter().position(|t| t.state.is_err() || in_order) {
+            let Some(Taken { buffer, state: Err(written) }) = taken.get(index) else { return };
+            completed.push_back((buffer.clone(), *written));
+            taken.remove(index);
+        }
     }
 
     fn publish_used(&mut self) {
@@ -276,14 +319,16 @@ impl<'m> Rig<'m> {
 
     fn suspend_device(&mut self) {
         self.stop_device();
-        let mut segments = [Segment::default(); 8];
-        assert_eq!(self.device.pop(&mut segments), Ok(None));
+        assert_eq!(self.device.pop(&mut []), Ok(None));
         assert!(!self.device.publish().is_needed());
-        if let Some((token, buffer)) = self.lists.taken.pop() {
-            let Err(CompleteError::Suspended(token)) = self.device.complete(token, 0) else {
-                panic!("{buffer:?} was completed in a queue that is suspended");
-            };
-            self.lists.taken.push((token, buffer));
+        for Taken { state, .. } in &mut self.lists.taken {
+            if let Ok(token) = mem::replace(state, Err(0)) {
+                let Err(CompleteError::Suspended(token)) = self.device.complete(token, 0) else {
+                    panic!("a chain was completed in a queue that is suspended");
+                };
+                *state = Ok(token);
+                break;
+            }
         }
         self.device.resume(self.device.position()).expect("it has just stood there");
     }
@@ -308,8 +353,8 @@ impl<'m> Rig<'m> {
         in_flight.sort_unstable();
         returned.sort_unstable();
         assert_eq!(returned, in_flight);
-        for (token, buffer) in std::mem::take(&mut self.lists).taken {
-            assert_eq!(self.device.complete(token, 0), Err(CompleteError::Stale), "{buffer:?}");
+        for token in mem::take(&mut self.lists).taken.into_iter().filter_map(|taken| taken.state.ok()) {
+            assert_eq!(self.device.complete(token, 0), Err(CompleteError::Stale));
         }
         (self.available, self.used) = (Stream::new(), Stream::new());
         self.driver_side = Sleeper::new(setup.features);

@@ -6,6 +6,8 @@ use ring_core::{Device, Driver, Features, Setup, device, driver};
 pub(crate) const SPLIT: Features = Features::empty();
 pub(crate) const PACKED: Features = Features::RING_PACKED;
 pub(crate) const EVENT_IDX: Features = Features::EVENT_IDX;
+pub(crate) const INDIRECT: Features = Features::INDIRECT_DESC;
+pub(crate) const IN_ORDER: Features = Features::IN_ORDER;
 
 /// Where shared memory begins, and where the areas are in it. Each is far larger than the queues need.
 pub(crate) const DESCRIPTORS: u64 = 0x1000;
@@ -15,7 +17,7 @@ pub(crate) const DEVICE: u64 = 0x1300;
 pub(crate) const BUFFERS: u64 = 0x1400;
 
 /// All of shared memory, before there was a queue.
-pub(crate) const ZEROED: [u64; 0x100] = [0; 0x100];
+pub(crate) const ZEROED: [u64; 0x400] = [0; 0x400];
 
 pub(crate) type DriverEnd<M, T> = Driver<M, Vec<driver::Slot<T>>, T>;
 pub(crate) type DeviceEnd<M> = Device<M, Vec<device::Slot>>;
