@@ -37,8 +37,10 @@ pub(crate) struct Returned {
 #[derive(Debug)]
 pub(crate) struct InFlight<S> {
     slots: S,
-    /// Sum of the counts of all slots; at most the queue's size.
+    /// Descriptors of all chains that have been taken and not yet published as used; at most the queue's size.
     descriptors: u16,
+    /// Those of them whose chains are staged.
+    staged: u16,
     /// Which life of the queue this is.
     epoch: u32,
     /// Places in the list of turns: where the next chain taken goes, and whose turn it is now. Both are less
@@ -49,7 +51,7 @@ pub(crate) struct InFlight<S> {
 
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
-        let mut in_flight = Self { slots, descriptors: 0, epoch: 0, last_turn: 0, next_turn: 0 };
+        let mut in_flight = Self { slots, descriptors: 0, staged: 0, epoch: 0, last_turn: 0, next_turn: 0 };
         in_flight.reset(size)?;
         Ok(in_flight)
     }
@@ -61,10 +63,17 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
             return Err(SetupError::TooFewSlots { slots: slots.len(), size: size.get() });
         }
         slots.fill(Slot::default());
-        self.descriptors = 0;
+        (self.descriptors, self.staged) = (0, 0);
         self.epoch = self.epoch.wrapping_add(1);
         (self.last_turn, self.next_turn) = (0, 0);
         Ok(())
+    }
+
+    /// Notes that the staged chains are the driver's again. Until then it cannot reuse their descriptors.
+    #[inline]
+    pub(crate) const fn publish(&mut self) {
+        self.descriptors -= self.staged;
+        self.staged = 0;
     }
 
     /// Records a chain of `count` descriptors, which is at least 1, and whose id is less than the queue's
@@ -92,7 +101,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     pub(crate) fn remove(&mut self, token: Token, written: u32) -> Result<Returned, CompleteError> {
         let (id, count, full) = (token.id, token.count(), token.is_full(written));
         self.slot(token, written)?.key = 0;
-        self.descriptors -= count;
+        self.staged += count;
         Ok(Returned { id, count, written, full })
     }
 
@@ -137,7 +146,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         let Slot { key, written, full, .. } = *slot;
         slot.key = 0;
         let count = key as u16;
-        self.descriptors -= count;
+        self.staged += count;
         self.next_turn = successor(self.next_turn, size);
         Some(Returned { id, count, written, full })
     }

@@ -329,6 +329,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             self.progress.published = self.progress.used;
             self.progress.staged = 0;
             self.progress.batch = None;
+            self.in_flight.publish();
             self.progress.unannounced.add(staged);
         }
     }

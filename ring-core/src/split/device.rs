@@ -360,6 +360,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             self.ring.device.store(INDEX, self.progress.used, Store::Release);
             self.progress.published = self.progress.used;
             self.progress.batch = None;
+            self.in_flight.publish();
             self.progress.unannounced.add(count);
         }
     }
