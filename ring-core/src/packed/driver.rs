@@ -324,11 +324,13 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 
     #[inline]
     fn take(&mut self, used: Meta) -> Result<(Used<T>, u16), Violation> {
+        // Without the flag the length is reserved (VIRTIO 1.4, 2.8.4 "Element Address and Length").
+        let written = if used.flags.contains(DescriptorFlags::WRITE) { used.len } else { 0 };
         if self.state == State::InOrder {
-            self.progress.batch = Some((used.id.into(), used.len));
+            self.progress.batch = Some((used.id.into(), written));
             return self.ledger.release_oldest(&mut self.progress.batch);
         }
-        self.ledger.release(used.id.into(), used.len)
+        self.ledger.release(used.id.into(), written)
     }
 
     /// Asks the device to notify when it returns the next buffer.
