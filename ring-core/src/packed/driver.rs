@@ -279,12 +279,13 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
     #[inline]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
-        let taken = match self.progress.batch {
-            Some(_) if self.state.is_running() => self.ledger.release_oldest(&mut self.progress.batch),
-            _ => match self.used() {
+        let taken = if self.progress.batch.is_some() && (!self.progress.alert || self.attend()) {
+            self.ledger.release_oldest(&mut self.progress.batch)
+        } else {
+            match self.used() {
                 Some(used) => self.take(used),
                 None => return Ok(None),
-            },
+            }
         };
         match taken {
             Ok((used, count)) => {
