@@ -1,7 +1,9 @@
 //! A small queue in a page of its own. Both of its ends are watched, and its memory can be seen whole.
 
 use ring_core::memory::{Memory as _, RawMemory};
-use ring_core::{Device, Driver, Features, Notify, PopError, Segment, Setup, Token, Violation, device, driver};
+use ring_core::{
+    Device, Driver, Features, Notify, PopError, Segment, Setup, Token, Violation, device, driver,
+};
 
 use crate::recorder::{Log, Recorder};
 
@@ -70,10 +72,8 @@ impl<'m> Queue<'m> {
         let setup = setup(size, features);
         let slots = usize::from(size);
         let seen_by = |log: &Log| Recorder::new(memory.clone(), names, log.clone());
-        let driver =
-            Driver::new(seen_by(&driver_log), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
-        let device =
-            Device::new(seen_by(&device_log), &setup, vec![device::Slot::default(); slots]).unwrap();
+        let driver = Driver::new(seen_by(&driver_log), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
+        let device = Device::new(seen_by(&device_log), &setup, vec![device::Slot::default(); slots]).unwrap();
         Self { driver, device, driver_log, device_log, memory, setup }
     }
 

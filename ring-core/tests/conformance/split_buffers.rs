@@ -1,11 +1,9 @@
 //! 2.7.4 "Message Framing" and 2.7.5 "The Virtqueue Descriptor Table".
 
 use ring_core::error::AddReason;
-use ring_core::{PopError, Reader, Segment, Violation, Writer};
+use ring_core::{Features, PopError, Reader, Segment, Violation, Writer};
 
-use crate::rig::{
-    IN_ORDER, NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, SPLIT, WRITE_A, WRITE_B,
-};
+use crate::rig::{IN_ORDER, NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, SPLIT, WRITE_A, WRITE_B};
 
 #[test]
 fn device_2_7_4_1_a_message_is_the_same_however_it_is_cut_into_descriptors() {
@@ -31,15 +29,7 @@ fn device_2_7_4_1_a_message_is_the_same_however_it_is_cut_into_descriptors() {
 
 #[test]
 fn device_2_7_4_1_a_chain_over_the_devices_limit_can_be_returned_unused() {
-    let mut page = Page::default();
-    let mut queue = Queue::new(&mut page, 4, SPLIT);
-    let _ = queue.offer(&[READ_A, READ_B], &[WRITE_A], 7);
-    let Err(PopError::TooLong(token)) = queue.device.pop(&mut [Segment::default(); 2]) else {
-        panic!("three segments fit into storage for two")
-    };
-    queue.device.complete(token, 0).unwrap();
-    let _ = queue.device.publish();
-    assert_eq!(queue.reap(), Some((7, 0)));
+    a_chain_over_the_devices_limit_can_be_returned_unused(SPLIT);
 }
 
 #[test]
@@ -72,10 +62,10 @@ fn device_2_7_4_2_a_readable_segment_after_a_writable_one_is_a_violation() {
     assert_eq!(queue.driver_breach(), Violation::ReadableAfterWritable { position: 2 });
 }
 
-#[test]
-fn device_2_7_5_1_readable_memory_is_not_written() {
+/// All that the device end writes for its caller are the segments that are writable.
+pub(crate) fn readable_memory_is_not_written(features: Features) {
     let mut page = Page::default();
-    let mut queue = Queue::new(&mut page, 4, SPLIT);
+    let mut queue = Queue::new(&mut page, 4, features);
     let (request, reply) = (Segment::new(SPARE, 4), Segment::new(SPARE + 4, 4));
     queue.poke(SPARE, "01020304");
     let _ = queue.offer(&[request], &[reply], 0);
@@ -88,14 +78,37 @@ fn device_2_7_5_1_readable_memory_is_not_written() {
     assert_eq!(queue.fields(SPARE, &[4, 4, 8]), "01020304 ffffffff 0000000000000000");
 }
 
-#[test]
-fn device_2_7_5_1_writable_memory_is_not_read() {
+/// The device end alone reads no buffer, of either kind.
+pub(crate) fn writable_memory_is_not_read(features: Features) {
     let mut page = Page::default();
-    let mut queue = Queue::new(&mut page, 4, SPLIT);
+    let mut queue = Queue::new(&mut page, 4, features);
     let _ = queue.offer(&[], &[Segment::new(SPARE, 4)], 0);
     let _ = queue.use_next(4);
     let log = queue.device_log.take();
     assert!(log.iter().all(|line| !line.contains("bytes")), "{log:?}");
+}
+
+/// A chain with more segments than the device end has storage for can be returned.
+pub(crate) fn a_chain_over_the_devices_limit_can_be_returned_unused(features: Features) {
+    let mut page = Page::default();
+    let mut queue = Queue::new(&mut page, 4, features);
+    let _ = queue.offer(&[READ_A, READ_B], &[WRITE_A], 7);
+    let Err(PopError::TooLong(token)) = queue.device.pop(&mut [Segment::default(); 2]) else {
+        panic!("three segments fit into storage for two")
+    };
+    queue.device.complete(token, 0).unwrap();
+    let _ = queue.device.publish();
+    assert_eq!(queue.reap(), Some((7, 0)));
+}
+
+#[test]
+fn device_2_7_5_1_readable_memory_is_not_written() {
+    readable_memory_is_not_written(SPLIT);
+}
+
+#[test]
+fn device_2_7_5_1_writable_memory_is_not_read() {
+    writable_memory_is_not_read(SPLIT);
 }
 
 #[test]

@@ -132,10 +132,7 @@ fn device_2_7_5_3_2_the_write_flag_of_a_reference_to_a_table_is_ignored() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, INDIRECT);
     queue.expose(&[&refers("20", "0600")]);
-    queue.poke_table(
-        SPARE,
-        &["0010000000000000 10000000 0100 0100", "0030000000000000 30000000 0200 0000"],
-    );
+    queue.poke_table(SPARE, &["0010000000000000 10000000 0100 0100", "0030000000000000 30000000 0200 0000"]);
     let (readable, writable, _) = queue.take();
     assert_eq!((readable, writable), (vec![READ_A], vec![WRITE_A]));
 }
@@ -149,10 +146,7 @@ fn device_2_7_5_3_2_a_chain_may_end_with_a_reference_to_a_table() {
         "0020000000000000 20000000 0100 0200",
         &refers("20", "0400"),
     ]);
-    queue.poke_table(
-        SPARE,
-        &["0030000000000000 30000000 0300 0100", "0040000000000000 40000000 0200 0000"],
-    );
+    queue.poke_table(SPARE, &["0030000000000000 30000000 0300 0100", "0040000000000000 40000000 0200 0000"]);
     let (readable, writable, _) = queue.take();
     assert_eq!((readable, writable), (vec![READ_A, READ_B], vec![WRITE_A, WRITE_B]));
 }
