@@ -161,6 +161,30 @@ fn device_2_8_15_a_descriptor_is_not_used_before_its_avail_flag_changes() {
 }
 
 #[test]
+fn device_2_8_15_a_used_descriptor_is_written_once() {
+    for features in [PACKED, PACKED.union(IN_ORDER)] {
+        let mut page = Page::default();
+        let mut queue = Queue::new(&mut page, 4, features);
+        for cookie in 0..4 {
+            let _ = queue.offer(&[], &[WRITE_A], cookie);
+        }
+        // The first buffer is not full, so it cannot be skipped; those behind it could be.
+        for (token, written) in
+            [queue.token(), queue.token(), queue.token(), queue.token()].into_iter().zip([0, 48, 48, 48])
+        {
+            queue.device.complete(token, written).unwrap();
+        }
+        let _ = queue.device.publish();
+        let mut stores = descriptor_stores(queue.device_log.take());
+        let count = stores.len();
+        stores.sort_unstable();
+        stores.dedup();
+        assert_eq!(stores.len(), count, "{features:?}: {stores:?}");
+        assert_eq!([0; 4].map(|_| queue.reap()), [Some((0, 0)), Some((1, 48)), Some((2, 48)), Some((3, 48))]);
+    }
+}
+
+#[test]
 fn driver_2_8_16_no_descriptor_is_changed_before_it_was_used() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 3, PACKED);
