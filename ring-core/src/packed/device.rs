@@ -152,6 +152,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         let (mut cursor, mut descriptor) = (self.progress.next, head);
         for count in 1..=size {
             let Meta { len, id, flags } = descriptor;
+            if !flags.is_available(cursor) {
+                return Err(Violation::NotAvailable { slot: cursor.slot() });
+            }
             let segment = Segment::new(self.ring.descriptor.read(address(cursor.slot())), len);
             if flags.contains(DescriptorFlags::INDIRECT) {
                 if count > 1 || flags.contains(DescriptorFlags::NEXT) {

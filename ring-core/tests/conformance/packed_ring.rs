@@ -161,6 +161,18 @@ fn device_2_8_15_a_descriptor_is_not_used_before_its_avail_flag_changes() {
 }
 
 #[test]
+fn device_2_8_15_a_list_with_a_descriptor_that_is_not_available_is_a_violation() {
+    // Zeroed, used on this lap, and left over from the lap before.
+    for flags in ["0000", "8080", "0080"] {
+        let mut page = Page::default();
+        let mut queue = Queue::new(&mut page, 3, PACKED);
+        let second = format!("0020000000000000 20000000 0000 {flags}");
+        queue.poke_table(0, &["0010000000000000 10000000 0000 8100", &second]);
+        assert_eq!(queue.driver_breach(), Violation::NotAvailable { slot: 1 });
+    }
+}
+
+#[test]
 fn device_2_8_15_a_used_descriptor_is_written_once() {
     for features in [PACKED, PACKED.union(IN_ORDER)] {
         let mut page = Page::default();
