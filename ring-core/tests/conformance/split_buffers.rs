@@ -186,7 +186,7 @@ fn driver_2_7_5_2_in_order_chains_run_through_the_table_and_around_its_end() {
 }
 
 #[test]
-fn driver_2_7_5_2_in_order_the_table_is_used_from_its_beginning() {
+fn driver_2_7_5_in_order_the_table_is_used_from_its_beginning() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, IN_ORDER);
     let _ = queue.offer(&[READ_A], &[], 0);
