@@ -3,7 +3,9 @@
 use ring_core::error::AddReason;
 use ring_core::{Features, PopError, Reader, Segment, Violation, Writer};
 
-use crate::rig::{IN_ORDER, NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, SPLIT, WRITE_A, WRITE_B};
+use crate::rig::{
+    DRIVER_AREA, IN_ORDER, NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, SPLIT, WRITE_A, WRITE_B,
+};
 
 #[test]
 fn device_2_7_4_1_a_message_is_the_same_however_it_is_cut_into_descriptors() {
@@ -198,4 +200,15 @@ fn driver_2_7_5_in_order_the_table_is_used_from_its_beginning() {
         queue.picture()[..2],
         ["0010000000000000 10000000 0000 0100", "0020000000000000 20000000 0000 0000"]
     );
+}
+
+#[test]
+fn device_2_7_5_an_index_outside_the_table_is_a_violation() {
+    for (driver_area, next, index) in [("0000 0100 0200", "0100", 2), ("0000 0100 0000", "ffff", 0xffff)] {
+        let mut page = Page::default();
+        let mut queue = Queue::new(&mut page, 2, SPLIT);
+        queue.expose(&[&format!("0010000000000000 10000000 0100 {next}")]);
+        queue.poke(DRIVER_AREA, driver_area);
+        assert_eq!(queue.driver_breach(), Violation::DescriptorIndex { index, size: 2 });
+    }
 }
