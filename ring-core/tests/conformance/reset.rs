@@ -69,6 +69,26 @@ fn device_2_6_1_1_1_nothing_of_the_old_queue_is_executed_or_announced() {
 }
 
 #[test]
+fn device_2_6_1_1_1_an_old_token_does_not_stand_for_a_buffer_of_the_new_queue() {
+    for features in FORMATS {
+        let mut page = Page::default();
+        let mut queue = Queue::new(&mut page, 4, features);
+        let _ = queue.offer(&[READ_A], &[WRITE_A], 0);
+        let late = queue.token();
+        zero(&queue);
+        reset_device(&mut queue, &setup(4, features));
+        let _ = reset_driver(&mut queue, &setup(4, features));
+        // The same descriptors, and the same id.
+        let _ = queue.offer(&[READ_A], &[WRITE_A], 1);
+        let token = queue.token();
+        assert_eq!(queue.device.complete(late, 1), Err(CompleteError::Stale));
+        queue.device.complete(token, 2).unwrap();
+        let _ = queue.device.publish();
+        assert_eq!(queue.reap(), Some((1, 2)));
+    }
+}
+
+#[test]
 fn device_2_6_1_1_1_the_state_becomes_the_default_one() {
     for features in FORMATS {
         let mut page = Page::default();
