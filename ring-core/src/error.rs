@@ -42,6 +42,11 @@ pub enum Violation {
         /// How many descriptors there are.
         size: u32,
     },
+    /// A list in a packed ring goes on with a descriptor that was not made available (2.8.15, 2.8.17).
+    NotAvailable {
+        /// The descriptor's slot.
+        slot: u16,
+    },
     /// A readable segment follows a writable one (2.7.4.2, 2.8.17).
     ReadableAfterWritable {
         /// The segment's position in the chain.
@@ -117,6 +122,9 @@ impl fmt::Display for Violation {
                 write!(f, "descriptor {index} does not exist among {size}")
             }
             Self::ChainLoop { size } => write!(f, "a chain has more than {size} descriptors"),
+            Self::NotAvailable { slot } => {
+                write!(f, "a list goes on in slot {slot}, which is not available")
+            }
             Self::ReadableAfterWritable { position } => {
                 write!(f, "segment {position} of a chain is readable, but follows a writable one")
             }

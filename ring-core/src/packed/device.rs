@@ -190,6 +190,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         let (mut cursor, mut descriptor) = (self.progress.next, head);
         for count in 1..=size {
             let Meta { len, id, flags } = descriptor;
+            if !flags.is_available(cursor) {
+                return Err(Violation::NotAvailable { slot: cursor.slot() });
+            }
             let segment = Segment::new(self.ring.descriptor.read(address(cursor.slot())), len);
             if flags.contains(DescriptorFlags::INDIRECT) {
                 if count > 1 || flags.contains(DescriptorFlags::NEXT) {
@@ -276,8 +279,11 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         while let Some(returned) = self.in_flight.next_in_turn(self.ring.size) {
             let at = self.progress.batch.unwrap_or(self.progress.used);
             self.stage(at, returned);
-            // A buffer that is skipped counts as fully written, so only such a one can be taken over.
-            self.progress.batch = returned.full.then_some(at);
+            // A buffer that is skipped counts as fully written, so only such a one can be taken over; and a
+            // descriptor that is marked used must not change any more (VIRTIO 1.4, 2.8.15 "Device
+            // Requirements: The Virtqueue Descriptor Table"), so it has to be the one that is kept back.
+            let kept_back = at == self.progress.published;
+            self.progress.batch = (kept_back && returned.full).then_some(at);
         }
         Ok(())
     }
