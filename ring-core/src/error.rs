@@ -208,6 +208,8 @@ pub enum SetupError {
         /// The range that was asked for.
         range: Unmapped,
     },
+    /// A queue can be reset in its own format only.
+    Format,
     /// The position to begin at does not exist in a queue of this size.
     Position {
         /// The available half of the position.
@@ -230,6 +232,7 @@ impl fmt::Display for SetupError {
                 write!(f, "the {area} at {address:#x} is not aligned to {align} bytes")
             }
             Self::Unmapped { area, range } => write!(f, "the {area}: {range}"),
+            Self::Format => f.write_str("the queue is of the other format"),
             Self::Position { available, used, size } => write!(
                 f,
                 "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"

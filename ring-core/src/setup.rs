@@ -44,12 +44,23 @@ pub struct AreaLayout {
     pub align: usize,
 }
 
-/// A queue as it was set up: resolved, and constant from then on.
+/// Which end of a queue it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It writes the driver area.
+    Driver,
+    /// It writes the device area.
+    Device,
+}
+
+/// A queue as one end sees it: resolved, and constant from then on.
 pub(crate) struct Ring<M: Memory> {
     pub(crate) memory: M,
     pub(crate) descriptor: M::Area,
-    pub(crate) driver: M::Area,
-    pub(crate) device: M::Area,
+    /// The area that this end writes, besides descriptors.
+    pub(crate) own: M::Area,
+    /// The area that the other side writes.
+    pub(crate) other: M::Area,
     pub(crate) size: QueueSize,
     pub(crate) event_idx: bool,
     pub(crate) indirect: bool,
@@ -58,7 +69,13 @@ pub(crate) struct Ring<M: Memory> {
 }
 
 impl<M: Memory> Ring<M> {
-    pub(crate) fn new(memory: M, setup: &Setup, size: QueueSize, layout: Layout) -> Result<Self, SetupError> {
+    pub(crate) fn new(
+        memory: M,
+        setup: &Setup,
+        end: End,
+        size: QueueSize,
+        layout: Layout,
+    ) -> Result<Self, SetupError> {
         let area = |area, address: u64, layout: AreaLayout| {
             let align = layout.align as u64;
             if !address.is_multiple_of(align) {
@@ -66,19 +83,23 @@ impl<M: Memory> Ring<M> {
             }
             memory.area(address, layout.size).map_err(|range| SetupError::Unmapped { area, range })
         };
+        let descriptor = area(AreaName::Descriptor, setup.descriptor_area, layout.descriptor)?;
+        let driver = area(AreaName::Driver, setup.driver_area, layout.driver)?;
+        let device = area(AreaName::Device, setup.device_area, layout.device)?;
+        let (own, other) = match end {
+            End::Driver => (driver, device),
+            End::Device => (device, driver),
+        };
+        let in_order = setup.features.contains(Features::IN_ORDER);
         Ok(Self {
-            descriptor: area(AreaName::Descriptor, setup.descriptor_area, layout.descriptor)?,
-            driver: area(AreaName::Driver, setup.driver_area, layout.driver)?,
-            device: area(AreaName::Device, setup.device_area, layout.device)?,
             memory,
+            descriptor,
+            own,
+            other,
             size,
-            running: if setup.features.contains(Features::IN_ORDER) {
-                State::InOrder
-            } else {
-                State::Running
-            },
             event_idx: setup.features.contains(Features::EVENT_IDX),
             indirect: setup.features.contains(Features::INDIRECT_DESC),
+            running: if in_order { State::InOrder } else { State::Running },
         })
     }
 }

@@ -39,11 +39,7 @@ pub(crate) fn device_end<M: Memory>(memory: M, setup: &Setup) -> DeviceEnd<M> {
 
 /// Sets the device end up anew.
 pub(crate) fn reset_device<M: Memory + Clone>(device: &mut DeviceEnd<M>, memory: &M, setup: &Setup) {
-    match device {
-        Device::Split(queue) => queue.reset(memory.clone(), setup),
-        Device::Packed(queue) => queue.reset(memory.clone(), setup),
-    }
-    .expect("the areas are mapped");
+    device.reset(memory.clone(), setup).expect("the areas are mapped");
 }
 
 /// Sets the driver end up anew. Returns the cookies of what was in flight.
@@ -53,11 +49,7 @@ pub(crate) fn reset_driver<M: Memory + Clone, T>(
     setup: &Setup,
 ) -> Vec<T> {
     let mut cookies = Vec::new();
-    match driver {
-        Driver::Split(queue) => queue.reset(memory.clone(), setup, |cookie| cookies.push(cookie)),
-        Driver::Packed(queue) => queue.reset(memory.clone(), setup, |cookie| cookies.push(cookie)),
-    }
-    .expect("the areas are mapped");
+    driver.reset(memory.clone(), setup, |cookie| cookies.push(cookie)).expect("the areas are mapped");
     cookies
 }
 
