@@ -21,7 +21,7 @@ use crate::memory::Unmapped;
 #[non_exhaustive]
 pub enum Violation {
     /// The driver made more buffers available than the queue has descriptors: the index in the driver
-    /// area ran ahead (VIRTIO 1.4, 2.7.6 "The Virtqueue Available Ring").
+    /// area ran ahead, or back (VIRTIO 1.4, 2.7.6.1 "Driver Requirements: The Virtqueue Available Ring").
     AvailableIndex {
         /// What the driver area says.
         index: u16,
@@ -42,12 +42,14 @@ pub enum Violation {
         /// How many descriptors there are.
         size: u32,
     },
-    /// A list in a packed ring goes on with a descriptor that was not made available (2.8.15, 2.8.17).
+    /// A list in a packed ring goes on with a descriptor that was not made available (VIRTIO 1.4, 2.8.17
+    /// "Driver Requirements: Scatter-Gather Support").
     NotAvailable {
         /// The descriptor's slot.
         slot: u16,
     },
-    /// A readable segment follows a writable one (2.7.4.2, 2.8.17).
+    /// A readable segment follows a writable one (VIRTIO 1.4, 2.7.4.2 "Driver Requirements: Message Framing"
+    /// and 2.8.17 "Driver Requirements: Scatter-Gather Support").
     ReadableAfterWritable {
         /// The segment's position in the chain.
         position: usize,
@@ -85,7 +87,8 @@ pub enum Violation {
     },
     /// An indirect table, although the feature was not negotiated.
     IndirectNotNegotiated,
-    /// A descriptor refers to a table and continues the chain at once (2.7.5.3.1, 2.8.19).
+    /// A descriptor refers to a table and continues the chain at once (VIRTIO 1.4, 2.7.5.3.1 and 2.8.19, both
+    /// "Driver Requirements: Indirect Descriptors").
     IndirectChained,
     /// A descriptor in an indirect table refers to another one.
     IndirectNested,

@@ -18,9 +18,10 @@ pub(crate) const DRIVER_AREA: u64 = 0x40;
 pub(crate) const DEVICE_AREA: u64 = 0x50;
 /// Where the rest of the page begins, for tables and payloads.
 pub(crate) const SPARE: u64 = 0x80;
-const PAGE_BYTES: u64 = 0x100;
+/// Words in a page; it ends at 0x100.
+const PAGE_WORDS: usize = 0x20;
 
-/// A descriptor, and an entry of a split queue's used ring, that nobody has written.
+/// A descriptor of either format that nobody has written.
 pub(crate) const NO_DESCRIPTOR: &str = "0000000000000000 00000000 0000 0000";
 /// An event suppression structure that nobody has written.
 pub(crate) const NO_EVENT: &str = "0000 0000";
@@ -34,7 +35,7 @@ pub(crate) const WRITE_B: Segment = Segment::new(0x4000, 0x40);
 
 /// The memory of one queue.
 #[derive(Default)]
-pub(crate) struct Page([u64; PAGE_BYTES as usize / 8]);
+pub(crate) struct Page([u64; PAGE_WORDS]);
 
 pub(crate) type DriverEnd<'m> = Driver<Recorder<'m>, Vec<driver::Slot<u32>>, u32>;
 pub(crate) type DeviceEnd<'m> = Device<Recorder<'m>, Vec<device::Slot>>;
