@@ -325,13 +325,13 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 
     #[inline]
     fn take(&mut self, used: Meta) -> Result<(Used<T>, u16), Violation> {
-        // Without the flag the length is reserved (VIRTIO 1.4, 2.8.4 "Element Address and Length").
-        let written = if used.flags.contains(DescriptorFlags::WRITE) { used.len } else { 0 };
+        // The length is reserved without the flag `WRITE` (VIRTIO 1.4, 2.8.4 "Element Address and Length"), but
+        // QEMU never sets the flag. It is believed, up to what the buffer has room for.
         if self.state == State::InOrder {
-            self.progress.batch = Some((used.id.into(), written));
+            self.progress.batch = Some((used.id.into(), used.len));
             return self.ledger.release_oldest(&mut self.progress.batch);
         }
-        self.ledger.release(used.id.into(), written)
+        self.ledger.release(used.id.into(), used.len)
     }
 
     /// Asks the device to notify when it returns the next buffer.
