@@ -149,8 +149,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Position`] if `position` does not exist in the ring, or if more is in flight there
-    /// than the queue has descriptors.
+    /// [`SetupError::Staged`] if completed buffers have not been published; [`SetupError::Position`] if
+    /// `position` does not exist in the ring, or if more is in flight there than the queue has descriptors.
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         either!(self, queue => queue.resume(position))
     }

@@ -211,6 +211,8 @@ pub enum SetupError {
         /// The range that was asked for.
         range: Unmapped,
     },
+    /// Buffers are staged, which would be lost. Publish them, or suspend the queue, before it is resumed.
+    Staged,
     /// A queue can be reset in its own format only.
     Format,
     /// The position to begin at does not exist in a queue of this size.
@@ -235,6 +237,7 @@ impl fmt::Display for SetupError {
                 write!(f, "the {area} at {address:#x} is not aligned to {align} bytes")
             }
             Self::Unmapped { area, range } => write!(f, "the {area}: {range}"),
+            Self::Staged => f.write_str("buffers are staged that have not been published"),
             Self::Format => f.write_str("the queue is of the other format"),
             Self::Position { available, used, size } => write!(
                 f,
@@ -360,7 +363,7 @@ impl From<Violation> for PopError {
 /// A chain was not completed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CompleteError {
-    /// The token is from before a reset, or from another queue. The buffer is no longer the device's.
+    /// The token is from before a reset. The buffer is no longer the device's.
     Stale,
     /// More bytes were said to be written than the driver allowed. The token comes back.
     TooManyBytes {
@@ -376,7 +379,7 @@ pub enum CompleteError {
 impl fmt::Display for CompleteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stale => f.write_str("the token is from before a reset or from another queue"),
+            Self::Stale => f.write_str("the token is from before a reset"),
             Self::TooManyBytes { token, written } => {
                 write!(f, "{written} bytes written to a chain with {} writable", token.writable())
             }

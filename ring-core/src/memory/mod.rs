@@ -23,6 +23,9 @@
 //!
 //! - **A peer that breaks the rules is not undefined behaviour.** The other side may write any byte at
 //!   any time. Every access reads or writes the whole word once, and returns some value.
+//!   (Rust's memory model says nothing of a peer outside the program. Where both sides are in one program,
+//!   as in tests, it also does not define races between accesses of different widths to the same bytes; the
+//!   hardware does, and well-behaved ends never have any.)
 //! - **Accesses outside an area are harmless.** A read gives zero, a write does nothing. ring-core never
 //!   makes such an access; the rule lets an implementation be sound without a panic.
 //! - **Words are little-endian in memory** (VIRTIO 1.4, 1.4 "Structure Specifications") and native in the

@@ -259,8 +259,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Position`] if `position` does not exist in the ring, or if more is in flight there
-    /// than the queue has descriptors.
+    /// [`SetupError::Staged`] if completed buffers have not been published; [`SetupError::Position`] if
+    /// `position` does not exist in the ring, or if more is in flight there than the queue has descriptors.
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         let Position { available, used } = position;
         let size = self.half.ring.size;
@@ -268,6 +268,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         let Some((available, used)) = cursors.filter(|(to, from)| to.since(*from, size).is_some()) else {
             return Err(SetupError::Position { available, used, size: size.get() });
         };
+        if self.half.staged != self.half.published {
+            return Err(SetupError::Staged);
+        }
         self.half.resume(used, available);
         self.batch = None;
         Ok(())

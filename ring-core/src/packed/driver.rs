@@ -261,9 +261,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     }
 
     /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
-    /// notifies, because nobody knows what was announced before.
+    /// notifies, because nobody knows what was announced before. A queue that is not suspended is left alone.
     pub fn resume(&mut self) {
-        self.half.resume(self.half.published, self.half.next);
+        if self.half.state == State::Suspended {
+            self.half.resume(self.half.published, self.half.next);
+        }
     }
 
     /// Where the queue stands: what has been published, and the next buffer to take back.

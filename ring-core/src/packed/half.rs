@@ -144,10 +144,11 @@ impl<M: Memory> Half<M> {
         }
     }
 
-    /// Makes the queue idle from now on.
+    /// Makes the queue idle from now on. What is staged is forgotten.
     #[cold]
     pub(super) fn fail(&mut self) {
         self.state = State::Broken;
+        (self.staged, self.staged_count) = (self.published, 0);
         self.alert = true;
     }
 

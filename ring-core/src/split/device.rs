@@ -272,12 +272,16 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Position`] if more is in flight there than the queue has descriptors.
+    /// [`SetupError::Staged`] if completed buffers have not been published; [`SetupError::Position`] if more
+    /// is in flight there than the queue has descriptors.
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         let Position { available, used } = position;
         let size = self.half.ring.size.get();
         if available.wrapping_sub(used) > size {
             return Err(SetupError::Position { available, used, size });
+        }
+        if self.half.staged != self.half.published {
+            return Err(SetupError::Staged);
         }
         self.half.resume(used, available);
         self.batch = None;

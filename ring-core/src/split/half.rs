@@ -149,10 +149,11 @@ impl<M: Memory> Half<M> {
         }
     }
 
-    /// Makes the queue idle from now on.
+    /// Makes the queue idle from now on. What is staged is forgotten.
     #[cold]
     pub(super) fn fail(&mut self) {
         self.state = State::Broken;
+        self.staged = self.published;
         self.seen = self.next;
     }
 

@@ -3,7 +3,7 @@
 use ring_core::memory::{Memory as _, RawMemory};
 use ring_core::{Chain, Segment};
 
-use crate::peer::{AVAILABLE, NEXT, USED, WRITE, descriptor, get16, meta};
+use crate::peer::{AVAILABLE, NEXT, USED, WRITE, descriptor, meta};
 use crate::support::{
     BUFFERS, DESCRIPTORS, DeviceEnd, DriverEnd, IN_ORDER, INDIRECT, PACKED, ZEROED, device_end, driver_end,
     setup, zero,
