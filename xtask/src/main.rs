@@ -4,7 +4,9 @@
 
 mod cached;
 mod command;
+mod coverage;
 mod demo;
+mod fuzz;
 mod lint;
 mod loom;
 mod no_std;
@@ -40,6 +42,14 @@ enum Task {
     Test,
     /// Check the ordering of memory accesses in the rings with loom's models.
     Loom,
+    /// Let a fuzzer play the peer of each end of the rings.
+    ///
+    /// Installs cargo-fuzz if it is not there, and needs a nightly toolchain.
+    Fuzz(fuzz::Fuzz),
+    /// List the lines of ring-core that no test runs, each with its reason.
+    ///
+    /// Installs cargo-tarpaulin if it is not there.
+    Coverage,
     /// Prove that ring-core links without std and without an allocator.
     NoStd,
     /// Check format, clippy, documentation, and where `unsafe` is.
@@ -55,6 +65,8 @@ impl Task {
             Self::Demo => demo::run(),
             Self::Test => test::run(),
             Self::Loom => loom::run(),
+            Self::Fuzz(fuzz) => fuzz.run(),
+            Self::Coverage => coverage::run(),
             Self::NoStd => no_std::run(),
             Self::Lint => lint::run(),
         }
