@@ -79,6 +79,21 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         }
     }
 
+    /// Sets the queue up anew, in the same format, once the device no longer runs it. The cookies of all
+    /// buffers in flight go to `returned`. The areas have to be zeroed before.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new), and [`SetupError::Format`] if `setup` asks for the other format; the queue
+    /// is then as it was.
+    pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
+        match (self, setup.features.contains(Features::RING_PACKED)) {
+            (Self::Split(queue), false) => queue.reset(memory, setup, returned),
+            (Self::Packed(queue), true) => queue.reset(memory, setup, returned),
+            _ => Err(SetupError::Format),
+        }
+    }
+
     /// The memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         either!(self, queue => queue.memory())
@@ -105,6 +120,36 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     #[inline]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
         either!(self, queue => queue.add(readable, writable, cookie))
+    }
+
+    /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
+    ///
+    /// `table` is memory for the table: 16 bytes for each segment, of any alignment. Like the segments, it
+    /// is the device's until the cookie comes back.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. The queue has not changed
+    /// then.
+    pub fn add_indirect(
+        &mut self,
+        table: Segment,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<(), AddError<T>> {
+        either!(self, queue => queue.add_indirect(table, readable, writable, cookie))
+    }
+
+    /// What to tell the device with a notification, where [`NOTIFICATION_DATA`] was negotiated.
+    ///
+    /// `queue` is the queue's index; or, with [`NOTIF_CONFIG_DATA`], the number that the device gave for it.
+    /// (VIRTIO 1.4, 2.9 "Driver Notifications")
+    ///
+    /// [`NOTIFICATION_DATA`]: Features::NOTIFICATION_DATA
+    /// [`NOTIF_CONFIG_DATA`]: Features::NOTIF_CONFIG_DATA
+    pub const fn notification_data(&self, queue: u16) -> u32 {
+        either!(self, queue_end => queue_end.notification_data(queue))
     }
 
     /// Makes all staged buffers available, and says whether to notify the device.
@@ -142,7 +187,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     }
 
     /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
-    /// notifies, because nobody knows what was announced before.
+    /// notifies, because nobody knows what was announced before. A queue that is not suspended is left alone.
     pub fn resume(&mut self) {
         either!(self, queue => queue.resume());
     }

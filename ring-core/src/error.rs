@@ -21,7 +21,7 @@ use crate::memory::Unmapped;
 #[non_exhaustive]
 pub enum Violation {
     /// The driver made more buffers available than the queue has descriptors: the index in the driver
-    /// area ran ahead (VIRTIO 1.4, 2.7.6 "The Virtqueue Available Ring").
+    /// area ran ahead, or back (VIRTIO 1.4, 2.7.6.1 "Driver Requirements: The Virtqueue Available Ring").
     AvailableIndex {
         /// What the driver area says.
         index: u16,
@@ -42,7 +42,14 @@ pub enum Violation {
         /// How many descriptors there are.
         size: u32,
     },
-    /// A readable segment follows a writable one (2.7.4.2, 2.8.17 "Message Framing").
+    /// A list in a packed ring goes on with a descriptor that was not made available (VIRTIO 1.4, 2.8.17
+    /// "Driver Requirements: Scatter-Gather Support").
+    NotAvailable {
+        /// The descriptor's slot.
+        slot: u16,
+    },
+    /// A readable segment follows a writable one (VIRTIO 1.4, 2.7.4.2 "Driver Requirements: Message Framing"
+    /// and 2.8.17 "Driver Requirements: Scatter-Gather Support").
     ReadableAfterWritable {
         /// The segment's position in the chain.
         position: usize,
@@ -80,7 +87,8 @@ pub enum Violation {
     },
     /// An indirect table, although the feature was not negotiated.
     IndirectNotNegotiated,
-    /// A descriptor refers to a table and continues the chain at once (2.7.5.3.1, 2.8.19).
+    /// A descriptor refers to a table and continues the chain at once (VIRTIO 1.4, 2.7.5.3.1 and 2.8.19, both
+    /// "Driver Requirements: Indirect Descriptors").
     IndirectChained,
     /// A descriptor in an indirect table refers to another one.
     IndirectNested,
@@ -117,6 +125,9 @@ impl fmt::Display for Violation {
                 write!(f, "descriptor {index} does not exist among {size}")
             }
             Self::ChainLoop { size } => write!(f, "a chain has more than {size} descriptors"),
+            Self::NotAvailable { slot } => {
+                write!(f, "a list goes on in slot {slot}, which is not available")
+            }
             Self::ReadableAfterWritable { position } => {
                 write!(f, "segment {position} of a chain is readable, but follows a writable one")
             }
@@ -200,6 +211,10 @@ pub enum SetupError {
         /// The range that was asked for.
         range: Unmapped,
     },
+    /// Buffers are staged, which would be lost. Publish them, or suspend the queue, before it is resumed.
+    Staged,
+    /// A queue can be reset in its own format only.
+    Format,
     /// The position to begin at does not exist in a queue of this size.
     Position {
         /// The available half of the position.
@@ -222,6 +237,8 @@ impl fmt::Display for SetupError {
                 write!(f, "the {area} at {address:#x} is not aligned to {align} bytes")
             }
             Self::Unmapped { area, range } => write!(f, "the {area}: {range}"),
+            Self::Staged => f.write_str("buffers are staged that have not been published"),
+            Self::Format => f.write_str("the queue is of the other format"),
             Self::Position { available, used, size } => write!(
                 f,
                 "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
@@ -263,8 +280,40 @@ pub enum AddReason {
         /// Its length.
         bytes: u64,
     },
+    /// The feature that indirect tables need was not negotiated.
+    IndirectNotNegotiated,
+    /// The indirect table is too small for the buffer.
+    TableTooSmall {
+        /// Descriptors that the table holds.
+        capacity: u32,
+        /// Descriptors that the buffer needs.
+        needed: u16,
+    },
+    /// The indirect table is not in shared memory.
+    TableUnmapped(Unmapped),
     /// The queue does not run: the device broke a rule, or the queue is suspended.
     Stopped,
+}
+
+impl fmt::Display for AddReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Full { free, needed } => {
+                write!(f, "the queue is full: {needed} descriptors needed, {free} free")
+            }
+            Self::TooLong { segments, size } => {
+                write!(f, "a buffer of {segments} segments can never fit a queue of {size}")
+            }
+            Self::Empty => f.write_str("a buffer without segments"),
+            Self::TooManyBytes { bytes } => write!(f, "a buffer of {bytes} bytes, over 2^32"),
+            Self::IndirectNotNegotiated => f.write_str("indirect tables were not negotiated for this queue"),
+            Self::TableTooSmall { capacity, needed } => {
+                write!(f, "a buffer of {needed} segments in an indirect table for {capacity}")
+            }
+            Self::TableUnmapped(unmapped) => write!(f, "the indirect table: {unmapped}"),
+            Self::Stopped => f.write_str("the queue is suspended, or the device broke it"),
+        }
+    }
 }
 
 /// A buffer was not added. Nothing has changed, and the cookie comes back.
@@ -278,17 +327,7 @@ pub struct AddError<T> {
 
 impl<T> fmt::Display for AddError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.reason {
-            AddReason::Full { free, needed } => {
-                write!(f, "the queue is full: {needed} descriptors needed, {free} free")
-            }
-            AddReason::TooLong { segments, size } => {
-                write!(f, "a buffer of {segments} segments can never fit a queue of {size}")
-            }
-            AddReason::Empty => f.write_str("a buffer without segments"),
-            AddReason::TooManyBytes { bytes } => write!(f, "a buffer of {bytes} bytes, over 2^32"),
-            AddReason::Stopped => f.write_str("the queue is suspended, or the device broke it"),
-        }
+        self.reason.fmt(f)
     }
 }
 
@@ -324,7 +363,7 @@ impl From<Violation> for PopError {
 /// A chain was not completed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CompleteError {
-    /// The token is from before a reset, or from another queue. The buffer is no longer the device's.
+    /// The token is from before a reset. The buffer is no longer the device's.
     Stale,
     /// More bytes were said to be written than the driver allowed. The token comes back.
     TooManyBytes {
@@ -340,7 +379,7 @@ pub enum CompleteError {
 impl fmt::Display for CompleteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stale => f.write_str("the token is from before a reset or from another queue"),
+            Self::Stale => f.write_str("the token is from before a reset"),
             Self::TooManyBytes { token, written } => {
                 write!(f, "{written} bytes written to a chain with {} writable", token.writable())
             }

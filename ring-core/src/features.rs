@@ -15,8 +15,22 @@ bitflags! {
         const EVENT_IDX = 1 << 29;
         /// The device complies with VIRTIO 1.0 or later (`VIRTIO_F_VERSION_1`). The rings assume it.
         const VERSION_1 = 1 << 32;
+        /// The device's accesses go through the platform's rules for addresses (`VIRTIO_F_ACCESS_PLATFORM`).
+        /// The rings pass addresses on as they are.
+        const ACCESS_PLATFORM = 1 << 33;
         /// The queue is packed, not split (`VIRTIO_F_RING_PACKED`).
         const RING_PACKED = 1 << 34;
+        /// The device returns buffers in the order in which they were made available (`VIRTIO_F_IN_ORDER`).
+        const IN_ORDER = 1 << 35;
+        /// Memory accesses have to be ordered for real hardware (`VIRTIO_F_ORDER_PLATFORM`): see
+        /// [`Barriers`](crate::memory::Barriers).
+        const ORDER_PLATFORM = 1 << 36;
+        /// A notification says how far the driver has come (`VIRTIO_F_NOTIFICATION_DATA`).
+        const NOTIFICATION_DATA = 1 << 38;
+        /// A notification names the queue by a number that the device chose (`VIRTIO_F_NOTIF_CONFIG_DATA`).
+        const NOTIF_CONFIG_DATA = 1 << 39;
+        /// A single queue can be reset (`VIRTIO_F_RING_RESET`).
+        const RING_RESET = 1 << 40;
 
         /// Keeps every other bit.
         const _ = !0;

@@ -1,6 +1,7 @@
-//! Reading indirect tables.
+//! Indirect tables: how a device end reads them, and how a driver end fills them.
 
-use crate::error::Violation;
+use crate::chain::Segment;
+use crate::error::{AddReason, Violation};
 use crate::memory::{Memory, Unmapped};
 
 /// A descriptor as it lies in memory, in either format: `addr`, `len`, and two 16-bit fields.
@@ -68,4 +69,38 @@ impl<'m, M: Memory> Table<'m, M> {
         (self.start, self.fetched) = (index, count);
         Ok(())
     }
+}
+
+/// Writes a buffer's descriptors to `table`, and says how many.
+///
+/// `encode` makes the two words of a descriptor: of a segment, of whether it is writable, and of the index of
+/// the one after it.
+pub(crate) fn fill_table<M: Memory>(
+    memory: &M,
+    table: Segment,
+    readable: &[Segment],
+    writable: &[Segment],
+    encode: impl Fn(Segment, bool, Option<u16>) -> (u64, u64),
+) -> Result<u16, AddReason> {
+    let too_small = |needed| AddReason::TableTooSmall { capacity: table.len / DESCRIPTOR_BYTES, needed };
+    // `admit` found that the segments are at most as many as the queue has descriptors.
+    let count = u16::try_from(readable.len() + writable.len()).map_err(|_| too_small(u16::MAX))?;
+    let len = u32::from(count) * DESCRIPTOR_BYTES;
+    if len > table.len {
+        return Err(too_small(count));
+    }
+    let unmapped = AddReason::TableUnmapped(Unmapped { address: table.address, len: len.into() });
+    table.address.checked_add(len.into()).ok_or(unmapped)?;
+    let segments = readable.iter().map(|s| (s, false)).chain(writable.iter().map(|s| (s, true)));
+    for (index, (segment, writable)) in (0..count).zip(segments) {
+        let next = index + 1;
+        let (low, high) = encode(*segment, writable, (next < count).then_some(next));
+        let mut descriptor = [0; DESCRIPTOR_BYTES as usize];
+        let (first, second) = descriptor.split_at_mut(8);
+        first.copy_from_slice(&low.to_le_bytes());
+        second.copy_from_slice(&high.to_le_bytes());
+        let address = table.address + u64::from(index) * u64::from(DESCRIPTOR_BYTES);
+        memory.write_bytes(address, &descriptor).map_err(AddReason::TableUnmapped)?;
+    }
+    Ok(count)
 }

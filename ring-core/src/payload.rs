@@ -1,7 +1,7 @@
 //! Reading and writing what a chain's segments hold, however the driver cut it up.
 //!
-//! A device must not rely on where one descriptor ends and the next begins (VIRTIO 1.4, 2.7.4.2 and
-//! 2.8.17, both "Message Framing"). A [`Reader`] and a [`Writer`] hide it.
+//! A device must not rely on where one descriptor ends and the next begins (VIRTIO 1.4, 2.7.4.1 "Device
+//! Requirements: Message Framing"). A [`Reader`] and a [`Writer`] hide it.
 
 use core::fmt;
 
@@ -68,16 +68,18 @@ impl<'s> Rest<'s> {
         Ok(Self { segments, gone: u32::try_from(left).unwrap_or(0), bytes })
     }
 
-    /// The first `count` bytes, in pieces that are contiguous.
+    /// The first `count` bytes, in pieces that are contiguous and not empty: an empty segment's address can be
+    /// anything.
     fn pieces(self, count: u64) -> impl Iterator<Item = Segment> + use<'s> {
         let mut left = count;
         let mut gone = self.gone;
-        self.segments.iter().map_while(move |segment| {
+        let pieces = self.segments.iter().map_while(move |segment| {
             let len = u64::from(segment.len - gone).min(left);
             let piece = Segment::new(segment.address + u64::from(gone), u32::try_from(len).unwrap_or(0));
             (left, gone) = (left - len, 0);
             (left > 0 || len > 0).then_some(piece)
-        })
+        });
+        pieces.filter(|piece| piece.len > 0)
     }
 }
 

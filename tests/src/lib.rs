@@ -1,1 +1,16 @@
-//! End-to-end tests: what they share.
+//! What the end-to-end tests and the demo share.
+//!
+//! A [`playback`] is a run of the whole path: a counting [`pattern`] is played in a real [`guest`]
+//! through a [`daemon`] under test, and what the host received is [`check`]ed frame by frame.
+//! Everything that runs is a [`process::Process`]: it is waited for with a deadline, and it ends
+//! with the test.
+//!
+//! `cargo xtask setup` prepares what a guest needs; [`artifacts`] knows where that is.
+
+pub mod artifacts;
+pub mod check;
+pub mod daemon;
+pub mod guest;
+pub mod pattern;
+pub mod playback;
+pub mod process;

@@ -5,9 +5,9 @@
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use core::sync::atomic::{self, AtomicU8, AtomicU16, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
 
-use super::{Area, Load, Memory, Store, Unmapped};
+use super::{Area, Barriers, Load, Memory, Smp, Store, Unmapped};
 
 /// One contiguous window of shared memory.
 ///
@@ -27,17 +27,17 @@ use super::{Area, Load, Memory, Store, Unmapped};
 /// assert!(memory.write_bytes(0x1fff, b"no").is_err());
 /// ```
 #[derive(Clone, Debug)]
-pub struct RawMemory<'m> {
+pub struct RawMemory<'m, B = Smp> {
     start: NonNull<u8>,
     address: u64,
     len: usize,
-    lifetime: PhantomData<&'m [AtomicU8]>,
+    shared: PhantomData<(&'m [AtomicU8], B)>,
 }
 
 // SAFETY: a `RawMemory` is no more than a shared slice of atomic bytes, and that is `Send`.
-unsafe impl Send for RawMemory<'_> {}
+unsafe impl<B> Send for RawMemory<'_, B> {}
 // SAFETY: as above; shared slices of atomics are `Sync`, and no method needs `&mut`.
-unsafe impl Sync for RawMemory<'_> {}
+unsafe impl<B> Sync for RawMemory<'_, B> {}
 
 impl<'m> RawMemory<'m> {
     /// Makes a window onto `len` bytes at `start`, which the other side knows as `address`.
@@ -49,7 +49,7 @@ impl<'m> RawMemory<'m> {
     /// What the other side of the queue does to them does not matter.
     #[must_use]
     pub const unsafe fn new(start: NonNull<u8>, address: u64, len: usize) -> Self {
-        Self { start, address, len, lifetime: PhantomData }
+        Self { start, address, len, shared: PhantomData }
     }
 
     /// Makes a window onto memory that this program owns.
@@ -61,6 +61,14 @@ impl<'m> RawMemory<'m> {
         unsafe { Self::new(start, address, len) }
     }
 
+    /// The same window, with other barriers than those for a peer on the same system.
+    #[must_use]
+    pub const fn with_barriers<B: Barriers>(self) -> RawMemory<'m, B> {
+        RawMemory { start: self.start, address: self.address, len: self.len, shared: PhantomData }
+    }
+}
+
+impl<B> RawMemory<'_, B> {
     /// The start of `len` bytes at `address`, if they all lie in the window.
     fn resolve(&self, address: u64, len: usize) -> Result<NonNull<u8>, Unmapped> {
         let unmapped = Unmapped { address, len: len as u64 };
@@ -76,10 +84,10 @@ impl<'m> RawMemory<'m> {
     }
 }
 
-impl<'m> Memory for RawMemory<'m> {
-    type Area = RawArea<'m>;
+impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
+    type Area = RawArea<'m, B>;
 
-    fn area(&self, address: u64, len: usize) -> Result<RawArea<'m>, Unmapped> {
+    fn area(&self, address: u64, len: usize) -> Result<RawArea<'m, B>, Unmapped> {
         let start = self.resolve(address, len)?;
         // SAFETY: `resolve` found the `len` bytes inside a window for which `new` was promised just this.
         Ok(unsafe { RawArea::new(start, len) })
@@ -102,7 +110,7 @@ impl<'m> Memory for RawMemory<'m> {
 
     #[inline]
     fn fence(&self) {
-        atomic::fence(Ordering::SeqCst);
+        B::full();
     }
 }
 
@@ -177,29 +185,29 @@ unsafe fn copy_bytes_in(start: *mut u8, from: &[u8]) {
 
 /// A resolved part of a [`RawMemory`], checked at every access.
 #[derive(Clone, Debug)]
-pub struct RawArea<'m> {
+pub struct RawArea<'m, B = Smp> {
     start: NonNull<u8>,
-    /// For each width, the first offset at which a word no longer fits; 0 where the start of the area
+    /// For words of 2, 4 and 8 bytes and for a pair, the first offset at which it no longer fits; 0 where the start of the area
     /// is not aligned for that width. One comparison so proves both bounds and base alignment.
-    limits: [usize; 3],
-    lifetime: PhantomData<&'m [AtomicU8]>,
+    limits: [usize; 4],
+    shared: PhantomData<(&'m [AtomicU8], B)>,
 }
 
 // SAFETY: a `RawArea` is a part of a `RawMemory`, with the same accesses.
-unsafe impl Send for RawArea<'_> {}
+unsafe impl<B> Send for RawArea<'_, B> {}
 // SAFETY: as above.
-unsafe impl Sync for RawArea<'_> {}
+unsafe impl<B> Sync for RawArea<'_, B> {}
 
-impl RawArea<'_> {
+impl<B> RawArea<'_, B> {
     /// # Safety
     ///
     /// For the lifetime of the area, the `len` bytes at `start` are mapped, readable and writable, and
     /// this program reaches them through atomics only.
     pub(super) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
-        let limit = |width: usize| {
-            if start.addr().get().is_multiple_of(width) { (len + 1).saturating_sub(width) } else { 0 }
+        let limit = |align: usize, width: usize| {
+            if start.addr().get().is_multiple_of(align) { (len + 1).saturating_sub(width) } else { 0 }
         };
-        Self { start, limits: [limit(2), limit(4), limit(8)], lifetime: PhantomData }
+        Self { start, limits: [limit(2, 2), limit(4, 4), limit(8, 8), limit(8, 16)], shared: PhantomData }
     }
 
     /// A pointer to the word at `offset`, if it lies in the area. It is valid and aligned for `W`.
@@ -209,6 +217,15 @@ impl RawArea<'_> {
         // where it sees as much.
         let offset = offset & !(size_of::<W>() - 1);
         (offset < self.limits[W::WIDTH]).then(|| self.start.as_ptr().wrapping_add(offset))
+    }
+
+    /// Pointers to the two words of the pair at `offset`, if it lies in the area. They are valid and aligned
+    /// for `u64`.
+    #[inline]
+    fn pair(&self, offset: usize) -> Option<[*mut u8; 2]> {
+        let offset = offset & !15;
+        let start = self.start.as_ptr().wrapping_add(offset);
+        (offset < self.limits[3]).then(|| [start, start.wrapping_add(8)])
     }
 
     #[inline]
@@ -227,7 +244,7 @@ impl RawArea<'_> {
     }
 }
 
-impl Area for RawArea<'_> {
+impl<B: Barriers> Area for RawArea<'_, B> {
     #[inline]
     fn read<W: Word>(&self, offset: usize) -> W {
         self.get(offset, Ordering::Relaxed)
@@ -239,31 +256,51 @@ impl Area for RawArea<'_> {
     }
 
     #[inline]
+    fn read_pair(&self, offset: usize) -> (u64, u64) {
+        let Some([first, second]) = self.pair(offset) else { return (0, 0) };
+        // SAFETY: `pair` returned pointers that are inside the area, whose mapping `new` was promised, and
+        // aligned for `u64`.
+        let first = unsafe { u64::load(first, Ordering::Relaxed) };
+        // SAFETY: as above.
+        let second = unsafe { u64::load(second, Ordering::Relaxed) };
+        (first, second)
+    }
+
+    #[inline]
+    fn write_pair(&self, offset: usize, values: (u64, u64)) {
+        let Some([first, second]) = self.pair(offset) else { return };
+        // SAFETY: as in `read_pair`.
+        unsafe { u64::store(first, values.0, Ordering::Relaxed) };
+        // SAFETY: as in `read_pair`.
+        unsafe { u64::store(second, values.1, Ordering::Relaxed) };
+    }
+
+    #[inline]
     fn load<W: Word>(&self, offset: usize, order: Load) -> W {
-        self.get(
-            offset,
-            match order {
-                Load::Relaxed => Ordering::Relaxed,
-                Load::Acquire => Ordering::Acquire,
-            },
-        )
+        match order {
+            Load::Relaxed => self.get(offset, Ordering::Relaxed),
+            Load::Acquire => {
+                let value = self.get(offset, Ordering::Acquire);
+                B::acquire();
+                value
+            }
+        }
     }
 
     #[inline]
     fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
-        self.set(
-            offset,
-            value,
-            match order {
-                Store::Relaxed => Ordering::Relaxed,
-                Store::Release => Ordering::Release,
-            },
-        );
+        match order {
+            Store::Relaxed => self.set(offset, value, Ordering::Relaxed),
+            Store::Release => {
+                B::release();
+                self.set(offset, value, Ordering::Release);
+            }
+        }
     }
 }
 
 /// A word that the two sides can exchange in one access: `u16`, `u32` or `u64`.
-pub trait Word: access::Access + Copy + Default + Into<u64> + core::fmt::Debug {}
+pub trait Word: access::Access + Copy + Default + Into<u64> + TryFrom<u64> + core::fmt::Debug {}
 
 impl Word for u16 {}
 impl Word for u32 {}

@@ -6,7 +6,7 @@ use crate::index::{Cursor, QueueSize};
 use crate::setup::{AreaLayout, Layout};
 
 bitflags! {
-    /// `pvirtq_desc.flags` (VIRTIO 1.4, 2.8.13 "The Virtqueue Descriptor Table").
+    /// `pvirtq_desc.flags` (VIRTIO 1.4, 2.8.13 "The Virtqueue Descriptor Format").
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct DescriptorFlags: u16 {
         /// The buffer goes on in the next slot.
@@ -36,16 +36,10 @@ impl DescriptorFlags {
         if cursor.wrap() { Self::AVAIL.union(Self::USED) } else { Self::empty() }
     }
 
-    /// Whether a descriptor was made available on the lap of `cursor` and not yet used.
+    /// Whether these flags say the same as `due` about whose turn the descriptor is on.
     #[inline]
-    pub(crate) const fn is_available(self, cursor: Cursor) -> bool {
-        self.intersection(Self::AVAIL.union(Self::USED)).bits() == Self::available(cursor).bits()
-    }
-
-    /// Whether a descriptor was used on the lap of `cursor`.
-    #[inline]
-    pub(crate) const fn is_used(self, cursor: Cursor) -> bool {
-        self.intersection(Self::AVAIL.union(Self::USED)).bits() == Self::used(cursor).bits()
+    pub(crate) const fn is_turn(self, due: Self) -> bool {
+        self.intersection(Self::AVAIL.union(Self::USED)).bits() == due.bits()
     }
 }
 

@@ -1,0 +1,61 @@
+//! A freestanding program that sends one request through each kind of ring.
+//!
+//! That it links, with neither a C library nor an allocator, is all it is for. With the feature
+//! `use-alloc` it also allocates, and then it must not build.
+
+#![no_std]
+#![no_main]
+#![no_builtins] // lest the loops in `mem` become calls of themselves
+// UNSAFETY: without a start-up object the program itself has to export the entry point.
+
+#[cfg(feature = "use-alloc")]
+extern crate alloc;
+
+mod mem;
+
+use core::hint::{black_box, spin_loop};
+use core::panic::PanicInfo;
+
+use ring_core::memory::RawMemory;
+use ring_core::{Device, Driver, Features, Segment, Setup, device, driver};
+
+/// The linker's default entry point.
+#[unsafe(no_mangle)]
+pub extern "C" fn _start() -> ! {
+    #[cfg(feature = "use-alloc")]
+    black_box(alloc::vec![black_box(0_u8)]);
+
+    // What the optimiser cannot know it cannot leave out of the program.
+    let features = Features::from_bits_retain(black_box(0));
+    black_box(one_request(features));
+    stop()
+}
+
+/// Takes a request from the driver to the device and back; returns how much the device wrote.
+fn one_request(features: Features) -> Option<u32> {
+    let mut page = [0_u64; 512];
+    let memory = RawMemory::from_mut(&mut page, 0x1000);
+    let setup =
+        Setup { size: 4, features, descriptor_area: 0x1000, driver_area: 0x1100, device_area: 0x1200 };
+    let mut driver = Driver::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4]).ok()?;
+    let mut device = Device::new(memory, &setup, [device::Slot::default(); 4]).ok()?;
+
+    driver.add(&[], &[Segment::new(0x1900, 16)], ()).ok()?;
+    let _ = driver.publish(); // both ends are right here
+    let mut segments = [Segment::default(); 4];
+    let chain = device.pop(&mut segments).ok()??;
+    device.complete(chain.into_token(), 4).ok()?;
+    let _ = device.publish();
+    Some(driver.reap().ok()??.written)
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    stop()
+}
+
+fn stop() -> ! {
+    loop {
+        spin_loop();
+    }
+}

@@ -1,0 +1,210 @@
+//! Judges a recording of a counting pattern: what is missing, doubled, misplaced or foreign.
+//!
+//! This knows frame numbers only; a [`pattern`](crate::pattern) knows how samples carry them.
+
+use std::fmt;
+use std::ops::Range;
+
+use indicatif::HumanCount;
+
+/// What one recorded frame turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// The frame that carries this number.
+    Number(u32),
+    /// All samples are zero.
+    Silence,
+    /// Samples that no frame of the pattern has.
+    Foreign,
+}
+
+/// The verdict on a recording.
+///
+/// A frame counts in `in_order` or in one of the faults, except that one which is `misplaced`
+/// is not also `lost`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Frames that were played.
+    pub expected: u32,
+    /// Frames found bit-exact, where the one before leads one to expect them.
+    pub in_order: u32,
+    /// Frames of the pattern that are nowhere in the recording.
+    pub lost: u32,
+    /// Recorded frames that had been recorded before.
+    pub repeated: u32,
+    /// Recorded frames that are out of their place.
+    pub misplaced: u32,
+    /// Recorded frames, silent or not, within the sound that are none of the pattern's.
+    pub foreign: u32,
+    /// Silent frames before the sound. Sinks may add them; no fault.
+    pub silence_before: usize,
+    /// Silent frames after the sound: the player's padding to a full period, or the sink's. No fault.
+    pub silence_after: usize,
+    /// Where the recording first departs from the pattern.
+    pub first_fault: Option<Fault>,
+}
+
+/// A place where the recording departs from the pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Frames of the recording before it.
+    pub position: usize,
+    /// The number that was due.
+    pub expected: u32,
+    /// What was there; `None` if the recording ends.
+    pub found: Option<Found>,
+}
+
+/// Compares frame numbers with those of a pattern of known length.
+#[derive(Debug)]
+pub struct Checker {
+    seen: Vec<bool>,
+    next: u32,
+    report: Report,
+}
+
+impl Checker {
+    /// A checker for a pattern of `expected` frames.
+    #[must_use]
+    pub fn new(expected: u32) -> Self {
+        Self {
+            seen: vec![false; expected as usize],
+            next: 0,
+            report: Report {
+                expected,
+                in_order: 0,
+                lost: 0,
+                repeated: 0,
+                misplaced: 0,
+                foreign: 0,
+                silence_before: 0,
+                silence_after: 0,
+                first_fault: None,
+            },
+        }
+    }
+
+    /// Judges a whole recording.
+    #[must_use]
+    pub fn check(mut self, recording: &[Found]) -> Report {
+        let sound = sound(recording);
+        self.report.silence_before = sound.start;
+        self.report.silence_after = recording.len() - sound.end;
+        for position in sound.clone() {
+            let following = recording[..sound.end].get(position + 1).copied();
+            self.judge(position, recording[position], following);
+        }
+        if self.next != self.report.expected {
+            self.fault(sound.end, None);
+        }
+        let missing = self.seen.iter().filter(|seen| !**seen).count();
+        // At most `expected`, which is a u32.
+        self.report.lost = u32::try_from(missing).unwrap_or(u32::MAX);
+        self.report
+    }
+
+    fn judge(&mut self, position: usize, found: Found, following: Option<Found>) {
+        let Found::Number(number) = found else {
+            return self.foreign(position, found);
+        };
+        let Some(&seen) = self.seen.get(number as usize) else {
+            return self.foreign(position, found);
+        };
+        self.seen[number as usize] = true;
+
+        if number == self.next {
+            self.next += 1;
+            if seen {
+                self.report.repeated += 1;
+            } else {
+                self.report.in_order += 1;
+            }
+            return;
+        }
+        self.fault(position, Some(found));
+        // A frame whose successor follows starts a new run: the recording skips or goes back.
+        // One that stands alone is itself out of place, and the run around it goes on.
+        let run = match following {
+            Some(Found::Number(following)) => following == number + 1,
+            _ => number > self.next,
+        };
+        if run {
+            self.next = number + 1;
+        }
+        match (seen, run) {
+            (true, _) => self.report.repeated += 1,
+            (false, true) => self.report.in_order += 1,
+            (false, false) => self.report.misplaced += 1,
+        }
+    }
+
+    fn foreign(&mut self, position: usize, found: Found) {
+        self.report.foreign += 1;
+        self.fault(position, Some(found));
+    }
+
+    fn fault(&mut self, position: usize, found: Option<Found>) {
+        self.report.first_fault.get_or_insert(Fault { position, expected: self.next, found });
+    }
+}
+
+/// Where the recording is not silent, from the first such frame to the last.
+fn sound(recording: &[Found]) -> Range<usize> {
+    let audible = |found: &Found| *found != Found::Silence;
+    match recording.iter().position(audible) {
+        Some(first) => {
+            let last = recording.iter().rposition(audible).unwrap_or(first);
+            first..last + 1
+        }
+        None => recording.len()..recording.len(),
+    }
+}
+
+impl Report {
+    /// Whether every frame of the pattern is there, bit-exact, once and in order.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.in_order == self.expected && self.first_fault.is_none()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} frames bit-exact and in order, {} lost, {} repeated",
+            HumanCount(self.in_order.into()),
+            HumanCount(self.expected.into()),
+            HumanCount(self.lost.into()),
+            HumanCount(self.repeated.into()),
+        )?;
+        if self.misplaced > 0 || self.foreign > 0 {
+            write!(
+                f,
+                ", {} misplaced, {} foreign",
+                HumanCount(self.misplaced.into()),
+                HumanCount(self.foreign.into()),
+            )?;
+        }
+        match self.first_fault {
+            None => write!(f, ", first and last frame present"),
+            Some(fault) => write!(f, "; {fault}"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { position, expected, .. } = self;
+        write!(f, "first fault at recorded frame {position}: ")?;
+        match self.found {
+            Some(Found::Number(number)) => write!(f, "number {number} instead of {expected}"),
+            Some(Found::Silence) => write!(f, "silence instead of number {expected}"),
+            Some(Found::Foreign) => write!(f, "foreign samples instead of number {expected}"),
+            None => write!(f, "the recording ends before number {expected}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What a guest says about itself: the lines that `init.sh` prints.
+
+/// The guest's report of its run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The kernel's release.
+    pub kernel: String,
+    /// The devices on the virtio bus.
+    pub devices: Vec<VirtioDevice>,
+    /// What the script printed and the kernel logged, without the report's own lines.
+    pub output: Vec<String>,
+    /// How the script ended, if it did.
+    pub(super) exit_code: Option<i32>,
+}
+
+/// A virtio device as the guest's driver sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VirtioDevice {
+    /// The device type, such as 25 for sound.
+    pub id: u32,
+    /// The features that driver and device agreed on, by bit.
+    pub features: u64,
+}
+
+impl VirtioDevice {
+    /// The id of a sound device. VIRTIO 1.3 §5 "Device Types".
+    pub const SOUND: u32 = 25;
+    /// Whether the rings are packed: feature bit 34, VIRTIO 1.3 §6 "Reserved Feature Bits".
+    #[must_use]
+    pub fn ring_packed(self) -> bool {
+        self.features & (1 << 34) != 0
+    }
+}
+
+impl Report {
+    /// The only sound device, if there is just one.
+    #[must_use]
+    pub fn sound(&self) -> Option<VirtioDevice> {
+        let mut sound = self.devices.iter().filter(|device| device.id == VirtioDevice::SOUND);
+        sound.next().copied().filter(|_| sound.next().is_none())
+    }
+
+    /// Takes in one line of the console.
+    pub(super) fn read(&mut self, line: &str) {
+        if self.read_own(line).is_none() {
+            self.output.push(line.to_owned());
+        }
+    }
+
+    /// Takes in a line of the report; `None` if it is not one.
+    fn read_own(&mut self, line: &str) -> Option<()> {
+        // The firmware leaves the cursor anywhere, so the first line does not start at its start.
+        let (_, said) = line.split_once("guest: ")?;
+        let mut words = said.split_whitespace();
+        match words.next()? {
+            "kernel" => self.kernel = words.next()?.to_owned(),
+            "device" => {
+                let id = words.next()?.trim_start_matches("0x");
+                let features = words.nth(1)?;
+                self.devices.push(VirtioDevice {
+                    id: u32::from_str_radix(id, 16).ok()?,
+                    features: features_from_sysfs(features)?,
+                });
+            }
+            "exit" => self.exit_code = Some(words.next()?.parse().ok()?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// Linux prints features as one character a bit, bit 0 first.
+fn features_from_sysfs(bits: &str) -> Option<u64> {
+    let in_order: String = bits.chars().rev().collect();
+    u64::from_str_radix(&in_order, 2).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A console with the lines given.
+    fn report(lines: &[&str]) -> Report {
+        let mut report = Report::default();
+        lines.iter().for_each(|line| report.read(line));
+        report
+    }
+
+    /// 64 features as sysfs prints them.
+    fn sysfs(features: u64) -> String {
+        format!("{features:064b}").chars().rev().collect()
+    }
+
+    #[test]
+    fn a_console_is_read_into_a_report() {
+        let device = format!("guest: device 0x0019 features {}", sysfs(1 << 34 | 1 << 32));
+        let report = report(&["\u{1b}[2Jguest: kernel 6.12.0", &device, "Playing WAVE", "guest: exit 3"]);
+        assert_eq!(report.kernel, "6.12.0");
+        assert_eq!(report.exit_code, Some(3));
+        assert_eq!(report.output, ["Playing WAVE"]);
+        assert!(report.sound().is_some_and(VirtioDevice::ring_packed));
+    }
+
+    #[test]
+    fn a_split_device_is_not_packed() {
+        let device = format!("guest: device 0x0019 features {}", sysfs(1 << 32));
+        assert!(report(&[&device]).sound().is_some_and(|it| !it.ring_packed()));
+    }
+
+    #[test]
+    fn a_broken_line_is_output() {
+        let report = report(&["guest: exit soon", "guest: device 0x19"]);
+        assert_eq!(report.exit_code, None);
+        assert_eq!(report.output.len(), 2);
+    }
+}

@@ -1,0 +1,159 @@
+//! One run of the whole path: a guest plays the counting pattern through snd-host into a WAV file.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use thiserror::Error;
+
+use crate::artifacts::GuestImage;
+use crate::check;
+use crate::daemon::{Daemon, DaemonError};
+use crate::guest::{self, Device, Guest, GuestError, Overlay};
+use crate::pattern::{Pattern, RecordingError};
+
+/// What the guest may take beyond the length of the sound. A boot takes 5 s on an idle machine.
+const BOOT_WITHIN: Duration = Duration::from_secs(120);
+
+/// The two formats of a virtqueue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ring {
+    /// VIRTIO 1.3 §2.7 "Split Virtqueues".
+    Split,
+    /// VIRTIO 1.3 §2.8 "Packed Virtqueues".
+    Packed,
+}
+
+impl fmt::Display for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Split => "split",
+            Self::Packed => "packed",
+        })
+    }
+}
+
+/// What a run brought.
+#[derive(Debug)]
+pub struct Playback {
+    /// The comparison of what was recorded with what was played.
+    pub recorded: check::Report,
+    /// What the guest says.
+    pub guest: guest::Report,
+    /// What the daemon logged.
+    pub daemon_log: Vec<String>,
+}
+
+/// Why a run brought nothing to compare.
+#[derive(Debug, Error)]
+pub enum PlaybackError {
+    /// The recording of an earlier run is in the way.
+    #[error("the recording of an earlier run cannot be removed")]
+    OldRecording(#[source] io::Error),
+    /// There is no place for the socket.
+    #[error("no temporary directory can be made")]
+    Directory(#[source] io::Error),
+    /// The daemon did not start or stop.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    /// The daemon ended badly.
+    #[error("snd-host ended with {status}; its log:\n{log}")]
+    DaemonFailed {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it wrote.
+        log: String,
+    },
+    /// The guest did not play.
+    #[error("{source}\nsnd-host's log:\n{log}")]
+    Guest {
+        /// What happened to the guest.
+        source: GuestError,
+        /// What the daemon wrote meanwhile.
+        log: String,
+    },
+    /// The guest does not see one sound card, or not with the rings that were to be used.
+    #[error("the guest's sound card was to use {wanted} rings; its devices: {devices:?}")]
+    OtherRing {
+        /// The format that the daemon was to offer.
+        wanted: Ring,
+        /// What the guest sees.
+        devices: Vec<guest::VirtioDevice>,
+    },
+    /// The recording cannot be compared.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+}
+
+/// Plays `pattern` in a guest through the snd-host at `program`, over rings of one format, into
+/// a WAV file at `recording`, and compares.
+///
+/// # Errors
+/// If there is nothing to compare, or the guest used the other ring format. A recording that is
+/// not exact is no error: see [`Playback::recorded`].
+pub fn play(
+    program: &Path,
+    image: &GuestImage,
+    pattern: Pattern,
+    ring: Ring,
+    recording: &Path,
+) -> Result<Playback, PlaybackError> {
+    // What an earlier run left must not be taken for what this one brings.
+    match fs::remove_file(recording) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(PlaybackError::OldRecording(error));
+        }
+        _ => {}
+    }
+    let directory = tempfile::tempdir().map_err(PlaybackError::Directory)?;
+    let socket = directory.path().join("snd.sock");
+    let ring_option = ring.to_string();
+    let sink = wav_sink(recording);
+    let mut daemon = Daemon::start(program, &socket, ["--ring", &ring_option, "--sink", &sink])?;
+
+    let overlay = Overlay::script("aplay -D hw:0,0 /pattern.wav").file("pattern.wav", pattern.to_wav());
+    let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
+    let guest = Guest::boot(image, &device, &overlay)
+        .and_then(|guest| guest.finish(BOOT_WITHIN + pattern.duration()))
+        .map_err(|source| PlaybackError::Guest { source, log: daemon.log().join("\n") })?;
+    let negotiated = guest.sound().map(guest::VirtioDevice::ring_packed);
+    if negotiated != Some(ring == Ring::Packed) {
+        return Err(PlaybackError::OtherRing { wanted: ring, devices: guest.devices });
+    }
+
+    // The guest is gone, but the sink may still be writing what it was given last.
+    daemon.wait_until_closed(recording)?;
+    let (status, daemon_log) = daemon.stop()?;
+    let stopped_by_us = status.signal() == Some(Signal::TERM.as_raw());
+    if !status.success() && !stopped_by_us {
+        return Err(PlaybackError::DaemonFailed { status, log: daemon_log.join("\n") });
+    }
+    Ok(Playback { recorded: pattern.check_wav(recording)?, guest, daemon_log })
+}
+
+/// A GStreamer sink that writes the pattern's format to a WAV file, in real time.
+fn wav_sink(recording: &Path) -> String {
+    let path = recording.display().to_string();
+    let escaped = path.replace('\\', r"\\").replace('"', "\\\"");
+    format!(
+        "audio/x-raw,format=S16LE,rate={rate},channels=2 ! wavenc ! \
+         filesink location=\"{escaped}\" sync=true enable-last-sample=false",
+        rate = Pattern::RATE,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_may_have_any_path() {
+        let sink = wav_sink(Path::new(r#"/a b/"c\d".wav"#));
+        assert!(sink.contains(r#"location="/a b/\"c\\d\".wav" "#), "{sink}");
+    }
+}

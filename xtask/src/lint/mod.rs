@@ -1,0 +1,37 @@
+//! `cargo xtask lint`: what can be judged without running anything.
+
+mod unsafety;
+
+use anyhow::Result;
+
+use crate::command::{cargo, run as run_command};
+use crate::no_std;
+pub(crate) use unsafety::check as unsafe_code;
+
+/// Runs all lints.
+pub(crate) fn run() -> Result<()> {
+    format()?;
+    clippy()?;
+    documentation()?;
+    unsafe_code()
+}
+
+/// The code is formatted.
+pub(crate) fn format() -> Result<()> {
+    run_command(&mut cargo(["fmt", "--all", "--check"]))?;
+    run_command(&mut cargo(["fmt", "--manifest-path", no_std::MANIFEST, "--check"]))
+}
+
+/// Clippy has nothing to say.
+pub(crate) fn clippy() -> Result<()> {
+    let deny = ["--", "-D", "warnings"];
+    run_command(cargo(["clippy", "--workspace", "--all-targets", "--all-features"]).args(deny))?;
+    run_command(no_std::on_proof("clippy")?.args(deny))
+}
+
+/// The documentation builds, with no link that leads nowhere.
+pub(crate) fn documentation() -> Result<()> {
+    run_command(
+        cargo(["doc", "--workspace", "--all-features", "--no-deps"]).env("RUSTDOCFLAGS", "-Dwarnings"),
+    )
+}
