@@ -151,7 +151,13 @@ impl Device {
                 _ => {}
             }
         }
-        let next = if self.serve(now) { self.card.next_due() } else { Some(Duration::ZERO) };
+        let all_served = self.serve(now);
+        let next = match self.queues[TX_QUEUE].live() {
+            _ if !all_served => Some(Duration::ZERO),
+            Some(_) => self.card.next_due(),
+            // Nothing can be returned before the front-end lets the queue run again, and wakes us.
+            None => None,
+        };
         if let Err(error) = self.timer.set(next) {
             warn!("the timer cannot be set: {error}");
         }
@@ -176,6 +182,8 @@ impl Device {
             if !pending || budget == 0 {
                 return !pending;
             }
+            // A chain that cannot be worked on counts as well.
+            budget -= 1;
         }
     }
 
