@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-/// Plays what a virtual machine plays.
+/// Plays what a virtual machine plays, and lets it record.
 ///
 /// snd-host is a virtio sound card for a virtual machine, as a process of its own: the machine's monitor
 /// (QEMU, or any other that speaks vhost-user) connects to a socket, the guest sees a sound card, and what it
-/// plays goes through GStreamer to whatever the host has.
+/// plays and records goes through GStreamer to and from whatever the host has.
 ///
 /// It serves one virtual machine at a time, one after the other, until it is told to end (SIGTERM or
 /// SIGINT). It needs no privileges but access to the socket and to the sink.
@@ -24,6 +24,10 @@ pub struct Args {
     /// Where the audio goes: elements of a GStreamer pipeline, as gst-launch-1.0 takes them.
     #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosink")]
     pub sink: String,
+
+    /// Where the audio comes from that the guest records: as for --sink.
+    #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosrc")]
+    pub source: String,
 
     /// Which format of virtqueues to use.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = RingFormat::Auto)]
@@ -65,5 +69,10 @@ Sinks:
   --sink 'wavenc ! filesink location=guest.wav'     records to a file, bit by bit as the guest played it
   --sink 'fakesink sync=true'                       plays to nobody
 
-If the sink is slow to start, fails, or is not there, the guest plays on in time, and the sink is tried
-again.";
+Sources:
+
+  --source 'pulsesrc device=microphone buffer-time=40000 latency-time=10000'
+  --source 'filesrc location=speech.wav ! wavparse' plays a file to a guest that records
+
+If the sink or the source is slow to start, fails, or is not there, the guest plays and records
+on in time, and it is tried again.";

@@ -7,8 +7,8 @@ use tracing::debug;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::pcm::{self, Params, ParamsError};
-use crate::spec::{OUTPUT, PcmHeader, PcmInfo, PcmSetParams, QueryInfo, Status, request};
-use crate::stream::{Command, Stream};
+use crate::spec::{INPUT, OUTPUT, PcmHeader, PcmInfo, PcmSetParams, QueryInfo, Status, request};
+use crate::stream::{Command, Direction, Stream};
 
 /// The longest request that there is. Of a longer one, the rest means nothing.
 pub(crate) const MAX_REQUEST: usize = size_of::<PcmSetParams>();
@@ -62,7 +62,10 @@ pub(crate) fn answer(bytes: &[u8], room: u64, streams: &mut [Stream]) -> Answer 
     };
     match code {
         request::JACK_INFO | request::CHMAP_INFO => info::<PcmInfo>(bytes, room, &[]),
-        request::PCM_INFO => info(bytes, room, &vec![playback_info(); streams.len()]),
+        request::PCM_INFO => {
+            let infos: Vec<_> = streams.iter().map(|stream| pcm_info(stream.direction)).collect();
+            info(bytes, room, &infos)
+        }
         request::PCM_SET_PARAMS => set_params(bytes, streams),
         request::PCM_PREPARE => command(bytes, Command::Prepare, streams),
         request::PCM_START => command(bytes, Command::Start, streams),
@@ -99,14 +102,18 @@ fn info<T: IntoBytes + Immutable>(bytes: &[u8], room: u64, items: &[T]) -> Answe
     Answer { payload: selected.iter().flat_map(item).collect(), ..Status::Ok.into() }
 }
 
-/// What every output stream can do.
-fn playback_info() -> PcmInfo {
+/// What every stream of a direction can do.
+fn pcm_info(direction: Direction) -> PcmInfo {
     PcmInfo {
+        // All the same: several streams of one direction are one device of the guest's, with so many places.
         hda_fn_nid: 0.into(),
         features: 0.into(),
         formats: pcm::formats().into(),
         rates: pcm::rates().into(),
-        direction: OUTPUT,
+        direction: match direction {
+            Direction::Output => OUTPUT,
+            Direction::Input => INPUT,
+        },
         channels_min: 1,
         channels_max: pcm::MAX_CHANNELS,
         padding: [0; 5],
@@ -184,7 +191,7 @@ mod tests {
     const PLENTY: u64 = 4096;
 
     fn streams() -> Vec<Stream> {
-        vec![Stream::default()]
+        vec![Stream::new(Direction::Output), Stream::new(Direction::Input)]
     }
 
     fn words(words: &[u32]) -> Vec<u8> {
@@ -202,16 +209,16 @@ mod tests {
 
     #[test]
     fn pcm_info_describes_every_stream() {
-        let answer = answer(&words(&[request::PCM_INFO, 0, 1, 32]), 36, &mut streams());
-        assert_eq!(answer.status, Status::Ok);
-        assert_eq!(answer.payload, playback_info().as_bytes());
+        let answer = answer(&words(&[request::PCM_INFO, 0, 2, 32]), 68, &mut streams());
+        let infos = [Direction::Output, Direction::Input].map(pcm_info);
+        assert_eq!((answer.status, &answer.payload[..]), (Status::Ok, infos.as_bytes()));
     }
 
     #[test]
     fn an_item_is_cut_or_padded_to_the_size_that_the_driver_expects() {
         let info = |size| answer(&words(&[request::PCM_INFO, 0, 1, size]), PLENTY, &mut streams()).payload;
-        assert_eq!(info(8), playback_info().as_bytes()[..8]);
-        assert_eq!(info(40), [playback_info().as_bytes(), &[0; 8]].concat());
+        assert_eq!(info(8), pcm_info(Direction::Output).as_bytes()[..8]);
+        assert_eq!(info(40), [pcm_info(Direction::Output).as_bytes(), &[0; 8]].concat());
         assert_eq!(info(0), []);
     }
 
@@ -219,11 +226,11 @@ mod tests {
     fn a_query_is_good_exactly_if_its_range_exists_and_the_answer_fits() {
         for (code, start, count, size, room, expected) in [
             (request::PCM_INFO, 0, 0, 32, 4, Status::Ok),
-            (request::PCM_INFO, 1, 0, 32, 4, Status::Ok),
-            (request::PCM_INFO, 2, 0, 32, 4, Status::BadMsg),
+            (request::PCM_INFO, 2, 0, 32, 4, Status::Ok),
+            (request::PCM_INFO, 3, 0, 32, 4, Status::BadMsg),
             (request::PCM_INFO, 0, 1, 32, 35, Status::BadMsg),
-            (request::PCM_INFO, 0, 2, 32, PLENTY, Status::BadMsg),
-            (request::PCM_INFO, 1, 1, 32, PLENTY, Status::BadMsg),
+            (request::PCM_INFO, 0, 3, 32, PLENTY, Status::BadMsg),
+            (request::PCM_INFO, 2, 1, 32, PLENTY, Status::BadMsg),
             (request::PCM_INFO, u32::MAX, u32::MAX, 32, PLENTY, Status::BadMsg),
             (request::PCM_INFO, 0, 1, u32::MAX, u64::MAX, Status::BadMsg),
             (request::JACK_INFO, 0, 0, 24, 4, Status::Ok),
@@ -268,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_does_not_exist_is_a_bad_message() {
-        for id in [1, 1000, u32::MAX] {
+        for id in [2, 1000, u32::MAX] {
             for code in request::PCM_SET_PARAMS..=request::PCM_STOP {
                 let bytes = words(&[code, id, 7680, 1920, 0, 0x0007_0502]);
                 assert_eq!(status(&bytes, &mut streams()), Status::BadMsg, "{code:#x} {id}");

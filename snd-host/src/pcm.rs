@@ -13,10 +13,16 @@ pub(crate) struct Format {
     sample_bytes: u8,
     /// What GStreamer calls it.
     pub(crate) gst_name: &'static str,
+    /// A sample of silence: 0, or the middle of the range where samples have no sign.
+    silence: u32,
 }
 
 const fn format(code: u8, sample_bytes: u8, gst_name: &'static str) -> Format {
-    Format { code, sample_bytes, gst_name }
+    Format { code, sample_bytes, gst_name, silence: 0 }
+}
+
+const fn unsigned(code: u8, sample_bytes: u8, gst_name: &'static str, bits: u8) -> Format {
+    Format { code, sample_bytes, gst_name, silence: 1 << (bits - 1) }
 }
 
 /// VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_FMT_*`, as far as GStreamer has the same.
@@ -25,18 +31,18 @@ const fn format(code: u8, sample_bytes: u8, gst_name: &'static str) -> Format {
 /// of eight channels at 192 kHz give it a megabyte.
 static FORMATS: [Format; 14] = [
     format(3, 1, "S8"),
-    format(4, 1, "U8"),
+    unsigned(4, 1, "U8", 8),
     format(5, 2, "S16LE"),
-    format(6, 2, "U16LE"),
+    unsigned(6, 2, "U16LE", 16),
     format(7, 3, "S18LE"),
-    format(8, 3, "U18LE"),
+    unsigned(8, 3, "U18LE", 18),
     format(9, 3, "S20LE"),
-    format(10, 3, "U20LE"),
+    unsigned(10, 3, "U20LE", 20),
     format(11, 3, "S24LE"),
-    format(12, 3, "U24LE"),
+    unsigned(12, 3, "U24LE", 24),
     // The next two have their 24 bits in the low end of four bytes.
     format(15, 4, "S24_32LE"),
-    format(16, 4, "U24_32LE"),
+    unsigned(16, 4, "U24_32LE", 24),
     format(17, 4, "S32LE"),
     format(19, 4, "F32LE"),
 ];
@@ -130,6 +136,12 @@ impl Params {
         self.format.sample_bytes as u32 * self.channels as u32
     }
 
+    /// A frame of silence.
+    pub(crate) fn silence(&self) -> Vec<u8> {
+        let sample = &self.format.silence.to_le_bytes()[..self.format.sample_bytes.into()];
+        sample.repeat(self.channels.into())
+    }
+
     /// How many whole frames `bytes` hold.
     pub(crate) const fn frames(&self, bytes: u64) -> u64 {
         bytes / self.frame_bytes() as u64
@@ -156,6 +168,11 @@ pub(crate) mod tests {
     /// S16 stereo at 48 kHz, in a buffer of 40 ms.
     pub(crate) fn s16_stereo() -> Params {
         Params::parse(&request()).unwrap()
+    }
+
+    /// Stereo at 48 kHz in every format.
+    pub(crate) fn of_every_format() -> impl Iterator<Item = Params> {
+        FORMATS.iter().map(|format| Params { format, ..s16_stereo() })
     }
 
     fn request() -> PcmSetParams {

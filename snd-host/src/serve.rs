@@ -17,8 +17,9 @@ use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::args::{Args, RingFormat};
-use crate::audio::{Audio, SinkError};
-use crate::backend::{Backend, END_EVENT, TIMER_EVENT};
+use crate::audio::{Audio, AudioError};
+use crate::backend::{Backend, END_EVENT, WAKE_EVENT};
+use crate::layout::Layout;
 use crate::shutdown::Shutdown;
 
 /// How long this process waits at its end for what is still playing.
@@ -27,9 +28,9 @@ const LAST_NOTES: Duration = Duration::from_secs(3);
 /// Why snd-host cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// There is nothing to play to.
-    #[error("--sink: {0}")]
-    Sink(#[from] SinkError),
+    /// There is nothing to play to or to record from.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
     /// Something that is no socket is where the socket should be.
     #[error("--socket: {} is there, and is no socket", .0.display())]
     NoSocket(PathBuf),
@@ -55,13 +56,14 @@ pub enum ServeError {
 ///
 /// [`ServeError`] if that cannot begin, or cannot go on. What a front-end or a guest does is no reason.
 pub fn serve(args: &Args) -> Result<(), ServeError> {
-    let audio = Audio::new(&args.sink)?;
+    let audio = Audio::new(&args.sink, &args.source)?;
+    let layout = Layout { outputs: 1, inputs: 1 };
     let shutdown = Shutdown::on_signals()?;
     let socket = Socket::bind(&args.socket)?;
     let mut listener = Listener::from(socket.listener.try_clone()?);
     info!("listening on {}", args.socket.display());
     while shutdown.wait_for(&socket.listener)? {
-        session(&mut listener, &shutdown, args.ring, &audio)?;
+        session(&mut listener, &shutdown, args.ring, &audio, layout)?;
     }
     audio.finish(LAST_NOTES);
     Ok(())
@@ -104,9 +106,10 @@ fn session(
     shutdown: &Shutdown,
     ring: RingFormat,
     audio: &Arc<Audio>,
+    layout: Layout,
 ) -> Result<(), ServeError> {
-    let backend = Backend::new(audio.clone(), ring)?;
-    let timer = backend.device().timer();
+    let backend = Backend::new(audio.clone(), layout, ring)?;
+    let wakers = backend.device().wakers();
     let backend = Arc::new(Mutex::new(backend));
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
     // Lives longer than the event loop that waits for it.
@@ -119,7 +122,9 @@ fn session(
             .iter()
             .try_for_each(|handler| handler.register_listener(fd, EventSet::IN, u64::from(event)))
     };
-    listen(timer, TIMER_EVENT)?;
+    for waker in wakers {
+        listen(waker, WAKE_EVENT)?;
+    }
     listen(end.as_raw_fd(), END_EVENT)?;
     daemon.start(listener).map_err(ServeError::Session)?;
     info!("a front-end has connected");

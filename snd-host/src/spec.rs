@@ -62,6 +62,8 @@ impl Status {
 
 /// The direction of a stream that plays (5.14.6 "Device Operation").
 pub const OUTPUT: u8 = 0;
+/// The direction of a stream that records.
+pub const INPUT: u8 = 1;
 
 /// The device's configuration (5.14.4 "Device Configuration Layout").
 #[derive(Clone, Copy, Debug, IntoBytes, Immutable)]

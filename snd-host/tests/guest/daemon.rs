@@ -20,14 +20,19 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it, and waits until it listens. `{}` in `sink` stands for its directory.
+    /// Starts it with a sink, and waits until it listens. `{}` stands for its directory.
     pub(crate) fn start(sink: &str) -> Self {
+        Self::start_with(&["--sink", sink])
+    }
+
+    /// Starts it, and waits until it listens. `{}` stands for its directory.
+    pub(crate) fn start_with(args: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_snd-host"))
             .arg("--socket")
             .arg(directory.path().join("socket"))
-            .args(["--log", "snd_host=debug,info", "--sink"])
-            .arg(sink.replace("{}", directory.path().to_str().unwrap()))
+            .args(["--log", "snd_host=debug,info"])
+            .args(args.iter().map(|arg| arg.replace("{}", directory.path().to_str().unwrap())))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

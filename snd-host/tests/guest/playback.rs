@@ -181,14 +181,15 @@ fn one_machine_after_the_other_has_sound() {
 }
 
 #[test]
-fn the_configuration_tells_of_one_stream_and_a_query_what_it_can_do() {
+fn the_configuration_counts_the_streams_and_a_query_tells_what_each_can_do() {
     let daemon = Daemon::start("fakesink");
     let mut guest = Guest::connect(&daemon, Format::Split);
-    assert_eq!(guest.config(), words(&[0, 1, 0, 0]));
-    let info = guest.pcm_info();
-    assert_eq!((info.len(), status_of(&info)), (36, Status::Ok as u32));
-    // One to eight channels, of a stream that plays.
-    assert_eq!(info[28..], [0, 1, 8, 0, 0, 0, 0, 0]);
+    assert_eq!(guest.config(), words(&[0, 2, 0, 0]));
+    let info = guest.request(&words(&[request::PCM_INFO, 0, 2, 32]), 68);
+    assert_eq!((info.len(), status_of(&info)), (68, Status::Ok as u32));
+    // One to eight channels, of a stream that plays and of one that records.
+    assert_eq!(info[28..36], [0, 1, 8, 0, 0, 0, 0, 0]);
+    assert_eq!(info[60..], [1, 1, 8, 0, 0, 0, 0, 0]);
 }
 
 #[test]
