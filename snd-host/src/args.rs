@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Parser, ValueEnum};
 
@@ -22,12 +23,19 @@ pub struct Args {
     pub socket: PathBuf,
 
     /// Where the audio goes: elements of a GStreamer pipeline, as gst-launch-1.0 takes them.
+    ///
+    /// {stream} stands for the number of the stream, and {take} for how many times anything was played or
+    /// recorded before.
     #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosink")]
     pub sink: String,
 
     /// Where the audio comes from that the guest records: as for --sink.
     #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosrc")]
     pub source: String,
+
+    /// How many streams the guest can play and record at a time: one number for both, or two.
+    #[arg(long, value_name = "N|OUT,IN", default_value = "1")]
+    pub streams: Streams,
 
     /// Which format of virtqueues to use.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = RingFormat::Auto)]
@@ -50,6 +58,37 @@ pub enum RingFormat {
     Packed,
 }
 
+/// How many streams there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    /// Streams that play.
+    pub outputs: u8,
+    /// Streams that record.
+    pub inputs: u8,
+}
+
+/// The most streams of one direction.
+const MAX_STREAMS: u8 = 8;
+
+/// Why a number of streams is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is neither a number from 1 to {MAX_STREAMS} nor two of at most {MAX_STREAMS}, such as 2,1")]
+pub struct BadStreams(String);
+
+impl FromStr for Streams {
+    type Err = BadStreams;
+
+    fn from_str(text: &str) -> Result<Self, BadStreams> {
+        let (outputs, inputs) = text.split_once(',').unwrap_or((text, text));
+        match (outputs.trim().parse(), inputs.trim().parse()) {
+            (Ok(outputs @ 0..=MAX_STREAMS), Ok(inputs @ 0..=MAX_STREAMS)) if outputs + inputs > 0 => {
+                Ok(Self { outputs, inputs })
+            }
+            _ => Err(BadStreams(text.to_owned())),
+        }
+    }
+}
+
 const EXAMPLES: &str = "\
 A guest with sound, under QEMU 9.0 or later:
 
@@ -67,6 +106,7 @@ Sinks:
   --sink 'pulsesink device=headphones buffer-time=40000 latency-time=10000'
   --sink 'alsasink device=hw:1,0'
   --sink 'wavenc ! filesink location=guest.wav'     records to a file, bit by bit as the guest played it
+  --sink 'wavenc ! filesink location=guest-{take}.wav'  the same, with a file for each time
   --sink 'fakesink sync=true'                       plays to nobody
 
 Sources:
@@ -76,3 +116,18 @@ Sources:
 
 If the sink or the source is slow to start, fails, or is not there, the guest plays and records
 on in time, and it is tried again.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_one_number_or_two() {
+        let streams = |text: &str| text.parse().ok().map(|Streams { outputs, inputs }| (outputs, inputs));
+        assert_eq!(streams("1"), Some((1, 1)));
+        assert_eq!(streams("8,0"), Some((8, 0)));
+        for bad in ["", "0", "0,0", "9", "1,9", "-1", "1,2,3", "x"] {
+            assert_eq!(streams(bad), None, "{bad}");
+        }
+    }
+}

@@ -55,7 +55,7 @@ impl Completions {
 impl Card {
     /// A card whose inputs wake the event loop by `waker`.
     pub(crate) fn new(audio: Arc<Audio>, waker: Arc<Waker>, layout: Layout) -> Self {
-        let streams: Vec<Stream> = layout.streams().collect();
+        let streams = layout.streams();
         let stretches = streams.iter().map(|_| None).collect();
         Self { audio, waker, layout, streams, stretches }
     }
@@ -68,7 +68,7 @@ impl Card {
     /// Answers a control request, and does what it asks for. Before the answer is sent, the messages have to
     /// be returned that come with it.
     pub(crate) fn request(&mut self, bytes: &[u8], room: u64, now: Instant) -> (Answer, Completions) {
-        let answer = control::answer(bytes, room, &mut self.streams);
+        let answer = control::answer(bytes, room, self.layout, &mut self.streams);
         let completions = answer.action.map_or_else(Completions::default, |action| self.act(action, now));
         (answer, completions)
     }

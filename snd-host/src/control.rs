@@ -6,9 +6,10 @@
 use tracing::debug;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::pcm::{self, Params, ParamsError};
-use crate::spec::{INPUT, OUTPUT, PcmHeader, PcmInfo, PcmSetParams, QueryInfo, Status, request};
-use crate::stream::{Command, Direction, Stream};
+use crate::layout::Layout;
+use crate::pcm::{Params, ParamsError};
+use crate::spec::{PcmHeader, PcmSetParams, QueryInfo, Status, request};
+use crate::stream::{Command, Stream};
 
 /// The longest request that there is. Of a longer one, the rest means nothing.
 pub(crate) const MAX_REQUEST: usize = size_of::<PcmSetParams>();
@@ -56,16 +57,14 @@ impl From<Status> for Answer {
 }
 
 /// Answers one request. There are `room` bytes for the answer, at least [`STATUS_BYTES`].
-pub(crate) fn answer(bytes: &[u8], room: u64, streams: &mut [Stream]) -> Answer {
+pub(crate) fn answer(bytes: &[u8], room: u64, layout: Layout, streams: &mut [Stream]) -> Answer {
     let Some(code) = parse::<[u8; 4]>(bytes).map(u32::from_le_bytes) else {
         return Status::BadMsg.into();
     };
     match code {
-        request::JACK_INFO | request::CHMAP_INFO => info::<PcmInfo>(bytes, room, &[]),
-        request::PCM_INFO => {
-            let infos: Vec<_> = streams.iter().map(|stream| pcm_info(stream.direction)).collect();
-            info(bytes, room, &infos)
-        }
+        request::JACK_INFO => info(bytes, room, &layout.jack_infos()),
+        request::PCM_INFO => info(bytes, room, &layout.pcm_infos()),
+        request::CHMAP_INFO => info(bytes, room, &layout.chmap_infos()),
         request::PCM_SET_PARAMS => set_params(bytes, streams),
         request::PCM_PREPARE => command(bytes, Command::Prepare, streams),
         request::PCM_START => command(bytes, Command::Start, streams),
@@ -100,24 +99,6 @@ fn info<T: IntoBytes + Immutable>(bytes: &[u8], room: u64, items: &[T]) -> Answe
         item.as_bytes().iter().copied().chain(std::iter::repeat(0)).take(size as usize).collect::<Vec<_>>()
     };
     Answer { payload: selected.iter().flat_map(item).collect(), ..Status::Ok.into() }
-}
-
-/// What every stream of a direction can do.
-fn pcm_info(direction: Direction) -> PcmInfo {
-    PcmInfo {
-        // All the same: several streams of one direction are one device of the guest's, with so many places.
-        hda_fn_nid: 0.into(),
-        features: 0.into(),
-        formats: pcm::formats().into(),
-        rates: pcm::rates().into(),
-        direction: match direction {
-            Direction::Output => OUTPUT,
-            Direction::Input => INPUT,
-        },
-        channels_min: 1,
-        channels_max: pcm::MAX_CHANNELS,
-        padding: [0; 5],
-    }
 }
 
 fn set_params(bytes: &[u8], streams: &mut [Stream]) -> Answer {
@@ -186,12 +167,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::args::Streams;
     use crate::stream::State;
 
     const PLENTY: u64 = 4096;
 
+    /// One stream that plays and one that records.
+    const LAYOUT: Layout = Layout { streams: Streams { outputs: 1, inputs: 1 } };
+
     fn streams() -> Vec<Stream> {
-        vec![Stream::new(Direction::Output), Stream::new(Direction::Input)]
+        LAYOUT.streams()
+    }
+
+    fn answer(bytes: &[u8], room: u64, streams: &mut [Stream]) -> Answer {
+        super::answer(bytes, room, LAYOUT, streams)
     }
 
     fn words(words: &[u32]) -> Vec<u8> {
@@ -210,15 +199,14 @@ mod tests {
     #[test]
     fn pcm_info_describes_every_stream() {
         let answer = answer(&words(&[request::PCM_INFO, 0, 2, 32]), 68, &mut streams());
-        let infos = [Direction::Output, Direction::Input].map(pcm_info);
-        assert_eq!((answer.status, &answer.payload[..]), (Status::Ok, infos.as_bytes()));
+        assert_eq!((answer.status, &answer.payload[..]), (Status::Ok, LAYOUT.pcm_infos().as_bytes()));
     }
 
     #[test]
     fn an_item_is_cut_or_padded_to_the_size_that_the_driver_expects() {
         let info = |size| answer(&words(&[request::PCM_INFO, 0, 1, size]), PLENTY, &mut streams()).payload;
-        assert_eq!(info(8), pcm_info(Direction::Output).as_bytes()[..8]);
-        assert_eq!(info(40), [pcm_info(Direction::Output).as_bytes(), &[0; 8]].concat());
+        assert_eq!(info(8), LAYOUT.pcm_infos()[0].as_bytes()[..8]);
+        assert_eq!(info(40), [LAYOUT.pcm_infos()[0].as_bytes(), &[0; 8]].concat());
         assert_eq!(info(0), []);
     }
 
@@ -234,8 +222,10 @@ mod tests {
             (request::PCM_INFO, u32::MAX, u32::MAX, 32, PLENTY, Status::BadMsg),
             (request::PCM_INFO, 0, 1, u32::MAX, u64::MAX, Status::BadMsg),
             (request::JACK_INFO, 0, 0, 24, 4, Status::Ok),
-            (request::JACK_INFO, 0, 1, 24, PLENTY, Status::BadMsg),
-            (request::CHMAP_INFO, 0, 1, 24, PLENTY, Status::BadMsg),
+            (request::JACK_INFO, 0, 2, 24, 52, Status::Ok),
+            (request::JACK_INFO, 0, 3, 24, PLENTY, Status::BadMsg),
+            (request::CHMAP_INFO, 0, 10, 24, 244, Status::Ok),
+            (request::CHMAP_INFO, 0, 11, 24, PLENTY, Status::BadMsg),
         ] {
             let bytes = words(&[code, start, count, size]);
             let answer = answer(&bytes, room, &mut streams());

@@ -30,11 +30,12 @@ mod playback;
 mod queue;
 mod serve;
 mod shutdown;
+mod speakers;
 pub mod spec;
 mod stream;
 mod timer;
 mod waker;
 
-pub use args::{Args, RingFormat};
+pub use args::{Args, RingFormat, Streams};
 pub use audio::AudioError;
 pub use serve::{ServeError, serve};

@@ -14,7 +14,7 @@ pub(crate) struct Format {
     /// What GStreamer calls it.
     pub(crate) gst_name: &'static str,
     /// A sample of silence: 0, or the middle of the range where samples have no sign.
-    silence: u32,
+    silence: u64,
 }
 
 const fn format(code: u8, sample_bytes: u8, gst_name: &'static str) -> Format {
@@ -27,9 +27,9 @@ const fn unsigned(code: u8, sample_bytes: u8, gst_name: &'static str, bits: u8) 
 
 /// VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_FMT_*`, as far as GStreamer has the same.
 ///
-/// Linux derives the largest buffer that it grants to applications from the largest sample here; four bytes
-/// of eight channels at 192 kHz give it a megabyte.
-static FORMATS: [Format; 14] = [
+/// Linux derives the largest buffer that it grants to applications from the largest sample, frame and rate
+/// here: it is almost two megabytes, or 320 ms of the largest frames.
+static FORMATS: [Format; 16] = [
     format(3, 1, "S8"),
     unsigned(4, 1, "U8", 8),
     format(5, 2, "S16LE"),
@@ -44,11 +44,14 @@ static FORMATS: [Format; 14] = [
     format(15, 4, "S24_32LE"),
     unsigned(16, 4, "U24_32LE", 24),
     format(17, 4, "S32LE"),
+    unsigned(18, 4, "U32LE", 32),
     format(19, 4, "F32LE"),
+    format(20, 8, "F64LE"),
 ];
 
 /// VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_RATE_*`: numbers, and frames in a second.
-static RATES: [(u8, u32); 14] = [
+static RATES: [(u8, u32); 15] = [
+    (0, 5_512),
     (1, 8_000),
     (2, 11_025),
     (3, 16_000),
@@ -68,7 +71,7 @@ static RATES: [(u8, u32); 14] = [
 /// The most channels that a guest may choose.
 pub(crate) const MAX_CHANNELS: u8 = 8;
 
-/// The largest buffer that a guest may choose: four times the largest one that Linux would.
+/// The largest buffer that a guest may choose: twice the largest one that Linux would.
 pub(crate) const MAX_BUFFER_BYTES: u32 = 4 << 20;
 
 /// The bit map of all formats.
@@ -130,6 +133,11 @@ impl Params {
         Ok(params)
     }
 
+    /// Bytes that a sample takes up.
+    pub(crate) fn sample_bytes(&self) -> usize {
+        self.format.sample_bytes.into()
+    }
+
     /// Bytes that a frame takes up: one sample for each channel.
     pub(crate) const fn frame_bytes(&self) -> u32 {
         // Both factors are single digits.
@@ -138,7 +146,7 @@ impl Params {
 
     /// A frame of silence.
     pub(crate) fn silence(&self) -> Vec<u8> {
-        let sample = &self.format.silence.to_le_bytes()[..self.format.sample_bytes.into()];
+        let sample = &self.format.silence.to_le_bytes()[..self.sample_bytes()];
         sample.repeat(self.channels.into())
     }
 

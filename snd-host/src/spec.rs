@@ -132,6 +132,42 @@ pub struct PcmInfo {
 }
 const _: () = assert!(size_of::<PcmInfo>() == 32);
 
+/// What is plugged in (5.14.6.4.1 "`VIRTIO_SND_R_JACK_INFO`").
+#[doc(alias = "virtio_snd_jack_info")]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct JackInfo {
+    /// The group that the jack belongs to.
+    pub hda_fn_nid: U32<LE>,
+    /// Bit map of optional features.
+    pub features: U32<LE>,
+    /// What it is for, as High Definition Audio's pin default configuration says it.
+    pub hda_reg_defconf: U32<LE>,
+    /// What it can do, as High Definition Audio's pin capabilities say it.
+    pub hda_reg_caps: U32<LE>,
+    /// Whether anything is plugged in.
+    pub connected: u8,
+    /// Zero.
+    pub padding: [u8; 7],
+}
+const _: () = assert!(size_of::<JackInfo>() == 24);
+
+/// Which speaker each channel is for (5.14.6.7.1 "`VIRTIO_SND_R_CHMAP_INFO`").
+#[doc(alias = "virtio_snd_chmap_info")]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ChmapInfo {
+    /// The PCM device that has this map.
+    pub hda_fn_nid: U32<LE>,
+    /// Whether it is for streams that play or record.
+    pub direction: u8,
+    /// For how many channels it is.
+    pub channels: u8,
+    /// The speakers.
+    pub positions: [u8; 18],
+}
+const _: () = assert!(size_of::<ChmapInfo>() == 24);
+
 /// Chooses a stream's parameters (5.14.6.6 "PCM Control Messages", `VIRTIO_SND_R_PCM_SET_PARAMS`).
 #[doc(alias = "virtio_snd_pcm_set_params")]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]

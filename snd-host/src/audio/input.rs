@@ -32,7 +32,7 @@ impl Input {
         if !self.begun {
             self.begun = true;
             let (store, waker, params) = (self.store.clone(), self.waker.clone(), self.params);
-            self.audio.spawn(self.stream, move |audio| recorder::run(&store, &waker, &params, &audio.source));
+            self.audio.spawn(self.stream, move |_, source| recorder::run(&store, &waker, &params, source));
         }
     }
 

@@ -16,6 +16,7 @@ mod shared;
 mod store;
 mod timeline;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub(crate) use self::output::Output;
 
 /// The most stretches of audio that go on at a time, counting those that are playing out. A guest that
 /// starts and stops faster than the host can follow is not heard for some of the time.
-const MAX_THREADS: usize = 16;
+const MAX_THREADS: usize = 32;
 
 /// What the host shall do with the audio of a stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub(crate) struct Audio {
     sink: String,
     /// GStreamer's description of the source.
     source: String,
+    /// How many stretches there were.
+    takes: AtomicU64,
     /// How many threads are playing or recording.
     threads: Mutex<usize>,
     thread_ended: Condvar,
@@ -61,10 +64,11 @@ pub(crate) struct Audio {
 impl Audio {
     /// Makes audio go to the sink, and come from the source, that the descriptions describe.
     pub(crate) fn new(sink: &str, source: &str) -> Result<Arc<Self>, AudioError> {
-        gstreamer::check(sink, source)?;
+        gstreamer::check(&fill_in(sink, 0, 0), &fill_in(source, 0, 0))?;
         Ok(Arc::new(Self {
             sink: sink.to_owned(),
             source: source.to_owned(),
+            takes: AtomicU64::new(0),
             threads: Mutex::new(0),
             thread_ended: Condvar::new(),
         }))
@@ -80,14 +84,19 @@ impl Audio {
         }
     }
 
-    /// Has a thread work for a stretch of audio of stream number `stream`, unless there are too many.
-    fn spawn(self: &Arc<Self>, stream: usize, work: impl FnOnce(&Self) + Send + 'static) {
+    /// Has a thread work for a stretch of audio of stream number `stream`, unless there are too many. It is
+    /// given the descriptions of its sink and of its source.
+    fn spawn(self: &Arc<Self>, stream: usize, work: impl FnOnce(&str, &str) + Send + 'static) {
         let Some(place) = self.enter() else {
             return warn!(stream, "{MAX_THREADS} stretches of audio are going on; this one is mute");
         };
+        // Only has to be different each time.
+        let take = self.takes.fetch_add(1, Ordering::Relaxed);
+        let [sink, source] = [&self.sink, &self.source].map(|description| fill_in(description, stream, take));
         let work = move || {
-            let _span = info_span!("audio", stream).entered();
-            work(&place.0);
+            let _place = place;
+            let _span = info_span!("audio", stream, take).entered();
+            work(&sink, &source);
         };
         if let Err(error) = thread::Builder::new().name(format!("audio {stream}")).spawn(work) {
             warn!(stream, "no thread for audio: {error}");
@@ -102,6 +111,11 @@ impl Audio {
             Place(self.clone())
         })
     }
+}
+
+/// A description in which it stands for which stream and for the how manieth time it is used.
+fn fill_in(description: &str, stream: usize, take: u64) -> String {
+    description.replace("{stream}", &stream.to_string()).replace("{take}", &take.to_string())
 }
 
 /// One of the [`MAX_THREADS`] places.

@@ -40,7 +40,7 @@ impl Output {
         if !self.begun {
             self.begun = true;
             let (link, params) = (self.link.clone(), self.params);
-            self.audio.spawn(self.stream, move |audio| player::run(&link, &params, &audio.sink));
+            self.audio.spawn(self.stream, move |sink, _| player::run(&link, &params, sink));
         }
     }
 

@@ -71,7 +71,7 @@ fn serve(source: &Source, store: &Shared<Store>, mode: Mode) -> Result<bool, Aud
     if mode != Mode::Run || !wanted || source.is_at_end() {
         return Ok(false);
     }
-    if let Some(frames) = source.take(PATIENCE) {
+    if let Some(frames) = source.take(PATIENCE)? {
         store.get().push(&frames);
     }
     Ok(true)

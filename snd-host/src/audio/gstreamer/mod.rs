@@ -1,5 +1,6 @@
 //! Pipelines of GStreamer: one that plays what it is given, and one that gives what it records.
 
+mod channels;
 mod sink;
 mod source;
 
@@ -12,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::pcm::Params;
 
+use self::channels::Channels;
 pub(super) use self::sink::{Gauge, Sink};
 pub(super) use self::source::Source;
 
@@ -117,16 +119,15 @@ impl Drop for Pipeline {
 }
 
 /// What the guest's audio is, in GStreamer's words.
-///
-/// Which speaker a channel is for is not known beyond stereo; a channel mask of 0 says so, and keeps
-/// the channels as they are.
-fn caps(params: &Params) -> gst::Caps {
+fn caps(params: &Params, channels: &Channels) -> gst::Caps {
     let caps = gst::Caps::builder("audio/x-raw")
         .field("format", params.format.gst_name)
         .field("layout", "interleaved")
         .field("rate", i32::try_from(params.rate).unwrap_or(i32::MAX))
         .field("channels", i32::from(params.channels));
-    if params.channels > 2 { caps.field("channel-mask", gst::Bitmask::new(0)) } else { caps }.build()
+    // One or two channels need no mask to be understood.
+    if params.channels > 2 { caps.field("channel-mask", gst::Bitmask::new(channels.mask())) } else { caps }
+        .build()
 }
 
 /// Makes the elements of a sink or a source fit for the purpose, as far as that is not for the user to decide.

@@ -7,6 +7,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
+use super::channels::Channels;
 use super::{Pipeline, caps, clock_time, failure, tune};
 use crate::audio::timeline::Timeline;
 use crate::audio::{AudioError, lock};
@@ -58,12 +59,14 @@ pub(in crate::audio) struct Sink {
     pipeline: Pipeline,
     gauge: Arc<Gauge>,
     source: gst_app::AppSrc,
+    channels: Channels,
 }
 
 impl Sink {
     /// Opens the sink and lets it wait for audio. `first` is the number of the first frame.
     pub(in crate::audio) fn open(description: &str, params: &Params, first: u64) -> Result<Self, AudioError> {
-        let caps = caps(params);
+        let channels = Channels::new(params)?;
+        let caps = caps(params, &channels);
         let source = gst_app::AppSrc::builder()
             .caps(&caps)
             .format(gst::Format::Time)
@@ -77,7 +80,7 @@ impl Sink {
         pipeline.set_state(gst::State::Paused)?;
         let timeline = Mutex::new(Timeline::new(*params, first));
         let gauge = Arc::new(Gauge { pipeline: pipeline.pipeline.clone(), timeline });
-        Ok(Self { pipeline, gauge, source })
+        Ok(Self { pipeline, gauge, source, channels })
     }
 
     /// Tells how far it has come.
@@ -92,7 +95,13 @@ impl Sink {
 
     /// Gives whole frames, of which the first has the number `first`. Nothing is dropped, and this does not
     /// wait.
-    pub(in crate::audio) fn push(&self, first: u64, frames: u64, bytes: Vec<u8>) -> Result<(), AudioError> {
+    pub(in crate::audio) fn push(
+        &self,
+        first: u64,
+        frames: u64,
+        mut bytes: Vec<u8>,
+    ) -> Result<(), AudioError> {
+        self.channels.to_host(&mut bytes);
         let slot = self.gauge.timeline().schedule(first, frames, self.gauge.running_time());
         let mut buffer = gst::Buffer::from_mut_slice(bytes);
         if let Some(buffer) = buffer.get_mut() {

@@ -7,6 +7,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use tracing::debug;
 
+use super::channels::Channels;
 use super::{Pipeline, caps, clock_time, tune};
 use crate::audio::AudioError;
 use crate::pcm::Params;
@@ -29,13 +30,15 @@ pub(in crate::audio) struct Source {
     pipeline: Pipeline,
     sink: gst_app::AppSink,
     live: bool,
+    channels: Channels,
 }
 
 impl Source {
     /// Opens the source, without recording yet.
     pub(in crate::audio) fn open(description: &str, params: &Params) -> Result<Self, AudioError> {
+        let channels = Channels::new(params)?;
         let sink = gst_app::AppSink::builder()
-            .caps(&caps(params))
+            .caps(&caps(params, &channels))
             .sync(false)
             .max_buffers(MAX_PIECES)
             .enable_last_sample(false)
@@ -46,7 +49,7 @@ impl Source {
         let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref())?;
         let live = pipeline.set_state(gst::State::Paused)? == gst::StateChangeSuccess::NoPreroll;
         debug!(live, "source opened");
-        Ok(Self { pipeline, sink, live })
+        Ok(Self { pipeline, sink, live, channels })
     }
 
     /// Whether it gives audio at its own pace. Any other, such as a file, gives as much as is taken.
@@ -65,9 +68,12 @@ impl Source {
     }
 
     /// Takes the next piece, in whole frames. If there is none, waits for it, at most for `limit`.
-    pub(in crate::audio) fn take(&self, limit: Duration) -> Option<Vec<u8>> {
-        let sample = self.sink.try_pull_sample(clock_time(limit))?;
-        sample.buffer()?.map_readable().ok().map(|bytes| bytes.to_vec())
+    pub(in crate::audio) fn take(&self, limit: Duration) -> Result<Option<Vec<u8>>, AudioError> {
+        let sample = self.sink.try_pull_sample(clock_time(limit));
+        let Some(buffer) = sample.as_ref().and_then(|sample| sample.buffer()) else { return Ok(None) };
+        let mut frames = buffer.map_readable().map_err(AudioError::Link)?.to_vec();
+        self.channels.to_guest(&mut frames);
+        Ok(Some(frames))
     }
 
     /// Whether it has given all that it had.
