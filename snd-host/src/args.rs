@@ -37,6 +37,13 @@ pub struct Args {
     #[arg(long, value_name = "N|OUT,IN", default_value = "1")]
     pub streams: Streams,
 
+    /// Offer the guest a volume and a switch for each stream.
+    ///
+    /// QEMU has to know: vhost-user-snd-pci,controls=on. Otherwise the guest has no sound at all. Some formats
+    /// are converted on their way then, even at full volume.
+    #[arg(long)]
+    pub controls: bool,
+
     /// Which format of virtqueues to use.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = RingFormat::Auto)]
     pub ring: RingFormat,

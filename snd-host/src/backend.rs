@@ -17,7 +17,7 @@ use crate::audio::Audio;
 use crate::device::Device;
 use crate::layout::Layout;
 use crate::queue::Vring;
-use crate::spec::QUEUES;
+use crate::spec::{FEATURE_CTLS, QUEUES};
 
 /// The longest queue that a front-end may set up. QEMU takes 64.
 const MAX_QUEUE_SIZE: usize = 1024;
@@ -81,7 +81,8 @@ impl VhostUserBackendMut for Backend {
     }
 
     fn features(&self) -> u64 {
-        self.virtio_features().bits() | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
+        let controls = if self.layout.controls { FEATURE_CTLS } else { 0 };
+        self.virtio_features().bits() | controls | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
     }
 
     fn acked_features(&mut self, features: u64) {

@@ -74,3 +74,16 @@ impl Backlog {
         Some(entry)
     }
 }
+
+/// Watches a number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(u64);
+
+impl Tally {
+    /// Whether it has grown since this was last asked.
+    pub(crate) const fn has_grown(&mut self, to: u64) -> bool {
+        let grown = to > self.0;
+        self.0 = to;
+        grown
+    }
+}

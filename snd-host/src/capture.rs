@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::audio::{Audio, Input};
-use crate::backlog::Backlog;
+use crate::audio::{Audio, Input, Level};
+use crate::backlog::{Backlog, Tally};
 use crate::io::{Completion, Message};
 use crate::pacing::Pacer;
 use crate::pcm::Params;
@@ -28,18 +28,26 @@ pub(crate) struct Capture {
     pending: Backlog,
     /// Frames given to the guest.
     recorded: u64,
+    xruns: Tally,
 }
 
 impl Capture {
-    pub(crate) fn new(audio: &Arc<Audio>, waker: &Arc<Waker>, stream: usize, params: Params) -> Self {
+    pub(crate) fn new(
+        audio: &Arc<Audio>,
+        waker: &Arc<Waker>,
+        stream: usize,
+        params: Params,
+        level: Option<Arc<Level>>,
+    ) -> Self {
         Self {
             stream,
             params,
-            input: Input::new(audio, waker, stream, params),
+            input: Input::new(audio, waker, stream, params, level),
             pacer: Pacer::default(),
             led: false,
             pending: Backlog::new(params),
             recorded: 0,
+            xruns: Tally::default(),
         }
     }
 
@@ -88,6 +96,11 @@ impl Capture {
         self.recorded = next.end;
         let audio = self.input.take(next.bytes);
         Some(next.message.recorded(audio, self.input.available()))
+    }
+
+    /// Whether audio has been lost since this was last asked.
+    pub(crate) fn has_xrun(&mut self) -> bool {
+        self.xruns.has_grown(self.input.counts().dropped)
     }
 
     /// How long it takes at most until the next message is due.

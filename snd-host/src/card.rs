@@ -7,13 +7,15 @@ use ring_core::memory::Memory;
 use ring_core::{Chain, Reader};
 use tracing::debug;
 
-use crate::audio::Audio;
+use crate::audio::{Audio, Level};
 use crate::capture::Capture;
 use crate::control::{self, Action, Answer, Change};
+use crate::elements::Elements;
+use crate::events::Events;
 use crate::io::{self, Completion, Message};
 use crate::layout::Layout;
-use crate::pcm::Params;
 use crate::playback::Playback;
+use crate::spec::{FEATURE_CTLS, request};
 use crate::stream::{Direction, Stream};
 use crate::waker::Waker;
 
@@ -27,6 +29,12 @@ pub(crate) struct Card {
     streams: Vec<Stream>,
     /// What each stream plays or records.
     stretches: Vec<Option<Stretch>>,
+    /// How loud each stream is.
+    levels: Vec<Arc<Level>>,
+    elements: Elements,
+    /// Whether the guest knows of the control elements.
+    controls: bool,
+    events: Events,
 }
 
 /// What a stream does from PREPARE to RELEASE.
@@ -57,17 +65,34 @@ impl Card {
     pub(crate) fn new(audio: Arc<Audio>, waker: Arc<Waker>, layout: Layout) -> Self {
         let streams = layout.streams();
         let stretches = streams.iter().map(|_| None).collect();
-        Self { audio, waker, layout, streams, stretches }
+        let levels: Vec<Arc<Level>> = streams.iter().map(|_| Arc::default()).collect();
+        let elements = Elements::new(&streams, &levels);
+        let events = Events::default();
+        Self { audio, waker, layout, streams, stretches, levels, elements, controls: false, events }
     }
 
     /// Forgets everything, as on a reset of the device. The guest does not wait for messages any more.
     pub(crate) fn reset(&mut self) {
+        let controls = self.controls;
         *self = Self::new(self.audio.clone(), self.waker.clone(), self.layout);
+        self.controls = controls;
+    }
+
+    /// Takes what was negotiated.
+    pub(crate) fn set_features(&mut self, features: u64) {
+        self.controls = self.layout.controls && features & FEATURE_CTLS != 0;
     }
 
     /// Answers a control request, and does what it asks for. Before the answer is sent, the messages have to
     /// be returned that come with it.
     pub(crate) fn request(&mut self, bytes: &[u8], room: u64, now: Instant) -> (Answer, Completions) {
+        if self.controls
+            && let Some(code @ request::CTL_INFO..=request::TLV_COMMAND) = control::code(bytes)
+        {
+            let (answer, changed) = self.elements.answer(code, bytes, room);
+            changed.into_iter().for_each(|id| self.events.value_changed(id));
+            return (answer, Completions::default());
+        }
         let answer = control::answer(bytes, room, self.layout, &mut self.streams);
         let completions = answer.action.map_or_else(Completions::default, |action| self.act(action, now));
         (answer, completions)
@@ -81,7 +106,13 @@ impl Card {
         let ended = match change {
             Change::Abandon | Change::Release => stretch.take(),
             Change::Prepare(params) => {
-                stretch.replace(Stretch::new(direction, &self.audio, &self.waker, id, params))
+                let level = self.levels.get(id).filter(|_| self.controls).cloned();
+                stretch.replace(match direction {
+                    Direction::Output => Stretch::Playback(Playback::new(&self.audio, id, params, level)),
+                    Direction::Input => {
+                        Stretch::Capture(Capture::new(&self.audio, &self.waker, id, params, level))
+                    }
+                })
             }
             Change::Start => {
                 stretch.iter_mut().for_each(|stretch| stretch.start(now));
@@ -147,6 +178,17 @@ impl Card {
         over.collect()
     }
 
+    /// What the guest is to be told unasked.
+    pub(crate) fn events(&mut self) -> &mut Events {
+        for (id, (stream, stretch)) in self.streams.iter().zip(&mut self.stretches).enumerate() {
+            let xrun = stretch.as_mut().is_some_and(Stretch::has_xrun);
+            if xrun && stream.params.is_some_and(|params| params.xruns) {
+                self.events.xrun(id);
+            }
+        }
+        &mut self.events
+    }
+
     /// How long it takes until the next message of a direction is over.
     pub(crate) fn next_due(&self, direction: Direction) -> Option<Duration> {
         let due = self.stretches.iter().flatten().filter_map(|stretch| match (direction, stretch) {
@@ -174,13 +216,6 @@ fn refuse(stream: Option<usize>, message: Message) -> Completion {
 }
 
 impl Stretch {
-    fn new(direction: Direction, audio: &Arc<Audio>, waker: &Arc<Waker>, id: usize, params: Params) -> Self {
-        match direction {
-            Direction::Output => Self::Playback(Playback::new(audio, id, params)),
-            Direction::Input => Self::Capture(Capture::new(audio, waker, id, params)),
-        }
-    }
-
     fn start(&mut self, now: Instant) {
         match self {
             Self::Playback(playback) => playback.start(now),
@@ -192,6 +227,13 @@ impl Stretch {
         match self {
             Self::Playback(playback) => playback.stop(now),
             Self::Capture(capture) => capture.stop(now),
+        }
+    }
+
+    fn has_xrun(&mut self) -> bool {
+        match self {
+            Self::Playback(playback) => playback.has_xrun(),
+            Self::Capture(capture) => capture.has_xrun(),
         }
     }
 

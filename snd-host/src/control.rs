@@ -8,11 +8,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::layout::Layout;
 use crate::pcm::{Params, ParamsError};
-use crate::spec::{PcmHeader, PcmSetParams, QueryInfo, Status, request};
+use crate::spec::{CtlHeader, CtlValue, PcmHeader, PcmSetParams, QueryInfo, Status, request};
 use crate::stream::{Command, Stream};
 
 /// The longest request that there is. Of a longer one, the rest means nothing.
-pub(crate) const MAX_REQUEST: usize = size_of::<PcmSetParams>();
+pub(crate) const MAX_REQUEST: usize = size_of::<CtlHeader>() + size_of::<CtlValue>();
 
 /// Bytes of an answer that says no more than how the request ended.
 pub(crate) const STATUS_BYTES: u64 = 4;
@@ -58,7 +58,7 @@ impl From<Status> for Answer {
 
 /// Answers one request. There are `room` bytes for the answer, at least [`STATUS_BYTES`].
 pub(crate) fn answer(bytes: &[u8], room: u64, layout: Layout, streams: &mut [Stream]) -> Answer {
-    let Some(code) = parse::<[u8; 4]>(bytes).map(u32::from_le_bytes) else {
+    let Some(code) = code(bytes) else {
         return Status::BadMsg.into();
     };
     match code {
@@ -74,31 +74,42 @@ pub(crate) fn answer(bytes: &[u8], room: u64, layout: Layout, streams: &mut [Str
     }
 }
 
+/// What a request asks for.
+pub(crate) fn code(bytes: &[u8]) -> Option<u32> {
+    parse(bytes).map(u32::from_le_bytes)
+}
+
 /// The structure at the start of `bytes`, if they are enough.
-fn parse<T: FromBytes>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn parse<T: FromBytes>(bytes: &[u8]) -> Option<T> {
     T::read_from_prefix(bytes).ok().map(|(value, _)| value)
 }
 
-/// Tells about a range of items (VIRTIO 1.4, 5.14.6.1 "Item Information Request").
+/// Tells about a range of items.
 ///
 /// The driver says how large it believes an item to be: a newer driver gets zeros for what we do not know,
 /// an older one gets the beginning.
 fn info<T: IntoBytes + Immutable>(bytes: &[u8], room: u64, items: &[T]) -> Answer {
-    let Some(query) = parse::<QueryInfo>(bytes) else {
-        return Status::BadMsg.into();
-    };
-    let (start, count, size) = (query.start_id.get(), query.count.get(), query.size.get());
-    let range = usize::try_from(start).ok().zip(usize::try_from(u64::from(start) + u64::from(count)).ok());
-    let selected = range.and_then(|(start, end)| items.get(start..end));
-    let fits = STATUS_BYTES + u64::from(count) * u64::from(size) <= room;
-    let (Some(selected), true, 0..=MAX_ITEM_BYTES) = (selected, fits, size) else {
-        debug!(start, count, size, room, "bad query");
+    let Some((selected, size)) = select(bytes, room, items) else {
         return Status::BadMsg.into();
     };
     let item = |item: &T| {
         item.as_bytes().iter().copied().chain(std::iter::repeat(0)).take(size as usize).collect::<Vec<_>>()
     };
     Answer { payload: selected.iter().flat_map(item).collect(), ..Status::Ok.into() }
+}
+
+/// The items that a query is about, and how large the driver believes each to be, if the answer fits (VIRTIO
+/// 1.4, 5.14.6.1 "Item Information Request").
+pub(crate) fn select<'i, T>(bytes: &[u8], room: u64, items: &'i [T]) -> Option<(&'i [T], u32)> {
+    let query: QueryInfo = parse(bytes)?;
+    let (start, count, size) = (query.start_id.get(), query.count.get(), query.size.get());
+    let end = usize::try_from(u64::from(start) + u64::from(count)).ok()?;
+    let selected = items.get(usize::try_from(start).ok()?..end);
+    let fits = STATUS_BYTES + u64::from(count) * u64::from(size) <= room && size <= MAX_ITEM_BYTES;
+    if selected.is_none() || !fits {
+        debug!(start, count, size, room, "bad query");
+    }
+    selected.filter(|_| fits).map(|selected| (selected, size))
 }
 
 fn set_params(bytes: &[u8], streams: &mut [Stream]) -> Answer {
@@ -173,7 +184,7 @@ mod tests {
     const PLENTY: u64 = 4096;
 
     /// One stream that plays and one that records.
-    const LAYOUT: Layout = Layout { streams: Streams { outputs: 1, inputs: 1 } };
+    const LAYOUT: Layout = Layout { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
 
     fn streams() -> Vec<Stream> {
         LAYOUT.streams()

@@ -17,7 +17,7 @@ use crate::control::{self, Answer};
 use crate::layout::Layout;
 use crate::pcm;
 use crate::queue::{self, GuestMemory, Queue, Vring};
-use crate::spec::{CONTROL_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
+use crate::spec::{CONTROL_QUEUE, EVENT_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
 use crate::stream::Direction;
 use crate::timer::Timer;
 use crate::waker::Waker;
@@ -88,6 +88,7 @@ impl Device {
 
     pub(crate) fn set_features(&mut self, features: Features) {
         self.features = features;
+        self.card.set_features(features.bits());
     }
 
     /// Changes the memory under the queues that run: they are taken up anew where they are.
@@ -155,7 +156,7 @@ impl Device {
     /// Looks at everything.
     pub(crate) fn wake(&mut self, vrings: &[Vring], now: Instant) {
         self.waker.clear();
-        for index in [CONTROL_QUEUE, TX_QUEUE, RX_QUEUE] {
+        for index in 0..QUEUES {
             match vrings.get(index) {
                 Some(vring) if matches!(self.queues[index], State::Stopped) && queue::is_live(vring) => {
                     self.start(index, vring);
@@ -193,10 +194,13 @@ impl Device {
                     queue.complete_all(self.card.over(direction, now));
                 }
             }
+            let told_all = self.tell();
             let mut pending = false;
-            for queue in self.queues.iter_mut().filter_map(State::live) {
+            for (index, queue) in self.queues.iter_mut().enumerate() {
+                let Some(queue) = queue.live() else { continue };
                 queue.publish();
-                pending |= queue.arm() == Arm::Pending;
+                // Buffers for events lie there until there is one.
+                pending |= (index != EVENT_QUEUE || !told_all) && queue.arm() == Arm::Pending;
             }
             if !pending || budget == 0 {
                 return !pending;
@@ -204,6 +208,23 @@ impl Device {
             // A chain that cannot be worked on counts as well.
             budget -= 1;
         }
+    }
+
+    /// Tells the guest of events. Returns whether it knows all.
+    fn tell(&mut self) -> bool {
+        let events = self.card.events();
+        let Some(queue) = self.queues[EVENT_QUEUE].live() else { return true };
+        while !events.is_empty() {
+            let Some(chain) = queue.pop(&mut self.segments) else { return false };
+            let Some(event) = events.pop() else { return true };
+            let mut writer = Writer::new(queue.memory(), chain.writable());
+            if let Err(error) = writer.write(&event) {
+                debug!("an event cannot be written: {error}");
+            }
+            let (written, token) = (writer.written(), chain.into_token());
+            queue.complete(token, written);
+        }
+        true
     }
 
     /// Takes a message with audio. Returns whether there was one.

@@ -1,9 +1,10 @@
 //! What the card has, as a guest finds it before it does anything.
 
 use crate::args::Streams;
+use crate::elements;
 use crate::pcm;
 use crate::speakers::{self, Speaker};
-use crate::spec::{ChmapInfo, Config, INPUT, JackInfo, OUTPUT, PcmInfo};
+use crate::spec::{ChmapInfo, Config, INPUT, JackInfo, OUTPUT, PCM_FEATURE_XRUNS, PcmInfo};
 use crate::stream::{Direction, Stream};
 
 /// The number that all streams and jacks share: several streams of one direction are one device of the guest's, with
@@ -24,6 +25,8 @@ const PIN_IN: u32 = 1 << 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) streams: Streams,
+    /// Whether there are control elements.
+    pub(crate) controls: bool,
 }
 
 impl Layout {
@@ -45,7 +48,7 @@ impl Layout {
             jacks: count(self.jack_infos().len()),
             streams: count(self.directions().count()),
             chmaps: count(self.chmap_infos().len()),
-            controls: 0.into(),
+            controls: count(if self.controls { elements::count(self.directions().count()) } else { 0 }),
         }
     }
 
@@ -53,7 +56,7 @@ impl Layout {
     pub(crate) fn pcm_infos(self) -> Vec<PcmInfo> {
         let info = |direction| PcmInfo {
             hda_fn_nid: PCM_DEVICE.into(),
-            features: 0.into(),
+            features: PCM_FEATURE_XRUNS.into(),
             formats: pcm::formats().into(),
             rates: pcm::rates().into(),
             direction: code(direction),
@@ -124,7 +127,7 @@ mod tests {
     use super::*;
 
     fn layout(outputs: u8, inputs: u8) -> Layout {
-        Layout { streams: Streams { outputs, inputs } }
+        Layout { streams: Streams { outputs, inputs }, controls: true }
     }
 
     #[test]
@@ -134,7 +137,13 @@ mod tests {
         {
             let config = layout(outputs, inputs).config();
             assert_eq!((config.jacks.get(), config.streams.get(), config.chmaps.get()), expected);
+            assert_eq!(config.controls.get(), 2 * config.streams.get());
         }
+    }
+
+    #[test]
+    fn there_are_no_control_elements_unless_they_are_wanted() {
+        assert_eq!(Layout { controls: false, ..layout(2, 2) }.config().controls.get(), 0);
     }
 
     #[test]

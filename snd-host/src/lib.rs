@@ -22,6 +22,8 @@ mod capture;
 mod card;
 mod control;
 mod device;
+mod elements;
+mod events;
 mod io;
 mod layout;
 mod pacing;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::spec::PcmSetParams;
+use crate::spec::{PCM_FEATURE_XRUNS, PcmSetParams};
 
 /// A sample format that a guest may choose.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,6 +93,8 @@ pub(crate) struct Params {
     pub(crate) channels: u8,
     /// Size of the guest's buffer.
     pub(crate) buffer_bytes: u32,
+    /// Whether the guest wants to be told of underruns and overruns.
+    pub(crate) xruns: bool,
 }
 
 /// Why parameters are refused.
@@ -120,11 +122,11 @@ impl Params {
             return Err(ParamsError::Channels(channels));
         }
         let features = request.features.get();
-        if features != 0 {
+        if features & !PCM_FEATURE_XRUNS != 0 {
             return Err(ParamsError::Features(features));
         }
         let (buffer, period) = (request.buffer_bytes.get(), request.period_bytes.get());
-        let params = Self { format, rate, channels, buffer_bytes: buffer };
+        let params = Self { format, rate, channels, buffer_bytes: buffer, xruns: features != 0 };
         let frame = params.frame_bytes();
         let whole = period > 0 && period.is_multiple_of(frame) && buffer.is_multiple_of(period);
         if !whole || buffer == 0 || buffer > MAX_BUFFER_BYTES {
@@ -234,8 +236,10 @@ pub(crate) mod tests {
             let bad = PcmSetParams { channels, ..request() };
             assert_eq!(Params::parse(&bad), Err(ParamsError::Channels(channels)));
         }
-        let bad = PcmSetParams { features: 16.into(), ..request() };
-        assert_eq!(Params::parse(&bad), Err(ParamsError::Features(16)));
+        let with_xruns = PcmSetParams { features: 16.into(), ..request() };
+        assert!(Params::parse(&with_xruns).is_ok_and(|params| params.xruns));
+        let bad = PcmSetParams { features: 8.into(), ..request() };
+        assert_eq!(Params::parse(&bad), Err(ParamsError::Features(8)));
     }
 
     #[test]

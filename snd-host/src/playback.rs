@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::audio::{Audio, Ending, Output};
-use crate::backlog::Backlog;
+use crate::audio::{Audio, Ending, Level, Output};
+use crate::backlog::{Backlog, Tally};
 use crate::io::{Completion, Message};
 use crate::pacing::Pacer;
 use crate::pcm::Params;
@@ -19,16 +19,23 @@ pub(crate) struct Playback {
     output: Output,
     pacer: Pacer,
     pending: Backlog,
+    running: bool,
+    /// How often the guest gave no audio in time.
+    underruns: u64,
+    xruns: Tally,
 }
 
 impl Playback {
-    pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params) -> Self {
+    pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params, level: Option<Arc<Level>>) -> Self {
         Self {
             stream,
             params,
-            output: Output::new(audio, stream, params),
+            output: Output::new(audio, stream, params, level),
             pacer: Pacer::default(),
             pending: Backlog::new(params),
+            running: false,
+            underruns: 0,
+            xruns: Tally::default(),
         }
     }
 
@@ -41,18 +48,23 @@ impl Playback {
     pub(crate) fn accept(&mut self, message: Message, audio: &[u8], now: Instant) -> Result<(), Message> {
         // Time up to now must not count for audio that was not there.
         self.advance(now);
+        // That the audio ran out is known only now that there is more: otherwise it was the end.
+        let ran_dry = self.running && self.pending.is_empty() && self.pending.end() > 0;
         self.pending.accept(message, audio.len() as u64)?;
+        self.underruns += u64::from(ran_dry);
         self.output.write(audio);
         Ok(())
     }
 
     pub(crate) fn start(&mut self, now: Instant) {
+        self.running = true;
         self.pacer.start(now);
         self.output.start();
     }
 
     pub(crate) fn stop(&mut self, now: Instant) {
         self.advance(now);
+        self.running = false;
         self.pacer.stop();
         self.output.pause();
     }
@@ -82,6 +94,11 @@ impl Playback {
         played.collect()
     }
 
+    /// Whether audio has been missing or lost since this was last asked.
+    pub(crate) fn has_xrun(&mut self) -> bool {
+        self.xruns.has_grown(self.underruns + self.output.dropped())
+    }
+
     /// How long it takes until the next message is played, if things go their way.
     pub(crate) fn next_due(&self) -> Option<Duration> {
         self.pending.next_end().and_then(|end| self.pacer.until(end))
@@ -97,7 +114,7 @@ impl Playback {
         let ending = if self.pending.is_empty() { Ending::Drain } else { Ending::Cut };
         let (stream, frames, dropped) = (self.stream, self.pending.end(), self.output.dropped());
         if frames > 0 {
-            info!(stream, frames, dropped, ?ending, "playback ends");
+            info!(stream, frames, underruns = self.underruns, dropped, ?ending, "playback ends");
         }
         let pending = self.hand_back();
         self.output.end(ending);

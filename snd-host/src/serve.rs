@@ -57,7 +57,7 @@ pub enum ServeError {
 /// [`ServeError`] if that cannot begin, or cannot go on. What a front-end or a guest does is no reason.
 pub fn serve(args: &Args) -> Result<(), ServeError> {
     let audio = Audio::new(&args.sink, &args.source)?;
-    let layout = Layout { streams: args.streams };
+    let layout = Layout { streams: args.streams, controls: args.controls };
     let shutdown = Shutdown::on_signals()?;
     let socket = Socket::bind(&args.socket)?;
     let mut listener = Listener::from(socket.listener.try_clone()?);

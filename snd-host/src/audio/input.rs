@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::shared::Shared;
 use super::store::{Counts, Store};
-use super::{Audio, Mode, recorder};
+use super::{Audio, Level, Mode, Port, recorder};
 use crate::pcm::Params;
 use crate::waker::Waker;
 
@@ -14,6 +14,7 @@ pub(crate) struct Input {
     audio: Arc<Audio>,
     stream: usize,
     params: Params,
+    level: Option<Arc<Level>>,
     store: Arc<Shared<Store>>,
     /// Told when there is more.
     waker: Arc<Waker>,
@@ -21,18 +22,28 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Prepares to record audio of the form that `params` says, for stream number `stream`.
-    pub(crate) fn new(audio: &Arc<Audio>, waker: &Arc<Waker>, stream: usize, params: Params) -> Self {
+    /// Prepares to record audio of the form that `params` says, for stream number `stream`, at a `level` if
+    /// that can change.
+    pub(crate) fn new(
+        audio: &Arc<Audio>,
+        waker: &Arc<Waker>,
+        stream: usize,
+        params: Params,
+        level: Option<Arc<Level>>,
+    ) -> Self {
         let store = Arc::new(Shared::new(Store::new(&params)));
-        Self { audio: audio.clone(), stream, params, store, waker: waker.clone(), begun: false }
+        Self { audio: audio.clone(), stream, params, level, store, waker: waker.clone(), begun: false }
     }
 
     /// Opens the source, if that has not been done.
     pub(crate) fn open(&mut self) {
         if !self.begun {
             self.begun = true;
-            let (store, waker, params) = (self.store.clone(), self.waker.clone(), self.params);
-            self.audio.spawn(self.stream, move |_, source| recorder::run(&store, &waker, &params, source));
+            let (store, waker) = (self.store.clone(), self.waker.clone());
+            let (params, level) = (self.params, self.level.clone());
+            self.audio.spawn(self.stream, move |descriptions| {
+                recorder::run(&store, &waker, &Port { description: descriptions.source, params, level });
+            });
         }
     }
 

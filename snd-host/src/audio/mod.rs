@@ -8,6 +8,7 @@
 mod feed;
 mod gstreamer;
 mod input;
+mod level;
 mod output;
 mod player;
 mod recorder;
@@ -24,10 +25,12 @@ use std::time::Duration;
 use tracing::{info_span, warn};
 
 use self::shared::lock;
+use crate::pcm::Params;
 
 pub(crate) use self::feed::Ending;
 pub use self::gstreamer::AudioError;
 pub(crate) use self::input::Input;
+pub(crate) use self::level::Level;
 pub(crate) use self::output::Output;
 
 /// The most stretches of audio that go on at a time, counting those that are playing out. A guest that
@@ -47,13 +50,36 @@ enum Mode {
     End,
 }
 
+/// GStreamer's descriptions of where audio goes to and comes from.
+#[derive(Clone, Debug)]
+struct Descriptions {
+    sink: String,
+    source: String,
+}
+
+impl Descriptions {
+    /// With it filled in for which stream and for the how manieth time they are used.
+    fn fill_in(&self, stream: usize, take: u64) -> Self {
+        let fill_in = |description: &str| {
+            description.replace("{stream}", &stream.to_string()).replace("{take}", &take.to_string())
+        };
+        Self { sink: fill_in(&self.sink), source: fill_in(&self.source) }
+    }
+}
+
+/// What a thread opens: a sink or a source.
+#[derive(Debug)]
+struct Port {
+    description: String,
+    params: Params,
+    /// How loud it is, if that can change.
+    level: Option<Arc<Level>>,
+}
+
 /// The ways out and in.
 #[derive(Debug)]
 pub(crate) struct Audio {
-    /// GStreamer's description of the sink.
-    sink: String,
-    /// GStreamer's description of the source.
-    source: String,
+    descriptions: Descriptions,
     /// How many stretches there were.
     takes: AtomicU64,
     /// How many threads are playing or recording.
@@ -64,10 +90,10 @@ pub(crate) struct Audio {
 impl Audio {
     /// Makes audio go to the sink, and come from the source, that the descriptions describe.
     pub(crate) fn new(sink: &str, source: &str) -> Result<Arc<Self>, AudioError> {
-        gstreamer::check(&fill_in(sink, 0, 0), &fill_in(source, 0, 0))?;
+        let descriptions = Descriptions { sink: sink.to_owned(), source: source.to_owned() };
+        gstreamer::check(&descriptions.fill_in(0, 0))?;
         Ok(Arc::new(Self {
-            sink: sink.to_owned(),
-            source: source.to_owned(),
+            descriptions,
             takes: AtomicU64::new(0),
             threads: Mutex::new(0),
             thread_ended: Condvar::new(),
@@ -85,18 +111,18 @@ impl Audio {
     }
 
     /// Has a thread work for a stretch of audio of stream number `stream`, unless there are too many. It is
-    /// given the descriptions of its sink and of its source.
-    fn spawn(self: &Arc<Self>, stream: usize, work: impl FnOnce(&str, &str) + Send + 'static) {
+    /// given the descriptions that are meant for it.
+    fn spawn(self: &Arc<Self>, stream: usize, work: impl FnOnce(Descriptions) + Send + 'static) {
         let Some(place) = self.enter() else {
             return warn!(stream, "{MAX_THREADS} stretches of audio are going on; this one is mute");
         };
         // Only has to be different each time.
         let take = self.takes.fetch_add(1, Ordering::Relaxed);
-        let [sink, source] = [&self.sink, &self.source].map(|description| fill_in(description, stream, take));
+        let descriptions = self.descriptions.fill_in(stream, take);
         let work = move || {
             let _place = place;
             let _span = info_span!("audio", stream, take).entered();
-            work(&sink, &source);
+            work(descriptions);
         };
         if let Err(error) = thread::Builder::new().name(format!("audio {stream}")).spawn(work) {
             warn!(stream, "no thread for audio: {error}");
@@ -111,11 +137,6 @@ impl Audio {
             Place(self.clone())
         })
     }
-}
-
-/// A description in which it stands for which stream and for the how manieth time it is used.
-fn fill_in(description: &str, stream: usize, take: u64) -> String {
-    description.replace("{stream}", &stream.to_string()).replace("{take}", &take.to_string())
 }
 
 /// One of the [`MAX_THREADS`] places.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::feed::{Ending, Feed};
 use super::gstreamer::{Gauge, Sink};
 use super::shared::{Shared, lock};
-use super::{Audio, Mode, player};
+use super::{Audio, Level, Mode, Port, player};
 use crate::pcm::Params;
 
 /// How far an output has come.
@@ -23,15 +23,17 @@ pub(crate) struct Output {
     audio: Arc<Audio>,
     stream: usize,
     params: Params,
+    level: Option<Arc<Level>>,
     link: Arc<Link>,
     begun: bool,
 }
 
 impl Output {
-    /// Prepares to play audio of the form that `params` says, for stream number `stream`.
-    pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params) -> Self {
+    /// Prepares to play audio of the form that `params` says, for stream number `stream`, at a `level` if
+    /// that can change.
+    pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params, level: Option<Arc<Level>>) -> Self {
         let link = Arc::new(Link::new(&params));
-        Self { audio: audio.clone(), stream, params, link, begun: false }
+        Self { audio: audio.clone(), stream, params, level, link, begun: false }
     }
 
     /// Gives whole frames, to be played after all before them.
@@ -39,8 +41,10 @@ impl Output {
         self.link.feed.change(|feed| feed.push(frames));
         if !self.begun {
             self.begun = true;
-            let (link, params) = (self.link.clone(), self.params);
-            self.audio.spawn(self.stream, move |sink, _| player::run(&link, &params, sink));
+            let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
+            self.audio.spawn(self.stream, move |descriptions| {
+                player::run(&link, &Port { description: descriptions.sink, params, level });
+            });
         }
     }
 

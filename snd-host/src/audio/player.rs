@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 use super::gstreamer::Sink;
 use super::output::Link;
 use super::retry::{self, Retry};
-use super::{AudioError, Mode};
+use super::{AudioError, Mode, Port};
 use crate::pcm::Params;
 
 /// How much audio the sink is given ahead of what is heard. It cannot be taken back; the rest can.
@@ -26,19 +26,19 @@ const IDLE_TICK: Duration = Duration::from_millis(200);
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Plays what comes through `link` until its end.
-pub(super) fn run(link: &Link, params: &Params, description: &str) {
+pub(super) fn run(link: &Link, port: &Port) {
     let mut open = None;
     let mut retry = Retry::new();
     loop {
         let mode = link.feed.get().mode;
         if open.is_none() && retry.is_due() {
-            match try_to_open(link, params, description, &retry) {
+            match try_to_open(link, port, &retry) {
                 Ok(sink) => open = Some(sink),
                 Err(error) => retry.later(&error),
             }
         }
         if let Some(sink) = &open
-            && let Err(error) = serve(link, sink, params, mode)
+            && let Err(error) = serve(link, sink, &port.params, mode)
         {
             link.attach(None);
             open = None;
@@ -58,12 +58,12 @@ pub(super) fn run(link: &Link, params: &Params, description: &str) {
     }
 }
 
-fn try_to_open(link: &Link, params: &Params, description: &str, retry: &Retry) -> Result<Sink, AudioError> {
+fn try_to_open(link: &Link, port: &Port, retry: &Retry) -> Result<Sink, AudioError> {
     if !retry.is_first() {
         link.feed.get().catch_up();
     }
     let first = link.feed.get().first();
-    let sink = Sink::open(description, params, first)?;
+    let sink = Sink::open(port, first)?;
     link.attach(Some(&sink));
     Ok(sink)
 }

@@ -11,8 +11,7 @@ use super::gstreamer::Source;
 use super::retry::{self, Retry};
 use super::shared::Shared;
 use super::store::Store;
-use super::{AudioError, Mode};
-use crate::pcm::Params;
+use super::{AudioError, Mode, Port};
 use crate::waker::Waker;
 
 /// How long to wait for a source to give something, before seeing to everything else.
@@ -22,7 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 const IDLE_TICK: Duration = Duration::from_millis(100);
 
 /// Records into `store` until its end, and wakes the event loop whenever there is more.
-pub(super) fn run(store: &Shared<Store>, waker: &Waker, params: &Params, description: &str) {
+pub(super) fn run(store: &Shared<Store>, waker: &Waker, port: &Port) {
     let mut open: Option<(Source, Instant)> = None;
     let mut retry = Retry::new();
     loop {
@@ -31,7 +30,7 @@ pub(super) fn run(store: &Shared<Store>, waker: &Waker, params: &Params, descrip
             return debug!("recording ends");
         }
         if open.is_none() && retry.is_due() {
-            match Source::open(description, params) {
+            match Source::open(port) {
                 Ok(source) => {
                     store.get().live = source.is_live();
                     open = Some((source, Instant::now()));

@@ -2,6 +2,7 @@
 //! child process.
 
 mod capture;
+mod controls;
 mod daemon;
 mod hostile;
 mod machine;

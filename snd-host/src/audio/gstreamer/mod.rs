@@ -4,6 +4,7 @@ mod channels;
 mod sink;
 mod source;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -11,6 +12,7 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 use tracing::{info, warn};
 
+use super::{Descriptions, Level};
 use crate::pcm::Params;
 
 use self::channels::Channels;
@@ -47,10 +49,10 @@ pub enum AudioError {
 }
 
 /// Starts GStreamer, and checks that the descriptions describe a sink and a source.
-pub(super) fn check(sink: &str, source: &str) -> Result<(), AudioError> {
+pub(super) fn check(descriptions: &Descriptions) -> Result<(), AudioError> {
     gst::init().map_err(AudioError::Init)?;
-    sink::parse(sink)?;
-    source::parse(source)?;
+    sink::parse(&descriptions.sink, "")?;
+    source::parse(&descriptions.source, "")?;
     Ok(())
 }
 
@@ -63,21 +65,31 @@ fn parse(role: &'static str, description: &str, whole: &str) -> Result<gst::Bin,
     })
 }
 
+/// What is put where audio can be made less loud; nothing if that is not wanted, because the element does not
+/// know all formats that the rest lets pass unchanged.
+const fn volume(level: Option<&Arc<Level>>) -> &'static str {
+    if level.is_some() { "! volume name=snd-host-volume ! audioconvert" } else { "" }
+}
+
 /// A pipeline. Dropping it closes its devices.
 #[derive(Debug)]
 struct Pipeline {
     pipeline: gst::Pipeline,
     bus: gst::Bus,
+    /// What makes it less loud, and how loud it shall be.
+    volume: Option<(gst::Element, Arc<Level>)>,
 }
 
 impl Pipeline {
-    /// A pipeline of two elements, audio going from the first to the second.
-    fn new(from: &gst::Element, to: &gst::Element) -> Result<Self, AudioError> {
+    /// A pipeline of two elements, audio going from the first to the second, with the `level` that a
+    /// [`volume`] among them shall have.
+    fn new(from: &gst::Element, to: &gst::Element, level: Option<&Arc<Level>>) -> Result<Self, AudioError> {
         let pipeline = gst::Pipeline::new();
         pipeline.add_many([from, to]).map_err(AudioError::Link)?;
         from.link(to).map_err(AudioError::Link)?;
         let bus = pipeline.bus().ok_or_else(|| AudioError::Failed("a pipeline without a bus".into()))?;
-        Ok(Self { pipeline, bus })
+        let volume = pipeline.by_name("snd-host-volume").zip(level.cloned());
+        Ok(Self { pipeline, bus, volume })
     }
 
     fn set_state(&self, state: gst::State) -> Result<gst::StateChangeSuccess, AudioError> {
@@ -89,9 +101,12 @@ impl Pipeline {
         self.pipeline.set_state(state).map_err(failed)
     }
 
-    /// Looks for trouble that has been reported. Returns whether the audio has come to its end.
+    /// Follows the level, and looks for trouble that has been reported. Returns whether the audio has come to its end.
     fn check(&self) -> Result<bool, AudioError> {
         use gst::MessageType::{ClockLost, Eos, Error, Warning};
+        if let Some((element, level)) = &self.volume {
+            element.set_property("volume", level.gain());
+        }
         let mut ended = false;
         while let Some(message) = self.bus.pop_filtered(&[Error, Warning, ClockLost, Eos]) {
             match message.view() {

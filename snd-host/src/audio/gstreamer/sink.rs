@@ -8,15 +8,14 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::channels::Channels;
-use super::{Pipeline, caps, clock_time, failure, tune};
+use super::{Pipeline, caps, clock_time, failure, tune, volume};
 use crate::audio::timeline::Timeline;
-use crate::audio::{AudioError, lock};
-use crate::pcm::Params;
+use crate::audio::{AudioError, Port, lock};
 
 /// The sink, and what turns any guest's audio into what it takes. Both ways of conversion leave alone what
 /// the sink takes as it is.
-pub(super) fn parse(description: &str) -> Result<gst::Bin, AudioError> {
-    super::parse("sink", description, &format!("audioconvert ! audioresample ! {description}"))
+pub(super) fn parse(description: &str, volume: &str) -> Result<gst::Bin, AudioError> {
+    super::parse("sink", description, &format!("audioconvert ! audioresample {volume} ! {description}"))
 }
 
 /// Tells how far a pipeline has come. Anybody may ask at any time, and is answered at once.
@@ -64,7 +63,8 @@ pub(in crate::audio) struct Sink {
 
 impl Sink {
     /// Opens the sink and lets it wait for audio. `first` is the number of the first frame.
-    pub(in crate::audio) fn open(description: &str, params: &Params, first: u64) -> Result<Self, AudioError> {
+    pub(in crate::audio) fn open(port: &Port, first: u64) -> Result<Self, AudioError> {
+        let Port { description, params, level } = port;
         let channels = Channels::new(params)?;
         let caps = caps(params, &channels);
         let source = gst_app::AppSrc::builder()
@@ -74,9 +74,9 @@ impl Sink {
             .block(false)
             .max_bytes(0)
             .build();
-        let sink = parse(description)?;
+        let sink = parse(description, volume(level.as_ref()))?;
         tune(&sink);
-        let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref())?;
+        let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref(), level.as_ref())?;
         pipeline.set_state(gst::State::Paused)?;
         let timeline = Mutex::new(Timeline::new(*params, first));
         let gauge = Arc::new(Gauge { pipeline: pipeline.pipeline.clone(), timeline });

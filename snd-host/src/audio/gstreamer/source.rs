@@ -8,14 +8,13 @@ use gstreamer_app as gst_app;
 use tracing::debug;
 
 use super::channels::Channels;
-use super::{Pipeline, caps, clock_time, tune};
-use crate::audio::AudioError;
-use crate::pcm::Params;
+use super::{Pipeline, caps, clock_time, tune, volume};
+use crate::audio::{AudioError, Port};
 
 /// The source, and what turns what it gives into any guest's audio. Both ways of conversion leave alone what
 /// is right as it is.
-pub(super) fn parse(description: &str) -> Result<gst::Bin, AudioError> {
-    super::parse("source", description, &format!("{description} ! audioconvert ! audioresample"))
+pub(super) fn parse(description: &str, volume: &str) -> Result<gst::Bin, AudioError> {
+    super::parse("source", description, &format!("{description} ! audioconvert {volume} ! audioresample"))
 }
 
 /// How many pieces of audio wait to be taken.
@@ -35,7 +34,8 @@ pub(in crate::audio) struct Source {
 
 impl Source {
     /// Opens the source, without recording yet.
-    pub(in crate::audio) fn open(description: &str, params: &Params) -> Result<Self, AudioError> {
+    pub(in crate::audio) fn open(port: &Port) -> Result<Self, AudioError> {
+        let Port { description, params, level } = port;
         let channels = Channels::new(params)?;
         let sink = gst_app::AppSink::builder()
             .caps(&caps(params, &channels))
@@ -44,9 +44,9 @@ impl Source {
             .enable_last_sample(false)
             .wait_on_eos(false)
             .build();
-        let source = parse(description)?;
+        let source = parse(description, volume(level.as_ref()))?;
         tune(&source);
-        let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref())?;
+        let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref(), level.as_ref())?;
         let live = pipeline.set_state(gst::State::Paused)? == gst::StateChangeSuccess::NoPreroll;
         debug!(live, "source opened");
         Ok(Self { pipeline, sink, live, channels })
