@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use memory::Weakened;
 use models::{
-    Case, Mutation, a_device_that_sleeps_is_notified, a_driver_that_sleeps_is_notified, batches_arrive_whole,
+    Case, Mutation, a_device_that_sleeps_is_notified, a_driver_that_sleeps_is_notified,
+    a_late_completion_returns_its_buffer_once, batches_arrive_whole,
 };
 use ring_core::Features;
 
@@ -64,6 +65,14 @@ fn a_sleeping_driver_is_notified() {
         holds("a driver that sleeps is notified", a_driver_that_sleeps_is_notified, 2, features);
     }
     holds("a driver that sleeps is notified", a_driver_that_sleeps_is_notified, 3, PACKED | EVENT_IDX);
+}
+
+#[test]
+fn a_completion_after_a_reset_is_refused() {
+    for features in [SPLIT, PACKED] {
+        let name = "a late completion returns its buffer once";
+        holds(name, a_late_completion_returns_its_buffer_once, 2, features);
+    }
 }
 
 /// Which model has to fail when an end forgets an ordering.
