@@ -21,6 +21,8 @@ const FRAME: u32 = 4;
 const PERIOD: u32 = PERIOD_FRAMES * FRAME;
 /// Half a second for each combination.
 const PERIODS: u32 = 50;
+/// What a device may hold: no more is in flight.
+const BUFFER: u32 = TRANSMIT.requests as u32 * PERIOD;
 
 /// The type of a control request, with the fields of a stream's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +64,7 @@ pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Tal
 
     let mut card = Card::new(device, control, transmit, &mut pool)?;
     let stream = card.output_stream()?;
-    card.command(&[Command::SetParameters as u32, stream, 4 * PERIOD, PERIOD, 0, FORMAT])?;
+    card.command(&[Command::SetParameters as u32, stream, BUFFER, PERIOD, 0, FORMAT])?;
     card.command(&[Command::Prepare as u32, stream])?;
     card.play(stream, combination.number() * PERIODS)?;
     card.command(&[Command::Stop as u32, stream])?;
