@@ -17,15 +17,14 @@ const DEVICES: Range<usize> = 0xfeb0_0000..0xfec0_0000;
 
 /// The devices that the command line names. Each window has a device in it, or stays empty.
 pub(crate) fn devices(command_line: &str) -> impl Iterator<Item = Device> {
-    command_line
-        .split_ascii_whitespace()
-        .filter_map(|option| parse(option.strip_prefix(OPTION)?))
-        .filter_map(|(address, len, line)| {
+    command_line.split_ascii_whitespace().filter_map(|option| parse(option.strip_prefix(OPTION)?)).filter_map(
+        |(address, len, line)| {
             // SAFETY: `parse` found the window aligned and inside the range in which this board has device
             // registers and no memory; all below 4 GiB is mapped.
             let registers = unsafe { Registers::new(address, len) };
             Device::probe(registers, Line::unmask(line)?)
-        })
+        },
+    )
 }
 
 /// The address, length and interrupt of a window, if it is one of this board's.
