@@ -41,6 +41,11 @@ impl Outcome {
         Some(Self { device, combination, counts: counts.collect::<Option<_>>()? })
     }
 
+    /// The same, by another name of the device.
+    pub(super) fn named(self, device: &str) -> Self {
+        Self { device: device.to_owned(), ..self }
+    }
+
     fn count(&self, name: &str) -> u64 {
         self.counts.get(name).copied().unwrap_or_default()
     }

@@ -19,11 +19,6 @@ impl Combination {
         (0..1 << CHOICES.len()).map(|number| Self { number })
     }
 
-    /// Its place among all.
-    pub(crate) const fn number(self) -> u32 {
-        self.number
-    }
-
     /// The features to negotiate for the rings.
     pub(crate) fn features(self) -> Features {
         let chosen = (0..).zip(CHOICES).filter(|(bit, _)| self.number & 1 << bit != 0);

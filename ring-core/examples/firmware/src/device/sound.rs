@@ -19,8 +19,12 @@ const TRANSMIT: Plan = Plan { index: 2, size: 16, requests: 5, segments: 3 };
 const PERIOD_FRAMES: u32 = 480;
 const FRAME: u32 = 4;
 const PERIOD: u32 = PERIOD_FRAMES * FRAME;
-/// Half a second for each combination.
-const PERIODS: u32 = 50;
+/// Half a second of sound.
+const SOUND_PERIODS: u32 = 50;
+/// What a device plays last may stay in its host's buffers. So there is silence behind the sound, which
+/// also divides the pieces of all combinations in a recording.
+const SILENT_PERIODS: u32 = 10;
+const PERIODS: u32 = SOUND_PERIODS + SILENT_PERIODS;
 /// What a device may hold: no more is in flight.
 const BUFFER: u32 = TRANSMIT.requests as u32 * PERIOD;
 
@@ -52,7 +56,7 @@ const QUESTION: u32 = 24;
 const HEADER: u32 = 4;
 const STATUS: u32 = 8;
 
-/// Plays a piece of the counting pattern: all combinations together, in their order, play it whole.
+/// Plays the counting pattern. Whether it arrives is the other end's to judge.
 pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Tally, Failure> {
     device.negotiate(combination.features())?;
     let mut pool = Pool::new();
@@ -66,7 +70,7 @@ pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Tal
     let stream = card.output_stream()?;
     card.command(&[Command::SetParameters as u32, stream, BUFFER, PERIOD, 0, FORMAT])?;
     card.command(&[Command::Prepare as u32, stream])?;
-    card.play(stream, combination.number() * PERIODS)?;
+    card.play(stream)?;
     card.command(&[Command::Stop as u32, stream])?;
     card.command(&[Command::Release as u32, stream])?;
     while card.control.wraps() < ENOUGH {
@@ -166,9 +170,9 @@ impl<'d, 's> Card<'d, 's> {
         }
     }
 
-    /// Plays so many periods from the pattern's `first` on. The stream starts once its buffer is full.
-    fn play(&mut self, stream: u32, first: u32) -> Result<(), Failure> {
-        let mut next = first;
+    /// Plays all periods. The stream starts once its buffer is full.
+    fn play(&mut self, stream: u32) -> Result<(), Failure> {
+        let mut next = 0;
         for request in 0..TRANSMIT.requests {
             self.play_period(request, stream, next)?;
             next += 1;
@@ -179,7 +183,7 @@ impl<'d, 's> Card<'d, 's> {
             let request = self.transmit.next(self.device)?.cookie;
             let [.., status] = self.period(request);
             self.is_ok(status.address)?;
-            if next < first + PERIODS {
+            if next < PERIODS {
                 self.play_period(request, stream, next)?;
                 next += 1;
             }
@@ -192,7 +196,7 @@ impl<'d, 's> Card<'d, 's> {
         self.memory.write_bytes(header.address, &stream.to_le_bytes())?;
         for index in 0..PERIOD_FRAMES {
             let address = samples.address + u64::from(index * FRAME);
-            self.memory.write_bytes(address, &frame(period * PERIOD_FRAMES + index))?;
+            self.memory.write_bytes(address, &frame(period, index))?;
         }
         self.memory.write_bytes(status.address, &[0; STATUS as usize])?;
         self.transmit.add(request, &[header, samples], &[status])
@@ -207,9 +211,13 @@ impl<'d, 's> Card<'d, 's> {
     }
 }
 
-/// The frame of the end-to-end tests' counting pattern that carries this number: 15 bits in the left
-/// sample, the rest in the right one, which never is 0.
-fn frame(number: u32) -> [u8; 4] {
+/// A frame of the sound is that of the end-to-end tests' counting pattern which carries its number: 15 bits
+/// in the left sample, the rest in the right one, which never is 0.
+fn frame(period: u32, index: u32) -> [u8; 4] {
+    if period >= SOUND_PERIODS {
+        return [0; 4];
+    }
+    let number = period * PERIOD_FRAMES + index;
     let left = number & 0x7fff;
     let right = 1000 + (number >> 15);
     (left | right << 16).to_le_bytes()
