@@ -6,6 +6,7 @@ mod cached;
 mod command;
 mod coverage;
 mod demo;
+mod firmware;
 mod fuzz;
 mod lint;
 mod loom;
@@ -50,6 +51,10 @@ enum Task {
     ///
     /// Installs cargo-tarpaulin if it is not there.
     Coverage,
+    /// Drive QEMU's devices from bare metal, and measure how much code that takes.
+    ///
+    /// Each device with split and packed rings, with and without event_idx and indirect tables.
+    Firmware,
     /// Prove that ring-core links without std and without an allocator.
     NoStd,
     /// Check format, clippy, documentation, and where `unsafe` is.
@@ -67,6 +72,7 @@ impl Task {
             Self::Loom => loom::run(),
             Self::Fuzz(fuzz) => fuzz.run(),
             Self::Coverage => coverage::run(),
+            Self::Firmware => firmware::run(),
             Self::NoStd => no_std::run(),
             Self::Lint => lint::run(),
         }
