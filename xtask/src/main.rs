@@ -2,6 +2,7 @@
 //!
 //! Every command that a task runs is printed first, as one would type it.
 
+mod bench;
 mod cached;
 mod command;
 mod demo;
@@ -38,6 +39,8 @@ enum Task {
     ///
     /// `cargo test` alone runs those that need no QEMU and no set-up but GStreamer's.
     Test,
+    /// Measure ring-core, with `--count` by the instructions that it takes.
+    Bench(bench::Options),
     /// Check the ordering of memory accesses in the rings with loom's models.
     Loom,
     /// Prove that ring-core links without std and without an allocator.
@@ -54,6 +57,7 @@ impl Task {
             Self::Setup => setup::run().map(drop),
             Self::Demo => demo::run(),
             Self::Test => test::run(),
+            Self::Bench(options) => bench::run(options),
             Self::Loom => loom::run(),
             Self::NoStd => no_std::run(),
             Self::Lint => lint::run(),

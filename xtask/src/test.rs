@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::command::{cargo, run as run_command, watch};
-use crate::{lint, loom, no_std, setup};
+use crate::{bench, lint, loom, no_std, setup};
 
 /// The stages after set-up, quickest to fail first.
-const STAGES: [(&str, Stage); 9] = [
+const STAGES: [(&str, Stage); 10] = [
     ("format", |_| lint::format()),
     ("clippy", |_| lint::clippy()),
     ("documentation", |_| lint::documentation()),
@@ -17,6 +17,7 @@ const STAGES: [(&str, Stage); 9] = [
     ("unit and doc tests", unit),
     ("no std, no allocator", |_| no_std::run()),
     ("loom models", |counts| counts.run(&mut cargo(loom::TEST))),
+    ("instruction counts", |_| bench::counts::check()),
     ("build for the guest", |_| run_command(&mut cargo(["build", "--package", "snd-host"]))),
     ("end to end", end_to_end),
 ];

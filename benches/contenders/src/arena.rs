@@ -1,0 +1,106 @@
+//! Memory that both ends of a queue share.
+
+// UNSAFETY: lends a mapping to ring-core as a pointer.
+#![expect(unsafe_code)]
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use ring_core::memory::{RawMemory, VmMemory};
+use ring_core::{Features, Setup};
+use vm_memory::mmap::MmapRegion;
+use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
+
+use crate::QUEUE_SIZE;
+
+/// A handle on such memory, as virtual machine monitors have it.
+pub type Mapped = Arc<GuestMemoryMmap>;
+
+/// A zeroed mapping for one queue, its tables and its buffers. It is never unmapped.
+///
+/// Its addresses are the ones that the process itself uses, so that contenders which translate addresses and
+/// those which do not mean the same by them.
+#[derive(Debug)]
+pub struct Arena {
+    mapped: Mapped,
+    start: NonNull<u8>,
+}
+
+const BYTES: usize = 0x2_0000;
+const DRIVER_AREA: u64 = 0x4000;
+const DEVICE_AREA: u64 = 0x6000;
+const TABLES: u64 = 0x8000;
+const BUFFERS: u64 = 0x1_0000;
+
+impl Arena {
+    /// Maps an arena.
+    ///
+    /// # Panics
+    ///
+    /// If there is no memory to be had.
+    #[must_use]
+    pub fn new() -> Self {
+        let region = MmapRegion::new(BYTES).expect("memory for a queue can be mapped");
+        let start = NonNull::new(region.as_ptr()).expect("a mapping is not at address 0");
+        let address = GuestAddress(start.addr().get() as u64);
+        let region = GuestRegionMmap::new(region, address).expect("the range does not overflow");
+        let mapped = GuestMemoryMmap::from_regions(vec![region]).expect("a single region overlaps nothing");
+        let mapped = Arc::new(mapped);
+        // Whoever has a pointer into the mapping may keep it.
+        std::mem::forget(mapped.clone());
+        Self { mapped, start }
+    }
+
+    /// The arena as a plain window.
+    #[must_use]
+    pub fn raw(&self) -> RawMemory<'static> {
+        // SAFETY: `new` leaked a handle on the mapping, so it stays; vm-memory accesses it volatilely.
+        unsafe { RawMemory::new(self.start, self.address(), BYTES) }
+    }
+
+    /// The arena as ring-core sees guest memory.
+    #[must_use]
+    pub fn vm(&self) -> VmMemory<Mapped> {
+        VmMemory::new(self.mapped.clone())
+    }
+
+    /// The arena as guest memory.
+    #[must_use]
+    pub const fn mapped(&self) -> &Mapped {
+        &self.mapped
+    }
+
+    /// A queue in this arena, with event indices.
+    #[must_use]
+    pub fn setup(&self, format: Features) -> Setup {
+        Setup {
+            size: QUEUE_SIZE,
+            features: Features::VERSION_1 | Features::EVENT_IDX | Features::INDIRECT_DESC | format,
+            descriptor_area: self.address(),
+            driver_area: self.address() + DRIVER_AREA,
+            device_area: self.address() + DEVICE_AREA,
+        }
+    }
+
+    /// Where the requests' tables are.
+    #[must_use]
+    pub fn tables(&self) -> u64 {
+        self.address() + TABLES
+    }
+
+    /// Where the requests' buffers are.
+    #[must_use]
+    pub fn buffers(&self) -> u64 {
+        self.address() + BUFFERS
+    }
+
+    fn address(&self) -> u64 {
+        self.start.addr().get() as u64
+    }
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,137 @@
+//! The two ends of a queue, and how a burst of requests passes between them.
+
+use ring_core::Segment;
+
+use crate::Request;
+
+/// The driver's end of a queue.
+pub trait DriverEnd {
+    /// Adds a request; there is room for it.
+    fn add(&mut self, request: &Request);
+
+    /// Makes all that was added available, and decides whether to notify the device.
+    fn publish(&mut self) -> bool;
+
+    /// Takes back a used buffer: the cookie of its request, and how many bytes were written.
+    fn reap(&mut self) -> Option<(u16, u32)>;
+}
+
+/// The device's end of a queue.
+pub trait DeviceEnd {
+    /// Takes up to `limit` requests and returns them as fully written, visibly at the latest when it is
+    /// done; then decides whether to notify the driver. What it saw goes to `tally`.
+    fn serve(&mut self, limit: usize, tally: &mut Tally) -> bool;
+}
+
+/// What passed by: enough to tell whether every request arrived whole and came back once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Sum of addresses and lengths of the segments that the device was to read.
+    pub readable: u64,
+    /// The same of those that it was to write.
+    pub writable: u64,
+    /// How often the driver got something back.
+    pub reaped: u64,
+    /// Sum of the cookies' squares.
+    pub cookies: u64,
+    /// Sum of the bytes that the driver was told of.
+    pub written: u64,
+}
+
+impl Tally {
+    /// The device has a segment to read.
+    #[inline]
+    pub const fn read(&mut self, segment: Segment) {
+        self.readable = self.readable.wrapping_add(segment.address).wrapping_add(segment.len as u64);
+    }
+
+    /// The device has a segment to write.
+    #[inline]
+    pub const fn write(&mut self, segment: Segment) {
+        self.writable = self.writable.wrapping_add(segment.address).wrapping_add(segment.len as u64);
+    }
+
+    /// The driver has its buffer back.
+    #[inline]
+    pub const fn reap(&mut self, cookie: u16, written: u32) {
+        self.reaped += 1;
+        self.cookies += cookie as u64 * cookie as u64;
+        self.written += written as u64;
+    }
+
+    /// A device that does not look at descriptors has seen all this.
+    #[inline]
+    pub const fn see(&mut self, seen: Self) {
+        self.readable = self.readable.wrapping_add(seen.readable);
+        self.writable = self.writable.wrapping_add(seen.writable);
+    }
+
+    /// What a device sees when each of `requests` passes once.
+    #[must_use]
+    pub fn seen(requests: &[Request]) -> Self {
+        let mut tally = Self::default();
+        for request in requests {
+            request.readable().iter().for_each(|&segment| tally.read(segment));
+            request.writable().iter().for_each(|&segment| tally.write(segment));
+        }
+        tally
+    }
+
+    /// What both ends see then.
+    #[must_use]
+    pub fn of(requests: &[Request]) -> Self {
+        let mut tally = Self::seen(requests);
+        for request in requests {
+            tally.reap(request.cookie, request.written());
+        }
+        tally
+    }
+}
+
+/// Something that can be measured.
+pub trait Work {
+    /// Passes one burst of [`BURST`](crate::BURST) requests.
+    fn burst(&mut self) -> Tally;
+
+    /// Passes bursts until all indices have wrapped around, and checks each.
+    ///
+    /// # Panics
+    ///
+    /// If a request did not arrive whole or did not come back once.
+    fn check(&mut self);
+}
+
+/// Both ends on one thread.
+#[derive(Debug)]
+pub struct Pair<D, V> {
+    /// The driver's end.
+    pub driver: D,
+    /// The device's end.
+    pub device: V,
+    /// What is passed.
+    pub requests: Vec<Request>,
+}
+
+impl<D: DriverEnd, V: DeviceEnd> Work for Pair<D, V> {
+    #[inline(never)]
+    fn burst(&mut self) -> Tally {
+        let mut tally = Tally::default();
+        for request in &self.requests {
+            self.driver.add(request);
+        }
+        self.driver.publish();
+        self.device.serve(self.requests.len(), &mut tally);
+        while let Some((cookie, written)) = self.driver.reap() {
+            tally.reap(cookie, written);
+        }
+        tally
+    }
+
+    fn check(&mut self) {
+        let expected = Tally::of(&self.requests);
+        // The free-running indices of a split queue wrap around after 2^16 requests.
+        for _ in 0..=(1 << 16) / self.requests.len() {
+            assert_eq!(self.burst(), expected, "requests were lost or damaged");
+        }
+    }
+}
