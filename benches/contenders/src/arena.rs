@@ -3,7 +3,7 @@
 // UNSAFETY: lends a mapping to ring-core as a pointer.
 #![expect(unsafe_code)]
 
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use ring_core::memory::{RawMemory, VmMemory};
@@ -42,7 +42,7 @@ impl Arena {
     pub fn new() -> Self {
         let region = MmapRegion::new(BYTES).expect("memory for a queue can be mapped");
         let start = NonNull::new(region.as_ptr()).expect("a mapping is not at address 0");
-        let address = GuestAddress(start.addr().get() as u64);
+        let address = GuestAddress(start.expose_provenance().get() as u64);
         let region = GuestRegionMmap::new(region, address).expect("the range does not overflow");
         let mapped = GuestMemoryMmap::from_regions(vec![region]).expect("a single region overlaps nothing");
         let mapped = Arc::new(mapped);
@@ -97,6 +97,18 @@ impl Arena {
     fn address(&self) -> u64 {
         self.start.addr().get() as u64
     }
+}
+
+/// The pointer to an address in an arena.
+///
+/// # Panics
+///
+/// If it is none.
+#[inline]
+#[must_use]
+pub fn pointer(address: u64) -> NonNull<u8> {
+    let address = usize::try_from(address).expect("arenas have the addresses of this process");
+    NonNull::new(ptr::with_exposed_provenance_mut(address)).expect("no arena is at address 0")
 }
 
 impl Default for Arena {

@@ -7,14 +7,23 @@
 //! | file | what | ends |
 //! |---|---|---|
 //! | [`ours`] | ring-core | split and packed, driver and device |
+//! | [`rust_vmm`] | `virtio-queue` | split device |
+//! | [`rcore`] | `virtio-drivers` | split driver |
+//! | [`libblkio`] | `virtio-driver` | split and packed driver |
+//! | [`spsc`] | two `rtrb` rings, no virtqueue at all | both |
 //! | [`stub`] | as little as it takes | split and packed, driver and device |
 //!
 //! [`works`] is the list of what can be measured, by name.
 
 pub mod arena;
+pub mod contest;
+pub mod libblkio;
 pub mod ours;
 pub mod pair;
+pub mod rcore;
 pub mod request;
+pub mod rust_vmm;
+pub mod spsc;
 pub mod stub;
 pub mod works;
 

@@ -1,7 +1,7 @@
 //! ring-core.
 
 use ring_core::memory::Memory;
-use ring_core::{Segment, Setup, device, driver, packed, split};
+use ring_core::{Arm, Segment, Setup, device, driver, packed, split};
 
 use crate::{DeviceEnd, DriverEnd, QUEUE_SIZE, Request, Tally};
 
@@ -55,8 +55,18 @@ macro_rules! contend {
             }
 
             #[inline]
-            fn publish(&mut self) -> bool {
+            fn publish(&mut self) {
+                self.0.publish_silently();
+            }
+
+            #[inline]
+            fn announce(&mut self) -> bool {
                 self.0.publish().is_needed()
+            }
+
+            #[inline]
+            fn arm(&mut self) -> bool {
+                self.0.arm() == Arm::Armed
             }
 
             #[inline]
@@ -75,8 +85,18 @@ macro_rules! contend {
             }
 
             #[inline]
-            fn publish(&mut self) -> bool {
+            fn publish(&mut self) {
+                self.0.publish_silently();
+            }
+
+            #[inline]
+            fn announce(&mut self) -> bool {
                 self.0.publish().is_needed()
+            }
+
+            #[inline]
+            fn arm(&mut self) -> bool {
+                self.0.arm() == Arm::Armed
             }
 
             #[inline]
@@ -88,8 +108,9 @@ macro_rules! contend {
 
         impl<M: Memory> DeviceEnd for Taking<$device> {
             #[inline]
-            fn serve(&mut self, limit: usize, tally: &mut Tally) -> bool {
-                for _ in 0..limit {
+            fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
+                let mut served = 0;
+                while served < limit {
                     let popped = self.queue.pop(&mut self.segments).expect("the driver follows the rules");
                     let Some(chain) = popped else { break };
                     chain.readable().iter().for_each(|&segment| tally.read(segment));
@@ -97,8 +118,20 @@ macro_rules! contend {
                     let token = chain.into_token();
                     let written = token.writable();
                     self.queue.complete(token, written).expect("the token is fresh");
+                    served += 1;
                 }
+                self.queue.publish_silently();
+                served
+            }
+
+            #[inline]
+            fn announce(&mut self) -> bool {
                 self.queue.publish().is_needed()
+            }
+
+            #[inline]
+            fn arm(&mut self) -> bool {
+                self.queue.arm() == Arm::Armed
             }
         }
     };

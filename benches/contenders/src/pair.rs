@@ -9,18 +9,30 @@ pub trait DriverEnd {
     /// Adds a request; there is room for it.
     fn add(&mut self, request: &Request);
 
-    /// Makes all that was added available, and decides whether to notify the device.
-    fn publish(&mut self) -> bool;
+    /// Makes all that was added available at the latest. No notification is thought of.
+    fn publish(&mut self);
+
+    /// Decides whether to notify the device of what was made available.
+    fn announce(&mut self) -> bool;
 
     /// Takes back a used buffer: the cookie of its request, and how many bytes were written.
     fn reap(&mut self) -> Option<(u16, u32)>;
+
+    /// Asks to be notified of the next used buffer. Returns whether there is none yet.
+    fn arm(&mut self) -> bool;
 }
 
 /// The device's end of a queue.
 pub trait DeviceEnd {
     /// Takes up to `limit` requests and returns them as fully written, visibly at the latest when it is
-    /// done; then decides whether to notify the driver. What it saw goes to `tally`.
-    fn serve(&mut self, limit: usize, tally: &mut Tally) -> bool;
+    /// done. What it saw goes to `tally`. Returns how many there were. No notification is thought of.
+    fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize;
+
+    /// Decides whether to notify the driver of what was returned.
+    fn announce(&mut self) -> bool;
+
+    /// Asks to be notified of the next available buffer. Returns whether there is none yet.
+    fn arm(&mut self) -> bool;
 }
 
 /// What passed by: enough to tell whether every request arrived whole and came back once.
@@ -36,6 +48,10 @@ pub struct Tally {
     pub cookies: u64,
     /// Sum of the bytes that the driver was told of.
     pub written: u64,
+    /// How often the device was to be notified.
+    pub kicks: u64,
+    /// How often the driver was to be notified.
+    pub calls: u64,
 }
 
 impl Tally {
@@ -120,7 +136,9 @@ impl<D: DriverEnd, V: DeviceEnd> Work for Pair<D, V> {
             self.driver.add(request);
         }
         self.driver.publish();
+        tally.kicks += u64::from(self.driver.announce());
         self.device.serve(self.requests.len(), &mut tally);
+        tally.calls += u64::from(self.device.announce());
         while let Some((cookie, written)) = self.driver.reap() {
             tally.reap(cookie, written);
         }
@@ -131,7 +149,8 @@ impl<D: DriverEnd, V: DeviceEnd> Work for Pair<D, V> {
         let expected = Tally::of(&self.requests);
         // The free-running indices of a split queue wrap around after 2^16 requests.
         for _ in 0..=(1 << 16) / self.requests.len() {
-            assert_eq!(self.burst(), expected, "requests were lost or damaged");
+            let passed = Tally { kicks: 0, calls: 0, ..self.burst() };
+            assert_eq!(passed, expected, "requests were lost or damaged");
         }
     }
 }

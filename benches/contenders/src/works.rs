@@ -16,7 +16,7 @@ pub enum Format {
     Packed,
 }
 
-/// Which ends are ring-core's; the other one is a stub.
+/// Which ends are measured; the other one is a stub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// Driver and device.
@@ -25,6 +25,16 @@ pub enum Side {
     Driver,
     /// The device alone.
     Device,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Both => "both",
+            Self::Driver => "driver",
+            Self::Device => "device",
+        })
+    }
 }
 
 /// How ring-core is used.
@@ -130,17 +140,12 @@ impl fmt::Display for Spec {
             Format::Split => "split",
             Format::Packed => "packed",
         };
-        let side = match self.side {
-            Side::Both => "both",
-            Side::Driver => "driver",
-            Side::Device => "device",
-        };
         let way = match self.way {
             Way::Plain => "",
             Way::Negotiated => "/negotiated",
             Way::Mapped => "/mapped",
         };
-        write!(f, "{format}/{side}/{}{way}", self.shape)
+        write!(f, "{format}/{}/{}{way}", self.side, self.shape)
     }
 }
 
@@ -162,7 +167,7 @@ where
     }
 }
 
-fn pair(
+pub(crate) fn pair(
     driver: impl DriverEnd + 'static,
     device: impl DeviceEnd + 'static,
     requests: Vec<Request>,

@@ -116,11 +116,18 @@ impl DriverEnd for Driver {
     }
 
     #[inline]
-    fn publish(&mut self) -> bool {
+    fn publish(&mut self) {
         if let Some((meta, word)) = self.held.take() {
             self.descriptors.store(meta, word, Store::Release);
         }
+    }
+
+    fn announce(&mut self) -> bool {
         false
+    }
+
+    fn arm(&mut self) -> bool {
+        true
     }
 
     #[inline]
@@ -162,8 +169,9 @@ impl Device {
 
 impl DeviceEnd for Device {
     #[inline]
-    fn serve(&mut self, limit: usize, tally: &mut Tally) -> bool {
-        for _ in 0..limit {
+    fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
+        let mut count = 0;
+        while count < limit {
             let mut last = self.next;
             let word: u64 = self.descriptors.load(last.meta(), Load::Acquire);
             if word & (AVAIL | USED) != last.available {
@@ -176,8 +184,17 @@ impl DeviceEnd for Device {
             let used = u64::from(self.written) | id | WRITE | self.next.used;
             self.descriptors.store(self.next.meta(), used, Store::Release);
             self.next.advance(self.count);
+            count += 1;
         }
         tally.see(self.burst);
+        count
+    }
+
+    fn announce(&mut self) -> bool {
         false
+    }
+
+    fn arm(&mut self) -> bool {
+        true
     }
 }

@@ -94,9 +94,16 @@ impl DriverEnd for Driver {
     }
 
     #[inline]
-    fn publish(&mut self) -> bool {
+    fn publish(&mut self) {
         self.available.store(INDEX, self.added, Store::Release);
+    }
+
+    fn announce(&mut self) -> bool {
         false
+    }
+
+    fn arm(&mut self) -> bool {
+        true
     }
 
     #[inline]
@@ -136,9 +143,10 @@ impl Device {
 
 impl DeviceEnd for Device {
     #[inline]
-    fn serve(&mut self, limit: usize, tally: &mut Tally) -> bool {
+    fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
         let available: u16 = self.available.load(INDEX, Load::Acquire);
-        for _ in 0..usize::from(available.wrapping_sub(self.served)).min(limit) {
+        let count = usize::from(available.wrapping_sub(self.served)).min(limit);
+        for _ in 0..count {
             let slot = usize::from(self.served & self.mask);
             let head: u16 = self.available.read(4 + 2 * slot);
             self.used.write(4 + 8 * slot, u32::from(head));
@@ -147,6 +155,14 @@ impl DeviceEnd for Device {
         }
         self.used.store(INDEX, self.served, Store::Release);
         tally.see(self.burst);
+        count
+    }
+
+    fn announce(&mut self) -> bool {
         false
+    }
+
+    fn arm(&mut self) -> bool {
+        true
     }
 }
