@@ -84,7 +84,7 @@ const PEERS_BOTH: &[Entrant] = &[
     }),
     entrant(SPSC, |shape| {
         let requests = Request::burst(&Arena::new(), shape);
-        let (driver, device) = spsc::ends();
+        let (driver, device) = spsc::chunked_ends();
         pair(driver, device, requests)
     }),
 ];

@@ -17,9 +17,12 @@
 
 pub mod arena;
 pub mod contest;
+pub mod events;
+pub mod heats;
 pub mod libblkio;
 pub mod ours;
 pub mod pair;
+pub mod race;
 pub mod rcore;
 pub mod request;
 pub mod rust_vmm;

@@ -93,6 +93,21 @@ impl Tally {
         tally
     }
 
+    /// The same so many times.
+    #[must_use]
+    pub const fn times(self, count: usize) -> Self {
+        let count = count as u64;
+        Self {
+            readable: self.readable.wrapping_mul(count),
+            writable: self.writable.wrapping_mul(count),
+            reaped: self.reaped * count,
+            cookies: self.cookies * count,
+            written: self.written * count,
+            kicks: self.kicks * count,
+            calls: self.calls * count,
+        }
+    }
+
     /// What both ends see then.
     #[must_use]
     pub fn of(requests: &[Request]) -> Self {

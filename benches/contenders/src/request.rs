@@ -52,8 +52,15 @@ const STRIDE: u32 = 128;
 
 impl Request {
     /// A burst of requests, each with memory of its own in `arena`.
+    #[must_use]
     pub fn burst(arena: &Arena, shape: Shape) -> Vec<Self> {
-        (0..BURST).map(|cookie| Self::new(arena, shape, cookie)).collect()
+        Self::some(arena, shape, BURST)
+    }
+
+    /// Up to [`QUEUE_SIZE`](crate::QUEUE_SIZE) requests, each with memory of its own in `arena`.
+    #[must_use]
+    pub fn some(arena: &Arena, shape: Shape, count: u16) -> Vec<Self> {
+        (0..count).map(|cookie| Self::new(arena, shape, cookie)).collect()
     }
 
     fn new(arena: &Arena, shape: Shape, cookie: u16) -> Self {

@@ -8,12 +8,20 @@ use crate::{DeviceEnd, DriverEnd, QUEUE_SIZE, Request, Tally};
 /// A request of one segment, there and back.
 type Item = (Segment, u16);
 
-/// The driver's end, which stages what it adds, and pushes it in one go.
+/// The driver's end, which pushes and pops one by one.
 #[derive(Debug)]
 pub struct Driver {
     requests: Producer<Item>,
     used: Consumer<Item>,
+}
+
+/// The driver's end, which pushes and pops in chunks.
+#[derive(Debug)]
+pub struct ChunkedDriver {
+    rings: Driver,
     staged: Vec<Item>,
+    /// What was popped, last first.
+    taken: Vec<Item>,
 }
 
 /// The device's end.
@@ -28,27 +36,34 @@ pub struct Device {
 pub fn ends() -> (Driver, Device) {
     let (request_producer, request_consumer) = RingBuffer::new(QUEUE_SIZE.into());
     let (used_producer, used_consumer) = RingBuffer::new(QUEUE_SIZE.into());
-    let staged = Vec::with_capacity(QUEUE_SIZE.into());
-    let driver = Driver { requests: request_producer, used: used_consumer, staged };
+    let driver = Driver { requests: request_producer, used: used_consumer };
     (driver, Device { requests: request_consumer, used: used_producer })
+}
+
+/// Both ends, the driver's in chunks.
+#[must_use]
+pub fn chunked_ends() -> (ChunkedDriver, Device) {
+    let (rings, device) = ends();
+    let room = || Vec::with_capacity(QUEUE_SIZE.into());
+    (ChunkedDriver { rings, staged: room(), taken: room() }, device)
+}
+
+/// A request of one segment.
+#[inline]
+fn item(request: &Request) -> Item {
+    (request.writable().first().copied().unwrap_or_default(), request.cookie)
 }
 
 impl DriverEnd for Driver {
     #[inline]
     fn add(&mut self, request: &Request) {
-        self.staged.extend(request.writable().iter().map(|&segment| (segment, request.cookie)));
+        self.requests.push(item(request)).expect("a burst fits the queue");
     }
 
     #[inline]
-    fn publish(&mut self) {
-        match self.staged.as_slice() {
-            [] => {}
-            &[item] => self.requests.push(item).expect("a burst fits the queue"),
-            items => self.requests.push_entire_slice(items).expect("a burst fits the queue"),
-        }
-        self.staged.clear();
-    }
+    fn publish(&mut self) {}
 
+    #[inline]
     fn announce(&mut self) -> bool {
         false
     }
@@ -59,8 +74,43 @@ impl DriverEnd for Driver {
         Some((cookie, segment.len))
     }
 
+    #[inline]
     fn arm(&mut self) -> bool {
         self.used.is_empty()
+    }
+}
+
+impl DriverEnd for ChunkedDriver {
+    #[inline]
+    fn add(&mut self, request: &Request) {
+        self.staged.push(item(request));
+    }
+
+    #[inline]
+    fn publish(&mut self) {
+        self.rings.requests.push_entire_slice(&self.staged).expect("a burst fits the queue");
+        self.staged.clear();
+    }
+
+    #[inline]
+    fn announce(&mut self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn reap(&mut self) -> Option<(u16, u32)> {
+        if self.taken.is_empty() {
+            let chunk = self.rings.used.read_chunk(self.rings.used.slots()).ok()?;
+            self.taken.extend(chunk);
+            self.taken.reverse();
+        }
+        let (segment, cookie) = self.taken.pop()?;
+        Some((cookie, segment.len))
+    }
+
+    #[inline]
+    fn arm(&mut self) -> bool {
+        self.taken.is_empty() && self.rings.used.is_empty()
     }
 }
 
