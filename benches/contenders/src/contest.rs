@@ -29,7 +29,7 @@ impl Contest {
     /// Each of them.
     pub fn all() -> impl Iterator<Item = Self> {
         [Side::Both, Side::Device, Side::Driver].into_iter().flat_map(|side| {
-            [Shape::One, Shape::Three, Shape::ThreeIndirect].map(|shape| Self { side, shape })
+            [Shape::ONE, Shape::THREE, Shape::THREE_INDIRECT].map(|shape| Self { side, shape })
         })
     }
 
@@ -41,13 +41,12 @@ impl Contest {
             Side::Device => [OURS_DEVICE.as_slice(), PEERS_DEVICE].concat(),
             Side::Driver => [OURS_DRIVER.as_slice(), PEERS_DRIVER].concat(),
         };
-        entrants.retain(|entrant| match (self.shape, entrant.name) {
-            (Shape::One, _) => true,
-            (_, SPSC) => false,
-            (Shape::Three, _) => true,
+        entrants.retain(|entrant| match entrant.name {
+            SPSC => self.shape == Shape::ONE,
             // virtio-drivers has its tables on the heap, where the device would not find them; and
             // virtio-driver has none.
-            (Shape::ThreeIndirect, name) => ![VIRTIO_BOTH, LIBBLKIO_SPLIT, LIBBLKIO_PACKED].contains(&name),
+            VIRTIO_BOTH | LIBBLKIO_SPLIT | LIBBLKIO_PACKED => !self.shape.is_indirect(),
+            _ => true,
         });
         entrants
     }

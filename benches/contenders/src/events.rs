@@ -37,14 +37,14 @@ pub const SINGLE: &[Entrant] = &[
     entrant("ring-core packed", || checked(packed(), Events::Both)),
     entrant("virtio-drivers + virtio-queue", || {
         let arena = Arena::new();
-        let requests = Request::some(&arena, Shape::One, 1);
-        let (driver, setup) = rcore::Driver::new(&arena, &requests, Shape::One);
+        let requests = Request::some(&arena, Shape::ONE, 1);
+        let (driver, setup) = rcore::Driver::new(&arena, &requests, Shape::ONE);
         // This driver notifies when it need not, and the other way round, so that is not checked.
         Single::new(driver, rust_vmm::Popping::new(arena.mapped(), &setup), requests).passing(Events::Both)
     }),
     entrant("two rtrb rings (no virtqueue)", || {
         let (driver, device) = spsc::ends();
-        checked(Single::new(driver, device, Request::some(&Arena::new(), Shape::One, 1)), Events::Both)
+        checked(Single::new(driver, device, Request::some(&Arena::new(), Shape::ONE, 1)), Events::Both)
     }),
 ];
 
@@ -78,14 +78,14 @@ fn split() -> Single<impl DriverEnd, impl DeviceEnd> {
     let arena = Arena::new();
     let setup = &arena.setup(Features::empty());
     let driver = Direct(ours::split_driver(arena.raw(), setup));
-    Single::new(driver, ours::split_device(arena.raw(), setup), Request::some(&arena, Shape::One, 1))
+    Single::new(driver, ours::split_device(arena.raw(), setup), Request::some(&arena, Shape::ONE, 1))
 }
 
 fn packed() -> Single<impl DriverEnd, impl DeviceEnd> {
     let arena = Arena::new();
     let setup = &arena.setup(Features::RING_PACKED);
     let driver = Direct(ours::packed_driver(arena.raw(), setup));
-    Single::new(driver, ours::packed_device(arena.raw(), setup), Request::some(&arena, Shape::One, 1))
+    Single::new(driver, ours::packed_device(arena.raw(), setup), Request::some(&arena, Shape::ONE, 1))
 }
 
 /// How often the free-running indices wrap around in a check.

@@ -46,7 +46,7 @@ const SINGLE: &[Racer] = &[
     racer("virtio-drivers + virtio-queue", || {
         let arena = Arena::new();
         let requests = requests(&arena);
-        let (driver, setup) = rcore::Driver::new(&arena, &requests, Shape::One);
+        let (driver, setup) = rcore::Driver::new(&arena, &requests, Shape::ONE);
         Box::new(Pair { driver, device: rust_vmm::Popping::new(arena.mapped(), &setup), requests })
     }),
     racer("virtio-driver + virtio-queue", || {
@@ -67,7 +67,7 @@ const BATCHED: &[Racer] = &[
     racer("virtio-drivers + virtio-queue", || {
         let arena = Arena::new();
         let requests = requests(&arena);
-        let (driver, setup) = rcore::Driver::new(&arena, &requests, Shape::One);
+        let (driver, setup) = rcore::Driver::new(&arena, &requests, Shape::ONE);
         Box::new(Pair { driver, device: rust_vmm::Iterating::new(arena.mapped(), &setup), requests })
     }),
     racer("virtio-driver + virtio-queue", || {
@@ -97,7 +97,7 @@ const fn racer(name: &'static str, make: fn() -> Box<dyn Race>) -> Racer {
 }
 
 fn requests(arena: &Arena) -> Vec<Request> {
-    Request::some(arena, Shape::One, QUEUE_SIZE)
+    Request::some(arena, Shape::ONE, QUEUE_SIZE)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 
 pub mod arena;
 pub mod contest;
+pub mod echo;
 pub mod events;
 pub mod heats;
 pub mod libblkio;
@@ -32,7 +33,7 @@ pub mod works;
 
 pub use arena::Arena;
 pub use pair::{DeviceEnd, DriverEnd, Pair, Tally, Work};
-pub use request::{Request, Shape};
+pub use request::{Place, Request, Shape};
 
 /// Descriptors of each queue.
 pub const QUEUE_SIZE: u16 = 256;

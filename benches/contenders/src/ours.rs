@@ -5,6 +5,9 @@ use ring_core::{Arm, Segment, Setup, device, driver, packed, split};
 
 use crate::{DeviceEnd, DriverEnd, QUEUE_SIZE, Request, Tally};
 
+/// The longest chain that is measured.
+pub const MOST_SEGMENTS: usize = 64;
+
 type DriverSlots = Box<[driver::Slot<u16>]>;
 type DeviceSlots = Box<[device::Slot]>;
 
@@ -20,7 +23,7 @@ pub struct Indirect<D>(pub D);
 #[derive(Debug)]
 pub struct Taking<V> {
     queue: V,
-    segments: [Segment; 8],
+    segments: [Segment; MOST_SEGMENTS],
 }
 
 /// Makes a contender of the ends of one format, or of those of either format.
@@ -44,7 +47,7 @@ macro_rules! contend {
         pub fn $make_device<M: Memory>(memory: M, setup: &Setup) -> Taking<$device> {
             let slots = (0..QUEUE_SIZE).map(|_| device::Slot::default()).collect();
             let queue = <$device>::new(memory, setup, slots).expect("the arena has room for the queue");
-            Taking { queue, segments: [Segment::default(); 8] }
+            Taking { queue, segments: [Segment::default(); MOST_SEGMENTS] }
         }
 
         impl<M: Memory> DriverEnd for Direct<$driver> {

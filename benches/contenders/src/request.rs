@@ -6,32 +6,45 @@ use ring_core::Segment;
 
 use crate::{Arena, BURST};
 
-/// How a request is cut up.
+/// How a request is cut up. Displayed, it is the number of its segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// One descriptor: 64 writable bytes.
-    One,
-    /// Three descriptors: 16 and 64 readable bytes, then 16 writable ones.
-    Three,
-    /// The same three segments behind one descriptor.
-    ThreeIndirect,
+pub struct Shape {
+    /// The lengths of its readable segments, in bytes.
+    pub readable: &'static [u32],
+    /// The lengths of its writable segments.
+    pub writable: &'static [u32],
+    /// Where its descriptors are.
+    pub place: Place,
+}
+
+/// Where the descriptors of a request are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the ring.
+    Ring,
+    /// In a table, behind a single descriptor in the ring.
+    Table,
 }
 
 impl Shape {
+    /// One descriptor.
+    pub const ONE: Self = Self { readable: &[], writable: &[64], place: Place::Ring };
+    /// Three descriptors.
+    pub const THREE: Self = Self { readable: &[16, 64], writable: &[16], place: Place::Ring };
+    /// The same three segments behind one descriptor.
+    pub const THREE_INDIRECT: Self = Self { place: Place::Table, ..Self::THREE };
+
     /// Whether the ring holds a table's descriptor instead of the segments'.
     #[must_use]
     pub const fn is_indirect(self) -> bool {
-        matches!(self, Self::ThreeIndirect)
+        matches!(self.place, Place::Table)
     }
 }
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::One => "1",
-            Self::Three => "3",
-            Self::ThreeIndirect => "3-indirect",
-        })
+        write!(f, "{}", self.readable.len() + self.writable.len())?;
+        f.write_str(if self.is_indirect() { "-indirect" } else { "" })
     }
 }
 
@@ -47,7 +60,7 @@ pub struct Request {
     pub table: Segment,
 }
 
-/// Bytes of the arena between the tables and between the buffers of two requests.
+/// The least number of bytes from the buffers of one request to those of the next.
 const STRIDE: u32 = 128;
 
 impl Request {
@@ -64,19 +77,19 @@ impl Request {
     }
 
     fn new(arena: &Arena, shape: Shape, cookie: u16) -> Self {
-        let at = u64::from(STRIDE) * u64::from(cookie);
-        let (lens, readable): (&[u32], _) = match shape {
-            Shape::One => (&[64], 0),
-            Shape::Three | Shape::ThreeIndirect => (&[16, 64, 16], 2),
-        };
-        let mut address = arena.buffers() + at;
-        let segments = lens.iter().map(|&len| {
+        let lens = || shape.readable.iter().chain(shape.writable);
+        let bytes: u32 = lens().sum();
+        let mut address = arena.buffers() + u64::from(cookie) * u64::from(bytes.max(STRIDE));
+        let segments = lens().map(|&len| {
             let segment = Segment::new(address, len);
             address += u64::from(len);
             segment
         });
-        let table = Segment::new(arena.tables() + at, STRIDE);
-        Self { cookie, segments: segments.collect(), readable, table }
+        let segments: Vec<Segment> = segments.collect();
+        let table_bytes = 16 * segments.len().max(8);
+        let table = arena.tables() + u64::from(cookie) * table_bytes as u64;
+        let table = Segment::new(table, u32::try_from(table_bytes).expect("a chain is short"));
+        Self { cookie, segments, readable: shape.readable.len(), table }
     }
 
     /// What the device may read.

@@ -2,7 +2,7 @@
 
 use ring_core::{Segment, Setup};
 use virtio_queue::{DescriptorChain, Queue, QueueOwnedT as _, QueueT as _};
-use vm_memory::GuestAddress;
+use vm_memory::{GuestAddress, GuestMemoryMmap};
 
 use crate::arena::Mapped;
 use crate::{DeviceEnd, Tally};
@@ -16,14 +16,7 @@ struct Ready {
 
 impl Ready {
     fn new(memory: &Mapped, setup: &Setup) -> Self {
-        let mut queue = Queue::new(setup.size).expect("a power of two");
-        queue.set_event_idx(true);
-        queue.try_set_desc_table_address(GuestAddress(setup.descriptor_area)).expect("it is aligned");
-        queue.try_set_avail_ring_address(GuestAddress(setup.driver_area)).expect("it is aligned");
-        queue.try_set_used_ring_address(GuestAddress(setup.device_area)).expect("it is aligned");
-        queue.set_ready(true);
-        assert!(queue.is_valid(&**memory));
-        Self { memory: memory.clone(), queue }
+        Self { memory: memory.clone(), queue: queue(memory, setup) }
     }
 
     #[inline]
@@ -42,9 +35,21 @@ impl Ready {
     }
 }
 
+/// The queue that `setup` says.
+pub(crate) fn queue(memory: &Mapped, setup: &Setup) -> Queue {
+    let mut queue = Queue::new(setup.size).expect("a power of two");
+    queue.set_event_idx(true);
+    queue.try_set_desc_table_address(GuestAddress(setup.descriptor_area)).expect("it is aligned");
+    queue.try_set_avail_ring_address(GuestAddress(setup.driver_area)).expect("it is aligned");
+    queue.try_set_used_ring_address(GuestAddress(setup.device_area)).expect("it is aligned");
+    queue.set_ready(true);
+    assert!(queue.is_valid(&**memory));
+    queue
+}
+
 /// Walks a chain, and returns how many bytes may be written.
 #[inline]
-fn walk(chain: DescriptorChain<&vm_memory::GuestMemoryMmap>, tally: &mut Tally) -> u32 {
+pub(crate) fn walk(chain: DescriptorChain<&GuestMemoryMmap>, tally: &mut Tally) -> u32 {
     let mut written = 0;
     for descriptor in chain {
         let segment = Segment::new(descriptor.addr().0, descriptor.len());

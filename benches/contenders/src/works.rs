@@ -69,7 +69,7 @@ impl Spec {
         let sided =
             formats.flat_map(|format| [Side::Both, Side::Device, Side::Driver].map(|side| (format, side)));
         let shaped = sided.flat_map(|(format, side)| {
-            [Shape::One, Shape::Three, Shape::ThreeIndirect].map(|shape| (format, side, shape))
+            [Shape::ONE, Shape::THREE, Shape::THREE_INDIRECT].map(|shape| (format, side, shape))
         });
         shaped
             .flat_map(move |(format, side, shape)| ways.map(|way| Self { format, side, shape, way }))
