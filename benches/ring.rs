@@ -52,13 +52,7 @@ fn notify(criterion: &mut Criterion) {
 }
 
 fn event(entrant: events::Entrant) -> Contender {
-    Contender {
-        name: entrant.name.to_owned(),
-        make: Box::new(move || {
-            let mut once = (entrant.make)();
-            timed(move || once())
-        }),
-    }
+    Contender { name: entrant.name.to_owned(), make: Box::new(move || timed((entrant.make)())) }
 }
 
 fn cross_thread(criterion: &mut Criterion) {

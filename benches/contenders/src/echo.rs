@@ -82,7 +82,10 @@ fn with_driver<V: DeviceEnd + 'static>(
 /// Passes one burst and compares what arrived.
 fn verify(arena: &Arena, shape: Shape, mut work: Box<dyn Work>) -> Box<dyn Work> {
     let memory = arena.raw();
-    let pattern = |cookie: u16, index: usize| (index ^ index >> 8) as u8 ^ cookie as u8;
+    let pattern = |cookie: u16, index: u16| {
+        let ([low, high], [own, _]) = (index.to_le_bytes(), cookie.to_le_bytes());
+        low ^ high ^ own
+    };
     for request in Request::some(arena, shape, REQUESTS) {
         let mut bytes = (0..).map(|index| pattern(request.cookie, index));
         for segment in request.readable() {

@@ -76,13 +76,14 @@ fn compiler() -> Result<String> {
 
 /// Instructions for each request, by name.
 #[derive(Debug, Default, PartialEq)]
-struct Table {
+pub(super) struct Table {
     compiler: String,
     rows: Vec<(String, f64)>,
 }
 
 impl Table {
-    fn accepted() -> Result<Self> {
+    /// The table that was accepted.
+    pub(super) fn accepted() -> Result<Self> {
         let text = fs::read_to_string(TABLE).with_context(|| format!("{TABLE} cannot be read. {ADVICE}"))?;
         Self::parse(&text)
     }
@@ -104,7 +105,8 @@ impl Table {
         Ok(table)
     }
 
-    fn get(&self, name: &str) -> Option<f64> {
+    /// The count of this name.
+    pub(super) fn get(&self, name: &str) -> Option<f64> {
         self.rows.iter().find(|row| row.0 == name).map(|row| row.1)
     }
 }
