@@ -8,6 +8,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
@@ -15,6 +16,9 @@ use serde_json::json;
 
 /// The samples of one benchmark: criterion's default of 100 would take too long for all.
 const SAMPLES: usize = 40;
+
+/// How many benchmarks have been saved, so that a report can keep their order.
+static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
 /// Runs so many iterations and says how long they took.
 pub(crate) type Timed = Box<dyn FnMut(u64) -> Duration>;
@@ -142,6 +146,7 @@ fn save(work: Work<'_>, contender: &Contender, yardstick: &str, samples: &[Sampl
     let record = json!({
         "group": work.group,
         "work": work.name,
+        "sequence": SEQUENCE.fetch_add(1, Ordering::Relaxed),
         "contender": contender.name,
         "yardstick": yardstick,
         "nanoseconds": all(|sample| sample.own),

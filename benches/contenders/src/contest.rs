@@ -40,6 +40,7 @@ impl Contest {
             Side::Both => [OURS_BOTH.as_slice(), PEERS_BOTH].concat(),
             Side::Device => [OURS_DEVICE.as_slice(), PEERS_DEVICE].concat(),
             Side::Driver => [OURS_DRIVER.as_slice(), PEERS_DRIVER].concat(),
+            Side::Neither => Vec::new(),
         };
         entrants.retain(|entrant| match entrant.name {
             SPSC => self.shape == Shape::ONE,

@@ -25,6 +25,8 @@ pub enum Side {
     Driver,
     /// The device alone.
     Device,
+    /// Neither: what the stubs themselves cost.
+    Neither,
 }
 
 impl fmt::Display for Side {
@@ -33,9 +35,12 @@ impl fmt::Display for Side {
             Self::Both => "both",
             Self::Driver => "driver",
             Self::Device => "device",
+            Self::Neither => "neither",
         })
     }
 }
+
+const SIDES: [Side; 4] = [Side::Both, Side::Device, Side::Driver, Side::Neither];
 
 /// How ring-core is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +71,7 @@ impl Spec {
     pub fn all() -> impl Iterator<Item = Self> {
         let ways = [Way::Plain, Way::Negotiated, Way::Mapped];
         let formats = [Format::Split, Format::Packed].into_iter();
-        let sided =
-            formats.flat_map(|format| [Side::Both, Side::Device, Side::Driver].map(|side| (format, side)));
+        let sided = formats.flat_map(|format| SIDES.map(|side| (format, side)));
         let shaped = sided.flat_map(|(format, side)| {
             [Shape::ONE, Shape::THREE, Shape::THREE_INDIRECT].map(|shape| (format, side, shape))
         });
@@ -110,6 +114,14 @@ impl Spec {
             (Way::Plain, Format::Packed, Side::Device) => {
                 let driver = stub::packed::Driver::new(&raw, setup, &requests, shape);
                 pair(driver, ours::packed_device(raw, setup), requests)
+            }
+            (Way::Plain, Format::Split, Side::Neither) => {
+                let driver = stub::split::Driver::new(&raw, setup, &requests, shape);
+                pair(driver, stub::split::Device::new(&raw, setup, &requests), requests)
+            }
+            (Way::Plain, Format::Packed, Side::Neither) => {
+                let driver = stub::packed::Driver::new(&raw, setup, &requests, shape);
+                pair(driver, stub::packed::Device::new(&raw, setup, &requests, shape), requests)
             }
             (Way::Mapped, Format::Split, _) => {
                 let driver = stub::split::Driver::new(&raw, setup, &requests, shape);

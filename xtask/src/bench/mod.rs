@@ -34,7 +34,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options {
         Options { accept: true, .. } => counts::accept(),
-        Options { count: true, .. } => counts::compare(),
+        Options { count: true, .. } => counts::check(),
         Options { .. } => time(),
     }
 }
@@ -50,8 +50,8 @@ fn time() -> Result<()> {
         _ => {}
     }
     for suite in SUITES {
-        // Criterion's own progress is a line for each benchmark.
-        run_command(&mut cargo(["bench", "--bench", suite, "--", "--quiet", "--noplot"]))?;
+        // Criterion shows its own progress.
+        run_command(&mut cargo(["bench", "--bench", suite]))?;
     }
     report::write(&directory, &samples::read(&samples)?)
 }

@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result, bail};
 /// One benchmark: one contender at one piece of work.
 #[derive(Debug, Clone)]
 pub(super) struct Benchmark {
+    /// Its place in its suite.
+    sequence: u64,
     pub(super) group: String,
     pub(super) work: String,
     pub(super) contender: String,
@@ -51,14 +53,8 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Benchmark>> {
     if benchmarks.is_empty() {
         bail!("{} is empty: no suite has measured anything", directory.display());
     }
-    benchmarks.sort_by(|a, b| key(a).cmp(&key(b)));
+    benchmarks.sort_by_key(|benchmark| benchmark.sequence);
     Ok(benchmarks)
-}
-
-/// By group and work, the yardstick first, then ring-core, then the others.
-fn key(benchmark: &Benchmark) -> (&str, &str, bool, bool, &str) {
-    let Benchmark { group, work, contender, yardstick, .. } = benchmark;
-    (group, work, contender != yardstick, !is_ours(contender), contender)
 }
 
 /// Whether this is ring-core, however it is used.
@@ -75,6 +71,7 @@ fn parse(text: &str) -> Result<Benchmark> {
     let (times, yardstick) = (numbers("nanoseconds"), numbers("yardstick_nanoseconds"));
     let ratios = times.iter().zip(&yardstick).map(|(own, other)| own / other).collect();
     Ok(Benchmark {
+        sequence: record["sequence"].as_u64().context("sequence")?,
         group: string("group")?,
         work: string("work")?,
         contender: string("contender")?,
@@ -100,7 +97,7 @@ mod tests {
     #[test]
     fn the_ratio_is_of_times_that_were_taken_together() -> Result<()> {
         let benchmark = parse(
-            r#"{"group": "g", "work": "w", "contender": "c", "yardstick": "y", "calibrator_nanoseconds": [],
+            r#"{"sequence": 0, "group": "g", "work": "w", "contender": "c", "yardstick": "y", "calibrator_nanoseconds": [],
                 "nanoseconds": [2.0, 20.0, 200.0], "yardstick_nanoseconds": [1.0, 10.0, 100.0]}"#,
         )?;
         assert_eq!(benchmark.ratio, Spread { low: 2.0, median: 2.0, high: 2.0 });

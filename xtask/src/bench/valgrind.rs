@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 
 use crate::command::{captured, cargo, command, output, print};
 
-/// Set to a number, it makes each request cost at least so many instructions more.
+/// Set to a number, it makes each request cost that many times a few instructions more.
 const PLANTED: &str = "BENCHES_PLANTED_SLOWDOWN";
 
 /// How many bursts are counted. One run does none and one does these; the difference is what they cost.
