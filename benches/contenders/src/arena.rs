@@ -1,17 +1,18 @@
 //! Memory that both ends of a queue share.
 
-// UNSAFETY: lends a mapping to ring-core as a pointer.
+// UNSAFETY: lends a mapping to ring-core as a pointer, and to the stubs as atomics.
 #![expect(unsafe_code)]
 
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 
-use ring_core::memory::{RawMemory, VmMemory};
+use ring_core::memory::{Memory as _, RawMemory, VmMemory};
 use ring_core::{Features, Setup};
 use vm_memory::mmap::MmapRegion;
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
 
-use crate::QUEUE_SIZE;
+use crate::{QUEUE_SIZE, Request};
 
 /// A handle on such memory, as virtual machine monitors have it.
 pub type Mapped = Arc<GuestMemoryMmap>;
@@ -64,6 +65,34 @@ impl Arena {
         VmMemory::new(self.mapped.clone())
     }
 
+    /// The arena's bytes from `address` on, as words that may change at any time.
+    ///
+    /// # Panics
+    ///
+    /// If they are not in the arena, or not aligned.
+    #[must_use]
+    pub fn view<T: Words>(&self, address: u64) -> &'static T {
+        let offset = address.checked_sub(self.address()).and_then(|offset| usize::try_from(offset).ok());
+        let end = offset.and_then(|offset| offset.checked_add(size_of::<T>()));
+        assert!(end.is_some_and(|end| end <= BYTES), "the view leaves the arena");
+        let words: NonNull<T> = pointer(address).cast();
+        assert!(words.is_aligned());
+        // SAFETY: the bytes are in the mapping, which is never unmapped, and aligned; `Words` are atomics, for
+        // which any bytes are good and which others may change.
+        unsafe { words.as_ref() }
+    }
+
+    /// Writes the table of a request. Returns its length in bytes.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room for it.
+    pub fn write_table(&self, request: &Request, descriptors: &[[u64; 2]]) -> u64 {
+        let bytes: Vec<u8> = descriptors.iter().flatten().flat_map(|word| word.to_le_bytes()).collect();
+        self.raw().write_bytes(request.table.address, &bytes).expect("the arena has room for tables");
+        bytes.len() as u64
+    }
+
     /// The arena as guest memory.
     #[must_use]
     pub const fn mapped(&self) -> &Mapped {
@@ -110,6 +139,22 @@ pub fn pointer(address: u64) -> NonNull<u8> {
     let address = usize::try_from(address).expect("arenas have the addresses of this process");
     NonNull::new(ptr::with_exposed_provenance_mut(address)).expect("no arena is at address 0")
 }
+
+/// Atomics and nothing else.
+///
+/// # Safety
+///
+/// The type has no padding, any bytes make it up, and all of it can be changed through a shared reference.
+pub unsafe trait Words {}
+
+// SAFETY: an atomic.
+unsafe impl Words for AtomicU16 {}
+// SAFETY: an atomic.
+unsafe impl Words for AtomicU32 {}
+// SAFETY: an atomic.
+unsafe impl Words for AtomicU64 {}
+// SAFETY: nothing but what is `Words`, without gaps.
+unsafe impl<T: Words, const N: usize> Words for [T; N] {}
 
 impl Default for Arena {
     fn default() -> Self {

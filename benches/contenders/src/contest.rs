@@ -101,14 +101,14 @@ const PEERS_DEVICE: &[Entrant] = &[
         let arena = Arena::new();
         let requests = Request::burst(&arena, shape);
         let setup = arena.setup(Features::empty());
-        let driver = stub::split::Driver::new(&arena.raw(), &setup, &requests, shape);
+        let driver = stub::split::Driver::new(&arena, &setup, &requests, shape);
         pair(driver, rust_vmm::Popping::new(arena.mapped(), &setup), requests)
     }),
     entrant("virtio-queue, iterating", |shape| {
         let arena = Arena::new();
         let requests = Request::burst(&arena, shape);
         let setup = arena.setup(Features::empty());
-        let driver = stub::split::Driver::new(&arena.raw(), &setup, &requests, shape);
+        let driver = stub::split::Driver::new(&arena, &setup, &requests, shape);
         pair(driver, rust_vmm::Iterating::new(arena.mapped(), &setup), requests)
     }),
 ];
@@ -123,19 +123,19 @@ const PEERS_DRIVER: &[Entrant] = &[
         let arena = Arena::new();
         let requests = Request::burst(&arena, shape);
         let (driver, setup) = rcore::Driver::new(&arena, &requests, shape);
-        pair(driver, stub::split::Device::new(&arena.raw(), &setup, &requests), requests)
+        pair(driver, stub::split::Device::new(&arena, &setup, &requests), requests)
     }),
     entrant(LIBBLKIO_SPLIT, |shape| {
         let arena = Arena::new();
         let requests = Request::burst(&arena, shape);
         let (driver, setup) = libblkio::Driver::new(&arena, Features::empty());
-        pair(driver, stub::split::Device::new(&arena.raw(), &setup, &requests), requests)
+        pair(driver, stub::split::Device::new(&arena, &setup, &requests), requests)
     }),
     entrant(LIBBLKIO_PACKED, |shape| {
         let arena = Arena::new();
         let requests = Request::burst(&arena, shape);
         let (driver, setup) = libblkio::Driver::new(&arena, Features::RING_PACKED);
-        pair(driver, stub::packed::Device::new(&arena.raw(), &setup, &requests, shape), requests)
+        pair(driver, stub::packed::Device::new(&arena, &setup, &requests, shape), requests)
     }),
 ];
 

@@ -74,7 +74,7 @@ fn with_driver<V: DeviceEnd + 'static>(
 ) -> Box<dyn Work> {
     let arena = Arena::new();
     let (setup, requests) = (arena.setup(Features::empty()), Request::some(&arena, shape, REQUESTS));
-    let driver = stub::split::Driver::new(&arena.raw(), &setup, &requests, shape);
+    let driver = stub::split::Driver::new(&arena, &setup, &requests, shape);
     let work = pair(driver, device(&arena, &setup), requests);
     verify(&arena, shape, work)
 }

@@ -100,35 +100,35 @@ impl Spec {
                 shaped(ours::packed_driver(raw, setup), device, requests, shape)
             }
             (Way::Plain, Format::Split, Side::Driver) => {
-                let device = stub::split::Device::new(&raw, setup, &requests);
+                let device = stub::split::Device::new(&arena, setup, &requests);
                 shaped(ours::split_driver(raw, setup), device, requests, shape)
             }
             (Way::Plain, Format::Packed, Side::Driver) => {
-                let device = stub::packed::Device::new(&raw, setup, &requests, shape);
+                let device = stub::packed::Device::new(&arena, setup, &requests, shape);
                 shaped(ours::packed_driver(raw, setup), device, requests, shape)
             }
             (Way::Plain, Format::Split, Side::Device) => {
-                let driver = stub::split::Driver::new(&raw, setup, &requests, shape);
+                let driver = stub::split::Driver::new(&arena, setup, &requests, shape);
                 pair(driver, ours::split_device(raw, setup), requests)
             }
             (Way::Plain, Format::Packed, Side::Device) => {
-                let driver = stub::packed::Driver::new(&raw, setup, &requests, shape);
+                let driver = stub::packed::Driver::new(&arena, setup, &requests, shape);
                 pair(driver, ours::packed_device(raw, setup), requests)
             }
             (Way::Plain, Format::Split, Side::Neither) => {
-                let driver = stub::split::Driver::new(&raw, setup, &requests, shape);
-                pair(driver, stub::split::Device::new(&raw, setup, &requests), requests)
+                let driver = stub::split::Driver::new(&arena, setup, &requests, shape);
+                pair(driver, stub::split::Device::new(&arena, setup, &requests), requests)
             }
             (Way::Plain, Format::Packed, Side::Neither) => {
-                let driver = stub::packed::Driver::new(&raw, setup, &requests, shape);
-                pair(driver, stub::packed::Device::new(&raw, setup, &requests, shape), requests)
+                let driver = stub::packed::Driver::new(&arena, setup, &requests, shape);
+                pair(driver, stub::packed::Device::new(&arena, setup, &requests, shape), requests)
             }
             (Way::Mapped, Format::Split, _) => {
-                let driver = stub::split::Driver::new(&raw, setup, &requests, shape);
+                let driver = stub::split::Driver::new(&arena, setup, &requests, shape);
                 pair(driver, ours::split_device(arena.vm(), setup), requests)
             }
             (Way::Mapped, Format::Packed, _) => {
-                let driver = stub::packed::Driver::new(&raw, setup, &requests, shape);
+                let driver = stub::packed::Driver::new(&arena, setup, &requests, shape);
                 pair(driver, ours::packed_device(arena.vm(), setup), requests)
             }
             (Way::Negotiated, ..) => {

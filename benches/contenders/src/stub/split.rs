@@ -1,37 +1,35 @@
 //! Split queues: one store makes a burst available; three accesses return a buffer.
 
-use ring_core::memory::{Area as _, Load, Memory as _, RawArea, RawMemory, Store};
-use ring_core::{QueueSize, Segment, Setup, split};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::{DeviceEnd, DriverEnd, Request, Shape, Tally};
+use ring_core::{Segment, Setup};
+
+use super::SIZE;
+use crate::{Arena, DeviceEnd, DriverEnd, Request, Shape, Tally};
 
 /// `next` and `flags`, in the second word of a descriptor.
 const NEXT: u64 = 1 << 32;
 const WRITE: u64 = 2 << 32;
 const INDIRECT: u64 = 4 << 32;
 
-/// Offset of `idx` in the driver and the device area.
-const INDEX: usize = 2;
+/// The place of `idx` in either area, in 16-bit words.
+const INDEX: usize = 1;
 
-/// The descriptor, driver and device area.
-fn areas(memory: &RawMemory<'static>, setup: &Setup) -> [RawArea<'static>; 3] {
-    let layout = split::layout(QueueSize::split(setup.size).expect("a power of two"));
-    let area = |address, len| memory.area(address, len).expect("the arena has room for the queue");
-    [
-        area(setup.descriptor_area, layout.descriptor.size),
-        area(setup.driver_area, layout.driver.size),
-        area(setup.device_area, layout.device.size),
-    ]
-}
+/// The driver area in 16-bit words: `flags`, `idx`, `ring`.
+type Available = &'static [AtomicU16; 2 + SIZE];
+/// The device area in 32-bit words: `flags` and `idx`, then `id` and `len` of each entry.
+type Used = &'static [AtomicU32; 1 + 2 * SIZE];
+/// Its first two fields.
+type UsedHead = &'static [AtomicU16; 2];
 
 /// A driver that writes its descriptors and the available ring once.
 #[derive(Debug)]
 pub struct Driver {
-    available: RawArea<'static>,
-    used: RawArea<'static>,
-    mask: u16,
+    available: Available,
+    used: Used,
+    used_head: UsedHead,
     /// The cookie of the request at each descriptor that is a head.
-    cookies: Vec<u16>,
+    cookies: [u16; SIZE],
     added: u16,
     reaped: u16,
 }
@@ -43,26 +41,38 @@ impl Driver {
     ///
     /// If a lap of the ring is no multiple of a burst, or a burst does not fit the ring.
     #[must_use]
-    pub fn new(memory: &RawMemory<'static>, setup: &Setup, requests: &[Request], shape: Shape) -> Self {
-        let [descriptors, available, used] = areas(memory, setup);
-        let size = usize::from(setup.size);
-        assert!(size.is_multiple_of(requests.len()), "a burst straddles two laps");
-        let mut cookies = vec![0; size];
-        let mut free = 0..setup.size;
+    pub fn new(arena: &Arena, setup: &Setup, requests: &[Request], shape: Shape) -> Self {
+        assert!(SIZE.is_multiple_of(requests.len()), "a burst straddles two laps");
+        let descriptors: &[[AtomicU64; 2]; SIZE] = arena.view(setup.descriptor_area);
+        let available: Available = arena.view(setup.driver_area);
+        let mut cookies = [0; SIZE];
+        let mut free = 0u16..;
+        let mut room = descriptors.iter();
         for (request, first) in requests.iter().zip(0..) {
             let head = free.start;
-            let own = if shape.is_indirect() { through_table(memory, request) } else { chain(request, head) };
-            for [address, rest] in own {
-                let index = usize::from(free.next().expect("a burst fits the ring"));
-                descriptors.write(16 * index, address);
-                descriptors.write(16 * index + 8, rest);
+            for [address, rest] in in_ring(arena, request, shape, head) {
+                let descriptor = room.next().expect("a burst fits the ring");
+                descriptor[0].store(address, Relaxed);
+                descriptor[1].store(rest, Relaxed);
+                free.next();
             }
             cookies[usize::from(head)] = request.cookie;
-            for slot in (first..size).step_by(requests.len()) {
-                available.write(4 + 2 * slot, head);
+            for slot in (first..SIZE).step_by(requests.len()) {
+                available[2 + slot].store(head, Relaxed);
             }
         }
-        Self { available, used, mask: setup.size - 1, cookies, added: 0, reaped: 0 }
+        let (used, used_head) = (arena.view(setup.device_area), arena.view(setup.device_area));
+        Self { available, used, used_head, cookies, added: 0, reaped: 0 }
+    }
+}
+
+/// The descriptors of a request that go into the ring, the first of which is at `head`.
+fn in_ring(arena: &Arena, request: &Request, shape: Shape, head: u16) -> Vec<[u64; 2]> {
+    if shape.is_indirect() {
+        let bytes = arena.write_table(request, &chain(request, 0));
+        vec![[request.table.address, bytes | INDIRECT]]
+    } else {
+        chain(request, head)
     }
 }
 
@@ -80,13 +90,6 @@ fn chain(request: &Request, head: u16) -> Vec<[u64; 2]> {
     chain
 }
 
-/// Writes a request's table. Returns the one descriptor that goes into the ring.
-fn through_table(memory: &RawMemory<'static>, request: &Request) -> Vec<[u64; 2]> {
-    let bytes: Vec<u8> = chain(request, 0).into_iter().flatten().flat_map(u64::to_le_bytes).collect();
-    memory.write_bytes(request.table.address, &bytes).expect("the table is in the arena");
-    vec![[request.table.address, bytes.len() as u64 | INDIRECT]]
-}
-
 impl DriverEnd for Driver {
     #[inline]
     fn add(&mut self, _: &Request) {
@@ -95,35 +98,36 @@ impl DriverEnd for Driver {
 
     #[inline]
     fn publish(&mut self) {
-        self.available.store(INDEX, self.added, Store::Release);
+        self.available[INDEX].store(self.added, Relaxed);
     }
 
+    #[inline]
     fn announce(&mut self) -> bool {
         false
     }
 
-    fn arm(&mut self) -> bool {
-        true
-    }
-
     #[inline]
     fn reap(&mut self) -> Option<(u16, u32)> {
-        if self.reaped == self.used.load::<u16>(INDEX, Load::Acquire) {
+        if self.reaped == self.used_head[INDEX].load(Relaxed) {
             return None;
         }
-        let entry = 4 + 8 * usize::from(self.reaped & self.mask);
+        let entry = 1 + 2 * (usize::from(self.reaped) % SIZE);
         self.reaped = self.reaped.wrapping_add(1);
-        let head: u32 = self.used.read(entry);
-        Some((self.cookies[head as usize], self.used.read(entry + 4)))
+        let head = self.used[entry].load(Relaxed) as usize;
+        Some((self.cookies[head % SIZE], self.used[entry + 1].load(Relaxed)))
+    }
+
+    fn arm(&mut self) -> bool {
+        true
     }
 }
 
 /// A device that returns whatever comes, without looking at descriptors.
 #[derive(Debug)]
 pub struct Device {
-    available: RawArea<'static>,
-    used: RawArea<'static>,
-    mask: u16,
+    available: Available,
+    used: Used,
+    used_head: UsedHead,
     served: u16,
     /// What it would see in a burst.
     burst: Tally,
@@ -134,30 +138,31 @@ pub struct Device {
 impl Device {
     /// Serves `requests` from the queue that `setup` says.
     #[must_use]
-    pub fn new(memory: &RawMemory<'static>, setup: &Setup, requests: &[Request]) -> Self {
-        let [_, available, used] = areas(memory, setup);
-        let written = requests.first().map_or(0, Request::written);
-        Self { available, used, mask: setup.size - 1, served: 0, burst: Tally::seen(requests), written }
+    pub fn new(arena: &Arena, setup: &Setup, requests: &[Request]) -> Self {
+        let (used, used_head) = (arena.view(setup.device_area), arena.view(setup.device_area));
+        let (burst, written) = (Tally::seen(requests), requests.first().map_or(0, Request::written));
+        Self { available: arena.view(setup.driver_area), used, used_head, served: 0, burst, written }
     }
 }
 
 impl DeviceEnd for Device {
     #[inline]
     fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
-        let available: u16 = self.available.load(INDEX, Load::Acquire);
+        let available = self.available[INDEX].load(Relaxed);
         let count = usize::from(available.wrapping_sub(self.served)).min(limit);
         for _ in 0..count {
-            let slot = usize::from(self.served & self.mask);
-            let head: u16 = self.available.read(4 + 2 * slot);
-            self.used.write(4 + 8 * slot, u32::from(head));
-            self.used.write(4 + 8 * slot + 4, self.written);
+            let slot = usize::from(self.served) % SIZE;
+            let head = self.available[2 + slot].load(Relaxed);
+            self.used[1 + 2 * slot].store(head.into(), Relaxed);
+            self.used[2 + 2 * slot].store(self.written, Relaxed);
             self.served = self.served.wrapping_add(1);
         }
-        self.used.store(INDEX, self.served, Store::Release);
+        self.used_head[INDEX].store(self.served, Relaxed);
         tally.see(self.burst);
         count
     }
 
+    #[inline]
     fn announce(&mut self) -> bool {
         false
     }
