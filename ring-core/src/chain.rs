@@ -30,14 +30,15 @@ impl Segment {
 #[must_use = "the driver waits for this chain: complete it"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Token {
+    /// What makes it this chain and no other: the life of the queue in which it was made, and how many
+    /// descriptors it takes up in the ring. Never 0.
+    pub(crate) key: u64,
     /// Split: the head's index in the descriptor area. Packed: the buffer id.
     pub(crate) id: u16,
-    /// Descriptors that the chain takes up in the ring; indirect ones do not count.
-    pub(crate) count: u16,
-    /// The life of the queue in which it was made.
-    pub(crate) epoch: u32,
     /// Bytes that the device may write, in all; saturated at `u32::MAX`.
     pub(crate) writable: u32,
+    /// Whether that is all of them: a chain that does not fit the storage is not read to its end.
+    pub(crate) whole: bool,
 }
 
 impl Token {
@@ -45,6 +46,19 @@ impl Token {
     #[must_use]
     pub const fn writable(&self) -> u32 {
         self.writable
+    }
+
+    /// Descriptors that the chain takes up in the ring; indirect ones do not count.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the count is in the lower 16 bits")]
+    pub(crate) const fn count(&self) -> u16 {
+        self.key as u16
+    }
+
+    /// Whether so many bytes are all that the driver gave room for.
+    #[inline]
+    pub(crate) const fn is_full(&self, written: u32) -> bool {
+        self.whole && written == self.writable
     }
 }
 
@@ -132,9 +146,9 @@ impl<'s> Collector<'s> {
 
     /// The finished chain, or the token alone if the storage was too small.
     #[inline]
-    pub(crate) fn finish(self, id: u16, count: u16, epoch: u32) -> Result<Chain<'s>, Token> {
+    pub(crate) fn finish(self, id: u16, key: u64) -> Result<Chain<'s>, Token> {
         let writable = u32::try_from(self.bytes - self.readable_bytes).unwrap_or(u32::MAX);
-        let token = Token { id, count, epoch, writable };
+        let token = Token { key, id, writable, whole: !self.overflowed() };
         let storage: &'s [Segment] = self.storage;
         match storage.get(..self.count) {
             Some(segments) => Ok(Chain { segments, readable: self.readable, token }),

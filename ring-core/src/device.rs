@@ -77,6 +77,21 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         }
     }
 
+    /// Sets the queue up anew, in the same format. What was in flight is forgotten, and all tokens become
+    /// stale.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new), and [`SetupError::Format`] if `setup` asks for the other format; the queue
+    /// is then as it was.
+    pub fn reset(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
+        match (self, setup.features.contains(Features::RING_PACKED)) {
+            (Self::Split(queue), false) => queue.reset(memory, setup),
+            (Self::Packed(queue), true) => queue.reset(memory, setup),
+            _ => Err(SetupError::Format),
+        }
+    }
+
     /// The memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         either!(self, queue => queue.memory())
@@ -134,8 +149,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Position`] if `position` does not exist in the ring, or if more is in flight there
-    /// than the queue has descriptors.
+    /// [`SetupError::Staged`] if completed buffers have not been published; [`SetupError::Position`] if
+    /// `position` does not exist in the ring, or if more is in flight there than the queue has descriptors.
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         either!(self, queue => queue.resume(position))
     }

@@ -79,6 +79,21 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         }
     }
 
+    /// Sets the queue up anew, in the same format, once the device no longer runs it. The cookies of all
+    /// buffers in flight go to `returned`. The areas have to be zeroed before.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new), and [`SetupError::Format`] if `setup` asks for the other format; the queue
+    /// is then as it was.
+    pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
+        match (self, setup.features.contains(Features::RING_PACKED)) {
+            (Self::Split(queue), false) => queue.reset(memory, setup, returned),
+            (Self::Packed(queue), true) => queue.reset(memory, setup, returned),
+            _ => Err(SetupError::Format),
+        }
+    }
+
     /// The memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         either!(self, queue => queue.memory())
@@ -172,7 +187,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     }
 
     /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
-    /// notifies, because nobody knows what was announced before.
+    /// notifies, because nobody knows what was announced before. A queue that is not suspended is left alone.
     pub fn resume(&mut self) {
         either!(self, queue => queue.resume());
     }

@@ -21,7 +21,7 @@ use crate::memory::Unmapped;
 #[non_exhaustive]
 pub enum Violation {
     /// The driver made more buffers available than the queue has descriptors: the index in the driver
-    /// area ran ahead (VIRTIO 1.4, 2.7.6 "The Virtqueue Available Ring").
+    /// area ran ahead, or back (VIRTIO 1.4, 2.7.6.1 "Driver Requirements: The Virtqueue Available Ring").
     AvailableIndex {
         /// What the driver area says.
         index: u16,
@@ -42,7 +42,14 @@ pub enum Violation {
         /// How many descriptors there are.
         size: u32,
     },
-    /// A readable segment follows a writable one (2.7.4.2, 2.8.17).
+    /// A list in a packed ring goes on with a descriptor that was not made available (VIRTIO 1.4, 2.8.17
+    /// "Driver Requirements: Scatter-Gather Support").
+    NotAvailable {
+        /// The descriptor's slot.
+        slot: u16,
+    },
+    /// A readable segment follows a writable one (VIRTIO 1.4, 2.7.4.2 "Driver Requirements: Message Framing"
+    /// and 2.8.17 "Driver Requirements: Scatter-Gather Support").
     ReadableAfterWritable {
         /// The segment's position in the chain.
         position: usize,
@@ -80,7 +87,8 @@ pub enum Violation {
     },
     /// An indirect table, although the feature was not negotiated.
     IndirectNotNegotiated,
-    /// A descriptor refers to a table and continues the chain at once (2.7.5.3.1, 2.8.19).
+    /// A descriptor refers to a table and continues the chain at once (VIRTIO 1.4, 2.7.5.3.1 and 2.8.19, both
+    /// "Driver Requirements: Indirect Descriptors").
     IndirectChained,
     /// A descriptor in an indirect table refers to another one.
     IndirectNested,
@@ -117,6 +125,9 @@ impl fmt::Display for Violation {
                 write!(f, "descriptor {index} does not exist among {size}")
             }
             Self::ChainLoop { size } => write!(f, "a chain has more than {size} descriptors"),
+            Self::NotAvailable { slot } => {
+                write!(f, "a list goes on in slot {slot}, which is not available")
+            }
             Self::ReadableAfterWritable { position } => {
                 write!(f, "segment {position} of a chain is readable, but follows a writable one")
             }
@@ -200,6 +211,10 @@ pub enum SetupError {
         /// The range that was asked for.
         range: Unmapped,
     },
+    /// Buffers are staged, which would be lost. Publish them, or suspend the queue, before it is resumed.
+    Staged,
+    /// A queue can be reset in its own format only.
+    Format,
     /// The position to begin at does not exist in a queue of this size.
     Position {
         /// The available half of the position.
@@ -222,6 +237,8 @@ impl fmt::Display for SetupError {
                 write!(f, "the {area} at {address:#x} is not aligned to {align} bytes")
             }
             Self::Unmapped { area, range } => write!(f, "the {area}: {range}"),
+            Self::Staged => f.write_str("buffers are staged that have not been published"),
+            Self::Format => f.write_str("the queue is of the other format"),
             Self::Position { available, used, size } => write!(
                 f,
                 "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
@@ -346,7 +363,7 @@ impl From<Violation> for PopError {
 /// A chain was not completed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CompleteError {
-    /// The token is from before a reset, or from another queue. The buffer is no longer the device's.
+    /// The token is from before a reset. The buffer is no longer the device's.
     Stale,
     /// More bytes were said to be written than the driver allowed. The token comes back.
     TooManyBytes {
@@ -362,7 +379,7 @@ pub enum CompleteError {
 impl fmt::Display for CompleteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stale => f.write_str("the token is from before a reset or from another queue"),
+            Self::Stale => f.write_str("the token is from before a reset"),
             Self::TooManyBytes { token, written } => {
                 write!(f, "{written} bytes written to a chain with {} writable", token.writable())
             }

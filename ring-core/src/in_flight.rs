@@ -7,19 +7,18 @@ use crate::index::QueueSize;
 /// Storage for what a device end remembers of one chain. A queue needs as many as it has descriptors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot {
-    /// Descriptors that the chain takes up in the ring; 0 while it is not in flight.
-    count: u16,
+    /// The key of the token of the chain that is in flight here; 0 if there is none.
+    key: u64,
+    /// In an in-order queue, how many bytes were written to a chain that waits for its turn.
+    written: u32,
     /// In an in-order queue, a list that has nothing to do with the chain: whose turn it is at this place.
     turn: u16,
-    /// In an in-order queue, how the chain was completed, while it waits for its turn.
-    outcome: Option<Outcome>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Outcome {
-    written: u32,
+    /// Whether those bytes are all that could be written.
     full: bool,
 }
+
+/// In a slot's key: the chain has been completed, and waits for its turn.
+const SETTLED: u64 = 1 << 63;
 
 /// A chain that goes back to the driver now.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +37,10 @@ pub(crate) struct Returned {
 #[derive(Debug)]
 pub(crate) struct InFlight<S> {
     slots: S,
-    /// Sum of the counts of all slots; at most the queue's size.
+    /// Descriptors of all chains that have been taken and not yet published as used; at most the queue's size.
     descriptors: u16,
+    /// Those of them whose chains are staged.
+    staged: u16,
     /// Which life of the queue this is.
     epoch: u32,
     /// Places in the list of turns: where the next chain taken goes, and whose turn it is now. Both are less
@@ -50,7 +51,7 @@ pub(crate) struct InFlight<S> {
 
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
-        let mut in_flight = Self { slots, descriptors: 0, epoch: 0, last_turn: 0, next_turn: 0 };
+        let mut in_flight = Self { slots, descriptors: 0, staged: 0, epoch: 0, last_turn: 0, next_turn: 0 };
         in_flight.reset(size)?;
         Ok(in_flight)
     }
@@ -62,43 +63,46 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
             return Err(SetupError::TooFewSlots { slots: slots.len(), size: size.get() });
         }
         slots.fill(Slot::default());
-        self.descriptors = 0;
+        (self.descriptors, self.staged) = (0, 0);
         self.epoch = self.epoch.wrapping_add(1);
         (self.last_turn, self.next_turn) = (0, 0);
         Ok(())
     }
 
+    /// Notes that the staged chains are the driver's again. Until then it cannot reuse their descriptors.
     #[inline]
-    pub(crate) const fn epoch(&self) -> u32 {
-        self.epoch
+    pub(crate) const fn publish(&mut self) {
+        self.descriptors -= self.staged;
+        self.staged = 0;
     }
 
-    /// Records a chain of `count` descriptors, which is at least 1.
+    /// Records a chain of `count` descriptors, which is at least 1, and whose id is less than the queue's
+    /// size. Returns the key of its token.
     #[inline]
-    pub(crate) fn insert(&mut self, id: u16, count: u16, size: QueueSize) -> Result<(), Violation> {
+    pub(crate) fn insert(&mut self, id: u16, count: u16, size: QueueSize) -> Result<u64, Violation> {
+        let size = size.get();
         let total = u32::from(self.descriptors) + u32::from(count);
-        if total > u32::from(size.get()) {
-            return Err(Violation::TooManyInFlight { count: total, size: size.get() });
+        if total > u32::from(size) {
+            return Err(Violation::TooManyInFlight { count: total, size });
         }
-        match self.slots.as_mut().get_mut(..usize::from(size.get())).and_then(|s| s.get_mut(usize::from(id)))
-        {
-            Some(slot) if slot.count == 0 => {
-                slot.count = count;
+        match self.slots.as_mut().get_mut(usize::from(id)) {
+            Some(slot) if slot.key == 0 => {
+                // Bits 0 to 15 count, 16 to 47 the epoch.
+                slot.key = u64::from(self.epoch) << 16 | u64::from(count);
                 self.descriptors += count;
-                Ok(())
+                Ok(slot.key)
             }
-            Some(_) => Err(Violation::AlreadyInFlight { id }),
-            None => Err(Violation::BufferId { id: id.into(), size: size.get() }),
+            _ => Err(Violation::AlreadyInFlight { id }),
         }
     }
 
     /// Accepts a token, and forgets its chain.
     #[inline]
     pub(crate) fn remove(&mut self, token: Token, written: u32) -> Result<Returned, CompleteError> {
-        let Token { id, count, writable, .. } = token;
-        self.slot(token, written)?.count = 0;
-        self.descriptors -= count;
-        Ok(Returned { id, count, written, full: written == writable })
+        let (id, count, full) = (token.id, token.count(), token.is_full(written));
+        self.slot(token, written)?.key = 0;
+        self.staged += count;
+        Ok(Returned { id, count, written, full })
     }
 
     /// The slot of a chain that is in flight and is to be completed.
@@ -108,11 +112,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
             return Err(CompleteError::TooManyBytes { token, written });
         }
         match self.slots.as_mut().get_mut(usize::from(token.id)) {
-            Some(slot)
-                if token.epoch == self.epoch && slot.count == token.count && slot.outcome.is_none() =>
-            {
-                Ok(slot)
-            }
+            Some(slot) if slot.key == token.key => Ok(slot),
             _ => Err(CompleteError::Stale),
         }
     }
@@ -130,19 +130,23 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
 
     /// Accepts a token, and keeps its chain until its turn comes.
     pub(crate) fn settle(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        let full = written == token.writable;
-        self.slot(token, written)?.outcome = Some(Outcome { written, full });
+        let full = token.is_full(written);
+        let slot = self.slot(token, written)?;
+        slot.key |= SETTLED;
+        (slot.written, slot.full) = (written, full);
         Ok(())
     }
 
     /// Forgets and returns the chain whose turn it is, if it has been settled.
+    #[expect(clippy::cast_possible_truncation, reason = "the count is in the lower 16 bits")]
     pub(crate) fn next_in_turn(&mut self, size: QueueSize) -> Option<Returned> {
         let slots = self.slots.as_mut();
         let id = slots.get(usize::from(self.next_turn))?.turn;
-        let slot = slots.get_mut(usize::from(id))?;
-        let Outcome { written, full } = slot.outcome.take()?;
-        let count = core::mem::take(&mut slot.count);
-        self.descriptors -= count;
+        let slot = slots.get_mut(usize::from(id)).filter(|slot| slot.key & SETTLED != 0)?;
+        let Slot { key, written, full, .. } = *slot;
+        slot.key = 0;
+        let count = key as u16;
+        self.staged += count;
         self.next_turn = successor(self.next_turn, size);
         Some(Returned { id, count, written, full })
     }

@@ -8,6 +8,7 @@ use core::marker::PhantomData;
 use crate::chain::{MAX_CHAIN_BYTES, Segment};
 use crate::error::{AddReason, SetupError, Violation};
 use crate::index::QueueSize;
+use crate::setup::State;
 
 /// Storage for what a driver end remembers of one descriptor (split) or buffer id (packed), and of the
 /// buffer in flight there. A queue needs as many as it has descriptors.
@@ -19,8 +20,8 @@ pub struct Slot<T> {
     last: u16,
     /// Descriptors that the buffer takes up in the ring.
     count: u16,
-    /// The batch in which it was added.
-    batch: u64,
+    /// Which one it is, counting the buffers that were ever added.
+    serial: u16,
     /// Bytes that the device may write; saturated at `u32::MAX`.
     writable: u32,
     /// What the caller gave to `add`. There is one exactly while the buffer is in flight.
@@ -35,7 +36,7 @@ impl<T> Default for Slot<T> {
 
 impl<T> Slot<T> {
     /// An unused slot, for storage that is initialised at compile time.
-    pub const EMPTY: Self = Self { next: 0, last: 0, count: 0, batch: 0, writable: 0, cookie: None };
+    pub const EMPTY: Self = Self { next: 0, last: 0, count: 0, serial: 0, writable: 0, cookie: None };
 }
 
 /// A buffer that the device has returned.
@@ -59,12 +60,14 @@ pub(crate) struct Ledger<S, T> {
     tail: u16,
     /// Free descriptors. A packed buffer takes up several of them, but one slot.
     free: u16,
-    /// Buffers in flight.
-    in_flight: u16,
+    /// Buffers added, ever; wraps around. At most 2^15 are in flight.
+    added: u16,
+    /// Buffers published, ever. Of those after it the device does not know yet.
+    published: u16,
+    /// Buffers that came back, ever.
+    released: u16,
     /// In an in-order queue, the slot of the buffer that comes back next.
     oldest: u16,
-    /// The batch that is being staged. What belongs to it, the device does not know yet.
-    batch: u64,
 }
 
 /// No slot: larger than any queue.
@@ -80,13 +83,13 @@ impl<S, T> Ledger<S, T> {
     /// Buffers in flight.
     #[inline]
     pub(crate) const fn in_flight(&self) -> u16 {
-        self.in_flight
+        self.added.wrapping_sub(self.released)
     }
 
     /// Notes that everything that was taken so far is now the device's.
     #[inline]
     pub(crate) const fn publish(&mut self) {
-        self.batch += 1;
+        self.published = self.added;
     }
 }
 
@@ -98,9 +101,10 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
             head: NONE,
             tail: 0,
             free: 0,
-            in_flight: 0,
+            added: 0,
+            published: 0,
+            released: 0,
             oldest: 0,
-            batch: 0,
         };
         ledger.reset(size, drop)?;
         Ok(ledger)
@@ -117,7 +121,8 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
             *slot = Slot { next: if next == size { 0 } else { next }, ..Slot::EMPTY };
         }
         (self.head, self.tail) = (0, size - 1);
-        (self.free, self.in_flight, self.oldest) = (size, 0, 0);
+        (self.free, self.oldest) = (size, 0);
+        (self.added, self.published, self.released) = (0, 0, 0);
         Ok(())
     }
 
@@ -140,41 +145,41 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
         if let Some(slot) = self.slots.as_mut().get_mut(usize::from(self.head)) {
             slot.last = last;
             slot.count = count;
-            slot.batch = self.batch;
+            slot.serial = self.added;
             slot.writable = writable;
             slot.cookie = Some(cookie);
             self.head = next;
             self.free -= count;
-            self.in_flight += 1;
+            self.added = self.added.wrapping_add(1);
         }
     }
 
-    /// The slot of the published buffer that the device says it used.
+    /// The slot of a buffer that the device says it used, if it has been published and is in flight.
     #[inline]
-    fn published(&mut self, id: u32) -> Result<(u16, &mut Slot<T>), Violation> {
-        let index = u16::try_from(id).map_err(|_| Violation::NotInFlight { id })?;
-        match self.slots.as_mut().get_mut(usize::from(index)) {
-            Some(slot) if slot.cookie.is_some() && slot.batch != self.batch => Ok((index, slot)),
-            _ => Err(Violation::NotInFlight { id }),
-        }
+    fn published(&mut self, id: u32) -> Option<&mut Slot<T>> {
+        let slot = self.slots.as_mut().get_mut(usize::try_from(id).ok()?)?;
+        // Of two serials less than 2^15 apart the later one is ahead.
+        let staged = slot.serial.wrapping_sub(self.published) < 1 << 15;
+        (slot.cookie.is_some() && !staged).then_some(slot)
     }
 
     /// Takes back the buffer that the device says it used: its cookie, how much of it was written, and how
     /// many descriptors it took up.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "it is the index of a slot")]
     pub(crate) fn release(&mut self, id: u32, written: u32) -> Result<(Used<T>, u16), Violation> {
-        let (id, slot) = self.published(id)?;
-        let cookie = slot.cookie.take().ok_or(Violation::NotInFlight { id: id.into() })?;
+        let slot = self.published(id).ok_or(Violation::NotInFlight { id })?;
+        let cookie = slot.cookie.take().ok_or(Violation::NotInFlight { id })?;
         let (last, count) = (slot.last, slot.count);
         let written = written.min(slot.writable);
         if self.head == NONE {
-            self.head = id;
+            self.head = id as u16;
         } else if let Some(tail) = self.slots.as_mut().get_mut(usize::from(self.tail)) {
-            tail.next = id;
+            tail.next = id as u16;
         }
         self.tail = last;
         self.free += count;
-        self.in_flight -= 1;
+        self.released = self.released.wrapping_add(1);
         Ok((Used { cookie, written }, count))
     }
 
@@ -188,7 +193,7 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
         batch: &mut Option<(u32, u32)>,
     ) -> Result<(Used<T>, u16), Violation> {
         let Some((id, written)) = *batch else { return Err(Violation::NotInFlight { id: NONE.into() }) };
-        self.published(id)?;
+        self.published(id).ok_or(Violation::NotInFlight { id })?;
         let oldest = self.oldest;
         let next = self.slots.as_ref().get(usize::from(oldest)).map_or(0, |slot| self.next(slot.last));
         let released = if id == u32::from(oldest) {
@@ -203,24 +208,59 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
     }
 }
 
-/// Whether a buffer fits a queue at all: the number of its segments, and of its writable bytes (saturated).
+/// The number of a buffer's writable bytes, saturated; `None` if it is longer than a chain may be.
 #[inline]
+pub(crate) fn measure(readable: &[Segment], writable: &[Segment]) -> Option<u32> {
+    let writable = bytes(writable);
+    if bytes(readable) + writable > MAX_CHAIN_BYTES {
+        return None;
+    }
+    Some(u32::try_from(writable).unwrap_or(u32::MAX))
+}
+
+#[inline]
+fn bytes(segments: &[Segment]) -> u64 {
+    match segments {
+        [] => 0,
+        [one] => one.len.into(),
+        [first, rest @ ..] => rest.iter().fold(first.len.into(), |sum, segment| sum + u64::from(segment.len)),
+    }
+}
+
+/// Why a buffer cannot be added to a queue, however many descriptors are free; or the number of its segments,
+/// and of its writable bytes.
 pub(crate) fn admit(
     readable: &[Segment],
     writable: &[Segment],
+    state: State,
     size: QueueSize,
 ) -> Result<(u16, u32), AddReason> {
+    if !state.is_running() {
+        return Err(AddReason::Stopped);
+    }
     let (segments, size) = (readable.len() + writable.len(), size.get());
     let count = match u16::try_from(segments) {
         Ok(0) => return Err(AddReason::Empty),
         Ok(count) if count <= size => count,
         _ => return Err(AddReason::TooLong { segments, size }),
     };
-    let sum = |segments: &[Segment]| segments.iter().map(|segment| u64::from(segment.len)).sum::<u64>();
-    let writable = sum(writable);
-    let bytes = sum(readable) + writable;
-    if bytes > MAX_CHAIN_BYTES {
-        return Err(AddReason::TooManyBytes { bytes });
+    match measure(readable, writable) {
+        Some(writable) => Ok((count, writable)),
+        None => Err(AddReason::TooManyBytes { bytes: bytes(readable) + bytes(writable) }),
     }
-    Ok((count, u32::try_from(writable).unwrap_or(u32::MAX)))
+}
+
+/// Why a buffer cannot be added directly: `admit` finds a reason, or there are too few free descriptors.
+#[cold]
+pub(crate) fn refusal(
+    readable: &[Segment],
+    writable: &[Segment],
+    state: State,
+    size: QueueSize,
+    free: u16,
+) -> AddReason {
+    match admit(readable, writable, state, size) {
+        Ok((needed, _)) => AddReason::Full { free, needed },
+        Err(reason) => reason,
+    }
 }

@@ -51,8 +51,8 @@ pub enum Arm {
 
 /// Whether an event at `event` is due, now that an index has moved from `old` to `new`.
 ///
-/// All three are free-running and `new` is at most 2^15 ahead of `old` (VIRTIO 1.4, 2.7.7.1 "Driver
-/// Requirements: Used Buffer Notification Suppression").
+/// All three are free-running and `new` is at most 2^15 ahead of `old` (VIRTIO 1.4, 2.7.7.2 "Device
+/// Requirements: Used Buffer Notification Suppression", and 2.7.10.1 for the driver).
 #[inline]
 pub(crate) const fn need_event(event: u16, new: u16, old: u16) -> bool {
     new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)

@@ -68,16 +68,18 @@ impl<'s> Rest<'s> {
         Ok(Self { segments, gone: u32::try_from(left).unwrap_or(0), bytes })
     }
 
-    /// The first `count` bytes, in pieces that are contiguous.
+    /// The first `count` bytes, in pieces that are contiguous and not empty: an empty segment's address can be
+    /// anything.
     fn pieces(self, count: u64) -> impl Iterator<Item = Segment> + use<'s> {
         let mut left = count;
         let mut gone = self.gone;
-        self.segments.iter().map_while(move |segment| {
+        let pieces = self.segments.iter().map_while(move |segment| {
             let len = u64::from(segment.len - gone).min(left);
             let piece = Segment::new(segment.address + u64::from(gone), u32::try_from(len).unwrap_or(0));
             (left, gone) = (left - len, 0);
             (left > 0 || len > 0).then_some(piece)
-        })
+        });
+        pieces.filter(|piece| piece.len > 0)
     }
 }
 

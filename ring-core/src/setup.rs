@@ -44,20 +44,38 @@ pub struct AreaLayout {
     pub align: usize,
 }
 
-/// A queue as it was set up: resolved, and constant from then on.
+/// Which end of a queue it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It writes the driver area.
+    Driver,
+    /// It writes the device area.
+    Device,
+}
+
+/// A queue as one end sees it: resolved, and constant from then on.
 pub(crate) struct Ring<M: Memory> {
     pub(crate) memory: M,
     pub(crate) descriptor: M::Area,
-    pub(crate) driver: M::Area,
-    pub(crate) device: M::Area,
+    /// The area that this end writes, besides descriptors.
+    pub(crate) own: M::Area,
+    /// The area that the other side writes.
+    pub(crate) other: M::Area,
     pub(crate) size: QueueSize,
     pub(crate) event_idx: bool,
     pub(crate) indirect: bool,
-    pub(crate) in_order: bool,
+    /// What the queue's state is when it runs.
+    pub(crate) running: State,
 }
 
 impl<M: Memory> Ring<M> {
-    pub(crate) fn new(memory: M, setup: &Setup, size: QueueSize, layout: Layout) -> Result<Self, SetupError> {
+    pub(crate) fn new(
+        memory: M,
+        setup: &Setup,
+        end: End,
+        size: QueueSize,
+        layout: Layout,
+    ) -> Result<Self, SetupError> {
         let area = |area, address: u64, layout: AreaLayout| {
             let align = layout.align as u64;
             if !address.is_multiple_of(align) {
@@ -65,27 +83,35 @@ impl<M: Memory> Ring<M> {
             }
             memory.area(address, layout.size).map_err(|range| SetupError::Unmapped { area, range })
         };
+        let descriptor = area(AreaName::Descriptor, setup.descriptor_area, layout.descriptor)?;
+        let driver = area(AreaName::Driver, setup.driver_area, layout.driver)?;
+        let device = area(AreaName::Device, setup.device_area, layout.device)?;
+        let (own, other) = match end {
+            End::Driver => (driver, device),
+            End::Device => (device, driver),
+        };
+        let in_order = setup.features.contains(Features::IN_ORDER);
         Ok(Self {
-            descriptor: area(AreaName::Descriptor, setup.descriptor_area, layout.descriptor)?,
-            driver: area(AreaName::Driver, setup.driver_area, layout.driver)?,
-            device: area(AreaName::Device, setup.device_area, layout.device)?,
             memory,
+            descriptor,
+            own,
+            other,
             size,
             event_idx: setup.features.contains(Features::EVENT_IDX),
             indirect: setup.features.contains(Features::INDIRECT_DESC),
-            in_order: setup.features.contains(Features::IN_ORDER),
+            running: if in_order { State::InOrder } else { State::Running },
         })
     }
 }
 
 impl<M: Memory> fmt::Debug for Ring<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, event_idx, indirect, in_order, .. } = self;
+        let Self { size, event_idx, indirect, running, .. } = self;
         f.debug_struct("Ring")
             .field("size", size)
             .field("event_idx", event_idx)
             .field("indirect", indirect)
-            .field("in_order", in_order)
+            .field("running", running)
             .finish_non_exhaustive()
     }
 }
@@ -95,6 +121,8 @@ impl<M: Memory> fmt::Debug for Ring<M> {
 pub(crate) enum State {
     /// It does.
     Running,
+    /// It does, and the device returns buffers in order.
+    InOrder,
     /// It was suspended, and can be resumed.
     Suspended,
     /// The other side broke a rule; only a reset helps.
@@ -104,14 +132,14 @@ pub(crate) enum State {
 impl State {
     #[inline]
     pub(crate) const fn is_running(self) -> bool {
-        matches!(self, Self::Running)
+        matches!(self, Self::Running | Self::InOrder)
     }
 
     /// The state after a suspend or resume: a broken queue stays broken.
     pub(crate) const fn unless_broken(self, then: Self) -> Self {
         match self {
             Self::Broken => Self::Broken,
-            Self::Running | Self::Suspended => then,
+            Self::Running | Self::InOrder | Self::Suspended => then,
         }
     }
 }

@@ -5,7 +5,9 @@
 mod bench;
 mod cached;
 mod command;
+mod coverage;
 mod demo;
+mod fuzz;
 mod lint;
 mod loom;
 mod no_std;
@@ -43,6 +45,14 @@ enum Task {
     Bench(bench::Options),
     /// Check the ordering of memory accesses in the rings with loom's models.
     Loom,
+    /// Let a fuzzer play the peer of each end of the rings.
+    ///
+    /// Installs cargo-fuzz if it is not there, and needs a nightly toolchain.
+    Fuzz(fuzz::Fuzz),
+    /// List the lines of ring-core that no test runs, each with its reason.
+    ///
+    /// Installs cargo-tarpaulin if it is not there.
+    Coverage,
     /// Prove that ring-core links without std and without an allocator.
     NoStd,
     /// Check format, clippy, documentation, and where `unsafe` is.
@@ -59,6 +69,8 @@ impl Task {
             Self::Test => test::run(),
             Self::Bench(options) => bench::run(options),
             Self::Loom => loom::run(),
+            Self::Fuzz(fuzz) => fuzz.run(),
+            Self::Coverage => coverage::run(),
             Self::NoStd => no_std::run(),
             Self::Lint => lint::run(),
         }

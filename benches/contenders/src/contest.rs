@@ -38,9 +38,9 @@ impl Contest {
     pub fn entrants(self) -> Vec<Entrant> {
         let mut entrants: Vec<Entrant> = match self.side {
             Side::Both => [OURS_BOTH.as_slice(), PEERS_BOTH].concat(),
-            Side::Device => [OURS_DEVICE.as_slice(), PEERS_DEVICE].concat(),
-            Side::Driver => [OURS_DRIVER.as_slice(), PEERS_DRIVER].concat(),
-            Side::Neither => Vec::new(),
+            Side::Device => [OURS_DEVICE.as_slice(), PEERS_DEVICE, STUBS].concat(),
+            Side::Driver => [OURS_DRIVER.as_slice(), PEERS_DRIVER, STUBS].concat(),
+            Side::Neither => STUBS.to_vec(),
         };
         entrants.retain(|entrant| match entrant.name {
             SPSC => self.shape == Shape::ONE,
@@ -137,6 +137,12 @@ const PEERS_DRIVER: &[Entrant] = &[
         let (driver, setup) = libblkio::Driver::new(&arena, Features::RING_PACKED);
         pair(driver, stub::packed::Device::new(&arena, &setup, &requests, shape), requests)
     }),
+];
+
+/// What is left of a time without the end that is measured.
+const STUBS: &[Entrant] = &[
+    entrant("two split stubs", |shape| ours(Format::Split, Side::Neither, shape, Way::Plain)),
+    entrant("two packed stubs", |shape| ours(Format::Packed, Side::Neither, shape, Way::Plain)),
 ];
 
 fn ours(format: Format, side: Side, shape: Shape, way: Way) -> Box<dyn Work> {

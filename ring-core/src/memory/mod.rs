@@ -23,6 +23,9 @@
 //!
 //! - **A peer that breaks the rules is not undefined behaviour.** The other side may write any byte at
 //!   any time. Every access reads or writes the whole word once, and returns some value.
+//!   (Rust's memory model says nothing of a peer outside the program. Where both sides are in one program,
+//!   as in tests, it also does not define races between accesses of different widths to the same bytes; the
+//!   hardware does, and well-behaved ends never have any.)
 //! - **Accesses outside an area are harmless.** A read gives zero, a write does nothing. ring-core never
 //!   makes such an access; the rule lets an implementation be sound without a panic.
 //! - **Words are little-endian in memory** (VIRTIO 1.4, 1.4 "Structure Specifications") and native in the
@@ -133,6 +136,19 @@ pub trait Area {
 
     /// Writes a field that some [`store`](Self::store) will publish.
     fn write<W: Word>(&self, offset: usize, value: W);
+
+    /// [`read`](Self::read)s two adjacent 64-bit fields, as a descriptor has them.
+    #[inline]
+    fn read_pair(&self, offset: usize) -> (u64, u64) {
+        (self.read(offset), self.read(offset + 8))
+    }
+
+    /// [`write`](Self::write)s two adjacent 64-bit fields, as a descriptor has them.
+    #[inline]
+    fn write_pair(&self, offset: usize, (first, second): (u64, u64)) {
+        self.write(offset, first);
+        self.write(offset + 8, second);
+    }
 
     /// Loads a publication point.
     fn load<W: Word>(&self, offset: usize, order: Load) -> W;

@@ -187,9 +187,9 @@ unsafe fn copy_bytes_in(start: *mut u8, from: &[u8]) {
 #[derive(Clone, Debug)]
 pub struct RawArea<'m, B = Smp> {
     start: NonNull<u8>,
-    /// For each width, the first offset at which a word no longer fits; 0 where the start of the area
+    /// For words of 2, 4 and 8 bytes and for a pair, the first offset at which it no longer fits; 0 where the start of the area
     /// is not aligned for that width. One comparison so proves both bounds and base alignment.
-    limits: [usize; 3],
+    limits: [usize; 4],
     shared: PhantomData<(&'m [AtomicU8], B)>,
 }
 
@@ -204,10 +204,10 @@ impl<B> RawArea<'_, B> {
     /// For the lifetime of the area, the `len` bytes at `start` are mapped, readable and writable, and
     /// this program reaches them through atomics only.
     pub(super) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
-        let limit = |width: usize| {
-            if start.addr().get().is_multiple_of(width) { (len + 1).saturating_sub(width) } else { 0 }
+        let limit = |align: usize, width: usize| {
+            if start.addr().get().is_multiple_of(align) { (len + 1).saturating_sub(width) } else { 0 }
         };
-        Self { start, limits: [limit(2), limit(4), limit(8)], shared: PhantomData }
+        Self { start, limits: [limit(2, 2), limit(4, 4), limit(8, 8), limit(8, 16)], shared: PhantomData }
     }
 
     /// A pointer to the word at `offset`, if it lies in the area. It is valid and aligned for `W`.
@@ -217,6 +217,15 @@ impl<B> RawArea<'_, B> {
         // where it sees as much.
         let offset = offset & !(size_of::<W>() - 1);
         (offset < self.limits[W::WIDTH]).then(|| self.start.as_ptr().wrapping_add(offset))
+    }
+
+    /// Pointers to the two words of the pair at `offset`, if it lies in the area. They are valid and aligned
+    /// for `u64`.
+    #[inline]
+    fn pair(&self, offset: usize) -> Option<[*mut u8; 2]> {
+        let offset = offset & !15;
+        let start = self.start.as_ptr().wrapping_add(offset);
+        (offset < self.limits[3]).then(|| [start, start.wrapping_add(8)])
     }
 
     #[inline]
@@ -244,6 +253,26 @@ impl<B: Barriers> Area for RawArea<'_, B> {
     #[inline]
     fn write<W: Word>(&self, offset: usize, value: W) {
         self.set(offset, value, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn read_pair(&self, offset: usize) -> (u64, u64) {
+        let Some([first, second]) = self.pair(offset) else { return (0, 0) };
+        // SAFETY: `pair` returned pointers that are inside the area, whose mapping `new` was promised, and
+        // aligned for `u64`.
+        let first = unsafe { u64::load(first, Ordering::Relaxed) };
+        // SAFETY: as above.
+        let second = unsafe { u64::load(second, Ordering::Relaxed) };
+        (first, second)
+    }
+
+    #[inline]
+    fn write_pair(&self, offset: usize, values: (u64, u64)) {
+        let Some([first, second]) = self.pair(offset) else { return };
+        // SAFETY: as in `read_pair`.
+        unsafe { u64::store(first, values.0, Ordering::Relaxed) };
+        // SAFETY: as in `read_pair`.
+        unsafe { u64::store(second, values.1, Ordering::Relaxed) };
     }
 
     #[inline]

@@ -98,8 +98,8 @@ pub struct VmArea<B: Bitmap = ()> {
 
 impl<B: Bitmap> VmArea<B> {
     #[inline]
-    fn mark_dirty<W: Word>(&self, offset: usize) {
-        self.region.bitmap().mark_dirty(self.offset + offset, size_of::<W>());
+    fn mark_dirty(&self, offset: usize, len: usize) {
+        self.region.bitmap().mark_dirty(self.offset + offset, len);
     }
 }
 
@@ -118,7 +118,18 @@ impl<B: Bitmap> Area for VmArea<B> {
     #[inline]
     fn write<W: Word>(&self, offset: usize, value: W) {
         self.raw.write(offset, value);
-        self.mark_dirty::<W>(offset);
+        self.mark_dirty(offset, size_of::<W>());
+    }
+
+    #[inline]
+    fn read_pair(&self, offset: usize) -> (u64, u64) {
+        self.raw.read_pair(offset)
+    }
+
+    #[inline]
+    fn write_pair(&self, offset: usize, values: (u64, u64)) {
+        self.raw.write_pair(offset, values);
+        self.mark_dirty(offset, 16);
     }
 
     #[inline]
@@ -129,6 +140,6 @@ impl<B: Bitmap> Area for VmArea<B> {
     #[inline]
     fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
         self.raw.store(offset, value, order);
-        self.mark_dirty::<W>(offset);
+        self.mark_dirty(offset, size_of::<W>());
     }
 }

@@ -3,59 +3,25 @@
 use crate::chain::{Chain, Collector, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::in_flight::{InFlight, Returned, Slot};
-use crate::index::{Cursor, QueueSize};
+use crate::index::Cursor;
 use crate::indirect::Table;
-use crate::memory::{Area as _, Load, Memory, Store};
-use crate::notify::{Arm, Notify, Unannounced};
+use crate::memory::{Area as _, Load, Memory};
+use crate::notify::{Arm, Notify};
 use crate::position::Position;
-use crate::setup::{Ring, Setup, State};
+use crate::setup::{End, Setup, State};
 
-use super::event;
-use super::layout::{DescriptorFlags, Meta, address, layout, meta};
+use super::half::Half;
+use super::layout::{DescriptorFlags, Meta, address, meta};
 
 /// Takes available buffers from a packed queue and returns them used.
 ///
 /// [`device`](crate::device) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
 pub struct Device<M: Memory, S> {
-    ring: Ring<M>,
+    half: Half<M>,
     in_flight: InFlight<S>,
-    state: State,
-    progress: Progress,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Progress {
-    /// The next buffer to take begins here.
-    next: Cursor,
-    /// The next used descriptor goes here; ahead of `published` by what is staged.
-    used: Cursor,
-    /// Everything before this has been published.
-    published: Cursor,
-    /// Descriptors between `published` and `used`; at most the queue's size.
-    staged: u16,
-    /// The word that publishes the batch: that of its first descriptor, which goes to `published`.
-    first: u64,
     /// In an in-order queue, the staged used descriptor that the next used buffer may take over.
     batch: Option<Cursor>,
-    unannounced: Unannounced,
-    /// Whether the driver is asked to notify.
-    armed: bool,
-}
-
-impl Progress {
-    const fn at(available: Cursor, used: Cursor, unannounced: Unannounced) -> Self {
-        Self {
-            next: available,
-            used,
-            published: used,
-            staged: 0,
-            first: 0,
-            batch: None,
-            unannounced,
-            armed: true,
-        }
-    }
 }
 
 /// Setting up.
@@ -66,13 +32,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
-        let size = QueueSize::packed(setup.size)?;
-        Ok(Self {
-            ring: Ring::new(memory, setup, size, layout(size))?,
-            in_flight: InFlight::new(slots, size)?,
-            state: State::Running,
-            progress: Progress::at(Cursor::START, Cursor::START, Unannounced::nothing()),
-        })
+        let half = Half::new(memory, setup, End::Device)?;
+        Ok(Self { in_flight: InFlight::new(slots, half.ring.size)?, half, batch: None })
     }
 
     /// Sets the queue up anew. What was in flight is forgotten, and all tokens become stale.
@@ -81,18 +42,15 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// As for [`new`](Self::new); the queue is then as it was.
     pub fn reset(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
-        let size = QueueSize::packed(setup.size)?;
-        let ring = Ring::new(memory, setup, size, layout(size))?;
-        self.in_flight.reset(size)?;
-        self.ring = ring;
-        self.state = State::Running;
-        self.progress = Progress::at(Cursor::START, Cursor::START, Unannounced::nothing());
+        let half = Half::new(memory, setup, End::Device)?;
+        self.in_flight.reset(half.ring.size)?;
+        (self.half, self.batch) = (half, None);
         Ok(())
     }
 
     /// The memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
-        &self.ring.memory
+        &self.half.ring.memory
     }
 }
 
@@ -106,53 +64,75 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// [`PopError::TooLong`] if the chain has more segments than there is room for.
     #[inline]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
-        if !self.state.is_running() {
-            return Ok(None);
-        }
-        let mut collector = Collector::new(segments);
-        match self.take(&mut collector) {
-            Ok(None) => Ok(None),
-            Ok(Some((id, count))) => match collector.finish(id, count, self.in_flight.epoch()) {
-                Ok(chain) => Ok(Some(chain)),
-                Err(token) => Err(PopError::TooLong(token)),
-            },
+        let Some(head) = self.half.peek(DescriptorFlags::available) else { return Ok(None) };
+        match self.take(head, segments) {
+            Ok(Ok(chain)) => Ok(Some(chain)),
+            Ok(Err(token)) => Err(PopError::TooLong(token)),
             Err(violation) => {
-                self.state = State::Broken;
-                Err(violation.into())
+                self.half.fail();
+                Err(PopError::Violation(violation))
             }
         }
     }
 
-    /// Takes the next chain: its id, and how many descriptors of the ring it takes up.
+    /// Takes the next chain; its token alone, if `segments` cannot hold it.
     #[inline]
-    fn take(&mut self, collector: &mut Collector<'_>) -> Result<Option<(u16, u16)>, Violation> {
-        let next = self.progress.next;
-        // Acquire: pairs with the Release in the driver's `publish`; orders the rest of the chain, indirect
-        // tables and buffers after the flags of its first descriptor.
-        let head = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Acquire));
-        if !head.flags.is_available(next) {
-            return Ok(None);
+    fn take<'s>(
+        &mut self,
+        head: Meta,
+        segments: &'s mut [Segment],
+    ) -> Result<Result<Chain<'s>, Token>, Violation> {
+        // Most buffers are one descriptor; that way is kept short.
+        if head.flags.intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT)) {
+            return self.take_chain(head, segments);
         }
-        if self.progress.armed {
-            self.disarm();
+        let mut collector = Collector::new(segments);
+        let segment = Segment::new(self.half.ring.descriptor.read(address(self.half.next.slot())), head.len);
+        collector.push(segment, head.flags.contains(DescriptorFlags::WRITE))?;
+        self.accept(head.id, 1, collector)
+    }
+
+    #[inline(never)]
+    fn take_chain<'s>(
+        &mut self,
+        head: Meta,
+        segments: &'s mut [Segment],
+    ) -> Result<Result<Chain<'s>, Token>, Violation> {
+        let mut collector = Collector::new(segments);
+        let (id, count) = self.walk(head, &mut collector)?;
+        self.accept(id, count, collector)
+    }
+
+    /// Records a chain that has been checked.
+    #[inline]
+    fn accept<'s>(
+        &mut self,
+        id: u16,
+        count: u16,
+        chain: Collector<'s>,
+    ) -> Result<Result<Chain<'s>, Token>, Violation> {
+        let size = self.half.ring.size;
+        if id >= size.get() {
+            return Err(Violation::BufferId { id: id.into(), size: size.get() });
         }
-        let (id, count) = self.walk(head, collector)?;
-        self.in_flight.insert(id, count, self.ring.size)?;
-        if self.ring.in_order {
-            self.in_flight.queue_up(id, self.ring.size);
+        let key = self.in_flight.insert(id, count, size)?;
+        if self.half.state == State::InOrder {
+            self.in_flight.queue_up(id, size);
         }
-        self.progress.next = next.advance(count, self.ring.size);
-        Ok(Some((id, count)))
+        self.half.next = self.half.next.advance(count, size);
+        Ok(chain.finish(id, key))
     }
 
     /// Follows a chain through the ring. Returns its id, and how many descriptors it takes up.
-    #[inline]
     fn walk(&self, head: Meta, collector: &mut Collector<'_>) -> Result<(u16, u16), Violation> {
-        let size = self.ring.size.get();
-        let (mut cursor, mut descriptor) = (self.progress.next, head);
+        let size = self.half.ring.size.get();
+        let (mut cursor, mut descriptor) = (self.half.next, head);
         for count in 1..=size {
             let Meta { len, id, flags } = descriptor;
-            let segment = Segment::new(self.ring.descriptor.read(address(cursor.slot())), len);
+            if !flags.is_turn(DescriptorFlags::available(cursor)) {
+                return Err(Violation::NotAvailable { slot: cursor.slot() });
+            }
+            let segment = Segment::new(self.half.ring.descriptor.read(address(cursor.slot())), len);
             if flags.contains(DescriptorFlags::INDIRECT) {
                 if count > 1 || flags.contains(DescriptorFlags::NEXT) {
                     return Err(Violation::IndirectChained);
@@ -164,9 +144,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             if !flags.contains(DescriptorFlags::NEXT) {
                 return Ok((id, count));
             }
-            cursor = cursor.advance(1, self.ring.size);
+            cursor = cursor.advance(1, self.half.ring.size);
             // Relaxed: the head's flags were loaded with Acquire and published the whole chain.
-            descriptor = Meta::from_word(self.ring.descriptor.load(meta(cursor.slot()), Load::Relaxed));
+            descriptor = Meta::from_word(self.half.ring.descriptor.load(meta(cursor.slot()), Load::Relaxed));
         }
         Err(Violation::ChainLoop { size: size.into() })
     }
@@ -174,10 +154,10 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Goes through an indirect table. All of it is the chain: its ids and its flags other than `WRITE` are
     /// reserved and ignored (VIRTIO 1.4, 2.8.7 "Indirect Flag: Scatter-Gather Support").
     fn walk_table(&self, table: Segment, collector: &mut Collector<'_>) -> Result<(), Violation> {
-        if !self.ring.indirect {
+        if !self.half.ring.indirect {
             return Err(Violation::IndirectNotNegotiated);
         }
-        let mut table = Table::new(&self.ring.memory, table.address, table.len)?;
+        let mut table = Table::new(&self.half.ring.memory, table.address, table.len)?;
         for index in 0..table.len() {
             let (address, word) = table.get(index)?;
             let Meta { len, flags, .. } = Meta::from_word(word);
@@ -193,25 +173,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Asks the driver to notify when it makes the next buffer available.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        if !self.state.is_running() {
-            return Arm::Armed;
-        }
-        let next = self.progress.next;
-        event::enable(&self.ring.device, self.ring.event_idx.then_some(next));
-        self.progress.armed = true;
-        // Orders the store of the wish before the load of the driver's flags; pairs with the fence in the
-        // driver's `publish`.
-        self.ring.memory.fence();
-        // Relaxed: `pop` loads the flags again, with Acquire, before it relies on them.
-        let head = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Relaxed));
-        if head.flags.is_available(next) { Arm::Pending } else { Arm::Armed }
-    }
-
-    /// Takes back the wish to be notified.
-    #[inline]
-    fn disarm(&mut self) {
-        self.progress.armed = false;
-        event::disable(&self.ring.device);
+        self.half.arm(DescriptorFlags::available)
     }
 }
 
@@ -228,75 +190,56 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
     #[inline]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        if self.state == State::Suspended {
-            return Err(CompleteError::Suspended(token));
+        if self.half.state != State::Running {
+            return self.complete_specially(token, written);
         }
-        if self.ring.in_order {
-            self.in_flight.settle(token, written)?;
-            while let Some(returned) = self.in_flight.next_in_turn(self.ring.size) {
-                let at = self.progress.batch.unwrap_or(self.progress.used);
-                self.stage(at, returned);
-                // A buffer that is skipped counts as fully written, so only such a one can be taken over.
-                self.progress.batch = returned.full.then_some(at);
-            }
-        } else {
-            let returned = self.in_flight.remove(token, written)?;
-            self.stage(self.progress.used, returned);
+        let returned = self.in_flight.remove(token, written)?;
+        self.stage(self.half.staged, returned);
+        Ok(())
+    }
+
+    fn complete_specially(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        match self.half.state {
+            State::Suspended => return Err(CompleteError::Suspended(token)),
+            State::Broken => return self.in_flight.remove(token, written).map(drop),
+            State::Running | State::InOrder => self.in_flight.settle(token, written)?,
+        }
+        while let Some(returned) = self.in_flight.next_in_turn(self.half.ring.size) {
+            let at = self.batch.unwrap_or(self.half.staged);
+            self.stage(at, returned);
+            // A buffer that is skipped counts as fully written, so only such a one can be taken over; and a
+            // descriptor that is marked used must not change any more (VIRTIO 1.4, 2.8.15 "Device
+            // Requirements: The Virtqueue Descriptor Table"), so it has to be the one that is kept back.
+            let kept_back = at == self.half.published;
+            self.batch = (kept_back && returned.full).then_some(at);
         }
         Ok(())
     }
 
-    /// Writes the used descriptor at `at`, for the buffer at `used`.
+    /// Writes the used descriptor at `at`, for the buffer that is staged next.
     #[inline]
     fn stage(&mut self, at: Cursor, returned: Returned) {
-        if !self.state.is_running() {
-            return;
-        }
         let Returned { id, count, written, .. } = returned;
         let write = if written == 0 { DescriptorFlags::empty() } else { DescriptorFlags::WRITE };
         let flags = DescriptorFlags::used(at).union(write);
-        let word = Meta { len: written, id, flags }.to_word();
-        if at == self.progress.published {
-            self.progress.first = word;
-        } else {
-            // Relaxed: the driver comes here only after the batch's first descriptor is published.
-            self.ring.descriptor.store(meta(at.slot()), word, Store::Relaxed);
-        }
-        self.progress.staged += count;
-        self.progress.used = self.progress.used.advance(count, self.ring.size);
+        self.half.put(at, Meta { len: written, id, flags });
+        self.half.stage(count);
     }
 
     /// Makes all staged buffers visible, and says whether to notify the driver.
     #[inline]
     pub fn publish(&mut self) -> Notify {
         self.publish_silently();
-        let count = self.progress.unannounced.take();
-        if count == Some(0) || !self.state.is_running() {
-            return Notify::NotNeeded;
-        }
-        // Orders the store of the flags before the load of the driver's wish; pairs with the fence in the
-        // driver's `arm`.
-        self.ring.memory.fence();
-        let Some(count) = count else {
-            return Notify::Needed;
-        };
-        let Ring { driver, event_idx, size, .. } = &self.ring;
-        Notify::if_(event::is_due(driver, self.progress.published, count, *event_idx, *size))
+        self.half.decide()
     }
 
     /// Makes all staged buffers visible to a driver that polls. The next [`publish`](Self::publish)
     /// decides about notifying it of these buffers, too.
     #[inline]
     pub fn publish_silently(&mut self) {
-        let Progress { published, staged, first, .. } = self.progress;
-        if staged != 0 && self.state.is_running() {
-            // Release: pairs with the Acquire in the driver's `reap`; orders the other used descriptors of
-            // the batch and the buffers' contents before the flags of its first one.
-            self.ring.descriptor.store(meta(published.slot()), first, Store::Release);
-            self.progress.published = self.progress.used;
-            self.progress.staged = 0;
-            self.progress.batch = None;
-            self.progress.unannounced.add(staged);
+        if self.half.publish() {
+            self.in_flight.publish();
+            self.batch = None;
         }
     }
 }
@@ -307,7 +250,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// can be completed.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
-        self.state = self.state.unless_broken(State::Suspended);
+        self.half.suspend();
         (self.position(), notify)
     }
 
@@ -316,22 +259,25 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Position`] if `position` does not exist in the ring, or if more is in flight there
-    /// than the queue has descriptors.
+    /// [`SetupError::Staged`] if completed buffers have not been published; [`SetupError::Position`] if
+    /// `position` does not exist in the ring, or if more is in flight there than the queue has descriptors.
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         let Position { available, used } = position;
-        let size = self.ring.size;
+        let size = self.half.ring.size;
         let cursors = Cursor::from_bits(available, size).zip(Cursor::from_bits(used, size));
         let Some((available, used)) = cursors.filter(|(to, from)| to.since(*from, size).is_some()) else {
             return Err(SetupError::Position { available, used, size: size.get() });
         };
-        self.progress = Progress::at(available, used, Unannounced::unknown());
-        self.state = self.state.unless_broken(State::Running);
+        if self.half.staged != self.half.published {
+            return Err(SetupError::Staged);
+        }
+        self.half.resume(used, available);
+        self.batch = None;
         Ok(())
     }
 
     /// Where the queue stands: the next buffer to take, and what has been published.
     pub const fn position(&self) -> Position {
-        Position { available: self.progress.next.bits(), used: self.progress.published.bits() }
+        Position { available: self.half.next.bits(), used: self.half.published.bits() }
     }
 }

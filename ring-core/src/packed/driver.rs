@@ -2,61 +2,38 @@
 
 use crate::chain::Segment;
 use crate::error::{AddError, AddReason, SetupError, Violation};
-use crate::index::{Cursor, QueueSize};
+use crate::index::Cursor;
 use crate::indirect::{DESCRIPTOR_BYTES, fill_table};
-use crate::ledger::{Ledger, Slot, Used, admit};
-use crate::memory::{Area as _, Load, Memory, Store};
-use crate::notify::{Arm, Notify, Unannounced};
+use crate::ledger::{Ledger, Slot, Used, admit, measure, refusal};
+use crate::memory::{Area as _, Memory};
+use crate::notify::{Arm, Notify};
 use crate::position::Position;
-use crate::setup::{Ring, Setup, State};
+use crate::setup::{End, Setup, State};
 
-use super::event;
-use super::layout::{DescriptorFlags, Meta, address, layout, meta};
+use super::half::Half;
+use super::layout::{DescriptorFlags, Meta, address};
 
 /// Makes buffers available in a packed queue and takes them back used.
 ///
 /// [`driver`](crate::driver) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
 pub struct Driver<M: Memory, S, T> {
-    ring: Ring<M>,
+    half: Half<M>,
     ledger: Ledger<S, T>,
-    state: State,
-    progress: Progress,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Progress {
-    /// The next descriptor to fill; ahead of `published` by what is staged.
-    available: Cursor,
-    /// Everything before this has been published.
-    published: Cursor,
-    /// Descriptors between `published` and `available`; at most the queue's size.
-    staged: u16,
-    /// The word that publishes the batch: that of its first descriptor, which goes to `published`.
-    first: u64,
-    /// The next used descriptor appears here.
-    next: Cursor,
     /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
     /// its id, and the bytes written.
     batch: Option<(u32, u32)>,
-    unannounced: Unannounced,
-    /// Whether the device is asked to notify.
-    armed: bool,
 }
 
-impl Progress {
-    const fn at(available: Cursor, used: Cursor, unannounced: Unannounced) -> Self {
-        Self {
-            available,
-            published: available,
-            staged: 0,
-            first: 0,
-            next: used,
-            batch: None,
-            unannounced,
-            armed: true,
-        }
-    }
+/// The descriptors of a buffer that is being added.
+#[derive(Debug)]
+struct Run {
+    /// The next one to fill.
+    at: Cursor,
+    /// The buffer's id.
+    id: u16,
+    /// How many are still to be filled.
+    left: usize,
 }
 
 /// Setting up.
@@ -67,13 +44,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     ///
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
-        let size = QueueSize::packed(setup.size)?;
-        Ok(Self {
-            ring: Ring::new(memory, setup, size, layout(size))?,
-            ledger: Ledger::new(slots, size)?,
-            state: State::Running,
-            progress: Progress::at(Cursor::START, Cursor::START, Unannounced::nothing()),
-        })
+        let half = Half::new(memory, setup, End::Driver)?;
+        Ok(Self { ledger: Ledger::new(slots, half.ring.size)?, half, batch: None })
     }
 
     /// Sets the queue up anew, once the device no longer runs it. The cookies of all buffers in flight go
@@ -83,18 +55,15 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     ///
     /// As for [`new`](Self::new); the queue is then as it was.
     pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
-        let size = QueueSize::packed(setup.size)?;
-        let ring = Ring::new(memory, setup, size, layout(size))?;
-        self.ledger.reset(size, returned)?;
-        self.ring = ring;
-        self.state = State::Running;
-        self.progress = Progress::at(Cursor::START, Cursor::START, Unannounced::nothing());
+        let half = Half::new(memory, setup, End::Driver)?;
+        self.ledger.reset(half.ring.size, returned)?;
+        (self.half, self.batch) = (half, None);
         Ok(())
     }
 
     /// The memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
-        &self.ring.memory
+        &self.half.ring.memory
     }
 }
 
@@ -120,24 +89,46 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
     #[inline]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
-        let (count, bytes) = match self.admit(readable, writable) {
-            Ok((count, _)) if count > self.free() => {
-                let reason = AddReason::Full { free: self.free(), needed: count };
-                return Err(AddError { reason, cookie });
-            }
-            Ok(admitted) => admitted,
-            Err(reason) => return Err(AddError { reason, cookie }),
+        let count = readable.len() + writable.len();
+        let fits = self.half.state.is_running() && count.wrapping_sub(1) < usize::from(self.ledger.free());
+        let Some(writable_bytes) = measure(readable, writable).filter(|_| fits) else {
+            return Err(self.refuse(readable, writable, cookie));
         };
-        let (id, mut left) = (self.ledger.head(), count);
-        for (segments, kind) in [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)] {
-            for &segment in segments {
-                left -= 1;
-                let next = if left == 0 { DescriptorFlags::empty() } else { DescriptorFlags::NEXT };
-                self.stage(segment, id, kind.union(next));
-            }
+        let mut run = Run { at: self.half.staged, id: self.ledger.head(), left: count };
+        for segment in readable {
+            self.fill(&mut run, *segment, DescriptorFlags::empty());
         }
-        self.ledger.take(id, count, bytes, cookie);
+        for segment in writable {
+            self.fill(&mut run, *segment, DescriptorFlags::WRITE);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "no more than there are free descriptors")]
+        self.stage(run.id, count as u16, writable_bytes, cookie);
         Ok(())
+    }
+
+    #[cold]
+    fn refuse(&self, readable: &[Segment], writable: &[Segment], cookie: T) -> AddError<T> {
+        let reason = refusal(readable, writable, self.half.state, self.half.ring.size, self.ledger.free());
+        AddError { reason, cookie }
+    }
+
+    /// Fills the next free descriptor.
+    #[inline]
+    fn fill(&mut self, run: &mut Run, segment: Segment, kind: DescriptorFlags) {
+        run.left -= 1;
+        let next = if run.left == 0 { DescriptorFlags::empty() } else { DescriptorFlags::NEXT };
+        let flags = kind.union(next).union(DescriptorFlags::available(run.at));
+        self.half.ring.descriptor.write(address(run.at.slot()), segment.address);
+        // The device reads the id from the last descriptor; some old ones read it from the first.
+        self.half.put(run.at, Meta { len: segment.len, id: run.id, flags });
+        run.at = run.at.advance(1, self.half.ring.size);
+    }
+
+    /// Stages the chain of `count` descriptors that have been filled.
+    #[inline]
+    fn stage(&mut self, id: u16, count: u16, writable: u32, cookie: T) {
+        self.ledger.take(id, count, writable, cookie);
+        self.half.stage(count);
     }
 
     /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
@@ -157,15 +148,15 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         cookie: T,
     ) -> Result<(), AddError<T>> {
         let fill = || {
-            let (_, bytes) = self.admit(readable, writable)?;
-            if !self.ring.indirect {
+            let (_, bytes) = admit(readable, writable, self.half.state, self.half.ring.size)?;
+            if !self.half.ring.indirect {
                 return Err(AddReason::IndirectNotNegotiated);
             }
             if self.free() == 0 {
                 return Err(AddReason::Full { free: 0, needed: 1 });
             }
             let written =
-                fill_table(&self.ring.memory, table, readable, writable, |segment, writable, _| {
+                fill_table(&self.half.ring.memory, table, readable, writable, |segment, writable, _| {
                     let flags = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
                     (segment.address, Meta { len: segment.len, id: 0, flags }.to_word())
                 })?;
@@ -175,39 +166,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
             Ok(filled) => filled,
             Err(reason) => return Err(AddError { reason, cookie }),
         };
-        let id = self.ledger.head();
         let table = Segment::new(table.address, u32::from(written) * DESCRIPTOR_BYTES);
-        self.stage(table, id, DescriptorFlags::INDIRECT);
-        self.ledger.take(id, 1, bytes, cookie);
+        let mut run = Run { at: self.half.staged, id: self.ledger.head(), left: 1 };
+        self.fill(&mut run, table, DescriptorFlags::INDIRECT);
+        self.stage(run.id, 1, bytes, cookie);
         Ok(())
-    }
-
-    /// Whether a buffer can be added: the number of its segments, and of its writable bytes.
-    #[inline]
-    fn admit(&self, readable: &[Segment], writable: &[Segment]) -> Result<(u16, u32), AddReason> {
-        if self.state.is_running() {
-            admit(readable, writable, self.ring.size)
-        } else {
-            Err(AddReason::Stopped)
-        }
-    }
-
-    /// Stages one descriptor in the next slot.
-    #[inline]
-    fn stage(&mut self, segment: Segment, id: u16, flags: DescriptorFlags) {
-        let at = self.progress.available;
-        // The device reads the id from the last descriptor; some old ones read it from the first.
-        let word =
-            Meta { len: segment.len, id, flags: flags.union(DescriptorFlags::available(at)) }.to_word();
-        self.ring.descriptor.write(address(at.slot()), segment.address);
-        if self.progress.staged == 0 {
-            self.progress.first = word;
-        } else {
-            // Relaxed: the device comes here only after the batch's first descriptor is published.
-            self.ring.descriptor.store(meta(at.slot()), word, Store::Relaxed);
-        }
-        self.progress.staged += 1;
-        self.progress.available = at.advance(1, self.ring.size);
     }
 
     /// What to tell the device with a notification, where [`NOTIFICATION_DATA`] was negotiated.
@@ -218,39 +181,21 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// [`NOTIFICATION_DATA`]: crate::Features::NOTIFICATION_DATA
     /// [`NOTIF_CONFIG_DATA`]: crate::Features::NOTIF_CONFIG_DATA
     pub const fn notification_data(&self, queue: u16) -> u32 {
-        queue as u32 | (self.progress.published.bits() as u32) << 16
+        queue as u32 | (self.half.published.bits() as u32) << 16
     }
 
     /// Makes all staged buffers available, and says whether to notify the device.
     #[inline]
     pub fn publish(&mut self) -> Notify {
         self.publish_silently();
-        let count = self.progress.unannounced.take();
-        if count == Some(0) || !self.state.is_running() {
-            return Notify::NotNeeded;
-        }
-        // Orders the store of the flags before the load of the device's wish; pairs with the fence in the
-        // device's `arm`.
-        self.ring.memory.fence();
-        let Some(count) = count else {
-            return Notify::Needed;
-        };
-        let Ring { device, event_idx, size, .. } = &self.ring;
-        Notify::if_(event::is_due(device, self.progress.published, count, *event_idx, *size))
+        self.half.decide()
     }
 
     /// Makes all staged buffers available to a device that polls. The next [`publish`](Self::publish)
     /// decides about notifying it of these buffers, too.
     #[inline]
     pub fn publish_silently(&mut self) {
-        let Progress { published, staged, first, .. } = self.progress;
-        if staged != 0 && self.state.is_running() {
-            // Release: pairs with the Acquire in the device's `pop`; orders the other descriptors of the
-            // batch and the buffers' contents before the flags of its first one.
-            self.ring.descriptor.store(meta(published.slot()), first, Store::Release);
-            self.progress.published = self.progress.available;
-            self.progress.staged = 0;
-            self.progress.unannounced.add(staged);
+        if self.half.publish() {
             self.ledger.publish();
         }
     }
@@ -265,65 +210,44 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
     #[inline]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
-        if !self.state.is_running() {
-            return Ok(None);
+        let taken = if self.batch.is_some() && self.half.state.is_running() {
+            self.half.disarm();
+            self.ledger.release_oldest(&mut self.batch)
+        } else {
+            match self.half.peek(DescriptorFlags::used) {
+                Some(used) => self.take(used),
+                None => return Ok(None),
+            }
+        };
+        match taken {
+            Ok((used, count)) => {
+                self.half.next = self.half.next.advance(count, self.half.ring.size);
+                Ok(Some(used))
+            }
+            Err(violation) => {
+                self.half.fail();
+                Err(violation)
+            }
         }
-        let result = self.take();
-        if result.is_err() {
-            self.state = State::Broken;
-        }
-        result
     }
 
     #[inline]
-    fn take(&mut self) -> Result<Option<Used<T>>, Violation> {
-        let next = self.progress.next;
-        if self.progress.batch.is_some() {
-            let (used, count) = self.ledger.release_oldest(&mut self.progress.batch)?;
-            self.progress.next = next.advance(count, self.ring.size);
-            return Ok(Some(used));
+    fn take(&mut self, used: Meta) -> Result<(Used<T>, u16), Violation> {
+        // The length is reserved without the flag `WRITE` (VIRTIO 1.4, 2.8.4 "Element Address and Length"), but
+        // QEMU's devices never set the flag; so it is taken in any case, and held to what was writable.
+        if self.half.state == State::InOrder {
+            self.batch = Some((used.id.into(), used.len));
+            return self.ledger.release_oldest(&mut self.batch);
         }
-        // Acquire: pairs with the Release in the device's `publish`; orders the buffer's contents after the
-        // flags of its used descriptor.
-        let used = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Acquire));
-        if !used.flags.is_used(next) {
-            return Ok(None);
-        }
-        if self.progress.armed {
-            self.disarm();
-        }
-        let (used, count) = if self.ring.in_order {
-            self.progress.batch = Some((used.id.into(), used.len));
-            self.ledger.release_oldest(&mut self.progress.batch)?
-        } else {
-            self.ledger.release(used.id.into(), used.len)?
-        };
-        self.progress.next = next.advance(count, self.ring.size);
-        Ok(Some(used))
+        self.ledger.release(used.id.into(), used.len)
     }
 
     /// Asks the device to notify when it returns the next buffer.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        if !self.state.is_running() {
-            return Arm::Armed;
-        }
-        let next = self.progress.next;
-        event::enable(&self.ring.driver, self.ring.event_idx.then_some(next));
-        self.progress.armed = true;
-        // Orders the store of the wish before the load of the device's flags; pairs with the fence in the
-        // device's `publish`.
-        self.ring.memory.fence();
-        // Relaxed: `reap` loads the flags again, with Acquire, before it relies on them.
-        let used = Meta::from_word(self.ring.descriptor.load(meta(next.slot()), Load::Relaxed));
-        if used.flags.is_used(next) { Arm::Pending } else { Arm::Armed }
-    }
-
-    /// Takes back the wish to be notified.
-    #[inline]
-    fn disarm(&mut self) {
-        self.progress.armed = false;
-        event::disable(&self.ring.driver);
+        let arm = self.half.arm(DescriptorFlags::used);
+        // The rest of a batch has no used descriptors of its own.
+        if self.batch.is_some() && self.half.state.is_running() { Arm::Pending } else { arm }
     }
 }
 
@@ -332,20 +256,20 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// Publishes what is staged, and stops. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
-        self.state = self.state.unless_broken(State::Suspended);
+        self.half.suspend();
         (self.position(), notify)
     }
 
     /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
-    /// notifies, because nobody knows what was announced before.
+    /// notifies, because nobody knows what was announced before. A queue that is not suspended is left alone.
     pub fn resume(&mut self) {
-        let Progress { published, next, .. } = self.progress;
-        self.progress = Progress::at(published, next, Unannounced::unknown());
-        self.state = self.state.unless_broken(State::Running);
+        if self.half.state == State::Suspended {
+            self.half.resume(self.half.published, self.half.next);
+        }
     }
 
     /// Where the queue stands: what has been published, and the next buffer to take back.
     pub const fn position(&self) -> Position {
-        Position { available: self.progress.published.bits(), used: self.progress.next.bits() }
+        Position { available: self.half.published.bits(), used: self.half.next.bits() }
     }
 }

@@ -36,16 +36,10 @@ impl DescriptorFlags {
         if cursor.wrap() { Self::AVAIL.union(Self::USED) } else { Self::empty() }
     }
 
-    /// Whether a descriptor was made available on the lap of `cursor` and not yet used.
+    /// Whether these flags say the same as `due` about whose turn the descriptor is on.
     #[inline]
-    pub(crate) const fn is_available(self, cursor: Cursor) -> bool {
-        self.intersection(Self::AVAIL.union(Self::USED)).bits() == Self::available(cursor).bits()
-    }
-
-    /// Whether a descriptor was used on the lap of `cursor`.
-    #[inline]
-    pub(crate) const fn is_used(self, cursor: Cursor) -> bool {
-        self.intersection(Self::AVAIL.union(Self::USED)).bits() == Self::used(cursor).bits()
+    pub(crate) const fn is_turn(self, due: Self) -> bool {
+        self.intersection(Self::AVAIL.union(Self::USED)).bits() == due.bits()
     }
 }
 

@@ -18,6 +18,7 @@
 mod device;
 mod driver;
 mod event;
+mod half;
 pub(crate) mod layout;
 
 pub use device::Device;

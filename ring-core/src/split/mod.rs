@@ -11,6 +11,7 @@
 
 mod device;
 mod driver;
+mod half;
 pub(crate) mod layout;
 
 pub use device::Device;

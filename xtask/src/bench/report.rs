@@ -18,7 +18,7 @@ const GROUPS: [(&str, Quantity, &str); 6] = [
         Quantity::Time,
         "Bursts of 64 requests of one or three descriptors on one thread, queue size 256, event indices. \
          `both` passes them from driver to device and back; `device` and `driver` measure one end against a \
-         stub that does as little as the format allows.",
+         stub that does as little as the format allows; two stubs tell how much of the time that is.",
     ),
     (
         "latency",

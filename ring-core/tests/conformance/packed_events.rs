@@ -1,0 +1,260 @@
+//! 2.8.10 "Driver and Device Event Suppression", 2.8.14 "Event Suppression Structure Format", 2.8.21 "Supplying
+//! Buffers to The Device", 2.8.22 "Receiving Used Buffers From The Device".
+
+use ring_core::{Arm, Features};
+
+use crate::rig::{DEVICE_AREA, DRIVER_AREA, EVENT_IDX, PACKED, Page, Queue, READ_A, READ_B, WRITE_A};
+
+const PACKED_EVENT_IDX: Features = PACKED.union(EVENT_IDX);
+
+/// What the other side may ask for, before buffers take up slots 0 and 1 of a ring of three on the first lap;
+/// and whether it is to be notified.
+const WISHES: [(Features, &str, bool); 12] = [
+    (PACKED, "0000 0000", true),
+    (PACKED, "0000 0100", false),
+    (PACKED_EVENT_IDX, "0000 0000", true),
+    (PACKED_EVENT_IDX, "0000 0100", false),
+    // At a descriptor: its offset, and in the highest bit the wrap counter.
+    (PACKED_EVENT_IDX, "0080 0200", true),
+    (PACKED_EVENT_IDX, "0180 0200", true),
+    (PACKED_EVENT_IDX, "0280 0200", false),
+    (PACKED_EVENT_IDX, "0000 0200", false),
+    (PACKED_EVENT_IDX, "0100 0200", false),
+    // That is only valid with EVENT_IDX, and the fourth value never is: too many notifications do no harm.
+    (PACKED, "0280 0200", true),
+    (PACKED_EVENT_IDX, "0280 0300", true),
+    // The other bits are reserved.
+    (PACKED_EVENT_IDX, "0280 feff", false),
+];
+
+#[test]
+fn driver_2_8_10_the_device_is_notified_as_it_asks() {
+    for (features, wish, needed) in WISHES {
+        // Whether the two descriptors are two buffers or one.
+        for lists in [[2, 0], [1, 1]] {
+            let mut page = Page::default();
+            let mut queue = Queue::new(&mut page, 3, features);
+            queue.poke(DEVICE_AREA, wish);
+            for segments in lists.into_iter().filter(|segments| *segments > 0) {
+                queue.driver.add(&[READ_A, READ_B][..segments], &[], 0).unwrap();
+            }
+            assert_eq!(queue.driver.publish().is_needed(), needed, "{features:?} {wish} {lists:?}");
+        }
+    }
+}
+
+#[test]
+fn device_2_8_10_the_driver_is_notified_as_it_asks() {
+    for (features, wish, needed) in WISHES {
+        for lists in [[2, 0], [1, 1]] {
+            let mut page = Page::default();
+            let mut queue = Queue::new(&mut page, 3, features);
+            for segments in lists.into_iter().filter(|segments| *segments > 0) {
+                let _ = queue.offer(&[READ_A, READ_B][..segments], &[], 0);
+                let token = queue.token();
+                queue.device.complete(token, 0).unwrap();
+            }
+            queue.poke(DRIVER_AREA, wish);
+            assert_eq!(queue.device.publish().is_needed(), needed, "{features:?} {wish} {lists:?}");
+        }
+    }
+}
+
+#[test]
+fn both_2_8_10_an_event_is_due_on_its_lap_only() {
+    let mut page = Page::default();
+    let mut queue = Queue::new(&mut page, 3, PACKED_EVENT_IDX);
+    let mut notified = vec![];
+    for index in 0..12 {
+        // Slot 1, with wrap counter 0: the second lap, the fourth, and so on.
+        queue.poke(DEVICE_AREA, "0100 0200");
+        let available = queue.offer(&[READ_A], &[], 0);
+        queue.poke(DRIVER_AREA, "0100 0200");
+        let used = queue.use_next(0);
+        assert_eq!(available, used);
+        let _ = queue.reap();
+        if used.is_needed() {
+            notified.push(index);
+        }
+    }
+    assert_eq!(notified, [4, 10]);
+}
+
+#[test]
+fn both_2_8_10_each_side_writes_its_own_structure_only() {
+    let mut page = Page::default();
+    let mut queue = Queue::new(&mut page, 3, PACKED_EVENT_IDX);
+    for _ in 0..4 {
+        let _ = (queue.offer(&[READ_A], &[], 0), queue.device.arm());
+        let _ = (queue.use_next(0), queue.driver.arm());
+        let _ = queue.reap();
+    }
+    let areas = |log: Vec<String>, what| {
+        let mut areas: Vec<String> = log.into_iter().filter(|line| line.contains(what)).collect();
+        areas.retain(|line| !line.starts_with("descriptor"));
+        areas.sort_unstable();
+        areas.dedup();
+        areas
+    };
+    let (driver, device) = (queue.driver_log.take(), queue.device_log.take());
+    assert_eq!(areas(driver.clone(), "store"), ["driver+0 store u32 Relaxed"]);
+    assert_eq!(areas(driver, "load"), ["device+0 load u32 Relaxed"]);
+    assert_eq!(areas(device.clone(), "store"), ["device+0 store u32 Relaxed"]);
+    assert_eq!(areas(device, "load"), ["driver+0 load u32 Relaxed"]);
+}
+
+#[test]
+fn driver_2_8_14_the_structure_says_enable_disable_or_where() {
+    for (features, wishes) in [
+        (PACKED, ["0000 0000", "0000 0000", "0000 0000"]),
+        (PACKED_EVENT_IDX, ["0180 0200", "0000 0200", "0100 0200"]),
+    ] {
+        let mut page = Page::default();
+        let mut queue = Queue::new(&mut page, 2, features);
+        for wish in wishes {
+            let _ = queue.offer(&[READ_A], &[], 0);
+            let _ = queue.use_next(0);
+            let _ = queue.reap();
+            assert_eq!(queue.fields(DRIVER_AREA, &[2, 2]), "0000 0100");
+            assert_eq!(queue.driver.arm(), Arm::Armed);
+            assert_eq!(queue.fields(DRIVER_AREA, &[2, 2]), wish);
+        }
+    }
+}
+
+#[test]
+fn device_2_8_14_the_structure_says_enable_disable_or_where() {
+    for (features, wishes) in [
+        (PACKED, ["0000 0000", "0000 0000", "0000 0000"]),
+        (PACKED_EVENT_IDX, ["0180 0200", "0000 0200", "0100 0200"]),
+    ] {
+        let mut page = Page::default();
+        let mut queue = Queue::new(&mut page, 2, features);
+        for wish in wishes {
+            let _ = queue.offer(&[READ_A], &[], 0);
+            let _ = queue.use_next(0);
+            let _ = queue.reap();
+            assert_eq!(queue.fields(DEVICE_AREA, &[2, 2]), "0000 0100");
+            assert_eq!(queue.device.arm(), Arm::Armed);
+            assert_eq!(queue.fields(DEVICE_AREA, &[2, 2]), wish);
+        }
+    }
+}
+
+#[test]
+fn device_2_8_21_1_a_list_can_be_taken_as_soon_as_its_flags_are_stored() {
+    let mut page = Page::default();
+    let mut queue = Queue::new(&mut page, 3, PACKED);
+    queue.driver.add(&[READ_A], &[WRITE_A], 0).unwrap();
+    assert_eq!(queue.device.pop(&mut []), Ok(None));
+    queue.driver.publish_silently();
+    let (readable, writable, _) = queue.take();
+    assert_eq!((readable, writable), (vec![READ_A], vec![WRITE_A]));
+}
+
+#[test]
+fn device_2_8_21_1_a_list_is_read_once_after_the_flags_of_its_first_descriptor() {
+    let mut page = Page::default();
+    let mut queue = Queue::new(&mut page, 3, PACKED);
+    let _ = queue.offer(&[READ_A], &[WRITE_A], 0);
+    let _ = queue.token();
+    let mut log = queue.device_log.take();
+    log.retain(|line| line.starts_with("descriptor"));
+    assert_eq!(
+        log,
+        [
+            "descriptor+8 load u64 Acquire",
+            "descriptor+0 read u64",
+            "descriptor+24 load u64 Relaxed",
+            "descriptor+16 read u64",
+        ]
+    );
+}
+
+#[test]
+fn driver_2_8_21_1_a_batch_becomes_visible_with_its_first_descriptor() {
+    let mut page = Page::default();
+    let mut queue = Queue::new(&mut page, 3, PACKED);
+    queue.driver.add(&[READ_A], &[], 0).unwrap();
+    queue.driver.add(&[READ_B], &[WRITE_A], 1).unwrap();
+    assert_eq!(queue.device.pop(&mut []), Ok(None));
+    drop(queue.driver_log.take());
+    queue.driver.publish_silently();
+    assert_eq!(queue.driver_log.take(), ["descriptor+8 store u64 Release"]);
+    assert_eq!([queue.take().0, queue.take().0], [[READ_A], [READ_B]]);
+}
+
+#[test]
+fn driver_2_8_21_1_1_the_flags_are_stored_after_the_rest_of_the_list() {
+    let mut page = Page::default();
+    let mut queue = Queue::new(&mut page, 3, PACKED);
+    queue.driver.add(&[READ_A], &[WRITE_A], 0).unwrap();
+    queue.driver.publish_silently();
+    assert_eq!(
+        queue.driver_log.take(),
+        [
+            "descriptor+0 write u64",
+            "descriptor+16 write u64",
+            "descriptor+24 store u64 Relaxed",
+            "descriptor+8 store u64 Release",
+        ]
+    );
+}
+
+#[test]
+fn driver_2_8_21_3_1_the_devices_wish_is_read_after_the_flags_and_a_fence() {
+    for features in [PACKED, PACKED_EVENT_IDX] {
+        let mut page = Page::default();
+        let mut queue = Queue::new(&mut page, 2, features);
+        queue.driver.add(&[READ_A], &[], 0).unwrap();
+        drop(queue.driver_log.take());
+        let _ = queue.driver.publish();
+        let log = ["descriptor+8 store u64 Release", "fence", "device+0 load u32 Relaxed"];
+        assert_eq!(queue.driver_log.take(), log);
+    }
+}
+
+#[test]
+fn device_2_8_22_the_drivers_wish_is_read_after_the_flags_and_a_fence() {
+    for features in [PACKED, PACKED_EVENT_IDX] {
+        let mut page = Page::default();
+        let mut queue = Queue::new(&mut page, 2, features);
+        let _ = queue.offer(&[READ_A], &[], 0);
+        let token = queue.token();
+        drop(queue.device_log.take());
+        queue.device.complete(token, 0).unwrap();
+        let _ = queue.device.publish();
+        let log = ["descriptor+8 store u64 Release", "fence", "driver+0 load u32 Relaxed"];
+        assert_eq!(queue.device_log.take(), log);
+    }
+}
+
+#[test]
+fn driver_2_8_22_notifications_are_off_from_the_first_used_buffer_until_the_next_arm() {
+    for features in [PACKED, PACKED_EVENT_IDX] {
+        let mut page = Page::default();
+        let mut queue = Queue::new(&mut page, 3, features);
+        let _ = queue.offer(&[READ_A], &[], 0);
+        let _ = queue.offer(&[READ_A], &[], 1);
+        assert!(queue.use_next(0).is_needed());
+        let _ = queue.reap();
+        assert!(!queue.use_next(0).is_needed());
+        // Notifications are wanted again, but one buffer came before.
+        drop(queue.driver_log.take());
+        assert_eq!(queue.driver.arm(), Arm::Pending);
+        let log = ["driver+0 store u32 Relaxed", "fence", "descriptor+24 load u64 Relaxed"];
+        assert_eq!(queue.driver_log.take(), log);
+        assert_eq!(queue.reap(), Some((1, 0)));
+        assert_eq!(queue.driver.arm(), Arm::Armed);
+    }
+}
+
+#[test]
+fn device_2_8_22_after_an_arm_the_next_slot_is_looked_at_again() {
+    let mut page = Page::default();
+    let mut queue = Queue::new(&mut page, 3, PACKED);
+    let _ = queue.offer(&[READ_A], &[], 0);
+    assert_eq!(queue.device.arm(), Arm::Pending);
+    let log = ["device+0 store u32 Relaxed", "fence", "descriptor+8 load u64 Relaxed"];
+    assert_eq!(queue.device_log.take(), log);
+}

@@ -1,0 +1,65 @@
+//! What a vandal writes: anything, but preferably something that could pass.
+
+use proptest::prelude::*;
+use ring_core::memory::{Memory as _, RawMemory};
+
+use crate::support::{BUFFERS, DESCRIPTORS, DEVICE, DRIVER, ZEROED};
+
+/// Some bytes somewhere in shared memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Scribble {
+    address: u64,
+    bytes: Vec<u8>,
+}
+
+impl Scribble {
+    pub(crate) fn apply(&self, memory: &RawMemory<'_>) {
+        memory.write_bytes(self.address, &self.bytes).expect("scribbles are all over shared memory only");
+    }
+}
+
+pub(crate) fn scribble() -> impl Strategy<Value = Scribble> {
+    prop_oneof![
+        4 => descriptor(),
+        2 => field(DRIVER, 12),
+        2 => field(DEVICE, 36),
+        1 => anything(),
+    ]
+}
+
+/// A descriptor of either format, in the queue or in a table.
+fn descriptor() -> impl Strategy<Value = Scribble> {
+    let table = prop_oneof![4 => Just(DESCRIPTORS), 1 => Just(BUFFERS), 1 => Just(BUFFERS + 1)];
+    let address = prop_oneof![4 => BUFFERS..BUFFERS + 0x100, 1 => any::<u64>(), 1 => u64::MAX - 16..];
+    let len = prop_oneof![4 => (0..10u32).prop_map(|n| 16 * n), 1 => 0..100u32, 1 => any::<u32>()];
+    (table, 0..9u64, address, len, small(), small()).prop_map(|(table, slot, address, len, third, fourth)| {
+        let mut bytes = address.to_le_bytes().to_vec();
+        bytes.extend(len.to_le_bytes());
+        bytes.extend(third.to_le_bytes());
+        bytes.extend(fourth.to_le_bytes());
+        Scribble { address: table + 16 * slot, bytes }
+    })
+}
+
+/// One of the first 16-bit fields of an area.
+fn field(area: u64, count: u64) -> impl Strategy<Value = Scribble> {
+    (0..count, small()).prop_map(move |(index, value)| Scribble {
+        address: area + 2 * index,
+        bytes: value.to_le_bytes().into(),
+    })
+}
+
+/// An index, an id, flags of a split or of a packed descriptor, or neither.
+fn small() -> impl Strategy<Value = u16> {
+    prop_oneof![
+        4 => 0..10u16,
+        3 => (any::<bool>(), any::<bool>(), 0..8u16)
+            .prop_map(|(available, used, flags)| u16::from(available) << 7 | u16::from(used) << 15 | flags),
+        1 => any::<u16>(),
+    ]
+}
+
+fn anything() -> impl Strategy<Value = Scribble> {
+    (0..ZEROED.len() as u64 * 8 - 8, any::<[u8; 8]>())
+        .prop_map(|(offset, bytes)| Scribble { address: DESCRIPTORS + offset, bytes: bytes.into() })
+}

@@ -1,0 +1,203 @@
+//! Device ends and indirect tables.
+
+use ring_core::memory::RawMemory;
+use ring_core::{Chain, Features, PopError, Segment, Violation};
+
+use crate::peer::{FORMATS, INDIRECT_TABLE, NEXT, WRITE, descriptor, make_available, offer};
+use crate::support::{
+    BUFFERS, DESCRIPTORS, IN_ORDER, INDIRECT, PACKED, SPLIT, ZEROED, device_end, driver_end, setup,
+};
+
+const BYTE: Segment = Segment::new(BUFFERS, 1);
+
+/// Writes a table, linked in order, as either format has it.
+fn table(memory: &RawMemory<'_>, features: Features, address: u64, segments: &[Segment]) -> Segment {
+    for (index, &segment) in (0..).zip(segments) {
+        let last = usize::from(index) + 1 == segments.len();
+        let at = address + 16 * u64::from(index);
+        if features.contains(Features::RING_PACKED) {
+            descriptor(memory, at, segment, 0, 0);
+        } else {
+            descriptor(memory, at, segment, if last { 0 } else { NEXT }, index + 1);
+        }
+    }
+    Segment::new(address, u32::try_from(16 * segments.len()).unwrap())
+}
+
+/// What a device end of a queue of four makes of a chain, given a table of two at `BUFFERS + 0x100`.
+fn refusal(features: Features, chain: &[(Segment, u16)]) -> Option<Violation> {
+    let mut words = ZEROED;
+    let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+    let mut device = device_end(memory.clone(), &setup(4, features));
+    table(&memory, features, BUFFERS + 0x100, &[BYTE; 2]);
+    offer(&memory, features, chain);
+    match device.pop(&mut [Segment::default(); 8]) {
+        Err(PopError::Violation(violation)) => Some(violation),
+        other => {
+            assert!(matches!(other, Ok(Some(_))), "{other:?}");
+            None
+        }
+    }
+}
+
+const TABLE: Segment = Segment::new(BUFFERS + 0x100, 32);
+
+/// virtio-queue 0.18 accepts the second one.
+#[test]
+fn a_table_is_where_the_standard_allows_it() {
+    for format in FORMATS {
+        let with = format | INDIRECT;
+        assert_eq!(refusal(with, &[(TABLE, INDIRECT_TABLE)]), None);
+        let chained = Some(Violation::IndirectChained);
+        assert_eq!(refusal(with, &[(TABLE, INDIRECT_TABLE | NEXT), (BYTE, 0)]), chained);
+        let refused = refusal(format, &[(TABLE, INDIRECT_TABLE)]);
+        assert_eq!(refused, Some(Violation::IndirectNotNegotiated));
+        // Only a split queue may have descriptors before the table.
+        let expected = if format == SPLIT { None } else { chained };
+        assert_eq!(refusal(with, &[(BYTE, NEXT), (TABLE, INDIRECT_TABLE)]), expected);
+    }
+    let split = SPLIT | INDIRECT;
+    let inside = [(Segment::new(DESCRIPTORS, 16), INDIRECT_TABLE)];
+    assert_eq!(refusal(split, &inside), Some(Violation::IndirectNested));
+}
+
+/// CVE-2017-17381 (QEMU), for tables.
+#[test]
+fn a_table_is_a_whole_number_of_descriptors_in_memory() {
+    for features in FORMATS.map(|format| format | INDIRECT) {
+        for len in [0, 8, 17, u32::MAX] {
+            let table = Segment::new(BUFFERS, len);
+            let refused = refusal(features, &[(table, INDIRECT_TABLE)]);
+            assert_eq!(refused, Some(Violation::IndirectLength { len }));
+        }
+        let refused = refusal(features, &[(Segment::new(0, 16), INDIRECT_TABLE)]);
+        assert!(matches!(refused, Some(Violation::IndirectUnmapped(at)) if at.address == 0), "{refused:?}");
+        let refused = refusal(features, &[(Segment::new(u64::MAX - 14, 16), INDIRECT_TABLE)]);
+        assert_eq!(refused, Some(Violation::AddressOverflow { address: u64::MAX - 14, len: 16 }));
+    }
+}
+
+/// CVE-2019-14835 (vhost): empty descriptors in a table that makes no progress.
+#[test]
+fn a_cycle_in_a_table_ends() {
+    let mut words = ZEROED;
+    let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+    let mut device = device_end(memory.clone(), &setup(4, SPLIT | INDIRECT));
+    descriptor(&memory, BUFFERS, Segment::new(0, 0), NEXT, 1);
+    descriptor(&memory, BUFFERS + 16, Segment::new(0, 0), NEXT, 0);
+    offer(&memory, SPLIT, &[(Segment::new(BUFFERS, 32), INDIRECT_TABLE)]);
+    let mut storage = [Segment::default(); 8];
+    let refused = device.pop(&mut storage);
+    assert_eq!(refused, Err(PopError::Violation(Violation::ChainLoop { size: 2 })));
+}
+
+/// vm-virtio 922f2e5: a table needs no alignment.
+#[test]
+fn a_table_may_be_at_any_address() {
+    for features in FORMATS.map(|format| format | INDIRECT) {
+        for offset in 0..16 {
+            let mut words = ZEROED;
+            let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+            let mut device = device_end(memory.clone(), &setup(4, features));
+            let segments = [BYTE, Segment::new(BUFFERS + 7, 0), Segment::new(BUFFERS + 9, 5)];
+            let table = table(&memory, features, BUFFERS + 0x100 + offset, &segments);
+            offer(&memory, features, &[(table, INDIRECT_TABLE)]);
+            let mut storage = [Segment::default(); 3];
+            assert_eq!(device.pop(&mut storage).unwrap().unwrap().readable(), segments);
+        }
+    }
+}
+
+/// OpenVMM #2986: the length of a table became the size of the queue.
+#[test]
+fn a_table_does_not_change_what_the_queue_holds() {
+    let mut words = ZEROED;
+    let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+    let mut device = device_end(memory.clone(), &setup(4, SPLIT | INDIRECT));
+    let small = table(&memory, SPLIT, BUFFERS + 0x100, &[BYTE]);
+    offer(&memory, SPLIT, &[(small, INDIRECT_TABLE)]);
+    for (slot, flags) in [(1, NEXT), (2, NEXT), (3, 0)] {
+        descriptor(&memory, DESCRIPTORS + 16 * u64::from(slot), BYTE, flags, slot + 1);
+    }
+    make_available(&memory, &[0, 1]);
+    let mut storage = [Segment::default(); 4];
+    assert_eq!(device.pop(&mut storage).unwrap().unwrap().readable().len(), 1);
+    assert_eq!(device.pop(&mut storage).unwrap().unwrap().readable().len(), 3);
+}
+
+/// OpenVMM #2983: in a packed queue the table's length alone says where it ends.
+#[test]
+fn links_in_a_packed_table_are_ignored() {
+    for flags in [0, NEXT, WRITE | NEXT, WRITE | INDIRECT_TABLE] {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let mut device = device_end(memory.clone(), &setup(4, PACKED | INDIRECT));
+        descriptor(&memory, BUFFERS, BYTE, 0x7777, flags);
+        descriptor(&memory, BUFFERS + 16, BYTE, 0x7777, flags);
+        offer(&memory, PACKED, &[(Segment::new(BUFFERS, 32), INDIRECT_TABLE)]);
+        let mut storage = [Segment::default(); 8];
+        let chain = device.pop(&mut storage).unwrap().unwrap();
+        let (readable, writable) = if flags & WRITE == 0 { (2, 0) } else { (0, 2) };
+        assert_eq!((chain.readable().len(), chain.writable().len()), (readable, writable));
+    }
+}
+
+/// propolis #1188, cloud-hypervisor #8401: a chain that the device cannot hold has to be returned all the same,
+/// or its descriptors are lost.
+#[test]
+fn a_chain_too_long_for_the_device_can_be_returned() {
+    for features in FORMATS.map(|format| format | INDIRECT) {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let mut device = device_end(memory.clone(), &setup(4, features));
+        let table = table(&memory, features, BUFFERS + 0x100, &[BYTE; 8]);
+        offer(&memory, features, &[(table, INDIRECT_TABLE)]);
+        let Err(PopError::TooLong(token)) = device.pop(&mut [Segment::default(); 7]) else {
+            panic!("eight segments do not fit");
+        };
+        device.complete(token, 0).unwrap();
+        assert!(device.publish().is_needed());
+        assert_eq!(device.pop(&mut []), Ok(None));
+    }
+}
+
+/// OpenVMM: the length of a table was truncated to 16 bits.
+#[test]
+fn a_table_may_be_longer_than_64_kib() {
+    for features in FORMATS.map(|format| format | INDIRECT) {
+        let mut words = vec![0; 0x4000];
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let mut device = device_end(memory.clone(), &setup(4, features));
+        let segments: Vec<_> = (0..4097).map(|i| Segment::new(BUFFERS + i, 1)).collect();
+        let table = table(&memory, features, BUFFERS, &segments);
+        assert_eq!(table.len, 65552);
+        offer(&memory, features, &[(table, INDIRECT_TABLE)]);
+        let mut storage = vec![Segment::default(); 4097];
+        assert_eq!(device.pop(&mut storage).unwrap().unwrap().readable(), segments);
+    }
+}
+
+/// Found by the model: an in-order device skipped such a chain, which told its driver that it was fully
+/// written.
+#[test]
+fn a_chain_too_long_for_the_device_does_not_count_as_fully_written() {
+    for format in FORMATS {
+        let features = format | INDIRECT | IN_ORDER;
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let setup = setup(4, features);
+        let mut device = device_end(memory.clone(), &setup);
+        let mut driver = driver_end(memory.clone(), &setup);
+        let table = Segment::new(BUFFERS + 0x100, 32);
+        driver.add_indirect(table, &[BYTE], &[BYTE], "long").unwrap();
+        driver.add(&[BYTE], &[], "short").unwrap();
+        driver.publish_silently();
+        let Err(PopError::TooLong(token)) = device.pop(&mut []) else { panic!("there is no room") };
+        device.complete(token, 0).unwrap();
+        let token = device.pop(&mut [Segment::default()]).unwrap().map(Chain::into_token).unwrap();
+        device.complete(token, 0).unwrap();
+        device.publish_silently();
+        let used = driver.reap().unwrap().unwrap();
+        assert_eq!((used.cookie, used.written), ("long", 0));
+    }
+}

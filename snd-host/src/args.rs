@@ -1,0 +1,69 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Plays what a virtual machine plays.
+///
+/// snd-host is a virtio sound card for a virtual machine, as a process of its own: the machine's monitor
+/// (QEMU, or any other that speaks vhost-user) connects to a socket, the guest sees a sound card, and what it
+/// plays goes through GStreamer to whatever the host has.
+///
+/// It serves one virtual machine at a time, one after the other, until it is told to end (SIGTERM or
+/// SIGINT). It needs no privileges but access to the socket and to the sink.
+#[derive(Clone, Debug, Parser)]
+#[command(version, after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The socket to listen on.
+    ///
+    /// It is created, and replaced if it is there already.
+    #[arg(long, value_name = "PATH")]
+    pub socket: PathBuf,
+
+    /// Where the audio goes: elements of a GStreamer pipeline, as gst-launch-1.0 takes them.
+    #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosink")]
+    pub sink: String,
+
+    /// Which format of virtqueues to use.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = RingFormat::Auto)]
+    pub ring: RingFormat,
+
+    /// How much to say on standard error: error, warn, info, debug, trace, or a filter such as
+    /// snd_host=debug,warn.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log: String,
+}
+
+/// The formats of virtqueues that a guest is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RingFormat {
+    /// Packed, or split for drivers that do not know packed ones.
+    Auto,
+    /// Split only.
+    Split,
+    /// Packed only: a driver that does not know them has no sound.
+    Packed,
+}
+
+const EXAMPLES: &str = "\
+A guest with sound, under QEMU 9.0 or later:
+
+  snd-host --socket /run/user/1000/snd.sock &
+  qemu-system-x86_64 … \\
+    -object memory-backend-memfd,id=mem,size=2G,share=on -machine memory-backend=mem -m 2G \\
+    -chardev socket,id=snd,path=/run/user/1000/snd.sock \\
+    -device vhost-user-snd-pci,chardev=snd
+
+The guest's memory has to be shared (share=on), because snd-host reads the audio from it. In a Linux guest
+the card needs the module virtio_snd.
+
+Sinks:
+
+  --sink 'pulsesink device=headphones buffer-time=40000 latency-time=10000'
+  --sink 'alsasink device=hw:1,0'
+  --sink 'wavenc ! filesink location=guest.wav'     records to a file, bit by bit as the guest played it
+  --sink 'fakesink sync=true'                       plays to nobody
+
+If the sink is slow to start, fails, or is not there, the guest plays on in time, and the sink is tried
+again.";

@@ -1,0 +1,248 @@
+//! The device: four queues, a card, and a timer, all moved forward by one function.
+//!
+//! Whatever happens, a kick or the timer, [`Device::wake`] looks at everything: it takes up queues that may
+//! run by now, takes messages, answers requests, and returns what is played. It never waits for anything.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ring_core::{Arm, Chain, Features, Reader, Segment, Token, Writer};
+use tracing::{debug, error, warn};
+
+use crate::audio::Audio;
+use crate::card::Card;
+use crate::control::{self, Answer};
+use crate::io::Message;
+use crate::pcm;
+use crate::queue::{self, GuestMemory, Queue, Vring};
+use crate::spec::{CONTROL_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
+use crate::timer::Timer;
+
+/// The most pieces that a buffer may be in: every page of the largest one by itself, and both ends.
+const MAX_SEGMENTS: usize = pcm::MAX_BUFFER_BYTES as usize / 4096 + 3;
+
+/// How many chains are taken in one go. A guest that adds chains faster than they are served does not keep
+/// the timer from being served.
+const BUDGET: usize = 1024;
+
+/// A sound device with its queues.
+#[derive(Debug)]
+pub(crate) struct Device {
+    memory: Option<GuestMemory>,
+    features: Features,
+    queues: [State; QUEUES],
+    card: Card,
+    /// Where chains put their segments while they are worked on.
+    segments: Box<[Segment]>,
+    timer: Timer,
+}
+
+/// Whether a queue runs.
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Stopped,
+    Running(Box<Queue>),
+    /// It could not be taken up as it was set up. There is no use in trying again until that changes.
+    Unusable,
+}
+
+impl State {
+    /// The queue, if it may be worked on now.
+    fn live(&mut self) -> Option<&mut Queue> {
+        match self {
+            Self::Running(queue) if queue.is_live() => Some(queue),
+            _ => None,
+        }
+    }
+}
+
+/// What the front-end tells.
+impl Device {
+    pub(crate) fn new(audio: Arc<Audio>) -> io::Result<Self> {
+        Ok(Self {
+            memory: None,
+            features: Features::empty(),
+            queues: Default::default(),
+            card: Card::new(audio),
+            segments: vec![Segment::default(); MAX_SEGMENTS].into_boxed_slice(),
+            timer: Timer::new()?,
+        })
+    }
+
+    /// A file that becomes readable when the device is to be woken.
+    pub(crate) fn timer(&self) -> RawFd {
+        self.timer.as_raw_fd()
+    }
+
+    pub(crate) fn set_features(&mut self, features: Features) {
+        self.features = features;
+    }
+
+    /// Changes the memory under the queues that run: they are taken up anew where they are.
+    pub(crate) fn set_memory(&mut self, memory: GuestMemory) {
+        self.memory = Some(memory);
+        for index in 0..QUEUES {
+            if let Some(vring) = self.stop(index) {
+                self.start(index, &vring);
+            }
+        }
+    }
+
+    /// Stops a queue: what is in flight is returned, and its position goes to where the front-end finds it.
+    pub(crate) fn stop(&mut self, index: usize) -> Option<Vring> {
+        let State::Running(mut queue) = self.queues.get_mut(index).map(std::mem::take)? else {
+            return None;
+        };
+        if index == TX_QUEUE {
+            queue.complete_all(self.card.hand_back());
+        }
+        Some(queue.stop())
+    }
+
+    /// Takes up a queue. It is known to be set up, and not to run.
+    fn start(&mut self, index: usize, vring: &Vring) {
+        let Some(memory) = self.memory.clone() else { return };
+        let state = match Queue::start(vring, memory, self.features) {
+            Ok(queue) => {
+                debug!(index, position = ?queue.position(), "queue taken up");
+                if index == CONTROL_QUEUE && queue.is_fresh() {
+                    // A driver that has not said anything yet does not know of any stream.
+                    self.forget_streams();
+                }
+                State::Running(Box::new(queue))
+            }
+            Err(error) => {
+                error!(index, "a queue cannot be used: {error}");
+                State::Unusable
+            }
+        };
+        if let Some(place) = self.queues.get_mut(index) {
+            *place = state;
+        }
+    }
+
+    /// Back to the beginning. Whatever was in flight is no longer ours.
+    pub(crate) fn reset(&mut self) {
+        self.queues = Default::default();
+        self.card.reset();
+    }
+
+    fn forget_streams(&mut self) {
+        let messages = self.card.hand_back();
+        if let State::Running(queue) = &mut self.queues[TX_QUEUE] {
+            queue.complete_all(messages);
+        }
+        self.card.reset();
+    }
+}
+
+/// What the guest does.
+impl Device {
+    /// Looks at everything.
+    pub(crate) fn wake(&mut self, vrings: &[Vring], now: Instant) {
+        for index in [CONTROL_QUEUE, TX_QUEUE, RX_QUEUE] {
+            match vrings.get(index) {
+                Some(vring) if matches!(self.queues[index], State::Stopped) && queue::is_live(vring) => {
+                    self.start(index, vring);
+                }
+                _ => {}
+            }
+        }
+        let all_served = self.serve(now);
+        let next = match self.queues[TX_QUEUE].live() {
+            _ if !all_served => Some(Duration::ZERO),
+            Some(_) => self.card.next_due(),
+            // Nothing can be returned before the front-end lets the queue run again, and wakes us.
+            None => None,
+        };
+        if let Err(error) = self.timer.set(next) {
+            warn!("the timer cannot be set: {error}");
+        }
+    }
+
+    /// Serves the queues until all are empty and armed. Returns false if that was too much for once.
+    fn serve(&mut self, now: Instant) -> bool {
+        let mut budget = BUDGET;
+        loop {
+            // Messages come before requests: the guest sent them before it asked for the end.
+            while budget > 0 && (self.serve_tx(now) || self.refuse_rx() || self.serve_control(now)) {
+                budget -= 1;
+            }
+            if let Some(queue) = self.queues[TX_QUEUE].live() {
+                queue.complete_all(self.card.played(now));
+            }
+            let mut pending = false;
+            for queue in self.queues.iter_mut().filter_map(State::live) {
+                queue.publish();
+                pending |= queue.arm() == Arm::Pending;
+            }
+            if !pending || budget == 0 {
+                return !pending;
+            }
+            // A chain that cannot be worked on counts as well.
+            budget -= 1;
+        }
+    }
+
+    /// Takes a message with audio. Returns whether there was one.
+    fn serve_tx(&mut self, now: Instant) -> bool {
+        let Some(queue) = self.queues[TX_QUEUE].live() else { return false };
+        let Some(chain) = queue.pop(&mut self.segments) else { return false };
+        if let Err(refused) = self.card.play(queue.memory(), chain, now) {
+            queue.complete_all(vec![refused]);
+        }
+        true
+    }
+
+    /// Refuses a message that asks for audio: no stream records. Returns whether there was one.
+    fn refuse_rx(&mut self) -> bool {
+        let Some(queue) = self.queues[RX_QUEUE].live() else { return false };
+        let Some(chain) = queue.pop(&mut self.segments) else { return false };
+        queue.complete_all(vec![Message::new(chain).failed()]);
+        true
+    }
+
+    /// Answers a request. Returns whether there was one.
+    fn serve_control(&mut self, now: Instant) -> bool {
+        let [control, _, tx, _] = &mut self.queues;
+        let Some(control) = control.live() else { return false };
+        let Some(chain) = control.pop(&mut self.segments) else { return false };
+        let memory = control.memory().clone();
+        let mut writer = Writer::new(&memory, chain.writable());
+        if writer.remaining() >= control::STATUS_BYTES {
+            let request = read_request(&memory, &chain);
+            let (Answer { status, payload, .. }, messages) =
+                self.card.request(&request, writer.remaining(), now);
+            // The standard wants them returned before the request that ends their stream (5.14.6.6).
+            if let State::Running(tx) = tx {
+                tx.complete_all(messages);
+                tx.publish();
+            }
+            let written = writer.write_value(&status.code()).and_then(|()| writer.write(&payload));
+            if let Err(error) = written {
+                debug!("an answer cannot be written: {error}");
+            }
+        }
+        let written = writer.written();
+        let token: Token = chain.into_token();
+        control.complete(token, written);
+        true
+    }
+}
+
+/// The bytes of a request, as far as they mean anything; none if they are not in shared memory.
+fn read_request(memory: &impl ring_core::memory::Memory, chain: &Chain<'_>) -> Vec<u8> {
+    let mut reader = Reader::new(memory, chain.readable());
+    let len = usize::try_from(reader.remaining()).unwrap_or(usize::MAX).min(control::MAX_REQUEST);
+    let mut request = vec![0; len];
+    match reader.read(&mut request) {
+        Ok(()) => request,
+        Err(error) => {
+            debug!("a request cannot be read: {error}");
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Sample formats, frame rates, and the arithmetic of frames.
+
+use std::time::Duration;
+
+use crate::spec::PcmSetParams;
+
+/// A sample format that a guest may choose.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Format {
+    /// Its number in the standard.
+    code: u8,
+    /// Bytes that a sample takes up.
+    sample_bytes: u8,
+    /// What GStreamer calls it.
+    pub(crate) gst_name: &'static str,
+}
+
+const fn format(code: u8, sample_bytes: u8, gst_name: &'static str) -> Format {
+    Format { code, sample_bytes, gst_name }
+}
+
+/// VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_FMT_*`, as far as GStreamer has the same.
+///
+/// Linux derives the largest buffer that it grants to applications from the largest sample here; four bytes
+/// of eight channels at 192 kHz give it a megabyte.
+static FORMATS: [Format; 14] = [
+    format(3, 1, "S8"),
+    format(4, 1, "U8"),
+    format(5, 2, "S16LE"),
+    format(6, 2, "U16LE"),
+    format(7, 3, "S18LE"),
+    format(8, 3, "U18LE"),
+    format(9, 3, "S20LE"),
+    format(10, 3, "U20LE"),
+    format(11, 3, "S24LE"),
+    format(12, 3, "U24LE"),
+    // The next two have their 24 bits in the low end of four bytes.
+    format(15, 4, "S24_32LE"),
+    format(16, 4, "U24_32LE"),
+    format(17, 4, "S32LE"),
+    format(19, 4, "F32LE"),
+];
+
+/// VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_RATE_*`: numbers, and frames in a second.
+static RATES: [(u8, u32); 14] = [
+    (1, 8_000),
+    (2, 11_025),
+    (3, 16_000),
+    (4, 22_050),
+    (5, 32_000),
+    (6, 44_100),
+    (7, 48_000),
+    (8, 64_000),
+    (9, 88_200),
+    (10, 96_000),
+    (11, 176_400),
+    (12, 192_000),
+    (14, 12_000),
+    (15, 24_000),
+];
+
+/// The most channels that a guest may choose.
+pub(crate) const MAX_CHANNELS: u8 = 8;
+
+/// The largest buffer that a guest may choose: four times the largest one that Linux would.
+pub(crate) const MAX_BUFFER_BYTES: u32 = 4 << 20;
+
+/// The bit map of all formats.
+pub(crate) fn formats() -> u64 {
+    FORMATS.iter().fold(0, |bits, format| bits | 1 << format.code)
+}
+
+/// The bit map of all rates.
+pub(crate) fn rates() -> u64 {
+    RATES.iter().fold(0, |bits, (code, _)| bits | 1 << code)
+}
+
+/// What a guest has chosen for a stream. It has been checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Params {
+    pub(crate) format: &'static Format,
+    /// Frames in a second.
+    pub(crate) rate: u32,
+    pub(crate) channels: u8,
+    /// Size of the guest's buffer.
+    pub(crate) buffer_bytes: u32,
+}
+
+/// Why parameters are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ParamsError {
+    #[error("format {0} is not offered")]
+    Format(u8),
+    #[error("rate {0} is not offered")]
+    Rate(u8),
+    #[error("{0} channels are not offered")]
+    Channels(u8),
+    #[error("features {0:#x} are not offered")]
+    Features(u32),
+    #[error("a buffer of {buffer} bytes with periods of {period} and frames of {frame}")]
+    Sizes { buffer: u32, period: u32, frame: u32 },
+}
+
+impl Params {
+    /// Checks what a guest asks for.
+    pub(crate) fn parse(request: &PcmSetParams) -> Result<Self, ParamsError> {
+        let &PcmSetParams { channels, format, rate, .. } = request;
+        let (_, rate) = *RATES.iter().find(|(code, _)| *code == rate).ok_or(ParamsError::Rate(rate))?;
+        let format = FORMATS.iter().find(|known| known.code == format).ok_or(ParamsError::Format(format))?;
+        if !(1..=MAX_CHANNELS).contains(&channels) {
+            return Err(ParamsError::Channels(channels));
+        }
+        let features = request.features.get();
+        if features != 0 {
+            return Err(ParamsError::Features(features));
+        }
+        let (buffer, period) = (request.buffer_bytes.get(), request.period_bytes.get());
+        let params = Self { format, rate, channels, buffer_bytes: buffer };
+        let frame = params.frame_bytes();
+        let whole = period > 0 && period.is_multiple_of(frame) && buffer.is_multiple_of(period);
+        if !whole || buffer == 0 || buffer > MAX_BUFFER_BYTES {
+            return Err(ParamsError::Sizes { buffer, period, frame });
+        }
+        Ok(params)
+    }
+
+    /// Bytes that a frame takes up: one sample for each channel.
+    pub(crate) const fn frame_bytes(&self) -> u32 {
+        // Both factors are single digits.
+        self.format.sample_bytes as u32 * self.channels as u32
+    }
+
+    /// How many whole frames `bytes` hold.
+    pub(crate) const fn frames(&self, bytes: u64) -> u64 {
+        bytes / self.frame_bytes() as u64
+    }
+
+    /// How long `frames` last, rounded up: when that long has passed, they have passed wholly.
+    pub(crate) fn duration(&self, frames: u64) -> Duration {
+        let nanos = (u128::from(frames) * NANOS).div_ceil(self.rate.into());
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// How many frames fit wholly in `duration`.
+    pub(crate) fn frames_in(&self, duration: Duration) -> u64 {
+        u64::try_from(duration.as_nanos() * u128::from(self.rate) / NANOS).unwrap_or(u64::MAX)
+    }
+}
+
+const NANOS: u128 = 1_000_000_000;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// S16 stereo at 48 kHz, in a buffer of 40 ms.
+    pub(crate) fn s16_stereo() -> Params {
+        Params::parse(&request()).unwrap()
+    }
+
+    fn request() -> PcmSetParams {
+        PcmSetParams {
+            header: crate::spec::PcmHeader { code: 0x101.into(), stream_id: 0.into() },
+            buffer_bytes: 7680.into(),
+            period_bytes: 1920.into(),
+            features: 0.into(),
+            channels: 2,
+            format: 5,
+            rate: 7,
+            padding: 0,
+        }
+    }
+
+    #[test]
+    fn s16_stereo_at_48_khz_is_what_it_says() {
+        let params = s16_stereo();
+        assert_eq!((params.format.gst_name, params.rate, params.frame_bytes()), ("S16LE", 48_000, 4));
+        assert_eq!(params.duration(480), Duration::from_millis(10));
+    }
+
+    #[test]
+    fn every_code_is_accepted_exactly_if_it_is_offered() {
+        for code in 0..=u8::MAX {
+            let offered = |bits: u64| code < 64 && bits >> code & 1 == 1;
+            // 24 is a multiple of every frame's size with one channel.
+            let format = PcmSetParams { format: code, channels: 1, period_bytes: 1920.into(), ..request() };
+            assert_eq!(Params::parse(&format).is_ok(), offered(formats()), "format {code}");
+            assert_eq!(
+                Params::parse(&PcmSetParams { rate: code, ..request() }).is_ok(),
+                offered(rates()),
+                "rate {code}"
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_that_do_not_divide_are_refused() {
+        for (buffer, period) in
+            [(0, 0), (7680, 0), (0, 1920), (7680, 1919), (7681, 1920), (2, 2), (u32::MAX - 3, 4)]
+        {
+            let bad = PcmSetParams { buffer_bytes: buffer.into(), period_bytes: period.into(), ..request() };
+            assert_eq!(Params::parse(&bad), Err(ParamsError::Sizes { buffer, period, frame: 4 }));
+        }
+    }
+
+    #[test]
+    fn channels_and_features_that_are_not_offered_are_refused() {
+        for channels in [0, 9, 255] {
+            let bad = PcmSetParams { channels, ..request() };
+            assert_eq!(Params::parse(&bad), Err(ParamsError::Channels(channels)));
+        }
+        let bad = PcmSetParams { features: 16.into(), ..request() };
+        assert_eq!(Params::parse(&bad), Err(ParamsError::Features(16)));
+    }
+
+    #[test]
+    fn frames_survive_the_way_through_time_at_every_rate() {
+        for (code, _) in RATES {
+            let params = Params::parse(&PcmSetParams { rate: code, ..request() }).unwrap();
+            for frames in [0, 1, 2, 3, 479, 44_101, 123_456_789_012] {
+                assert_eq!(params.frames_in(params.duration(frames)), frames);
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A virtqueue as this device serves it: ring-core's rings on what vhost-user has told about them.
+//!
+//! `vhost-user-backend` keeps a split-only queue for each ring. It serves here as a notice board alone: where
+//! the areas are, the size, whether the ring runs, whom to notify, and from which position to go on.
+
+use std::sync::Arc;
+
+use ring_core::device::Slot;
+use ring_core::memory::VmMemory;
+use ring_core::{Arm, Chain, Device, Features, PopError, Position, Segment, Setup, SetupError, Token};
+use tracing::{debug, warn};
+use vhost_user_backend::{VringMutex, VringT};
+use virtio_queue::QueueT;
+use vm_memory::GuestMemoryMmap;
+
+use crate::io::Completion;
+
+/// The notice board of one ring.
+pub(crate) type Vring = VringMutex;
+
+/// The guest's memory at one time.
+pub(crate) type GuestMemory = Arc<GuestMemoryMmap>;
+
+/// A queue that runs.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    ring: Device<VmMemory<GuestMemory>, Box<[Slot]>>,
+    vring: Board,
+}
+
+/// A [`Vring`] that can be printed.
+struct Board(Vring);
+
+impl std::fmt::Debug for Board {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vring")
+    }
+}
+
+/// Whether the front-end lets a ring run.
+pub(crate) fn is_live(vring: &Vring) -> bool {
+    let state = vring.get_ref();
+    state.get_queue().ready() && state.is_enabled()
+}
+
+impl Queue {
+    /// Takes up a queue where whoever ran it before has left it.
+    pub(crate) fn start(vring: &Vring, memory: GuestMemory, features: Features) -> Result<Self, SetupError> {
+        let (setup, base) = {
+            let state = vring.get_ref();
+            let queue = state.get_queue();
+            let setup = Setup {
+                size: queue.size(),
+                features,
+                descriptor_area: queue.desc_table(),
+                driver_area: queue.avail_ring(),
+                device_area: queue.used_ring(),
+            };
+            (setup, queue.next_avail())
+        };
+        let slots = vec![Slot::default(); setup.size.into()].into_boxed_slice();
+        let mut ring = Device::new(VmMemory::new(memory), &setup, slots)?;
+        // The notice board has room for 16 bits. A packed ring is only ever left with nothing in flight,
+        // so they say it all; a split ring has the other half in memory.
+        let position = match &ring {
+            Device::Split(_) => ring.position_of(base.into()),
+            Device::Packed(_) => Position::quiescent(base),
+        };
+        ring.resume(position)?;
+        Ok(Self { ring, vring: Board(vring.clone()) })
+    }
+
+    pub(crate) const fn position(&self) -> Position {
+        self.ring.position()
+    }
+
+    /// Whether the driver has not used the queue yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        let start = match self.ring {
+            Device::Split(_) => Position::SPLIT_START,
+            Device::Packed(_) => Position::PACKED_START,
+        };
+        self.position() == start
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        is_live(&self.vring.0)
+    }
+
+    pub(crate) const fn memory(&self) -> &VmMemory<GuestMemory> {
+        self.ring.memory()
+    }
+
+    /// Takes the next chain that can be worked on. Others are returned to the driver as they are.
+    pub(crate) fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Option<Chain<'s>> {
+        match self.ring.pop(segments) {
+            Ok(chain) => chain,
+            Err(PopError::TooLong(token)) => {
+                debug!("a buffer in too many pieces");
+                self.complete(token, 0);
+                None
+            }
+            Err(PopError::Violation(violation)) => {
+                warn!("the guest has broken a queue, which now rests until it is reset: {violation}");
+                None
+            }
+        }
+    }
+
+    /// Returns a chain.
+    pub(crate) fn complete(&mut self, token: Token, written: u32) {
+        if let Err(error) = self.ring.complete(token, written) {
+            debug!("not returned: {error}");
+        }
+    }
+
+    /// Returns messages with their status.
+    pub(crate) fn complete_all(&mut self, completions: Vec<Completion>) {
+        for completion in completions {
+            let (token, written) = completion.write(self.ring.memory());
+            self.complete(token, written);
+        }
+    }
+
+    /// Shows the driver what was returned.
+    pub(crate) fn publish(&mut self) {
+        if self.ring.publish().is_needed() {
+            self.notify();
+        }
+    }
+
+    fn notify(&self) {
+        if let Err(error) = self.vring.0.signal_used_queue() {
+            debug!("the driver cannot be notified: {error}");
+        }
+    }
+
+    /// Asks to be notified of the next chain.
+    pub(crate) fn arm(&mut self) -> Arm {
+        self.ring.arm()
+    }
+
+    /// Stops, and leaves word where to go on. Nothing must be in flight.
+    pub(crate) fn stop(mut self) -> Vring {
+        let (position, notify) = self.ring.suspend();
+        if notify.is_needed() {
+            self.notify();
+        }
+        self.vring.0.set_queue_next_avail(position.available);
+        self.vring.0
+    }
+}

@@ -1,0 +1,139 @@
+//! Listening, and serving one front-end after the other.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{info, warn};
+use vhost::vhost_user::{Error as ProtocolError, Listener};
+use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
+use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
+use vmm_sys_util::epoll::EventSet;
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
+
+use crate::args::{Args, RingFormat};
+use crate::audio::{Audio, SinkError};
+use crate::backend::{Backend, END_EVENT, TIMER_EVENT};
+use crate::shutdown::Shutdown;
+
+/// How long this process waits at its end for what is still playing.
+const LAST_NOTES: Duration = Duration::from_secs(3);
+
+/// Why snd-host cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is nothing to play to.
+    #[error("--sink: {0}")]
+    Sink(#[from] SinkError),
+    /// Something that is no socket is where the socket should be.
+    #[error("--socket: {} is there, and is no socket", .0.display())]
+    NoSocket(PathBuf),
+    /// The socket cannot be made.
+    #[error("--socket: cannot listen on {}: {source}", path.display())]
+    Listen {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// The session cannot be set up.
+    #[error("cannot set up a session: {0}")]
+    Session(DaemonError),
+    /// The system refuses something.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// Serves until the process is asked to end.
+///
+/// # Errors
+///
+/// [`ServeError`] if that cannot begin, or cannot go on. What a front-end or a guest does is no reason.
+pub fn serve(args: &Args) -> Result<(), ServeError> {
+    let audio = Audio::new(&args.sink)?;
+    let shutdown = Shutdown::on_signals()?;
+    let socket = Socket::bind(&args.socket)?;
+    let mut listener = Listener::from(socket.listener.try_clone()?);
+    info!("listening on {}", args.socket.display());
+    while shutdown.wait_for(&socket.listener)? {
+        session(&mut listener, &shutdown, args.ring, &audio)?;
+    }
+    audio.finish(LAST_NOTES);
+    Ok(())
+}
+
+/// A socket that is removed in the end.
+struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Socket {
+    /// Listens on `path`, in place of a socket that a predecessor left there.
+    fn bind(path: &Path) -> Result<Self, ServeError> {
+        let left = fs::symlink_metadata(path).map(|file| file.file_type());
+        let path = path.to_owned();
+        match left {
+            Ok(kind) if !kind.is_socket() => return Err(ServeError::NoSocket(path)),
+            Ok(_) => fs::remove_file(&path)?,
+            Err(_) => {}
+        }
+        match UnixListener::bind(&path) {
+            Ok(listener) => Ok(Self { listener, path }),
+            Err(source) => Err(ServeError::Listen { path, source }),
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            warn!("{} cannot be removed: {error}", self.path.display());
+        }
+    }
+}
+
+/// Serves one front-end, from its connection to its end.
+fn session(
+    listener: &mut Listener,
+    shutdown: &Shutdown,
+    ring: RingFormat,
+    audio: &Arc<Audio>,
+) -> Result<(), ServeError> {
+    let backend = Backend::new(audio.clone(), ring)?;
+    let timer = backend.device().timer();
+    let backend = Arc::new(Mutex::new(backend));
+    let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
+    // Lives longer than the event loop that waits for it.
+    let end = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
+    let mut daemon =
+        VhostUserDaemon::new("session".into(), backend.clone(), memory).map_err(ServeError::Session)?;
+    let listen = |fd, event| {
+        daemon
+            .get_epoll_handlers()
+            .iter()
+            .try_for_each(|handler| handler.register_listener(fd, EventSet::IN, u64::from(event)))
+    };
+    listen(timer, TIMER_EVENT)?;
+    listen(end.as_raw_fd(), END_EVENT)?;
+    daemon.start(listener).map_err(ServeError::Session)?;
+    info!("a front-end has connected");
+    shutdown.watch(daemon.shutdown_handle());
+    match daemon.wait() {
+        Ok(())
+        | Err(DaemonError::HandleRequest(ProtocolError::Disconnected | ProtocolError::PartialMessage)) => {
+            info!("the front-end has gone");
+        }
+        Err(error) => warn!("the session has ended: {error}"),
+    }
+    shutdown.watch(None);
+    // Ends the event loop. Its own way of ending leaks a file for each session.
+    end.write(1)?;
+    backend.lock().unwrap_or_else(PoisonError::into_inner).end();
+    Ok(())
+}

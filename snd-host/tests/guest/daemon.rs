@@ -1,0 +1,93 @@
+//! The daemon as a child process.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::DEADLINE;
+
+/// A running snd-host, with a directory for its socket and its files.
+pub(crate) struct Daemon {
+    child: Child,
+    directory: TempDir,
+    log: Receiver<String>,
+}
+
+impl Daemon {
+    /// Starts it, and waits until it listens. `{}` in `sink` stands for its directory.
+    pub(crate) fn start(sink: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_snd-host"))
+            .arg("--socket")
+            .arg(directory.path().join("socket"))
+            .args(["--log", "snd_host=debug,info", "--sink"])
+            .arg(sink.replace("{}", directory.path().to_str().unwrap()))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, log) = mpsc::channel();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                eprintln!("{line}");
+                // The test may be over.
+                let _ = sender.send(line);
+            }
+        });
+        let daemon = Self { child, directory, log };
+        daemon.wait_for("listening on");
+        daemon
+    }
+
+    /// Waits until it says something.
+    pub(crate) fn wait_for(&self, words: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.log.recv_timeout(left) {
+                Ok(line) if line.contains(words) => return,
+                Ok(_) => {}
+                Err(error) => panic!("snd-host has not said '{words}': {error}"),
+            }
+        }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path("socket")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Asks it to end, and waits until it has. Returns the directory, to look at what it has left.
+    pub(crate) fn end(mut self) -> TempDir {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        // It closes its standard error when it ends.
+        let deadline = Instant::now() + DEADLINE;
+        while self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
+        assert!(Instant::now() < deadline, "snd-host does not end");
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+        std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl AsRef<Path> for Daemon {
+    fn as_ref(&self) -> &Path {
+        self.directory.path()
+    }
+}

@@ -1,0 +1,175 @@
+//! Whatever a guest sends, it gets its message back, and the device serves on.
+
+use crate::{Daemon, Format, Guest, counting, set_params, status_of, words};
+use ring_core::Segment;
+use ring_core::memory::Memory;
+use snd_host::spec::{CONTROL_QUEUE, RX_QUEUE, Status, TX_QUEUE, request};
+
+const OK: u32 = Status::Ok as u32;
+const BAD_MSG: u32 = Status::BadMsg as u32;
+const NOT_SUPP: u32 = Status::NotSupp as u32;
+const IO_ERR: u32 = Status::IoErr as u32;
+
+/// Something a guest does.
+type Case = (&'static str, fn(&mut Guest));
+
+/// Each of them returns when it has its answer.
+const CASES: &[Case] = &[
+    ("a request of two bytes", |guest| assert_eq!(guest.command(&[0, 1]), BAD_MSG)),
+    ("a request of no bytes", |guest| assert_eq!(guest.command(&[]), BAD_MSG)),
+    ("an unknown request", |guest| assert_eq!(guest.command(&words(&[0xdead_beef, 0])), NOT_SUPP)),
+    ("a control element", |guest| assert_eq!(guest.command(&words(&[0x300, 0, 1, 96])), NOT_SUPP)),
+    ("START before anything", |guest| assert_eq!(guest.command(&words(&[request::PCM_START, 0])), BAD_MSG)),
+    ("STOP before anything", |guest| assert_eq!(guest.command(&words(&[request::PCM_STOP, 0])), BAD_MSG)),
+    ("PREPARE without parameters", |guest| {
+        assert_eq!(guest.command(&words(&[request::PCM_PREPARE, 0])), BAD_MSG);
+    }),
+    ("parameters cut short", |guest| {
+        assert_eq!(guest.command(&set_params(7680, 1920)[..23]), BAD_MSG);
+    }),
+    ("format 69", |guest| {
+        let request = words(&[request::PCM_SET_PARAMS, 0, 7680, 1920, 0, 0x0007_4502]);
+        assert_eq!(guest.command(&request), NOT_SUPP);
+    }),
+    ("no channels", |guest| {
+        let request = words(&[request::PCM_SET_PARAMS, 0, 7680, 1920, 0, 0x0007_0500]);
+        assert_eq!(guest.command(&request), NOT_SUPP);
+    }),
+    ("a period of nothing", |guest| assert_eq!(guest.command(&set_params(7680, 0)), BAD_MSG)),
+    ("a buffer of 4 GiB", |guest| assert_eq!(guest.command(&set_params(u32::MAX - 3, 4)), BAD_MSG)),
+    ("a stream that does not exist", |guest| {
+        assert_eq!(guest.command(&words(&[request::PCM_PREPARE, 1000])), BAD_MSG);
+    }),
+    ("information without room", |guest| {
+        assert_eq!(guest.request(&words(&[request::PCM_INFO, 0, 1, 32]), 35), words(&[BAD_MSG]));
+    }),
+    ("information on 2^32 streams", |guest| {
+        let request = words(&[request::PCM_INFO, 0, u32::MAX, u32::MAX]);
+        assert_eq!(guest.request(&request, 36), words(&[BAD_MSG]));
+    }),
+    ("no room for an answer", |guest| {
+        assert_eq!(guest.request(&words(&[request::PCM_INFO, 0, 1, 32]), 0), []);
+        assert_eq!(guest.request(&words(&[request::PCM_INFO, 0, 1, 32]), 3), []);
+    }),
+    ("a request that is not in memory", |guest| {
+        let answer = guest.place();
+        let elsewhere = [Segment::new(1 << 40, 8)];
+        guest.add(CONTROL_QUEUE, &elsewhere, &[Segment::new(answer, 4)], 0);
+        assert_eq!(guest.wait(CONTROL_QUEUE).written, 4);
+    }),
+    ("an answer that is not in memory", |guest| {
+        let place = guest.place();
+        guest.memory.write_bytes(place, &words(&[request::PCM_STOP, 0])).unwrap();
+        let elsewhere = [Segment::new(u64::MAX - 100, 4)];
+        guest.add(CONTROL_QUEUE, &[Segment::new(place, 8)], &elsewhere, 0);
+        assert_eq!(guest.wait(CONTROL_QUEUE).written, 0);
+    }),
+    ("audio before PREPARE", |guest| refused(guest, 0, &counting(0..480))),
+    ("audio for no stream", |guest| prepared(guest, |guest| refused(guest, 1000, &counting(0..480)))),
+    ("a part of a frame", |guest| prepared(guest, |guest| refused(guest, 0, &[1, 2, 3]))),
+    ("no audio", |guest| prepared(guest, |guest| refused(guest, 0, &[]))),
+    ("more audio than the buffer holds", |guest| {
+        prepared(guest, |guest| {
+            (0..4).for_each(|_| guest.play(0, &counting(0..480)));
+            refused(guest, 0, &counting(0..480));
+        });
+        (0..4).for_each(|_| assert_eq!(guest.played().status, OK));
+    }),
+    ("audio that is not in memory", |guest| {
+        prepared(guest, |guest| {
+            let place = guest.place();
+            guest.memory.write_bytes(place, &words(&[0])).unwrap();
+            let readable = [Segment::new(place, 4), Segment::new(1 << 40, 1920)];
+            guest.add(TX_QUEUE, &readable, &[Segment::new(place + 8, 8)], place + 8);
+            assert_eq!(guest.played().status, IO_ERR);
+        });
+    }),
+    ("a message of two bytes", |guest| {
+        let place = guest.place();
+        guest.add(TX_QUEUE, &[Segment::new(place, 2)], &[Segment::new(place + 8, 8)], place + 8);
+        assert_eq!(guest.played().status, IO_ERR);
+    }),
+    ("no room for a status", |guest| {
+        let place = guest.place();
+        guest.add(TX_QUEUE, &[Segment::new(place, 64)], &[], place);
+        assert_eq!(guest.wait(TX_QUEUE).written, 0);
+        guest.add(TX_QUEUE, &[Segment::new(place, 64)], &[Segment::new(place, 4)], place);
+        assert_eq!(guest.wait(TX_QUEUE).written, 0);
+    }),
+    ("a request for audio", |guest| {
+        let place = guest.place();
+        guest.add(RX_QUEUE, &[Segment::new(place, 4)], &[Segment::new(place + 8, 8)], place + 8);
+        assert_eq!(guest.wait(RX_QUEUE).written, 8);
+        guest.add(RX_QUEUE, &[Segment::new(place, 4)], &[Segment::new(place + 8, 4)], place + 8);
+        assert_eq!(guest.wait(RX_QUEUE).written, 0);
+    }),
+    ("audio after STOP", |guest| {
+        prepared(guest, |guest| {
+            guest.must(&words(&[request::PCM_START, 0]));
+            guest.must(&words(&[request::PCM_STOP, 0]));
+            guest.play(0, &counting(0..480));
+            assert_eq!(guest.command(&words(&[request::PCM_STOP, 0])), BAD_MSG);
+        });
+        assert_eq!(guest.played().status, OK);
+    }),
+    ("audio after RELEASE", |guest| {
+        prepared(guest, |_| {});
+        refused(guest, 0, &counting(0..480));
+    }),
+];
+
+/// The queue is broken by these, so that they come last.
+const LAST: &[Case] = &[
+    ("a descriptor area full of ones", |guest| {
+        guest.play(0, &counting(0..480));
+        guest.memory.write_bytes(2 * 65_536, &[0xff; 1024]).unwrap();
+        guest.kick(TX_QUEUE);
+    }),
+    ("an available index that jumps", |guest| {
+        guest.memory.write_bytes(3 * 65_536 + 16_384, &[0, 0, 0xff, 0x7f]).unwrap();
+        guest.kick(RX_QUEUE);
+    }),
+];
+
+/// Sends audio that has to be refused.
+fn refused(guest: &mut Guest, stream: u32, audio: &[u8]) {
+    guest.play(stream, audio);
+    assert_eq!(guest.played().status, IO_ERR);
+}
+
+/// Does something with a stream that is prepared for 4 periods of 480 frames.
+fn prepared(guest: &mut Guest, act: impl FnOnce(&mut Guest)) {
+    guest.must(&set_params(7680, 1920));
+    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    act(guest);
+    guest.must(&words(&[request::PCM_RELEASE, 0]));
+}
+
+#[test]
+fn after_every_hostile_message_the_device_serves_on() {
+    for format in [Format::Split, Format::Packed] {
+        let daemon = Daemon::start("fakesink sync=true");
+        let mut guest = Guest::connect(&daemon, format);
+        for (name, case) in CASES.iter().chain(LAST) {
+            eprintln!("{format:?}: {name}");
+            case(&mut guest);
+            assert_eq!(status_of(&guest.pcm_info()), OK, "after {name}");
+        }
+        // A broken queue works again for the next driver.
+        drop(guest);
+        let mut guest = Guest::connect(&daemon, format);
+        prepared(&mut guest, |guest| guest.play(0, &counting(0..480)));
+        assert_eq!(guest.played().status, OK);
+        daemon.end();
+    }
+}
+
+#[test]
+fn a_whole_period_in_the_wrong_order_is_answered_a_thousand_times() {
+    let daemon = Daemon::start("fakesink sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    for _ in 0..1000 {
+        refused(&mut guest, 0, &counting(0..480));
+    }
+    assert_eq!(status_of(&guest.pcm_info()), OK);
+}
