@@ -2,6 +2,7 @@
 //!
 //! Every command that a task runs is printed first, as one would type it.
 
+mod bench;
 mod cached;
 mod command;
 mod coverage;
@@ -41,6 +42,8 @@ enum Task {
     ///
     /// `cargo test` alone runs those that need no QEMU and no set-up but GStreamer's.
     Test,
+    /// Measure ring-core, with `--count` by the instructions that it takes.
+    Bench(bench::Options),
     /// Check the ordering of memory accesses in the rings with loom's models.
     Loom,
     /// Let a fuzzer play the peer of each end of the rings.
@@ -69,6 +72,7 @@ impl Task {
             Self::Setup => setup::run().map(drop),
             Self::Demo => demo::run(),
             Self::Test => test::run(),
+            Self::Bench(options) => bench::run(options),
             Self::Loom => loom::run(),
             Self::Fuzz(fuzz) => fuzz.run(),
             Self::Coverage => coverage::run(),

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::command::{cargo, run as run_command, watch};
-use crate::{firmware, lint, loom, no_std, setup};
+use crate::{bench, firmware, lint, loom, no_std, setup};
 
 /// The stages after set-up, quickest to fail first.
-const STAGES: [(&str, Stage); 10] = [
+const STAGES: [(&str, Stage); 11] = [
     ("format", |_| lint::format()),
     ("clippy", |_| lint::clippy()),
     ("documentation", |_| lint::documentation()),
@@ -19,6 +19,7 @@ const STAGES: [(&str, Stage); 10] = [
     // Not counted: the unit tests have run the same models unoptimised.
     ("loom models", |_| loom::run()),
     ("bare metal", bare_metal),
+    ("instruction counts", |_| bench::counts::check()),
     ("build for the guest", |_| run_command(&mut cargo(["build", "--package", "snd-host"]))),
     ("end to end", end_to_end),
 ];

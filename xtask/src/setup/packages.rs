@@ -32,6 +32,7 @@ pub(super) const PACKAGES: &[Package] = &[
     any("busybox-static", "is the guest's user space"),
     any("alsa-utils", "plays and records in the guest"),
     any("kmod", "resolves the dependencies of the guest's kernel modules"),
+    any("valgrind", "counts the rings' instructions"),
     any("xz-utils", "unpacks the guest's kernel modules"),
 ];
 
