@@ -18,7 +18,7 @@ const STAGES: [(&str, Stage); 9] = [
     ("no std, no allocator", |_| no_std::run()),
     // Not counted: the unit tests have run the same models unoptimised.
     ("loom models", |_| loom::run()),
-    ("build for the guest", |_| run_command(&mut cargo(["build", "--package", "snd-host"]))),
+    ("build for the guest", |_| run_command(&mut cargo(["build", "--workspace", "--bins"]))),
     ("end to end", end_to_end),
 ];
 

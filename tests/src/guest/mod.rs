@@ -92,6 +92,17 @@ impl Device {
         }
     }
 
+    /// The same device with one of QEMU's properties set, such as `packed=on`.
+    #[must_use]
+    pub fn with(mut self, property: &str) -> Self {
+        // The last argument is the device itself.
+        if let Some(device) = self.arguments.last_mut() {
+            device.push(",");
+            device.push(property);
+        }
+        self
+    }
+
     /// QEMU's own sound card, which writes what it is given to a WAV file.
     #[must_use]
     pub fn emulated_sound(recording: &Path) -> Self {
