@@ -131,6 +131,14 @@ impl Daemon {
         Ok(())
     }
 
+    /// Kills the daemon with no chance to say anything, and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it cannot be killed.
+    pub fn kill(&mut self) -> Result<(), DaemonError> {
+        Ok(self.process.kill()?)
+    }
+
     /// Asks the daemon to end, waits until it has, and tells how, with all that it wrote. One that
     /// has already ended is fine too.
     ///

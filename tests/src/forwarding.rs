@@ -90,12 +90,43 @@ impl ForwardedDisk {
         depth: u32,
         passes: u32,
     ) -> Result<guest::Report, ForwardingError> {
+        self.load_while(device, depth, passes, |_| Ok(()))
+    }
+
+    /// The same, and does something whenever another few mebibytes are done.
+    ///
+    /// # Errors
+    /// If anything in it fails, or what is done meanwhile.
+    pub fn load_while(
+        &mut self,
+        device: &Device,
+        depth: u32,
+        passes: u32,
+        mut meanwhile: impl FnMut(&mut Self) -> Result<(), ForwardingError>,
+    ) -> Result<guest::Report, ForwardingError> {
         let script = format!("/disk-load /dev/vda {} {depth} {passes}", self.mebibytes);
         let overlay =
             Overlay::script(&script).program("disk-load", &program("disk-load", Profile::Debug)?)?;
-        Guest::boot(&GuestImage::prepared()?, device, &overlay)
-            .and_then(|guest| guest.finish(WITHIN))
-            .map_err(|source| ForwardingError::Guest { source, log: self.forwarder.log().join("\n") })
+        let mut done = Ok(());
+        let report = Guest::boot(&GuestImage::prepared()?, device, &overlay).and_then(|guest| {
+            guest.finish_watched(WITHIN, |line| {
+                if line.starts_with("disk-load: ") && done.is_ok() {
+                    done = meanwhile(self);
+                }
+            })
+        });
+        done?;
+        report.map_err(|source| ForwardingError::Guest { source, log: self.forwarder.log().join("\n") })
+    }
+
+    /// Kills the device, as a crash would, and starts it again.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn crash_device(&mut self) -> Result<(), ForwardingError> {
+        self.device.kill()?;
+        self.device = start_device(self.directory.path())?;
+        Ok(())
     }
 
     /// Checks the image file.

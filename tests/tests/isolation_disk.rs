@@ -29,3 +29,20 @@ fn a_guest_writes_and_reads_back_a_disk(ring: &str) -> Result<(), Box<dyn Error>
     disk.check_image(1)?;
     Ok(())
 }
+
+#[test]
+fn a_device_that_crashes_fifty_times_costs_the_guest_nothing_but_time() -> Result<(), Box<dyn Error>> {
+    for ring in ["packed=off", "packed=on"] {
+        let mut disk = ForwardedDisk::start(MEBIBYTES, &[])?;
+        let device = disk.as_device().with(ring);
+        let mut crashes = 0;
+        let load = disk.load_while(&device, DEPTH, 1, |disk| {
+            crashes += 1;
+            disk.crash_device()
+        });
+        load.inspect_err(|error| eprintln!("{error}"))?;
+        assert!(crashes >= 50, "{ring}: only {crashes} crashes");
+        disk.check_image(1)?;
+    }
+    Ok(())
+}

@@ -90,13 +90,13 @@ mod tests {
         assert_eq!(framed(&[4096, 4096, 1]), [4096, 4096, 1]);
         assert_eq!(framed(&[16, 1]), [16, 1]);
         assert_eq!(framed(&[1]), [1]);
-        assert_eq!(framed(&[]), []);
+        assert!(framed(&[]).is_empty());
     }
 
     #[test]
     fn empty_segments_do_not_reach_the_device() {
         assert_eq!(frame(&segments(&[0, 16, 0, 0, 8, 0])).to_vec(), [16, 8]);
-        assert_eq!(frame(&segments(&[0, 0])).to_vec(), []);
+        assert!(frame(&segments(&[0, 0])).is_empty());
     }
 
     /// The addresses of all bytes, in order.

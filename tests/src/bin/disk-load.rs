@@ -1,7 +1,7 @@
 //! Writes a disk with many requests at a time and of many sizes, reads it back with others, and checks it.
 //!
 //! Runs in a guest: `disk-load DISK MEBIBYTES DEPTH PASSES`. It goes past the page cache, so each request is
-//! one that the disk's driver sees.
+//! one that the disk's driver sees. It says what it has done, stretch by stretch.
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -91,6 +91,7 @@ impl Load<'_> {
                 self.request(sector, piece)?;
                 sector += size as u64;
             }
+            println!("disk-load: {:?} {index} of pass {} done", self.task, self.content.pass);
         }
         Ok(())
     }

@@ -167,11 +167,24 @@ impl Guest {
     ///
     /// # Errors
     /// If the script fails, the guest ends before it, or `within` has passed.
-    pub fn finish(mut self, within: Duration) -> Result<Report, GuestError> {
+    pub fn finish(self, within: Duration) -> Result<Report, GuestError> {
+        self.finish_watched(within, |_| {})
+    }
+
+    /// The same, and shows each line of the console to `watch` as it comes.
+    ///
+    /// # Errors
+    /// As for [`finish`](Self::finish).
+    pub fn finish_watched(
+        mut self,
+        within: Duration,
+        mut watch: impl FnMut(&str),
+    ) -> Result<Report, GuestError> {
         let deadline = Instant::now() + within;
         let mut report = Report::default();
         while let Some(line) = self.qemu.next_line(deadline)? {
             report.read(line);
+            watch(line);
         }
         self.qemu.wait(deadline)?;
         match report.exit_code {
