@@ -22,6 +22,7 @@ const QUEUES: u32 = 2;
 /// A disk, its device and isolation-host in front of it.
 #[derive(Debug)]
 pub struct ForwardedDisk {
+    image: PathBuf,
     directory: TempDir,
     device: Daemon,
     forwarder: Daemon,
@@ -62,7 +63,16 @@ impl ForwardedDisk {
         let directory = tempfile::tempdir()?;
         let image = directory.path().join("disk.raw");
         File::create(&image)?.set_len(mebibytes << 20)?;
-        let device = start_device(directory.path())?;
+        Self::start_on(&image, directory, mebibytes, options)
+    }
+
+    fn start_on(
+        image: &Path,
+        directory: TempDir,
+        mebibytes: u64,
+        options: &[&str],
+    ) -> Result<Self, ForwardingError> {
+        let device = start_device(image, directory.path())?;
         let socket = directory.path().join("vmm.sock");
         let mut arguments: Vec<OsString> =
             vec!["--vmm".into(), endpoint("listen", &socket), "--device-socket".into()];
@@ -70,7 +80,7 @@ impl ForwardedDisk {
         arguments.extend(["--device", "blk"].iter().chain(options).map(Into::into));
         let forwarder =
             Daemon::start_as_told(&program("isolation-host", Profile::Debug)?, &socket, arguments)?;
-        Ok(Self { directory, device, forwarder, mebibytes })
+        Ok(Self { image: image.to_owned(), directory, device, forwarder, mebibytes })
     }
 
     /// The disk as QEMU is told of it.
@@ -104,9 +114,7 @@ impl ForwardedDisk {
         passes: u32,
         mut meanwhile: impl FnMut(&mut Self) -> Result<(), ForwardingError>,
     ) -> Result<guest::Report, ForwardingError> {
-        let script = format!("/disk-load /dev/vda {} {depth} {passes}", self.mebibytes);
-        let overlay =
-            Overlay::script(&script).program("disk-load", &program("disk-load", Profile::Debug)?)?;
+        let overlay = self.overlay(depth, passes)?;
         let mut done = Ok(());
         let report = Guest::boot(&GuestImage::prepared()?, device, &overlay).and_then(|guest| {
             guest.finish_watched(WITHIN, |line| {
@@ -119,13 +127,49 @@ impl ForwardedDisk {
         report.map_err(|source| ForwardingError::Guest { source, log: self.forwarder.log().join("\n") })
     }
 
+    /// The guest that writes the disk, started but not waited for.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_load(&self, device: &Device, depth: u32, passes: u32) -> Result<Guest, ForwardingError> {
+        Guest::boot(&GuestImage::prepared()?, device, &self.overlay(depth, passes)?)
+            .map_err(|source| ForwardingError::Guest { source, log: String::new() })
+    }
+
+    /// A second device for the same image, and a second isolation-host in front of it.
+    ///
+    /// # Errors
+    /// If either does not start.
+    pub fn beside(&self, options: &[&str]) -> Result<Self, ForwardingError> {
+        Self::start_on(&self.image, tempfile::tempdir()?, self.mebibytes, options)
+    }
+
+    /// A QEMU that takes over that guest, now with this disk, and runs it to its end.
+    ///
+    /// # Errors
+    /// If the guest cannot be moved, or fails afterwards.
+    pub fn take_over(
+        &mut self,
+        mut guest: Guest,
+        device: &Device,
+        depth: u32,
+        passes: u32,
+    ) -> Result<guest::Report, ForwardingError> {
+        let overlay = self.overlay(depth, passes)?;
+        let image = GuestImage::prepared()?;
+        guest
+            .migrate(&image, device, &overlay, WITHIN)
+            .and_then(|moved| moved.finish(WITHIN))
+            .map_err(|source| ForwardingError::Guest { source, log: self.forwarder.log().join("\n") })
+    }
+
     /// Kills the device, as a crash would, and starts it again.
     ///
     /// # Errors
     /// If it does not start.
     pub fn crash_device(&mut self) -> Result<(), ForwardingError> {
         self.device.kill()?;
-        self.device = start_device(self.directory.path())?;
+        self.device = start_device(&self.image, self.directory.path())?;
         Ok(())
     }
 
@@ -134,7 +178,7 @@ impl ForwardedDisk {
     /// # Errors
     /// If it is not as that pass of the load left it.
     pub fn check_image(&self, pass: u32) -> Result<(), ForwardingError> {
-        let mut file = File::open(self.image())?;
+        let mut file = File::open(&self.image)?;
         let mut buffer = vec![0; 1 << 20];
         let content = Content { pass };
         for mebibyte in 0..self.mebibytes {
@@ -156,16 +200,17 @@ impl ForwardedDisk {
         self.forwarder.log()
     }
 
-    fn image(&self) -> PathBuf {
-        self.directory.path().join("disk.raw")
+    fn overlay(&self, depth: u32, passes: u32) -> Result<Overlay, ForwardingError> {
+        let script = format!("/disk-load /dev/vda {} {depth} {passes}", self.mebibytes);
+        Ok(Overlay::script(&script).program("disk-load", &program("disk-load", Profile::Debug)?)?)
     }
 }
 
-/// qemu-storage-daemon, serving the image in a directory.
-fn start_device(directory: &Path) -> Result<Daemon, DaemonError> {
+/// qemu-storage-daemon, serving an image on a socket in a directory.
+fn start_device(image: &Path, directory: &Path) -> Result<Daemon, DaemonError> {
     let socket = directory.join("device.sock");
     let mut file = OsString::from("driver=file,node-name=disk,locking=off,filename=");
-    file.push(directory.join("disk.raw"));
+    file.push(image);
     let mut export = OsString::from(format!(
         "type=vhost-user-blk,id=export,node-name=disk,writable=on,num-queues={QUEUES},addr.type=unix,addr.path="
     ));
