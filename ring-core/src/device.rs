@@ -132,6 +132,17 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         either!(self, queue => queue.publish_silently());
     }
 
+    /// Gives back the chain that was taken last, as if it had not been: the next [`pop`](Self::pop) takes it
+    /// again. So a device that stops can leave what it has not begun to whoever goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
+    /// [`CompleteError::Stale`] if the token is from before a reset.
+    pub fn give_back(&mut self, token: Token) -> Result<(), CompleteError> {
+        either!(self, queue => queue.give_back(token))
+    }
+
     /// Asks the driver to notify when it makes the next buffer available.
     #[inline]
     pub fn arm(&mut self) -> Arm {

@@ -20,7 +20,7 @@ const STAGES: [(&str, Stage); 11] = [
     ("loom models", |_| loom::run()),
     ("bare metal", bare_metal),
     ("instruction counts", |_| bench::counts::check()),
-    ("build for the guest", |_| run_command(&mut cargo(["build", "--package", "snd-host"]))),
+    ("build for the guest", |_| run_command(&mut cargo(["build", "--workspace", "--bins"]))),
     ("end to end", end_to_end),
 ];
 

@@ -29,6 +29,11 @@ pub(super) const PACKAGES: &[Package] = &[
         minimum: Some("1:9.0"),
         why: "runs the guest; vhost-user-snd-pci is new in 9.0",
     },
+    Package {
+        name: "qemu-utils",
+        minimum: Some("1:9.0"),
+        why: "qemu-storage-daemon, a device for isolation-host to forward to",
+    },
     any("busybox-static", "is the guest's user space"),
     any("alsa-utils", "plays and records in the guest"),
     any("kmod", "resolves the dependencies of the guest's kernel modules"),

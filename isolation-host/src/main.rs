@@ -1,0 +1,26 @@
+//! The command.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use isolation_host::args::Args;
+use isolation_host::host::Host;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    tracing_subscriber::fmt().with_max_level(args.log).with_writer(std::io::stderr).with_target(false).init();
+    match Host::new(args.into_options()).and_then(Host::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut said = error.to_string();
+            let mut source = error.source();
+            while let Some(cause) = source {
+                said = format!("{said}: {cause}");
+                source = cause.source();
+            }
+            tracing::error!("{said}");
+            ExitCode::FAILURE
+        }
+    }
+}
