@@ -64,15 +64,17 @@ impl Place {
     }
 }
 
-/// A driver that knows its descriptors beforehand, but for the lap.
+/// A driver that knows its descriptors beforehand, with the flags of each lap.
 #[derive(Debug)]
 pub struct Driver {
     descriptors: Descriptors,
-    /// The descriptors of all requests.
-    burst: Vec<[u64; 2]>,
+    /// The descriptors of whole bursts and whole laps, until both come again.
+    known: Vec<[u64; 2]>,
     /// Those of one request.
     count: usize,
-    next: Place,
+    added: usize,
+    /// The first of `known` that is not published.
+    next: usize,
     reap: Place,
 }
 
@@ -82,12 +84,17 @@ impl Driver {
     pub fn new(arena: &Arena, setup: &Setup, requests: &[Request], shape: Shape) -> Self {
         let burst: Vec<[u64; 2]> =
             requests.iter().flat_map(|request| in_ring(arena, request, shape)).collect();
-        let count = burst.len() / requests.len();
+        // A burst starts at the first slot of an even lap again after so many bursts.
+        let bursts = (1..).find(|bursts| (bursts * burst.len()).is_multiple_of(2 * SIZE)).unwrap_or(1);
+        let with_flags =
+            |([address, rest], place): ([u64; 2], usize)| [address, rest | Place(place).available()];
+        let known = burst.repeat(bursts).into_iter().zip(0..).map(with_flags).collect();
         Self {
             descriptors: descriptors(arena, setup),
-            burst,
-            count,
-            next: Place::default(),
+            known,
+            count: burst.len() / requests.len(),
+            added: 0,
+            next: 0,
             reap: Place::default(),
         }
     }
@@ -112,18 +119,21 @@ fn in_ring(arena: &Arena, request: &Request, shape: Shape) -> Vec<[u64; 2]> {
 
 impl DriverEnd for Driver {
     #[inline]
-    fn add(&mut self, request: &Request) {
-        let first = usize::from(request.cookie) * self.count;
-        for &[address, rest] in &self.burst[first..first + self.count] {
-            let [to_address, to_rest] = &self.descriptors[self.next.slot()];
-            to_address.store(address, Relaxed);
-            to_rest.store(rest | self.next.available(), Relaxed);
-            self.next.advance(1);
-        }
+    fn add(&mut self, _: &Request) {
+        self.added += self.count;
     }
 
     #[inline]
-    fn publish(&mut self) {}
+    fn publish(&mut self) {
+        let end = self.next + self.added;
+        for (slot, &[address, rest]) in (self.next..).zip(&self.known[self.next..end]) {
+            let [to_address, to_rest] = &self.descriptors[slot % SIZE];
+            to_address.store(address, Relaxed);
+            to_rest.store(rest, Relaxed);
+        }
+        self.next = if end == self.known.len() { 0 } else { end };
+        self.added = 0;
+    }
 
     #[inline]
     fn announce(&mut self) -> bool {
