@@ -54,7 +54,8 @@
 //! # In a kernel
 //!
 //! The driver end of a queue of 16 in one page, with its bookkeeping in an array. The addresses in segments
-//! are those that the device uses, here physical ones.
+//! are those that the device uses, here physical ones. The example `firmware` is a whole program like this:
+//! it drives QEMU's devices over virtio-mmio.
 //!
 //! ```
 //! use core::ptr::NonNull;

@@ -5,7 +5,7 @@
 
 use core::arch::global_asm;
 
-// SAFETY: the assembly defines the symbols that the linker script and the loader look for and no
+// Sound, since the assembly defines the symbols that the linker script and the loader look for and no
 // others; it hands over to `enter` in the state that compiled Rust expects: 64-bit mode, a stack of
 // 256 KiB that nothing else uses, SSE enabled, everything that the program touches mapped.
 global_asm!(include_str!("boot.s"), enter = sym enter);

@@ -21,7 +21,7 @@ const FIRST_VECTOR: u8 = 32;
 const VECTORS: usize = 48;
 /// Behind the lines: what the local APIC raises when an interrupt vanished before it was delivered.
 const SPURIOUS_VECTOR: u8 = FIRST_VECTOR + LINES;
-const STUB_BYTES: u64 = 16;
+const STUB_BYTES: usize = 16;
 
 /// How many interrupts came on each line; only the assembly counts.
 static TAKEN: [AtomicU32; VECTORS - FIRST_VECTOR as usize] =
@@ -30,13 +30,13 @@ static TAKEN: [AtomicU32; VECTORS - FIRST_VECTOR as usize] =
 /// The interrupt descriptor table: two words a vector.
 static TABLE: [[AtomicU64; 2]; VECTORS] = [const { [const { AtomicU64::new(0) }; 2] }; VECTORS];
 
-// SAFETY: the stubs save what they use and end in `iretq`, or do not return. They write the counter of
+// Sound, since the stubs save what they use and end in `iretq`, or do not return. They write the counter of
 // their vector, an atomic, and the local APIC's end-of-interrupt register.
 global_asm!(include_str!("interrupts.s"), exception = sym exception, taken = sym TAKEN);
 
 unsafe extern "C" {
     /// The first of the stubs; there is one for each vector.
-    safe static interrupt_stubs: [u8; VECTORS * STUB_BYTES as usize];
+    safe static interrupt_stubs: [u8; VECTORS * STUB_BYTES];
 }
 
 /// The local APIC; its registers are 16 bytes apart.
@@ -63,7 +63,7 @@ const OLD_MASKS: [u16; 2] = [0x21, 0xa1];
 /// Prepares the processor to take interrupts.
 pub(super) fn enable() {
     let stubs = (&raw const interrupt_stubs).addr() as u64;
-    for (stub, [low, high]) in (stubs..).step_by(STUB_BYTES as usize).zip(&TABLE) {
+    for (stub, [low, high]) in (stubs..).step_by(STUB_BYTES).zip(&TABLE) {
         // Offset 0..16, code segment, present interrupt gate, offset 16..32, offset 32..64.
         let gate = stub & 0xffff | 0x08 << 16 | 0x8e << 40 | (stub >> 16 & 0xffff) << 48;
         low.store(gate, Ordering::Relaxed);

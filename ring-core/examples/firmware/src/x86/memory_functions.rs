@@ -6,6 +6,6 @@
 
 use core::arch::global_asm;
 
-// SAFETY: the functions do what C says of them, in the registers of the System V calling convention,
+// Sound, since the functions do what C says of them, in the registers of the System V calling convention,
 // and touch no others than it lets them.
 global_asm!(include_str!("memory_functions.s"));
