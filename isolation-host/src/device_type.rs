@@ -18,7 +18,32 @@ pub enum DeviceType {
     Generic,
 }
 
+/// What happens to the requests in flight when their queue is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtStop {
+    /// They are waited for: the device finishes them in its own time.
+    Finish,
+    /// They are waited for as long as one after the other is finished. Nobody knows which of them the device is
+    /// working on, and which are buffers for what may come.
+    FinishWhileBusy,
+    /// The guest has them back at once: they are buffers for what may come.
+    HandBack,
+}
+
 impl DeviceType {
+    /// What happens to the requests in flight on a queue when it is stopped.
+    #[must_use]
+    pub const fn at_stop(self, queue: usize) -> AtStop {
+        match (self, queue) {
+            (Self::Blk | Self::Fs, _) | (Self::Snd, 0) => AtStop::Finish,
+            // Even queues receive (VIRTIO 1.4, 5.1.2 "Virtqueues"); 5.14.2: 1 is for events, 3 receives.
+            (Self::Net, _) if queue.is_multiple_of(2) => AtStop::HandBack,
+            (Self::Net, _) => AtStop::Finish,
+            (Self::Snd, 1 | 3) => AtStop::HandBack,
+            (Self::Snd | Self::Generic, _) => AtStop::FinishWhileBusy,
+        }
+    }
+
     /// Whether the last writable byte of each request is its status, which the device writes even where it does
     /// not count it (VIRTIO 1.4, 5.2.6 "Device Operation"): SPDK's `used.len` lacks it.
     #[must_use]

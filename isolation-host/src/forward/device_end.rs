@@ -61,6 +61,9 @@ pub(super) enum Refusal {
     /// The guest named memory that it does not have.
     #[error("{0}")]
     Unmapped(Unmapped),
+    /// The queue was stopped, and a later request had been finished already.
+    #[error("its queue was stopped before the device had finished it")]
+    Interrupted,
     /// The isolated area or the ring is too small for it, even with nothing else in flight.
     #[error("{bytes} bytes do not fit the queue's share of {share} bytes; give a larger --area-size")]
     TooLarge {

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use ring_core::memory::Memory as _;
-use ring_core::{Arm, Device, Features, PopError, Position, Segment, Setup, SetupError, Violation, device};
+use ring_core::{
+    Arm, CompleteError, Device, Features, PopError, Position, Segment, Setup, SetupError, Violation, device,
+};
 use thiserror::Error;
 
 use super::device_end::{DeviceEnd, Done, Refusal, Submission};
@@ -95,12 +97,37 @@ impl Shadow {
         self.device = Some(device);
     }
 
-    /// Takes the queue away from the device, which must not serve it any more.
+    /// Takes the queue away from the device, which must not serve it any more. What it has done already goes
+    /// back to the guest with the next [`run`](Self::run).
     pub fn detach(&mut self) {
+        if let Err(violation) = self.take_back() {
+            tracing::warn!("the device broke a queue at its end: {violation}");
+        }
         if let Some(device) = self.device.take() {
             let later = std::mem::take(&mut self.backlog);
             self.backlog = device.into_requests().chain(later).collect();
         }
+    }
+
+    /// Ends the queue, which the device must not serve any more: what it has done, the guest gets back; what it
+    /// has not, is in the guest's ring again as if it had never been taken. A request that cannot go back there,
+    /// because a later one has been returned already, fails. Returns whether to notify the guest, and how many
+    /// requests the device had not done.
+    pub fn surrender(&mut self) -> (bool, usize) {
+        let before = self.backlog.len();
+        self.detach();
+        let left = self.backlog.len() - before;
+        while let Some(Request { token, readable, writable }) = self.backlog.pop_back() {
+            match self.guest.give_back(token) {
+                Ok(()) => {}
+                Err(CompleteError::NotNewest(token)) => {
+                    self.refuse(Request { token, readable, writable }, Refusal::Interrupted);
+                }
+                // Its ring has been reset; there is nothing to give back to.
+                Err(_) => {}
+            }
+        }
+        (self.guest.publish().is_needed(), left)
     }
 
     /// Takes requests from the guest, or no longer.

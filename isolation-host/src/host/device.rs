@@ -63,6 +63,7 @@ impl Host {
         for queue in &mut self.queues {
             if let Some(shadow) = &mut queue.shadow {
                 shadow.detach();
+                queue.wake();
             }
         }
         self.retry = Some(Instant::now());

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use crate::device_link::{DeviceLink, LinkError};
-use crate::device_type::DeviceType;
+use crate::device_type::{AtStop, DeviceType};
 use crate::endpoint::{Door, Endpoint};
 use crate::guest_memory::GuestMemory;
 use crate::negotiation::{NegotiationError, RingChoice};
@@ -25,6 +25,8 @@ use poller::{Poller, Source};
 use queue::Queue;
 use vmm::Vmm;
 
+/// How long a queue whose requests may never finish is waited for when nothing moves there.
+const QUIET: Duration = Duration::from_millis(250);
 /// The most queues that the protocol can name in all its messages.
 const MOST_QUEUES: u16 = 256;
 /// How many rounds the queues get before the sockets are looked at again.
@@ -193,6 +195,16 @@ impl Host {
             }
         }
         busy
+    }
+
+    /// How long to wait for what is in flight on a queue that is stopped now.
+    fn patience(&self, index: usize) -> Duration {
+        match self.options.device_type.at_stop(index) {
+            _ if self.in_flight(index) == 0 => Duration::ZERO,
+            AtStop::Finish => self.options.drain,
+            AtStop::FinishWhileBusy => QUIET.min(self.options.drain),
+            AtStop::HandBack => Duration::ZERO,
+        }
     }
 
     /// How long until something has to be done unasked.

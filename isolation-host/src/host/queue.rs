@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::{Host, Source, signal};
 use crate::area::ShareError;
 use crate::device_link::LinkError;
+use crate::device_type::AtStop;
 use crate::forward::{DeviceEnd, Shadow, ShadowError};
 use crate::guest_memory::GuestMemory;
 use crate::protocol::features::PROTOCOL_FEATURES;
@@ -29,6 +30,8 @@ pub(super) struct Queue {
     pub(super) error: Option<OwnedFd>,
     pub(super) enabled: bool,
     pub(super) shadow: Option<Shadow>,
+    /// What the device was told of `enabled`, since the queue was given to it.
+    told: Option<bool>,
     /// To the device.
     device_kick: OwnedFd,
     /// From the device.
@@ -100,6 +103,7 @@ impl Queue {
             error: None,
             enabled: false,
             shadow: None,
+            told: None,
             device_kick: notifier::new()?,
             device_call: notifier::new()?,
             ready: false,
@@ -198,6 +202,7 @@ impl Host {
         self.poller.add(&queue.device_call, source).map_err(AttachError::Poll)?;
         link.start_queue(number, &setup, queue.device_kick.as_fd(), queue.device_call.as_fd())?;
         shadow.attach(end);
+        queue.told = None;
         self.apply_enable(index)?;
         Ok(())
     }
@@ -211,8 +216,11 @@ impl Host {
         shadow.accept(enabled);
         queue.ready = true;
         match &mut self.device {
-            Some(link) => link.enable(u32::try_from(index).unwrap_or(u32::MAX), enabled),
-            None => Ok(()),
+            Some(link) if queue.told != Some(enabled) => {
+                queue.told = Some(enabled);
+                link.enable(u32::try_from(index).unwrap_or(u32::MAX), enabled)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -239,17 +247,22 @@ impl Host {
         let Some(queue) = self.queues.get_mut(index) else { return 0 };
         let Some(mut shadow) = queue.shadow.take() else { return queue.base };
         self.poller.remove(&queue.device_call);
-        queue.base = shadow.vring_base();
         queue.ready = false;
-        let (base, number) = (queue.base, u32::try_from(index).unwrap_or(u32::MAX));
-        tracing::debug!(
-            "queue {index} ends at {base:#x} with {} in flight: {}",
-            shadow.in_flight(),
-            shadow.statistics
-        );
-        shadow.detach();
-        if let Some(Err(error)) = self.device.as_mut().map(|link| link.stop_queue(number)) {
-            self.lose_device(&error.to_string());
+        let number = u32::try_from(index).unwrap_or(u32::MAX);
+        let stopped = self.device.as_mut().map(|link| link.stop_queue(number));
+        let (call, left) = shadow.surrender();
+        signal(queue.call.as_ref(), call);
+        queue.base = shadow.vring_base();
+        let base = queue.base;
+        tracing::debug!("queue {index} ends at {base:#x}: {}", shadow.statistics);
+        match stopped {
+            Some(Err(error)) => self.lose_device(&error.to_string()),
+            // It may still be at it, and those requests will be made again: they must not be done twice, in any
+            // order. Only a device that is gone does nothing any more.
+            Some(Ok(_)) if left > 0 && self.options.device_type.at_stop(index) == AtStop::Finish => {
+                self.lose_device(&format!("queue {index} was stopped with {left} requests unfinished"));
+            }
+            _ => {}
         }
         base
     }

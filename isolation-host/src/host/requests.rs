@@ -10,6 +10,7 @@ use super::queue::StartError;
 use super::vmm::Stopping;
 use super::{Host, Source};
 use crate::device_link::LinkError;
+use crate::device_type::AtStop;
 use crate::guest_memory::RegionError;
 use crate::mmap::{MapError, Window};
 use crate::negotiation::{self, NegotiationError};
@@ -282,32 +283,39 @@ impl Host {
         let VringState { index, .. } = message.body()?;
         let index = self.queue_index(index.into())?;
         self.close_queue(index);
-        if self.in_flight(index) == 0 {
+        let patience = self.patience(index);
+        if patience.is_zero() {
             let state = VringState { index: u32::try_from(index).unwrap_or(0), num: self.end_queue(index) };
             return Ok(Answer::Reply(message.reply(&state)));
         }
-        tracing::debug!("queue {index} stops when {} requests are done", self.in_flight(index));
-        let deadline = Instant::now() + self.options.drain;
+        let left = self.in_flight(index);
+        tracing::debug!("queue {index} stops when {left} requests are done");
+        let deadline = Instant::now() + patience;
         let request = Message::request(message.request, &message.payload[..]);
         if let Some(session) = self.vmm.session_mut() {
             self.poller.pause(&session.channel, Source::Vmm);
-            session.stopping = Some(Stopping { index, request, deadline });
+            session.stopping = Some(Stopping { index, request, left, deadline });
         }
         Ok(Answer::Later)
     }
 
     /// Answers the VMM that waits for a queue to stop, if that has come about.
     pub(super) fn finish_stops(&mut self) {
-        let Some(session) = self.vmm.session_mut() else { return };
-        let Some(Stopping { index, deadline, .. }) = session.stopping else { return };
+        let stopping = self.vmm.session().and_then(|session| session.stopping.as_ref());
+        let Some(&Stopping { index, deadline, left: before, .. }) = stopping else { return };
         let left = self.in_flight(index);
-        if left > 0 && Instant::now() < deadline {
+        let (now, patience) = (Instant::now(), self.patience(index));
+        let at_stop = self.options.device_type.at_stop(index);
+        let Some(session) = self.vmm.session_mut() else { return };
+        if let Some(stopping) = session.stopping.as_mut().filter(|_| left < before) {
+            stopping.left = left;
+            if at_stop == AtStop::FinishWhileBusy {
+                stopping.deadline = now + patience;
+            }
+        }
+        if left > 0 && now < deadline {
             return;
         }
-        if left > 0 {
-            tracing::warn!("queue {index} is stopped with {left} requests unfinished");
-        }
-        let Some(session) = self.vmm.session_mut() else { return };
         let Some(Stopping { request, .. }) = session.stopping.take() else { return };
         self.poller.go_on(&session.channel, Source::Vmm);
         let state = VringState { index: u32::try_from(index).unwrap_or(0), num: self.end_queue(index) };

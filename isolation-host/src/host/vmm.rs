@@ -1,6 +1,6 @@
 //! The VMM: its coming and going.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Host, HostError, Source};
 use crate::mmap::Window;
@@ -41,6 +41,8 @@ pub(super) struct Stopping {
     pub(super) index: usize,
     /// The request to answer.
     pub(super) request: Message,
+    /// Requests in flight when it was last looked.
+    pub(super) left: usize,
     /// When it has taken long enough.
     pub(super) deadline: Instant,
 }
@@ -144,10 +146,12 @@ impl Host {
         let Some(session) = self.vmm.session() else { return };
         tracing::info!("the VMM is gone: {why}");
         self.poller.remove(&session.channel);
-        self.vmm = Vmm::Leaving { deadline: Instant::now() + self.options.drain };
+        let mut patience = Duration::ZERO;
         for index in 0..self.queues.len() {
             self.close_queue(index);
+            patience = patience.max(self.patience(index));
         }
+        self.vmm = Vmm::Leaving { deadline: Instant::now() + patience };
     }
 
     fn all_drained(&self) -> bool {
@@ -156,9 +160,10 @@ impl Host {
 
     /// Forgets all about the VMM that was, and lets the next one in.
     fn forget_vmm(&mut self) {
-        for queue in &mut self.queues {
-            if let Some(shadow) = queue.shadow.take() {
-                tracing::debug!("a queue ends with {} in flight: {}", shadow.in_flight(), shadow.statistics);
+        for (index, queue) in self.queues.iter_mut().enumerate() {
+            if let Some(mut shadow) = queue.shadow.take() {
+                shadow.surrender();
+                tracing::debug!("queue {index} ends at {:#x}: {}", shadow.vring_base(), shadow.statistics);
             }
             (queue.areas, queue.kick, queue.call, queue.error) = (None, None, None, None);
             (queue.size, queue.base, queue.enabled) = (0, 0, false);
