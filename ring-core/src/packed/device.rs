@@ -26,7 +26,8 @@ pub struct Device<M: Memory, S> {
 
 /// Setting up.
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
-    /// Sets up the device end of a queue that has not run yet.
+    /// Sets up the device end of a queue that has not run yet. To set one up again, use [`reset`](Self::reset),
+    /// which alone makes the tokens of its earlier life stale.
     ///
     /// # Errors
     ///
