@@ -71,13 +71,7 @@
 //! // `page` is a zeroed page from the DMA allocator, which the device knows as `physical`.
 //! // It stays mapped for as long as the queue lives, and nothing but the queue uses it, so this is sound.
 //! let memory = unsafe { RawMemory::new(page, physical, 4096) };
-//! let setup = Setup {
-//!     size: 16,
-//!     features: negotiated,
-//!     descriptor_area: physical,
-//!     driver_area: physical + 0x100,
-//!     device_area: physical + 0x200,
-//! };
+//! let (setup, _bytes) = Setup::contiguous(physical, 16, negotiated)?;
 //! let mut queue = Driver::new(memory, &setup, [driver::Slot::EMPTY; 16])?;
 //! // Tell the device the size and the three addresses, and enable the queue. Then, for each request:
 //! queue.add(&[Segment::new(request, 16)], &[Segment::new(answer, 512)], "whose request it is")?;

@@ -1,8 +1,8 @@
 //! The process: one thread that waits for everything at once.
 //!
 //! It stands between a VMM, to which it is the device, and a device, to which it is the VMM. Either may go away
-//! and come back. What each event means is in a file of its own: [requests](requests) of the VMM, the
-//! [start and end of queues](queue), [loss and return of the device](device).
+//! and come back. What each event means is in a file of its own: the VMM's [`requests`], the
+//! start and end of queues ([`queue`]), loss and return of the device ([`device`]).
 
 mod device;
 mod poller;
