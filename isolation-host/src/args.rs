@@ -52,6 +52,12 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain_timeout: u64,
 
+    /// Keep all privileges, to find a fault.
+    ///
+    /// Otherwise the process gives up files, capabilities and all system calls that forwarding does not take.
+    #[arg(long)]
+    pub no_sandbox: bool,
+
     /// What is logged: error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: tracing::Level,

@@ -11,6 +11,7 @@
 //! - [`endpoint`] makes connections, [`protocol`] puts messages on them, [`negotiation`] decides about features,
 //!   [`device_link`] drives the device.
 //! - [`forward`] moves requests between a ring in [`guest_memory`] and its counterpart in the isolated [`area`].
+//! - [`sandbox`] is what the process gives up before it hears a peer.
 //! - [`mmap`] maps memory, and is the only module with unsafe code.
 
 pub mod area;
@@ -25,3 +26,4 @@ pub mod mmap;
 pub mod negotiation;
 pub mod notifier;
 pub mod protocol;
+pub mod sandbox;

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use ring_core::Features;
 use thiserror::Error;
 
+use crate::protocol::Request;
 use crate::protocol::features::{ANY_LAYOUT, DEVICE_TYPE, LOG_ALL, PROTOCOL_FEATURES, protocol};
 
 /// What isolation-host does for every guest, whatever the device can.
@@ -126,6 +127,19 @@ pub const fn ring(negotiated: u64) -> Features {
 /// Protocol features that mean the same on both sides, and are offered if the device has them.
 const PASSED_ON: u64 =
     protocol::MQ | protocol::RARP | protocol::NET_MTU | protocol::CRYPTO_SESSION | protocol::CONFIG;
+
+/// Whether a device with these protocol features understands a request that means the same on both sides.
+#[must_use]
+pub const fn understands(device: u64, request: Request) -> bool {
+    let needed = match request {
+        Request::GetConfig | Request::SetConfig => protocol::CONFIG,
+        Request::SendRarp => protocol::RARP,
+        Request::NetSetMtu => protocol::NET_MTU,
+        Request::CreateCryptoSession | Request::CloseCryptoSession => protocol::CRYPTO_SESSION,
+        _ => return false,
+    };
+    device & needed != 0
+}
 
 /// The protocol features that are offered to the VMM of a device with these.
 #[must_use]

@@ -184,3 +184,30 @@ fn buffers_that_wait_for_what_may_come_are_back_in_the_ring_when_their_queue_is_
         }
     }
 }
+
+#[test]
+fn a_signal_has_each_queue_say_what_it_has_done() {
+    let Parts { mut host, guest, mut driver, device, mut queue, .. } =
+        started(Features::empty(), Offer::default(), &[]);
+    guest.request(&mut driver, 0, b"question", 16, 1);
+    guest.publish(0, &mut driver);
+    device.echo(0, &mut queue);
+    guest.reap(0, &mut driver);
+    guest.request(&mut driver, 64, b"question", 16, 2);
+    guest.publish(0, &mut driver);
+    device.take(0, &mut queue);
+    let pid = rustix::process::Pid::from_raw(i32::try_from(host.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
+    let line = host.wait_for("queue 0: 1 requests");
+    assert!(line.contains("16 bytes to the device, 8 to the guest"), "{line}");
+    assert!(line.contains("1 in flight, 512 of"), "{line}");
+}
+
+#[test]
+fn the_process_has_no_privileges_and_no_way_back_to_them() {
+    let Parts { host, .. } = started(Features::empty(), Offer::default(), &[]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.id())).unwrap();
+    for line in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+}

@@ -61,6 +61,9 @@ pub(super) enum Refusal {
     /// The guest named memory that it does not have.
     #[error("{0}")]
     Unmapped(Unmapped),
+    /// It has no bytes, and some devices stop serving a queue in which they see such a request.
+    #[error("it is empty")]
+    Empty,
     /// The queue was stopped, and a later request had been finished already.
     #[error("its queue was stopped before the device had finished it")]
     Interrupted,
@@ -112,6 +115,9 @@ impl DeviceEnd {
             return Submission::Never(request, Refusal::Unmapped(unmapped));
         }
         let (readable, writable) = (frame(&request.readable), frame(&request.writable));
+        if readable.is_empty() && writable.is_empty() {
+            return Submission::Never(request, Refusal::Empty);
+        }
         let Some(placement) = Placement::allocate(&mut self.buddy, self.blocks, &readable, &writable) else {
             return self.no_room(request);
         };

@@ -1,8 +1,8 @@
 //! The process: one thread that waits for everything at once.
 //!
 //! It stands between a VMM, to which it is the device, and a device, to which it is the VMM. Either may go away
-//! and come back. What each event means is in a file of its own: the VMM's [`requests`], the
-//! start and end of queues ([`queue`]), loss and return of the device ([`device`]).
+//! and come back. What each event means is in a file of its own: the VMM's `requests`, the
+//! start and end of queues (`queue`), loss and return of the device (`device`).
 
 mod device;
 mod poller;
@@ -10,9 +10,12 @@ mod queue;
 mod requests;
 mod vmm;
 
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use signal_hook::consts::SIGUSR1;
+use signal_hook::low_level::pipe;
 use thiserror::Error;
 
 use crate::device_link::{DeviceLink, LinkError};
@@ -81,11 +84,39 @@ pub enum HostError {
     Poll(#[source] io::Error),
 }
 
+/// All that has to be opened by name, before the process may open nothing any more.
+#[derive(Debug)]
+pub struct Doors {
+    vmm: Door,
+    device: Door,
+    signals: UnixStream,
+}
+
+impl Doors {
+    /// Opens the sockets, and listens for SIGUSR1.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] if one cannot be opened.
+    pub fn open(options: &Options) -> Result<Self, HostError> {
+        let open = |endpoint: &Endpoint| {
+            Door::open(endpoint).map_err(|source| HostError::Open { endpoint: endpoint.clone(), source })
+        };
+        let (vmm, device) = (open(&options.vmm)?, open(&options.device)?);
+        let (signals, sender) = UnixStream::pair().map_err(HostError::Poll)?;
+        signals.set_nonblocking(true).map_err(HostError::Poll)?;
+        pipe::register(SIGUSR1, sender).map_err(HostError::Poll)?;
+        Ok(Self { vmm, device, signals })
+    }
+}
+
 /// The process.
 #[derive(Debug)]
 pub struct Host {
     options: Options,
     poller: Poller,
+    /// A byte for each request to print statistics.
+    signals: UnixStream,
     vmm_door: Door,
     device_door: Door,
     vmm: Vmm,
@@ -107,17 +138,13 @@ struct Offer {
 }
 
 impl Host {
-    /// Opens the sockets and gets to know the device, which may take until the device is started.
+    /// Gets to know the device, which may take until the device is started.
     ///
     /// # Errors
     ///
-    /// [`HostError`] if a socket cannot be opened, or if the device is none.
-    pub fn new(options: Options) -> Result<Self, HostError> {
-        let open = |endpoint: &Endpoint| {
-            Door::open(endpoint).map_err(|source| HostError::Open { endpoint: endpoint.clone(), source })
-        };
-        let vmm_door = open(&options.vmm)?;
-        let mut device_door = open(&options.device)?;
+    /// [`HostError`] if the device is none.
+    pub fn new(options: Options, doors: Doors) -> Result<Self, HostError> {
+        let Doors { vmm: vmm_door, device: mut device_door, signals } = doors;
         let poller = Poller::new().map_err(HostError::Poll)?;
         let link = device::first(&mut device_door, &options)?;
         let offer = Offer::of(&link, &options);
@@ -128,6 +155,7 @@ impl Host {
             offer.queues
         );
         poller.add(&link, Source::Device).map_err(HostError::Poll)?;
+        poller.add(&signals, Source::Signal).map_err(HostError::Poll)?;
         if let Some(listener) = vmm_door.listener() {
             poller.add(listener, Source::Door).map_err(HostError::Poll)?;
         }
@@ -136,6 +164,7 @@ impl Host {
         Ok(Self {
             options,
             poller,
+            signals,
             vmm_door,
             device_door,
             vmm: Vmm::Absent,
@@ -169,6 +198,7 @@ impl Host {
             Source::Door => self.admit_vmm(),
             Source::Vmm => self.hear_vmm(),
             Source::Device => self.hear_device(),
+            Source::Signal => self.print_statistics(),
             Source::GuestKick(index) => {
                 if let Some(queue) = self.queues.get_mut(usize::from(index)) {
                     queue.kicked();
@@ -178,6 +208,21 @@ impl Host {
                 if let Some(queue) = self.queues.get_mut(usize::from(index)) {
                     queue.called();
                 }
+            }
+        }
+    }
+
+    /// Says what each queue has done.
+    fn print_statistics(&mut self) {
+        let _ = (&self.signals).read(&mut [0; 64]);
+        for (index, queue) in self.queues.iter().enumerate() {
+            if let Some(shadow) = &queue.shadow {
+                let (used, all) = shadow.used_of_share();
+                let in_flight = shadow.in_flight();
+                tracing::info!(
+                    "queue {index}: {}; {in_flight} in flight, {used} of {all} bytes of the area in use",
+                    shadow.statistics
+                );
             }
         }
     }

@@ -20,6 +20,8 @@ pub(super) enum Source {
     Vmm,
     /// The device has sent something, or hung up.
     Device,
+    /// The operator wants to know how it goes.
+    Signal,
     /// The guest has notified a queue.
     GuestKick(u16),
     /// The device has notified a queue.
@@ -32,8 +34,9 @@ impl Source {
             Self::Door => (0, 0),
             Self::Vmm => (1, 0),
             Self::Device => (2, 0),
-            Self::GuestKick(index) => (3, index),
-            Self::DeviceCall(index) => (4, index),
+            Self::Signal => (3, 0),
+            Self::GuestKick(index) => (4, index),
+            Self::DeviceCall(index) => (5, index),
         };
         EventData::new_u64(kind << 16 | index as u64)
     }
@@ -45,7 +48,8 @@ impl Source {
             0 => Self::Door,
             1 => Self::Vmm,
             2 => Self::Device,
-            3 => Self::GuestKick(index),
+            3 => Self::Signal,
+            4 => Self::GuestKick(index),
             _ => Self::DeviceCall(index),
         }
     }
@@ -106,6 +110,7 @@ mod tests {
             Source::Door,
             Source::Vmm,
             Source::Device,
+            Source::Signal,
             Source::GuestKick(0),
             Source::GuestKick(255),
             Source::DeviceCall(7),

@@ -338,6 +338,9 @@ impl Host {
 
     /// Asks the device the same.
     fn pass_on(&mut self, request: Request, message: &Message) -> Result<Answer, RequestError> {
+        if !negotiation::understands(self.offer.protocol, request) {
+            return Err(RequestError::Unsupported(request));
+        }
         let link = self.device.as_mut().ok_or(RequestError::NoDevice)?;
         match link.pass_on(request, &message.payload) {
             Ok(Some(payload)) => Ok(Answer::Reply(message.reply(payload.as_bytes()))),

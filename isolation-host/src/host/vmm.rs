@@ -122,22 +122,17 @@ impl Host {
 
     /// The VMM has sent something, or hung up.
     pub(super) fn hear_vmm(&mut self) {
-        // A bounded number, so that a VMM that talks without end does not keep the queues waiting.
-        for _ in 0..16 {
-            let Some(session) = self.vmm.session_mut() else { return };
-            if session.stopping.is_some() {
-                // Only its end is listened for now.
-                self.lose_vmm(&ReceiveError::Closed.to_string());
-                return;
-            }
-            match session.channel.receive() {
-                Ok(Some(message)) => self.serve(message),
-                Ok(None) => return,
-                Err(error) => {
-                    self.lose_vmm(&error.to_string());
-                    return;
-                }
-            }
+        let Some(session) = self.vmm.session_mut() else { return };
+        if session.stopping.is_some() {
+            // Only its end is listened for now.
+            self.lose_vmm(&ReceiveError::Closed.to_string());
+            return;
+        }
+        // One at a time, so that a VMM that talks without end does not keep the queues waiting.
+        match session.channel.receive() {
+            Ok(Some(message)) => self.serve(message),
+            Ok(None) => {}
+            Err(error) => self.lose_vmm(&error.to_string()),
         }
     }
 

@@ -208,3 +208,45 @@ impl TestDevice {
         let _ = self.channel.send(message);
     }
 }
+
+/// Serves one guest honestly until isolation-host hangs up: echoes every request on queue 0.
+pub(crate) fn serve_honestly(mut device: TestDevice) {
+    let mut queue: Option<Queue> = None;
+    loop {
+        let kick = device.vrings.get(&0).and_then(|vring| vring.kick.as_ref());
+        let mut fds = vec![PollFd::new(&device.channel, PollFlags::IN)];
+        fds.extend(kick.map(|kick| PollFd::from_borrowed_fd(kick.as_fd(), PollFlags::IN)));
+        poll(&mut fds, None).unwrap();
+        let message = !fds[0].revents().is_empty();
+        drop(fds);
+        if message {
+            match device.step(Instant::now() + PATIENCE) {
+                None => return,
+                Some(Request::SetVringKick) if device.vrings.contains_key(&0) => {
+                    queue = Some(device.queue(0))
+                }
+                Some(Request::GetVringBase) => queue = None,
+                Some(_) => {}
+            }
+        }
+        let Some(queue) = &mut queue else { continue };
+        if let Some(kick) = device.vrings.get(&0).and_then(|vring| vring.kick.as_ref()) {
+            let _ = rustix::io::read(kick, &mut [0; 8]);
+        }
+        while device.echo_if_any(0, queue) || queue.arm() == ring_core::Arm::Pending {}
+    }
+}
+
+impl TestDevice {
+    /// Echoes the next request, if there is one.
+    pub(crate) fn echo_if_any(&self, index: u32, queue: &mut Queue) -> bool {
+        let mut segments = [Segment::default(); 64];
+        let Some(chain) = queue.pop(&mut segments).unwrap() else { return false };
+        let written = chain.writable().iter().map(|segment| segment.len).sum();
+        queue.complete(chain.into_token(), written).unwrap();
+        if queue.publish().is_needed() {
+            self.call(index);
+        }
+        true
+    }
+}

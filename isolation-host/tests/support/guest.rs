@@ -129,6 +129,11 @@ impl TestGuest {
         self.calls.insert(index as usize, call);
     }
 
+    /// Returns when isolation-host has seen all notifications that came before.
+    pub(crate) fn settle(&mut self) {
+        self.ask(Message::request(Request::GetFeatures, &[0u8; 0]));
+    }
+
     /// Stops a queue. Returns its base.
     pub(crate) fn stop(&mut self, index: u32) -> u32 {
         let state = VringState { index, num: 0 };

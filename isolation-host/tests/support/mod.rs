@@ -89,6 +89,11 @@ impl Host {
         new
     }
 
+    /// How many of them are warnings.
+    pub(crate) fn new_warnings(&mut self) -> usize {
+        self.new_lines().iter().filter(|line| line.contains("WARN")).count()
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
