@@ -195,7 +195,7 @@ fn a_signal_has_each_queue_say_what_it_has_done() {
     guest.reap(0, &mut driver);
     guest.request(&mut driver, 64, b"question", 16, 2);
     guest.publish(0, &mut driver);
-    device.take(0, &mut queue);
+    let _taken = device.take(0, &mut queue);
     let pid = rustix::process::Pid::from_raw(i32::try_from(host.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
     let line = host.wait_for("queue 0: 1 requests");

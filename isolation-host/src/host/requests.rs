@@ -14,7 +14,6 @@ use crate::device_type::AtStop;
 use crate::guest_memory::RegionError;
 use crate::mmap::{MapError, Window};
 use crate::negotiation::{self, NegotiationError};
-use crate::notifier;
 use crate::protocol::payload::{
     ConfigHeader, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd, VringState,
 };
@@ -254,9 +253,6 @@ impl Host {
         let what = VringFd(message.body()?);
         let index = self.queue_index(what.index())?;
         let fd = if what.says_no_fd() { None } else { Some(message.take_fd()?) };
-        if let Some(fd) = &fd {
-            notifier::unblock(fd)?;
-        }
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
         match request {
             Request::SetVringCall => queue.call = fd,
