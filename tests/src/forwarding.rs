@@ -73,13 +73,8 @@ impl ForwardedDisk {
         options: &[&str],
     ) -> Result<Self, ForwardingError> {
         let device = start_device(image, directory.path())?;
-        let socket = directory.path().join("vmm.sock");
-        let mut arguments: Vec<OsString> =
-            vec!["--vmm".into(), endpoint("listen", &socket), "--device-socket".into()];
-        arguments.push(endpoint("connect", device.socket()));
-        arguments.extend(["--device", "blk"].iter().chain(options).map(Into::into));
-        let forwarder =
-            Daemon::start_as_told(&program("isolation-host", Profile::Debug)?, &socket, arguments)?;
+        let options: Vec<&str> = ["--device", "blk"].into_iter().chain(options.iter().copied()).collect();
+        let forwarder = start_forwarder(directory.path(), &device, &options)?;
         Ok(Self { image: image.to_owned(), directory, device, forwarder, mebibytes })
     }
 
@@ -204,6 +199,26 @@ impl ForwardedDisk {
         let script = format!("/disk-load /dev/vda {} {depth} {passes}", self.mebibytes);
         Ok(Overlay::script(&script).program("disk-load", &program("disk-load", Profile::Debug)?)?)
     }
+}
+
+/// isolation-host in front of a device, listening for a VMM in a directory.
+///
+/// # Errors
+/// If it is not built or does not start.
+pub fn start_forwarder(
+    directory: &Path,
+    device: &Daemon,
+    options: &[&str],
+) -> Result<Daemon, ForwardingError> {
+    let socket = directory.join("vmm.sock");
+    let mut arguments: Vec<OsString> = vec![
+        "--vmm".into(),
+        endpoint("listen", &socket),
+        "--device-socket".into(),
+        endpoint("connect", device.socket()),
+    ];
+    arguments.extend(options.iter().map(Into::into));
+    Ok(Daemon::start_as_told(&program("isolation-host", Profile::Debug)?, &socket, arguments)?)
 }
 
 /// qemu-storage-daemon, serving an image on a socket in a directory.

@@ -137,7 +137,8 @@ pub fn play(
 }
 
 /// A GStreamer sink that writes the pattern's format to a WAV file, in real time.
-fn wav_sink(recording: &Path) -> String {
+#[must_use]
+pub fn wav_sink(recording: &Path) -> String {
     let path = recording.display().to_string();
     let escaped = path.replace('\\', r"\\").replace('"', "\\\"");
     format!(
