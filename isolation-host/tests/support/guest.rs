@@ -28,6 +28,7 @@ pub(crate) const DATA: u64 = RAM + 0x10_0000;
 /// A VMM that is connected, and its guest.
 pub(crate) struct TestGuest {
     pub(crate) channel: Channel,
+    file: OwnedFd,
     pub(crate) memory: Window,
     pub(crate) features: Features,
     pub(crate) kicks: Vec<OwnedFd>,
@@ -45,20 +46,40 @@ impl TestGuest {
         let features = features | Features::VERSION_1;
         let mut guest = Self {
             channel: Channel::new(stream.into()),
+            file,
             memory,
             features,
             kicks: Vec::new(),
             calls: Vec::new(),
         };
-        guest.order(Request::SetOwner, Message::request(Request::SetOwner, &[0u8; 0]));
-        let offered: u64 = guest.ask(Message::request(Request::GetFeatures, &[0u8; 0])).body().unwrap();
-        assert_eq!(offered & features.bits(), features.bits());
-        let wanted = features.bits() | 1 << 30 | offered & 0xff_ffff;
-        guest.order(Request::SetFeatures, Message::request(Request::SetFeatures, &wanted));
+        guest.introduce();
+        guest
+    }
+
+    /// Hangs up. The guest goes on with nobody to notify it.
+    pub(crate) fn hang_up(&mut self) {
+        let (nobody, _) = UnixStream::pair().unwrap();
+        self.channel = Channel::new(nobody.into());
+    }
+
+    /// Connects once more, with the memory and all that is in it.
+    pub(crate) fn reconnect(&mut self, stream: UnixStream) {
+        self.channel = Channel::new(stream.into());
+        self.kicks.clear();
+        self.calls.clear();
+        self.introduce();
+    }
+
+    fn introduce(&mut self) {
+        self.order(Request::SetOwner, Message::request(Request::SetOwner, &[0u8; 0]));
+        let offered: u64 = self.ask(Message::request(Request::GetFeatures, &[0u8; 0])).body().unwrap();
+        assert_eq!(offered & self.features.bits(), self.features.bits());
+        let wanted = self.features.bits() | 1 << 30 | offered & 0xff_ffff;
+        self.order(Request::SetFeatures, Message::request(Request::SetFeatures, &wanted));
         let region = MemoryRegion { guest_address: RAM, size: RAM_SIZE, user_address: USER, offset: 0 };
         let add = Message::request(Request::AddMemReg, &SingleRegion { padding: 0, region });
-        guest.order(Request::AddMemReg, add.with_fd(file));
-        guest
+        let file = self.file.try_clone().unwrap();
+        self.order(Request::AddMemReg, add.with_fd(file));
     }
 
     /// Sends a request and returns the answer.
