@@ -27,6 +27,16 @@ pub struct ForwardedDisk {
     device: Daemon,
     forwarder: Daemon,
     mebibytes: u64,
+    speed: Speed,
+}
+
+/// How fast a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speed {
+    /// As fast as it can.
+    Full,
+    /// So many requests a second, so that there are always some in flight.
+    Requests(u32),
 }
 
 /// Why the disk could not be tried, or is not as it should be.
@@ -60,22 +70,31 @@ impl ForwardedDisk {
     /// # Errors
     /// If either does not start.
     pub fn start(mebibytes: u64, options: &[&str]) -> Result<Self, ForwardingError> {
+        Self::start_at(Speed::Full, mebibytes, options)
+    }
+
+    /// The same, with a device of that speed.
+    ///
+    /// # Errors
+    /// If either does not start.
+    pub fn start_at(speed: Speed, mebibytes: u64, options: &[&str]) -> Result<Self, ForwardingError> {
         let directory = tempfile::tempdir()?;
         let image = directory.path().join("disk.raw");
         File::create(&image)?.set_len(mebibytes << 20)?;
-        Self::start_on(&image, directory, mebibytes, options)
+        Self::start_on(&image, directory, mebibytes, speed, options)
     }
 
     fn start_on(
         image: &Path,
         directory: TempDir,
         mebibytes: u64,
+        speed: Speed,
         options: &[&str],
     ) -> Result<Self, ForwardingError> {
-        let device = start_device(image, directory.path())?;
+        let device = start_device(image, directory.path(), speed)?;
         let options: Vec<&str> = ["--device", "blk"].into_iter().chain(options.iter().copied()).collect();
         let forwarder = start_forwarder(directory.path(), &device, &options)?;
-        Ok(Self { image: image.to_owned(), directory, device, forwarder, mebibytes })
+        Ok(Self { image: image.to_owned(), directory, device, forwarder, mebibytes, speed })
     }
 
     /// The disk as QEMU is told of it.
@@ -136,7 +155,7 @@ impl ForwardedDisk {
     /// # Errors
     /// If either does not start.
     pub fn beside(&self, options: &[&str]) -> Result<Self, ForwardingError> {
-        Self::start_on(&self.image, tempfile::tempdir()?, self.mebibytes, options)
+        Self::start_on(&self.image, tempfile::tempdir()?, self.mebibytes, self.speed, options)
     }
 
     /// A QEMU that takes over that guest, now with this disk, and runs it to its end.
@@ -164,7 +183,7 @@ impl ForwardedDisk {
     /// If it does not start.
     pub fn crash_device(&mut self) -> Result<(), ForwardingError> {
         self.device.kill()?;
-        self.device = start_device(&self.image, self.directory.path())?;
+        self.device = start_device(&self.image, self.directory.path(), self.speed)?;
         Ok(())
     }
 
@@ -222,15 +241,25 @@ pub fn start_forwarder(
 }
 
 /// qemu-storage-daemon, serving an image on a socket in a directory.
-fn start_device(image: &Path, directory: &Path) -> Result<Daemon, DaemonError> {
+fn start_device(image: &Path, directory: &Path, speed: Speed) -> Result<Daemon, DaemonError> {
     let socket = directory.join("device.sock");
     let mut file = OsString::from("driver=file,node-name=disk,locking=off,filename=");
     file.push(image);
+    let mut arguments = vec![OsString::from("--blockdev"), file];
+    let node = match speed {
+        Speed::Full => "disk",
+        Speed::Requests(number) => {
+            let throttle = format!("throttle-group,id=limit,x-iops-total={number}");
+            let slow = "driver=throttle,node-name=slow,throttle-group=limit,file=disk";
+            arguments.extend(["--object", &throttle, "--blockdev", slow].map(OsString::from));
+            "slow"
+        }
+    };
     let mut export = OsString::from(format!(
-        "type=vhost-user-blk,id=export,node-name=disk,writable=on,num-queues={QUEUES},addr.type=unix,addr.path="
+        "type=vhost-user-blk,id=export,node-name={node},writable=on,num-queues={QUEUES},addr.type=unix,addr.path="
     ));
     export.push(&socket);
-    let arguments = ["--blockdev".into(), file, "--export".into(), export];
+    arguments.extend(["--export".into(), export]);
     Daemon::start_as_told(Path::new("qemu-storage-daemon"), &socket, arguments)
 }
 

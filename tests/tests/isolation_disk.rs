@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use end_to_end::forwarding::ForwardedDisk;
+use end_to_end::forwarding::{ForwardedDisk, Speed};
 use end_to_end::guest::VirtioDevice;
 
 /// What the guest writes and checks.
@@ -67,5 +67,20 @@ fn a_guest_moves_to_another_host_while_it_writes() -> Result<(), Box<dyn Error>>
         moved.inspect_err(|error| eprintln!("{error}"))?;
         here.check_image(PASSES)?;
     }
+    Ok(())
+}
+
+#[test]
+fn a_guest_is_paused_with_requests_in_flight_at_a_slow_device_and_loses_none() -> Result<(), Box<dyn Error>> {
+    let mut disk = ForwardedDisk::start_at(Speed::Requests(60), 32, &["--log", "debug"])?;
+    let mut guest = disk.start_load(&disk.as_device().with("packed=on"), 8, 1)?;
+    for _ in 0..6 {
+        guest.wait_for_lines("disk-load: ", 1, BOOT_AND_BEGIN)?;
+        guest.pause_and_go_on(BOOT_AND_BEGIN)?;
+    }
+    guest.finish(BOOT_AND_BEGIN).inspect_err(|error| eprintln!("{error}"))?;
+    disk.check_image(1)?;
+    let waited = disk.log().iter().filter(|line| line.contains("stops when")).count();
+    assert!(waited > 0, "no request was in flight at any stop:\n{}", disk.log().join("\n"));
     Ok(())
 }

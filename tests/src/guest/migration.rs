@@ -1,4 +1,4 @@
-//! Moving a running guest from one QEMU to another.
+//! Stopping a running guest, and moving it from one QEMU to another.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -48,6 +48,18 @@ pub(super) fn control(directory: &Path) -> Vec<OsString> {
 }
 
 impl Guest {
+    /// Stops the whole guest, and lets it go on. QEMU stops its devices for that, too.
+    ///
+    /// # Errors
+    /// If QEMU does not do it `within` that time.
+    pub fn pause_and_go_on(&self, within: Duration) -> Result<(), GuestError> {
+        let path = self.directory.path().join(CONTROL);
+        let mut control = Control::connect(&path, Instant::now() + within)?;
+        control.execute("stop", json!({}))?;
+        control.execute("cont", json!({}))?;
+        Ok(())
+    }
+
     /// Moves this guest to a new QEMU, where it has this device, while it runs. This QEMU ends.
     ///
     /// # Errors
