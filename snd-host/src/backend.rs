@@ -16,8 +16,8 @@ use crate::args::RingFormat;
 use crate::audio::Audio;
 use crate::card::STREAMS;
 use crate::device::Device;
-use crate::queue::Vring;
 use crate::spec::{Config, QUEUES};
+use crate::vring::Vring;
 
 /// The longest queue that a front-end may set up. QEMU takes 64.
 const MAX_QUEUE_SIZE: usize = 1024;

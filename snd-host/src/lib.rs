@@ -29,6 +29,7 @@ mod shutdown;
 pub mod spec;
 mod stream;
 mod timer;
+mod vring;
 
 pub use args::{Args, RingFormat};
 pub use audio::SinkError;

@@ -1,5 +1,7 @@
 //! Whatever a guest sends, it gets its message back, and the device serves on.
 
+use std::time::Duration;
+
 use crate::{Daemon, Format, Guest, counting, set_params, status_of, words};
 use ring_core::Segment;
 use ring_core::memory::Memory;
@@ -170,6 +172,17 @@ fn a_whole_period_in_the_wrong_order_is_answered_a_thousand_times() {
     let mut guest = Guest::connect(&daemon, Format::Packed);
     for _ in 0..1000 {
         refused(&mut guest, 0, &counting(0..480));
+    }
+    assert_eq!(status_of(&guest.pcm_info()), OK);
+}
+
+#[test]
+fn a_kick_that_is_taken_back_does_not_end_the_device() {
+    let daemon = Daemon::start("fakesink sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Split);
+    // Some of these moments lie between the waking of the device and its reading of the kick.
+    for round in 0..10_000 {
+        guest.kick_and_take_back(RX_QUEUE, Duration::from_micros(round % 100));
     }
     assert_eq!(status_of(&guest.pcm_info()), OK);
 }

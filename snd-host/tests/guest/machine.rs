@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ring_core::driver::{Slot, Used};
 use ring_core::memory::{Memory, VmMemory};
@@ -171,6 +171,17 @@ impl Guest {
     /// Notifies the device of a queue, whether it wants it or not.
     pub(crate) fn kick(&self, queue: usize) {
         self.queues[queue].kick.write(1).unwrap();
+    }
+
+    /// Notifies the device of a queue, and takes that back after a moment, if the device has not read it yet.
+    pub(crate) fn kick_and_take_back(&self, queue: usize, moment: Duration) {
+        self.kick(queue);
+        let start = Instant::now();
+        while start.elapsed() < moment {
+            std::hint::spin_loop();
+        }
+        // Fails if the device was quicker.
+        let _ = self.queues[queue].kick.read();
     }
 
     /// Waits until the device returns a buffer.
