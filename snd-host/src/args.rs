@@ -1,8 +1,9 @@
 //! The command line.
 
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, value_parser};
 
 /// Plays what a virtual machine plays.
 ///
@@ -17,17 +18,43 @@ use clap::{Parser, ValueEnum};
 pub struct Args {
     /// The socket to listen on.
     ///
-    /// It is created, and replaced if it is there already.
-    #[arg(long, value_name = "PATH")]
-    pub socket: PathBuf,
+    /// It is created, and replaced if it is there already. Without this and --fd, snd-host takes the socket
+    /// that systemd has opened for it.
+    #[arg(long, visible_alias = "socket-path", value_name = "PATH", conflicts_with = "fd")]
+    pub socket: Option<PathBuf>,
+
+    /// The number of an open file, a Unix socket that listens, to use instead.
+    #[arg(long, value_name = "N")]
+    pub fd: Option<RawFd>,
+
+    /// Print what this back-end is, as JSON, and do nothing else.
+    #[arg(long)]
+    pub print_capabilities: bool,
 
     /// Where the audio goes: elements of a GStreamer pipeline, as gst-launch-1.0 takes them.
     #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosink")]
     pub sink: String,
 
+    /// How much audio the host is given ahead of what is heard, in milliseconds.
+    ///
+    /// More of it bears with a busier host. It is also the size of the buffer of what autoaudiosink finds; a
+    /// sink that is named keeps the one in its description.
+    #[arg(long, value_name = "MS", default_value_t = 40, value_parser = value_parser!(u16).range(10..=1000))]
+    pub latency: u16,
+
     /// Which format of virtqueues to use.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = RingFormat::Auto)]
     pub ring: RingFormat,
+
+    /// A directory in which the sink may write files. May be given several times.
+    ///
+    /// Without one, files can be written nowhere but in the directory of the sound server.
+    #[arg(long, value_name = "DIR")]
+    pub writable: Vec<PathBuf>,
+
+    /// Do not give up the right to start programs, to write files elsewhere, and to change the system.
+    #[arg(long)]
+    pub no_sandbox: bool,
 
     /// How much to say on standard error: error, warn, info, debug, trace, or a filter such as
     /// snd_host=debug,warn.
@@ -62,7 +89,8 @@ Sinks:
 
   --sink 'pulsesink device=headphones buffer-time=40000 latency-time=10000'
   --sink 'alsasink device=hw:1,0'
-  --sink 'wavenc ! filesink location=guest.wav'     records to a file, bit by bit as the guest played it
+  --sink 'wavenc ! filesink location=/rec/guest.wav' --writable /rec
+                                                    records to a file, bit by bit as the guest played it
   --sink 'fakesink sync=true'                       plays to nobody
 
 If the sink is slow to start, fails, or is not there, the guest plays on in time, and the sink is tried

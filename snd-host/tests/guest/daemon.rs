@@ -1,5 +1,6 @@
 //! The daemon as a child process.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,9 @@ use tempfile::TempDir;
 
 use super::DEADLINE;
 
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_snd-host");
+
 /// A running snd-host, with a directory for its socket and its files.
 pub(crate) struct Daemon {
     child: Child,
@@ -20,12 +24,22 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it, and waits until it listens. `{}` in `sink` stands for its directory.
+    /// Starts it, and waits until it listens. `{}` in `sink` stands for its directory, where it may write.
     pub(crate) fn start(sink: &str) -> Self {
+        Self::launch(Command::new(PROGRAM), sink, |command, directory| {
+            command.arg("--socket").arg(directory.join("socket")).arg("--writable").arg(directory);
+        })
+    }
+
+    /// Starts it as `command`, with what `configure` adds, and waits until it listens.
+    pub(crate) fn launch(
+        mut command: Command,
+        sink: &str,
+        configure: impl FnOnce(&mut Command, &Path),
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_snd-host"))
-            .arg("--socket")
-            .arg(directory.path().join("socket"))
+        configure(&mut command, directory.path());
+        let mut child = command
             .args(["--log", "snd_host=debug,info", "--sink"])
             .arg(sink.replace("{}", directory.path().to_str().unwrap()))
             .stderr(Stdio::piped())
@@ -43,6 +57,13 @@ impl Daemon {
         let daemon = Self { child, directory, log };
         daemon.wait_for("listening on");
         daemon
+    }
+
+    /// What the kernel tells about each of its threads.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        // A thread may end between being listed and being looked at.
+        threads.flatten().flat_map(|thread| fs::read_to_string(thread.path().join("status"))).collect()
     }
 
     /// Waits until it says something.

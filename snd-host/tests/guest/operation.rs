@@ -1,0 +1,86 @@
+//! How it is started, asked, and told.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::daemon::PROGRAM;
+use crate::{Daemon, Format, Guest, status_of};
+use snd_host::spec::Status;
+
+/// Has a socket in `directory` as the standard input of `command`.
+fn hand_over(command: &mut Command, directory: &Path) {
+    let listener = UnixListener::bind(directory.join("socket")).unwrap();
+    command.stdin(OwnedFd::from(listener));
+}
+
+/// Two machines, one after the other, have a card.
+fn serves_two(daemon: &Daemon) {
+    for format in [Format::Split, Format::Packed] {
+        let mut guest = Guest::connect(daemon, format);
+        assert_eq!(status_of(&guest.pcm_info()), Status::Ok as u32);
+    }
+}
+
+fn run(args: &[&str]) -> Output {
+    Command::new(PROGRAM).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs it with arguments that it has to refuse. Returns what it says.
+fn refused(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(!output.status.success(), "{args:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_socket_can_be_handed_over_by_its_number() {
+    let daemon = Daemon::launch(Command::new(PROGRAM), "fakesink sync=true", |command, directory| {
+        hand_over(command, directory);
+        command.args(["--fd", "0"]);
+    });
+    serves_two(&daemon);
+    assert!(daemon.end().path().join("socket").exists(), "it is for whoever opened it to remove");
+}
+
+#[test]
+fn a_socket_can_be_handed_over_as_systemd_does() {
+    let mut shell = Command::new("/bin/sh");
+    let activate = r#"exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@""#;
+    shell.args(["-c", activate, PROGRAM]);
+    let daemon = Daemon::launch(shell, "fakesink sync=true", hand_over);
+    serves_two(&daemon);
+    assert!(daemon.end().path().join("socket").exists());
+}
+
+#[test]
+fn what_cannot_be_listened_on_is_refused_with_a_reason() {
+    let fake = ["--sink", "fakesink"];
+    let says = |args: &[&str]| refused(&[&fake[..], args].concat());
+    assert!(says(&[]).contains("give --socket or --fd"));
+    assert!(says(&["--fd", "99"]).contains("open file 99"));
+    assert!(says(&["--fd", "0"]).contains("open file 0"));
+    assert!(says(&["--socket", "/dev/null"]).contains("is no socket"));
+    assert!(says(&["--socket", "/no/such/directory/socket"]).contains("cannot listen on"));
+}
+
+#[test]
+fn a_sink_that_cannot_be_is_refused_before_anything_listens() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let said = refused(&["--socket", socket.to_str().unwrap(), "--sink", "nosuchsink"]);
+    assert!(said.contains("nosuchsink"), "{said}");
+    assert!(!socket.exists());
+}
+
+#[test]
+fn capabilities_are_printed_and_nothing_else_is_done() {
+    let output = run(&["--print-capabilities", "--sink", "nosuchsink"]);
+    assert!(output.status.success());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed.trim_end(), snd_host::CAPABILITIES);
+    let kind = "\"type\": \"sound\"";
+    assert!(printed.contains(kind));
+    assert!(include_str!("../../dist/50-snd-host.json").contains(kind), "as it is announced");
+}
