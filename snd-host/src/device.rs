@@ -78,6 +78,11 @@ impl Device {
         self.timer.as_raw_fd()
     }
 
+    /// How each stream is.
+    pub(crate) fn report(&self) -> Vec<String> {
+        self.card.report()
+    }
+
     pub(crate) fn set_features(&mut self, features: Features) {
         self.features = features;
     }

@@ -1,5 +1,6 @@
 //! Sample formats, frame rates, and the arithmetic of frames.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::spec::PcmSetParams;
@@ -84,6 +85,13 @@ pub(crate) struct Params {
     pub(crate) channels: u8,
     /// Size of the guest's buffer.
     pub(crate) buffer_bytes: u32,
+}
+
+impl fmt::Display for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { format, rate, channels, .. } = self;
+        write!(f, "{}, {channels} channels, {rate} Hz", format.gst_name)
+    }
 }
 
 /// Why parameters are refused.

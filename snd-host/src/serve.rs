@@ -17,7 +17,7 @@ use crate::audio::{Audio, SinkError};
 use crate::backend::{Backend, END_EVENT, TIMER_EVENT};
 use crate::listen::{ListenError, Socket};
 use crate::sandbox::{self, SandboxError, Writable};
-use crate::shutdown::Shutdown;
+use crate::signals::{Session, Signals};
 
 /// How long this process waits at its end for what is still playing.
 const LAST_NOTES: Duration = Duration::from_secs(3);
@@ -55,14 +55,14 @@ pub fn serve(args: &Args) -> Result<(), ServeError> {
     } else {
         sandbox::enter(&Writable { given: &args.writable, socket: socket.path() })?;
     }
-    let shutdown = Shutdown::on_signals()?;
+    let signals = Signals::handle()?;
     let mut listener = Listener::from(socket.listener().try_clone()?);
     match socket.path() {
         Some(path) => info!("listening on {}", path.display()),
         None => info!("listening on the socket that was handed over"),
     }
-    while shutdown.wait_for(socket.listener())? {
-        session(&mut listener, &shutdown, args.ring, &audio)?;
+    while signals.wait_for(socket.listener())? {
+        session(&mut listener, &signals, args.ring, &audio)?;
     }
     audio.finish(LAST_NOTES);
     Ok(())
@@ -71,7 +71,7 @@ pub fn serve(args: &Args) -> Result<(), ServeError> {
 /// Serves one front-end, from its connection to its end.
 fn session(
     listener: &mut Listener,
-    shutdown: &Shutdown,
+    signals: &Signals,
     ring: RingFormat,
     audio: &Arc<Audio>,
 ) -> Result<(), ServeError> {
@@ -93,7 +93,8 @@ fn session(
     listen(end.as_raw_fd(), END_EVENT)?;
     daemon.start(listener).map_err(ServeError::Session)?;
     info!("a front-end has connected");
-    shutdown.watch(daemon.shutdown_handle());
+    let session = daemon.shutdown_handle().map(|connection| Session { connection, backend: backend.clone() });
+    signals.watch(session);
     match daemon.wait() {
         Ok(())
         | Err(DaemonError::HandleRequest(ProtocolError::Disconnected | ProtocolError::PartialMessage)) => {
@@ -101,7 +102,7 @@ fn session(
         }
         Err(error) => warn!("the session has ended: {error}"),
     }
-    shutdown.watch(None);
+    signals.watch(None);
     // Ends the event loop. Its own way of ending leaks a file for each session.
     end.write(1)?;
     backend.lock().unwrap_or_else(PoisonError::into_inner).end();

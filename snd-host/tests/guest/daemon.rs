@@ -59,6 +59,11 @@ impl Daemon {
         daemon
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// What the kernel tells about each of its threads.
     pub(crate) fn threads(&self) -> Vec<String> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
@@ -89,7 +94,7 @@ impl Daemon {
 
     /// Asks it to end, and waits until it has. Returns the directory, to look at what it has left.
     pub(crate) fn end(mut self) -> TempDir {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         // It closes its standard error when it ends.
         let deadline = Instant::now() + DEADLINE;
         while self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}

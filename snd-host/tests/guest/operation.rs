@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::daemon::PROGRAM;
-use crate::{Daemon, Format, Guest, status_of};
-use snd_host::spec::Status;
+use crate::{Daemon, Format, Guest, counting, set_params, status_of, words};
+use rustix::process::Signal;
+use snd_host::spec::{Status, request};
 
 /// Has a socket in `directory` as the standard input of `command`.
 fn hand_over(command: &mut Command, directory: &Path) {
@@ -83,4 +84,38 @@ fn capabilities_are_printed_and_nothing_else_is_done() {
     let kind = "\"type\": \"sound\"";
     assert!(printed.contains(kind));
     assert!(include_str!("../../dist/50-snd-host.json").contains(kind), "as it is announced");
+}
+
+#[test]
+fn a_signal_has_it_say_how_each_stream_is() {
+    let daemon = Daemon::start("fakesink sync=true");
+    daemon.signal(Signal::USR1);
+    daemon.wait_for("no front-end is connected");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    // Its first answer is a sign that the session is under way.
+    guest.must(&set_params(7680, 1920));
+    daemon.signal(Signal::USR1);
+    daemon.wait_for("stream 0 Configured");
+    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    guest.play(0, &counting(0..480));
+    assert_eq!(status_of(&guest.pcm_info()), Status::Ok as u32);
+    daemon.signal(Signal::USR1);
+    daemon.wait_for("stream 0 Prepared: S16LE, 2 channels, 48000 Hz, 480 frames, 0 xruns, 0 frames dropped, 1 messages with 1920 bytes waiting");
+}
+
+#[test]
+fn the_end_of_a_stream_is_summed_up_with_its_xruns_and_latency() {
+    let daemon = Daemon::start("fakesink sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Split);
+    guest.must(&set_params(7680, 1920));
+    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    guest.must(&words(&[request::PCM_START, 0]));
+    // Each comes when the one before is over, so that all but the first are too late.
+    for _ in 0..3 {
+        guest.play(0, &counting(0..480));
+        assert_eq!(guest.played().status, Status::Ok as u32);
+    }
+    guest.must(&words(&[request::PCM_STOP, 0]));
+    guest.must(&words(&[request::PCM_RELEASE, 0]));
+    daemon.wait_for("released: 2 xruns, latency");
 }
