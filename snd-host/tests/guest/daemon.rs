@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -21,6 +21,15 @@ pub(crate) struct Daemon {
     child: Child,
     directory: TempDir,
     log: Receiver<String>,
+}
+
+/// What a process has of the system.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// Bytes in memory.
+    pub(crate) memory: u64,
+    pub(crate) threads: usize,
+    pub(crate) files: usize,
 }
 
 impl Daemon {
@@ -82,6 +91,29 @@ impl Daemon {
                 Err(error) => panic!("snd-host has not said '{words}': {error}"),
             }
         }
+    }
+
+    /// What it has of the system now.
+    fn usage(&self) -> Usage {
+        let process = PathBuf::from("/proc").join(self.child.id().to_string());
+        let status = fs::read_to_string(process.join("status")).unwrap();
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB")).unwrap();
+        Usage {
+            memory: kib.trim().parse::<u64>().unwrap() << 10,
+            threads: self.threads().len(),
+            files: fs::read_dir(process.join("fd")).unwrap().count(),
+        }
+    }
+
+    /// Waits until nothing plays any more. Returns what it has then.
+    pub(crate) fn settled(&self) -> Usage {
+        let deadline = Instant::now() + DEADLINE;
+        while self.threads().iter().any(|thread| thread.starts_with("Name:\tplay")) {
+            assert!(Instant::now() < deadline, "it goes on playing");
+            // The end of a thread of another process is no event.
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.usage()
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
