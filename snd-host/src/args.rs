@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum, value_parser};
 
+use crate::limits;
+
 /// Plays what a virtual machine plays.
 ///
 /// snd-host is a virtio sound card for a virtual machine, as a process of its own: the machine's monitor
@@ -14,7 +16,7 @@ use clap::{Parser, ValueEnum, value_parser};
 /// It serves one virtual machine at a time, one after the other, until it is told to end (SIGTERM or
 /// SIGINT). It needs no privileges but access to the socket and to the sink.
 #[derive(Clone, Debug, Parser)]
-#[command(version, after_long_help = EXAMPLES)]
+#[command(version, after_long_help = after_help())]
 pub struct Args {
     /// The socket to listen on.
     ///
@@ -39,7 +41,7 @@ pub struct Args {
     ///
     /// More of it bears with a busier host. It is also the size of the buffer of what autoaudiosink finds; a
     /// sink that is named keeps the one in its description.
-    #[arg(long, value_name = "MS", default_value_t = 40, value_parser = value_parser!(u16).range(10..=1000))]
+    #[arg(long, value_name = "MS", default_value_t = 40, value_parser = value_parser!(u16).range(10..=MAX_LATENCY_MS))]
     pub latency: u16,
 
     /// Which format of virtqueues to use.
@@ -71,6 +73,22 @@ pub enum RingFormat {
     Split,
     /// Packed only: a driver that does not know them has no sound.
     Packed,
+}
+
+/// The most for `--latency`.
+pub(crate) const MAX_LATENCY_MS: i64 = 500;
+
+/// The examples, and what a guest can cost.
+fn after_help() -> String {
+    let mib = limits::memory().div_ceil(1 << 20);
+    format!(
+        "{EXAMPLES}
+
+Limits:
+
+  Whatever a guest does, snd-host holds at most {mib} MiB for it, besides what the elements of the pipeline
+  hold. SIGUSR1 has it print the state of every stream."
+    )
 }
 
 const EXAMPLES: &str = "\

@@ -23,6 +23,7 @@ mod card;
 mod control;
 mod device;
 mod io;
+mod limits;
 mod listen;
 mod pacing;
 mod pcm;

@@ -19,12 +19,12 @@ use self::feed::{Feed, Mode};
 use self::gstreamer::{Gauge, Pipeline};
 use crate::pcm::Params;
 
-pub(crate) use self::feed::Ending;
+pub(crate) use self::feed::{Ending, limit};
 pub use self::gstreamer::SinkError;
 
 /// The most stretches of playback that go on at a time, counting those that are playing out. A guest that
 /// starts and stops faster than the sink can follow is not heard for some of the time.
-const MAX_PLAYERS: usize = 16;
+pub(crate) const MAX_PLAYERS: usize = 16;
 
 /// The way out.
 #[derive(Debug)]

@@ -119,3 +119,9 @@ fn the_end_of_a_stream_is_summed_up_with_its_xruns_and_latency() {
     guest.must(&words(&[request::PCM_RELEASE, 0]));
     daemon.wait_for("released: 2 xruns, latency");
 }
+
+#[test]
+fn the_help_tells_how_much_a_guest_can_cost() {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    assert!(help.contains("holds at most ") && help.contains(" MiB for it"), "{help}");
+}
