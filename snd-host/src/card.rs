@@ -33,6 +33,16 @@ impl Card {
         Self { audio, streams, playbacks }
     }
 
+    /// How each stream is, in words.
+    pub(crate) fn report(&self) -> Vec<String> {
+        let streams = self.streams.iter().zip(&self.playbacks).enumerate();
+        let report = streams.map(|(id, (stream, playback))| {
+            let playback = playback.as_ref().map(|playback| format!(": {playback}"));
+            format!("stream {id} {:?}{}", stream.state, playback.unwrap_or_default())
+        });
+        report.collect()
+    }
+
     /// Forgets everything, as on a reset of the device. The guest does not wait for messages any more.
     pub(crate) fn reset(&mut self) {
         *self = Self::new(self.audio.clone());

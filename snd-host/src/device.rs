@@ -16,9 +16,10 @@ use crate::card::Card;
 use crate::control::{self, Answer};
 use crate::io::Message;
 use crate::pcm;
-use crate::queue::{self, GuestMemory, Queue, Vring};
+use crate::queue::{self, GuestMemory, Queue};
 use crate::spec::{CONTROL_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
 use crate::timer::Timer;
+use crate::vring::Vring;
 
 /// The most pieces that a buffer may be in: every page of the largest one by itself, and both ends.
 const MAX_SEGMENTS: usize = pcm::MAX_BUFFER_BYTES as usize / 4096 + 3;
@@ -75,6 +76,11 @@ impl Device {
     /// A file that becomes readable when the device is to be woken.
     pub(crate) fn timer(&self) -> RawFd {
         self.timer.as_raw_fd()
+    }
+
+    /// How each stream is.
+    pub(crate) fn report(&self) -> Vec<String> {
+        self.card.report()
     }
 
     pub(crate) fn set_features(&mut self, features: Features) {

@@ -1,6 +1,7 @@
 //! A stream that plays: its messages, from the time they are accepted until they count as played.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use crate::audio::{Audio, Ending, Output};
 use crate::io::{Completion, Message};
 use crate::pacing::Pacer;
 use crate::pcm::Params;
+use crate::stats::Stats;
 
 /// One stretch of playback, from PREPARE to RELEASE.
 #[derive(Debug)]
@@ -24,6 +26,16 @@ pub(crate) struct Playback {
     pending_bytes: u32,
     /// Frames accepted.
     written: u64,
+    stats: Stats,
+}
+
+impl fmt::Display for Playback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { params, output, stats, pending, pending_bytes, written, .. } = self;
+        let sink = if output.heard().live { "open" } else { "not open" };
+        write!(f, "{params}, {written} frames, {stats}, {} frames dropped, ", output.dropped())?;
+        write!(f, "{} messages with {pending_bytes} bytes waiting, sink {sink}", pending.len())
+    }
 }
 
 #[derive(Debug)]
@@ -44,6 +56,7 @@ impl Playback {
             pending: VecDeque::new(),
             pending_bytes: 0,
             written: 0,
+            stats: Stats::default(),
         }
     }
 
@@ -62,6 +75,9 @@ impl Playback {
         };
         // Time up to now must not count for audio that was not there.
         self.advance(now);
+        if self.pacer.runs() && self.pending.is_empty() && self.written > 0 {
+            self.stats.xruns += 1;
+        }
         self.output.write(audio);
         self.written += self.params.frames(bytes.into());
         self.pending_bytes += bytes;
@@ -100,7 +116,9 @@ impl Playback {
         let frame_bytes = u64::from(self.params.frame_bytes());
         let played = self.pending.drain(..count).map(|pending| {
             self.pending_bytes -= pending.bytes;
-            let latency = pending.end.saturating_sub(heard).saturating_mul(frame_bytes);
+            let latency = pending.end.saturating_sub(heard);
+            self.stats.add_latency(self.params.duration(latency));
+            let latency = latency.saturating_mul(frame_bytes);
             pending.message.played(u32::try_from(latency).unwrap_or(u32::MAX))
         });
         played.collect()
@@ -120,9 +138,9 @@ impl Playback {
     /// Ends: what has not counted as played is dropped, what has is still heard.
     pub(crate) fn end(mut self) -> Vec<Completion> {
         let ending = if self.pending.is_empty() { Ending::Drain } else { Ending::Cut };
-        let (stream, frames, dropped) = (self.stream, self.written, self.output.dropped());
-        if frames > 0 {
-            info!(stream, frames, dropped, ?ending, "ends");
+        if self.written > 0 {
+            let (stream, frames, dropped) = (self.stream, self.written, self.output.dropped());
+            info!(stream, frames, dropped, ?ending, "released: {}", self.stats);
         }
         let pending = self.hand_back();
         self.output.end(ending);

@@ -12,11 +12,6 @@ use tracing::{info, warn};
 use super::timeline::Timeline;
 use crate::pcm::Params;
 
-/// What is set on the elements that `autoaudiosink` makes: a short buffer, in short parts, and time kept
-/// by bending the clock rather than by dropping audio.
-const AUTO_SINK_PROPERTIES: [(&str, &str); 3] =
-    [("buffer-time", "40000"), ("latency-time", "10000"), ("slave-method", "skew")];
-
 /// Why a sink is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
@@ -97,8 +92,14 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Opens the sink and lets it wait for audio. `first` is the number of the first frame.
-    pub(super) fn open(description: &str, params: &Params, first: u64) -> Result<Self, SinkError> {
+    /// Opens the sink and lets it wait for audio. `latency` is for the buffer of a sink that GStreamer finds
+    /// by itself; `first` is the number of the first frame.
+    pub(super) fn open(
+        description: &str,
+        latency: Duration,
+        params: &Params,
+        first: u64,
+    ) -> Result<Self, SinkError> {
         let caps = caps(params);
         let source = gst_app::AppSrc::builder()
             .caps(&caps)
@@ -108,7 +109,7 @@ impl Pipeline {
             .max_bytes(0)
             .build();
         let sink = parse_sink(description)?;
-        tune(&sink);
+        tune(&sink, latency);
         let pipeline = gst::Pipeline::new();
         pipeline
             .add_many([source.upcast_ref(), sink.upcast_ref::<gst::Element>()])
@@ -209,16 +210,22 @@ fn caps(params: &Params) -> gst::Caps {
 }
 
 /// Makes the elements of a sink fit for the purpose, as far as that is not for the user to decide.
-fn tune(sink: &gst::Bin) {
+fn tune(sink: &gst::Bin, latency: Duration) {
     for element in sink.iterate_sinks().into_iter().flatten() {
         set_if_present(&element, "enable-last-sample", "false");
     }
+    // A buffer in four parts, and time kept by bending the clock rather than by dropping audio.
+    let properties = [
+        ("buffer-time", latency.as_micros().to_string()),
+        ("latency-time", (latency / 4).as_micros().to_string()),
+        ("slave-method", "skew".into()),
+        ("enable-last-sample", "false".into()),
+    ];
     // What the user has described is in there already: this is about what such elements make later.
-    sink.connect_deep_element_added(|_, _, element| {
-        for (name, value) in AUTO_SINK_PROPERTIES {
+    sink.connect_deep_element_added(move |_, _, element| {
+        for (name, value) in &properties {
             set_if_present(element, name, value);
         }
-        set_if_present(element, "enable-last-sample", "false");
     });
 }
 

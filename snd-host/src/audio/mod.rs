@@ -19,29 +19,32 @@ use self::feed::{Feed, Mode};
 use self::gstreamer::{Gauge, Pipeline};
 use crate::pcm::Params;
 
-pub(crate) use self::feed::Ending;
+pub(crate) use self::feed::{Ending, limit};
 pub use self::gstreamer::SinkError;
 
 /// The most stretches of playback that go on at a time, counting those that are playing out. A guest that
 /// starts and stops faster than the sink can follow is not heard for some of the time.
-const MAX_PLAYERS: usize = 16;
+pub(crate) const MAX_PLAYERS: usize = 16;
 
 /// The way out.
 #[derive(Debug)]
 pub(crate) struct Audio {
     /// GStreamer's description of the sink.
     sink: String,
+    /// How much audio the sink is given ahead of what is heard. It cannot be taken back; the rest can.
+    latency: Duration,
     /// How many threads are playing.
     players: Mutex<usize>,
     player_ended: Condvar,
 }
 
 impl Audio {
-    /// Makes audio go to the sink that `description` describes.
-    pub(crate) fn new(description: &str) -> Result<Arc<Self>, SinkError> {
+    /// Makes audio go to the sink that `description` describes, `latency` ahead of what is heard.
+    pub(crate) fn new(description: &str, latency: Duration) -> Result<Arc<Self>, SinkError> {
         gstreamer::check_sink(description)?;
         Ok(Arc::new(Self {
             sink: description.to_owned(),
+            latency,
             players: Mutex::new(0),
             player_ended: Condvar::new(),
         }))
@@ -119,7 +122,7 @@ impl Output {
         let (link, params, stream) = (self.link.clone(), self.params, self.stream);
         let play = move || {
             let _span = info_span!("play", stream).entered();
-            player::run(&link, &params, &place.0.sink);
+            player::run(&link, &params, &place.0);
         };
         if let Err(error) = thread::Builder::new().name(format!("play {stream}")).spawn(play) {
             warn!(stream, "no thread to play: {error}");

@@ -7,13 +7,10 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
-use super::Link;
 use super::feed::Mode;
 use super::gstreamer::{Pipeline, SinkError};
+use super::{Audio, Link};
 use crate::pcm::Params;
-
-/// How much audio the sink is given ahead of what is heard. It cannot be taken back; the rest can.
-const AHEAD: Duration = Duration::from_millis(40);
 
 /// How often to see to it.
 const TICK: Duration = Duration::from_millis(10);
@@ -28,19 +25,19 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Plays what comes through `link` until its end.
-pub(super) fn run(link: &Link, params: &Params, sink: &str) {
+pub(super) fn run(link: &Link, params: &Params, audio: &Audio) {
     let mut open = None;
     let mut retry = Retry { at: Instant::now(), pause: RETRY.0 };
     loop {
         let mode = link.feed().mode;
         if open.is_none() && retry.is_due() {
-            match try_to_open(link, params, sink, &retry) {
+            match try_to_open(link, params, audio, &retry) {
                 Ok(pipeline) => open = Some(pipeline),
                 Err(error) => retry.later(&error),
             }
         }
         if let Some(pipeline) = &open
-            && let Err(error) = serve(link, pipeline, params, mode)
+            && let Err(error) = serve(link, pipeline, params, mode, audio.latency)
         {
             link.attach(None);
             open = None;
@@ -58,22 +55,28 @@ pub(super) fn run(link: &Link, params: &Params, sink: &str) {
     }
 }
 
-fn try_to_open(link: &Link, params: &Params, sink: &str, retry: &Retry) -> Result<Pipeline, SinkError> {
+fn try_to_open(link: &Link, params: &Params, audio: &Audio, retry: &Retry) -> Result<Pipeline, SinkError> {
     if !retry.is_first() {
         link.feed().catch_up();
     }
     let first = link.feed().first();
-    let pipeline = Pipeline::open(sink, params, first)?;
+    let pipeline = Pipeline::open(&audio.sink, audio.latency, params, first)?;
     link.attach(Some(&pipeline));
     Ok(pipeline)
 }
 
-/// Gives the sink what it needs for now.
-fn serve(link: &Link, pipeline: &Pipeline, params: &Params, mode: Mode) -> Result<(), SinkError> {
+/// Gives the sink what it needs for now: to play, it is kept `ahead` of what is heard.
+fn serve(
+    link: &Link,
+    pipeline: &Pipeline,
+    params: &Params,
+    mode: Mode,
+    ahead: Duration,
+) -> Result<(), SinkError> {
     pipeline.check()?;
     match mode {
-        Mode::Ready => feed(link, pipeline, params, AHEAD),
-        Mode::Play => feed(link, pipeline, params, AHEAD).and_then(|()| pipeline.play()),
+        Mode::Ready => feed(link, pipeline, params, ahead),
+        Mode::Play => feed(link, pipeline, params, ahead).and_then(|()| pipeline.play()),
         Mode::Pause => Ok(()),
         Mode::End => feed(link, pipeline, params, Duration::MAX),
     }

@@ -4,7 +4,9 @@
 mod daemon;
 mod hostile;
 mod machine;
+mod operation;
 mod playback;
+mod sandbox;
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! snd-host behind QEMU: ring-core at both ends of the queues.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -23,8 +24,8 @@ pub(super) fn check(firmware: &Path) -> Result<Vec<Outcome>> {
          filesink append=true sync=true enable-last-sample=false location={}",
         samples.display()
     );
-    let mut daemon =
-        Daemon::start(&program("snd-host", Profile::Release)?, &file("socket"), ["--sink", &sink])?;
+    let options = ["--sink".as_ref(), OsStr::new(&sink), "--writable".as_ref(), directory.path().as_ref()];
+    let mut daemon = Daemon::start(&program("snd-host", Profile::Release)?, &file("socket"), options)?;
     let arguments = [
         "-chardev",
         &format!("socket,id=daemon,path={}", daemon.socket().display()),
