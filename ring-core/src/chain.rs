@@ -30,8 +30,8 @@ impl Segment {
 #[must_use = "the driver waits for this chain: complete it"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Token {
-    /// What makes it this chain and no other: the life of the queue in which it was made, and how many
-    /// descriptors it takes up in the ring. Never 0.
+    /// What makes it this chain and no other: where it began in the driver's order, the life of the queue in
+    /// which it was made, and how many descriptors it takes up in the ring. Never 0.
     pub(crate) key: u64,
     /// Split: the head's index in the descriptor area. Packed: the buffer id.
     pub(crate) id: u16,
@@ -53,6 +53,12 @@ impl Token {
     #[expect(clippy::cast_possible_truncation, reason = "the count is in the lower 16 bits")]
     pub(crate) const fn count(&self) -> u16 {
         self.key as u16
+    }
+
+    /// Where the chain began in the driver's order: an index (split), or a cursor's bits (packed).
+    #[inline]
+    pub(crate) const fn start(&self) -> u16 {
+        (self.key >> 48) as u16
     }
 
     /// Whether so many bytes are all that the driver gave room for.

@@ -64,7 +64,8 @@ macro_rules! either {
 }
 
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
-    /// Sets up the device end of a queue that has not run yet.
+    /// Sets up the device end of a queue that has not run yet. To set one up again, use [`reset`](Self::reset),
+    /// which alone makes the tokens of its earlier life stale.
     ///
     /// # Errors
     ///
@@ -130,6 +131,17 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     #[inline]
     pub fn publish_silently(&mut self) {
         either!(self, queue => queue.publish_silently());
+    }
+
+    /// Gives back the chain that was taken last, as if it had not been: the next [`pop`](Self::pop) takes it
+    /// again. So a device that stops can leave what it has not begun to whoever goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
+    /// [`CompleteError::Stale`] if the token is from before a reset.
+    pub fn give_back(&mut self, token: Token) -> Result<(), CompleteError> {
+        either!(self, queue => queue.give_back(token))
     }
 
     /// Asks the driver to notify when it makes the next buffer available.

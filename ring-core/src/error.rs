@@ -374,6 +374,9 @@ pub enum CompleteError {
     },
     /// The queue is suspended. The token comes back, good for after the resume.
     Suspended(Token),
+    /// The chain cannot be given back as if it had not been taken, because a later one was taken and is in
+    /// flight or has been returned. The token comes back.
+    NotNewest(Token),
 }
 
 impl fmt::Display for CompleteError {
@@ -384,6 +387,7 @@ impl fmt::Display for CompleteError {
                 write!(f, "{written} bytes written to a chain with {} writable", token.writable())
             }
             Self::Suspended(_) => f.write_str("the queue is suspended"),
+            Self::NotNewest(_) => f.write_str("a later chain was taken and not given back"),
         }
     }
 }

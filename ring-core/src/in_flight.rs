@@ -18,7 +18,9 @@ pub struct Slot {
 }
 
 /// In a slot's key: the chain has been completed, and waits for its turn.
-const SETTLED: u64 = 1 << 63;
+const SETTLED: u64 = 1 << 47;
+/// What of the epoch is in a slot's key.
+const EPOCH: u32 = u32::MAX >> 1;
 
 /// A chain that goes back to the driver now.
 #[derive(Clone, Copy, Debug)]
@@ -76,10 +78,16 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         self.staged = 0;
     }
 
-    /// Records a chain of `count` descriptors, which is at least 1, and whose id is less than the queue's
-    /// size. Returns the key of its token.
+    /// Records a chain of `count` descriptors, which is at least 1, that began at `start`, and whose id is
+    /// less than the queue's size. Returns the key of its token.
     #[inline]
-    pub(crate) fn insert(&mut self, id: u16, count: u16, size: QueueSize) -> Result<u64, Violation> {
+    pub(crate) fn insert(
+        &mut self,
+        id: u16,
+        count: u16,
+        start: u16,
+        size: QueueSize,
+    ) -> Result<u64, Violation> {
         let size = size.get();
         let total = u32::from(self.descriptors) + u32::from(count);
         if total > u32::from(size) {
@@ -87,8 +95,9 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         }
         match self.slots.as_mut().get_mut(usize::from(id)) {
             Some(slot) if slot.key == 0 => {
-                // Bits 0 to 15 count, 16 to 47 the epoch.
-                slot.key = u64::from(self.epoch) << 16 | u64::from(count);
+                // Bits 0 to 15 count, 16 to 46 the epoch, 47 says settled, 48 to 63 the start.
+                let epoch = u64::from(self.epoch & EPOCH);
+                slot.key = u64::from(start) << 48 | epoch << 16 | u64::from(count);
                 self.descriptors += count;
                 Ok(slot.key)
             }
@@ -103,6 +112,16 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         self.slot(token, written)?.key = 0;
         self.staged += count;
         Ok(Returned { id, count, written, full })
+    }
+
+    /// Accepts the token of the chain that was inserted last, and forgets that it ever was.
+    pub(crate) fn forget_newest(&mut self, token: Token, size: QueueSize) -> Result<(), CompleteError> {
+        let count = token.count();
+        self.slot(token, 0)?.key = 0;
+        self.descriptors -= count;
+        // Without in-order use the list of turns is empty, and this only turns it.
+        self.last_turn = self.last_turn.checked_sub(1).unwrap_or(size.get() - 1);
+        Ok(())
     }
 
     /// The slot of a chain that is in flight and is to be completed.

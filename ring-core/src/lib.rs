@@ -51,6 +51,65 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
+//! # In a kernel
+//!
+//! The driver end of a queue of 16 in one page, with its bookkeeping in an array. The addresses in segments
+//! are those that the device uses, here physical ones. The example `firmware` is a whole program like this:
+//! it drives QEMU's devices over virtio-mmio.
+//!
+//! ```
+//! use core::ptr::NonNull;
+//!
+//! use ring_core::memory::RawMemory;
+//! use ring_core::{Driver, Features, Segment, Setup, driver};
+//! # let negotiated = Features::VERSION_1 | Features::RING_PACKED;
+//! # let mut pages = vec![[0u64; 512]; 1];
+//! # let (page, physical) = (NonNull::from(&mut pages[..]).cast::<u8>(), 0x4000_0000);
+//! # let (request, answer) = (0x4100_0000, 0x4100_1000);
+//! # let notify = |queue_index: u16| {};
+//!
+//! // `page` is a zeroed page from the DMA allocator, which the device knows as `physical`.
+//! // It stays mapped for as long as the queue lives, and nothing but the queue uses it, so this is sound.
+//! let memory = unsafe { RawMemory::new(page, physical, 4096) };
+//! let (setup, _bytes) = Setup::contiguous(physical, 16, negotiated)?;
+//! let mut queue = Driver::new(memory, &setup, [driver::Slot::EMPTY; 16])?;
+//! // Tell the device the size and the three addresses, and enable the queue. Then, for each request:
+//! queue.add(&[Segment::new(request, 16)], &[Segment::new(answer, 512)], "whose request it is")?;
+//! if queue.publish().is_needed() {
+//!     notify(0);
+//! }
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! # On a host
+//!
+//! With the feature `vm-memory`, the device end serves a queue in a virtual machine's memory. What is written
+//! is marked dirty where the memory has a bitmap, and an area keeps its region mapped.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use ring_core::memory::VmMemory;
+//! use ring_core::{Device, Features, Position, Setup, device};
+//! use vm_memory::{GuestAddress, GuestMemoryMmap};
+//!
+//! let mapped = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), 0x10000)])?;
+//! let setup = Setup {
+//!     size: 256,
+//!     features: Features::VERSION_1 | Features::EVENT_IDX,
+//!     descriptor_area: 0x1000,
+//!     driver_area: 0x2000,
+//!     device_area: 0x3000,
+//! };
+//! let slots = vec![device::Slot::default(); 256].into_boxed_slice();
+//! let mut queue = Device::new(VmMemory::new(Arc::new(mapped)), &setup, slots)?;
+//! // A front-end says where to go on: here, at the vring base 0.
+//! let position = queue.position_of(0);
+//! queue.resume(position)?;
+//! # assert_eq!(position, Position::SPLIT_START);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # What you can rely on
 //!
 //! - **A peer that breaks the rules cannot hurt.** Each descriptor is copied out of shared memory once and
@@ -68,6 +127,7 @@
 //! - **All unsafe code is behind one seam**: see [`memory`].
 
 #![no_std]
+#![deny(missing_docs)]
 #![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 
 mod chain;

@@ -4,8 +4,9 @@ use core::fmt;
 
 use crate::error::{AreaName, SetupError};
 use crate::features::Features;
-use crate::index::QueueSize;
+use crate::index::{BadQueueSize, QueueSize};
 use crate::memory::Memory;
+use crate::{packed, split};
 
 /// The configuration of one queue, as the driver gives it to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,67 @@ pub struct Layout {
     pub driver: AreaLayout,
     /// The device area.
     pub device: AreaLayout,
+}
+
+impl Layout {
+    /// The layout of a queue of `size` descriptors, in the format that was negotiated.
+    ///
+    /// # Errors
+    ///
+    /// [`BadQueueSize`] if the format has no queue of this size.
+    pub const fn of(size: u16, features: Features) -> Result<Self, BadQueueSize> {
+        if features.contains(Features::RING_PACKED) {
+            match QueueSize::packed(size) {
+                Ok(size) => Ok(packed::layout(size)),
+                Err(bad) => Err(bad),
+            }
+        } else {
+            match QueueSize::split(size) {
+                Ok(size) => Ok(split::layout(size)),
+                Err(bad) => Err(bad),
+            }
+        }
+    }
+}
+
+impl Setup {
+    /// A queue whose areas follow each other from `address` on, which is a multiple of 64; and how many bytes
+    /// they take up together. Each begins on a cache line of its own, since different sides write them.
+    ///
+    /// # Errors
+    ///
+    /// [`BadQueueSize`] if the format has no queue of this size.
+    ///
+    /// ```
+    /// use ring_core::{Features, Setup};
+    ///
+    /// let (setup, bytes) = Setup::contiguous(0x4000, 256, Features::empty())?;
+    /// assert_eq!((setup.driver_area, setup.device_area, bytes), (0x5000, 0x5240, 0x1a80));
+    /// # Ok::<(), ring_core::index::BadQueueSize>(())
+    /// ```
+    pub const fn contiguous(
+        address: u64,
+        size: u16,
+        features: Features,
+    ) -> Result<(Self, u64), BadQueueSize> {
+        const LINE: u64 = 64;
+        let layout = match Layout::of(size, features) {
+            Ok(layout) => layout,
+            Err(bad) => return Err(bad),
+        };
+        // The areas of the largest queue are less than 2^20 bytes.
+        let driver = (layout.descriptor.size as u64).next_multiple_of(LINE);
+        let device = driver + (layout.driver.size as u64).next_multiple_of(LINE);
+        let end = device + (layout.device.size as u64).next_multiple_of(LINE);
+        let setup = Self {
+            size,
+            features,
+            descriptor_area: address,
+            driver_area: address.saturating_add(driver),
+            device_area: address.saturating_add(device),
+        };
+        Ok((setup, end))
+    }
 }
 
 /// Size and alignment of one area, in bytes.

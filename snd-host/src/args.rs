@@ -1,9 +1,12 @@
 //! The command line.
 
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, value_parser};
+
+use crate::limits;
 
 /// Plays what a virtual machine plays, and lets it record.
 ///
@@ -14,13 +17,22 @@ use clap::{Parser, ValueEnum};
 /// It serves one virtual machine at a time, one after the other, until it is told to end (SIGTERM or
 /// SIGINT). It needs no privileges but access to the socket and to the sink.
 #[derive(Clone, Debug, Parser)]
-#[command(version, after_long_help = EXAMPLES)]
+#[command(version, after_long_help = after_help())]
 pub struct Args {
     /// The socket to listen on.
     ///
-    /// It is created, and replaced if it is there already.
-    #[arg(long, value_name = "PATH")]
-    pub socket: PathBuf,
+    /// It is created, and replaced if it is there already. Without this and --fd, snd-host takes the socket
+    /// that systemd has opened for it.
+    #[arg(long, visible_alias = "socket-path", value_name = "PATH", conflicts_with = "fd")]
+    pub socket: Option<PathBuf>,
+
+    /// The number of an open file, a Unix socket that listens, to use instead.
+    #[arg(long, value_name = "N")]
+    pub fd: Option<RawFd>,
+
+    /// Print what this back-end is, as JSON, and do nothing else.
+    #[arg(long)]
+    pub print_capabilities: bool,
 
     /// Where the audio goes: elements of a GStreamer pipeline, as gst-launch-1.0 takes them.
     ///
@@ -44,9 +56,26 @@ pub struct Args {
     #[arg(long)]
     pub controls: bool,
 
+    /// How much audio the host is given ahead of what is heard, in milliseconds.
+    ///
+    /// More of it bears with a busier host. It is also the size of the buffer of what autoaudiosink and
+    /// autoaudiosrc find; what is named keeps the one in its description.
+    #[arg(long, value_name = "MS", default_value_t = 40, value_parser = value_parser!(u16).range(10..=MAX_LATENCY_MS))]
+    pub latency: u16,
+
     /// Which format of virtqueues to use.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = RingFormat::Auto)]
     pub ring: RingFormat,
+
+    /// A directory in which the sink may write files. May be given several times.
+    ///
+    /// Without one, files can be written nowhere but in the directory of the sound server.
+    #[arg(long, value_name = "DIR")]
+    pub writable: Vec<PathBuf>,
+
+    /// Do not give up the right to start programs, to write files elsewhere, and to change the system.
+    #[arg(long)]
+    pub no_sandbox: bool,
 
     /// How much to say on standard error: error, warn, info, debug, trace, or a filter such as
     /// snd_host=debug,warn.
@@ -75,7 +104,7 @@ pub struct Streams {
 }
 
 /// The most streams of one direction.
-const MAX_STREAMS: u8 = 8;
+const MAX_STREAMS: u8 = 4;
 
 /// Why a number of streams is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +125,22 @@ impl FromStr for Streams {
     }
 }
 
+/// The most for `--latency`.
+pub(crate) const MAX_LATENCY_MS: i64 = 500;
+
+/// The examples, and what a guest can cost.
+fn after_help() -> String {
+    let mib = limits::memory().div_ceil(1 << 20);
+    format!(
+        "{EXAMPLES}
+
+Limits:
+
+  Whatever a guest does, snd-host holds at most {mib} MiB for it, besides what the elements of the pipeline
+  hold. SIGUSR1 has it print the state of every stream."
+    )
+}
+
 const EXAMPLES: &str = "\
 A guest with sound, under QEMU 9.0 or later:
 
@@ -112,8 +157,10 @@ Sinks:
 
   --sink 'pulsesink device=headphones buffer-time=40000 latency-time=10000'
   --sink 'alsasink device=hw:1,0'
-  --sink 'wavenc ! filesink location=guest.wav'     records to a file, bit by bit as the guest played it
-  --sink 'wavenc ! filesink location=guest-{take}.wav'  the same, with a file for each time
+  --sink 'wavenc ! filesink location=/rec/guest.wav' --writable /rec
+                                                    records to a file, bit by bit as the guest played it
+  --sink 'wavenc ! filesink location=/rec/guest-{take}.wav' --writable /rec
+                                                    the same, with a file for each time
   --sink 'fakesink sync=true'                       plays to nobody
 
 Sources:
@@ -132,8 +179,8 @@ mod tests {
     fn streams_are_one_number_or_two() {
         let streams = |text: &str| text.parse().ok().map(|Streams { outputs, inputs }| (outputs, inputs));
         assert_eq!(streams("1"), Some((1, 1)));
-        assert_eq!(streams("8,0"), Some((8, 0)));
-        for bad in ["", "0", "0,0", "9", "1,9", "-1", "1,2,3", "x"] {
+        assert_eq!(streams("4,0"), Some((4, 0)));
+        for bad in ["", "0", "0,0", "5", "1,5", "-1", "1,2,3", "x"] {
             assert_eq!(streams(bad), None, "{bad}");
         }
     }

@@ -16,11 +16,11 @@ use crate::args::RingFormat;
 use crate::audio::Audio;
 use crate::device::Device;
 use crate::layout::Layout;
-use crate::queue::Vring;
 use crate::spec::{FEATURE_CTLS, QUEUES};
+use crate::vring::Vring;
 
 /// The longest queue that a front-end may set up. QEMU takes 64.
-const MAX_QUEUE_SIZE: usize = 1024;
+pub(crate) const MAX_QUEUE_SIZE: usize = 1024;
 
 /// The event that says that the session is over. Events up to the number of queues are taken.
 pub(crate) const END_EVENT: u16 = 5;

@@ -1,6 +1,7 @@
 //! The messages of a stream that its guest waits for.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use crate::io::Message;
@@ -26,6 +27,12 @@ pub(crate) struct Entry {
     pub(crate) bytes: u32,
     /// Frames accepted up to and including this message.
     pub(crate) end: u64,
+}
+
+impl fmt::Display for Backlog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} messages with {} bytes waiting", self.entries.len(), self.bytes)
+    }
 }
 
 impl Backlog {

@@ -1,15 +1,17 @@
 //! A stream that records: its messages, from the time they are accepted until they are full.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::audio::{Audio, Input, Level};
+use crate::audio::{Audio, Counts, Input, Level};
 use crate::backlog::{Backlog, Tally};
 use crate::io::{Completion, Message};
 use crate::pacing::Pacer;
 use crate::pcm::Params;
+use crate::stats::Stats;
 use crate::waker::Waker;
 
 /// One stretch of recording, from PREPARE to RELEASE.
@@ -28,7 +30,19 @@ pub(crate) struct Capture {
     pending: Backlog,
     /// Frames given to the guest.
     recorded: u64,
+    stats: Stats,
     xruns: Tally,
+}
+
+impl fmt::Display for Capture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { params, input, stats, pending, recorded, .. } = self;
+        let Counts { dropped, silent } = input.counts();
+        write!(
+            f,
+            "{params}, {recorded} frames, {stats}, {dropped} frames dropped, {silent} silent, {pending}"
+        )
+    }
 }
 
 impl Capture {
@@ -47,6 +61,7 @@ impl Capture {
             led: false,
             pending: Backlog::new(params),
             recorded: 0,
+            stats: Stats::default(),
             xruns: Tally::default(),
         }
     }
@@ -95,12 +110,16 @@ impl Capture {
         let next = self.pending.pop(position)?;
         self.recorded = next.end;
         let audio = self.input.take(next.bytes);
-        Some(next.message.recorded(audio, self.input.available()))
+        let behind = self.input.available();
+        self.stats.add_latency(self.params.duration(self.params.frames(behind.into())));
+        Some(next.message.recorded(audio, behind))
     }
 
     /// Whether audio has been lost since this was last asked.
     pub(crate) fn has_xrun(&mut self) -> bool {
-        self.xruns.has_grown(self.input.counts().dropped)
+        let lost = self.xruns.has_grown(self.input.counts().dropped);
+        self.stats.xruns += u64::from(lost);
+        lost
     }
 
     /// How long it takes at most until the next message is due.
@@ -115,9 +134,10 @@ impl Capture {
 
     /// Ends: messages come back empty.
     pub(crate) fn end(mut self) -> Vec<Completion> {
-        let (stream, frames, counts) = (self.stream, self.recorded, self.input.counts());
-        if frames > 0 {
-            info!(stream, frames, dropped = counts.dropped, silent = counts.silent, "recording ends");
+        if self.recorded > 0 {
+            let (stream, frames, Counts { dropped, silent }) =
+                (self.stream, self.recorded, self.input.counts());
+            info!(stream, frames, dropped, silent, "released: {}", self.stats);
         }
         std::iter::from_fn(|| self.pending.pop(u64::MAX)).map(|next| next.message.played(0)).collect()
     }

@@ -71,6 +71,20 @@ impl Card {
         Self { audio, waker, layout, streams, stretches, levels, elements, controls: false, events }
     }
 
+    /// How each stream is, in words.
+    pub(crate) fn report(&self) -> Vec<String> {
+        let streams = self.streams.iter().zip(&self.stretches).enumerate();
+        let report = streams.map(|(id, (stream, stretch))| {
+            let stretch = match stretch {
+                Some(Stretch::Playback(playback)) => format!(": {playback}"),
+                Some(Stretch::Capture(capture)) => format!(": {capture}"),
+                None => String::new(),
+            };
+            format!("stream {id} {:?} {:?}{stretch}", stream.direction, stream.state)
+        });
+        report.collect()
+    }
+
     /// Forgets everything, as on a reset of the device. The guest does not wait for messages any more.
     pub(crate) fn reset(&mut self) {
         let controls = self.controls;

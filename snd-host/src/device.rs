@@ -16,10 +16,11 @@ use crate::card::Card;
 use crate::control::{self, Answer};
 use crate::layout::Layout;
 use crate::pcm;
-use crate::queue::{self, GuestMemory, Queue, Vring};
+use crate::queue::{self, GuestMemory, Queue};
 use crate::spec::{CONTROL_QUEUE, EVENT_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
 use crate::stream::Direction;
 use crate::timer::Timer;
+use crate::vring::Vring;
 use crate::waker::Waker;
 
 /// The most pieces that a buffer may be in: every page of the largest one by itself, and both ends.
@@ -84,6 +85,11 @@ impl Device {
     /// Files of which one becomes readable when the device is to be woken.
     pub(crate) fn wakers(&self) -> [RawFd; 2] {
         [self.timer.as_raw_fd(), self.waker.as_raw_fd()]
+    }
+
+    /// How each stream is.
+    pub(crate) fn report(&self) -> Vec<String> {
+        self.card.report()
     }
 
     pub(crate) fn set_features(&mut self, features: Features) {

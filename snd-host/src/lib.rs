@@ -2,7 +2,9 @@
 //!
 //! From the socket to the sink:
 //!
-//! - [`serve`](serve()) listens, and runs one session after the other on `vhost-user-backend`, which speaks
+//! - `listen` opens the socket;
+//! - `sandbox` gives up what playing does not need;
+//! - [`serve`](serve()) runs one session after the other on `vhost-user-backend`, which speaks
 //!   the protocol and runs the event loop;
 //! - `backend` says what is offered, and passes everything on to `device`: the queues (`queue`, on
 //!   ring-core) and the `card`, moved on by one function that never waits;
@@ -18,6 +20,7 @@ mod args;
 mod audio;
 mod backend;
 mod backlog;
+mod capabilities;
 mod capture;
 mod card;
 mod control;
@@ -26,18 +29,26 @@ mod elements;
 mod events;
 mod io;
 mod layout;
+mod limits;
+mod listen;
 mod pacing;
 mod pcm;
 mod playback;
 mod queue;
+mod sandbox;
 mod serve;
-mod shutdown;
+mod signals;
 mod speakers;
 pub mod spec;
+mod stats;
 mod stream;
 mod timer;
+mod vring;
 mod waker;
 
 pub use args::{Args, RingFormat, Streams};
 pub use audio::AudioError;
+pub use capabilities::CAPABILITIES;
+pub use listen::ListenError;
+pub use sandbox::SandboxError;
 pub use serve::{ServeError, serve};

@@ -4,12 +4,16 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
-use snd_host::{Args, serve};
+use snd_host::{Args, CAPABILITIES, serve};
 use tracing::error;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.print_capabilities {
+        println!("{CAPABILITIES}");
+        return ExitCode::SUCCESS;
+    }
     let filter = match EnvFilter::try_new(&args.log) {
         Ok(filter) => filter,
         Err(error) => {

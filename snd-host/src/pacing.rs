@@ -36,6 +36,11 @@ impl Pacer {
         self.last = None;
     }
 
+    /// Whether the position moves.
+    pub(crate) const fn runs(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Determines the position `now`.
     ///
     /// `heard` is where the sink is, if it plays. `written` is how much the guest has given: the position

@@ -1,5 +1,6 @@
 //! Sample formats, frame rates, and the arithmetic of frames.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::spec::{PCM_FEATURE_XRUNS, PcmSetParams};
@@ -74,6 +75,9 @@ pub(crate) const MAX_CHANNELS: u8 = 8;
 /// The largest buffer that a guest may choose: twice the largest one that Linux would.
 pub(crate) const MAX_BUFFER_BYTES: u32 = 4 << 20;
 
+/// The most bytes of audio in a second, in eight bytes for each sample.
+pub(crate) const MAX_BYTES_PER_SECOND: u32 = 192_000 * MAX_CHANNELS as u32 * 8;
+
 /// The bit map of all formats.
 pub(crate) fn formats() -> u64 {
     FORMATS.iter().fold(0, |bits, format| bits | 1 << format.code)
@@ -95,6 +99,13 @@ pub(crate) struct Params {
     pub(crate) buffer_bytes: u32,
     /// Whether the guest wants to be told of underruns and overruns.
     pub(crate) xruns: bool,
+}
+
+impl fmt::Display for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { format, rate, channels, .. } = self;
+        write!(f, "{}, {channels} channels, {rate} Hz", format.gst_name)
+    }
 }
 
 /// Why parameters are refused.
@@ -196,6 +207,14 @@ pub(crate) mod tests {
             rate: 7,
             padding: 0,
         }
+    }
+
+    #[test]
+    fn no_form_of_audio_has_more_bytes_in_a_second_than_the_most() {
+        let sample = FORMATS.iter().map(|format| u32::from(format.sample_bytes)).max();
+        let rate = RATES.iter().map(|(_, rate)| *rate).max();
+        let most = sample.zip(rate).map(|(sample, rate)| sample * rate * u32::from(MAX_CHANNELS));
+        assert_eq!(most, Some(MAX_BYTES_PER_SECOND));
     }
 
     #[test]

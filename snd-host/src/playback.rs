@@ -1,5 +1,6 @@
 //! A stream that plays: its messages, from the time they are accepted until they count as played.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use crate::backlog::{Backlog, Tally};
 use crate::io::{Completion, Message};
 use crate::pacing::Pacer;
 use crate::pcm::Params;
+use crate::stats::Stats;
 
 /// One stretch of playback, from PREPARE to RELEASE.
 #[derive(Debug)]
@@ -19,10 +21,17 @@ pub(crate) struct Playback {
     output: Output,
     pacer: Pacer,
     pending: Backlog,
-    running: bool,
-    /// How often the guest gave no audio in time.
-    underruns: u64,
+    stats: Stats,
     xruns: Tally,
+}
+
+impl fmt::Display for Playback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { params, output, stats, pending, .. } = self;
+        let sink = if output.heard().live { "open" } else { "not open" };
+        write!(f, "{params}, {} frames, {stats}, {} frames dropped, ", pending.end(), output.dropped())?;
+        write!(f, "{pending}, sink {sink}")
+    }
 }
 
 impl Playback {
@@ -33,8 +42,7 @@ impl Playback {
             output: Output::new(audio, stream, params, level),
             pacer: Pacer::default(),
             pending: Backlog::new(params),
-            running: false,
-            underruns: 0,
+            stats: Stats::default(),
             xruns: Tally::default(),
         }
     }
@@ -49,22 +57,20 @@ impl Playback {
         // Time up to now must not count for audio that was not there.
         self.advance(now);
         // That the audio ran out is known only now that there is more: otherwise it was the end.
-        let ran_dry = self.running && self.pending.is_empty() && self.pending.end() > 0;
+        let ran_dry = self.pacer.runs() && self.pending.is_empty() && self.pending.end() > 0;
         self.pending.accept(message, audio.len() as u64)?;
-        self.underruns += u64::from(ran_dry);
+        self.stats.xruns += u64::from(ran_dry);
         self.output.write(audio);
         Ok(())
     }
 
     pub(crate) fn start(&mut self, now: Instant) {
-        self.running = true;
         self.pacer.start(now);
         self.output.start();
     }
 
     pub(crate) fn stop(&mut self, now: Instant) {
         self.advance(now);
-        self.running = false;
         self.pacer.stop();
         self.output.pause();
     }
@@ -88,7 +94,9 @@ impl Playback {
         let heard = self.output.heard().frame;
         let frame_bytes = u64::from(self.params.frame_bytes());
         let played = played.map(|next| {
-            let latency = next.end.saturating_sub(heard).saturating_mul(frame_bytes);
+            let latency = next.end.saturating_sub(heard);
+            self.stats.add_latency(self.params.duration(latency));
+            let latency = latency.saturating_mul(frame_bytes);
             next.message.played(u32::try_from(latency).unwrap_or(u32::MAX))
         });
         played.collect()
@@ -96,7 +104,7 @@ impl Playback {
 
     /// Whether audio has been missing or lost since this was last asked.
     pub(crate) fn has_xrun(&mut self) -> bool {
-        self.xruns.has_grown(self.underruns + self.output.dropped())
+        self.xruns.has_grown(self.stats.xruns + self.output.dropped())
     }
 
     /// How long it takes until the next message is played, if things go their way.
@@ -112,9 +120,9 @@ impl Playback {
     /// Ends: what has not counted as played is dropped, what has is still heard.
     pub(crate) fn end(mut self) -> Vec<Completion> {
         let ending = if self.pending.is_empty() { Ending::Drain } else { Ending::Cut };
-        let (stream, frames, dropped) = (self.stream, self.pending.end(), self.output.dropped());
-        if frames > 0 {
-            info!(stream, frames, underruns = self.underruns, dropped, ?ending, "playback ends");
+        if self.pending.end() > 0 {
+            let (stream, frames, dropped) = (self.stream, self.pending.end(), self.output.dropped());
+            info!(stream, frames, dropped, ?ending, "released: {}", self.stats);
         }
         let pending = self.hand_back();
         self.output.end(ending);

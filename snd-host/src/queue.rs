@@ -9,14 +9,12 @@ use ring_core::device::Slot;
 use ring_core::memory::VmMemory;
 use ring_core::{Arm, Chain, Device, Features, PopError, Position, Segment, Setup, SetupError, Token};
 use tracing::{debug, warn};
-use vhost_user_backend::{VringMutex, VringT};
+use vhost_user_backend::VringT;
 use virtio_queue::QueueT;
 use vm_memory::GuestMemoryMmap;
 
 use crate::io::Completion;
-
-/// The notice board of one ring.
-pub(crate) type Vring = VringMutex;
+use crate::vring::Vring;
 
 /// The guest's memory at one time.
 pub(crate) type GuestMemory = Arc<GuestMemoryMmap>;
@@ -25,16 +23,7 @@ pub(crate) type GuestMemory = Arc<GuestMemoryMmap>;
 #[derive(Debug)]
 pub(crate) struct Queue {
     ring: Device<VmMemory<GuestMemory>, Box<[Slot]>>,
-    vring: Board,
-}
-
-/// A [`Vring`] that can be printed.
-struct Board(Vring);
-
-impl std::fmt::Debug for Board {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Vring")
-    }
+    vring: Vring,
 }
 
 /// Whether the front-end lets a ring run.
@@ -67,7 +56,7 @@ impl Queue {
             Device::Packed(_) => Position::quiescent(base),
         };
         ring.resume(position)?;
-        Ok(Self { ring, vring: Board(vring.clone()) })
+        Ok(Self { ring, vring: vring.clone() })
     }
 
     pub(crate) const fn position(&self) -> Position {
@@ -84,7 +73,7 @@ impl Queue {
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        is_live(&self.vring.0)
+        is_live(&self.vring)
     }
 
     pub(crate) const fn memory(&self) -> &VmMemory<GuestMemory> {
@@ -130,7 +119,7 @@ impl Queue {
     }
 
     fn notify(&self) {
-        if let Err(error) = self.vring.0.signal_used_queue() {
+        if let Err(error) = self.vring.signal_used_queue() {
             debug!("the driver cannot be notified: {error}");
         }
     }
@@ -146,7 +135,7 @@ impl Queue {
         if notify.is_needed() {
             self.notify();
         }
-        self.vring.0.set_queue_next_avail(position.available);
-        self.vring.0
+        self.vring.set_queue_next_avail(position.available);
+        self.vring
     }
 }

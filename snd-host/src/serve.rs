@@ -1,11 +1,7 @@
 //! Listening, and serving one front-end after the other.
 
-use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +16,9 @@ use crate::args::{Args, RingFormat};
 use crate::audio::{Audio, AudioError};
 use crate::backend::{Backend, END_EVENT, WAKE_EVENT};
 use crate::layout::Layout;
-use crate::shutdown::Shutdown;
+use crate::listen::{ListenError, Socket};
+use crate::sandbox::{self, SandboxError, Writable};
+use crate::signals::{Session, Signals};
 
 /// How long this process waits at its end for what is still playing.
 const LAST_NOTES: Duration = Duration::from_secs(3);
@@ -31,17 +29,12 @@ pub enum ServeError {
     /// There is nothing to play to or to record from.
     #[error(transparent)]
     Audio(#[from] AudioError),
-    /// Something that is no socket is where the socket should be.
-    #[error("--socket: {} is there, and is no socket", .0.display())]
-    NoSocket(PathBuf),
-    /// The socket cannot be made.
-    #[error("--socket: cannot listen on {}: {source}", path.display())]
-    Listen {
-        /// The path.
-        path: PathBuf,
-        /// What is wrong.
-        source: io::Error,
-    },
+    /// There is nothing to listen on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The sandbox cannot be entered.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The session cannot be set up.
     #[error("cannot set up a session: {0}")]
     Session(DaemonError),
@@ -56,54 +49,31 @@ pub enum ServeError {
 ///
 /// [`ServeError`] if that cannot begin, or cannot go on. What a front-end or a guest does is no reason.
 pub fn serve(args: &Args) -> Result<(), ServeError> {
-    let audio = Audio::new(&args.sink, &args.source)?;
+    let audio = Audio::new(&args.sink, &args.source, Duration::from_millis(args.latency.into()))?;
     let layout = Layout { streams: args.streams, controls: args.controls };
-    let shutdown = Shutdown::on_signals()?;
-    let socket = Socket::bind(&args.socket)?;
-    let mut listener = Listener::from(socket.listener.try_clone()?);
-    info!("listening on {}", args.socket.display());
-    while shutdown.wait_for(&socket.listener)? {
-        session(&mut listener, &shutdown, args.ring, &audio, layout)?;
+    let socket = Socket::open(args)?;
+    if args.no_sandbox {
+        warn!("not sandboxed");
+    } else {
+        sandbox::enter(&Writable { given: &args.writable, socket: socket.path() })?;
+    }
+    let signals = Signals::handle()?;
+    let mut listener = Listener::from(socket.listener().try_clone()?);
+    match socket.path() {
+        Some(path) => info!("listening on {}", path.display()),
+        None => info!("listening on the socket that was handed over"),
+    }
+    while signals.wait_for(socket.listener())? {
+        session(&mut listener, &signals, args.ring, &audio, layout)?;
     }
     audio.finish(LAST_NOTES);
     Ok(())
 }
 
-/// A socket that is removed in the end.
-struct Socket {
-    listener: UnixListener,
-    path: PathBuf,
-}
-
-impl Socket {
-    /// Listens on `path`, in place of a socket that a predecessor left there.
-    fn bind(path: &Path) -> Result<Self, ServeError> {
-        let left = fs::symlink_metadata(path).map(|file| file.file_type());
-        let path = path.to_owned();
-        match left {
-            Ok(kind) if !kind.is_socket() => return Err(ServeError::NoSocket(path)),
-            Ok(_) => fs::remove_file(&path)?,
-            Err(_) => {}
-        }
-        match UnixListener::bind(&path) {
-            Ok(listener) => Ok(Self { listener, path }),
-            Err(source) => Err(ServeError::Listen { path, source }),
-        }
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            warn!("{} cannot be removed: {error}", self.path.display());
-        }
-    }
-}
-
 /// Serves one front-end, from its connection to its end.
 fn session(
     listener: &mut Listener,
-    shutdown: &Shutdown,
+    signals: &Signals,
     ring: RingFormat,
     audio: &Arc<Audio>,
     layout: Layout,
@@ -128,7 +98,8 @@ fn session(
     listen(end.as_raw_fd(), END_EVENT)?;
     daemon.start(listener).map_err(ServeError::Session)?;
     info!("a front-end has connected");
-    shutdown.watch(daemon.shutdown_handle());
+    let session = daemon.shutdown_handle().map(|connection| Session { connection, backend: backend.clone() });
+    signals.watch(session);
     match daemon.wait() {
         Ok(())
         | Err(DaemonError::HandleRequest(ProtocolError::Disconnected | ProtocolError::PartialMessage)) => {
@@ -136,7 +107,7 @@ fn session(
         }
         Err(error) => warn!("the session has ended: {error}"),
     }
-    shutdown.watch(None);
+    signals.watch(None);
     // Ends the event loop. Its own way of ending leaks a file for each session.
     end.write(1)?;
     backend.lock().unwrap_or_else(PoisonError::into_inner).end();

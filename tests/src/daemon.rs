@@ -81,9 +81,27 @@ impl Daemon {
     ) -> Result<Self, DaemonError> {
         let mut all: Vec<OsString> = vec!["--socket".into(), socket.into()];
         all.extend(arguments.into_iter().map(|it| it.as_ref().to_owned()));
-        let mut daemon = Self { process: Process::start(program, all)?, socket: socket.to_owned() };
+        Self::start_as_told(program, socket, all)
+    }
+
+    /// Starts `program ARGUMENTS…`, which name the socket in the program's own way, and waits until it listens.
+    ///
+    /// # Errors
+    /// If it does not come to listen.
+    pub fn start_as_told(
+        program: &Path,
+        socket: &Path,
+        arguments: impl IntoIterator<Item: AsRef<OsStr>>,
+    ) -> Result<Self, DaemonError> {
+        let mut daemon = Self { process: Process::start(program, arguments)?, socket: socket.to_owned() };
         daemon.wait_until_listening()?;
         Ok(daemon)
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// The socket on which it listens.
@@ -111,6 +129,14 @@ impl Daemon {
             }
         }
         Ok(())
+    }
+
+    /// Kills the daemon with no chance to say anything, and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it cannot be killed.
+    pub fn kill(&mut self) -> Result<(), DaemonError> {
+        Ok(self.process.kill()?)
     }
 
     /// Asks the daemon to end, waits until it has, and tells how, with all that it wrote. One that

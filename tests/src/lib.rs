@@ -2,6 +2,8 @@
 //!
 //! A [`playback`] is a run of the whole path: a counting [`pattern`] is played in a real [`guest`]
 //! through a [`daemon`] under test, and what the host received is [`check`]ed frame by frame.
+//! [`forwarding`] is a disk behind isolation-host, written and checked as a [`disk`] whose sectors know
+//! where they belong.
 //! Everything that runs is a [`process::Process`]: it is waited for with a deadline, and it ends
 //! with the test.
 //!
@@ -10,6 +12,8 @@
 pub mod artifacts;
 pub mod check;
 pub mod daemon;
+pub mod disk;
+pub mod forwarding;
 pub mod guest;
 pub mod pattern;
 pub mod playback;

@@ -1,5 +1,6 @@
 //! One run of the whole path: a guest plays the counting pattern through snd-host into a WAV file.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -114,7 +115,15 @@ pub fn play(
     let socket = directory.path().join("snd.sock");
     let ring_option = ring.to_string();
     let sink = wav_sink(recording);
-    let mut daemon = Daemon::start(program, &socket, ["--ring", &ring_option, "--sink", &sink])?;
+    let options: [&OsStr; 6] = [
+        "--ring".as_ref(),
+        ring_option.as_ref(),
+        "--sink".as_ref(),
+        sink.as_ref(),
+        "--writable".as_ref(),
+        directory_of(recording).as_os_str(),
+    ];
+    let mut daemon = Daemon::start(program, &socket, options)?;
 
     let overlay = Overlay::script("aplay -D hw:0,0 /pattern.wav").file("pattern.wav", pattern.to_wav());
     let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
@@ -136,8 +145,17 @@ pub fn play(
     Ok(Playback { recorded: pattern.check_wav(recording)?, guest, daemon_log })
 }
 
+/// Where `recording` is to be: the one place where the daemon may write.
+fn directory_of(recording: &Path) -> &Path {
+    match recording.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// A GStreamer sink that writes the pattern's format to a WAV file, in real time.
-fn wav_sink(recording: &Path) -> String {
+#[must_use]
+pub fn wav_sink(recording: &Path) -> String {
     let path = recording.display().to_string();
     let escaped = path.replace('\\', r"\\").replace('"', "\\\"");
     format!(

@@ -148,6 +148,15 @@ impl Process {
             .map_err(|source| self.unwatchable(source.into()))
     }
 
+    /// Kills the program and waits until it is gone: SIGKILL.
+    ///
+    /// # Errors
+    /// If it cannot be killed.
+    pub fn kill(&mut self) -> Result<(), ProcessError> {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        killed.map(drop).map_err(|source| self.unwatchable(source))
+    }
+
     /// All that the program has written so far.
     pub fn log(&mut self) -> &[String] {
         self.log.extend(self.lines.try_iter());

@@ -5,7 +5,17 @@ use anyhow::Result;
 use crate::command;
 
 /// What runs the models. They explore very many interleavings, hence the optimised build.
-pub(crate) const TEST: [&str; 6] = ["test", "--package", "ring-core", "--release", "--test", "loom"];
+pub(crate) const TEST: [&str; 9] = [
+    "test",
+    "--package",
+    "ring-core",
+    "--release",
+    "--test",
+    "loom",
+    "--",
+    "--nocapture",
+    "--test-threads=1",
+];
 
 /// Runs the models.
 pub(crate) fn run() -> Result<()> {

@@ -2,10 +2,12 @@
 //!
 //! Every command that a task runs is printed first, as one would type it.
 
+mod bench;
 mod cached;
 mod command;
 mod coverage;
 mod demo;
+mod firmware;
 mod fuzz;
 mod lint;
 mod loom;
@@ -40,6 +42,8 @@ enum Task {
     ///
     /// `cargo test` alone runs those that need no QEMU and no set-up but GStreamer's.
     Test,
+    /// Measure ring-core, with `--count` by the instructions that it takes.
+    Bench(bench::Options),
     /// Check the ordering of memory accesses in the rings with loom's models.
     Loom,
     /// Let a fuzzer play the peer of each end of the rings.
@@ -50,6 +54,10 @@ enum Task {
     ///
     /// Installs cargo-tarpaulin if it is not there.
     Coverage,
+    /// Drive QEMU's devices from bare metal, and measure how much code that takes.
+    ///
+    /// Each device with split and packed rings, with and without event_idx and indirect tables.
+    Firmware,
     /// Prove that ring-core links without std and without an allocator.
     NoStd,
     /// Check format, clippy, documentation, and where `unsafe` is.
@@ -64,9 +72,11 @@ impl Task {
             Self::Setup => setup::run().map(drop),
             Self::Demo => demo::run(),
             Self::Test => test::run(),
+            Self::Bench(options) => bench::run(options),
             Self::Loom => loom::run(),
             Self::Fuzz(fuzz) => fuzz.run(),
             Self::Coverage => coverage::run(),
+            Self::Firmware => firmware::run(),
             Self::NoStd => no_std::run(),
             Self::Lint => lint::run(),
         }

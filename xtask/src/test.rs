@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::command::{cargo, run as run_command, watch};
-use crate::{lint, loom, no_std, setup};
+use crate::{bench, firmware, lint, loom, no_std, setup};
 
 /// The stages after set-up, quickest to fail first.
-const STAGES: [(&str, Stage); 9] = [
+const STAGES: [(&str, Stage); 11] = [
     ("format", |_| lint::format()),
     ("clippy", |_| lint::clippy()),
     ("documentation", |_| lint::documentation()),
@@ -18,7 +18,9 @@ const STAGES: [(&str, Stage); 9] = [
     ("no std, no allocator", |_| no_std::run()),
     // Not counted: the unit tests have run the same models unoptimised.
     ("loom models", |_| loom::run()),
-    ("build for the guest", |_| run_command(&mut cargo(["build", "--package", "snd-host"]))),
+    ("bare metal", bare_metal),
+    ("instruction counts", |_| bench::counts::check()),
+    ("build for the guest", |_| run_command(&mut cargo(["build", "--workspace", "--bins"]))),
     ("end to end", end_to_end),
 ];
 
@@ -78,6 +80,12 @@ fn unit(counts: &mut Counts) -> Result<()> {
         "--no-fail-fast",
     ]))?;
     counts.run(&mut cargo(["test", "--package", "end-to-end", "--no-fail-fast"]))
+}
+
+/// Each device with each combination of features counts as a test.
+fn bare_metal(counts: &mut Counts) -> Result<()> {
+    counts.passed += firmware::check()?;
+    Ok(())
 }
 
 /// One guest at a time: two would compete for the processors with the sound they play.

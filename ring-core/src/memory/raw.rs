@@ -223,7 +223,7 @@ impl<B> RawArea<'_, B> {
     /// for `u64`.
     #[inline]
     fn pair(&self, offset: usize) -> Option<[*mut u8; 2]> {
-        let offset = offset & !15;
+        let offset = offset & !7;
         let start = self.start.as_ptr().wrapping_add(offset);
         (offset < self.limits[3]).then(|| [start, start.wrapping_add(8)])
     }

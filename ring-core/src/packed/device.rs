@@ -26,7 +26,8 @@ pub struct Device<M: Memory, S> {
 
 /// Setting up.
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
-    /// Sets up the device end of a queue that has not run yet.
+    /// Sets up the device end of a queue that has not run yet. To set one up again, use [`reset`](Self::reset),
+    /// which alone makes the tokens of its earlier life stale.
     ///
     /// # Errors
     ///
@@ -115,7 +116,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         if id >= size.get() {
             return Err(Violation::BufferId { id: id.into(), size: size.get() });
         }
-        let key = self.in_flight.insert(id, count, size)?;
+        let key = self.in_flight.insert(id, count, self.half.next.bits(), size)?;
         if self.half.state == State::InOrder {
             self.in_flight.queue_up(id, size);
         }
@@ -167,6 +168,24 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
                 break;
             }
         }
+        Ok(())
+    }
+
+    /// Gives back the chain that was taken last, as if it had not been: the next [`pop`](Self::pop) takes it
+    /// again. So a device that stops can leave what it has not begun to whoever goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
+    /// [`CompleteError::Stale`] if the token is from before a reset.
+    pub fn give_back(&mut self, token: Token) -> Result<(), CompleteError> {
+        let size = self.half.ring.size;
+        let start = Cursor::from_bits(token.start(), size).filter(|_| token.count() <= size.get());
+        let Some(start) = start.filter(|start| start.advance(token.count(), size) == self.half.next) else {
+            return Err(CompleteError::NotNewest(token));
+        };
+        self.in_flight.forget_newest(token, size)?;
+        self.half.next = start;
         Ok(())
     }
 

@@ -25,7 +25,8 @@ pub struct Device<M: Memory, S> {
 
 /// Setting up.
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
-    /// Sets up the device end of a queue that has not run yet.
+    /// Sets up the device end of a queue that has not run yet. To set one up again, use [`reset`](Self::reset),
+    /// which alone makes the tokens of its earlier life stale.
     ///
     /// # Errors
     ///
@@ -118,7 +119,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         count: u16,
         chain: Collector<'s>,
     ) -> Result<Result<Chain<'s>, Token>, Violation> {
-        let key = self.in_flight.insert(head, count, self.half.ring.size)?;
+        let key = self.in_flight.insert(head, count, self.half.next, self.half.ring.size)?;
         if self.half.state == State::InOrder {
             self.in_flight.queue_up(head, self.half.ring.size);
         }
@@ -185,6 +186,23 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             index = descriptor.next;
         }
         Err(Violation::ChainLoop { size: table.len() })
+    }
+
+    /// Gives back the chain that was taken last, as if it had not been: the next [`pop`](Self::pop) takes it
+    /// again. So a device that stops can leave what it has not begun to whoever goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
+    /// [`CompleteError::Stale`] if the token is from before a reset.
+    pub fn give_back(&mut self, token: Token) -> Result<(), CompleteError> {
+        let start = token.start();
+        if start.wrapping_add(1) != self.half.next {
+            return Err(CompleteError::NotNewest(token));
+        }
+        self.in_flight.forget_newest(token, self.half.ring.size)?;
+        self.half.go_back(start);
+        Ok(())
     }
 
     /// Asks the driver to notify when it makes the next buffer available.

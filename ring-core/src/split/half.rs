@@ -85,6 +85,12 @@ impl<M: Memory> Half<M> {
         Ok(true)
     }
 
+    /// Goes back to an entry that was taken.
+    pub(super) const fn go_back(&mut self, next: u16) {
+        // Whatever is before the other side's index is found when it is loaded again.
+        (self.next, self.seen) = (next, next);
+    }
+
     /// Makes all staged entries visible. Returns whether there were any.
     #[inline]
     pub(super) fn publish(&mut self) -> bool {

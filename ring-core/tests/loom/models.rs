@@ -1,8 +1,9 @@
 //! The models: two threads, one at each end of a tiny queue, in every interleaving that loom can find.
 
+use loom::sync::{Arc, Mutex};
 use loom::thread;
 use ring_core::memory::Memory as _;
-use ring_core::{Arm, Device, Driver, Features, Notify, Segment, device, driver};
+use ring_core::{Arm, CompleteError, Device, Driver, Features, Notify, Segment, device, driver};
 
 use crate::memory::{LoomMemory, PAYLOAD, Weakened};
 
@@ -152,4 +153,40 @@ pub(crate) fn a_driver_that_sleeps_is_notified(case: Case) {
     }
     let notify = peer.join().unwrap();
     assert!(reaped || notify == Notify::Needed, "the driver sleeps with a buffer used");
+}
+
+/// A device's worker completes a chain while the queue is reset: either the driver gets its buffer back used,
+/// or the worker's token is refused and the driver's own reset returns the buffer. Never both, never neither.
+pub(crate) fn a_late_completion_returns_its_buffer_once(case: Case) {
+    let (memory, setup) = LoomMemory::new(case.size, case.features);
+    let slots = usize::from(case.size);
+    let side = memory.side(None);
+    let mut driver: DriverEnd =
+        Driver::new(side.clone(), &setup, (0..slots).map(|_| driver::Slot::EMPTY).collect()).unwrap();
+    let device: DeviceEnd = Device::new(side.clone(), &setup, vec![device::Slot::default(); slots]).unwrap();
+    let device = Arc::new(Mutex::new(device));
+    add(&mut driver, 0);
+    driver.publish_silently();
+    let token = device.lock().unwrap().pop(&mut [Segment::default(); 2]).unwrap().unwrap().into_token();
+
+    let worker = thread::spawn({
+        let device = device.clone();
+        move || {
+            let mut device = device.lock().unwrap();
+            let completed = device.complete(token, 0);
+            device.publish_silently();
+            completed
+        }
+    });
+    device.lock().unwrap().reset(side.clone(), &setup).unwrap();
+    // The device has let go; what it had returned before that counts.
+    let reaped = driver.reap().unwrap().map(|used| used.cookie);
+    let mut returned = Vec::new();
+    driver.reset(side, &setup, |cookie| returned.push(cookie)).unwrap();
+    let completed = worker.join().unwrap();
+    match completed {
+        Ok(()) => assert_eq!((reaped, returned), (Some(0), vec![])),
+        Err(CompleteError::Stale) => assert_eq!((reaped, returned), (None, vec![0])),
+        Err(error) => panic!("{error}"),
+    }
 }

@@ -36,13 +36,18 @@ pub(super) struct Feed {
     pub(super) played: u64,
 }
 
+/// The most bytes that are kept for one stretch, of audio with so many bytes a second.
+///
+/// Messages that wait for their completion are one buffer. When a ring is stopped they are handed back
+/// early, and the guest may fill the buffer once more.
+pub(crate) const fn limit(buffer_bytes: u32, bytes_per_second: u32) -> u64 {
+    buffer_bytes as u64 * 2 + bytes_per_second as u64 * MAX_LAG_SECONDS
+}
+
 impl Feed {
     pub(super) fn new(params: &Params) -> Self {
         let frame_bytes = params.frame_bytes();
-        let lag = u64::from(params.rate) * u64::from(frame_bytes) * MAX_LAG_SECONDS;
-        // Messages that wait for their completion are one buffer. When a ring is stopped they are handed
-        // back early, and the guest may fill the buffer once more.
-        let limit = u64::from(params.buffer_bytes) * 2 + lag;
+        let limit = limit(params.buffer_bytes, params.rate * frame_bytes);
         Self {
             mode: Mode::Ready,
             started: false,
@@ -66,11 +71,17 @@ impl Feed {
         self.first + (self.bytes.len() / self.frame_bytes) as u64
     }
 
-    /// Takes in whole frames. If that is too much, the oldest ones are dropped.
+    /// Takes in whole frames, not more than a buffer. If that is too much, the oldest ones are dropped.
     pub(super) fn push(&mut self, frames: &[u8]) {
-        self.bytes.extend(frames);
-        let excess = self.bytes.len().saturating_sub(self.limit);
+        let excess = (self.bytes.len() + frames.len()).saturating_sub(self.limit);
         self.drop_oldest(excess.div_ceil(self.frame_bytes) as u64);
+        let (len, needed) = (self.bytes.len(), self.bytes.len() + frames.len());
+        if needed > self.bytes.capacity() {
+            // As it would grow by itself, but not beyond the limit.
+            let wanted = (self.bytes.capacity() * 2).min(self.limit).max(needed);
+            self.bytes.reserve_exact(wanted - len);
+        }
+        self.bytes.extend(frames);
     }
 
     /// Drops what the guest believes to be played: nobody wants to hear it when a sink comes back.
@@ -94,6 +105,10 @@ impl Feed {
         self.first += frames;
         // No more than there is in memory.
         let bytes = usize::try_from(frames).unwrap_or(usize::MAX).saturating_mul(self.frame_bytes);
+        if bytes >= self.bytes.len() && self.mode == Mode::End {
+            // Not held twice: nothing comes after it.
+            return Some((first, std::mem::take(&mut self.bytes).into()));
+        }
         Some((first, self.bytes.drain(..bytes.min(self.bytes.len())).collect()))
     }
 
@@ -132,6 +147,16 @@ mod tests {
         assert_eq!(feed.end(), 480_000);
         assert_eq!(feed.first(), 480_000 - kept);
         assert_eq!(feed.dropped, 480_000 - kept);
+    }
+
+    #[test]
+    fn no_more_memory_is_held_than_the_limit_says() {
+        let mut feed = Feed::new(&s16_stereo());
+        (0..1000).for_each(|_| feed.push(&[0; 7680]));
+        assert!(feed.bytes.capacity() <= feed.limit, "{} > {}", feed.bytes.capacity(), feed.limit);
+        feed.end_with(Ending::Drain);
+        assert_eq!(feed.take(u64::MAX).map(|(_, bytes)| bytes.len()), Some(feed.limit));
+        assert_eq!(feed.bytes.capacity(), 0);
     }
 
     #[test]

@@ -41,8 +41,13 @@ impl Input {
             self.begun = true;
             let (store, waker) = (self.store.clone(), self.waker.clone());
             let (params, level) = (self.params, self.level.clone());
+            let latency = self.audio.latency;
             self.audio.spawn(self.stream, move |descriptions| {
-                recorder::run(&store, &waker, &Port { description: descriptions.source, params, level });
+                recorder::run(
+                    &store,
+                    &waker,
+                    &Port { description: descriptions.source, latency, params, level },
+                );
             });
         }
     }

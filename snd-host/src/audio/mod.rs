@@ -27,15 +27,16 @@ use tracing::{info_span, warn};
 use self::shared::lock;
 use crate::pcm::Params;
 
-pub(crate) use self::feed::Ending;
+pub(crate) use self::feed::{Ending, limit};
 pub use self::gstreamer::AudioError;
 pub(crate) use self::input::Input;
 pub(crate) use self::level::Level;
 pub(crate) use self::output::Output;
+pub(crate) use self::store::Counts;
 
 /// The most stretches of audio that go on at a time, counting those that are playing out. A guest that
 /// starts and stops faster than the host can follow is not heard for some of the time.
-const MAX_THREADS: usize = 32;
+pub(crate) const MAX_STRETCHES: usize = 16;
 
 /// What the host shall do with the audio of a stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,9 @@ impl Descriptions {
 #[derive(Debug)]
 struct Port {
     description: String,
+    /// How much audio a sink is given ahead of what is heard. It cannot be taken back; the rest can. Also the
+    /// size of the buffer of what GStreamer finds by itself.
+    latency: Duration,
     params: Params,
     /// How loud it is, if that can change.
     level: Option<Arc<Level>>,
@@ -80,6 +84,7 @@ struct Port {
 #[derive(Debug)]
 pub(crate) struct Audio {
     descriptions: Descriptions,
+    latency: Duration,
     /// How many stretches there were.
     takes: AtomicU64,
     /// How many threads are playing or recording.
@@ -88,12 +93,14 @@ pub(crate) struct Audio {
 }
 
 impl Audio {
-    /// Makes audio go to the sink, and come from the source, that the descriptions describe.
-    pub(crate) fn new(sink: &str, source: &str) -> Result<Arc<Self>, AudioError> {
+    /// Makes audio go to the sink, `latency` ahead of what is heard, and come from the source, that the
+    /// descriptions describe.
+    pub(crate) fn new(sink: &str, source: &str, latency: Duration) -> Result<Arc<Self>, AudioError> {
         let descriptions = Descriptions { sink: sink.to_owned(), source: source.to_owned() };
         gstreamer::check(&descriptions.fill_in(0, 0))?;
         Ok(Arc::new(Self {
             descriptions,
+            latency,
             takes: AtomicU64::new(0),
             threads: Mutex::new(0),
             thread_ended: Condvar::new(),
@@ -114,7 +121,7 @@ impl Audio {
     /// given the descriptions that are meant for it.
     fn spawn(self: &Arc<Self>, stream: usize, work: impl FnOnce(Descriptions) + Send + 'static) {
         let Some(place) = self.enter() else {
-            return warn!(stream, "{MAX_THREADS} stretches of audio are going on; this one is mute");
+            return warn!(stream, "{MAX_STRETCHES} stretches of audio are going on; this one is mute");
         };
         // Only has to be different each time.
         let take = self.takes.fetch_add(1, Ordering::Relaxed);
@@ -132,14 +139,14 @@ impl Audio {
     /// Reserves a place for a thread.
     fn enter(self: &Arc<Self>) -> Option<Place> {
         let mut threads = lock(&self.threads);
-        (*threads < MAX_THREADS).then(|| {
+        (*threads < MAX_STRETCHES).then(|| {
             *threads += 1;
             Place(self.clone())
         })
     }
 }
 
-/// One of the [`MAX_THREADS`] places.
+/// One of the [`MAX_STRETCHES`] places.
 struct Place(Arc<Audio>);
 
 impl Drop for Place {

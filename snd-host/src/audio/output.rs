@@ -42,8 +42,9 @@ impl Output {
         if !self.begun {
             self.begun = true;
             let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
+            let latency = self.audio.latency;
             self.audio.spawn(self.stream, move |descriptions| {
-                player::run(&link, &Port { description: descriptions.sink, params, level });
+                player::run(&link, &Port { description: descriptions.sink, latency, params, level });
             });
         }
     }

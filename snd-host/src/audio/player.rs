@@ -13,9 +13,6 @@ use super::retry::{self, Retry};
 use super::{AudioError, Mode, Port};
 use crate::pcm::Params;
 
-/// How much audio the sink is given ahead of what is heard. It cannot be taken back; the rest can.
-const AHEAD: Duration = Duration::from_millis(40);
-
 /// How often to see to it.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -38,7 +35,7 @@ pub(super) fn run(link: &Link, port: &Port) {
             }
         }
         if let Some(sink) = &open
-            && let Err(error) = serve(link, sink, &port.params, mode)
+            && let Err(error) = serve(link, sink, port, mode)
         {
             link.attach(None);
             open = None;
@@ -69,11 +66,16 @@ fn try_to_open(link: &Link, port: &Port, retry: &Retry) -> Result<Sink, AudioErr
 }
 
 /// Gives the sink what it needs for now.
-fn serve(link: &Link, sink: &Sink, params: &Params, mode: Mode) -> Result<(), AudioError> {
+fn serve(
+    link: &Link,
+    sink: &Sink,
+    Port { latency, params, .. }: &Port,
+    mode: Mode,
+) -> Result<(), AudioError> {
     sink.check()?;
     match mode {
-        Mode::Ready => feed(link, sink, params, AHEAD),
-        Mode::Run => feed(link, sink, params, AHEAD).and_then(|()| sink.play()),
+        Mode::Ready => feed(link, sink, params, *latency),
+        Mode::Run => feed(link, sink, params, *latency).and_then(|()| sink.play()),
         Mode::Pause => Ok(()),
         Mode::End => feed(link, sink, params, Duration::MAX),
     }

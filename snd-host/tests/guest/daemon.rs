@@ -1,16 +1,20 @@
 //! The daemon as a child process.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::DEADLINE;
+
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_snd-host");
 
 /// A running snd-host, with a directory for its socket and its files.
 pub(crate) struct Daemon {
@@ -19,18 +23,38 @@ pub(crate) struct Daemon {
     log: Receiver<String>,
 }
 
+/// What a process has of the system.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// Bytes in memory.
+    pub(crate) memory: u64,
+    pub(crate) threads: usize,
+    pub(crate) files: usize,
+}
+
 impl Daemon {
-    /// Starts it with a sink, and waits until it listens. `{}` stands for its directory.
+    /// Starts it with a sink, and with a source that is nothing of the host's, and waits until it listens. `{}`
+    /// stands for its directory, where it may write.
     pub(crate) fn start(sink: &str) -> Self {
-        Self::start_with(&["--sink", sink])
+        Self::start_with(&["--sink", sink, "--source", "audiotestsrc is-live=true"])
     }
 
-    /// Starts it, and waits until it listens. `{}` stands for its directory.
+    /// Starts it, and waits until it listens. `{}` stands for its directory, where it may write.
     pub(crate) fn start_with(args: &[&str]) -> Self {
+        Self::launch(Command::new(PROGRAM), args, |command, directory| {
+            command.arg("--socket").arg(directory.join("socket")).arg("--writable").arg(directory);
+        })
+    }
+
+    /// Starts it as `command`, with what `configure` adds, and waits until it listens.
+    pub(crate) fn launch(
+        mut command: Command,
+        args: &[&str],
+        configure: impl FnOnce(&mut Command, &Path),
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_snd-host"))
-            .arg("--socket")
-            .arg(directory.path().join("socket"))
+        configure(&mut command, directory.path());
+        let mut child = command
             .args(["--log", "snd_host=debug,info"])
             .args(args.iter().map(|arg| arg.replace("{}", directory.path().to_str().unwrap())))
             .stderr(Stdio::piped())
@@ -50,6 +74,18 @@ impl Daemon {
         daemon
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// What the kernel tells about each of its threads.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        // A thread may end between being listed and being looked at.
+        threads.flatten().flat_map(|thread| fs::read_to_string(thread.path().join("status"))).collect()
+    }
+
     /// Waits until it says something.
     pub(crate) fn wait_for(&self, words: &str) {
         let deadline = Instant::now() + DEADLINE;
@@ -63,6 +99,29 @@ impl Daemon {
         }
     }
 
+    /// What it has of the system now.
+    fn usage(&self) -> Usage {
+        let process = PathBuf::from("/proc").join(self.child.id().to_string());
+        let status = fs::read_to_string(process.join("status")).unwrap();
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB")).unwrap();
+        Usage {
+            memory: kib.trim().parse::<u64>().unwrap() << 10,
+            threads: self.threads().len(),
+            files: fs::read_dir(process.join("fd")).unwrap().count(),
+        }
+    }
+
+    /// Waits until nothing plays any more. Returns what it has then.
+    pub(crate) fn settled(&self) -> Usage {
+        let deadline = Instant::now() + DEADLINE;
+        while self.threads().iter().any(|thread| thread.starts_with("Name:\taudio")) {
+            assert!(Instant::now() < deadline, "it goes on playing");
+            // The end of a thread of another process is no event.
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.usage()
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.path("socket")
     }
@@ -73,7 +132,7 @@ impl Daemon {
 
     /// Asks it to end, and waits until it has. Returns the directory, to look at what it has left.
     pub(crate) fn end(mut self) -> TempDir {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         // It closes its standard error when it ends.
         let deadline = Instant::now() + DEADLINE;
         while self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ring_core::driver::{Slot, Used};
 use ring_core::memory::{Memory, VmMemory};
@@ -29,6 +29,24 @@ const QUEUE_BYTES: u64 = 64 << 10;
 const PLACE_BYTES: u64 = 16 << 10;
 
 const QUEUE_SIZE: u16 = 64;
+
+/// Where the areas of a queue are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Areas {
+    pub(crate) descriptors: u64,
+    pub(crate) driver: u64,
+    device: u64,
+}
+
+const fn areas(queue: u64) -> Areas {
+    let start = queue * QUEUE_BYTES;
+    Areas { descriptors: start, driver: start + QUEUE_BYTES / 4, device: start + QUEUE_BYTES / 2 }
+}
+
+/// Those of the queue for audio to play.
+pub(crate) const TX_AREAS: Areas = areas(TX_QUEUE as u64);
+/// And its size.
+pub(crate) const TX_QUEUE_SIZE: u16 = QUEUE_SIZE;
 
 /// What separates the front-end's addresses from the guest's.
 const VMM_OFFSET: u64 = 0x7f00_0000_0000;
@@ -176,9 +194,41 @@ impl Guest {
         }
     }
 
+    /// Makes a buffer available through a table.
+    pub(crate) fn add_indirect(
+        &mut self,
+        queue: usize,
+        table: Segment,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: u64,
+    ) {
+        let queue = &mut self.queues[queue];
+        queue.driver.add_indirect(table, readable, writable, cookie).unwrap();
+        if queue.driver.publish().is_needed() {
+            queue.kick.write(1).unwrap();
+        }
+    }
+
+    /// How many buffers the device has.
+    pub(crate) fn in_flight(&self, queue: usize) -> u16 {
+        self.queues[queue].driver.in_flight()
+    }
+
     /// Notifies the device of a queue, whether it wants it or not.
     pub(crate) fn kick(&self, queue: usize) {
         self.queues[queue].kick.write(1).unwrap();
+    }
+
+    /// Notifies the device of a queue, and takes that back after a moment, if the device has not read it yet.
+    pub(crate) fn kick_and_take_back(&self, queue: usize, moment: Duration) {
+        self.kick(queue);
+        let start = Instant::now();
+        while start.elapsed() < moment {
+            std::hint::spin_loop();
+        }
+        // Fails if the device was quicker.
+        let _ = self.queues[queue].kick.read();
     }
 
     /// Waits until the device returns a buffer.
@@ -291,13 +341,13 @@ impl Guest {
 
 impl Queue {
     fn new(memory: &GuestMemory, index: u64, features: Features) -> Self {
-        let start = index * QUEUE_BYTES;
+        let Areas { descriptors, driver, device } = areas(index);
         let setup = Setup {
             size: QUEUE_SIZE,
             features,
-            descriptor_area: start,
-            driver_area: start + QUEUE_BYTES / 4,
-            device_area: start + QUEUE_BYTES / 2,
+            descriptor_area: descriptors,
+            driver_area: driver,
+            device_area: device,
         };
         let slots = (0..QUEUE_SIZE).map(|_| Slot::EMPTY).collect();
         let driver = Driver::new(memory.clone(), &setup, slots).unwrap();

@@ -6,7 +6,9 @@ mod controls;
 mod daemon;
 mod hostile;
 mod machine;
+mod operation;
 mod playback;
+mod sandbox;
 
 use std::time::Duration;
 

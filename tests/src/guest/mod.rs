@@ -4,6 +4,7 @@
 //! vhost-user daemon can map. It prints its report on the serial port and powers off; the host
 //! waits for that with a deadline and never leaves QEMU behind.
 
+mod migration;
 mod overlay;
 mod report;
 
@@ -13,11 +14,12 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 use thiserror::Error;
 
 use crate::artifacts::GuestImage;
 use crate::process::{Process, ProcessError};
+pub use migration::MigrationError;
 pub use overlay::Overlay;
 pub use report::{Report, VirtioDevice};
 
@@ -35,6 +37,8 @@ pub struct Guest {
     qemu: Process,
     /// QEMU reads it when it starts, which may be after `boot` has returned.
     _initramfs: NamedTempFile,
+    /// Where the sockets are through which QEMU is controlled.
+    directory: TempDir,
 }
 
 /// A device of the guest, as QEMU is told of it.
@@ -54,9 +58,18 @@ pub enum GuestError {
         /// Why not.
         source: io::Error,
     },
+    /// There is no place for the guest's sockets.
+    #[error("no temporary directory can be made")]
+    Directory {
+        /// Why not.
+        source: io::Error,
+    },
     /// QEMU did not start or did not end.
     #[error(transparent)]
     Qemu(#[from] ProcessError),
+    /// The guest could not be moved.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
     /// The guest is gone without having run the script to its end.
     #[error("the guest ended without a report; the last it wrote:\n{tail}")]
     NoReport {
@@ -92,6 +105,17 @@ impl Device {
         }
     }
 
+    /// The same device with one of QEMU's properties set, such as `packed=on`.
+    #[must_use]
+    pub fn with(mut self, property: &str) -> Self {
+        // The last argument is the device itself.
+        if let Some(device) = self.arguments.last_mut() {
+            device.push(",");
+            device.push(property);
+        }
+        self
+    }
+
     /// QEMU's own sound card, which writes what it is given to a WAV file.
     #[must_use]
     pub fn emulated_sound(recording: &Path) -> Self {
@@ -115,6 +139,17 @@ impl Guest {
     /// # Errors
     /// If the initramfs cannot be put together or QEMU does not start.
     pub fn boot(image: &GuestImage, device: &Device, overlay: &Overlay) -> Result<Self, GuestError> {
+        Self::start(image, device, overlay, |_| Vec::new())
+    }
+
+    /// Starts QEMU with further arguments, which may depend on the guest's own directory.
+    fn start(
+        image: &GuestImage,
+        device: &Device,
+        overlay: &Overlay,
+        further: impl FnOnce(&Path) -> Vec<OsString>,
+    ) -> Result<Self, GuestError> {
+        let directory = tempfile::tempdir().map_err(|source| GuestError::Directory { source })?;
         let initramfs = initramfs_with(&image.initramfs, overlay)
             .map_err(|source| GuestError::Initramfs { base: image.initramfs.clone(), source })?;
         let mut arguments: Vec<OsString> = [
@@ -149,18 +184,49 @@ impl Guest {
             initramfs.path().into(),
         ]);
         arguments.extend(device.arguments.iter().cloned());
-        Ok(Self { qemu: Process::start(QEMU, arguments)?, _initramfs: initramfs })
+        arguments.extend(migration::control(directory.path()));
+        arguments.extend(further(directory.path()));
+        Ok(Self { qemu: Process::start(QEMU, arguments)?, _initramfs: initramfs, directory })
+    }
+
+    /// Waits until the console has shown so many lines with this start.
+    ///
+    /// # Errors
+    /// If the guest ends before, or `within` has passed.
+    pub fn wait_for_lines(&mut self, start: &str, count: usize, within: Duration) -> Result<(), GuestError> {
+        let deadline = Instant::now() + within;
+        let mut seen = 0;
+        while seen < count {
+            match self.qemu.next_line(deadline)? {
+                Some(line) => seen += usize::from(line.starts_with(start)),
+                None => return Err(GuestError::NoReport { tail: self.qemu.tail() }),
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the guest has run the script and powered off, and returns its report.
     ///
     /// # Errors
     /// If the script fails, the guest ends before it, or `within` has passed.
-    pub fn finish(mut self, within: Duration) -> Result<Report, GuestError> {
+    pub fn finish(self, within: Duration) -> Result<Report, GuestError> {
+        self.finish_watched(within, |_| {})
+    }
+
+    /// The same, and shows each line of the console to `watch` as it comes.
+    ///
+    /// # Errors
+    /// As for [`finish`](Self::finish).
+    pub fn finish_watched(
+        mut self,
+        within: Duration,
+        mut watch: impl FnMut(&str),
+    ) -> Result<Report, GuestError> {
         let deadline = Instant::now() + within;
         let mut report = Report::default();
         while let Some(line) = self.qemu.next_line(deadline)? {
             report.read(line);
+            watch(line);
         }
         self.qemu.wait(deadline)?;
         match report.exit_code {

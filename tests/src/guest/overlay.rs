@@ -1,6 +1,10 @@
 //! What one run adds to the guest's initramfs: its script and its data.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
+use std::process::Command;
 
 use cpio::newc::{Builder, ModeFileType, trailer};
 
@@ -24,13 +28,39 @@ impl Overlay {
         self
     }
 
+    /// Adds a program of this machine, which the script runs as `/name`, with the libraries it needs.
+    ///
+    /// # Errors
+    /// If the program or a library cannot be read.
+    pub fn program(self, name: &str, path: &Path) -> io::Result<Self> {
+        let list = Command::new("ldd").arg(path).output()?;
+        let mut overlay = self.file(name, fs::read(path)?);
+        // "NAME => PATH (ADDRESS)", or "PATH (ADDRESS)" for the loader.
+        for line in String::from_utf8_lossy(&list.stdout).lines() {
+            if let Some(library) = line.split_whitespace().find(|word| word.starts_with('/')) {
+                overlay = overlay.file(library.trim_start_matches('/'), fs::read(library)?);
+            }
+        }
+        Ok(overlay)
+    }
+
     /// Writes the files as a cpio archive, the form in which Linux takes an initramfs.
     pub(super) fn write(&self, mut archive: impl Write) -> io::Result<()> {
+        // Directories come before what is in them; Linux makes none by itself.
+        let parents = self.files.iter().flat_map(|(name, _)| Path::new(name).ancestors().skip(1));
+        let directories: BTreeSet<&Path> = parents.filter(|path| !path.as_os_str().is_empty()).collect();
+        for directory in directories {
+            Builder::new(&directory.to_string_lossy())
+                .mode(0o755)
+                .set_mode_file_type(ModeFileType::Directory)
+                .write(&mut archive, 0)
+                .finish()?;
+        }
         for (name, content) in &self.files {
             let size = u32::try_from(content.len())
                 .map_err(|_| io::Error::other(format!("{name} is too large for an initramfs")))?;
             let mut entry = Builder::new(name)
-                .mode(0o644)
+                .mode(0o755)
                 .set_mode_file_type(ModeFileType::Regular)
                 .write(&mut archive, size);
             entry.write_all(content)?;

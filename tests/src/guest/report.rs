@@ -23,7 +23,9 @@ pub struct VirtioDevice {
 }
 
 impl VirtioDevice {
-    /// The id of a sound device. VIRTIO 1.3 §5 "Device Types".
+    /// The id of a block device. VIRTIO 1.3 §5 "Device Types".
+    pub const BLOCK: u32 = 2;
+    /// The id of a sound device.
     pub const SOUND: u32 = 25;
     /// Whether the rings are packed: feature bit 34, VIRTIO 1.3 §6 "Reserved Feature Bits".
     #[must_use]
@@ -36,8 +38,14 @@ impl Report {
     /// The only sound device, if there is just one.
     #[must_use]
     pub fn sound(&self) -> Option<VirtioDevice> {
-        let mut sound = self.devices.iter().filter(|device| device.id == VirtioDevice::SOUND);
-        sound.next().copied().filter(|_| sound.next().is_none())
+        self.only(VirtioDevice::SOUND)
+    }
+
+    /// The only device with this id, if there is just one.
+    #[must_use]
+    pub fn only(&self, id: u32) -> Option<VirtioDevice> {
+        let mut devices = self.devices.iter().filter(|device| device.id == id);
+        devices.next().copied().filter(|_| devices.next().is_none())
     }
 
     /// Takes in one line of the console.

@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("ring-core/no-std-proof/", "a program without std exports its own entry point"),
     ("snd-host/src/mmap", "the front-end's memory"),
     ("isolation-host/src/mmap", "the front-end's and the isolated memory"),
-    ("firmware/", "bare metal"),
+    ("ring-core/examples/firmware/", "bare metal"),
     ("benches/", "memory that benchmarks lend to the rings"),
 ];
 

@@ -29,9 +29,15 @@ pub(super) const PACKAGES: &[Package] = &[
         minimum: Some("1:9.0"),
         why: "runs the guest; vhost-user-snd-pci is new in 9.0",
     },
+    Package {
+        name: "qemu-utils",
+        minimum: Some("1:9.0"),
+        why: "qemu-storage-daemon, a device for isolation-host to forward to",
+    },
     any("busybox-static", "is the guest's user space"),
     any("alsa-utils", "plays and records in the guest"),
     any("kmod", "resolves the dependencies of the guest's kernel modules"),
+    any("valgrind", "counts the rings' instructions"),
     any("xz-utils", "unpacks the guest's kernel modules"),
 ];
 

@@ -19,11 +19,6 @@ use self::channels::Channels;
 pub(super) use self::sink::{Gauge, Sink};
 pub(super) use self::source::Source;
 
-/// What is set on the elements that `autoaudiosink` and `autoaudiosrc` make: a short buffer, in short parts,
-/// and time kept by bending the clock rather than by dropping audio.
-const AUTO_PROPERTIES: [(&str, &str); 3] =
-    [("buffer-time", "40000"), ("latency-time", "10000"), ("slave-method", "skew")];
-
 /// Why a sink or a source is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum AudioError {
@@ -146,16 +141,22 @@ fn caps(params: &Params, channels: &Channels) -> gst::Caps {
 }
 
 /// Makes the elements of a sink or a source fit for the purpose, as far as that is not for the user to decide.
-fn tune(bin: &gst::Bin) {
+fn tune(bin: &gst::Bin, latency: Duration) {
     for element in bin.iterate_sinks().into_iter().flatten() {
         set_if_present(&element, "enable-last-sample", "false");
     }
+    // A buffer in four parts, and time kept by bending the clock rather than by dropping audio.
+    let properties = [
+        ("buffer-time", latency.as_micros().to_string()),
+        ("latency-time", (latency / 4).as_micros().to_string()),
+        ("slave-method", "skew".into()),
+        ("enable-last-sample", "false".into()),
+    ];
     // What the user has described is in there already: this is about what such elements make later.
-    bin.connect_deep_element_added(|_, _, element| {
-        for (name, value) in AUTO_PROPERTIES {
+    bin.connect_deep_element_added(move |_, _, element| {
+        for (name, value) in &properties {
             set_if_present(element, name, value);
         }
-        set_if_present(element, "enable-last-sample", "false");
     });
 }
 

@@ -64,7 +64,7 @@ pub(in crate::audio) struct Sink {
 impl Sink {
     /// Opens the sink and lets it wait for audio. `first` is the number of the first frame.
     pub(in crate::audio) fn open(port: &Port, first: u64) -> Result<Self, AudioError> {
-        let Port { description, params, level } = port;
+        let Port { description, latency, params, level } = port;
         let channels = Channels::new(params)?;
         let caps = caps(params, &channels);
         let source = gst_app::AppSrc::builder()
@@ -75,7 +75,7 @@ impl Sink {
             .max_bytes(0)
             .build();
         let sink = parse(description, volume(level.as_ref()))?;
-        tune(&sink);
+        tune(&sink, *latency);
         let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref(), level.as_ref())?;
         pipeline.set_state(gst::State::Paused)?;
         let timeline = Mutex::new(Timeline::new(*params, first));

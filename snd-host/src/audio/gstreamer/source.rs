@@ -35,7 +35,7 @@ pub(in crate::audio) struct Source {
 impl Source {
     /// Opens the source, without recording yet.
     pub(in crate::audio) fn open(port: &Port) -> Result<Self, AudioError> {
-        let Port { description, params, level } = port;
+        let Port { description, latency, params, level } = port;
         let channels = Channels::new(params)?;
         let sink = gst_app::AppSink::builder()
             .caps(&caps(params, &channels))
@@ -45,7 +45,7 @@ impl Source {
             .wait_on_eos(false)
             .build();
         let source = parse(description, volume(level.as_ref()))?;
-        tune(&source);
+        tune(&source, *latency);
         let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref(), level.as_ref())?;
         let live = pipeline.set_state(gst::State::Paused)? == gst::StateChangeSuccess::NoPreroll;
         debug!(live, "source opened");

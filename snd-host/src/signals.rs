@@ -1,4 +1,4 @@
-//! Ending on request.
+//! What signals ask for: to end, or to say how things are.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator;
 use tracing::info;
 use vhost_user_backend::ShutdownHandle;
 
-/// Knows whether this process has been asked to end.
+use crate::backend::Backend;
+
+/// Knows whether this process has been asked to end, and whom else a signal concerns.
 #[derive(Debug)]
-pub(crate) struct Shutdown {
+pub(crate) struct Signals {
     state: Mutex<State>,
     /// Readable once it has.
     asked: OwnedFd,
@@ -22,8 +24,14 @@ pub(crate) struct Shutdown {
 #[derive(Default)]
 struct State {
     asked: bool,
-    /// The session that has to be ended.
-    session: Option<ShutdownHandle>,
+    session: Option<Session>,
+}
+
+/// The session that goes on.
+pub(crate) struct Session {
+    /// Ends it.
+    pub(crate) connection: ShutdownHandle,
+    pub(crate) backend: Arc<Mutex<Backend>>,
 }
 
 impl std::fmt::Debug for State {
@@ -32,17 +40,21 @@ impl std::fmt::Debug for State {
     }
 }
 
-impl Shutdown {
-    /// Takes care of SIGTERM and SIGINT from now on.
-    pub(crate) fn on_signals() -> io::Result<Arc<Self>> {
+impl Signals {
+    /// Takes care of SIGTERM, SIGINT and SIGUSR1 from now on.
+    pub(crate) fn handle() -> io::Result<Arc<Self>> {
         let asked = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let this = Arc::new(Self { state: Mutex::default(), asked });
-        let mut signals = Signals::new([SIGTERM, SIGINT])?;
-        let shutdown = this.clone();
+        let mut signals = iterator::Signals::new([SIGTERM, SIGINT, SIGUSR1])?;
+        let handler = this.clone();
         thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in signals.forever() {
-                info!(signal, "ending");
-                shutdown.ask();
+                if signal == SIGUSR1 {
+                    handler.report();
+                } else {
+                    info!(signal, "ending");
+                    handler.ask();
+                }
             }
         })?;
         Ok(this)
@@ -54,18 +66,30 @@ impl Shutdown {
         // It cannot be full: nobody asks 2^64 times.
         let _ = rustix::io::write(&self.asked, &1u64.to_ne_bytes());
         if let Some(session) = state.session.take() {
-            session.shutdown();
+            session.connection.shutdown();
         }
     }
 
-    /// Has `session` ended as soon as it is asked for.
-    pub(crate) fn watch(&self, session: Option<ShutdownHandle>) {
+    /// Says how each stream is: on standard error whatever is logged, because it was asked for.
+    fn report(&self) {
+        let backend = self.state().session.as_ref().map(|session| session.backend.clone());
+        match backend {
+            Some(backend) => {
+                let lines = backend.lock().unwrap_or_else(PoisonError::into_inner).device().report();
+                lines.iter().for_each(|line| eprintln!("snd-host: {line}"));
+            }
+            None => eprintln!("snd-host: no front-end is connected"),
+        }
+    }
+
+    /// Has signals concern `session`.
+    pub(crate) fn watch(&self, session: Option<Session>) {
         let mut state = self.state();
         state.session = session;
         if state.asked
             && let Some(session) = state.session.take()
         {
-            session.shutdown();
+            session.connection.shutdown();
         }
     }
 

@@ -1,5 +1,11 @@
 //! Whatever a guest sends, it gets its message back, and the device serves on.
 
+mod chains;
+mod lives;
+mod rings;
+
+use std::time::{Duration, Instant};
+
 use crate::{Daemon, Format, Guest, counting, set_params, set_params_of, status_of, words};
 use ring_core::Segment;
 use ring_core::memory::Memory;
@@ -9,6 +15,8 @@ const OK: u32 = Status::Ok as u32;
 const BAD_MSG: u32 = Status::BadMsg as u32;
 const NOT_SUPP: u32 = Status::NotSupp as u32;
 const IO_ERR: u32 = Status::IoErr as u32;
+
+const FORMATS: [Format; 2] = [Format::Split, Format::Packed];
 
 /// Something a guest does.
 type Case = (&'static str, fn(&mut Guest));
@@ -182,12 +190,37 @@ fn recording(guest: &mut Guest, act: impl FnOnce(&mut Guest)) {
     guest.must(&words(&[request::PCM_RELEASE, 1]));
 }
 
+/// Does something while a stream that is prepared runs.
+fn run(guest: &mut Guest, act: impl FnOnce(&mut Guest)) {
+    guest.must(&words(&[request::PCM_START, 0]));
+    act(guest);
+    guest.must(&words(&[request::PCM_STOP, 0]));
+}
+
+/// All that leaves the queues whole.
+fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(chains::CASES).chain(lives::CASES)
+}
+
+/// Does what a case says, and looks whether the device serves on and has everything given back.
+fn survive(guest: &mut Guest, (name, case): &Case) {
+    case(guest);
+    assert_eq!(status_of(&guest.pcm_info()), OK, "after {name}");
+    for queue in [CONTROL_QUEUE, TX_QUEUE, RX_QUEUE] {
+        assert_eq!(guest.in_flight(queue), 0, "not given back after {name}, on queue {queue}");
+    }
+}
+
 #[test]
 fn after_every_hostile_message_the_device_serves_on() {
-    for format in [Format::Split, Format::Packed] {
+    for format in FORMATS {
         let daemon = Daemon::start("fakesink sync=true");
         let mut guest = Guest::connect(&daemon, format);
-        for (name, case) in CASES.iter().chain(LAST) {
+        for case in cases() {
+            eprintln!("{format:?}: {}", case.0);
+            survive(&mut guest, case);
+        }
+        for (name, case) in LAST {
             eprintln!("{format:?}: {name}");
             case(&mut guest);
             assert_eq!(status_of(&guest.pcm_info()), OK, "after {name}");
@@ -202,11 +235,100 @@ fn after_every_hostile_message_the_device_serves_on() {
 }
 
 #[test]
+fn a_broken_queue_leaves_the_others_alone_and_is_whole_for_the_next_driver() {
+    for format in FORMATS {
+        let daemon = Daemon::start("fakesink sync=true");
+        for (name, ring) in rings::of(format) {
+            eprintln!("{format:?}: {name}");
+            let mut guest = Guest::connect(&daemon, format);
+            ring(&mut guest);
+            assert_eq!(status_of(&guest.pcm_info()), OK, "after {name}");
+            drop(guest);
+            let mut guest = Guest::connect(&daemon, format);
+            prepared(&mut guest, |guest| guest.play(0, &counting(0..480)));
+            assert_eq!(guest.played().status, OK, "after {name}");
+        }
+        daemon.end();
+    }
+}
+
+#[test]
+fn there_are_enough_ways_to_be_hostile() {
+    for format in FORMATS {
+        let count = cases().count() + LAST.len() + rings::of(format).len();
+        assert!(count >= 60, "{format:?}: {count}");
+    }
+}
+
+#[test]
+fn being_hostile_for_long_takes_no_memory() {
+    for format in FORMATS {
+        let daemon = Daemon::start("fakesink sync=true");
+        let round = || {
+            let mut guest = Guest::connect(&daemon, format);
+            cases().for_each(|case| survive(&mut guest, case));
+        };
+        // What a session has while it does nothing.
+        let idle = || {
+            let _guest = Guest::connect(&daemon, format);
+            daemon.settled()
+        };
+        // The allocator finds its size.
+        (0..3).for_each(|_| round());
+        let before = idle();
+        (0..20).for_each(|_| round());
+        let after = idle();
+        eprintln!("{format:?}: from {before:?} to {after:?}");
+        assert_eq!(after.files, before.files);
+        assert!(after.memory < before.memory + (4 << 20), "{before:?} {after:?}");
+    }
+}
+
+#[test]
+fn two_thousand_lives_leave_threads_files_and_memory_where_they_were() {
+    let daemon = Daemon::start("fakesink sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    let live = |guest: &mut Guest, count| {
+        for _ in 0..count {
+            guest.must(&words(&[request::PCM_PREPARE, 0]));
+            (0..2).for_each(|index| guest.play(0, &counting(index * 480..(index + 1) * 480)));
+            run(guest, |guest| guest.play(0, &counting(960..1440)));
+            guest.must(&words(&[request::PCM_RELEASE, 0]));
+            (0..3).for_each(|_| assert_eq!(guest.played().status, OK));
+        }
+    };
+    guest.must(&set_params(7680, 1920));
+    live(&mut guest, 200);
+    let before = daemon.settled();
+    let start = Instant::now();
+    live(&mut guest, 2000);
+    let time = start.elapsed();
+    let after = daemon.settled();
+    eprintln!("{time:?}: from {before:?} to {after:?}");
+    assert!(time < Duration::from_secs(60), "{time:?}");
+    assert_eq!(after.files, before.files);
+    // GLib keeps threads for what may come.
+    assert!(after.threads <= before.threads + 8, "{before:?} {after:?}");
+    assert!(after.memory < before.memory + (4 << 20), "{before:?} {after:?}");
+}
+
+#[test]
 fn a_whole_period_in_the_wrong_order_is_answered_a_thousand_times() {
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
     for _ in 0..1000 {
         refused(&mut guest, 0, &counting(0..480));
+    }
+    assert_eq!(status_of(&guest.pcm_info()), OK);
+}
+
+#[test]
+fn a_kick_that_is_taken_back_does_not_end_the_device() {
+    let daemon = Daemon::start("fakesink sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Split);
+    // Some of these moments lie between the waking of the device and its reading of the kick.
+    for round in 0..10_000 {
+        guest.kick_and_take_back(RX_QUEUE, Duration::from_micros(round % 100));
     }
     assert_eq!(status_of(&guest.pcm_info()), OK);
 }

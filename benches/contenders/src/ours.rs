@@ -1,0 +1,145 @@
+//! ring-core.
+
+use ring_core::memory::Memory;
+use ring_core::{Arm, Segment, Setup, device, driver, packed, split};
+
+use crate::{DeviceEnd, DriverEnd, QUEUE_SIZE, Request, Tally};
+
+/// The longest chain that is measured.
+pub const MOST_SEGMENTS: usize = 64;
+
+type DriverSlots = Box<[driver::Slot<u16>]>;
+type DeviceSlots = Box<[device::Slot]>;
+
+/// A driver's end that adds requests to the ring itself.
+#[derive(Debug)]
+pub struct Direct<D>(pub D);
+
+/// A driver's end that adds requests through tables.
+#[derive(Debug)]
+pub struct Indirect<D>(pub D);
+
+/// A device's end, and the storage that it lends to `pop`.
+#[derive(Debug)]
+pub struct Taking<V> {
+    queue: V,
+    segments: [Segment; MOST_SEGMENTS],
+}
+
+/// Makes a contender of the ends of one format, or of those of either format.
+macro_rules! contend {
+    ($driver:ty, $device:ty, $make_driver:ident, $make_device:ident) => {
+        /// The driver's end of the queue that `setup` says.
+        ///
+        /// # Panics
+        ///
+        /// If the queue cannot be set up.
+        pub fn $make_driver<M: Memory>(memory: M, setup: &Setup) -> $driver {
+            let slots = (0..QUEUE_SIZE).map(|_| driver::Slot::EMPTY).collect();
+            <$driver>::new(memory, setup, slots).expect("the arena has room for the queue")
+        }
+
+        /// The device's end of the queue that `setup` says.
+        ///
+        /// # Panics
+        ///
+        /// If the queue cannot be set up.
+        pub fn $make_device<M: Memory>(memory: M, setup: &Setup) -> Taking<$device> {
+            let slots = (0..QUEUE_SIZE).map(|_| device::Slot::default()).collect();
+            let queue = <$device>::new(memory, setup, slots).expect("the arena has room for the queue");
+            Taking { queue, segments: [Segment::default(); MOST_SEGMENTS] }
+        }
+
+        impl<M: Memory> DriverEnd for Direct<$driver> {
+            #[inline]
+            fn add(&mut self, request: &Request) {
+                let added = self.0.add(request.readable(), request.writable(), request.cookie);
+                added.expect("a burst fits the queue");
+            }
+
+            #[inline]
+            fn publish(&mut self) {
+                self.0.publish_silently();
+            }
+
+            #[inline]
+            fn announce(&mut self) -> bool {
+                self.0.publish().is_needed()
+            }
+
+            #[inline]
+            fn arm(&mut self) -> bool {
+                self.0.arm() == Arm::Armed
+            }
+
+            #[inline]
+            fn reap(&mut self) -> Option<(u16, u32)> {
+                let used = self.0.reap().expect("the device follows the rules")?;
+                Some((used.cookie, used.written))
+            }
+        }
+
+        impl<M: Memory> DriverEnd for Indirect<$driver> {
+            #[inline]
+            fn add(&mut self, request: &Request) {
+                let (table, cookie) = (request.table, request.cookie);
+                let added = self.0.add_indirect(table, request.readable(), request.writable(), cookie);
+                added.expect("a burst fits the queue");
+            }
+
+            #[inline]
+            fn publish(&mut self) {
+                self.0.publish_silently();
+            }
+
+            #[inline]
+            fn announce(&mut self) -> bool {
+                self.0.publish().is_needed()
+            }
+
+            #[inline]
+            fn arm(&mut self) -> bool {
+                self.0.arm() == Arm::Armed
+            }
+
+            #[inline]
+            fn reap(&mut self) -> Option<(u16, u32)> {
+                let used = self.0.reap().expect("the device follows the rules")?;
+                Some((used.cookie, used.written))
+            }
+        }
+
+        impl<M: Memory> DeviceEnd for Taking<$device> {
+            #[inline]
+            fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
+                let mut served = 0;
+                while served < limit {
+                    let popped = self.queue.pop(&mut self.segments).expect("the driver follows the rules");
+                    let Some(chain) = popped else { break };
+                    chain.readable().iter().for_each(|&segment| tally.read(segment));
+                    chain.writable().iter().for_each(|&segment| tally.write(segment));
+                    let token = chain.into_token();
+                    let written = token.writable();
+                    self.queue.complete(token, written).expect("the token is fresh");
+                    served += 1;
+                }
+                self.queue.publish_silently();
+                served
+            }
+
+            #[inline]
+            fn announce(&mut self) -> bool {
+                self.queue.publish().is_needed()
+            }
+
+            #[inline]
+            fn arm(&mut self) -> bool {
+                self.queue.arm() == Arm::Armed
+            }
+        }
+    };
+}
+
+contend!(split::Driver<M, DriverSlots, u16>, split::Device<M, DeviceSlots>, split_driver, split_device);
+contend!(packed::Driver<M, DriverSlots, u16>, packed::Device<M, DeviceSlots>, packed_driver, packed_device);
+contend!(ring_core::Driver<M, DriverSlots, u16>, ring_core::Device<M, DeviceSlots>, driver, device);

@@ -1,0 +1,125 @@
+//! The command line.
+
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::device_type::DeviceType;
+use crate::endpoint::Endpoint;
+use crate::host::Options;
+use crate::negotiation::RingChoice;
+
+/// Runs any vhost-user device without giving it guest memory.
+///
+/// isolation-host stands between a VMM and a vhost-user device, neither of which has to know of it. The device
+/// gets a memory of its own instead of the guest's; requests and data are copied between the two.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLE)]
+pub struct Args {
+    /// The VMM's side: listen:PATH, connect:PATH or fd:NUMBER.
+    ///
+    /// QEMU connects (`-chardev socket,path=PATH`), so for it this is listen:PATH. The number is that of an open
+    /// file descriptor of a listening or connected socket.
+    #[arg(long, value_name = "ENDPOINT")]
+    vmm: Endpoint,
+
+    /// The device's side: connect:PATH, listen:PATH or fd:NUMBER.
+    #[arg(long, value_name = "ENDPOINT")]
+    device_socket: Endpoint,
+
+    /// What kind of device it is.
+    ///
+    /// It decides what happens when the device crashes: what a block or network device had not finished is given
+    /// to its successor; of the others the VMM is told that the device is gone.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceType,
+
+    /// Size of the isolated memory, as in 64M or 1G.
+    ///
+    /// It is shared out evenly among the queues. Memory that is not used costs nothing.
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
+    area_size: u64,
+
+    /// The most queues that are offered to the VMM.
+    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
+    queues: u16,
+
+    /// The ring format on the device's side. The guest chooses its own, whatever this is.
+    #[arg(long, value_enum, default_value_t)]
+    ring: RingChoice,
+
+    /// How many seconds requests in flight may take when a queue is stopped.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    drain_timeout: u64,
+
+    /// Keep all privileges, to find a fault.
+    ///
+    /// Otherwise the process gives up files, capabilities and all system calls that forwarding does not take.
+    #[arg(long)]
+    pub no_sandbox: bool,
+
+    /// What is logged: error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log: tracing::Level,
+}
+
+const EXAMPLE: &str = "\
+Example: a disk of qemu-storage-daemon's, in a guest of QEMU's
+
+  qemu-storage-daemon --blockdev driver=file,node-name=disk,filename=disk.raw \\
+    --export type=vhost-user-blk,id=export,node-name=disk,writable=on,addr.type=unix,addr.path=device.sock
+  isolation-host --vmm listen:vmm.sock --device-socket connect:device.sock --device blk
+  qemu-system-x86_64 -machine q35,memory-backend=mem -object memory-backend-memfd,id=mem,size=1G,share=on -m 1G \\
+    -chardev socket,id=c,path=vmm.sock -device vhost-user-blk-pci,chardev=c …";
+
+impl Args {
+    /// What the process is to do.
+    #[must_use]
+    pub fn into_options(self) -> Options {
+        Options {
+            vmm: self.vmm,
+            device: self.device_socket,
+            device_type: self.device,
+            area_size: self.area_size,
+            queues: self.queues,
+            ring: self.ring,
+            drain: Duration::from_secs(self.drain_timeout),
+        }
+    }
+}
+
+/// A number of bytes, with K, M or G behind it or nothing.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(['K', 'M', 'G']);
+    let shift = match text.get(digits.len()..) {
+        Some("") => 0,
+        Some("K") => 10,
+        Some("M") => 20,
+        Some("G") => 30,
+        _ => return Err("a size is a number with K, M or G behind it".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "a size is a number with K, M or G behind it".to_owned())?;
+    let bytes = number.checked_mul(1 << shift).filter(|bytes| (1 << 20..=1 << 40).contains(bytes));
+    bytes.ok_or_else(|| "the isolated memory can have 1M to 1024G".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_size_has_a_unit_and_limits() {
+        assert_eq!(size("64M"), Ok(64 << 20));
+        assert_eq!(size("2G"), Ok(2 << 30));
+        assert_eq!(size("1048576"), Ok(1 << 20));
+        for wrong in ["", "M", "64MM", "64X", "-1M", "1K", "99999999999999999999G", "2000G"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

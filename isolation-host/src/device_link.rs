@@ -1,0 +1,289 @@
+//! The connection to the device, of which isolation-host is the front-end.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use ring_core::{Features, Position, Setup};
+use thiserror::Error;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::area::{Area, AreaError};
+use crate::protocol::features::{PROTOCOL_FEATURES, protocol};
+use crate::protocol::payload::{MemoryTableHeader, SingleRegion, VringAddr, VringState};
+use crate::protocol::{Channel, Malformed, Message, ReceiveError, Request, SendError};
+use crate::{negotiation, notifier};
+
+/// How long a device may think about an answer before it counts as dead.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A device that is connected, and what is known of it.
+#[derive(Debug)]
+pub struct DeviceLink {
+    channel: Channel,
+    /// The virtio features that it offers.
+    pub features: u64,
+    /// The protocol features that it offers.
+    pub protocol: u64,
+    /// How many queues it says it has, if it says.
+    pub queues: Option<u64>,
+    /// The features that it was asked for last.
+    asked: Option<u64>,
+    area: Option<Area>,
+}
+
+/// The device cannot be worked with any more.
+#[derive(Debug, Error)]
+pub enum LinkError {
+    /// It does not answer, or not with a message.
+    #[error("waiting for the answer to {request:?}: {source}")]
+    Receive {
+        /// What it was asked.
+        request: Request,
+        /// What happened.
+        source: ReceiveError,
+    },
+    /// It cannot be asked.
+    #[error("sending {request:?}: {source}")]
+    Send {
+        /// What it was to be asked.
+        request: Request,
+        /// What happened.
+        source: SendError,
+    },
+    /// It answered something else.
+    #[error("the device answers {request:?} with message {number}")]
+    OtherAnswer {
+        /// What it was asked.
+        request: Request,
+        /// The number of the message it sent.
+        number: u32,
+    },
+    /// Its answer makes no sense.
+    #[error("the device answers {request:?} with {malformed}")]
+    Malformed {
+        /// What it was asked.
+        request: Request,
+        /// What is wrong with the answer.
+        malformed: Malformed,
+    },
+    /// It refused.
+    #[error("the device refuses {request:?} (code {code})")]
+    Refused {
+        /// What it was asked.
+        request: Request,
+        /// Its answer.
+        code: u64,
+    },
+    /// It has no memory yet, because the area could not be made.
+    #[error(transparent)]
+    Area(#[from] AreaError),
+    /// A file descriptor cannot be had.
+    #[error("no file descriptors are left")]
+    Descriptors(#[from] io::Error),
+}
+
+impl DeviceLink {
+    /// Learns what the device can, and agrees on the protocol.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`] if it does not answer as a vhost-user back-end does.
+    pub fn new(channel: Channel) -> Result<Self, LinkError> {
+        let mut link = Self { channel, features: 0, protocol: 0, queues: None, asked: None, area: None };
+        link.features = link.ask_u64(Request::GetFeatures)?;
+        link.tell(Request::SetOwner, Message::request(Request::SetOwner, &[0u8; 0]))?;
+        if link.features & PROTOCOL_FEATURES != 0 {
+            let offered = link.ask_u64(Request::GetProtocolFeatures)?;
+            let asked = negotiation::protocol_asked(offered);
+            // What was agreed before has no acknowledgements yet, so this is not checked.
+            let request = Request::SetProtocolFeatures;
+            link.tell(request, Message::request(request, &asked))?;
+            link.protocol = offered;
+            if asked & protocol::MQ != 0 {
+                link.queues = Some(link.ask_u64(Request::GetQueueNum)?);
+            }
+        }
+        Ok(link)
+    }
+
+    /// Agrees on virtio features, and gives the device its memory if it has none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`] if it does not take them.
+    pub fn set_features(&mut self, asked: u64) -> Result<(), LinkError> {
+        if self.asked != Some(asked) {
+            self.command(Request::SetFeatures, &asked, None)?;
+            self.asked = Some(asked);
+        }
+        Ok(())
+    }
+
+    /// The ring features that were agreed on.
+    #[must_use]
+    pub fn ring_features(&self) -> Features {
+        negotiation::ring(self.asked.unwrap_or(0))
+    }
+
+    /// The device's memory; the first call makes it, for so many queues, and hands it over.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`] if it cannot be made, or if the device does not take it.
+    pub fn area(&mut self, size: u64, queues: u16) -> Result<&Area, LinkError> {
+        let area = match self.area.take() {
+            Some(area) => area,
+            None => {
+                let area = Area::new(size, queues)?;
+                self.hand_over(&area)?;
+                area
+            }
+        };
+        Ok(self.area.insert(area))
+    }
+
+    fn hand_over(&mut self, area: &Area) -> Result<(), LinkError> {
+        let file = area.as_fd().try_clone_to_owned()?;
+        let region = area.region();
+        if self.protocol & protocol::CONFIGURE_MEM_SLOTS != 0 {
+            let payload = SingleRegion { padding: 0, region };
+            return self.command(Request::AddMemReg, &payload, Some(file));
+        }
+        let table = MemoryTableHeader { count: 1, padding: 0 };
+        let payload = [table.as_bytes(), region.as_bytes()].concat();
+        self.command(Request::SetMemTable, &payload[..], Some(file))
+    }
+
+    /// Starts a queue on a zeroed ring. It serves nothing until it is enabled.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`] if the device does not take it.
+    pub fn start_queue(
+        &mut self,
+        index: u32,
+        setup: &Setup,
+        kick: BorrowedFd<'_>,
+        call: BorrowedFd<'_>,
+    ) -> Result<(), LinkError> {
+        let size = VringState { index, num: setup.size.into() };
+        self.command(Request::SetVringNum, &size, None)?;
+        let base = if setup.features.contains(Features::RING_PACKED) {
+            Position::PACKED_START.packed_base()
+        } else {
+            Position::SPLIT_START.split_base()
+        };
+        self.command(Request::SetVringBase, &VringState { index, num: base }, None)?;
+        let areas = VringAddr {
+            index,
+            flags: 0,
+            descriptor: setup.descriptor_area,
+            device: setup.device_area,
+            driver: setup.driver_area,
+            log: 0,
+        };
+        self.command(Request::SetVringAddr, &areas, None)?;
+        for (request, fd) in [(Request::SetVringCall, call), (Request::SetVringKick, kick)] {
+            self.command(request, &u64::from(index), Some(fd.try_clone_to_owned()?))?;
+        }
+        // What was added before the device began to look at the ring needs no notification, but it costs little.
+        notifier::notify(kick);
+        Ok(())
+    }
+
+    /// Lets a queue work, or pauses it. An old device, whose queues work as soon as they are started, is not told.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`] if the device does not do it.
+    pub fn enable(&mut self, index: u32, enabled: bool) -> Result<(), LinkError> {
+        if self.features & PROTOCOL_FEATURES == 0 {
+            return Ok(());
+        }
+        let state = VringState { index, num: u32::from(enabled) };
+        self.command(Request::SetVringEnable, &state, None)
+    }
+
+    /// Stops a queue. Returns its base: how far the device has fetched.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`] if the device does not do it.
+    pub fn stop_queue(&mut self, index: u32) -> Result<u32, LinkError> {
+        let request = Request::GetVringBase;
+        let reply = self.ask(request, Message::request(request, &VringState { index, num: 0 }))?;
+        Ok(Self::body::<VringState>(&reply, request)?.num)
+    }
+
+    /// Passes a request on that means the same on both sides. Returns the answer where it has one.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`] if the device refuses it or does not answer.
+    pub fn pass_on(&mut self, request: Request, payload: &[u8]) -> Result<Option<Vec<u8>>, LinkError> {
+        if request.has_reply() {
+            return self.ask(request, Message::request(request, payload)).map(|reply| Some(reply.payload));
+        }
+        self.command(request, payload, None).map(|()| None)
+    }
+
+    /// What the device sends on its own accord on this socket is wrong, whatever it is; that it has hung up is
+    /// what can be learnt.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError`] if the connection is of no use any more.
+    pub fn unasked(&mut self) -> Result<Option<u32>, ReceiveError> {
+        Ok(self.channel.receive()?.map(|message| message.request))
+    }
+
+    fn ask_u64(&mut self, request: Request) -> Result<u64, LinkError> {
+        let reply = self.ask(request, Message::request(request, &[0u8; 0]))?;
+        Self::body(&reply, request)
+    }
+
+    fn body<T: FromBytes>(reply: &Message, request: Request) -> Result<T, LinkError> {
+        reply.body().map_err(|malformed| LinkError::Malformed { request, malformed })
+    }
+
+    /// Asks, and waits for the answer.
+    fn ask(&mut self, request: Request, message: Message) -> Result<Message, LinkError> {
+        self.tell(request, message)?;
+        let reply = self.channel.receive_by(Instant::now() + PATIENCE);
+        let reply = reply.map_err(|source| LinkError::Receive { request, source })?;
+        if reply.request != request as u32 || !reply.is_reply() {
+            return Err(LinkError::OtherAnswer { request, number: reply.request });
+        }
+        Ok(reply)
+    }
+
+    /// Orders, and waits for the acknowledgement if that was agreed on.
+    fn command(
+        &mut self,
+        request: Request,
+        payload: &(impl IntoBytes + Immutable + ?Sized),
+        fd: Option<OwnedFd>,
+    ) -> Result<(), LinkError> {
+        let mut message = Message::request(request, payload);
+        message.fds.extend(fd);
+        if self.protocol & protocol::REPLY_ACK == 0 {
+            return self.tell(request, message);
+        }
+        let reply = self.ask(request, message.needing_reply())?;
+        match Self::body(&reply, request)? {
+            0u64 => Ok(()),
+            code => Err(LinkError::Refused { request, code }),
+        }
+    }
+
+    fn tell(&self, request: Request, message: Message) -> Result<(), LinkError> {
+        self.channel.send(&message).map_err(|source| LinkError::Send { request, source })
+    }
+}
+
+impl AsFd for DeviceLink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}

@@ -1,0 +1,259 @@
+//! One queue of the guest and its counterpart.
+
+use std::collections::VecDeque;
+
+use ring_core::memory::Memory as _;
+use ring_core::{
+    Arm, CompleteError, Device, Features, PopError, Position, Segment, Setup, SetupError, Violation, device,
+};
+use thiserror::Error;
+
+use super::device_end::{DeviceEnd, Done, Refusal, Submission};
+use super::framing::last_byte;
+use super::{Request, Statistics};
+use crate::device_type::DeviceType;
+use crate::guest_memory::GuestMemory;
+
+/// How many requests are submitted before anyone else gets a turn.
+const BATCH: usize = 64;
+/// The longest chain that is taken, in segments. Linux's block driver uses up to 256, whatever the queue's
+/// size, through indirect tables.
+const LONGEST_CHAIN: usize = 1024;
+
+/// One queue: the guest's ring, and, while there is a device, its counterpart in the isolated area.
+#[derive(Debug)]
+pub struct Shadow {
+    guest: Device<GuestMemory, Box<[device::Slot]>>,
+    memory: GuestMemory,
+    device_type: DeviceType,
+    device: Option<DeviceEnd>,
+    /// Requests that were taken from the guest and are not with the device: first in line.
+    backlog: VecDeque<Request>,
+    /// Whether requests are taken from the guest.
+    accepting: bool,
+    /// Where a chain's segments are put when it is popped.
+    segments: Box<[Segment]>,
+    /// What has been done so far.
+    pub statistics: Statistics,
+}
+
+/// What came of a round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Notify the guest.
+    pub call: bool,
+    /// Notify the device.
+    pub kick: bool,
+    /// There may be more to do: run again before sleeping.
+    pub again: bool,
+    /// The guest broke a rule. Said once; its ring is idle from now on.
+    pub guest_fault: Option<Violation>,
+}
+
+/// A queue of the guest cannot be set up.
+#[derive(Debug, Error)]
+pub enum ShadowError {
+    /// Its size, place or position is impossible.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+}
+
+impl Shadow {
+    /// Goes on with the guest's ring where `base`, a vhost-user vring base, says.
+    ///
+    /// # Errors
+    ///
+    /// [`ShadowError`] if the ring or the position is impossible.
+    pub fn new(
+        memory: GuestMemory,
+        setup: &Setup,
+        base: u32,
+        device_type: DeviceType,
+    ) -> Result<Self, ShadowError> {
+        let slots = vec![device::Slot::default(); setup.size.into()].into();
+        let mut guest = Device::new(memory.clone(), setup, slots)?;
+        let packed = setup.features.contains(Features::RING_PACKED);
+        let position = match u16::try_from(base) {
+            // DPDK's front-end sends 16 bits, which only a queue with nothing in flight is described by.
+            Ok(available) if packed => Position::quiescent(available),
+            _ => guest.position_of(base),
+        };
+        guest.resume(position)?;
+        Ok(Self {
+            guest,
+            memory,
+            device_type,
+            device: None,
+            backlog: VecDeque::new(),
+            accepting: true,
+            segments: vec![Segment::default(); LONGEST_CHAIN].into(),
+            statistics: Statistics::default(),
+        })
+    }
+
+    /// Gives the queue to a device. What an earlier one left undone, this one gets first, in order.
+    pub fn attach(&mut self, device: DeviceEnd) {
+        self.detach();
+        self.device = Some(device);
+    }
+
+    /// Takes the queue away from the device, which must not serve it any more. What it has done already goes
+    /// back to the guest with the next [`run`](Self::run).
+    pub fn detach(&mut self) {
+        if let Err(violation) = self.take_back() {
+            tracing::warn!("the device broke a queue at its end: {violation}");
+        }
+        if let Some(device) = self.device.take() {
+            let later = std::mem::take(&mut self.backlog);
+            self.backlog = device.into_requests().chain(later).collect();
+        }
+    }
+
+    /// Ends the queue, which the device must not serve any more: what it has done, the guest gets back; what it
+    /// has not, is in the guest's ring again as if it had never been taken. A request that cannot go back there,
+    /// because a later one has been returned already, fails. Returns whether to notify the guest, and how many
+    /// requests the device had not done.
+    pub fn surrender(&mut self) -> (bool, usize) {
+        let before = self.backlog.len();
+        self.detach();
+        let left = self.backlog.len() - before;
+        while let Some(Request { token, readable, writable }) = self.backlog.pop_back() {
+            match self.guest.give_back(token) {
+                Ok(()) => {}
+                Err(CompleteError::NotNewest(token)) => {
+                    self.refuse(Request { token, readable, writable }, Refusal::Interrupted);
+                }
+                // Its ring has been reset; there is nothing to give back to.
+                Err(_) => {}
+            }
+        }
+        (self.guest.publish().is_needed(), left)
+    }
+
+    /// Takes requests from the guest, or no longer.
+    pub const fn accept(&mut self, accepting: bool) {
+        self.accepting = accepting;
+    }
+
+    /// Requests that were taken from the guest and not returned.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.backlog.len() + self.device.as_ref().map_or(0, DeviceEnd::in_flight)
+    }
+
+    /// Bytes of the queue's share of the isolated area that are in use, and all of them.
+    #[must_use]
+    pub fn used_of_share(&self) -> (u64, u64) {
+        self.device.as_ref().map_or((0, 0), DeviceEnd::used_of_share)
+    }
+
+    /// Where the guest's queue stands, as a vhost-user vring base.
+    #[must_use]
+    pub fn vring_base(&self) -> u32 {
+        self.guest.vring_base()
+    }
+
+    /// Moves what can be moved, up to a batch each way, and says whom to notify.
+    ///
+    /// Once it has nothing to do, both sides have been asked to notify.
+    ///
+    /// # Errors
+    ///
+    /// The [`Violation`] by which the device broke the queue. Nothing more comes from it until it is replaced.
+    pub fn run(&mut self) -> Result<Round, Violation> {
+        let mut round = Round::default();
+        let returned = self.take_back()?;
+        let submitted = self.submit(&mut round);
+        round.call = self.guest.publish().is_needed();
+        round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
+        self.statistics.calls_out += u64::from(round.call);
+        self.statistics.kicks_out += u64::from(round.kick);
+        round.again = returned + submitted > 0 || self.arm() == Arm::Pending;
+        Ok(round)
+    }
+
+    /// Asks both sides to notify, as far as something could be done about it.
+    fn arm(&mut self) -> Arm {
+        // What cannot be submitted now must not be announced either: the device's side will free the way.
+        let guest = if self.can_submit() && self.backlog.is_empty() { self.guest.arm() } else { Arm::Armed };
+        let device = self.device.as_mut().map_or(Arm::Armed, DeviceEnd::arm);
+        if guest == Arm::Pending { guest } else { device }
+    }
+
+    fn can_submit(&self) -> bool {
+        self.accepting && self.device.is_some()
+    }
+
+    /// Returns to the guest all that the device has done, to be published at once: a network device's receive
+    /// buffers may belong together.
+    fn take_back(&mut self) -> Result<usize, Violation> {
+        let Some(device) = &mut self.device else { return Ok(0) };
+        let mut count = 0;
+        loop {
+            match device.reap(&self.memory, self.device_type) {
+                Ok(Some(Done { token, written })) => {
+                    self.statistics.requests += 1;
+                    self.statistics.to_guest += u64::from(written);
+                    // Refused only after a violation of the guest's, when its ring is idle anyway.
+                    let _ = self.guest.complete(token, written);
+                    count += 1;
+                }
+                Ok(None) => return Ok(count),
+                Err(violation) => {
+                    self.statistics.violations += 1;
+                    return Err(violation);
+                }
+            }
+        }
+    }
+
+    /// Submits up to a batch of requests. Returns how many were dealt with.
+    fn submit(&mut self, round: &mut Round) -> usize {
+        let mut count = 0;
+        while count < BATCH {
+            let Some(device) = &mut self.device else { break };
+            let request = match self.backlog.pop_front() {
+                Some(request) => request,
+                None if !self.accepting => break,
+                None => match self.guest.pop(&mut self.segments) {
+                    Ok(Some(chain)) => Request::new(chain),
+                    Ok(None) => break,
+                    Err(PopError::TooLong(token)) => {
+                        tracing::warn!("a request of more than {LONGEST_CHAIN} segments is refused");
+                        self.statistics.refused += 1;
+                        let _ = self.guest.complete(token, 0);
+                        count += 1;
+                        continue;
+                    }
+                    Err(PopError::Violation(violation)) => {
+                        self.statistics.violations += 1;
+                        round.guest_fault = Some(violation);
+                        break;
+                    }
+                },
+            };
+            match device.submit(&self.memory, request) {
+                Submission::Staged(copied) => self.statistics.to_device += copied,
+                Submission::NoRoom(request) => {
+                    self.backlog.push_front(request);
+                    break;
+                }
+                Submission::Never(request, refusal) => self.refuse(request, refusal),
+            }
+            count += 1;
+        }
+        count
+    }
+
+    /// Returns a request to the guest unserved, with an error where its device type has one.
+    fn refuse(&mut self, request: Request, refusal: Refusal) {
+        tracing::warn!("a request is refused: {refusal}");
+        self.statistics.refused += 1;
+        let status = self.device_type.failure_status().zip(last_byte(&request.writable));
+        if let Some((failure, address)) = status {
+            // If even this is no memory, the guest has asked for it.
+            let _ = self.memory.write_bytes(address, &[failure]);
+        }
+        let _ = self.guest.complete(request.token, 0);
+    }
+}

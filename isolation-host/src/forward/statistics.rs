@@ -1,0 +1,48 @@
+//! What a queue has done so far.
+
+use std::fmt;
+
+/// Counters of one queue, since it was started first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Requests that went back to the guest.
+    pub requests: u64,
+    /// Bytes copied from the guest to the device.
+    pub to_device: u64,
+    /// Bytes copied from the device to the guest.
+    pub to_guest: u64,
+    /// Notifications from the guest.
+    pub kicks_in: u64,
+    /// Notifications to the device.
+    pub kicks_out: u64,
+    /// Notifications from the device.
+    pub calls_in: u64,
+    /// Notifications to the guest.
+    pub calls_out: u64,
+    /// Requests that could not be forwarded, and went back with an error.
+    pub refused: u64,
+    /// Rules that the guest or the device broke.
+    pub violations: u64,
+}
+
+impl fmt::Display for Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            requests,
+            to_device,
+            to_guest,
+            kicks_in,
+            kicks_out,
+            calls_in,
+            calls_out,
+            refused,
+            violations,
+        } = self;
+        write!(
+            f,
+            "{requests} requests, {to_device} bytes to the device, {to_guest} to the guest; \
+             kicks {kicks_in} in, {kicks_out} out; calls {calls_in} in, {calls_out} out; \
+             {refused} refused, {violations} violations"
+        )
+    }
+}

@@ -1,0 +1,277 @@
+//! The process: one thread that waits for everything at once.
+//!
+//! It stands between a VMM, to which it is the device, and a device, to which it is the VMM. Either may go away
+//! and come back. What each event means is in a file of its own: the VMM's `requests`, the
+//! start and end of queues (`queue`), loss and return of the device (`device`).
+
+mod device;
+mod poller;
+mod queue;
+mod requests;
+mod vmm;
+
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::SIGUSR1;
+use signal_hook::low_level::pipe;
+use thiserror::Error;
+
+use crate::device_link::{DeviceLink, LinkError};
+use crate::device_type::{AtStop, DeviceType};
+use crate::endpoint::{Door, Endpoint};
+use crate::guest_memory::GuestMemory;
+use crate::negotiation::{NegotiationError, RingChoice};
+use crate::notifier;
+use poller::{Poller, Source};
+use queue::Queue;
+use vmm::Vmm;
+
+/// How long a queue whose requests may never finish is waited for when nothing moves there.
+const QUIET: Duration = Duration::from_millis(250);
+/// The most queues that the protocol can name in all its messages.
+const MOST_QUEUES: u16 = 256;
+/// How many rounds the queues get before the sockets are looked at again.
+const ROUNDS: usize = 16;
+
+/// What is asked of the process.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the VMM is to be found.
+    pub vmm: Endpoint,
+    /// Where the device is to be found.
+    pub device: Endpoint,
+    /// What kind of device it is.
+    pub device_type: DeviceType,
+    /// Size of the isolated area in bytes.
+    pub area_size: u64,
+    /// The most queues that are offered to the VMM.
+    pub queues: u16,
+    /// The ring format that the device is to use.
+    pub ring: RingChoice,
+    /// How long requests may take to finish when a queue is stopped.
+    pub drain: Duration,
+}
+
+/// Everything has come to an end.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// A socket cannot be made.
+    #[error("{endpoint} cannot be opened")]
+    Open {
+        /// Which one.
+        endpoint: Endpoint,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is no connection, and never will be one.
+    #[error("{endpoint} does not lead to a peer")]
+    NoPeer {
+        /// Which one.
+        endpoint: Endpoint,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The device is none that isolation-host can work with.
+    #[error("the device cannot be used")]
+    Device(#[from] LinkError),
+    /// The device's features do not go with the options.
+    #[error("the device cannot be used")]
+    Features(#[from] NegotiationError),
+    /// Waiting failed.
+    #[error("events cannot be waited for")]
+    Poll(#[source] io::Error),
+}
+
+/// All that has to be opened by name, before the process may open nothing any more.
+#[derive(Debug)]
+pub struct Doors {
+    vmm: Door,
+    device: Door,
+    signals: UnixStream,
+}
+
+impl Doors {
+    /// Opens the sockets, and listens for SIGUSR1.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] if one cannot be opened.
+    pub fn open(options: &Options) -> Result<Self, HostError> {
+        let open = |endpoint: &Endpoint| {
+            Door::open(endpoint).map_err(|source| HostError::Open { endpoint: endpoint.clone(), source })
+        };
+        let (vmm, device) = (open(&options.vmm)?, open(&options.device)?);
+        let (signals, sender) = UnixStream::pair().map_err(HostError::Poll)?;
+        signals.set_nonblocking(true).map_err(HostError::Poll)?;
+        pipe::register(SIGUSR1, sender).map_err(HostError::Poll)?;
+        Ok(Self { vmm, device, signals })
+    }
+}
+
+/// The process.
+#[derive(Debug)]
+pub struct Host {
+    options: Options,
+    poller: Poller,
+    /// A byte for each request to print statistics.
+    signals: UnixStream,
+    vmm_door: Door,
+    device_door: Door,
+    vmm: Vmm,
+    device: Option<DeviceLink>,
+    /// When to look for the device again.
+    retry: Option<Instant>,
+    /// What the first device offered; later ones have to do the same.
+    offer: Offer,
+    memory: GuestMemory,
+    queues: Vec<Queue>,
+}
+
+/// What a device offers, apart from connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offer {
+    features: u64,
+    protocol: u64,
+    queues: u16,
+}
+
+impl Host {
+    /// Gets to know the device, which may take until the device is started.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] if the device is none.
+    pub fn new(options: Options, doors: Doors) -> Result<Self, HostError> {
+        let Doors { vmm: vmm_door, device: mut device_door, signals } = doors;
+        let poller = Poller::new().map_err(HostError::Poll)?;
+        let link = device::first(&mut device_door, &options)?;
+        let offer = Offer::of(&link, &options);
+        tracing::info!(
+            "the device offers features {:#x}, protocol features {:#x}, {} queues",
+            offer.features,
+            offer.protocol,
+            offer.queues
+        );
+        poller.add(&link, Source::Device).map_err(HostError::Poll)?;
+        poller.add(&signals, Source::Signal).map_err(HostError::Poll)?;
+        if let Some(listener) = vmm_door.listener() {
+            poller.add(listener, Source::Door).map_err(HostError::Poll)?;
+        }
+        let queues =
+            (0..offer.queues).map(|_| Queue::new()).collect::<Result<_, _>>().map_err(HostError::Poll)?;
+        Ok(Self {
+            options,
+            poller,
+            signals,
+            vmm_door,
+            device_door,
+            vmm: Vmm::Absent,
+            device: Some(link),
+            retry: None,
+            offer,
+            memory: GuestMemory::default(),
+            queues,
+        })
+    }
+
+    /// Forwards until there is nobody left to forward for.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] if events cannot be waited for, or a peer is gone that cannot come back.
+    pub fn run(mut self) -> Result<(), HostError> {
+        loop {
+            self.seek_peers()?;
+            let busy = (0..ROUNDS).take_while(|_| self.run_queues()).count() == ROUNDS;
+            self.finish_stops();
+            let wait = if busy { Some(Duration::ZERO) } else { self.next_deadline() };
+            for source in self.poller.wait(wait).map_err(HostError::Poll)? {
+                self.dispatch(source);
+            }
+        }
+    }
+
+    fn dispatch(&mut self, source: Source) {
+        match source {
+            Source::Door => self.admit_vmm(),
+            Source::Vmm => self.hear_vmm(),
+            Source::Device => self.hear_device(),
+            Source::Signal => self.print_statistics(),
+            Source::GuestKick(index) => {
+                if let Some(queue) = self.queues.get_mut(usize::from(index)) {
+                    queue.kicked();
+                }
+            }
+            Source::DeviceCall(index) => {
+                if let Some(queue) = self.queues.get_mut(usize::from(index)) {
+                    queue.called();
+                }
+            }
+        }
+    }
+
+    /// Says what each queue has done.
+    fn print_statistics(&mut self) {
+        let _ = (&self.signals).read(&mut [0; 64]);
+        for (index, queue) in self.queues.iter().enumerate() {
+            if let Some(shadow) = &queue.shadow {
+                let (used, all) = shadow.used_of_share();
+                let in_flight = shadow.in_flight();
+                tracing::info!(
+                    "queue {index}: {}; {in_flight} in flight, {used} of {all} bytes of the area in use",
+                    shadow.statistics
+                );
+            }
+        }
+    }
+
+    /// Gives every queue that may have something to do one round. Returns whether any has more to do.
+    fn run_queues(&mut self) -> bool {
+        let mut busy = false;
+        for index in 0..self.queues.len() {
+            let Some(queue) = self.queues.get_mut(index) else { break };
+            match queue.run(index) {
+                Ok(again) => busy |= again,
+                Err(violation) => {
+                    self.lose_device(&format!("it broke queue {index}: {violation}"));
+                }
+            }
+        }
+        busy
+    }
+
+    /// How long to wait for what is in flight on a queue that is stopped now.
+    fn patience(&self, index: usize) -> Duration {
+        match self.options.device_type.at_stop(index) {
+            _ if self.in_flight(index) == 0 => Duration::ZERO,
+            AtStop::Finish => self.options.drain,
+            AtStop::FinishWhileBusy => QUIET.min(self.options.drain),
+            AtStop::HandBack => Duration::ZERO,
+        }
+    }
+
+    /// How long until something has to be done unasked.
+    fn next_deadline(&self) -> Option<Duration> {
+        let deadline = [self.retry, self.vmm.deadline()].into_iter().flatten().min()?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl Offer {
+    fn of(link: &DeviceLink, options: &Options) -> Self {
+        let usual = options.device_type.usual_queues().into();
+        let said = link.queues.map(|queues| queues.saturating_mul(options.device_type.queues_per_unit()));
+        let most = options.queues.min(MOST_QUEUES);
+        let queues = u16::try_from(said.unwrap_or(usual)).map_or(most, |queues| queues.min(most));
+        Self { features: link.features, protocol: link.protocol, queues: queues.max(1) }
+    }
+}
+
+/// Sends on what a round has found, for one queue.
+fn signal(call: Option<&std::os::fd::OwnedFd>, wanted: bool) {
+    if let Some(fd) = call.filter(|_| wanted) {
+        notifier::notify(fd);
+    }
+}

@@ -1,0 +1,352 @@
+//! What the VMM asks, and the answers: isolation-host as a vhost-user back-end.
+
+use std::io;
+use std::time::Instant;
+
+use thiserror::Error;
+use zerocopy::{FromBytes as _, IntoBytes as _};
+
+use super::queue::StartError;
+use super::vmm::Stopping;
+use super::{Host, Source};
+use crate::device_link::LinkError;
+use crate::device_type::AtStop;
+use crate::guest_memory::RegionError;
+use crate::mmap::{MapError, Window};
+use crate::negotiation::{self, NegotiationError};
+use crate::protocol::payload::{
+    ConfigHeader, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd, VringState,
+};
+use crate::protocol::{Malformed, Message, Request};
+
+/// How many memory regions a VMM may share: as many as vhost in the kernel takes. It must not become fewer.
+const MEMORY_SLOTS: u64 = 509;
+
+/// How a request is answered.
+enum Answer {
+    /// With an acknowledgement, if the VMM wants one.
+    Done,
+    /// With this message.
+    Reply(Message),
+    /// Later.
+    Later,
+}
+
+/// A request that was not carried out. The VMM is told where it asked to be, and goes on.
+#[derive(Debug, Error)]
+enum RequestError {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("{0:?} is not supported")]
+    Unsupported(Request),
+    #[error("message {0} is unknown")]
+    Unknown(u32),
+    #[error("queue {index} does not exist: there are {queues}")]
+    NoSuchQueue { index: u64, queues: usize },
+    #[error("a queue of {num} descriptors")]
+    QueueSize { num: u32 },
+    #[error("queue {index} runs, so this cannot be changed")]
+    Running { index: usize },
+    #[error("{count} memory regions with {fds} file descriptors in {bytes} bytes")]
+    MemoryTable { count: u32, fds: usize, bytes: usize },
+    #[error("{bytes} bytes of configuration where {size} were announced")]
+    Config { bytes: usize, size: u32 },
+    #[error(transparent)]
+    Map(#[from] MapError),
+    #[error(transparent)]
+    Region(#[from] RegionError),
+    #[error(transparent)]
+    Features(#[from] NegotiationError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("the device is not there")]
+    NoDevice,
+    #[error(transparent)]
+    Device(#[from] LinkError),
+    #[error("a file descriptor cannot be used")]
+    Descriptor(#[from] io::Error),
+}
+
+impl Host {
+    /// Carries out one request of the VMM's.
+    pub(super) fn serve(&mut self, mut message: Message) {
+        let name = Request::try_from(message.request);
+        tracing::trace!("the VMM asks {name:?} with {} bytes", message.payload.len());
+        let outcome = match name {
+            Ok(request) => self.carry_out(request, &mut message),
+            Err(_) => Err(RequestError::Unknown(message.request)),
+        };
+        let refused = u64::from(outcome.is_err());
+        let answer = outcome.unwrap_or_else(|error| {
+            tracing::warn!("the VMM's request {} is refused: {error}", message.request);
+            match name {
+                // It would wait for ever, so it gets an answer that cannot be taken for one.
+                Ok(request) if request.has_reply() => Answer::Reply(message.reply(&[0u8; 0])),
+                _ => Answer::Done,
+            }
+        });
+        match answer {
+            Answer::Reply(reply) => self.reply(&reply),
+            Answer::Done if message.needs_reply() => self.reply(&message.reply(&refused)),
+            Answer::Done | Answer::Later => {}
+        }
+    }
+
+    /// Sends the VMM an answer.
+    fn reply(&mut self, reply: &Message) {
+        let sent = self.vmm.session().map(|session| session.channel.send(reply));
+        if let Some(Err(error)) = sent {
+            self.lose_vmm(&error.to_string());
+        }
+    }
+
+    fn carry_out(&mut self, request: Request, message: &mut Message) -> Result<Answer, RequestError> {
+        match request {
+            Request::GetFeatures => {
+                return Ok(Answer::Reply(message.reply(&negotiation::offered(self.offer.features))));
+            }
+            Request::SetFeatures => self.set_features(message.body()?)?,
+            Request::GetProtocolFeatures => {
+                let offered = negotiation::protocol_offered(self.offer.protocol);
+                return Ok(Answer::Reply(message.reply(&offered)));
+            }
+            // What was offered means the same whether it is used or not.
+            Request::SetProtocolFeatures | Request::SetOwner => {}
+            Request::ResetOwner | Request::ResetDevice => self.end_all_queues(),
+            Request::SetMemTable => self.set_memory_table(message)?,
+            Request::GetMaxMemSlots => return Ok(Answer::Reply(message.reply(&MEMORY_SLOTS))),
+            Request::AddMemReg => {
+                let SingleRegion { region, .. } = message.body()?;
+                let fd = message.take_fd()?;
+                let window = Window::map(fd, region.offset, region.size, region.guest_address)?;
+                self.memory.add(window, region.user_address)?;
+            }
+            Request::RemMemReg => self.memory.remove(&message.body::<SingleRegion>()?.region)?,
+            Request::SetLogBase => {
+                let LogArea { size, offset } = message.body()?;
+                let log = Window::map(message.take_fd()?, offset, size, 0)?;
+                if let Some(session) = self.vmm.session_mut() {
+                    session.log = Some(log);
+                }
+                self.update_log();
+                return Ok(Answer::Reply(message.reply(&0u64)));
+            }
+            // Whoever wants to be told of each write to the log polls it instead.
+            Request::SetLogFd => {}
+            Request::SetVringNum | Request::SetVringBase | Request::SetVringAddr => {
+                self.configure_queue(request, message)?;
+            }
+            Request::GetVringBase => return self.stop_queue(message),
+            Request::SetVringKick | Request::SetVringCall | Request::SetVringErr => {
+                self.set_notifier(request, message)?;
+            }
+            Request::SetVringEnable => {
+                let VringState { index, num } = message.body()?;
+                let index = self.queue_index(index.into())?;
+                if let Some(queue) = self.queues.get_mut(index) {
+                    queue.enabled = num != 0;
+                }
+                if let Err(error) = self.apply_enable(index) {
+                    self.lose_device(&error.to_string());
+                }
+            }
+            Request::GetQueueNum => {
+                let units = u64::from(self.offer.queues) / self.options.device_type.queues_per_unit();
+                return Ok(Answer::Reply(message.reply(&units)));
+            }
+            Request::GetConfig | Request::SetConfig => return self.configuration(request, message),
+            Request::SendRarp
+            | Request::NetSetMtu
+            | Request::CreateCryptoSession
+            | Request::CloseCryptoSession => return self.pass_on(request, message),
+            Request::SetStatus => {
+                if let Some(session) = self.vmm.session_mut() {
+                    session.status = message.body()?;
+                }
+            }
+            Request::GetStatus => {
+                let status = self.vmm.session().map_or(0, |session| session.status);
+                return Ok(Answer::Reply(message.reply(&status)));
+            }
+            Request::SetBackendReqFd
+            | Request::IotlbMsg
+            | Request::SetVringEndian
+            | Request::PostcopyAdvise
+            | Request::PostcopyListen
+            | Request::PostcopyEnd
+            | Request::GetInflightFd
+            | Request::SetInflightFd
+            | Request::GpuSetSocket
+            | Request::VringKick
+            | Request::GetSharedObject
+            | Request::SetDeviceStateFd
+            | Request::CheckDeviceState
+            | Request::GetShmemConfig => return Err(RequestError::Unsupported(request)),
+        }
+        Ok(Answer::Done)
+    }
+
+    fn set_features(&mut self, wanted: u64) -> Result<(), RequestError> {
+        negotiation::accept(self.offer.features, wanted)?;
+        if let Some(session) = self.vmm.session_mut() {
+            session.features = wanted;
+        }
+        self.update_log();
+        if let Some(link) = &mut self.device {
+            let asked = negotiation::ask(link.features, wanted, self.options.ring)?;
+            if let Err(error) = link.set_features(asked) {
+                self.lose_device(&error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn set_memory_table(&mut self, message: &Message) -> Result<(), RequestError> {
+        let (MemoryTableHeader { count, .. }, rest) = message.body_and_rest()?;
+        let malformed =
+            || RequestError::MemoryTable { count, fds: message.fds.len(), bytes: message.payload.len() };
+        let number = usize::try_from(count).map_err(|_| malformed())?;
+        let bytes = number.checked_mul(size_of::<MemoryRegion>()).and_then(|len| rest.get(..len));
+        let regions = bytes.and_then(|bytes| <[MemoryRegion]>::ref_from_bytes(bytes).ok().map(<[_]>::to_vec));
+        let regions = regions.filter(|regions| regions.len() == message.fds.len()).ok_or_else(malformed)?;
+        let mut windows = Vec::with_capacity(regions.len());
+        for (region, fd) in regions.iter().zip(&message.fds) {
+            let window = Window::map(fd, region.offset, region.size, region.guest_address)?;
+            windows.push((window, region.user_address));
+        }
+        Ok(self.memory.replace(windows)?)
+    }
+
+    /// The index of a queue that exists.
+    fn queue_index(&self, index: u64) -> Result<usize, RequestError> {
+        let queues = self.queues.len();
+        let known = usize::try_from(index).ok().filter(|index| *index < queues);
+        known.ok_or(RequestError::NoSuchQueue { index, queues })
+    }
+
+    fn configure_queue(&mut self, request: Request, message: &Message) -> Result<(), RequestError> {
+        if request == Request::SetVringAddr {
+            let areas: VringAddr = message.body()?;
+            let index = self.queue_index(areas.index.into())?;
+            if let Some(queue) = self.queues.get_mut(index) {
+                // A running queue stays where it is; only its logging changes, which needs no flag here.
+                queue.areas = Some(areas);
+            }
+            return Ok(());
+        }
+        let VringState { index, num } = message.body()?;
+        let index = self.queue_index(index.into())?;
+        let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
+        if queue.shadow.is_some() {
+            return Err(RequestError::Running { index });
+        }
+        if request == Request::SetVringNum {
+            let size = u16::try_from(num).ok().filter(|size| (1..=32768).contains(size));
+            queue.size = size.ok_or(RequestError::QueueSize { num })?;
+        } else {
+            queue.base = num;
+        }
+        Ok(())
+    }
+
+    fn set_notifier(&mut self, request: Request, message: &mut Message) -> Result<(), RequestError> {
+        let what = VringFd(message.body()?);
+        let index = self.queue_index(what.index())?;
+        let fd = if what.says_no_fd() { None } else { Some(message.take_fd()?) };
+        let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
+        match request {
+            Request::SetVringCall => queue.call = fd,
+            Request::SetVringErr => queue.error = fd,
+            _ => {
+                if let Some(old) = std::mem::replace(&mut queue.kick, fd) {
+                    self.poller.remove(old);
+                }
+                if queue.shadow.is_none() {
+                    return Ok(self.start_queue(index)?);
+                }
+                if let Some(kick) = &queue.kick {
+                    let source = Source::GuestKick(u16::try_from(index).unwrap_or(u16::MAX));
+                    self.poller.add(kick, source)?;
+                }
+            }
+        }
+        queue.wake();
+        Ok(())
+    }
+
+    /// Stops a queue, once nothing is in flight there.
+    fn stop_queue(&mut self, message: &mut Message) -> Result<Answer, RequestError> {
+        let VringState { index, .. } = message.body()?;
+        let index = self.queue_index(index.into())?;
+        self.close_queue(index);
+        let patience = self.patience(index);
+        if patience.is_zero() {
+            let state = VringState { index: u32::try_from(index).unwrap_or(0), num: self.end_queue(index) };
+            return Ok(Answer::Reply(message.reply(&state)));
+        }
+        let left = self.in_flight(index);
+        tracing::debug!("queue {index} stops when {left} requests are done");
+        let deadline = Instant::now() + patience;
+        let request = Message::request(message.request, &message.payload[..]);
+        if let Some(session) = self.vmm.session_mut() {
+            self.poller.pause(&session.channel, Source::Vmm);
+            session.stopping = Some(Stopping { index, request, left, deadline });
+        }
+        Ok(Answer::Later)
+    }
+
+    /// Answers the VMM that waits for a queue to stop, if that has come about.
+    pub(super) fn finish_stops(&mut self) {
+        let stopping = self.vmm.session().and_then(|session| session.stopping.as_ref());
+        let Some(&Stopping { index, deadline, left: before, .. }) = stopping else { return };
+        let left = self.in_flight(index);
+        let (now, patience) = (Instant::now(), self.patience(index));
+        let at_stop = self.options.device_type.at_stop(index);
+        let Some(session) = self.vmm.session_mut() else { return };
+        if let Some(stopping) = session.stopping.as_mut().filter(|_| left < before) {
+            stopping.left = left;
+            if at_stop == AtStop::FinishWhileBusy {
+                stopping.deadline = now + patience;
+            }
+        }
+        if left > 0 && now < deadline {
+            return;
+        }
+        let Some(Stopping { request, .. }) = session.stopping.take() else { return };
+        self.poller.go_on(&session.channel, Source::Vmm);
+        let state = VringState { index: u32::try_from(index).unwrap_or(0), num: self.end_queue(index) };
+        self.reply(&request.reply(&state));
+    }
+
+    fn end_all_queues(&mut self) {
+        for index in 0..self.queues.len() {
+            self.end_queue(index);
+        }
+    }
+
+    fn configuration(&mut self, request: Request, message: &Message) -> Result<Answer, RequestError> {
+        let (ConfigHeader { size, .. }, bytes) = message.body_and_rest()?;
+        if usize::try_from(size).ok() != Some(bytes.len()) {
+            return Err(RequestError::Config { bytes: bytes.len(), size });
+        }
+        self.pass_on(request, message)
+    }
+
+    /// Asks the device the same.
+    fn pass_on(&mut self, request: Request, message: &Message) -> Result<Answer, RequestError> {
+        if !negotiation::understands(self.offer.protocol, request) {
+            return Err(RequestError::Unsupported(request));
+        }
+        let link = self.device.as_mut().ok_or(RequestError::NoDevice)?;
+        match link.pass_on(request, &message.payload) {
+            Ok(Some(payload)) => Ok(Answer::Reply(message.reply(payload.as_bytes()))),
+            Ok(None) => Ok(Answer::Done),
+            Err(error @ LinkError::Refused { .. }) => Err(error.into()),
+            Err(error) => {
+                let said = error.to_string();
+                self.lose_device(&said);
+                Err(error.into())
+            }
+        }
+    }
+}

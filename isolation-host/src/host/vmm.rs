@@ -1,0 +1,188 @@
+//! The VMM: its coming and going.
+
+use std::time::{Duration, Instant};
+
+use super::{Host, HostError, Source};
+use crate::mmap::Window;
+use crate::protocol::features::LOG_ALL;
+use crate::protocol::{Channel, Message, ReceiveError};
+
+/// Whether there is a VMM.
+#[derive(Debug)]
+pub(super) enum Vmm {
+    /// None.
+    Absent,
+    /// One is connected.
+    Present(Session),
+    /// One has gone, and what it left in flight is being finished.
+    Leaving {
+        /// When that has taken long enough.
+        deadline: Instant,
+    },
+}
+
+/// A connection to a VMM.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) channel: Channel,
+    /// The virtio features that it asked for.
+    pub(super) features: u64,
+    /// The device status, which only the VMM writes and reads.
+    pub(super) status: u64,
+    /// The log of dirty pages, in use only while the feature is on.
+    pub(super) log: Option<Window>,
+    /// The queue that is being stopped. The VMM waits for that, and is not heard meanwhile.
+    pub(super) stopping: Option<Stopping>,
+}
+
+/// A queue that is being stopped.
+#[derive(Debug)]
+pub(super) struct Stopping {
+    pub(super) index: usize,
+    /// The request to answer.
+    pub(super) request: Message,
+    /// Requests in flight when it was last looked.
+    pub(super) left: usize,
+    /// When it has taken long enough.
+    pub(super) deadline: Instant,
+}
+
+impl Vmm {
+    pub(super) const fn session(&self) -> Option<&Session> {
+        match self {
+            Self::Present(session) => Some(session),
+            Self::Absent | Self::Leaving { .. } => None,
+        }
+    }
+
+    pub(super) const fn session_mut(&mut self) -> Option<&mut Session> {
+        match self {
+            Self::Present(session) => Some(session),
+            Self::Absent | Self::Leaving { .. } => None,
+        }
+    }
+
+    /// When something has to be done for it unasked.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Absent => None,
+            Self::Present(session) => session.stopping.as_ref().map(|stopping| stopping.deadline),
+            Self::Leaving { deadline } => Some(*deadline),
+        }
+    }
+}
+
+impl Host {
+    /// Looks for whoever is missing.
+    pub(super) fn seek_peers(&mut self) -> Result<(), HostError> {
+        if let Vmm::Leaving { deadline } = self.vmm
+            && (self.all_drained() || deadline <= Instant::now())
+        {
+            self.forget_vmm();
+        }
+        if self.retry.is_some_and(|retry| retry <= Instant::now()) {
+            self.seek_device()?;
+        }
+        if matches!(self.vmm, Vmm::Absent) && self.device.is_some() && self.vmm_door.listener().is_none() {
+            match self.vmm_door.connection() {
+                Ok(Some(channel)) => self.greet(channel),
+                Ok(None) => self.retry_soon(),
+                Err(source) => {
+                    return Err(HostError::NoPeer { endpoint: self.options.vmm.clone(), source });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A VMM is at the door.
+    pub(super) fn admit_vmm(&mut self) {
+        if !matches!(self.vmm, Vmm::Absent) {
+            // One at a time; the next is let in when this one has left.
+            if let Some(listener) = self.vmm_door.listener() {
+                self.poller.pause(listener, Source::Door);
+            }
+            return;
+        }
+        match self.vmm_door.connection() {
+            Ok(Some(channel)) => self.greet(channel),
+            Ok(None) => {}
+            Err(error) => tracing::warn!("a VMM could not be let in: {error}"),
+        }
+    }
+
+    fn greet(&mut self, channel: Channel) {
+        if let Err(error) = self.poller.add(&channel, Source::Vmm) {
+            tracing::warn!("a VMM could not be let in: {error}");
+            return;
+        }
+        tracing::info!("a VMM has connected");
+        self.vmm = Vmm::Present(Session { channel, features: 0, status: 0, log: None, stopping: None });
+    }
+
+    /// The VMM has sent something, or hung up.
+    pub(super) fn hear_vmm(&mut self) {
+        let Some(session) = self.vmm.session_mut() else { return };
+        if session.stopping.is_some() {
+            // Only its end is listened for now.
+            self.lose_vmm(&ReceiveError::Closed.to_string());
+            return;
+        }
+        // One at a time, so that a VMM that talks without end does not keep the queues waiting.
+        match session.channel.receive() {
+            Ok(Some(message)) => self.serve(message),
+            Ok(None) => {}
+            Err(error) => self.lose_vmm(&error.to_string()),
+        }
+    }
+
+    /// The VMM is gone. What is in flight is finished, so that one that comes back finds nothing missing.
+    pub(super) fn lose_vmm(&mut self, why: &str) {
+        let Some(session) = self.vmm.session() else { return };
+        tracing::info!("the VMM is gone: {why}");
+        self.poller.remove(&session.channel);
+        let mut patience = Duration::ZERO;
+        for index in 0..self.queues.len() {
+            self.close_queue(index);
+            patience = patience.max(self.patience(index));
+        }
+        self.vmm = Vmm::Leaving { deadline: Instant::now() + patience };
+    }
+
+    fn all_drained(&self) -> bool {
+        (0..self.queues.len()).all(|index| self.in_flight(index) == 0)
+    }
+
+    /// Forgets all about the VMM that was, and lets the next one in.
+    fn forget_vmm(&mut self) {
+        for (index, queue) in self.queues.iter_mut().enumerate() {
+            if let Some(mut shadow) = queue.shadow.take() {
+                shadow.surrender();
+                tracing::debug!("queue {index} ends at {:#x}: {}", shadow.vring_base(), shadow.statistics);
+            }
+            (queue.areas, queue.kick, queue.call, queue.error) = (None, None, None, None);
+            (queue.size, queue.base, queue.enabled) = (0, 0, false);
+        }
+        self.memory = Default::default();
+        self.vmm = Vmm::Absent;
+        // The surest way to make the device forget it, too.
+        self.drop_device();
+        if let Some(listener) = self.vmm_door.listener() {
+            self.poller.go_on(listener, Source::Door);
+        }
+    }
+
+    /// Notes the guest's writes in the log if there is one and it is wanted.
+    pub(super) fn update_log(&mut self) {
+        if let Some(session) = self.vmm.session() {
+            let log = session.log.clone().filter(|_| session.features & LOG_ALL != 0);
+            if log.is_some() != self.memory.is_logging() {
+                tracing::info!(
+                    "dirty pages are {}",
+                    if log.is_some() { "logged" } else { "no longer logged" }
+                );
+            }
+            self.memory.log_to(log);
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Memory shared with another process: the guest's, and the isolated area.
+//!
+//! This is the only module that knows pointers. What it gives out is a [`Window`]: an address range, as the
+//! two sides of a queue know it, that stays mapped as long as the window or anything made from it lives.
+
+// UNSAFETY: maps files that other processes write, and copies between such mappings.
+#![expect(unsafe_code)]
+
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use ring_core::memory::{Area, Load, Memory, RawArea, RawMemory, Store, Unmapped, Word};
+use rustix::fs::fstat;
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use thiserror::Error;
+
+/// A part of a file cannot be mapped.
+#[derive(Debug, Error)]
+pub enum MapError {
+    /// It is empty, or it runs past the last address.
+    #[error("{size} bytes at {offset:#x} are no part of a file")]
+    Range {
+        /// Where it begins in the file.
+        offset: u64,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// It runs past the end of the file, where an access would kill the process.
+    #[error("{size} bytes at {offset:#x} run past the end of a file of {file} bytes")]
+    PastEnd {
+        /// Where it begins in the file.
+        offset: u64,
+        /// Its size in bytes.
+        size: u64,
+        /// The file's size in bytes.
+        file: u64,
+    },
+    /// The system refuses.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// A mapped part of a file.
+struct Mapping {
+    start: NonNull<u8>,
+    /// A multiple of the file's page size.
+    len: usize,
+}
+
+// SAFETY: a mapping is bytes that everyone, in this process and in others, reaches through atomics or opaque
+// copies only; it has no thread of its own.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: `start` and `len` are what `mmap` was given in `Window::new`; windows and areas hold the
+        // mapping alive, so nobody is left who could access it.
+        let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+        debug_assert_eq!(unmapped, Ok(()));
+    }
+}
+
+/// Mapped memory under the address by which the two sides know it.
+#[derive(Clone)]
+pub struct Window {
+    /// The lifetime stands for that of `mapping`.
+    raw: RawMemory<'static>,
+    start: NonNull<u8>,
+    address: u64,
+    len: usize,
+    mapping: Arc<Mapping>,
+}
+
+// SAFETY: the pointer is into the mapping, which is `Send` and `Sync`.
+unsafe impl Send for Window {}
+// SAFETY: as above.
+unsafe impl Sync for Window {}
+
+impl fmt::Debug for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Window({:#x} + {:#x})", self.address, self.len)
+    }
+}
+
+impl Window {
+    /// Maps `size` bytes of `file` from `offset` on, which need not be multiples of a page, as `address`.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`] if the range is not wholly in the file, or the system refuses.
+    pub fn map(file: impl AsFd, offset: u64, size: u64, address: u64) -> Result<Self, MapError> {
+        let range = || MapError::Range { offset, size };
+        let status = fstat(&file).map_err(io::Error::from)?;
+        let file_size = u64::try_from(status.st_size).unwrap_or(0);
+        let end = offset.checked_add(size).filter(|_| size > 0).ok_or_else(range)?;
+        address.checked_add(size - 1).ok_or_else(range)?;
+        if end > file_size {
+            return Err(MapError::PastEnd { offset, size, file: file_size });
+        }
+        // Of a file in huge pages this is their size.
+        let page = u64::try_from(status.st_blksize).ok().filter(|size| size.is_power_of_two());
+        let page = page.unwrap_or(0).max(rustix::param::page_size() as u64);
+        let before = offset % page;
+        let (inside, whole) = (before, (before + size).checked_next_multiple_of(page).ok_or_else(range)?);
+        let len = usize::try_from(whole).map_err(|_| range())?;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: the kernel chooses the address, so no other mapping is replaced.
+        let base = unsafe { mmap(ptr::null_mut(), len, protection, MapFlags::SHARED, file, offset - before) };
+        let base = NonNull::new(base.map_err(io::Error::from)?.cast::<u8>()).ok_or_else(range)?;
+        let mapping = Arc::new(Mapping { start: base, len });
+        // `inside + size` is at most `whole`, which is a `usize`.
+        let (inside, len) = (usize::try_from(inside).unwrap_or(0), usize::try_from(size).unwrap_or(0));
+        // SAFETY: the sum stays within the mapping.
+        let start = unsafe { base.add(inside) };
+        // SAFETY: the `len` bytes at `start` are in `mapping`, which lives as long as the window and all its
+        // areas. All accesses in this process are `RawMemory`'s atomics and this module's opaque copies.
+        let raw = unsafe { RawMemory::new(start, address, len) };
+        Ok(Self { raw, start, address, len, mapping })
+    }
+
+    /// The first address.
+    #[must_use]
+    pub const fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.len as u64
+    }
+
+    /// Whether all `len` bytes at `address` are in the window.
+    #[must_use]
+    pub fn contains(&self, address: u64, len: u64) -> bool {
+        self.resolve(address, len).is_ok()
+    }
+
+    /// A pointer to the `len` bytes at `address`, if they all lie in the window.
+    fn resolve(&self, address: u64, len: u64) -> Result<*mut u8, Unmapped> {
+        let unmapped = Unmapped { address, len };
+        let offset = address.checked_sub(self.address).ok_or(unmapped)?;
+        let end = offset.checked_add(len).ok_or(unmapped)?;
+        if end > self.len as u64 {
+            return Err(unmapped);
+        }
+        // The offset is less than a mapping's length, so it is a `usize`.
+        Ok(self.start.as_ptr().wrapping_add(usize::try_from(offset).unwrap_or(0)))
+    }
+
+    /// Copies `len` bytes from `from` in this window to `to` in another one, in one pass.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmapped`] if a range does not lie in its window; nothing has been copied then.
+    pub fn copy(&self, from: u64, target: &Self, to: u64, len: u32) -> Result<(), Unmapped> {
+        let from = self.resolve(from, len.into())?;
+        let to = target.resolve(to, len.into())?;
+        // SAFETY: both ranges lie in windows, whose mappings are alive as the windows are.
+        unsafe { copy_shared(from, to, len as usize) };
+        Ok(())
+    }
+
+    /// Fills `len` bytes at `address` with zeros.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmapped`] if the range does not lie in the window; nothing has been written then.
+    pub fn zero(&self, address: u64, len: u32) -> Result<(), Unmapped> {
+        let start = self.resolve(address, len.into())?;
+        // SAFETY: the range lies in this window, whose mapping is alive as the window is.
+        unsafe { zero_shared(start, len as usize) };
+        Ok(())
+    }
+
+    /// Sets bits of the byte at `address`, without touching the others, whoever sets them meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmapped`] if the byte does not lie in the window.
+    pub fn set_bits(&self, address: u64, bits: u8) -> Result<(), Unmapped> {
+        let byte = self.resolve(address, 1)?;
+        // SAFETY: the byte lies in this window, whose mapping is alive as the window is; bytes are aligned.
+        let byte = unsafe { AtomicU8::from_ptr(byte) };
+        // Release: whoever reads the bit with Acquire sees what was written before it was set.
+        byte.fetch_or(bits, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// From how many bytes on the processor's string instructions beat a loop over words.
+const STRING_FROM: usize = 128;
+
+/// Copies between shared ranges.
+///
+/// Both may be written by other processes at the same time, which the language's own copies are not defined
+/// for. An instruction is: it moves whatever it finds.
+///
+/// # Safety
+///
+/// The `len` bytes at `from` and at `to` are mapped, the latter writable, and reached in this process through
+/// atomics and opaque copies only.
+#[inline]
+unsafe fn copy_shared(from: *const u8, to: *mut u8, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if len >= STRING_FROM {
+        // SAFETY: moves `len` bytes between the caller's ranges, and leaves everything else alone. The
+        // direction flag is clear on entry to any asm block.
+        unsafe {
+            core::arch::asm!(
+                "rep movsb",
+                inout("rcx") len => _, inout("rsi") from => _, inout("rdi") to => _,
+                options(nostack, preserves_flags)
+            );
+        }
+        return;
+    }
+    let _ = STRING_FROM;
+    let mut at = 0;
+    if from.addr().is_multiple_of(8) && to.addr().is_multiple_of(8) {
+        while len - at >= 8 {
+            // SAFETY: eight bytes inside the caller's range, aligned as `from` is.
+            let word =
+                unsafe { core::sync::atomic::AtomicU64::from_ptr(from.wrapping_add(at).cast_mut().cast()) };
+            // SAFETY: eight bytes inside the caller's range, aligned as `to` is.
+            let target = unsafe { core::sync::atomic::AtomicU64::from_ptr(to.wrapping_add(at).cast()) };
+            target.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
+            at += 8;
+        }
+    }
+    for at in at..len {
+        // SAFETY: inside the caller's range; bytes are always aligned.
+        let byte = unsafe { AtomicU8::from_ptr(from.wrapping_add(at).cast_mut()) };
+        // SAFETY: as above.
+        let target = unsafe { AtomicU8::from_ptr(to.wrapping_add(at)) };
+        target.store(byte.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+/// Zeroes a shared range.
+///
+/// # Safety
+///
+/// As for the target of [`copy_shared`].
+#[inline]
+unsafe fn zero_shared(to: *mut u8, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if len >= STRING_FROM {
+        // SAFETY: writes `len` bytes in the caller's range, and leaves everything else alone.
+        unsafe {
+            core::arch::asm!(
+                "rep stosb",
+                inout("rcx") len => _, inout("rdi") to => _, in("al") 0u8,
+                options(nostack, preserves_flags)
+            );
+        }
+        return;
+    }
+    for at in 0..len {
+        // SAFETY: inside the caller's range; bytes are always aligned.
+        let byte = unsafe { AtomicU8::from_ptr(to.wrapping_add(at)) };
+        byte.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Memory for Window {
+    type Area = WindowArea;
+
+    fn area(&self, address: u64, len: usize) -> Result<WindowArea, Unmapped> {
+        let raw = self.raw.area(address, len)?;
+        Ok(WindowArea { raw, _mapping: Arc::clone(&self.mapping) })
+    }
+
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+        self.raw.read_bytes(address, into)
+    }
+
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+        self.raw.write_bytes(address, from)
+    }
+
+    #[inline]
+    fn fence(&self) {
+        self.raw.fence();
+    }
+}
+
+/// A resolved part of a [`Window`], which it keeps mapped.
+pub struct WindowArea {
+    raw: RawArea<'static>,
+    _mapping: Arc<Mapping>,
+}
+
+impl fmt::Debug for WindowArea {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.raw.fmt(f)
+    }
+}
+
+impl Area for WindowArea {
+    #[inline]
+    fn read<W: Word>(&self, offset: usize) -> W {
+        self.raw.read(offset)
+    }
+
+    #[inline]
+    fn write<W: Word>(&self, offset: usize, value: W) {
+        self.raw.write(offset, value);
+    }
+
+    #[inline]
+    fn load<W: Word>(&self, offset: usize, order: Load) -> W {
+        self.raw.load(offset, order)
+    }
+
+    #[inline]
+    fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
+        self.raw.store(offset, value, order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+    use std::os::fd::OwnedFd;
+
+    fn file(size: u64) -> OwnedFd {
+        let file = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
+        ftruncate(&file, size).unwrap();
+        file
+    }
+
+    #[test]
+    fn two_windows_on_one_file_see_the_same_bytes_at_odd_offsets_and_sizes() {
+        let file = file(0x4b10);
+        let whole = Window::map(&file, 0, 0x4b10, 0).unwrap();
+        let odd = Window::map(&file, 0x1234, 0x38dc, 0x10_0000).unwrap();
+        whole.write_bytes(0x4b0f, b"!").unwrap();
+        whole.write_bytes(0x1234, b"odd").unwrap();
+        let (mut first, mut last) = ([0; 3], [0; 1]);
+        odd.read_bytes(0x10_0000, &mut first).unwrap();
+        odd.read_bytes(0x10_0000 + 0x38db, &mut last).unwrap();
+        assert_eq!((&first, &last), (b"odd", b"!"));
+        assert!(odd.read_bytes(0x10_0000 + 0x38dc, &mut last).is_err());
+    }
+
+    #[test]
+    fn a_range_that_is_not_in_the_file_is_refused() {
+        let file = file(0x2000);
+        assert!(matches!(Window::map(&file, 0x1000, 0x1001, 0), Err(MapError::PastEnd { file: 0x2000, .. })));
+        assert!(matches!(Window::map(&file, 0, 0, 0), Err(MapError::Range { .. })));
+        assert!(matches!(Window::map(&file, u64::MAX, 2, 0), Err(MapError::Range { .. })));
+        assert!(matches!(Window::map(&file, 0, 0x1000, u64::MAX - 0xffe), Err(MapError::Range { .. })));
+    }
+
+    #[test]
+    fn copies_of_every_length_and_alignment_copy_exactly() {
+        let file = file(0x1000);
+        let window = Window::map(&file, 0, 0x1000, 0).unwrap();
+        let bytes: Vec<u8> = (0..600).map(|n| u8::try_from(n % 251).unwrap() | 1).collect();
+        for len in (0..40).chain([63, 64, 127, 128, 129, 500]) {
+            for shift in 0..9 {
+                window.write_bytes(0, &[0; 0x1000]).unwrap();
+                window.write_bytes(shift, bytes.get(..len).unwrap()).unwrap();
+                window.copy(shift, &window, 0x800 + 3 * shift, u32::try_from(len).unwrap()).unwrap();
+                let mut copied = [0; 640];
+                window.read_bytes(0x800 + 3 * shift, &mut copied).unwrap();
+                assert_eq!(copied[..len], bytes[..len], "{len} {shift}");
+                assert_eq!(copied[len..], [0; 640][len..], "{len} {shift}");
+                window.zero(0x800 + 3 * shift, u32::try_from(len).unwrap()).unwrap();
+                window.read_bytes(0x800, &mut copied).unwrap();
+                assert_eq!(copied, [0; 640], "{len} {shift}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_area_stays_mapped_when_its_window_is_gone() {
+        let file = file(0x1000);
+        let window = Window::map(&file, 0, 0x1000, 0x5000).unwrap();
+        let area = window.area(0x5008, 8).unwrap();
+        drop(window);
+        area.write(0, 7u64);
+        assert_eq!(area.read::<u64>(0), 7);
+    }
+}

@@ -1,0 +1,109 @@
+//! What the process gives up before it hears a peer.
+//!
+//! It keeps the system calls that forwarding takes and nothing else: no file can be opened, no program started,
+//! no other process looked at, and none can look at this one's memory, which is the guest's. Unix sockets that
+//! were named on the command line can still be connected to, because a device may come back.
+
+use std::io;
+
+use landlock::{ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use thiserror::Error;
+
+/// The system calls that are left. Every other one ends the process.
+const SYSTEM_CALLS: &[libc::c_long] = &[
+    // Sockets.
+    libc::SYS_accept4,
+    libc::SYS_connect,
+    libc::SYS_getsockopt,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_shutdown,
+    libc::SYS_socket,
+    // Waiting, and being notified.
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_eventfd2,
+    libc::SYS_nanosleep,
+    libc::SYS_ppoll,
+    libc::SYS_preadv2,
+    libc::SYS_read,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_restart_syscall,
+    libc::SYS_write,
+    libc::SYS_writev,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    // Memory, shared and own.
+    libc::SYS_brk,
+    libc::SYS_close,
+    libc::SYS_fcntl,
+    libc::SYS_fstat,
+    libc::SYS_ftruncate,
+    libc::SYS_futex,
+    libc::SYS_madvise,
+    libc::SYS_memfd_create,
+    libc::SYS_mmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    libc::SYS_sched_yield,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_newfstatat,
+    // Random state of hash maps, and the end.
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_getpid,
+    libc::SYS_getrandom,
+    libc::SYS_gettid,
+    libc::SYS_sigaltstack,
+    libc::SYS_tgkill,
+];
+
+/// The process cannot give up what it should. It runs without only if it is told to.
+#[derive(Debug, Error)]
+pub enum SandboxError {
+    /// The kernel does not let it.
+    #[error("privileges cannot be given up")]
+    Privileges(#[from] io::Error),
+    /// Files cannot be given up.
+    #[error("files cannot be given up")]
+    Files(#[from] landlock::RulesetError),
+    /// The filter of system calls cannot be made.
+    #[error("the filter of system calls cannot be made for {}", std::env::consts::ARCH)]
+    Filter(#[from] seccompiler::BackendError),
+    /// The filter of system calls is not taken.
+    #[error("the filter of system calls is refused")]
+    Install(#[from] seccompiler::Error),
+}
+
+/// Gives up all that forwarding does not take, for good.
+///
+/// # Errors
+///
+/// [`SandboxError`] if the system refuses. A kernel without Landlock is no error: there is still the filter.
+pub fn enter() -> Result<(), SandboxError> {
+    // Asked for once and kept: later it would take a system call that is gone by then.
+    let _ = rustix::param::page_size();
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(io::Error::from)?;
+    Ruleset::default().handle_access(AccessFs::from_all(ABI::V5))?.create()?.restrict_self()?;
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+        .map_err(io::Error::from)?;
+    let calls = SYSTEM_CALLS.iter().map(|number| (*number, Vec::new())).collect();
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+    let filter = SeccompFilter::new(calls, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
+    seccompiler::apply_filter(&BpfProgram::try_from(filter)?)?;
+    Ok(())
+}

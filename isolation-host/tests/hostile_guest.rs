@@ -1,0 +1,207 @@
+//! Guests that break every rule of their rings, and VMMs that break those of the protocol: isolation-host lives,
+//! and the device sees nothing of it.
+
+mod support;
+
+use isolation_host::protocol::payload::{MemoryRegion, SingleRegion, VringAddr, VringState};
+use isolation_host::protocol::{Message, Request};
+use ring_core::Features;
+use ring_core::memory::Memory as _;
+use support::Host;
+use support::device::{Offer, TestDevice, serve_honestly};
+use support::guest::{DATA, RAM, RAM_SIZE, TestGuest};
+
+const NEXT: u16 = 1;
+const WRITE: u16 = 2;
+const INDIRECT: u16 = 4;
+
+/// A descriptor of a split queue: address, length, flags, next.
+type Descriptor = (u64, u32, u16, u16);
+
+/// Descriptors that a guest writes to its table, and those at `DATA` that an indirect one may refer to.
+type Chain = (&'static str, &'static [Descriptor], &'static [Descriptor]);
+
+const CHAINS: [Chain; 24] = [
+    ("reads where no memory is", &[(0, 16, 0, 0)], &[]),
+    ("writes where no memory is", &[(0x10, 16, WRITE, 0)], &[]),
+    ("reads past the end of its memory", &[(RAM + RAM_SIZE - 8, 16, 0, 0)], &[]),
+    ("writes past the end of its memory", &[(RAM + RAM_SIZE - 8, 16, WRITE, 0)], &[]),
+    ("reads before its memory", &[(RAM - 8, 16, 0, 0)], &[]),
+    ("reads past the last address", &[(u64::MAX - 4, 16, 0, 0)], &[]),
+    ("reads all there is", &[(RAM, u32::MAX, 0, 0)], &[]),
+    ("reads 4 GiB in pieces", &[(RAM, u32::MAX, NEXT, 1), (RAM, u32::MAX, 0, 0)], &[]),
+    ("names a descriptor that does not exist", &[(DATA, 16, NEXT, 16)], &[]),
+    ("names the last descriptor of all", &[(DATA, 16, NEXT, 0xffff)], &[]),
+    ("goes round in a circle", &[(DATA, 16, NEXT, 0)], &[]),
+    ("goes round in a larger circle", &[(DATA, 16, NEXT, 1), (DATA, 16, NEXT, 0)], &[]),
+    ("reads after it writes", &[(DATA, 16, NEXT | WRITE, 1), (DATA, 16, 0, 0)], &[]),
+    ("has nothing but empty descriptors", &[(DATA, 0, NEXT, 1), (DATA, 0, WRITE, 0)], &[]),
+    ("has an empty descriptor nowhere", &[(0, 0, 0, 0)], &[]),
+    ("sets all flags", &[(DATA, 16, 0xffff, 1)], &[]),
+    ("has an empty table", &[(DATA, 0, INDIRECT, 0)], &[]),
+    ("has a table that is no multiple of 16", &[(DATA, 24, INDIRECT, 0)], &[]),
+    ("has a table where no memory is", &[(0, 16, INDIRECT, 0)], &[]),
+    ("has a table of 4 GiB", &[(DATA, 0xffff_fff0, INDIRECT, 0)], &[(DATA, 1, NEXT, 0)]),
+    ("goes on behind a table", &[(DATA, 16, INDIRECT | NEXT, 1)], &[(DATA, 16, 0, 0)]),
+    ("has a table in a table", &[(DATA, 16, INDIRECT, 0)], &[(DATA, 16, INDIRECT, 0)]),
+    (
+        "goes round in a circle in a table",
+        &[(DATA, 32, INDIRECT, 0)],
+        &[(DATA, 1, NEXT, 1), (DATA, 1, NEXT, 0)],
+    ),
+    ("leaves its table", &[(DATA, 16, INDIRECT, 0)], &[(DATA, 16, NEXT, 7)]),
+];
+
+/// A VMM and its guest, before an isolation-host with an honest device.
+fn guest(features: Features) -> (Host, TestGuest) {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TestDevice::listen(directory.path());
+    std::thread::spawn(move || {
+        loop {
+            serve_honestly(TestDevice::accept(&listener, Offer::default()));
+        }
+    });
+    let host = Host::start(directory, &[]);
+    let guest = TestGuest::new(host.connect(), features);
+    (host, guest)
+}
+
+/// An honest request goes through: the queue works, and so does the device.
+fn works(guest: &mut TestGuest) {
+    let mut driver = guest.start(0);
+    guest.request(&mut driver, 0, b"question", 16, 7);
+    guest.publish(0, &mut driver);
+    assert_eq!(guest.reap(0, &mut driver), (7, 16));
+    guest.stop(0);
+}
+
+fn descriptors(guest: &TestGuest, at: u64, descriptors: &[Descriptor]) {
+    for (index, (address, len, flags, next)) in (0..).zip(descriptors) {
+        let bytes =
+            [&address.to_le_bytes()[..], &len.to_le_bytes(), &flags.to_le_bytes(), &next.to_le_bytes()]
+                .concat();
+        guest.memory.write_bytes(at + 16 * index, &bytes).unwrap();
+    }
+}
+
+/// Makes the first entries of the driver area available.
+fn available(guest: &TestGuest, index: u16, heads: &[u16]) {
+    let at = guest.setup(0).driver_area;
+    for (slot, head) in (0..).zip(heads) {
+        guest.memory.write_bytes(at + 4 + 2 * slot, &head.to_le_bytes()).unwrap();
+    }
+    guest.memory.write_bytes(at + 2, &index.to_le_bytes()).unwrap();
+    guest.kick(0);
+}
+
+#[test]
+fn a_guest_may_chain_anything_and_only_its_own_queue_suffers() {
+    let (mut host, mut guest) = guest(Features::INDIRECT_DESC);
+    works(&mut guest);
+    host.new_lines();
+    for (name, chain, table) in CHAINS {
+        drop(guest.start(0));
+        let base = guest.setup(0).descriptor_area;
+        descriptors(&guest, base, chain);
+        descriptors(&guest, DATA, table);
+        available(&guest, 1, &[0]);
+        host.wait_for("WARN");
+        guest.stop(0);
+        works(&mut guest);
+        assert_eq!(host.new_warnings(), 0, "a guest that {name}");
+    }
+}
+
+#[test]
+fn a_guest_may_make_anything_available() {
+    let (mut host, mut guest) = guest(Features::empty());
+    let cases: [(&str, u16, &[u16]); 6] = [
+        ("runs ahead by one", 17, &[]),
+        ("runs ahead by half", 0x8000, &[]),
+        ("runs backwards", 0xffff, &[]),
+        ("names a head that does not exist", 1, &[16]),
+        ("names the last head of all", 1, &[0xffff]),
+        ("names a head twice", 2, &[0, 0]),
+    ];
+    for (name, index, heads) in cases {
+        drop(guest.start(0));
+        descriptors(&guest, guest.setup(0).descriptor_area, &[(DATA, 16, WRITE, 0)]);
+        available(&guest, index, heads);
+        host.wait_for("WARN the guest broke queue 0");
+        guest.stop(0);
+        works(&mut guest);
+        assert_eq!(host.new_warnings(), 0, "a guest that {name}");
+    }
+}
+
+#[test]
+fn a_guest_may_fill_its_rings_with_noise() {
+    for features in [Features::INDIRECT_DESC, Features::INDIRECT_DESC | Features::RING_PACKED] {
+        let (mut host, mut guest) = guest(features);
+        let mut state = 1u64;
+        for _ in 0..40 {
+            drop(guest.start(0));
+            let mut noise = vec![0; 0x2100];
+            for byte in &mut noise {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *byte = state.to_le_bytes()[5];
+            }
+            guest.memory.write_bytes(guest.setup(0).descriptor_area, &noise).unwrap();
+            guest.kick(0);
+            guest.settle();
+            guest.stop(0);
+            assert!(host.is_alive());
+            works(&mut guest);
+        }
+    }
+}
+
+#[test]
+fn a_vmm_may_send_any_payload_with_any_request() {
+    let (mut host, mut guest) = guest(Features::empty());
+    for request in (0..60).chain([1000, u32::MAX]) {
+        let payloads: [&[u8]; 7] =
+            [&[], &[0xff; 7], &[0xff; 8], &[0; 12], &[0xff; 16], &[0xff; 40], &[0x11; 4096]];
+        for payload in payloads {
+            let known = Request::try_from(request);
+            let message = Message::request(request, payload).needing_reply();
+            guest.channel.send(&message).unwrap();
+            let reply = guest.channel.receive_by(std::time::Instant::now() + support::PATIENCE);
+            let answered = reply.map(|reply| reply.request).ok();
+            let said = if answered.is_none() { host.new_lines() } else { Vec::new() };
+            assert_eq!(answered, Some(request), "{known:?} with {} bytes: {said:#?}", payload.len());
+        }
+    }
+    assert!(host.is_alive());
+    let mut guest = {
+        drop(guest);
+        TestGuest::new(host.connect(), Features::empty())
+    };
+    works(&mut guest);
+}
+
+#[test]
+fn a_vmm_may_set_up_a_queue_that_cannot_be() {
+    let (mut host, mut guest) = guest(Features::empty());
+    let state = |index, num| VringState { index, num };
+    let code = |guest: &mut TestGuest, message: Message| guest.ask(message.needing_reply()).body::<u64>();
+    for (index, num) in [(0, 0), (0, 0x1_0000), (0, 40_000), (9, 16), (u32::MAX, 16)] {
+        let message = Message::request(Request::SetVringNum, &state(index, num));
+        assert_eq!(code(&mut guest, message), Ok(1), "{index} {num}");
+    }
+    let region = MemoryRegion { guest_address: RAM + 8, size: 4096, user_address: 0, offset: 0 };
+    let overlapping = Message::request(Request::AddMemReg, &SingleRegion { padding: 0, region });
+    let file = rustix::fs::memfd_create("small", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    assert_eq!(code(&mut guest, overlapping.with_fd(file)), Ok(1));
+    // A place that is no memory, a size that is no power of two, and a position that is nowhere.
+    for (size, descriptor) in [(16, 0x1234), (15, 0x7fff_0000_0000), (16, 0x7fff_0000_0001)] {
+        let areas = VringAddr { descriptor, device: descriptor, driver: descriptor, ..VringAddr::default() };
+        guest.ask(Message::request(Request::SetVringNum, &state(0, size)).needing_reply());
+        guest.ask(Message::request(Request::SetVringAddr, &areas).needing_reply());
+        let kick = isolation_host::notifier::new().unwrap();
+        let message = Message::request(Request::SetVringKick, &0u64).with_fd(kick);
+        assert_eq!(code(&mut guest, message), Ok(1), "{size} {descriptor:#x}");
+    }
+    assert!(host.is_alive());
+    works(&mut guest);
+}

@@ -1,0 +1,259 @@
+//! What the device gets to see, and what the guest gets back.
+
+mod support;
+
+use ring_core::Features;
+use ring_core::memory::Memory as _;
+use support::Host;
+use support::device::{Offer, TestDevice};
+use support::guest::{DATA, RAM, RAM_SIZE, TestGuest};
+
+const FORMATS: [Features; 4] = [
+    Features::empty(),
+    Features::RING_PACKED,
+    Features::EVENT_IDX,
+    Features::RING_PACKED.union(Features::EVENT_IDX),
+];
+
+/// A host with a guest that uses these features and a device that offers those, and queue 0 started.
+fn started(features: Features, offer: Offer, options: &[&str]) -> Parts {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TestDevice::listen(directory.path());
+    let host = Host::start(directory, options);
+    let accepting = std::thread::spawn(move || {
+        let mut device = TestDevice::accept(&listener, offer);
+        let queue = device.serve_until_started(0);
+        (listener, device, queue)
+    });
+    let mut guest = TestGuest::new(host.connect(), features);
+    let driver = guest.start(0);
+    let (listener, device, queue) = accepting.join().unwrap();
+    Parts { host, guest, driver, device, queue, listener }
+}
+
+struct Parts {
+    host: Host,
+    guest: TestGuest,
+    driver: support::guest::Queue,
+    device: TestDevice,
+    queue: support::device::Queue,
+    listener: std::os::unix::net::UnixListener,
+}
+
+#[test]
+fn requests_go_through_whatever_rings_the_two_sides_use() {
+    for features in FORMATS {
+        for packed in [false, true] {
+            let mut offer = Offer::default();
+            offer.features |= if packed { Features::RING_PACKED.bits() } else { 0 };
+            let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
+                started(features, offer, &[]);
+            for round in 0..40u32 {
+                let answer = guest.request(&mut driver, 0, &round.to_le_bytes(), 16, round);
+                guest.publish(0, &mut driver);
+                assert_eq!(device.echo(0, &mut queue), round.to_le_bytes());
+                assert_eq!(guest.reap(0, &mut driver), (round, 4));
+                assert_eq!(guest.bytes(answer, 4), round.to_le_bytes());
+                // What the device did not write is as the guest left it.
+                assert_eq!(guest.bytes(answer + 4, 12), [0xee; 12]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_device_gets_one_file_that_is_not_the_guests_memory_and_no_address_of_it() {
+    let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
+        started(Features::empty(), Offer::default(), &[]);
+    guest.memory.write_bytes(RAM + RAM_SIZE - 6, b"secret").unwrap();
+    guest.request(&mut driver, 0, b"not secret", 16, 1);
+    guest.publish(0, &mut driver);
+    let (_, _, writable) = device.take(0, &mut queue);
+    assert_eq!(device.memory.len(), 1);
+    let area = &device.memory[0];
+    let mut all = vec![0; usize::try_from(area.size()).unwrap()];
+    area.read_bytes(area.address(), &mut all).unwrap();
+    // It is in what the guest gave to the device, and nowhere else.
+    assert_eq!(all.windows(6).filter(|bytes| *bytes == b"secret").count(), 1);
+    for segment in writable {
+        assert!(area.contains(segment.address, segment.len.into()));
+        assert!(!(RAM..RAM + RAM_SIZE).contains(&segment.address));
+    }
+    assert!(!device.memory[0].contains(DATA, 1));
+}
+
+#[test]
+fn bytes_of_an_earlier_request_are_never_visible_to_a_later_one() {
+    let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
+        started(Features::empty(), Offer::default(), &[]);
+    for len in [16u32, 600, 5000, 70_000] {
+        // The first leaves its mark, both ways.
+        let mark = vec![0xaa; len as usize];
+        guest.request(&mut driver, 0, &mark, len, 1);
+        guest.publish(0, &mut driver);
+        device.echo(0, &mut queue);
+        assert_eq!(guest.reap(0, &mut driver), (1, len));
+        // The second has the device claim that it wrote everything, when it wrote nothing.
+        let answer = guest.request(&mut driver, 0, b"x", len, 2);
+        guest.publish(0, &mut driver);
+        let (token, _, _) = device.take(0, &mut queue);
+        queue.complete(token, len).unwrap();
+        let _ = queue.publish();
+        device.call(0);
+        assert_eq!(guest.reap(0, &mut driver), (2, len));
+        assert_eq!(guest.bytes(answer, len), vec![0; len as usize]);
+    }
+}
+
+#[test]
+fn a_block_devices_status_goes_back_even_if_the_device_does_not_count_it() {
+    let options = ["--device", "blk"];
+    let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
+        started(Features::empty(), Offer::default(), &options);
+    let answer = guest.request(&mut driver, 0, b"flush", 1, 1);
+    guest.publish(0, &mut driver);
+    let (token, _, writable) = device.take(0, &mut queue);
+    device.memory[0].write_bytes(writable[0].address, &[0x42]).unwrap();
+    queue.complete(token, 0).unwrap();
+    let _ = queue.publish();
+    device.call(0);
+    assert_eq!(guest.reap(0, &mut driver), (1, 0));
+    assert_eq!(guest.bytes(answer, 1), [0x42]);
+}
+
+#[test]
+fn a_device_that_comes_back_gets_what_was_in_flight_in_order_and_the_guest_gets_each_once() {
+    for features in FORMATS {
+        let Parts { guest, mut driver, device, mut queue, listener, host: _host } =
+            started(features, Offer::default(), &["--device", "blk"]);
+        let at = |number: u32| u64::from(number) * 64;
+        for number in 0..6 {
+            guest.request(&mut driver, at(number), &number.to_le_bytes(), 4, number);
+        }
+        guest.publish(0, &mut driver);
+        // It takes four, finishes the second, and dies.
+        let mut taken: Vec<_> = (0..4).map(|_| device.take(0, &mut queue)).collect();
+        let (token, bytes, writable) = taken.remove(1);
+        device.memory[0].write_bytes(writable[0].address, &bytes).unwrap();
+        queue.complete(token, 4).unwrap();
+        let _ = queue.publish();
+        drop(device);
+        let mut device = TestDevice::accept(&listener, Offer::default());
+        let mut queue = device.serve_until_started(0);
+        let served: Vec<Vec<u8>> = (0..5).map(|_| device.echo(0, &mut queue)).collect();
+        assert_eq!(served, [0u32, 2, 3, 4, 5].map(|number| number.to_le_bytes().to_vec()));
+        let mut returned: Vec<u32> = (0..6).map(|_| guest.reap(0, &mut driver).0).collect();
+        returned.sort_unstable();
+        assert_eq!(returned, [0, 1, 2, 3, 4, 5]);
+    }
+}
+
+#[test]
+fn buffers_that_wait_for_what_may_come_are_back_in_the_ring_when_their_queue_is_stopped() {
+    for features in FORMATS {
+        let Parts { mut guest, mut driver, mut device, mut queue, host: _host, .. } =
+            started(features, Offer::default(), &["--device", "net"]);
+        for number in 0..6 {
+            guest.request(&mut driver, u64::from(number) * 64, b"", 32, number);
+        }
+        guest.publish(0, &mut driver);
+        let taken: Vec<_> = (0..3).map(|_| device.take(0, &mut queue)).collect();
+        let mut taken = taken.into_iter();
+        let (first, _, _) = taken.next().unwrap();
+        queue.complete(first, 7).unwrap();
+        let _ = queue.publish();
+        device.call(0);
+        assert_eq!(guest.reap(0, &mut driver), (0, 7));
+        let stopping = std::thread::spawn(move || {
+            let base = guest.stop(0);
+            (guest, base)
+        });
+        while device.step(std::time::Instant::now() + support::PATIENCE)
+            != Some(isolation_host::protocol::Request::GetVringBase)
+        {}
+        let (mut guest, base) = stopping.join().unwrap();
+        let starting = std::thread::spawn(move || {
+            guest.start_at(0, base);
+            guest
+        });
+        let mut queue = device.serve_until_started(0);
+        let guest = starting.join().unwrap();
+        for number in 1..6 {
+            device.echo(0, &mut queue);
+            assert_eq!(guest.reap(0, &mut driver), (number, 0));
+        }
+    }
+}
+
+#[test]
+fn a_signal_has_each_queue_say_what_it_has_done() {
+    let Parts { mut host, guest, mut driver, device, mut queue, .. } =
+        started(Features::empty(), Offer::default(), &[]);
+    guest.request(&mut driver, 0, b"question", 16, 1);
+    guest.publish(0, &mut driver);
+    device.echo(0, &mut queue);
+    guest.reap(0, &mut driver);
+    guest.request(&mut driver, 64, b"question", 16, 2);
+    guest.publish(0, &mut driver);
+    let _taken = device.take(0, &mut queue);
+    let pid = rustix::process::Pid::from_raw(i32::try_from(host.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
+    let line = host.wait_for("queue 0: 1 requests");
+    assert!(line.contains("16 bytes to the device, 8 to the guest"), "{line}");
+    assert!(line.contains("1 in flight, 512 of"), "{line}");
+}
+
+#[test]
+fn the_process_has_no_privileges_and_no_way_back_to_them() {
+    let Parts { host, .. } = started(Features::empty(), Offer::default(), &[]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.id())).unwrap();
+    for line in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+}
+
+#[test]
+fn a_vmm_that_goes_and_comes_back_finds_everything_finished() {
+    let Parts { host, mut guest, mut driver, device, mut queue, listener } =
+        started(Features::empty(), Offer::default(), &["--device", "blk"]);
+    for number in 0..3 {
+        guest.request(&mut driver, u64::from(number) * 64, b"question", 8, number);
+    }
+    guest.publish(0, &mut driver);
+    let taken: Vec<_> = (0..3).map(|_| device.take(0, &mut queue)).collect();
+    // The VMM hangs up with all three in flight, and the device goes on as if nothing were.
+    guest.hang_up();
+    for (token, _, _) in taken.into_iter().rev() {
+        queue.complete(token, 8).unwrap();
+    }
+    let _ = queue.publish();
+    device.call(0);
+    let returned: Vec<u32> = std::iter::from_fn(|| Some(poll_used(&mut driver))).take(3).collect();
+    assert_eq!(returned, [2, 1, 0]);
+
+    // It is let in again, and so is the device.
+    let starting = std::thread::spawn(move || {
+        let mut device = TestDevice::accept(&listener, Offer::default());
+        let queue = device.serve_until_started(0);
+        (device, queue)
+    });
+    guest.reconnect(host.connect());
+    guest.start_at(0, 3);
+    let (device, mut queue) = starting.join().unwrap();
+    guest.request(&mut driver, 0, b"question", 8, 7);
+    guest.publish(0, &mut driver);
+    device.echo(0, &mut queue);
+    assert_eq!(guest.reap(0, &mut driver), (7, 8));
+}
+
+/// The next request that comes back to a guest whose VMM is gone, so that nobody notifies it.
+fn poll_used(driver: &mut support::guest::Queue) -> u32 {
+    let deadline = std::time::Instant::now() + support::PATIENCE;
+    loop {
+        if let Some(used) = driver.reap().unwrap() {
+            return used.cookie;
+        }
+        assert!(std::time::Instant::now() < deadline, "a request is lost");
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,252 @@
+//! A device: a vhost-user back-end that a test steps through.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::Instant;
+
+use isolation_host::mmap::Window;
+use isolation_host::protocol::payload::{SingleRegion, VringAddr, VringState};
+use isolation_host::protocol::{Channel, Message, Request};
+use ring_core::memory::Memory as _;
+use ring_core::{Device, Features, Segment, Setup, device};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::PATIENCE;
+
+/// What the device offers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offer {
+    pub(crate) features: u64,
+    pub(crate) protocol: u64,
+    pub(crate) queues: u64,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        let features = Features::VERSION_1 | Features::EVENT_IDX | Features::INDIRECT_DESC;
+        // MQ, REPLY_ACK, CONFIG, CONFIGURE_MEM_SLOTS.
+        let protocol = 1 | 1 << 3 | 1 << 9 | 1 << 15;
+        Self { features: features.bits() | 1 << 30 | 0b110, protocol, queues: 2 }
+    }
+}
+
+/// A connected device.
+pub(crate) struct TestDevice {
+    pub(crate) offer: Offer,
+    pub(crate) channel: Channel,
+    /// The features that it was asked for.
+    pub(crate) asked: u64,
+    /// All memory that it was given.
+    pub(crate) memory: Vec<Window>,
+    /// The file behind it.
+    pub(crate) files: Vec<OwnedFd>,
+    pub(crate) vrings: BTreeMap<u32, Vring>,
+}
+
+/// What it was told of a queue.
+#[derive(Default)]
+pub(crate) struct Vring {
+    pub(crate) size: u16,
+    pub(crate) base: u32,
+    pub(crate) areas: VringAddr,
+    pub(crate) kick: Option<OwnedFd>,
+    pub(crate) call: Option<OwnedFd>,
+    pub(crate) enabled: bool,
+}
+
+pub(crate) type Queue = Device<Window, Vec<device::Slot>>;
+
+impl TestDevice {
+    /// Waits for isolation-host.
+    pub(crate) fn accept(listener: &UnixListener, offer: Offer) -> Self {
+        let (stream, _) = listener.accept().unwrap();
+        Self {
+            offer,
+            channel: Channel::new(stream.into()),
+            asked: 0,
+            memory: Vec::new(),
+            files: Vec::new(),
+            vrings: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn listen(directory: &Path) -> UnixListener {
+        UnixListener::bind(directory.join("device.sock")).unwrap()
+    }
+
+    /// Serves one message, if one comes by the deadline. Returns what it was.
+    pub(crate) fn step(&mut self, deadline: Instant) -> Option<Request> {
+        let mut message = self.channel.receive_by(deadline).ok()?;
+        let request = Request::try_from(message.request).unwrap();
+        let mut reply = None;
+        match request {
+            Request::GetFeatures => reply = Some(message.reply(&self.offer.features)),
+            Request::SetFeatures => self.asked = message.body().unwrap(),
+            Request::GetProtocolFeatures => reply = Some(message.reply(&self.offer.protocol)),
+            Request::GetQueueNum => reply = Some(message.reply(&self.offer.queues)),
+            Request::AddMemReg => {
+                let region = message.body::<SingleRegion>().unwrap().region;
+                let file = message.take_fd().unwrap();
+                self.memory
+                    .push(Window::map(&file, region.offset, region.size, region.user_address).unwrap());
+                self.files.push(file);
+            }
+            Request::SetVringNum => {
+                let VringState { index, num } = message.body().unwrap();
+                self.vrings.entry(index).or_default().size = u16::try_from(num).unwrap();
+            }
+            Request::SetVringBase => {
+                let VringState { index, num } = message.body().unwrap();
+                self.vrings.entry(index).or_default().base = num;
+            }
+            Request::SetVringAddr => {
+                let areas: VringAddr = message.body().unwrap();
+                self.vrings.entry(areas.index).or_default().areas = areas;
+            }
+            Request::SetVringKick | Request::SetVringCall => {
+                let index = u32::try_from(message.body::<u64>().unwrap()).unwrap();
+                let fd = message.take_fd().unwrap();
+                let vring = self.vrings.entry(index).or_default();
+                *(if request == Request::SetVringKick { &mut vring.kick } else { &mut vring.call }) =
+                    Some(fd);
+            }
+            Request::SetVringEnable => {
+                let VringState { index, num } = message.body().unwrap();
+                self.vrings.entry(index).or_default().enabled = num != 0;
+            }
+            Request::GetVringBase => {
+                let VringState { index, .. } = message.body().unwrap();
+                reply = Some(message.reply(&VringState { index, num: 0 }));
+                self.vrings.remove(&index);
+            }
+            Request::GetConfig => reply = Some(message.reply(&message.payload[..])),
+            _ => {}
+        }
+        let reply = reply.or_else(|| message.needs_reply().then(|| message.reply(&0u64)));
+        if let Some(reply) = reply {
+            self.channel.send(&reply).ok()?;
+        }
+        Some(request)
+    }
+
+    /// Serves messages until a queue is enabled, and sets it up.
+    pub(crate) fn serve_until_started(&mut self, index: u32) -> Queue {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.vrings.get(&index).is_some_and(|vring| vring.enabled) {
+            assert!(self.step(deadline).is_some(), "queue {index} is not started");
+        }
+        self.queue(index)
+    }
+
+    /// A queue as it was told of it.
+    pub(crate) fn queue(&self, index: u32) -> Queue {
+        let vring = &self.vrings[&index];
+        let setup = Setup {
+            size: vring.size,
+            features: Features::from_bits_retain(self.asked),
+            descriptor_area: vring.areas.descriptor,
+            driver_area: vring.areas.driver,
+            device_area: vring.areas.device,
+        };
+        Device::new(self.memory[0].clone(), &setup, vec![device::Slot::default(); vring.size.into()]).unwrap()
+    }
+
+    /// Waits for the next request on a queue, and takes it: what it may read, and where it may write.
+    pub(crate) fn take(&self, index: u32, queue: &mut Queue) -> (ring_core::Token, Vec<u8>, Vec<Segment>) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut segments = [Segment::default(); 64];
+            if let Some(chain) = queue.pop(&mut segments).unwrap() {
+                let mut bytes = Vec::new();
+                for segment in chain.readable() {
+                    let mut part = vec![0; segment.len as usize];
+                    self.memory[0].read_bytes(segment.address, &mut part).unwrap();
+                    bytes.extend(part);
+                }
+                let writable = chain.writable().to_vec();
+                return (chain.into_token(), bytes, writable);
+            }
+            if queue.arm() == ring_core::Arm::Pending {
+                continue;
+            }
+            let kick = self.vrings[&index].kick.as_ref().unwrap();
+            let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
+            let ready = poll(&mut [PollFd::new(&kick.as_fd(), PollFlags::IN)], Some(&left)).unwrap();
+            assert!(ready > 0, "no request comes");
+            let _ = rustix::io::read(kick, &mut [0; 8]);
+        }
+    }
+
+    /// Says that something was done.
+    pub(crate) fn call(&self, index: u32) {
+        if let Some(call) = self.vrings.get(&index).and_then(|vring| vring.call.as_ref()) {
+            rustix::io::write(call, &1u64.to_ne_bytes()).unwrap();
+        }
+    }
+
+    /// Does what an echo does: writes what it reads. Returns what that was.
+    pub(crate) fn echo(&self, index: u32, queue: &mut Queue) -> Vec<u8> {
+        let (token, bytes, writable) = self.take(index, queue);
+        let mut rest = &bytes[..];
+        let mut written = 0;
+        for segment in writable {
+            let (now, later) = rest.split_at(rest.len().min(segment.len as usize));
+            self.memory[0].write_bytes(segment.address, now).unwrap();
+            written += u32::try_from(now.len()).unwrap();
+            rest = later;
+        }
+        queue.complete(token, written).unwrap();
+        let _ = queue.publish();
+        self.call(index);
+        bytes
+    }
+
+    /// Sends bytes that are no message.
+    pub(crate) fn send(&self, message: &Message) {
+        let _ = self.channel.send(message);
+    }
+}
+
+/// Serves one guest honestly until isolation-host hangs up: echoes every request on queue 0.
+pub(crate) fn serve_honestly(mut device: TestDevice) {
+    let mut queue: Option<Queue> = None;
+    loop {
+        let kick = device.vrings.get(&0).and_then(|vring| vring.kick.as_ref());
+        let mut fds = vec![PollFd::new(&device.channel, PollFlags::IN)];
+        fds.extend(kick.map(|kick| PollFd::from_borrowed_fd(kick.as_fd(), PollFlags::IN)));
+        poll(&mut fds, None).unwrap();
+        let message = !fds[0].revents().is_empty();
+        drop(fds);
+        if message {
+            match device.step(Instant::now() + PATIENCE) {
+                None => return,
+                Some(Request::SetVringKick) if device.vrings.contains_key(&0) => {
+                    queue = Some(device.queue(0))
+                }
+                Some(Request::GetVringBase) => queue = None,
+                Some(_) => {}
+            }
+        }
+        let Some(queue) = &mut queue else { continue };
+        if let Some(kick) = device.vrings.get(&0).and_then(|vring| vring.kick.as_ref()) {
+            let _ = rustix::io::read(kick, &mut [0; 8]);
+        }
+        while device.echo_if_any(0, queue) || queue.arm() == ring_core::Arm::Pending {}
+    }
+}
+
+impl TestDevice {
+    /// Echoes the next request, if there is one.
+    pub(crate) fn echo_if_any(&self, index: u32, queue: &mut Queue) -> bool {
+        let mut segments = [Segment::default(); 64];
+        let Some(chain) = queue.pop(&mut segments).unwrap() else { return false };
+        let written = chain.writable().iter().map(|segment| segment.len).sum();
+        queue.complete(chain.into_token(), written).unwrap();
+        if queue.publish().is_needed() {
+            self.call(index);
+        }
+        true
+    }
+}

@@ -1,0 +1,211 @@
+//! A VMM and its guest: a vhost-user front-end with memory and one driver for each queue.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use isolation_host::mmap::Window;
+use isolation_host::protocol::payload::{MemoryRegion, SingleRegion, VringAddr, VringState};
+use isolation_host::protocol::{Channel, Message, Request};
+use ring_core::memory::Memory as _;
+use ring_core::{Driver, Features, Position, Segment, Setup, driver};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+
+use super::PATIENCE;
+
+/// The guest's memory: where it is for the guest, and for the VMM.
+pub(crate) const RAM: u64 = 0x10_0000;
+pub(crate) const RAM_SIZE: u64 = 8 << 20;
+const USER: u64 = 0x7fff_0000_0000;
+/// The size of its queues.
+pub(crate) const QUEUE: u16 = 16;
+/// Where each queue's areas are.
+const RINGS: u64 = 0x4000;
+/// Where its data is.
+pub(crate) const DATA: u64 = RAM + 0x10_0000;
+
+/// A VMM that is connected, and its guest.
+pub(crate) struct TestGuest {
+    pub(crate) channel: Channel,
+    file: OwnedFd,
+    pub(crate) memory: Window,
+    pub(crate) features: Features,
+    pub(crate) kicks: Vec<OwnedFd>,
+    pub(crate) calls: Vec<OwnedFd>,
+}
+
+pub(crate) type Queue = Driver<Window, Vec<driver::Slot<u32>>, u32>;
+
+impl TestGuest {
+    /// Connects, agrees on these ring features, and shares the guest's memory.
+    pub(crate) fn new(stream: UnixStream, features: Features) -> Self {
+        let file = memfd_create("guest", MemfdFlags::CLOEXEC).unwrap();
+        ftruncate(&file, RAM_SIZE).unwrap();
+        let memory = Window::map(&file, 0, RAM_SIZE, RAM).unwrap();
+        let features = features | Features::VERSION_1;
+        let mut guest = Self {
+            channel: Channel::new(stream.into()),
+            file,
+            memory,
+            features,
+            kicks: Vec::new(),
+            calls: Vec::new(),
+        };
+        guest.introduce();
+        guest
+    }
+
+    /// Hangs up. The guest goes on with nobody to notify it.
+    pub(crate) fn hang_up(&mut self) {
+        let (nobody, _) = UnixStream::pair().unwrap();
+        self.channel = Channel::new(nobody.into());
+    }
+
+    /// Connects once more, with the memory and all that is in it.
+    pub(crate) fn reconnect(&mut self, stream: UnixStream) {
+        self.channel = Channel::new(stream.into());
+        self.kicks.clear();
+        self.calls.clear();
+        self.introduce();
+    }
+
+    fn introduce(&mut self) {
+        self.order(Request::SetOwner, Message::request(Request::SetOwner, &[0u8; 0]));
+        let offered: u64 = self.ask(Message::request(Request::GetFeatures, &[0u8; 0])).body().unwrap();
+        assert_eq!(offered & self.features.bits(), self.features.bits());
+        let wanted = self.features.bits() | 1 << 30 | offered & 0xff_ffff;
+        self.order(Request::SetFeatures, Message::request(Request::SetFeatures, &wanted));
+        let region = MemoryRegion { guest_address: RAM, size: RAM_SIZE, user_address: USER, offset: 0 };
+        let add = Message::request(Request::AddMemReg, &SingleRegion { padding: 0, region });
+        let file = self.file.try_clone().unwrap();
+        self.order(Request::AddMemReg, add.with_fd(file));
+    }
+
+    /// Sends a request and returns the answer.
+    pub(crate) fn ask(&mut self, message: Message) -> Message {
+        let request = message.request;
+        self.channel.send(&message).unwrap();
+        let reply = self.channel.receive_by(Instant::now() + PATIENCE).unwrap();
+        assert!(reply.is_reply() && reply.request == request, "{reply:?} to {request}");
+        reply
+    }
+
+    /// Sends an order that is to succeed.
+    pub(crate) fn order(&mut self, request: Request, message: Message) {
+        let code: u64 = self.ask(message.needing_reply()).body().unwrap();
+        assert_eq!(code, 0, "{request:?} is refused");
+    }
+
+    /// Where a queue's areas are.
+    pub(crate) fn setup(&self, index: u32) -> Setup {
+        let start = RAM + RINGS * u64::from(index);
+        Setup {
+            size: QUEUE,
+            features: self.features,
+            descriptor_area: start,
+            driver_area: start + 0x1000,
+            device_area: start + 0x2000,
+        }
+    }
+
+    /// Starts a queue at its beginning, and returns the driver's end of it.
+    pub(crate) fn start(&mut self, index: u32) -> Queue {
+        let setup = self.setup(index);
+        self.memory.write_bytes(setup.descriptor_area, &[0; 0x3000]).unwrap();
+        let slots = (0..QUEUE).map(|_| driver::Slot::EMPTY).collect();
+        let queue = Driver::new(self.memory.clone(), &setup, slots).unwrap();
+        let base = match self.features.contains(Features::RING_PACKED) {
+            true => Position::PACKED_START.packed_base(),
+            false => 0,
+        };
+        self.start_at(index, base);
+        queue
+    }
+
+    /// Starts a queue that has been somewhere already.
+    pub(crate) fn start_at(&mut self, index: u32, base: u32) {
+        let setup = self.setup(index);
+        let user = |address: u64| address - RAM + USER;
+        let areas = VringAddr {
+            index,
+            flags: 0,
+            descriptor: user(setup.descriptor_area),
+            device: user(setup.device_area),
+            driver: user(setup.driver_area),
+            log: 0,
+        };
+        let state = |num| VringState { index, num };
+        self.order(Request::SetVringNum, Message::request(Request::SetVringNum, &state(QUEUE.into())));
+        self.order(Request::SetVringBase, Message::request(Request::SetVringBase, &state(base)));
+        self.order(Request::SetVringAddr, Message::request(Request::SetVringAddr, &areas));
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let (kick, call) = (eventfd(0, flags).unwrap(), eventfd(0, flags).unwrap());
+        for (request, fd) in [(Request::SetVringCall, &call), (Request::SetVringKick, &kick)] {
+            let message = Message::request(request, &u64::from(index)).with_fd(fd.try_clone().unwrap());
+            self.order(request, message);
+        }
+        self.order(Request::SetVringEnable, Message::request(Request::SetVringEnable, &state(1)));
+        self.kicks.insert(index as usize, kick);
+        self.calls.insert(index as usize, call);
+    }
+
+    /// Returns when isolation-host has seen all notifications that came before.
+    pub(crate) fn settle(&mut self) {
+        self.ask(Message::request(Request::GetFeatures, &[0u8; 0]));
+    }
+
+    /// Stops a queue. Returns its base.
+    pub(crate) fn stop(&mut self, index: u32) -> u32 {
+        let state = VringState { index, num: 0 };
+        let reply = self.ask(Message::request(Request::GetVringBase, &state));
+        self.kicks.remove(index as usize);
+        self.calls.remove(index as usize);
+        reply.body::<VringState>().unwrap().num
+    }
+
+    /// Makes a request: bytes to read, and room for an answer right behind them. Returns where that is.
+    pub(crate) fn request(&self, queue: &mut Queue, at: u64, bytes: &[u8], room: u32, cookie: u32) -> u64 {
+        let (from, len) = (DATA + at, u32::try_from(bytes.len()).unwrap());
+        self.memory.write_bytes(from, bytes).unwrap();
+        let to = from + u64::from(len);
+        self.memory.write_bytes(to, &vec![0xee; room as usize]).unwrap();
+        queue.add(&[Segment::new(from, len)], &[Segment::new(to, room)], cookie).unwrap();
+        to
+    }
+
+    /// Publishes what was requested, and notifies.
+    pub(crate) fn publish(&self, index: u32, queue: &mut Queue) {
+        let _ = queue.publish();
+        self.kick(index);
+    }
+
+    pub(crate) fn kick(&self, index: u32) {
+        rustix::io::write(&self.kicks[index as usize], &1u64.to_ne_bytes()).unwrap();
+    }
+
+    /// Waits for the next request to come back: its cookie, and the bytes written.
+    pub(crate) fn reap(&self, index: u32, queue: &mut Queue) -> (u32, u32) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(used) = queue.reap().unwrap() {
+                return (used.cookie, used.written);
+            }
+            if queue.arm() == ring_core::Arm::Pending {
+                continue;
+            }
+            let call = &self.calls[index as usize];
+            let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
+            let ready = poll(&mut [PollFd::new(&call.as_fd(), PollFlags::IN)], Some(&left)).unwrap();
+            assert!(ready > 0, "no request comes back");
+            let _ = rustix::io::read(call, &mut [0; 8]);
+        }
+    }
+
+    /// Bytes of the guest's memory.
+    pub(crate) fn bytes(&self, address: u64, len: u32) -> Vec<u8> {
+        let mut bytes = vec![0; len as usize];
+        self.memory.read_bytes(address, &mut bytes).unwrap();
+        bytes
+    }
+}

@@ -1,0 +1,113 @@
+//! A VMM with a guest, and a device, both small enough to misbehave in any way a test wants.
+
+#![expect(dead_code, reason = "each test program uses what it needs of it")]
+
+pub(crate) mod device;
+pub(crate) mod guest;
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long anything may take. Only a test that fails takes so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running isolation-host. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Host {
+    process: Child,
+    log: Receiver<String>,
+    lines: Vec<String>,
+    directory: TempDir,
+}
+
+impl Host {
+    /// Starts it. It looks for its device in the directory and waits for VMMs there.
+    pub(crate) fn start(directory: TempDir, options: &[&str]) -> Self {
+        let path = |name| directory.path().join(name).display().to_string();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_isolation-host"))
+            .args(["--vmm", &format!("listen:{}", path("vmm.sock"))])
+            .args(["--device-socket", &format!("connect:{}", path("device.sock"))])
+            .args(["--log", "debug"])
+            .args(options)
+            .env("NO_COLOR", "1")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, log) = channel();
+        let stderr = BufReader::new(process.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
+        });
+        Self { process, log, lines: Vec::new(), directory }
+    }
+
+    /// Where VMMs connect.
+    pub(crate) fn vmm_socket(&self) -> PathBuf {
+        self.directory.path().join("vmm.sock")
+    }
+
+    /// Where it looks for its device.
+    pub(crate) fn device_socket(&self) -> PathBuf {
+        self.directory.path().join("device.sock")
+    }
+
+    /// Connects as a VMM.
+    pub(crate) fn connect(&self) -> UnixStream {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match UnixStream::connect(self.vmm_socket()) {
+                Ok(stream) => return stream,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits for a line in the log that has this in it.
+    pub(crate) fn wait_for(&mut self, what: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let line = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|_| panic!("no {what:?} in the log:\n{}", self.lines.join("\n")));
+            self.lines.push(line.clone());
+            if line.contains(what) {
+                return line;
+            }
+        }
+    }
+
+    /// All that it has logged and nobody has waited for.
+    pub(crate) fn new_lines(&mut self) -> Vec<String> {
+        let new: Vec<String> = self.log.try_iter().collect();
+        self.lines.extend(new.iter().cloned());
+        new
+    }
+
+    /// How many of them are warnings.
+    pub(crate) fn new_warnings(&mut self) -> usize {
+        self.new_lines().iter().filter(|line| line.contains("WARN")).count()
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,16 @@
+//! Links the programs with nothing, and the firmware where its linker script says.
+
+use std::env;
+
+fn main() {
+    for argument in ["-nostdlib", "-nostartfiles", "-static", "-no-pie"] {
+        println!("cargo::rustc-link-arg-bins={argument}");
+    }
+    // `core` was built to unwind and names the function for it; these programs abort instead.
+    println!("cargo::rustc-link-arg-bins=-Wl,--defsym=rust_eh_personality=0");
+    // Cargo sets this variable for every build script.
+    let here = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    println!("cargo::rustc-link-arg-bin=firmware=-Wl,--build-id=none,-T,{here}/firmware.ld");
+    println!("cargo::rerun-if-changed=firmware.ld");
+    println!("cargo::rerun-if-changed=build.rs");
+}

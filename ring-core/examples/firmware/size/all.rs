@@ -1,0 +1,46 @@
+//! What both formats and both roles take up: all calls of all four ends, and all that they need.
+
+#![no_std]
+#![no_main]
+
+mod program;
+
+use core::hint::black_box;
+
+use ring_core::memory::RawMemory;
+use ring_core::{device, driver, packed, split};
+
+type Memory = RawMemory<'static>;
+type DriverSlots = &'static mut [driver::Slot<u16>];
+type DeviceSlots = &'static mut [device::Slot];
+
+/// Reaches all calls of an end that both formats have in common.
+macro_rules! reach {
+    ($end:ty: $($call:ident($($argument:ty),*)),* $(,)?) => {
+        $(black_box(<$end>::$call as fn($($argument),*) -> _);)*
+    };
+}
+
+macro_rules! reach_driver {
+    ($end:ty) => {
+        reach!($end: new(_, _, _), reset(_, _, _, fn(u16)), add(_, _, _, _), add_indirect(_, _, _, _, _),
+            notification_data(_, _), publish(_), publish_silently(_), reap(_), arm(_), suspend(_),
+            resume(_), position(_));
+    };
+}
+
+macro_rules! reach_device {
+    ($end:ty) => {
+        reach!($end: new(_, _, _), reset(_, _, _), pop(_, _), complete(_, _, _), publish(_),
+            publish_silently(_), arm(_), suspend(_), resume(_, _), position(_));
+    };
+}
+
+/// Keeps what is to be measured in the program.
+#[inline(always)]
+fn reach() {
+    reach_driver!(split::Driver<Memory, DriverSlots, u16>);
+    reach_driver!(packed::Driver<Memory, DriverSlots, u16>);
+    reach_device!(split::Device<Memory, DeviceSlots>);
+    reach_device!(packed::Device<Memory, DeviceSlots>);
+}

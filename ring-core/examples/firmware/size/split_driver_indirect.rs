@@ -1,0 +1,25 @@
+//! What one driver of split queues takes up that also uses indirect tables.
+
+#![no_std]
+#![no_main]
+
+mod program;
+
+use core::hint::black_box;
+
+use ring_core::driver::Slot;
+use ring_core::memory::RawMemory;
+use ring_core::split;
+
+type Driver = split::Driver<RawMemory<'static>, &'static mut [Slot<u16>], u16>;
+
+/// Keeps what is to be measured in the program.
+#[inline(always)]
+fn reach() {
+    black_box(Driver::new as fn(_, _, _) -> _);
+    black_box(Driver::add as fn(_, _, _, _) -> _);
+    black_box(Driver::add_indirect as fn(_, _, _, _, _) -> _);
+    black_box(Driver::publish as fn(_) -> _);
+    black_box(Driver::reap as fn(_) -> _);
+    black_box(Driver::arm as fn(_) -> _);
+}

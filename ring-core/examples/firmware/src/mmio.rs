@@ -1,0 +1,190 @@
+//! VIRTIO over MMIO: the transport, for lifting into a kernel.
+//!
+//! ring-core moves buffers and knows no transport; this is all that one has to add (VIRTIO 1.4, 4.2
+//! "Virtio Over MMIO"):
+//!
+//! 1. [`Device::probe`] looks whether there is a device, and of which kind.
+//! 2. [`Device::negotiate`] resets it and agrees on features.
+//! 3. [`Device::start_queue`] tells it where a queue's areas are, once for each queue.
+//! 4. [`Device::go`] lets it run.
+//! 5. [`Device::notify`] announces buffers when [`publish`] says so, and [`Device::sleep`] waits for the
+//!    device's interrupt when [`arm`] says that one will come.
+//!
+//! It needs two things of the platform: a window onto the device's registers, and a way to sleep until its
+//! interrupt.
+//!
+//! [`publish`]: ring_core::Driver::publish
+//! [`arm`]: ring_core::Driver::arm
+
+use ring_core::{Features, Setup};
+
+use crate::failure::Failure;
+use crate::x86::{Line, Registers};
+
+/// VIRTIO 1.4, 4.2.2 "MMIO Device Register Layout".
+mod register {
+    pub(super) const MAGIC: usize = 0x000;
+    pub(super) const VERSION: usize = 0x004;
+    pub(super) const DEVICE_ID: usize = 0x008;
+    pub(super) const DEVICE_FEATURES: usize = 0x010;
+    pub(super) const DEVICE_FEATURES_SELECT: usize = 0x014;
+    pub(super) const DRIVER_FEATURES: usize = 0x020;
+    pub(super) const DRIVER_FEATURES_SELECT: usize = 0x024;
+    pub(super) const QUEUE_SELECT: usize = 0x030;
+    pub(super) const QUEUE_SIZE_MAX: usize = 0x034;
+    pub(super) const QUEUE_SIZE: usize = 0x038;
+    pub(super) const QUEUE_READY: usize = 0x044;
+    pub(super) const QUEUE_NOTIFY: usize = 0x050;
+    pub(super) const INTERRUPT_STATUS: usize = 0x060;
+    pub(super) const INTERRUPT_ACKNOWLEDGE: usize = 0x064;
+    pub(super) const STATUS: usize = 0x070;
+    /// Each is followed by its upper half.
+    pub(super) const DESCRIPTOR_AREA: usize = 0x080;
+    pub(super) const DRIVER_AREA: usize = 0x090;
+    pub(super) const DEVICE_AREA: usize = 0x0a0;
+    pub(super) const CONFIG: usize = 0x100;
+}
+
+/// VIRTIO 1.4, 2.1 "Device Status Field".
+mod status {
+    pub(super) const ACKNOWLEDGE: u32 = 1;
+    pub(super) const DRIVER: u32 = 2;
+    pub(super) const DRIVER_OK: u32 = 4;
+    pub(super) const FEATURES_OK: u32 = 8;
+    pub(super) const NEEDS_RESET: u32 = 64;
+}
+
+/// "virt".
+const MAGIC: u32 = 0x7472_6976;
+/// The version of devices that are not legacy ones.
+const VERSION: u32 = 2;
+
+/// A device on this transport.
+#[derive(Debug)]
+pub(crate) struct Device {
+    registers: Registers,
+    line: Line,
+    id: u32,
+    /// Notifications sent to the device.
+    pub(crate) notifications: u32,
+    /// Interrupts taken from the device.
+    pub(crate) interrupts: u32,
+}
+
+impl Device {
+    /// The device behind `registers`, if there is one; `line` is its interrupt.
+    pub(crate) fn probe(registers: Registers, line: Line) -> Option<Self> {
+        let id = registers.read(register::DEVICE_ID);
+        let present = registers.read(register::MAGIC) == MAGIC
+            && registers.read(register::VERSION) == VERSION
+            && id != 0;
+        present.then_some(Self { registers, line, id, notifications: 0, interrupts: 0 })
+    }
+
+    /// What kind of device it is (VIRTIO 1.4, 5 "Device Types").
+    pub(crate) const fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Resets the device. It uses no memory any more.
+    pub(crate) fn reset(&mut self) {
+        self.registers.write(register::STATUS, 0);
+        while self.registers.read(register::STATUS) != 0 {
+            core::hint::spin_loop();
+        }
+        (self.notifications, self.interrupts) = (0, 0);
+    }
+
+    /// Resets the device and negotiates `required` features: no fewer, and no others.
+    pub(crate) fn negotiate(&mut self, required: Features) -> Result<(), Failure> {
+        self.reset();
+        self.add_status(status::ACKNOWLEDGE);
+        self.add_status(status::DRIVER);
+        let offered = self.offered();
+        if !offered.contains(required) {
+            return Err(Failure::NotOffered { missing: required.difference(offered) });
+        }
+        for (select, bits) in (0..).zip(halves(required.bits())) {
+            self.registers.write(register::DRIVER_FEATURES_SELECT, select);
+            self.registers.write(register::DRIVER_FEATURES, bits);
+        }
+        self.add_status(status::FEATURES_OK);
+        if self.status() & status::FEATURES_OK == 0 {
+            return Err(Failure::Refused { features: required });
+        }
+        Ok(())
+    }
+
+    fn offered(&self) -> Features {
+        let half = |select| {
+            self.registers.write(register::DEVICE_FEATURES_SELECT, select);
+            u64::from(self.registers.read(register::DEVICE_FEATURES))
+        };
+        Features::from_bits_retain(half(0) | half(1) << 32)
+    }
+
+    /// Tells the device about a queue.
+    pub(crate) fn start_queue(&self, index: u16, setup: &Setup) -> Result<(), Failure> {
+        self.registers.write(register::QUEUE_SELECT, index.into());
+        let max = self.registers.read(register::QUEUE_SIZE_MAX);
+        if u32::from(setup.size) > max {
+            return Err(Failure::QueueSize { size: setup.size, max });
+        }
+        self.registers.write(register::QUEUE_SIZE, setup.size.into());
+        for (register, address) in [
+            (register::DESCRIPTOR_AREA, setup.descriptor_area),
+            (register::DRIVER_AREA, setup.driver_area),
+            (register::DEVICE_AREA, setup.device_area),
+        ] {
+            let [low, high] = halves(address);
+            self.registers.write(register, low);
+            self.registers.write(register + 4, high);
+        }
+        self.registers.write(register::QUEUE_READY, 1);
+        Ok(())
+    }
+
+    /// Lets the device run. All its queues have been started.
+    pub(crate) fn go(&self) {
+        self.add_status(status::DRIVER_OK);
+    }
+
+    /// Announces buffers in a queue.
+    pub(crate) fn notify(&mut self, queue: u16) {
+        self.notifications += 1;
+        self.registers.write(register::QUEUE_NOTIFY, queue.into());
+    }
+
+    /// Sleeps until the device interrupts, and acknowledges what it interrupted for.
+    ///
+    /// Whatever it does from the acknowledgement on interrupts anew, so the queues are looked at after
+    /// it. One interrupt may stand for all queues of the device, and for none.
+    pub(crate) fn sleep(&mut self) -> Result<(), Failure> {
+        self.interrupts += self.line.wait();
+        let events = self.registers.read(register::INTERRUPT_STATUS);
+        self.registers.write(register::INTERRUPT_ACKNOWLEDGE, events);
+        if self.status() & status::NEEDS_RESET != 0 {
+            return Err(Failure::NeedsReset);
+        }
+        Ok(())
+    }
+
+    /// The 32-bit field at `offset` in the device's configuration space.
+    pub(crate) fn config(&self, offset: usize) -> u32 {
+        self.registers.read(register::CONFIG + offset)
+    }
+
+    fn status(&self) -> u32 {
+        self.registers.read(register::STATUS)
+    }
+
+    fn add_status(&self, bit: u32) {
+        self.registers.write(register::STATUS, self.status() | bit);
+    }
+}
+
+/// The two registers that a 64-bit value takes up, lower half first.
+#[expect(clippy::cast_possible_truncation, reason = "takes the value apart")]
+const fn halves(value: u64) -> [u32; 2] {
+    [value as u32, (value >> 32) as u32]
+}

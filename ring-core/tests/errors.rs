@@ -1,0 +1,133 @@
+//! Errors say what is wrong, with the numbers that show it.
+
+use ring_core::error::{AddReason, AreaName};
+use ring_core::memory::Unmapped;
+use ring_core::payload::PayloadError;
+use ring_core::{AddError, CompleteError, PopError, QueueSize, SetupError, Violation};
+
+const RANGE: Unmapped = Unmapped { address: 0x1000, len: 48 };
+
+#[test]
+fn a_violation_names_what_the_other_side_wrote() {
+    for (violation, said) in [
+        (
+            Violation::AvailableIndex { index: 9, next: 2, size: 4 },
+            "available index 9 is more than 4 ahead of 2",
+        ),
+        (Violation::DescriptorIndex { index: 9, size: 4 }, "descriptor 9 does not exist among 4"),
+        (Violation::ChainLoop { size: 4 }, "a chain has more than 4 descriptors"),
+        (Violation::NotAvailable { slot: 3 }, "a list goes on in slot 3, which is not available"),
+        (
+            Violation::ReadableAfterWritable { position: 2 },
+            "segment 2 of a chain is readable, but follows a writable one",
+        ),
+        (Violation::ChainBytes { bytes: 5_000_000_000 }, "a chain has 5000000000 bytes, over 2^32"),
+        (
+            Violation::AddressOverflow { address: u64::MAX, len: 2 },
+            "2 bytes at 0xffffffffffffffff run past the last address",
+        ),
+        (Violation::AlreadyInFlight { id: 3 }, "buffer 3 was made available twice"),
+        (Violation::TooManyInFlight { count: 5, size: 4 }, "5 descriptors are in flight in a queue of 4"),
+        (Violation::BufferId { id: 9, size: 4 }, "buffer id 9 in a queue of 4"),
+        (Violation::IndirectNotNegotiated, "an indirect descriptor, but the feature was not negotiated"),
+        (Violation::IndirectChained, "a descriptor refers to an indirect table and is chained besides"),
+        (Violation::IndirectNested, "an indirect table inside an indirect table"),
+        (
+            Violation::IndirectLength { len: 17 },
+            "an indirect table of 17 bytes is not a whole number of descriptors",
+        ),
+        (Violation::IndirectUnmapped(RANGE), "an indirect table: 48 bytes at 0x1000 are not shared memory"),
+        (
+            Violation::UsedIndex { index: 9, next: 2, in_flight: 3 },
+            "used index 9 is more than the 3 in flight ahead of 2",
+        ),
+        (Violation::NotInFlight { id: 65536 }, "used buffer 65536 is not in flight"),
+    ] {
+        assert_eq!(violation.to_string(), said);
+        assert_eq!(PopError::from(violation).to_string(), said);
+    }
+}
+
+#[test]
+fn a_setup_error_names_the_area_and_what_it_lacks() {
+    let bad = QueueSize::split(3).unwrap_err();
+    for (error, said) in [
+        (
+            SetupError::from(bad),
+            "a queue cannot have 3 descriptors: 1 to 32768, for a split queue a power of two",
+        ),
+        (SetupError::TooFewSlots { slots: 3, size: 4 }, "3 slots were lent for a queue of 4"),
+        (
+            SetupError::Misaligned { area: AreaName::Descriptor, address: 0x1008, align: 16 },
+            "the descriptor area at 0x1008 is not aligned to 16 bytes",
+        ),
+        (
+            SetupError::Unmapped { area: AreaName::Driver, range: RANGE },
+            "the driver area: 48 bytes at 0x1000 are not shared memory",
+        ),
+        (
+            SetupError::Unmapped { area: AreaName::Device, range: RANGE },
+            "the device area: 48 bytes at 0x1000 are not shared memory",
+        ),
+        (
+            SetupError::Position { available: 0x8009, used: 1, size: 4 },
+            "position 0x8009 available, 0x1 used does not exist in a queue of 4",
+        ),
+        (SetupError::Staged, "buffers are staged that have not been published"),
+        (SetupError::Format, "the queue is of the other format"),
+    ] {
+        assert_eq!(error.to_string(), said);
+    }
+}
+
+#[test]
+fn a_refused_buffer_is_told_what_would_do() {
+    for (reason, said) in [
+        (AddReason::Full { free: 1, needed: 3 }, "the queue is full: 3 descriptors needed, 1 free"),
+        (AddReason::TooLong { segments: 5, size: 4 }, "a buffer of 5 segments can never fit a queue of 4"),
+        (AddReason::Empty, "a buffer without segments"),
+        (AddReason::TooManyBytes { bytes: 5_000_000_000 }, "a buffer of 5000000000 bytes, over 2^32"),
+        (AddReason::IndirectNotNegotiated, "indirect tables were not negotiated for this queue"),
+        (
+            AddReason::TableTooSmall { capacity: 2, needed: 3 },
+            "a buffer of 3 segments in an indirect table for 2",
+        ),
+        (AddReason::TableUnmapped(RANGE), "the indirect table: 48 bytes at 0x1000 are not shared memory"),
+        (AddReason::Stopped, "the queue is suspended, or the device broke it"),
+    ] {
+        assert_eq!(AddError { reason, cookie: () }.to_string(), said);
+    }
+}
+
+#[test]
+fn what_is_left_of_a_payload_is_said() {
+    let short = PayloadError::TooShort { needed: 8, remaining: 3 };
+    assert_eq!(short.to_string(), "8 bytes needed, but the buffer has 3 left");
+    assert_eq!(PayloadError::Unmapped(RANGE).to_string(), "48 bytes at 0x1000 are not shared memory");
+}
+
+#[test]
+fn a_chain_that_was_not_completed_is_told_why() {
+    assert_eq!(CompleteError::Stale.to_string(), "the token is from before a reset");
+    let mut page = [0; 512];
+    let memory = ring_core::memory::RawMemory::from_mut(&mut page, 0);
+    let features = ring_core::Features::empty();
+    let setup =
+        ring_core::Setup { size: 2, features, descriptor_area: 0, driver_area: 0x100, device_area: 0x200 };
+    let mut driver =
+        ring_core::Driver::new(memory.clone(), &setup, [ring_core::driver::Slot::EMPTY; 2]).unwrap();
+    let mut device = ring_core::Device::new(memory, &setup, [ring_core::device::Slot::default(); 2]).unwrap();
+    let segment = ring_core::Segment::new(0x300, 8);
+    driver.add(&[segment], &[segment], ()).unwrap();
+    let _ = driver.publish();
+
+    // No room for the second segment: the chain can only be completed.
+    let error = device.pop(&mut [segment]).unwrap_err();
+    assert_eq!(error.to_string(), "a chain has more segments than the device takes");
+    let PopError::TooLong(token) = error else { panic!("{error}") };
+    let error = device.complete(token, 9).unwrap_err();
+    assert_eq!(error.to_string(), "9 bytes written to a chain with 8 writable");
+    let CompleteError::TooManyBytes { token, .. } = error else { panic!("{error}") };
+    let _ = device.suspend();
+    assert_eq!(device.complete(token, 8).unwrap_err().to_string(), "the queue is suspended");
+}

@@ -1,0 +1,135 @@
+//! Which system calls are given up (seccomp).
+//!
+//! A list of what is denied, because nobody knows what the elements of a user's pipeline need. What is on it
+//! either gets out of the sandbox, changes the system, or is a part of the kernel that is known for its bugs
+//! and that no audio needs. They fail as if this were not permitted: a sound server's library that would
+//! like to start the server goes on without.
+
+use std::collections::BTreeMap;
+
+use libc as c;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, apply_filter,
+};
+
+use super::SandboxError;
+
+#[cfg(target_arch = "x86_64")]
+const ARCH: TargetArch = TargetArch::x86_64;
+#[cfg(target_arch = "aarch64")]
+const ARCH: TargetArch = TargetArch::aarch64;
+
+/// What is denied on every machine.
+const DENIED: &[c::c_long] = &[
+    // Other programs, and other processes' insides.
+    c::SYS_execve,
+    c::SYS_execveat,
+    c::SYS_ptrace,
+    c::SYS_process_vm_readv,
+    c::SYS_process_vm_writev,
+    c::SYS_process_madvise,
+    c::SYS_pidfd_getfd,
+    c::SYS_kcmp,
+    // Other views of the file system, and ways round landlock's.
+    c::SYS_mount,
+    c::SYS_umount2,
+    c::SYS_mount_setattr,
+    c::SYS_move_mount,
+    c::SYS_open_tree,
+    c::SYS_fsopen,
+    c::SYS_fsconfig,
+    c::SYS_fsmount,
+    c::SYS_fspick,
+    c::SYS_pivot_root,
+    c::SYS_chroot,
+    c::SYS_open_by_handle_at,
+    c::SYS_name_to_handle_at,
+    c::SYS_setns,
+    c::SYS_unshare,
+    // The kernel itself.
+    c::SYS_init_module,
+    c::SYS_finit_module,
+    c::SYS_delete_module,
+    c::SYS_kexec_load,
+    c::SYS_kexec_file_load,
+    c::SYS_bpf,
+    c::SYS_perf_event_open,
+    c::SYS_userfaultfd,
+    // Does what other calls do, unseen by this filter.
+    c::SYS_io_uring_setup,
+    c::SYS_io_uring_enter,
+    c::SYS_io_uring_register,
+    c::SYS_add_key,
+    c::SYS_keyctl,
+    c::SYS_request_key,
+    // The whole machine.
+    c::SYS_acct,
+    c::SYS_adjtimex,
+    c::SYS_clock_adjtime,
+    c::SYS_clock_settime,
+    c::SYS_lookup_dcookie,
+    c::SYS_personality,
+    c::SYS_quotactl,
+    c::SYS_reboot,
+    c::SYS_setdomainname,
+    c::SYS_sethostname,
+    c::SYS_settimeofday,
+    c::SYS_swapoff,
+    c::SYS_swapon,
+    c::SYS_syslog,
+    c::SYS_vhangup,
+];
+
+/// What is denied beyond that: the old ways to make a process, and to reach hardware.
+#[cfg(target_arch = "x86_64")]
+const DENIED_HERE: &[c::c_long] = &[
+    c::SYS_fork,
+    c::SYS_vfork,
+    c::SYS_ioperm,
+    c::SYS_iopl,
+    c::SYS_modify_ldt,
+    c::SYS_uselib,
+    c::SYS__sysctl,
+];
+#[cfg(target_arch = "aarch64")]
+const DENIED_HERE: &[c::c_long] = &[];
+
+/// All calls of x86-64's second interface, which has numbers of its own for some, and the same ones with
+/// this bit for the others.
+#[cfg(target_arch = "x86_64")]
+const X32: Option<(c::c_long, std::ops::RangeInclusive<c::c_long>)> = Some((1 << 30, 512..=547));
+#[cfg(target_arch = "aarch64")]
+const X32: Option<(c::c_long, std::ops::RangeInclusive<c::c_long>)> = None;
+
+/// Takes the calls from this thread and all that it starts, and the right to get more by executing anything.
+pub(super) fn restrict() -> Result<(), SandboxError> {
+    // Before the other one, which is looked at only by who sees the flags of what it starts. The C library
+    // then takes `clone`, whose flags can be seen.
+    install(BTreeMap::from([(c::SYS_clone3, Vec::new())]), c::ENOSYS)?;
+    install(denied()?, c::EPERM)
+}
+
+/// The calls that fail, and with which arguments; always, if there are none.
+fn denied() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
+    let plain = DENIED.iter().chain(DENIED_HERE).copied();
+    let x32 = X32.into_iter().flat_map(|(bit, own)| {
+        let shared = DENIED.iter().chain(DENIED_HERE).copied().chain([c::SYS_clone, c::SYS_clone3]);
+        shared.chain(own).map(move |call| call | bit)
+    });
+    let mut denied: BTreeMap<_, _> = plain.chain(x32).map(|call| (call, Vec::new())).collect();
+    let (thread, int) = (c::CLONE_THREAD as u64, SeccompCmpArgLen::Dword);
+    let no_thread = SeccompCondition::new(0, int.clone(), SeccompCmpOp::MaskedEq(thread), 0)?;
+    // Typing into a terminal in the place of its user.
+    let typing = SeccompCondition::new(1, int, SeccompCmpOp::Eq, c::TIOCSTI)?;
+    denied.insert(c::SYS_clone, vec![SeccompRule::new(vec![no_thread])?]);
+    denied.insert(c::SYS_ioctl, vec![SeccompRule::new(vec![typing])?]);
+    Ok(denied)
+}
+
+fn install(denied: BTreeMap<i64, Vec<SeccompRule>>, errno: c::c_int) -> Result<(), SandboxError> {
+    let errno = SeccompAction::Errno(errno.unsigned_abs());
+    let filter = SeccompFilter::new(denied, SeccompAction::Allow, errno, ARCH)?;
+    let program: BpfProgram = filter.try_into()?;
+    Ok(apply_filter(&program)?)
+}

@@ -1,0 +1,146 @@
+//! What the front-end has told about one ring, kept by `vhost-user-backend`.
+//!
+//! The one thing that is different here: [`read_kick`](VringT::read_kick) does not fail. The event loop of
+//! `vhost-user-backend` ends for good, and the device with it, when it does; and it does when a kick is no
+//! longer there by the time it is read, because the ring was stopped and started in between, or because the
+//! front-end has taken the kick back.
+
+use std::fs::File;
+use std::io;
+
+use tracing::debug;
+use vhost_user_backend::{VringMutex, VringStateGuard, VringStateMutGuard, VringT};
+use virtio_queue::Error;
+use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
+
+type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
+
+/// The notice board of one ring. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Vring(VringMutex);
+
+impl std::fmt::Debug for Vring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vring")
+    }
+}
+
+impl<'a> VringStateGuard<'a, Memory> for Vring {
+    type G = <VringMutex as VringStateGuard<'a, Memory>>::G;
+}
+
+impl<'a> VringStateMutGuard<'a, Memory> for Vring {
+    type G = <VringMutex as VringStateMutGuard<'a, Memory>>::G;
+}
+
+impl VringT<Memory> for Vring {
+    fn new(memory: Memory, max_queue_size: u16) -> Result<Self, Error> {
+        VringMutex::new(memory, max_queue_size).map(Self)
+    }
+
+    /// Takes the kick, if there is one. Returns whether the ring is to be looked at.
+    fn read_kick(&self) -> io::Result<bool> {
+        let kicked = self.0.read_kick();
+        Ok(kicked.unwrap_or_else(|error| {
+            debug!("a kick that is not there: {error}");
+            // A ring that has been started meanwhile is looked at in any case.
+            false
+        }))
+    }
+
+    fn get_ref(&self) -> <Self as VringStateGuard<'_, Memory>>::G {
+        self.0.get_ref()
+    }
+
+    fn get_mut(&self) -> <Self as VringStateMutGuard<'_, Memory>>::G {
+        self.0.get_mut()
+    }
+
+    fn add_used(&self, index: u16, len: u32) -> Result<(), Error> {
+        self.0.add_used(index, len)
+    }
+
+    fn signal_used_queue(&self) -> io::Result<()> {
+        self.0.signal_used_queue()
+    }
+
+    fn enable_notification(&self) -> Result<bool, Error> {
+        self.0.enable_notification()
+    }
+
+    fn disable_notification(&self) -> Result<(), Error> {
+        self.0.disable_notification()
+    }
+
+    fn needs_notification(&self) -> Result<bool, Error> {
+        self.0.needs_notification()
+    }
+
+    fn set_enabled(&self, enabled: bool) {
+        self.0.set_enabled(enabled);
+    }
+
+    fn set_queue_info(&self, descriptors: u64, available: u64, used: u64) -> Result<(), Error> {
+        self.0.set_queue_info(descriptors, available, used)
+    }
+
+    fn queue_next_avail(&self) -> u16 {
+        self.0.queue_next_avail()
+    }
+
+    fn set_queue_next_avail(&self, base: u16) {
+        self.0.set_queue_next_avail(base);
+    }
+
+    fn set_queue_next_used(&self, index: u16) {
+        self.0.set_queue_next_used(index);
+    }
+
+    fn queue_used_idx(&self) -> Result<u16, Error> {
+        self.0.queue_used_idx()
+    }
+
+    fn set_queue_size(&self, size: u16) {
+        self.0.set_queue_size(size);
+    }
+
+    fn set_queue_event_idx(&self, enabled: bool) {
+        self.0.set_queue_event_idx(enabled);
+    }
+
+    fn set_queue_ready(&self, ready: bool) {
+        self.0.set_queue_ready(ready);
+    }
+
+    fn set_kick(&self, file: Option<File>) {
+        self.0.set_kick(file);
+    }
+
+    fn set_call(&self, file: Option<File>) {
+        self.0.set_call(file);
+    }
+
+    fn set_err(&self, file: Option<File>) {
+        self.0.set_err(file);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::event::{EventfdFlags, eventfd};
+
+    use super::*;
+
+    #[test]
+    fn a_kick_that_is_not_there_is_no_error() -> Result<(), Box<dyn std::error::Error>> {
+        let vring = Vring::new(GuestMemoryAtomic::new(GuestMemoryMmap::new()), 64)?;
+        let kick = File::from(eventfd(0, EventfdFlags::NONBLOCK)?);
+        vring.set_kick(Some(kick.try_clone()?));
+        vring.set_enabled(true);
+        assert!(!vring.read_kick()?);
+        rustix::io::write(&kick, &1u64.to_ne_bytes())?;
+        assert!(vring.read_kick()?);
+        assert!(!vring.read_kick()?);
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! How it is started, asked, and told.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::daemon::PROGRAM;
+use crate::{Daemon, Format, Guest, counting, set_params, status_of, words};
+use rustix::process::Signal;
+use snd_host::spec::{Status, request};
+
+/// Has a socket in `directory` as the standard input of `command`.
+fn hand_over(command: &mut Command, directory: &Path) {
+    let listener = UnixListener::bind(directory.join("socket")).unwrap();
+    command.stdin(OwnedFd::from(listener));
+}
+
+/// Two machines, one after the other, have a card.
+fn serves_two(daemon: &Daemon) {
+    for format in [Format::Split, Format::Packed] {
+        let mut guest = Guest::connect(daemon, format);
+        assert_eq!(status_of(&guest.pcm_info()), Status::Ok as u32);
+    }
+}
+
+fn run(args: &[&str]) -> Output {
+    Command::new(PROGRAM).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs it with arguments that it has to refuse. Returns what it says.
+fn refused(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(!output.status.success(), "{args:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_socket_can_be_handed_over_by_its_number() {
+    let daemon =
+        Daemon::launch(Command::new(PROGRAM), &["--sink", "fakesink sync=true"], |command, directory| {
+            hand_over(command, directory);
+            command.args(["--fd", "0"]);
+        });
+    serves_two(&daemon);
+    assert!(daemon.end().path().join("socket").exists(), "it is for whoever opened it to remove");
+}
+
+#[test]
+fn a_socket_can_be_handed_over_as_systemd_does() {
+    let mut shell = Command::new("/bin/sh");
+    let activate = r#"exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@""#;
+    shell.args(["-c", activate, PROGRAM]);
+    let daemon = Daemon::launch(shell, &["--sink", "fakesink sync=true"], hand_over);
+    serves_two(&daemon);
+    assert!(daemon.end().path().join("socket").exists());
+}
+
+#[test]
+fn what_cannot_be_listened_on_is_refused_with_a_reason() {
+    let fake = ["--sink", "fakesink"];
+    let says = |args: &[&str]| refused(&[&fake[..], args].concat());
+    assert!(says(&[]).contains("give --socket or --fd"));
+    assert!(says(&["--fd", "99"]).contains("open file 99"));
+    assert!(says(&["--fd", "0"]).contains("open file 0"));
+    assert!(says(&["--socket", "/dev/null"]).contains("is no socket"));
+    assert!(says(&["--socket", "/no/such/directory/socket"]).contains("cannot listen on"));
+}
+
+#[test]
+fn a_sink_that_cannot_be_is_refused_before_anything_listens() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let said = refused(&["--socket", socket.to_str().unwrap(), "--sink", "nosuchsink"]);
+    assert!(said.contains("nosuchsink"), "{said}");
+    assert!(!socket.exists());
+}
+
+#[test]
+fn capabilities_are_printed_and_nothing_else_is_done() {
+    let output = run(&["--print-capabilities", "--sink", "nosuchsink"]);
+    assert!(output.status.success());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed.trim_end(), snd_host::CAPABILITIES);
+    let kind = "\"type\": \"sound\"";
+    assert!(printed.contains(kind));
+    assert!(include_str!("../../dist/50-snd-host.json").contains(kind), "as it is announced");
+}
+
+#[test]
+fn a_signal_has_it_say_how_each_stream_is() {
+    let daemon = Daemon::start("fakesink sync=true");
+    daemon.signal(Signal::USR1);
+    daemon.wait_for("no front-end is connected");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    // Its first answer is a sign that the session is under way.
+    guest.must(&set_params(7680, 1920));
+    daemon.signal(Signal::USR1);
+    daemon.wait_for("stream 0 Output Configured");
+    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    guest.play(0, &counting(0..480));
+    assert_eq!(status_of(&guest.pcm_info()), Status::Ok as u32);
+    daemon.signal(Signal::USR1);
+    daemon.wait_for("stream 0 Output Prepared: S16LE, 2 channels, 48000 Hz, 480 frames, 0 xruns, 0 frames dropped, 1 messages with 1920 bytes waiting");
+}
+
+#[test]
+fn the_end_of_a_stream_is_summed_up_with_its_xruns_and_latency() {
+    let daemon = Daemon::start("fakesink sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Split);
+    guest.must(&set_params(7680, 1920));
+    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    guest.must(&words(&[request::PCM_START, 0]));
+    // Each comes when the one before is over, so that all but the first are too late.
+    for _ in 0..3 {
+        guest.play(0, &counting(0..480));
+        assert_eq!(guest.played().status, Status::Ok as u32);
+    }
+    guest.must(&words(&[request::PCM_STOP, 0]));
+    guest.must(&words(&[request::PCM_RELEASE, 0]));
+    daemon.wait_for("released: 2 xruns, latency");
+}
+
+#[test]
+fn the_help_tells_how_much_a_guest_can_cost() {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    assert!(help.contains("holds at most ") && help.contains(" MiB for it"), "{help}");
+}

@@ -1,0 +1,86 @@
+//! Linux's block driver in a real guest, through isolation-host, to qemu-storage-daemon.
+
+use std::error::Error;
+use std::time::Duration;
+
+use end_to_end::forwarding::{ForwardedDisk, Speed};
+use end_to_end::guest::VirtioDevice;
+
+/// What the guest writes and checks.
+const MEBIBYTES: u64 = 256;
+/// Requests at a time.
+const DEPTH: u32 = 32;
+/// How long until the guest has begun to write.
+const BOOT_AND_BEGIN: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_guest_writes_and_reads_back_a_disk_over_split_rings() -> Result<(), Box<dyn Error>> {
+    a_guest_writes_and_reads_back_a_disk("packed=off")
+}
+
+#[test]
+fn a_guest_uses_packed_rings_with_a_device_that_has_none() -> Result<(), Box<dyn Error>> {
+    a_guest_writes_and_reads_back_a_disk("packed=on")
+}
+
+fn a_guest_writes_and_reads_back_a_disk(ring: &str) -> Result<(), Box<dyn Error>> {
+    let mut disk = ForwardedDisk::start(MEBIBYTES, &[])?;
+    let device = disk.as_device().with(ring);
+    let report = disk.load(&device, DEPTH, 1).inspect_err(|error| eprintln!("{error}"))?;
+    let negotiated = report.only(VirtioDevice::BLOCK).map(VirtioDevice::ring_packed);
+    assert_eq!(negotiated, Some(ring == "packed=on"));
+    disk.check_image(1)?;
+    Ok(())
+}
+
+#[test]
+fn a_device_that_crashes_fifty_times_costs_the_guest_nothing_but_time() -> Result<(), Box<dyn Error>> {
+    for ring in ["packed=off", "packed=on"] {
+        let mut disk = ForwardedDisk::start(MEBIBYTES, &[])?;
+        let device = disk.as_device().with(ring);
+        let (mut crashes, mut stretches) = (0, 0);
+        let load = disk.load_while(&device, DEPTH, 1, |disk| {
+            stretches += 1;
+            if stretches % 2 == 0 {
+                crashes += 1;
+                disk.crash_device()?;
+            }
+            Ok(())
+        });
+        load.inspect_err(|error| eprintln!("{error}"))?;
+        assert!(crashes >= 50, "{ring}: only {crashes} crashes");
+        disk.check_image(1)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_guest_moves_to_another_host_while_it_writes() -> Result<(), Box<dyn Error>> {
+    const PASSES: u32 = 1;
+    for ring in ["packed=off", "packed=on"] {
+        let here = ForwardedDisk::start(MEBIBYTES, &[])?;
+        let mut there = here.beside(&[])?;
+        let mut guest = here.start_load(&here.as_device().with(ring), DEPTH, PASSES)?;
+        guest.wait_for_lines("disk-load: Write", 8, BOOT_AND_BEGIN)?;
+        let device = there.as_device().with(ring);
+        let moved = there.take_over(guest, &device, DEPTH, PASSES);
+        moved.inspect_err(|error| eprintln!("{error}"))?;
+        here.check_image(PASSES)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_guest_is_paused_with_requests_in_flight_at_a_slow_device_and_loses_none() -> Result<(), Box<dyn Error>> {
+    let mut disk = ForwardedDisk::start_at(Speed::Requests(60), 32, &["--log", "debug"])?;
+    let mut guest = disk.start_load(&disk.as_device().with("packed=on"), 8, 1)?;
+    for _ in 0..6 {
+        guest.wait_for_lines("disk-load: ", 1, BOOT_AND_BEGIN)?;
+        guest.pause_and_go_on(BOOT_AND_BEGIN)?;
+    }
+    guest.finish(BOOT_AND_BEGIN).inspect_err(|error| eprintln!("{error}"))?;
+    disk.check_image(1)?;
+    let waited = disk.log().iter().filter(|line| line.contains("stops when")).count();
+    assert!(waited > 0, "no request was in flight at any stop:\n{}", disk.log().join("\n"));
+    Ok(())
+}

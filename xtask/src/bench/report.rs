@@ -1,0 +1,178 @@
+//! Tables and plots of everything that was measured.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::machine::Machine;
+use super::plot::{Quantity, svg};
+use super::samples::{Benchmark, Spread};
+use super::targets;
+
+/// The groups in the order of the report: what is measured in each, and what is worth comparing.
+const GROUPS: [(&str, Quantity, &str); 6] = [
+    (
+        "throughput",
+        Quantity::Time,
+        "Bursts of 64 requests of one or three descriptors on one thread, queue size 256, event indices. \
+         `both` passes them from driver to device and back; `device` and `driver` measure one end against a \
+         stub that does as little as the format allows; two stubs tell how much of the time that is.",
+    ),
+    (
+        "latency",
+        Quantity::Time,
+        "A single request there and back on one thread, both ends deciding about notifications.",
+    ),
+    (
+        "cross_thread",
+        Quantity::Ratio,
+        "Two threads that poll, each on a processor of its own, up to 255 requests on their way. Only ratios \
+         mean something here: the time is that of the processors' distance.",
+    ),
+    (
+        "notify",
+        Quantity::Time,
+        "A single request there and back with event indices. What a decision costs is the difference to the first.",
+    ),
+    (
+        "payload",
+        Quantity::Time,
+        "A device copies the 4 KiB that it reads to where it may write, in so many segments each way.",
+    ),
+    (
+        "indirect",
+        Quantity::Time,
+        "The device's end, with chains of sixteen segments behind one descriptor each.",
+    ),
+];
+
+/// Where the report is kept in the repository.
+const RESULTS: &str = "benches/RESULTS.md";
+const PLOTS: &str = "benches/plots";
+
+/// Writes the report: the page in `directory`, and the table and plots in the repository.
+pub(super) fn write(directory: &Path, benchmarks: &[Benchmark]) -> Result<()> {
+    let machine = Machine::this()?;
+    let mut markdown = format!("# Results\n\nWritten by `cargo xtask bench`.\n\n{machine}\n");
+    let mut html = String::from(HEAD);
+    write!(html, "<h1>ring-core, measured</h1><pre>{}</pre>", escaped(&machine.to_string()))?;
+
+    let verdicts = targets::verdicts(benchmarks)?;
+    markdown.push_str("\n## Targets\n\n");
+    markdown.push_str(&verdicts.markdown());
+    write!(html, "<h2>Targets</h2>{}", verdicts.html())?;
+
+    fs::create_dir_all(PLOTS).with_context(|| format!("{PLOTS} cannot be made"))?;
+    for (group, quantity, about) in GROUPS {
+        let members: Vec<&Benchmark> =
+            benchmarks.iter().filter(|benchmark| benchmark.group == group).collect();
+        if members.is_empty() {
+            continue; // there is one processor only
+        }
+        let (table, plot) = (table(&members, quantity), svg(&members, quantity)?);
+        let file = format!("{PLOTS}/{group}.svg");
+        fs::write(&file, &plot).with_context(|| format!("{file} cannot be written"))?;
+        let calibrated = calibrated(&members);
+        write!(markdown, "\n## {group}\n\n{about}{calibrated}\n\n![{group}](plots/{group}.svg)\n\n")?;
+        markdown.push_str(&table.markdown());
+        write!(
+            html,
+            "<h2>{group}</h2><p>{}</p>{plot}{}",
+            escaped(&format!("{about}{calibrated}")),
+            table.html()
+        )?;
+    }
+
+    let page = directory.join("report.html");
+    fs::write(&page, html).with_context(|| format!("{} cannot be written", page.display()))?;
+    fs::write(RESULTS, markdown).with_context(|| format!("{RESULTS} cannot be written"))?;
+    println!("\nThe report is in {}, its tables and plots are in {RESULTS} and {PLOTS}.", page.display());
+    Ok(())
+}
+
+/// How far apart the processors were.
+fn calibrated(members: &[&Benchmark]) -> String {
+    let spreads = members.iter().filter_map(|benchmark| benchmark.calibrator);
+    let range = spreads.fold(None, |range: Option<(f64, f64)>, Spread { low, high, .. }| {
+        let (least, most) = range.unwrap_or((low, high));
+        Some((least.min(low), most.max(high)))
+    });
+    range.map_or(String::new(), |(least, most)| {
+        format!(" A cache line took {least:.0} to {most:.0} ns from one to the other meanwhile.")
+    })
+}
+
+fn table(members: &[&Benchmark], quantity: Quantity) -> Table {
+    let mut table = match quantity {
+        Quantity::Time => Table::new(&["work", "implementation", "median, ns", "80 % between", "ratio"]),
+        Quantity::Ratio => Table::new(&["work", "implementation", "ratio", "80 % between", "cache line, ns"]),
+    };
+    for benchmark in members {
+        let Benchmark { work, contender, ratio, calibrator, .. } = benchmark;
+        let Spread { low, median, high } = quantity.of(benchmark);
+        let last = match quantity {
+            Quantity::Time => format!("{:.2}", ratio.median),
+            Quantity::Ratio => calibrator.map_or(String::new(), |spread| format!("{:.0}", spread.median)),
+        };
+        let between = format!("{low:.2} – {high:.2}");
+        table.rows.push([work.clone(), contender.clone(), format!("{median:.2}"), between, last].into());
+    }
+    table
+}
+
+/// A table, in either language.
+#[derive(Debug)]
+pub(super) struct Table {
+    head: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn new(head: &[&str]) -> Self {
+        Self { head: head.iter().map(|&cell| cell.to_owned()).collect(), rows: Vec::new() }
+    }
+
+    fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let rule = line(&vec!["---".to_owned(); self.head.len()]);
+        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        line(&self.head) + &rule + &rows
+    }
+
+    fn html(&self) -> String {
+        let line = |cells: &[String], tag: &str| {
+            let cells: String =
+                cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect();
+            format!("<tr>{cells}</tr>")
+        };
+        let rows: String = self.rows.iter().map(|row| line(row, "td")).collect();
+        format!("<table>{}{rows}</table>", line(&self.head, "th"))
+    }
+}
+
+const HEAD: &str = "<!DOCTYPE html><meta charset=\"utf-8\"><title>ring-core, measured</title><style>\
+    body { font-family: sans-serif; max-width: 62em; margin: 2em auto; } \
+    table { border-collapse: collapse; } td, th { padding: 0.2em 0.8em; text-align: left; } \
+    tr:nth-child(even) { background: #f2f4f6; } svg { max-width: 100%; height: auto; }</style>";
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_the_same_in_both_languages() {
+        let mut table = Table::new(&["a", "b"]);
+        table.rows.push(vec!["≤ 1".to_owned(), "x < y".to_owned()]);
+        assert_eq!(table.markdown(), "| a | b |\n| --- | --- |\n| ≤ 1 | x < y |\n");
+        assert_eq!(
+            table.html(),
+            "<table><tr><th>a</th><th>b</th></tr><tr><td>≤ 1</td><td>x &lt; y</td></tr></table>"
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! What ring-core is meant to reach, and whether it does.
+
+use anyhow::Result;
+
+use super::counts;
+use super::report::Table;
+use super::samples::Benchmark;
+
+/// What is limited.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    /// The median, in nanoseconds a request.
+    Time(f64),
+    /// The ratio to the yardstick.
+    Ratio(f64),
+    /// The nanoseconds more than those of the yardstick.
+    More(f64),
+    /// Instructions of a request, as committed.
+    Instructions(f64),
+}
+
+/// A target: the group and work that it is about, and of which contenders.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    group: &'static str,
+    work: &'static str,
+    contenders: &'static [&'static str],
+    limit: Limit,
+}
+
+const FORMATS: &[&str] = &["ring-core split", "ring-core packed"];
+const DECIDERS: &[&str] = &["driver decides, none due", "device decides, none due"];
+
+const fn target(
+    group: &'static str,
+    work: &'static str,
+    contenders: &'static [&'static str],
+    limit: Limit,
+) -> Target {
+    Target { group, work, contenders, limit }
+}
+
+const TARGETS: [Target; 12] = [
+    target("throughput", "both/1", FORMATS, Limit::Time(8.0)),
+    target("throughput", "both/1", FORMATS, Limit::Instructions(90.0)),
+    target("throughput", "both/3", FORMATS, Limit::Time(18.0)),
+    target("throughput", "device/1", FORMATS, Limit::Time(4.0)),
+    target("throughput", "device/3", FORMATS, Limit::Time(8.0)),
+    target("throughput", "device/3-indirect", FORMATS, Limit::Time(9.0)),
+    target("throughput", "driver/1", FORMATS, Limit::Time(4.0)),
+    target("throughput", "driver/3", FORMATS, Limit::Time(8.0)),
+    target("cross_thread", "one at a time", FORMATS, Limit::Ratio(1.2)),
+    target("cross_thread", "batches of 32", FORMATS, Limit::Ratio(2.0)),
+    target("notify", "split", DECIDERS, Limit::More(2.0)),
+    target("notify", "packed", DECIDERS, Limit::More(2.0)),
+];
+
+/// What was reached of each target.
+pub(super) fn verdicts(benchmarks: &[Benchmark]) -> Result<Table> {
+    let accepted = counts::Table::accepted()?;
+    let mut table = Table::new(&["work", "implementation", "target", "reached", ""]);
+    for target in TARGETS {
+        for contender in target.contenders {
+            let found = |name: &str| {
+                benchmarks.iter().find(|benchmark| {
+                    benchmark.group == target.group
+                        && benchmark.work == target.work
+                        && benchmark.contender == name
+                })
+            };
+            let count = || accepted.get(&count_name(contender, target.work));
+            let (limit, reached) = match target.limit {
+                Limit::Time(limit) => (limit, found(contender).map(|own| own.time.median)),
+                Limit::Ratio(limit) => (limit, found(contender).map(|own| own.ratio.median)),
+                Limit::More(limit) => {
+                    (limit, found(contender).and_then(|own| more(own, found(&own.yardstick)?)))
+                }
+                Limit::Instructions(limit) => (limit, count()),
+            };
+            let unit = target.limit.unit();
+            let verdict = match reached {
+                Some(reached) if reached <= limit => "met",
+                Some(_) => "missed",
+                None => "not measured",
+            };
+            table.rows.push(vec![
+                format!("{} {}", target.group, target.work),
+                (*contender).to_owned(),
+                format!("≤ {limit} {unit}"),
+                reached.map_or(String::new(), |reached| format!("{reached:.1} {unit}")),
+                verdict.to_owned(),
+            ]);
+        }
+    }
+    Ok(table)
+}
+
+/// By how many nanoseconds it takes longer than its yardstick. The ratio is of times taken together, and
+/// so better than the difference of two medians.
+fn more(own: &Benchmark, yardstick: &Benchmark) -> Option<f64> {
+    let more = (own.ratio.median - 1.0) * yardstick.time.median;
+    more.is_finite().then_some(more)
+}
+
+/// What the table of instructions calls this.
+fn count_name(contender: &str, work: &str) -> String {
+    format!("{}/{work}", contender.trim_start_matches("ring-core "))
+}
+
+impl Limit {
+    const fn unit(self) -> &'static str {
+        match self {
+            Self::Time(_) => "ns",
+            Self::Ratio(_) => "× the rtrb rings",
+            Self::More(_) => "ns more",
+            Self::Instructions(_) => "instructions",
+        }
+    }
+}

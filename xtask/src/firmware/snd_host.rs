@@ -1,0 +1,48 @@
+//! snd-host behind QEMU: ring-core at both ends of the queues.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use end_to_end::artifacts::{Profile, program};
+use end_to_end::daemon::Daemon;
+
+use super::report::{COMBINATIONS, Outcome};
+use super::{machine, recording};
+use crate::command::{cargo, run as run_command};
+
+/// Runs the firmware with snd-host as its sound card, and looks at the recording.
+pub(super) fn check(firmware: &Path) -> Result<Vec<Outcome>> {
+    run_command(&mut cargo(["build", "--release", "--package", "snd-host"]))?;
+    let directory = tempfile::tempdir()?;
+    let file = |name| directory.path().join(name);
+    let samples = file("samples");
+    // The stream is prepared anew for each combination, and each time the file goes on.
+    let sink = format!(
+        "audio/x-raw,format=S16LE,rate=48000,channels=2 ! \
+         filesink append=true sync=true enable-last-sample=false location={}",
+        samples.display()
+    );
+    let options = ["--sink".as_ref(), OsStr::new(&sink), "--writable".as_ref(), directory.path().as_ref()];
+    let mut daemon = Daemon::start(&program("snd-host", Profile::Release)?, &file("socket"), options)?;
+    let arguments = [
+        "-chardev",
+        &format!("socket,id=daemon,path={}", daemon.socket().display()),
+        "-device",
+        "vhost-user-snd,chardev=daemon",
+    ]
+    .map(str::to_owned);
+    let outcomes = machine::boot("the firmware plays through snd-host", firmware, &arguments)
+        .with_context(|| format!("snd-host's log:\n{}", daemon.log().join("\n")))?;
+    daemon.wait_until_closed(&samples)?;
+    daemon.stop()?;
+
+    let bytes = fs::read(&samples)?;
+    let samples: Vec<i16> = bytes.as_chunks().0.iter().copied().map(i16::from_le_bytes).collect();
+    recording::judge(&samples, COMBINATIONS).context("snd-host")?;
+    Ok(outcomes.into_iter().map(|outcome| outcome.named(DEVICE)).collect())
+}
+
+/// What the device is called, to tell it from QEMU's own.
+pub(super) const DEVICE: &str = "snd-host";
