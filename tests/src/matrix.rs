@@ -29,6 +29,9 @@ impl fmt::Display for Case {
     }
 }
 
+/// The environment variable that has tests play every case. `cargo xtask test --full` sets it.
+pub const FULL: &str = "END_TO_END_FULL";
+
 const CHANNELS: [u8; 4] = [1, 2, 6, 8];
 const RATES: [u32; 4] = [8_000, 44_100, 48_000, 192_000];
 const PERIODS: [u32; 3] = [64, 1024, 24_000];
