@@ -1,6 +1,7 @@
 //! Linux's block driver in a real guest, through isolation-host, to qemu-storage-daemon.
 
 use std::error::Error;
+use std::fs;
 use std::time::Duration;
 
 use end_to_end::forwarding::{ForwardedDisk, Speed};
@@ -26,10 +27,21 @@ fn a_guest_uses_packed_rings_with_a_device_that_has_none() -> Result<(), Box<dyn
 fn a_guest_writes_and_reads_back_a_disk(ring: &str) -> Result<(), Box<dyn Error>> {
     let mut disk = ForwardedDisk::start(MEBIBYTES, &[])?;
     let device = disk.as_device().with(ring);
-    let report = disk.load(&device, DEPTH, 1).inspect_err(|error| eprintln!("{error}"))?;
+    let mut mapped = String::new();
+    let report = disk.load_while(&device, DEPTH, 1, |disk| {
+        if mapped.is_empty() {
+            mapped = fs::read_to_string(format!("/proc/{}/maps", disk.device().id()))?;
+        }
+        Ok(())
+    });
+    let report = report.inspect_err(|error| eprintln!("{error}"))?;
     let negotiated = report.only(VirtioDevice::BLOCK).map(VirtioDevice::ring_packed);
     assert_eq!(negotiated, Some(ring == "packed=on"));
     disk.check_image(1)?;
+    // QEMU's memory is a memfd, too; the device has the other one.
+    let memfds: Vec<&str> = mapped.lines().filter(|line| line.contains("/memfd:")).collect();
+    assert!(!memfds.is_empty(), "{mapped}");
+    assert!(memfds.iter().all(|line| line.contains("/memfd:isolated-area")), "{memfds:?}");
     Ok(())
 }
 
