@@ -2,16 +2,17 @@
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Parser, ValueEnum, value_parser};
 
 use crate::limits;
 
-/// Plays what a virtual machine plays.
+/// Plays what a virtual machine plays, and lets it record.
 ///
 /// snd-host is a virtio sound card for a virtual machine, as a process of its own: the machine's monitor
 /// (QEMU, or any other that speaks vhost-user) connects to a socket, the guest sees a sound card, and what it
-/// plays goes through GStreamer to whatever the host has.
+/// plays and records goes through GStreamer to and from whatever the host has.
 ///
 /// It serves one virtual machine at a time, one after the other, until it is told to end (SIGTERM or
 /// SIGINT). It needs no privileges but access to the socket and to the sink.
@@ -34,13 +35,31 @@ pub struct Args {
     pub print_capabilities: bool,
 
     /// Where the audio goes: elements of a GStreamer pipeline, as gst-launch-1.0 takes them.
+    ///
+    /// {stream} stands for the number of the stream, and {take} for how many times anything was played or
+    /// recorded before.
     #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosink")]
     pub sink: String,
 
+    /// Where the audio comes from that the guest records: as for --sink.
+    #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosrc")]
+    pub source: String,
+
+    /// How many streams the guest can play and record at a time: one number for both, or two.
+    #[arg(long, value_name = "N|OUT,IN", default_value = "1")]
+    pub streams: Streams,
+
+    /// Offer the guest a volume and a switch for each stream.
+    ///
+    /// QEMU has to know: vhost-user-snd-pci,controls=on. Otherwise the guest has no sound at all. Some formats
+    /// are converted on their way then, even at full volume.
+    #[arg(long)]
+    pub controls: bool,
+
     /// How much audio the host is given ahead of what is heard, in milliseconds.
     ///
-    /// More of it bears with a busier host. It is also the size of the buffer of what autoaudiosink finds; a
-    /// sink that is named keeps the one in its description.
+    /// More of it bears with a busier host. It is also the size of the buffer of what autoaudiosink and
+    /// autoaudiosrc find; what is named keeps the one in its description.
     #[arg(long, value_name = "MS", default_value_t = 40, value_parser = value_parser!(u16).range(10..=MAX_LATENCY_MS))]
     pub latency: u16,
 
@@ -73,6 +92,37 @@ pub enum RingFormat {
     Split,
     /// Packed only: a driver that does not know them has no sound.
     Packed,
+}
+
+/// How many streams there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    /// Streams that play.
+    pub outputs: u8,
+    /// Streams that record.
+    pub inputs: u8,
+}
+
+/// The most streams of one direction.
+const MAX_STREAMS: u8 = 4;
+
+/// Why a number of streams is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is neither a number from 1 to {MAX_STREAMS} nor two of at most {MAX_STREAMS}, such as 2,1")]
+pub struct BadStreams(String);
+
+impl FromStr for Streams {
+    type Err = BadStreams;
+
+    fn from_str(text: &str) -> Result<Self, BadStreams> {
+        let (outputs, inputs) = text.split_once(',').unwrap_or((text, text));
+        match (outputs.trim().parse(), inputs.trim().parse()) {
+            (Ok(outputs @ 0..=MAX_STREAMS), Ok(inputs @ 0..=MAX_STREAMS)) if outputs + inputs > 0 => {
+                Ok(Self { outputs, inputs })
+            }
+            _ => Err(BadStreams(text.to_owned())),
+        }
+    }
 }
 
 /// The most for `--latency`.
@@ -109,7 +159,29 @@ Sinks:
   --sink 'alsasink device=hw:1,0'
   --sink 'wavenc ! filesink location=/rec/guest.wav' --writable /rec
                                                     records to a file, bit by bit as the guest played it
+  --sink 'wavenc ! filesink location=/rec/guest-{take}.wav' --writable /rec
+                                                    the same, with a file for each time
   --sink 'fakesink sync=true'                       plays to nobody
 
-If the sink is slow to start, fails, or is not there, the guest plays on in time, and the sink is tried
-again.";
+Sources:
+
+  --source 'pulsesrc device=microphone buffer-time=40000 latency-time=10000'
+  --source 'filesrc location=speech.wav ! wavparse' plays a file to a guest that records
+
+If the sink or the source is slow to start, fails, or is not there, the guest plays and records
+on in time, and it is tried again.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_one_number_or_two() {
+        let streams = |text: &str| text.parse().ok().map(|Streams { outputs, inputs }| (outputs, inputs));
+        assert_eq!(streams("1"), Some((1, 1)));
+        assert_eq!(streams("4,0"), Some((4, 0)));
+        for bad in ["", "0", "0,0", "5", "1,5", "-1", "1,2,3", "x"] {
+            assert_eq!(streams(bad), None, "{bad}");
+        }
+    }
+}

@@ -14,9 +14,9 @@ use zerocopy::IntoBytes;
 
 use crate::args::RingFormat;
 use crate::audio::Audio;
-use crate::card::STREAMS;
 use crate::device::Device;
-use crate::spec::{Config, QUEUES};
+use crate::layout::Layout;
+use crate::spec::{FEATURE_CTLS, QUEUES};
 use crate::vring::Vring;
 
 /// The longest queue that a front-end may set up. QEMU takes 64.
@@ -25,30 +25,24 @@ pub(crate) const MAX_QUEUE_SIZE: usize = 1024;
 /// The event that says that the session is over. Events up to the number of queues are taken.
 pub(crate) const END_EVENT: u16 = 5;
 
-/// The event of the device's timer.
-pub(crate) const TIMER_EVENT: u16 = 6;
+/// The event of the device's own wakers.
+pub(crate) const WAKE_EVENT: u16 = 6;
 
-const _: () = assert!(END_EVENT as usize > QUEUES && TIMER_EVENT as usize > QUEUES);
-
-const CONFIG: Config = Config {
-    jacks: zerocopy::U32::ZERO,
-    streams: zerocopy::U32::from_bytes(STREAMS.to_le_bytes()),
-    chmaps: zerocopy::U32::ZERO,
-    controls: zerocopy::U32::ZERO,
-};
+const _: () = assert!(END_EVENT as usize > QUEUES && WAKE_EVENT as usize > QUEUES);
 
 /// The back-end of one session.
 #[derive(Debug)]
 pub(crate) struct Backend {
     device: Device,
+    layout: Layout,
     format: RingFormat,
     /// What was negotiated.
     features: Features,
 }
 
 impl Backend {
-    pub(crate) fn new(audio: Arc<Audio>, format: RingFormat) -> io::Result<Self> {
-        Ok(Self { device: Device::new(audio)?, format, features: Features::empty() })
+    pub(crate) fn new(audio: Arc<Audio>, layout: Layout, format: RingFormat) -> io::Result<Self> {
+        Ok(Self { device: Device::new(audio, layout)?, layout, format, features: Features::empty() })
     }
 
     pub(crate) const fn device(&self) -> &Device {
@@ -87,7 +81,8 @@ impl VhostUserBackendMut for Backend {
     }
 
     fn features(&self) -> u64 {
-        self.virtio_features().bits() | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
+        let controls = if self.layout.controls { FEATURE_CTLS } else { 0 };
+        self.virtio_features().bits() | controls | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
     }
 
     fn acked_features(&mut self, features: u64) {
@@ -116,9 +111,10 @@ impl VhostUserBackendMut for Backend {
     }
 
     fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
+        let config = self.layout.config();
         let range = usize::try_from(offset).ok().zip(usize::try_from(size).ok());
         range
-            .and_then(|(offset, size)| CONFIG.as_bytes().get(offset..offset.checked_add(size)?))
+            .and_then(|(offset, size)| config.as_bytes().get(offset..offset.checked_add(size)?))
             .unwrap_or_default()
             .to_vec()
     }

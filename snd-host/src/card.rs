@@ -1,4 +1,4 @@
-//! The sound card: its streams, and what they play.
+//! The sound card: its streams, and what they play and record.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,72 +7,137 @@ use ring_core::memory::Memory;
 use ring_core::{Chain, Reader};
 use tracing::debug;
 
-use crate::audio::Audio;
+use crate::audio::{Audio, Level};
+use crate::capture::Capture;
 use crate::control::{self, Action, Answer, Change};
+use crate::elements::Elements;
+use crate::events::Events;
 use crate::io::{self, Completion, Message};
+use crate::layout::Layout;
 use crate::playback::Playback;
-use crate::stream::Stream;
-
-/// How many streams there are. All of them play.
-pub(crate) const STREAMS: u32 = 1;
+use crate::spec::{FEATURE_CTLS, request};
+use crate::stream::{Direction, Stream};
+use crate::waker::Waker;
 
 /// The state of the whole card.
 #[derive(Debug)]
 pub(crate) struct Card {
     audio: Arc<Audio>,
+    waker: Arc<Waker>,
+    layout: Layout,
     /// What the guest knows of each stream.
     streams: Vec<Stream>,
-    /// What each stream plays.
-    playbacks: Vec<Option<Playback>>,
+    /// What each stream plays or records.
+    stretches: Vec<Option<Stretch>>,
+    /// How loud each stream is.
+    levels: Vec<Arc<Level>>,
+    elements: Elements,
+    /// Whether the guest knows of the control elements.
+    controls: bool,
+    events: Events,
+}
+
+/// What a stream does from PREPARE to RELEASE.
+#[derive(Debug)]
+enum Stretch {
+    Playback(Playback),
+    Capture(Capture),
+}
+
+/// Messages to be returned, by the queue that they came from.
+#[derive(Debug, Default)]
+pub(crate) struct Completions {
+    pub(crate) tx: Vec<Completion>,
+    pub(crate) rx: Vec<Completion>,
+}
+
+impl Completions {
+    fn of(direction: Direction, completions: Vec<Completion>) -> Self {
+        match direction {
+            Direction::Output => Self { tx: completions, rx: Vec::new() },
+            Direction::Input => Self { tx: Vec::new(), rx: completions },
+        }
+    }
 }
 
 impl Card {
-    pub(crate) fn new(audio: Arc<Audio>) -> Self {
-        let streams = (0..STREAMS).map(|_| Stream::default()).collect();
-        let playbacks = (0..STREAMS).map(|_| None).collect();
-        Self { audio, streams, playbacks }
+    /// A card whose inputs wake the event loop by `waker`.
+    pub(crate) fn new(audio: Arc<Audio>, waker: Arc<Waker>, layout: Layout) -> Self {
+        let streams = layout.streams();
+        let stretches = streams.iter().map(|_| None).collect();
+        let levels: Vec<Arc<Level>> = streams.iter().map(|_| Arc::default()).collect();
+        let elements = Elements::new(&streams, &levels);
+        let events = Events::default();
+        Self { audio, waker, layout, streams, stretches, levels, elements, controls: false, events }
     }
 
     /// How each stream is, in words.
     pub(crate) fn report(&self) -> Vec<String> {
-        let streams = self.streams.iter().zip(&self.playbacks).enumerate();
-        let report = streams.map(|(id, (stream, playback))| {
-            let playback = playback.as_ref().map(|playback| format!(": {playback}"));
-            format!("stream {id} {:?}{}", stream.state, playback.unwrap_or_default())
+        let streams = self.streams.iter().zip(&self.stretches).enumerate();
+        let report = streams.map(|(id, (stream, stretch))| {
+            let stretch = match stretch {
+                Some(Stretch::Playback(playback)) => format!(": {playback}"),
+                Some(Stretch::Capture(capture)) => format!(": {capture}"),
+                None => String::new(),
+            };
+            format!("stream {id} {:?} {:?}{stretch}", stream.direction, stream.state)
         });
         report.collect()
     }
 
     /// Forgets everything, as on a reset of the device. The guest does not wait for messages any more.
     pub(crate) fn reset(&mut self) {
-        *self = Self::new(self.audio.clone());
+        let controls = self.controls;
+        *self = Self::new(self.audio.clone(), self.waker.clone(), self.layout);
+        self.controls = controls;
+    }
+
+    /// Takes what was negotiated.
+    pub(crate) fn set_features(&mut self, features: u64) {
+        self.controls = self.layout.controls && features & FEATURE_CTLS != 0;
     }
 
     /// Answers a control request, and does what it asks for. Before the answer is sent, the messages have to
     /// be returned that come with it.
-    pub(crate) fn request(&mut self, bytes: &[u8], room: u64, now: Instant) -> (Answer, Vec<Completion>) {
-        let answer = control::answer(bytes, room, &mut self.streams);
-        let completions = answer.action.map_or_else(Vec::new, |action| self.act(action, now));
+    pub(crate) fn request(&mut self, bytes: &[u8], room: u64, now: Instant) -> (Answer, Completions) {
+        if self.controls
+            && let Some(code @ request::CTL_INFO..=request::TLV_COMMAND) = control::code(bytes)
+        {
+            let (answer, changed) = self.elements.answer(code, bytes, room);
+            changed.into_iter().for_each(|id| self.events.value_changed(id));
+            return (answer, Completions::default());
+        }
+        let answer = control::answer(bytes, room, self.layout, &mut self.streams);
+        let completions = answer.action.map_or_else(Completions::default, |action| self.act(action, now));
         (answer, completions)
     }
 
-    fn act(&mut self, Action { stream, change }: Action, now: Instant) -> Vec<Completion> {
-        let Some(playback) = self.playbacks.get_mut(stream) else {
-            return Vec::new();
+    fn act(&mut self, Action { stream: id, change }: Action, now: Instant) -> Completions {
+        let (Some(stream), Some(stretch)) = (self.streams.get(id), self.stretches.get_mut(id)) else {
+            return Completions::default();
         };
+        let direction = stream.direction;
         let ended = match change {
-            Change::Abandon | Change::Release => playback.take(),
-            Change::Prepare(params) => playback.replace(Playback::new(&self.audio, stream, params)),
+            Change::Abandon | Change::Release => stretch.take(),
+            Change::Prepare(params) => {
+                let level = self.levels.get(id).filter(|_| self.controls).cloned();
+                stretch.replace(match direction {
+                    Direction::Output => Stretch::Playback(Playback::new(&self.audio, id, params, level)),
+                    Direction::Input => {
+                        Stretch::Capture(Capture::new(&self.audio, &self.waker, id, params, level))
+                    }
+                })
+            }
             Change::Start => {
-                playback.iter_mut().for_each(|playback| playback.start(now));
+                stretch.iter_mut().for_each(|stretch| stretch.start(now));
                 None
             }
             Change::Stop => {
-                playback.iter_mut().for_each(|playback| playback.stop(now));
+                stretch.iter_mut().for_each(|stretch| stretch.stop(now));
                 None
             }
         };
-        ended.map_or_else(Vec::new, Playback::end)
+        Completions::of(direction, ended.map_or_else(Vec::new, Stretch::end))
     }
 
     /// Takes a message with audio to play; hands it back if it is refused.
@@ -83,42 +148,113 @@ impl Card {
         now: Instant,
     ) -> Result<(), Completion> {
         let mut reader = Reader::new(memory, chain.readable());
-        let stream = io::stream_id(&mut reader);
-        let audio = stream
-            .and_then(|stream| Some((self.playback(stream)?.room(), stream)))
-            .and_then(|(room, stream)| Some((io::payload(&mut reader, room)?, stream)));
-        let message = Message::new(chain);
-        let result = match audio {
-            Some((audio, stream)) => match self.playback(stream) {
-                Some(playback) => playback.accept(message, &audio, now),
-                None => Err(message),
+        let id = io::stream_id(&mut reader);
+        let result = match id.and_then(|id| self.taking(id)) {
+            Some(Stretch::Playback(playback)) => match io::payload(&mut reader, playback.room()) {
+                Some(audio) => playback.accept(Message::to_play(chain), &audio, now),
+                None => Err(Message::to_play(chain)),
             },
-            None => Err(message),
+            _ => Err(Message::to_play(chain)),
         };
-        result.map_err(|message| {
-            debug!(stream, "message refused");
-            message.failed()
-        })
+        result.map_err(|message| refuse(id, message))
     }
 
-    /// The playback of a stream that takes messages.
-    fn playback(&mut self, stream: usize) -> Option<&mut Playback> {
-        self.streams.get(stream).filter(|stream| stream.state.takes_messages())?;
-        self.playbacks.get_mut(stream)?.as_mut()
+    /// Takes a message that asks for recorded audio; hands it back if it is refused.
+    pub(crate) fn record(
+        &mut self,
+        memory: &impl Memory,
+        chain: Chain<'_>,
+        now: Instant,
+    ) -> Result<(), Completion> {
+        let mut reader = Reader::new(memory, chain.readable());
+        let id = io::stream_id(&mut reader);
+        let message = Message::to_record(chain);
+        let result = match id.and_then(|id| self.taking(id)) {
+            Some(Stretch::Capture(capture)) => capture.accept(message, now),
+            _ => Err(message),
+        };
+        result.map_err(|message| refuse(id, message))
     }
 
-    /// The messages that are played by now.
-    pub(crate) fn played(&mut self, now: Instant) -> Vec<Completion> {
-        self.playbacks.iter_mut().flatten().flat_map(|playback| playback.played(now)).collect()
+    /// What a stream does, if it takes messages now.
+    fn taking(&mut self, id: usize) -> Option<&mut Stretch> {
+        self.streams.get(id).filter(|stream| stream.state.takes_messages())?;
+        self.stretches.get_mut(id)?.as_mut()
     }
 
-    /// How long it takes until the next message is played.
-    pub(crate) fn next_due(&self) -> Option<Duration> {
-        self.playbacks.iter().flatten().filter_map(Playback::next_due).min()
+    /// The messages of a direction that are over by now.
+    pub(crate) fn over(&mut self, direction: Direction, now: Instant) -> Vec<Completion> {
+        let over = self.stretches.iter_mut().flatten().flat_map(|stretch| match (direction, stretch) {
+            (Direction::Output, Stretch::Playback(playback)) => playback.played(now),
+            (Direction::Input, Stretch::Capture(capture)) => capture.recorded(now),
+            _ => Vec::new(),
+        });
+        over.collect()
     }
 
-    /// All messages, because their queue stops. Their audio is played all the same.
-    pub(crate) fn hand_back(&mut self) -> Vec<Completion> {
-        self.playbacks.iter_mut().flatten().flat_map(Playback::hand_back).collect()
+    /// What the guest is to be told unasked.
+    pub(crate) fn events(&mut self) -> &mut Events {
+        for (id, (stream, stretch)) in self.streams.iter().zip(&mut self.stretches).enumerate() {
+            let xrun = stretch.as_mut().is_some_and(Stretch::has_xrun);
+            if xrun && stream.params.is_some_and(|params| params.xruns) {
+                self.events.xrun(id);
+            }
+        }
+        &mut self.events
+    }
+
+    /// How long it takes until the next message of a direction is over.
+    pub(crate) fn next_due(&self, direction: Direction) -> Option<Duration> {
+        let due = self.stretches.iter().flatten().filter_map(|stretch| match (direction, stretch) {
+            (Direction::Output, Stretch::Playback(playback)) => playback.next_due(),
+            (Direction::Input, Stretch::Capture(capture)) => capture.next_due(),
+            _ => None,
+        });
+        due.min()
+    }
+
+    /// All messages of a direction, because their queue stops. Audio to play is played all the same.
+    pub(crate) fn hand_back(&mut self, direction: Direction) -> Vec<Completion> {
+        let all = self.stretches.iter_mut().flatten().flat_map(|stretch| match (direction, stretch) {
+            (Direction::Output, Stretch::Playback(playback)) => playback.hand_back(),
+            (Direction::Input, Stretch::Capture(capture)) => capture.hand_back(),
+            _ => Vec::new(),
+        });
+        all.collect()
+    }
+}
+
+fn refuse(stream: Option<usize>, message: Message) -> Completion {
+    debug!(stream, "message refused");
+    message.failed()
+}
+
+impl Stretch {
+    fn start(&mut self, now: Instant) {
+        match self {
+            Self::Playback(playback) => playback.start(now),
+            Self::Capture(capture) => capture.start(now),
+        }
+    }
+
+    fn stop(&mut self, now: Instant) {
+        match self {
+            Self::Playback(playback) => playback.stop(now),
+            Self::Capture(capture) => capture.stop(now),
+        }
+    }
+
+    fn has_xrun(&mut self) -> bool {
+        match self {
+            Self::Playback(playback) => playback.has_xrun(),
+            Self::Capture(capture) => capture.has_xrun(),
+        }
+    }
+
+    fn end(self) -> Vec<Completion> {
+        match self {
+            Self::Playback(playback) => playback.end(),
+            Self::Capture(capture) => capture.end(),
+        }
     }
 }

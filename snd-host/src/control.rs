@@ -6,12 +6,13 @@
 use tracing::debug;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::pcm::{self, Params, ParamsError};
-use crate::spec::{OUTPUT, PcmHeader, PcmInfo, PcmSetParams, QueryInfo, Status, request};
+use crate::layout::Layout;
+use crate::pcm::{Params, ParamsError};
+use crate::spec::{CtlHeader, CtlValue, PcmHeader, PcmSetParams, QueryInfo, Status, request};
 use crate::stream::{Command, Stream};
 
 /// The longest request that there is. Of a longer one, the rest means nothing.
-pub(crate) const MAX_REQUEST: usize = size_of::<PcmSetParams>();
+pub(crate) const MAX_REQUEST: usize = size_of::<CtlHeader>() + size_of::<CtlValue>();
 
 /// Bytes of an answer that says no more than how the request ended.
 pub(crate) const STATUS_BYTES: u64 = 4;
@@ -56,13 +57,14 @@ impl From<Status> for Answer {
 }
 
 /// Answers one request. There are `room` bytes for the answer, at least [`STATUS_BYTES`].
-pub(crate) fn answer(bytes: &[u8], room: u64, streams: &mut [Stream]) -> Answer {
-    let Some(code) = parse::<[u8; 4]>(bytes).map(u32::from_le_bytes) else {
+pub(crate) fn answer(bytes: &[u8], room: u64, layout: Layout, streams: &mut [Stream]) -> Answer {
+    let Some(code) = code(bytes) else {
         return Status::BadMsg.into();
     };
     match code {
-        request::JACK_INFO | request::CHMAP_INFO => info::<PcmInfo>(bytes, room, &[]),
-        request::PCM_INFO => info(bytes, room, &vec![playback_info(); streams.len()]),
+        request::JACK_INFO => info(bytes, room, &layout.jack_infos()),
+        request::PCM_INFO => info(bytes, room, &layout.pcm_infos()),
+        request::CHMAP_INFO => info(bytes, room, &layout.chmap_infos()),
         request::PCM_SET_PARAMS => set_params(bytes, streams),
         request::PCM_PREPARE => command(bytes, Command::Prepare, streams),
         request::PCM_START => command(bytes, Command::Start, streams),
@@ -72,25 +74,22 @@ pub(crate) fn answer(bytes: &[u8], room: u64, streams: &mut [Stream]) -> Answer 
     }
 }
 
+/// What a request asks for.
+pub(crate) fn code(bytes: &[u8]) -> Option<u32> {
+    parse(bytes).map(u32::from_le_bytes)
+}
+
 /// The structure at the start of `bytes`, if they are enough.
-fn parse<T: FromBytes>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn parse<T: FromBytes>(bytes: &[u8]) -> Option<T> {
     T::read_from_prefix(bytes).ok().map(|(value, _)| value)
 }
 
-/// Tells about a range of items (VIRTIO 1.4, 5.14.6.1 "Item Information Request").
+/// Tells about a range of items.
 ///
 /// The driver says how large it believes an item to be: a newer driver gets zeros for what we do not know,
 /// an older one gets the beginning.
 fn info<T: IntoBytes + Immutable>(bytes: &[u8], room: u64, items: &[T]) -> Answer {
-    let Some(query) = parse::<QueryInfo>(bytes) else {
-        return Status::BadMsg.into();
-    };
-    let (start, count, size) = (query.start_id.get(), query.count.get(), query.size.get());
-    let range = usize::try_from(start).ok().zip(usize::try_from(u64::from(start) + u64::from(count)).ok());
-    let selected = range.and_then(|(start, end)| items.get(start..end));
-    let fits = STATUS_BYTES + u64::from(count) * u64::from(size) <= room;
-    let (Some(selected), true, 0..=MAX_ITEM_BYTES) = (selected, fits, size) else {
-        debug!(start, count, size, room, "bad query");
+    let Some((selected, size)) = select(bytes, room, items) else {
         return Status::BadMsg.into();
     };
     let item = |item: &T| {
@@ -99,18 +98,18 @@ fn info<T: IntoBytes + Immutable>(bytes: &[u8], room: u64, items: &[T]) -> Answe
     Answer { payload: selected.iter().flat_map(item).collect(), ..Status::Ok.into() }
 }
 
-/// What every output stream can do.
-fn playback_info() -> PcmInfo {
-    PcmInfo {
-        hda_fn_nid: 0.into(),
-        features: 0.into(),
-        formats: pcm::formats().into(),
-        rates: pcm::rates().into(),
-        direction: OUTPUT,
-        channels_min: 1,
-        channels_max: pcm::MAX_CHANNELS,
-        padding: [0; 5],
+/// The items that a query is about, and how large the driver believes each to be, if the answer fits (VIRTIO
+/// 1.4, 5.14.6.1 "Item Information Request").
+pub(crate) fn select<'i, T>(bytes: &[u8], room: u64, items: &'i [T]) -> Option<(&'i [T], u32)> {
+    let query: QueryInfo = parse(bytes)?;
+    let (start, count, size) = (query.start_id.get(), query.count.get(), query.size.get());
+    let end = usize::try_from(u64::from(start) + u64::from(count)).ok()?;
+    let selected = items.get(usize::try_from(start).ok()?..end);
+    let fits = STATUS_BYTES + u64::from(count) * u64::from(size) <= room && size <= MAX_ITEM_BYTES;
+    if selected.is_none() || !fits {
+        debug!(start, count, size, room, "bad query");
     }
+    selected.filter(|_| fits).map(|selected| (selected, size))
 }
 
 fn set_params(bytes: &[u8], streams: &mut [Stream]) -> Answer {
@@ -179,12 +178,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::args::Streams;
     use crate::stream::State;
 
     const PLENTY: u64 = 4096;
 
+    /// One stream that plays and one that records.
+    const LAYOUT: Layout = Layout { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
+
     fn streams() -> Vec<Stream> {
-        vec![Stream::default()]
+        LAYOUT.streams()
+    }
+
+    fn answer(bytes: &[u8], room: u64, streams: &mut [Stream]) -> Answer {
+        super::answer(bytes, room, LAYOUT, streams)
     }
 
     fn words(words: &[u32]) -> Vec<u8> {
@@ -202,16 +209,15 @@ mod tests {
 
     #[test]
     fn pcm_info_describes_every_stream() {
-        let answer = answer(&words(&[request::PCM_INFO, 0, 1, 32]), 36, &mut streams());
-        assert_eq!(answer.status, Status::Ok);
-        assert_eq!(answer.payload, playback_info().as_bytes());
+        let answer = answer(&words(&[request::PCM_INFO, 0, 2, 32]), 68, &mut streams());
+        assert_eq!((answer.status, &answer.payload[..]), (Status::Ok, LAYOUT.pcm_infos().as_bytes()));
     }
 
     #[test]
     fn an_item_is_cut_or_padded_to_the_size_that_the_driver_expects() {
         let info = |size| answer(&words(&[request::PCM_INFO, 0, 1, size]), PLENTY, &mut streams()).payload;
-        assert_eq!(info(8), playback_info().as_bytes()[..8]);
-        assert_eq!(info(40), [playback_info().as_bytes(), &[0; 8]].concat());
+        assert_eq!(info(8), LAYOUT.pcm_infos()[0].as_bytes()[..8]);
+        assert_eq!(info(40), [LAYOUT.pcm_infos()[0].as_bytes(), &[0; 8]].concat());
         assert_eq!(info(0), []);
     }
 
@@ -219,16 +225,18 @@ mod tests {
     fn a_query_is_good_exactly_if_its_range_exists_and_the_answer_fits() {
         for (code, start, count, size, room, expected) in [
             (request::PCM_INFO, 0, 0, 32, 4, Status::Ok),
-            (request::PCM_INFO, 1, 0, 32, 4, Status::Ok),
-            (request::PCM_INFO, 2, 0, 32, 4, Status::BadMsg),
+            (request::PCM_INFO, 2, 0, 32, 4, Status::Ok),
+            (request::PCM_INFO, 3, 0, 32, 4, Status::BadMsg),
             (request::PCM_INFO, 0, 1, 32, 35, Status::BadMsg),
-            (request::PCM_INFO, 0, 2, 32, PLENTY, Status::BadMsg),
-            (request::PCM_INFO, 1, 1, 32, PLENTY, Status::BadMsg),
+            (request::PCM_INFO, 0, 3, 32, PLENTY, Status::BadMsg),
+            (request::PCM_INFO, 2, 1, 32, PLENTY, Status::BadMsg),
             (request::PCM_INFO, u32::MAX, u32::MAX, 32, PLENTY, Status::BadMsg),
             (request::PCM_INFO, 0, 1, u32::MAX, u64::MAX, Status::BadMsg),
             (request::JACK_INFO, 0, 0, 24, 4, Status::Ok),
-            (request::JACK_INFO, 0, 1, 24, PLENTY, Status::BadMsg),
-            (request::CHMAP_INFO, 0, 1, 24, PLENTY, Status::BadMsg),
+            (request::JACK_INFO, 0, 2, 24, 52, Status::Ok),
+            (request::JACK_INFO, 0, 3, 24, PLENTY, Status::BadMsg),
+            (request::CHMAP_INFO, 0, 10, 24, 244, Status::Ok),
+            (request::CHMAP_INFO, 0, 11, 24, PLENTY, Status::BadMsg),
         ] {
             let bytes = words(&[code, start, count, size]);
             let answer = answer(&bytes, room, &mut streams());
@@ -268,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_does_not_exist_is_a_bad_message() {
-        for id in [1, 1000, u32::MAX] {
+        for id in [2, 1000, u32::MAX] {
             for code in request::PCM_SET_PARAMS..=request::PCM_STOP {
                 let bytes = words(&[code, id, 7680, 1920, 0, 0x0007_0502]);
                 assert_eq!(status(&bytes, &mut streams()), Status::BadMsg, "{code:#x} {id}");

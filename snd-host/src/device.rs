@@ -14,15 +14,20 @@ use tracing::{debug, error, warn};
 use crate::audio::Audio;
 use crate::card::Card;
 use crate::control::{self, Answer};
-use crate::io::Message;
+use crate::layout::Layout;
 use crate::pcm;
 use crate::queue::{self, GuestMemory, Queue};
-use crate::spec::{CONTROL_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
+use crate::spec::{CONTROL_QUEUE, EVENT_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
+use crate::stream::Direction;
 use crate::timer::Timer;
 use crate::vring::Vring;
+use crate::waker::Waker;
 
 /// The most pieces that a buffer may be in: every page of the largest one by itself, and both ends.
 const MAX_SEGMENTS: usize = pcm::MAX_BUFFER_BYTES as usize / 4096 + 3;
+
+/// The queues that carry audio, and which way.
+const IO_QUEUES: [(usize, Direction); 2] = [(TX_QUEUE, Direction::Output), (RX_QUEUE, Direction::Input)];
 
 /// How many chains are taken in one go. A guest that adds chains faster than they are served does not keep
 /// the timer from being served.
@@ -38,6 +43,8 @@ pub(crate) struct Device {
     /// Where chains put their segments while they are worked on.
     segments: Box<[Segment]>,
     timer: Timer,
+    /// For those who have news from outside.
+    waker: Arc<Waker>,
 }
 
 /// Whether a queue runs.
@@ -62,20 +69,22 @@ impl State {
 
 /// What the front-end tells.
 impl Device {
-    pub(crate) fn new(audio: Arc<Audio>) -> io::Result<Self> {
+    pub(crate) fn new(audio: Arc<Audio>, layout: Layout) -> io::Result<Self> {
+        let waker = Arc::new(Waker::new()?);
         Ok(Self {
             memory: None,
             features: Features::empty(),
             queues: Default::default(),
-            card: Card::new(audio),
+            card: Card::new(audio, waker.clone(), layout),
             segments: vec![Segment::default(); MAX_SEGMENTS].into_boxed_slice(),
             timer: Timer::new()?,
+            waker,
         })
     }
 
-    /// A file that becomes readable when the device is to be woken.
-    pub(crate) fn timer(&self) -> RawFd {
-        self.timer.as_raw_fd()
+    /// Files of which one becomes readable when the device is to be woken.
+    pub(crate) fn wakers(&self) -> [RawFd; 2] {
+        [self.timer.as_raw_fd(), self.waker.as_raw_fd()]
     }
 
     /// How each stream is.
@@ -85,6 +94,7 @@ impl Device {
 
     pub(crate) fn set_features(&mut self, features: Features) {
         self.features = features;
+        self.card.set_features(features.bits());
     }
 
     /// Changes the memory under the queues that run: they are taken up anew where they are.
@@ -102,8 +112,8 @@ impl Device {
         let State::Running(mut queue) = self.queues.get_mut(index).map(std::mem::take)? else {
             return None;
         };
-        if index == TX_QUEUE {
-            queue.complete_all(self.card.hand_back());
+        for (_, direction) in IO_QUEUES.into_iter().filter(|(io, _)| *io == index) {
+            queue.complete_all(self.card.hand_back(direction));
         }
         Some(queue.stop())
     }
@@ -137,9 +147,11 @@ impl Device {
     }
 
     fn forget_streams(&mut self) {
-        let messages = self.card.hand_back();
-        if let State::Running(queue) = &mut self.queues[TX_QUEUE] {
-            queue.complete_all(messages);
+        for (index, direction) in IO_QUEUES {
+            let messages = self.card.hand_back(direction);
+            if let State::Running(queue) = &mut self.queues[index] {
+                queue.complete_all(messages);
+            }
         }
         self.card.reset();
     }
@@ -149,7 +161,8 @@ impl Device {
 impl Device {
     /// Looks at everything.
     pub(crate) fn wake(&mut self, vrings: &[Vring], now: Instant) {
-        for index in [CONTROL_QUEUE, TX_QUEUE, RX_QUEUE] {
+        self.waker.clear();
+        for index in 0..QUEUES {
             match vrings.get(index) {
                 Some(vring) if matches!(self.queues[index], State::Stopped) && queue::is_live(vring) => {
                     self.start(index, vring);
@@ -158,15 +171,20 @@ impl Device {
             }
         }
         let all_served = self.serve(now);
-        let next = match self.queues[TX_QUEUE].live() {
-            _ if !all_served => Some(Duration::ZERO),
-            Some(_) => self.card.next_due(),
-            // Nothing can be returned before the front-end lets the queue run again, and wakes us.
-            None => None,
-        };
+        let next = if all_served { self.next_due() } else { Some(Duration::ZERO) };
         if let Err(error) = self.timer.set(next) {
             warn!("the timer cannot be set: {error}");
         }
+    }
+
+    /// How long it takes until there is something to return.
+    fn next_due(&mut self) -> Option<Duration> {
+        let due = IO_QUEUES.into_iter().filter_map(|(index, direction)| {
+            // Nothing can be returned before the front-end lets the queue run again, and wakes us.
+            self.queues[index].live()?;
+            self.card.next_due(direction)
+        });
+        due.min()
     }
 
     /// Serves the queues until all are empty and armed. Returns false if that was too much for once.
@@ -174,16 +192,21 @@ impl Device {
         let mut budget = BUDGET;
         loop {
             // Messages come before requests: the guest sent them before it asked for the end.
-            while budget > 0 && (self.serve_tx(now) || self.refuse_rx() || self.serve_control(now)) {
+            while budget > 0 && (self.serve_tx(now) || self.serve_rx(now) || self.serve_control(now)) {
                 budget -= 1;
             }
-            if let Some(queue) = self.queues[TX_QUEUE].live() {
-                queue.complete_all(self.card.played(now));
+            for (index, direction) in IO_QUEUES {
+                if let Some(queue) = self.queues[index].live() {
+                    queue.complete_all(self.card.over(direction, now));
+                }
             }
+            let told_all = self.tell();
             let mut pending = false;
-            for queue in self.queues.iter_mut().filter_map(State::live) {
+            for (index, queue) in self.queues.iter_mut().enumerate() {
+                let Some(queue) = queue.live() else { continue };
                 queue.publish();
-                pending |= queue.arm() == Arm::Pending;
+                // Buffers for events lie there until there is one.
+                pending |= (index != EVENT_QUEUE || !told_all) && queue.arm() == Arm::Pending;
             }
             if !pending || budget == 0 {
                 return !pending;
@@ -191,6 +214,23 @@ impl Device {
             // A chain that cannot be worked on counts as well.
             budget -= 1;
         }
+    }
+
+    /// Tells the guest of events. Returns whether it knows all.
+    fn tell(&mut self) -> bool {
+        let events = self.card.events();
+        let Some(queue) = self.queues[EVENT_QUEUE].live() else { return true };
+        while !events.is_empty() {
+            let Some(chain) = queue.pop(&mut self.segments) else { return false };
+            let Some(event) = events.pop() else { return true };
+            let mut writer = Writer::new(queue.memory(), chain.writable());
+            if let Err(error) = writer.write(&event) {
+                debug!("an event cannot be written: {error}");
+            }
+            let (written, token) = (writer.written(), chain.into_token());
+            queue.complete(token, written);
+        }
+        true
     }
 
     /// Takes a message with audio. Returns whether there was one.
@@ -203,17 +243,19 @@ impl Device {
         true
     }
 
-    /// Refuses a message that asks for audio: no stream records. Returns whether there was one.
-    fn refuse_rx(&mut self) -> bool {
+    /// Takes a message that asks for audio. Returns whether there was one.
+    fn serve_rx(&mut self, now: Instant) -> bool {
         let Some(queue) = self.queues[RX_QUEUE].live() else { return false };
         let Some(chain) = queue.pop(&mut self.segments) else { return false };
-        queue.complete_all(vec![Message::new(chain).failed()]);
+        if let Err(refused) = self.card.record(queue.memory(), chain, now) {
+            queue.complete_all(vec![refused]);
+        }
         true
     }
 
     /// Answers a request. Returns whether there was one.
     fn serve_control(&mut self, now: Instant) -> bool {
-        let [control, _, tx, _] = &mut self.queues;
+        let [control, _, tx, rx] = &mut self.queues;
         let Some(control) = control.live() else { return false };
         let Some(chain) = control.pop(&mut self.segments) else { return false };
         let memory = control.memory().clone();
@@ -223,9 +265,11 @@ impl Device {
             let (Answer { status, payload, .. }, messages) =
                 self.card.request(&request, writer.remaining(), now);
             // The standard wants them returned before the request that ends their stream (5.14.6.6).
-            if let State::Running(tx) = tx {
-                tx.complete_all(messages);
-                tx.publish();
+            for (queue, messages) in [(tx, messages.tx), (rx, messages.rx)] {
+                if let State::Running(queue) = queue {
+                    queue.complete_all(messages);
+                    queue.publish();
+                }
             }
             let written = writer.write_value(&status.code()).and_then(|()| writer.write(&payload));
             if let Err(error) = written {

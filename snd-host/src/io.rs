@@ -13,58 +13,90 @@ const _: () = assert!(size_of::<PcmStatus>() == STATUS_BYTES as usize);
 #[derive(Debug)]
 pub(crate) struct Message {
     token: Token,
-    /// The last bytes that the device may write, or nothing if there are too few for a status.
-    room: Vec<Segment>,
+    /// Where recorded audio goes.
+    audio: Vec<Segment>,
+    /// Where the status goes, or nothing if there is no room for one.
+    status: Vec<Segment>,
 }
 
 /// A message that is done, and what its guest is told.
 #[derive(Debug)]
 pub(crate) struct Completion {
     message: Message,
+    /// What was recorded.
+    audio: Vec<u8>,
     status: Status,
     latency_bytes: u32,
 }
 
 impl Message {
-    pub(crate) fn new(chain: Chain<'_>) -> Self {
-        let room = tail(chain.writable()).unwrap_or_default();
-        Self { token: chain.into_token(), room }
+    /// A message with audio to play: all that can be written is the status at the end.
+    pub(crate) fn to_play(chain: Chain<'_>) -> Self {
+        let (_, status) = split_status(chain.writable()).unwrap_or_default();
+        Self { token: chain.into_token(), audio: Vec::new(), status }
+    }
+
+    /// A message that asks for audio: all that can be written is for audio, but the status at the end.
+    pub(crate) fn to_record(chain: Chain<'_>) -> Self {
+        let (audio, status) = split_status(chain.writable()).unwrap_or_default();
+        Self { token: chain.into_token(), audio, status }
+    }
+
+    /// How many bytes of recorded audio there is room for.
+    pub(crate) fn room(&self) -> u64 {
+        self.audio.iter().map(|segment| u64::from(segment.len)).sum()
     }
 
     pub(crate) const fn played(self, latency_bytes: u32) -> Completion {
-        Completion { message: self, status: Status::Ok, latency_bytes }
+        self.recorded(Vec::new(), latency_bytes)
+    }
+
+    /// Returns with as much audio as there is room for, or with none.
+    pub(crate) const fn recorded(self, audio: Vec<u8>, latency_bytes: u32) -> Completion {
+        Completion { message: self, audio, status: Status::Ok, latency_bytes }
     }
 
     pub(crate) const fn failed(self) -> Completion {
-        Completion { message: self, status: Status::IoErr, latency_bytes: 0 }
+        Completion { message: self, audio: Vec::new(), status: Status::IoErr, latency_bytes: 0 }
     }
 }
 
 impl Completion {
-    /// Writes the status, where there is room. Returns what to complete the chain with.
+    /// Writes the audio, and the status where there is room. Returns what to complete the chain with: the
+    /// status counts as if it followed the audio at once, which is how drivers tell how much audio it is.
     pub(crate) fn write(self, memory: &impl Memory) -> (Token, u32) {
-        let Self { message, status, latency_bytes } = self;
+        let Self { message, audio, mut status, latency_bytes } = self;
+        let mut writer = Writer::new(memory, &message.audio);
+        if writer.write(&audio).is_err() {
+            status = Status::IoErr;
+        }
+        let audio = writer.written();
         let value = PcmStatus { status: status.code(), latency_bytes: latency_bytes.into() };
-        let mut writer = Writer::new(memory, &message.room);
+        let mut writer = Writer::new(memory, &message.status);
         // A status that cannot be written is the guest's loss; the message comes back in any case.
-        let written = writer.write_value(&value).map_or(0, |()| writer.written());
+        let written = writer.write_value(&value).map_or(0, |()| audio + writer.written());
         (message.token, written)
     }
 }
 
-/// The end of `segments`, as long as a status, if they are that long.
-fn tail(segments: &[Segment]) -> Option<Vec<Segment>> {
+/// The last bytes of `segments`, as many as a status has, and those before, if there are so many.
+fn split_status(segments: &[Segment]) -> Option<(Vec<Segment>, Vec<Segment>)> {
     let mut missing = STATUS_BYTES;
-    let mut tail = Vec::new();
+    let (mut before, mut status) = (Vec::new(), Vec::new());
     for segment in segments.iter().rev().filter(|segment| segment.len > 0) {
         let len = segment.len.min(missing);
-        tail.insert(0, Segment::new(segment.address + u64::from(segment.len - len), len));
-        missing -= len;
-        if missing == 0 {
-            return Some(tail);
+        let rest = segment.len - len;
+        if len > 0 {
+            status.push(Segment::new(segment.address + u64::from(rest), len));
         }
+        if rest > 0 {
+            before.push(Segment::new(segment.address, rest));
+        }
+        missing -= len;
     }
-    None
+    before.reverse();
+    status.reverse();
+    (missing == 0).then_some((before, status))
 }
 
 /// Which stream a message is for. `None` if it is cut short or not in shared memory.
@@ -88,13 +120,25 @@ mod tests {
     #[test]
     fn the_status_goes_to_the_last_eight_bytes_however_they_are_cut() {
         let segment = Segment::new;
-        assert_eq!(tail(&[segment(0x100, 8)]), Some(vec![segment(0x100, 8)]));
-        assert_eq!(tail(&[segment(0x100, 100)]), Some(vec![segment(0x15c, 8)]));
+        assert_eq!(split_status(&[segment(0x100, 8)]), Some((vec![], vec![segment(0x100, 8)])));
         assert_eq!(
-            tail(&[segment(0x100, 9), segment(0x200, 0), segment(0x300, 3), segment(0x400, 2)]),
-            Some(vec![segment(0x106, 3), segment(0x300, 3), segment(0x400, 2)])
+            split_status(&[segment(0x100, 100)]),
+            Some((vec![segment(0x100, 92)], vec![segment(0x15c, 8)]))
         );
-        assert_eq!(tail(&[segment(0x100, 4), segment(0x200, 3)]), None);
-        assert_eq!(tail(&[]), None);
+        assert_eq!(
+            split_status(&[
+                segment(0x80, 5),
+                segment(0x100, 9),
+                segment(0x200, 0),
+                segment(0x300, 3),
+                segment(0x400, 2)
+            ]),
+            Some((
+                vec![segment(0x80, 5), segment(0x100, 6)],
+                vec![segment(0x106, 3), segment(0x300, 3), segment(0x400, 2)]
+            ))
+        );
+        assert_eq!(split_status(&[segment(0x100, 4), segment(0x200, 3)]), None);
+        assert_eq!(split_status(&[]), None);
     }
 }

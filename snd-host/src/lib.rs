@@ -1,4 +1,4 @@
-//! A virtio sound card as a vhost-user back-end, which plays through GStreamer.
+//! A virtio sound card as a vhost-user back-end, which plays and records through GStreamer.
 //!
 //! From the socket to the sink:
 //!
@@ -10,19 +10,25 @@
 //!   ring-core) and the `card`, moved on by one function that never waits;
 //! - `control` answers requests and keeps the life of each `stream`, without doing anything itself; `pcm` knows
 //!   formats and counts frames;
-//! - `playback` holds a stream's messages until they are played; when that is, `pacing` decides;
-//! - `audio` takes the frames to GStreamer, in a thread that may wait for the sink as long as it takes.
+//! - `playback` and `capture` hold a stream's messages until they are played or full; when that is, `pacing`
+//!   decides;
+//! - `audio` takes the frames to and from GStreamer, in a thread that may wait as long as it takes.
 //!
 //! The structures of the standard are in [`spec`].
 
 mod args;
 mod audio;
 mod backend;
+mod backlog;
 mod capabilities;
+mod capture;
 mod card;
 mod control;
 mod device;
+mod elements;
+mod events;
 mod io;
+mod layout;
 mod limits;
 mod listen;
 mod pacing;
@@ -32,14 +38,16 @@ mod queue;
 mod sandbox;
 mod serve;
 mod signals;
+mod speakers;
 pub mod spec;
 mod stats;
 mod stream;
 mod timer;
 mod vring;
+mod waker;
 
-pub use args::{Args, RingFormat};
-pub use audio::SinkError;
+pub use args::{Args, RingFormat, Streams};
+pub use audio::AudioError;
 pub use capabilities::CAPABILITIES;
 pub use listen::ListenError;
 pub use sandbox::SandboxError;

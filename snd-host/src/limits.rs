@@ -13,8 +13,9 @@ const BYTES_PER_SLOT: u64 = 512;
 /// hold, and GStreamer itself.
 pub(crate) const fn memory() -> u64 {
     let ahead = MAX_BYTES_PER_SECOND as u64 * MAX_LATENCY_MS as u64 / 1000;
+    // One that records keeps less.
     let stretch = audio::limit(MAX_BUFFER_BYTES, MAX_BYTES_PER_SECOND) + ahead;
     // A message on its way from the queue.
     let message = MAX_BUFFER_BYTES as u64;
-    audio::MAX_PLAYERS as u64 * stretch + message + (QUEUES * MAX_QUEUE_SIZE) as u64 * BYTES_PER_SLOT
+    audio::MAX_STRETCHES as u64 * stretch + message + (QUEUES * MAX_QUEUE_SIZE) as u64 * BYTES_PER_SLOT
 }

@@ -3,7 +3,7 @@
 //! A guest hears of its audio's progress by the completion of messages. If completions stop for a tenth of a
 //! second, Linux gives up; if they come in bursts, its idea of the position jumps. A host sink does both:
 //! it takes its time to start, stalls, disappears. So completions follow a position of our own. It follows
-//! the sink, but never strays further than [`SLACK`] from a reference line that moves evenly.
+//! the sink, but never strays further than [`SLACK`] from a reference line that moves evenly. The same goes for a source of audio.
 //!
 //! The reference line itself is drawn towards the sink at a rate no ear and no guest would notice, so that
 //! a sink whose crystal is a little fast or slow leads for good and is never fought.
@@ -64,6 +64,12 @@ impl Pacer {
         // When all is played, time stands still until there is more.
         self.line = if self.position == written { written } else { self.line.min(written + SLACK) };
         self.position
+    }
+
+    /// Draws the reference line anew from where the position is: the other side has only just begun to move,
+    /// and is given the time to get into its stride.
+    pub(crate) fn begin_anew(&mut self) {
+        self.line = self.position;
     }
 
     fn steer(&mut self, towards: Duration, limit: Duration) {
@@ -180,6 +186,21 @@ mod tests {
         assert_eq!(pacer.advance(start + ms(501), Some(ms(100)), ms(110)), ms(100));
         assert_eq!(pacer.advance(start + ms(506), Some(ms(105)), ms(110)), ms(105));
         assert_eq!(pacer.advance(start + ms(540), Some(ms(110)), ms(110)), ms(110));
+    }
+
+    #[test]
+    fn a_source_that_gives_large_pieces_is_waited_for_once_and_then_followed() {
+        // What a source has given but for its last piece, at step `step`, and pieces of 60 ms.
+        let given = |start: Duration, step: u64| start + ms(step / 60 * 60);
+        let (mut pacer, start) = (Pacer::default(), Instant::now());
+        pacer.start(start);
+        let (from, positions) = run(&mut pacer, start, 300, |_| None);
+        pacer.begin_anew();
+        let silence = positions[299];
+        let (_, positions) = run(&mut pacer, from, 60_000, |step| Some(given(silence, step)));
+        // The last piece is there as well: as long as the position is not beyond it, nothing is missing.
+        let missing = positions.iter().zip(1..).find(|(at, step)| **at > given(silence, *step) + ms(60));
+        assert_eq!(missing, None);
     }
 
     #[test]

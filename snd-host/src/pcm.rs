@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::spec::PcmSetParams;
+use crate::spec::{PCM_FEATURE_XRUNS, PcmSetParams};
 
 /// A sample format that a guest may choose.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,36 +14,45 @@ pub(crate) struct Format {
     sample_bytes: u8,
     /// What GStreamer calls it.
     pub(crate) gst_name: &'static str,
+    /// A sample of silence: 0, or the middle of the range where samples have no sign.
+    silence: u64,
 }
 
 const fn format(code: u8, sample_bytes: u8, gst_name: &'static str) -> Format {
-    Format { code, sample_bytes, gst_name }
+    Format { code, sample_bytes, gst_name, silence: 0 }
+}
+
+const fn unsigned(code: u8, sample_bytes: u8, gst_name: &'static str, bits: u8) -> Format {
+    Format { code, sample_bytes, gst_name, silence: 1 << (bits - 1) }
 }
 
 /// VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_FMT_*`, as far as GStreamer has the same.
 ///
-/// Linux derives the largest buffer that it grants to applications from the largest sample here; four bytes
-/// of eight channels at 192 kHz give it a megabyte.
-static FORMATS: [Format; 14] = [
+/// Linux derives the largest buffer that it grants to applications from the largest sample, frame and rate
+/// here: it is almost two megabytes, or 320 ms of the largest frames.
+static FORMATS: [Format; 16] = [
     format(3, 1, "S8"),
-    format(4, 1, "U8"),
+    unsigned(4, 1, "U8", 8),
     format(5, 2, "S16LE"),
-    format(6, 2, "U16LE"),
+    unsigned(6, 2, "U16LE", 16),
     format(7, 3, "S18LE"),
-    format(8, 3, "U18LE"),
+    unsigned(8, 3, "U18LE", 18),
     format(9, 3, "S20LE"),
-    format(10, 3, "U20LE"),
+    unsigned(10, 3, "U20LE", 20),
     format(11, 3, "S24LE"),
-    format(12, 3, "U24LE"),
+    unsigned(12, 3, "U24LE", 24),
     // The next two have their 24 bits in the low end of four bytes.
     format(15, 4, "S24_32LE"),
-    format(16, 4, "U24_32LE"),
+    unsigned(16, 4, "U24_32LE", 24),
     format(17, 4, "S32LE"),
+    unsigned(18, 4, "U32LE", 32),
     format(19, 4, "F32LE"),
+    format(20, 8, "F64LE"),
 ];
 
 /// VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_RATE_*`: numbers, and frames in a second.
-static RATES: [(u8, u32); 14] = [
+static RATES: [(u8, u32); 15] = [
+    (0, 5_512),
     (1, 8_000),
     (2, 11_025),
     (3, 16_000),
@@ -63,11 +72,11 @@ static RATES: [(u8, u32); 14] = [
 /// The most channels that a guest may choose.
 pub(crate) const MAX_CHANNELS: u8 = 8;
 
-/// The largest buffer that a guest may choose: four times the largest one that Linux would.
+/// The largest buffer that a guest may choose: twice the largest one that Linux would.
 pub(crate) const MAX_BUFFER_BYTES: u32 = 4 << 20;
 
-/// The most bytes of audio in a second, in four bytes for each sample.
-pub(crate) const MAX_BYTES_PER_SECOND: u32 = 192_000 * MAX_CHANNELS as u32 * 4;
+/// The most bytes of audio in a second, in eight bytes for each sample.
+pub(crate) const MAX_BYTES_PER_SECOND: u32 = 192_000 * MAX_CHANNELS as u32 * 8;
 
 /// The bit map of all formats.
 pub(crate) fn formats() -> u64 {
@@ -88,6 +97,8 @@ pub(crate) struct Params {
     pub(crate) channels: u8,
     /// Size of the guest's buffer.
     pub(crate) buffer_bytes: u32,
+    /// Whether the guest wants to be told of underruns and overruns.
+    pub(crate) xruns: bool,
 }
 
 impl fmt::Display for Params {
@@ -122,11 +133,11 @@ impl Params {
             return Err(ParamsError::Channels(channels));
         }
         let features = request.features.get();
-        if features != 0 {
+        if features & !PCM_FEATURE_XRUNS != 0 {
             return Err(ParamsError::Features(features));
         }
         let (buffer, period) = (request.buffer_bytes.get(), request.period_bytes.get());
-        let params = Self { format, rate, channels, buffer_bytes: buffer };
+        let params = Self { format, rate, channels, buffer_bytes: buffer, xruns: features != 0 };
         let frame = params.frame_bytes();
         let whole = period > 0 && period.is_multiple_of(frame) && buffer.is_multiple_of(period);
         if !whole || buffer == 0 || buffer > MAX_BUFFER_BYTES {
@@ -135,10 +146,21 @@ impl Params {
         Ok(params)
     }
 
+    /// Bytes that a sample takes up.
+    pub(crate) fn sample_bytes(&self) -> usize {
+        self.format.sample_bytes.into()
+    }
+
     /// Bytes that a frame takes up: one sample for each channel.
     pub(crate) const fn frame_bytes(&self) -> u32 {
         // Both factors are single digits.
         self.format.sample_bytes as u32 * self.channels as u32
+    }
+
+    /// A frame of silence.
+    pub(crate) fn silence(&self) -> Vec<u8> {
+        let sample = &self.format.silence.to_le_bytes()[..self.sample_bytes()];
+        sample.repeat(self.channels.into())
     }
 
     /// How many whole frames `bytes` hold.
@@ -167,6 +189,11 @@ pub(crate) mod tests {
     /// S16 stereo at 48 kHz, in a buffer of 40 ms.
     pub(crate) fn s16_stereo() -> Params {
         Params::parse(&request()).unwrap()
+    }
+
+    /// Stereo at 48 kHz in every format.
+    pub(crate) fn of_every_format() -> impl Iterator<Item = Params> {
+        FORMATS.iter().map(|format| Params { format, ..s16_stereo() })
     }
 
     fn request() -> PcmSetParams {
@@ -228,8 +255,10 @@ pub(crate) mod tests {
             let bad = PcmSetParams { channels, ..request() };
             assert_eq!(Params::parse(&bad), Err(ParamsError::Channels(channels)));
         }
-        let bad = PcmSetParams { features: 16.into(), ..request() };
-        assert_eq!(Params::parse(&bad), Err(ParamsError::Features(16)));
+        let with_xruns = PcmSetParams { features: 16.into(), ..request() };
+        assert!(Params::parse(&with_xruns).is_ok_and(|params| params.xruns));
+        let bad = PcmSetParams { features: 8.into(), ..request() };
+        assert_eq!(Params::parse(&bad), Err(ParamsError::Features(8)));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! A stream that plays: its messages, from the time they are accepted until they count as played.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::audio::{Audio, Ending, Output};
+use crate::audio::{Audio, Ending, Level, Output};
+use crate::backlog::{Backlog, Tally};
 use crate::io::{Completion, Message};
 use crate::pacing::Pacer;
 use crate::pcm::Params;
@@ -20,68 +20,47 @@ pub(crate) struct Playback {
     params: Params,
     output: Output,
     pacer: Pacer,
-    /// Messages that are not played yet, in order; never more than the queue has descriptors.
-    pending: VecDeque<Pending>,
-    /// Bytes of audio in `pending`; at most the size of the guest's buffer.
-    pending_bytes: u32,
-    /// Frames accepted.
-    written: u64,
+    pending: Backlog,
     stats: Stats,
+    xruns: Tally,
 }
 
 impl fmt::Display for Playback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { params, output, stats, pending, pending_bytes, written, .. } = self;
+        let Self { params, output, stats, pending, .. } = self;
         let sink = if output.heard().live { "open" } else { "not open" };
-        write!(f, "{params}, {written} frames, {stats}, {} frames dropped, ", output.dropped())?;
-        write!(f, "{} messages with {pending_bytes} bytes waiting, sink {sink}", pending.len())
+        write!(f, "{params}, {} frames, {stats}, {} frames dropped, ", pending.end(), output.dropped())?;
+        write!(f, "{pending}, sink {sink}")
     }
 }
 
-#[derive(Debug)]
-struct Pending {
-    message: Message,
-    bytes: u32,
-    /// Frames accepted up to and including this message.
-    end: u64,
-}
-
 impl Playback {
-    pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params) -> Self {
+    pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params, level: Option<Arc<Level>>) -> Self {
         Self {
             stream,
             params,
-            output: Output::new(audio, stream, params),
+            output: Output::new(audio, stream, params, level),
             pacer: Pacer::default(),
-            pending: VecDeque::new(),
-            pending_bytes: 0,
-            written: 0,
+            pending: Backlog::new(params),
             stats: Stats::default(),
+            xruns: Tally::default(),
         }
     }
 
     /// How many bytes of audio may be accepted now.
     pub(crate) const fn room(&self) -> u32 {
-        self.params.buffer_bytes.saturating_sub(self.pending_bytes)
+        self.pending.room()
     }
 
     /// Accepts a message of whole frames; hands it back if it has none, or parts of one, or too many.
     pub(crate) fn accept(&mut self, message: Message, audio: &[u8], now: Instant) -> Result<(), Message> {
-        let bytes = match u32::try_from(audio.len()) {
-            Ok(bytes @ 1..) if bytes <= self.room() && bytes.is_multiple_of(self.params.frame_bytes()) => {
-                bytes
-            }
-            _ => return Err(message),
-        };
         // Time up to now must not count for audio that was not there.
         self.advance(now);
-        if self.pacer.runs() && self.pending.is_empty() && self.written > 0 {
-            self.stats.xruns += 1;
-        }
+        // That the audio ran out is known only now that there is more: otherwise it was the end.
+        let ran_dry = self.pacer.runs() && self.pending.is_empty() && self.pending.end() > 0;
+        self.pending.accept(message, audio.len() as u64)?;
+        self.stats.xruns += u64::from(ran_dry);
         self.output.write(audio);
-        self.written += self.params.frames(bytes.into());
-        self.pending_bytes += bytes;
-        self.pending.push_back(Pending { message, bytes, end: self.written });
         Ok(())
     }
 
@@ -100,46 +79,49 @@ impl Playback {
     fn advance(&mut self, now: Instant) -> Duration {
         let heard = self.output.heard();
         let heard = heard.live.then(|| self.params.duration(heard.frame));
-        self.pacer.advance(now, heard, self.params.duration(self.written))
+        self.pacer.advance(now, heard, self.params.duration(self.pending.end()))
     }
 
     /// Takes out the messages that are played by now.
     pub(crate) fn played(&mut self, now: Instant) -> Vec<Completion> {
         let position = self.advance(now);
         let position = self.params.frames_in(position);
-        let count = self.pending.iter().take_while(|pending| pending.end <= position).count();
-        if count == 0 {
+        let mut played = std::iter::from_fn(|| self.pending.pop(position)).peekable();
+        if played.peek().is_none() {
             return Vec::new();
         }
         self.output.set_played(position);
         let heard = self.output.heard().frame;
         let frame_bytes = u64::from(self.params.frame_bytes());
-        let played = self.pending.drain(..count).map(|pending| {
-            self.pending_bytes -= pending.bytes;
-            let latency = pending.end.saturating_sub(heard);
+        let played = played.map(|next| {
+            let latency = next.end.saturating_sub(heard);
             self.stats.add_latency(self.params.duration(latency));
             let latency = latency.saturating_mul(frame_bytes);
-            pending.message.played(u32::try_from(latency).unwrap_or(u32::MAX))
+            next.message.played(u32::try_from(latency).unwrap_or(u32::MAX))
         });
         played.collect()
     }
 
+    /// Whether audio has been missing or lost since this was last asked.
+    pub(crate) fn has_xrun(&mut self) -> bool {
+        self.xruns.has_grown(self.stats.xruns + self.output.dropped())
+    }
+
     /// How long it takes until the next message is played, if things go their way.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        self.pending.front().and_then(|next| self.pacer.until(self.params.duration(next.end)))
+        self.pending.next_end().and_then(|end| self.pacer.until(end))
     }
 
     /// Hands all messages back, as if they were played. Their audio stays.
     pub(crate) fn hand_back(&mut self) -> Vec<Completion> {
-        self.pending_bytes = 0;
-        self.pending.drain(..).map(|pending| pending.message.played(0)).collect()
+        std::iter::from_fn(|| self.pending.pop(u64::MAX)).map(|next| next.message.played(0)).collect()
     }
 
     /// Ends: what has not counted as played is dropped, what has is still heard.
     pub(crate) fn end(mut self) -> Vec<Completion> {
         let ending = if self.pending.is_empty() { Ending::Drain } else { Ending::Cut };
-        if self.written > 0 {
-            let (stream, frames, dropped) = (self.stream, self.written, self.output.dropped());
+        if self.pending.end() > 0 {
+            let (stream, frames, dropped) = (self.stream, self.pending.end(), self.output.dropped());
             info!(stream, frames, dropped, ?ending, "released: {}", self.stats);
         }
         let pending = self.hand_back();

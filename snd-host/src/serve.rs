@@ -13,8 +13,9 @@ use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::args::{Args, RingFormat};
-use crate::audio::{Audio, SinkError};
-use crate::backend::{Backend, END_EVENT, TIMER_EVENT};
+use crate::audio::{Audio, AudioError};
+use crate::backend::{Backend, END_EVENT, WAKE_EVENT};
+use crate::layout::Layout;
 use crate::listen::{ListenError, Socket};
 use crate::sandbox::{self, SandboxError, Writable};
 use crate::signals::{Session, Signals};
@@ -25,9 +26,9 @@ const LAST_NOTES: Duration = Duration::from_secs(3);
 /// Why snd-host cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// There is nothing to play to.
-    #[error("--sink: {0}")]
-    Sink(#[from] SinkError),
+    /// There is nothing to play to or to record from.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
     /// There is nothing to listen on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -48,7 +49,8 @@ pub enum ServeError {
 ///
 /// [`ServeError`] if that cannot begin, or cannot go on. What a front-end or a guest does is no reason.
 pub fn serve(args: &Args) -> Result<(), ServeError> {
-    let audio = Audio::new(&args.sink, Duration::from_millis(args.latency.into()))?;
+    let audio = Audio::new(&args.sink, &args.source, Duration::from_millis(args.latency.into()))?;
+    let layout = Layout { streams: args.streams, controls: args.controls };
     let socket = Socket::open(args)?;
     if args.no_sandbox {
         warn!("not sandboxed");
@@ -62,7 +64,7 @@ pub fn serve(args: &Args) -> Result<(), ServeError> {
         None => info!("listening on the socket that was handed over"),
     }
     while signals.wait_for(socket.listener())? {
-        session(&mut listener, &signals, args.ring, &audio)?;
+        session(&mut listener, &signals, args.ring, &audio, layout)?;
     }
     audio.finish(LAST_NOTES);
     Ok(())
@@ -74,9 +76,10 @@ fn session(
     signals: &Signals,
     ring: RingFormat,
     audio: &Arc<Audio>,
+    layout: Layout,
 ) -> Result<(), ServeError> {
-    let backend = Backend::new(audio.clone(), ring)?;
-    let timer = backend.device().timer();
+    let backend = Backend::new(audio.clone(), layout, ring)?;
+    let wakers = backend.device().wakers();
     let backend = Arc::new(Mutex::new(backend));
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
     // Lives longer than the event loop that waits for it.
@@ -89,7 +92,9 @@ fn session(
             .iter()
             .try_for_each(|handler| handler.register_listener(fd, EventSet::IN, u64::from(event)))
     };
-    listen(timer, TIMER_EVENT)?;
+    for waker in wakers {
+        listen(waker, WAKE_EVENT)?;
+    }
     listen(end.as_raw_fd(), END_EVENT)?;
     daemon.start(listener).map_err(ServeError::Session)?;
     info!("a front-end has connected");

@@ -3,11 +3,28 @@
 use crate::pcm::Params;
 
 /// A stream as its guest knows it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stream {
+    pub(crate) direction: Direction,
     pub(crate) state: State,
     /// What the guest chose last.
     pub(crate) params: Option<Params>,
+}
+
+impl Stream {
+    /// A stream that nothing has been asked of.
+    pub(crate) const fn new(direction: Direction) -> Self {
+        Self { direction, state: State::Initial, params: None }
+    }
+}
+
+/// Which way audio goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// The guest plays.
+    Output,
+    /// The guest records.
+    Input,
 }
 
 /// What a guest can ask of a stream, besides setting its parameters.
@@ -21,10 +38,9 @@ pub(crate) enum Command {
 }
 
 /// Where a stream stands: the last command that it accepted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// None since the device was reset.
-    #[default]
     Initial,
     Configured,
     Prepared,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::Mode;
 use crate::pcm::Params;
 
 /// How far what is heard may fall behind what the guest believes to be played. If the host falls further
@@ -17,27 +18,12 @@ pub(crate) enum Ending {
     Cut,
 }
 
-/// What the host shall do with the audio.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// Get ready, with the first audio in hand, but play nothing.
-    Ready,
-    /// Play.
-    Play,
-    /// Take no more for now.
-    Pause,
-    /// Come to an end.
-    End,
-}
-
 /// A queue of frames, each of which has a number, from 0 for the first one given.
 #[derive(Debug)]
 pub(super) struct Feed {
     pub(super) mode: Mode,
     /// Whether it was ever told to play.
     pub(super) started: bool,
-    /// Whether something has changed since the player last looked.
-    pub(super) news: bool,
     bytes: VecDeque<u8>,
     /// The number of the first frame in `bytes`.
     first: u64,
@@ -65,7 +51,6 @@ impl Feed {
         Self {
             mode: Mode::Ready,
             started: false,
-            news: true,
             bytes: VecDeque::new(),
             first: 0,
             dropped: 0,

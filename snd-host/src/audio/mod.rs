@@ -1,223 +1,157 @@
-//! The host's side: audio goes out through GStreamer.
+//! The host's side: audio goes out and comes in through GStreamer.
 //!
 //! An [`Output`] is one stretch of playback, from PREPARE to its end. It takes audio at any time and never
 //! waits. A thread of its own plays it; it begins with the first audio, so that a guest which only asks
-//! around does not touch the sink, and it outlives the [`Output`] until the rest has been heard.
+//! around does not touch the sink, and it outlives the [`Output`] until the rest has been heard. An
+//! [`Input`] is the same in the other direction.
 
 mod feed;
 mod gstreamer;
+mod input;
+mod level;
+mod output;
 mod player;
+mod recorder;
+mod retry;
+mod shared;
+mod store;
 mod timeline;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use tracing::{info_span, warn};
 
-use self::feed::{Feed, Mode};
-use self::gstreamer::{Gauge, Pipeline};
+use self::shared::lock;
 use crate::pcm::Params;
 
 pub(crate) use self::feed::{Ending, limit};
-pub use self::gstreamer::SinkError;
+pub use self::gstreamer::AudioError;
+pub(crate) use self::input::Input;
+pub(crate) use self::level::Level;
+pub(crate) use self::output::Output;
+pub(crate) use self::store::Counts;
 
-/// The most stretches of playback that go on at a time, counting those that are playing out. A guest that
-/// starts and stops faster than the sink can follow is not heard for some of the time.
-pub(crate) const MAX_PLAYERS: usize = 16;
+/// The most stretches of audio that go on at a time, counting those that are playing out. A guest that
+/// starts and stops faster than the host can follow is not heard for some of the time.
+pub(crate) const MAX_STRETCHES: usize = 16;
 
-/// The way out.
+/// What the host shall do with the audio of a stretch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Get ready, with the first audio in hand, but play and record nothing.
+    Ready,
+    /// Play, or record.
+    Run,
+    /// Take no more for now.
+    Pause,
+    /// Come to an end.
+    End,
+}
+
+/// GStreamer's descriptions of where audio goes to and comes from.
+#[derive(Clone, Debug)]
+struct Descriptions {
+    sink: String,
+    source: String,
+}
+
+impl Descriptions {
+    /// With it filled in for which stream and for the how manieth time they are used.
+    fn fill_in(&self, stream: usize, take: u64) -> Self {
+        let fill_in = |description: &str| {
+            description.replace("{stream}", &stream.to_string()).replace("{take}", &take.to_string())
+        };
+        Self { sink: fill_in(&self.sink), source: fill_in(&self.source) }
+    }
+}
+
+/// What a thread opens: a sink or a source.
+#[derive(Debug)]
+struct Port {
+    description: String,
+    /// How much audio a sink is given ahead of what is heard. It cannot be taken back; the rest can. Also the
+    /// size of the buffer of what GStreamer finds by itself.
+    latency: Duration,
+    params: Params,
+    /// How loud it is, if that can change.
+    level: Option<Arc<Level>>,
+}
+
+/// The ways out and in.
 #[derive(Debug)]
 pub(crate) struct Audio {
-    /// GStreamer's description of the sink.
-    sink: String,
-    /// How much audio the sink is given ahead of what is heard. It cannot be taken back; the rest can.
+    descriptions: Descriptions,
     latency: Duration,
-    /// How many threads are playing.
-    players: Mutex<usize>,
-    player_ended: Condvar,
+    /// How many stretches there were.
+    takes: AtomicU64,
+    /// How many threads are playing or recording.
+    threads: Mutex<usize>,
+    thread_ended: Condvar,
 }
 
 impl Audio {
-    /// Makes audio go to the sink that `description` describes, `latency` ahead of what is heard.
-    pub(crate) fn new(description: &str, latency: Duration) -> Result<Arc<Self>, SinkError> {
-        gstreamer::check_sink(description)?;
+    /// Makes audio go to the sink, `latency` ahead of what is heard, and come from the source, that the
+    /// descriptions describe.
+    pub(crate) fn new(sink: &str, source: &str, latency: Duration) -> Result<Arc<Self>, AudioError> {
+        let descriptions = Descriptions { sink: sink.to_owned(), source: source.to_owned() };
+        gstreamer::check(&descriptions.fill_in(0, 0))?;
         Ok(Arc::new(Self {
-            sink: description.to_owned(),
+            descriptions,
             latency,
-            players: Mutex::new(0),
-            player_ended: Condvar::new(),
+            takes: AtomicU64::new(0),
+            threads: Mutex::new(0),
+            thread_ended: Condvar::new(),
         }))
     }
 
     /// Waits until all outputs that have ended have been heard, at most for `limit`.
     pub(crate) fn finish(&self, limit: Duration) {
-        let players = lock(&self.players);
-        let left = self.player_ended.wait_timeout_while(players, limit, |players| *players > 0);
+        let threads = lock(&self.threads);
+        let left = self.thread_ended.wait_timeout_while(threads, limit, |threads| *threads > 0);
         let (left, _) = left.unwrap_or_else(PoisonError::into_inner);
         if *left > 0 {
-            warn!("{left} sinks have not finished in time");
+            warn!("{left} sinks or sources have not finished in time");
         }
     }
 
-    /// Reserves a place for a player.
+    /// Has a thread work for a stretch of audio of stream number `stream`, unless there are too many. It is
+    /// given the descriptions that are meant for it.
+    fn spawn(self: &Arc<Self>, stream: usize, work: impl FnOnce(Descriptions) + Send + 'static) {
+        let Some(place) = self.enter() else {
+            return warn!(stream, "{MAX_STRETCHES} stretches of audio are going on; this one is mute");
+        };
+        // Only has to be different each time.
+        let take = self.takes.fetch_add(1, Ordering::Relaxed);
+        let descriptions = self.descriptions.fill_in(stream, take);
+        let work = move || {
+            let _place = place;
+            let _span = info_span!("audio", stream, take).entered();
+            work(descriptions);
+        };
+        if let Err(error) = thread::Builder::new().name(format!("audio {stream}")).spawn(work) {
+            warn!(stream, "no thread for audio: {error}");
+        }
+    }
+
+    /// Reserves a place for a thread.
     fn enter(self: &Arc<Self>) -> Option<Place> {
-        let mut players = lock(&self.players);
-        (*players < MAX_PLAYERS).then(|| {
-            *players += 1;
+        let mut threads = lock(&self.threads);
+        (*threads < MAX_STRETCHES).then(|| {
+            *threads += 1;
             Place(self.clone())
         })
     }
 }
 
-/// One of the [`MAX_PLAYERS`] places.
+/// One of the [`MAX_STRETCHES`] places.
 struct Place(Arc<Audio>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        *lock(&self.0.players) -= 1;
-        self.0.player_ended.notify_all();
+        *lock(&self.0.threads) -= 1;
+        self.0.thread_ended.notify_all();
     }
-}
-
-/// How far an output has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Heard {
-    /// The number of the frame that is about to be heard.
-    pub(crate) frame: u64,
-    /// Whether there is a sink.
-    pub(crate) live: bool,
-}
-
-/// One stretch of playback.
-#[derive(Debug)]
-pub(crate) struct Output {
-    audio: Arc<Audio>,
-    stream: usize,
-    params: Params,
-    link: Arc<Link>,
-    begun: bool,
-}
-
-impl Output {
-    /// Prepares to play audio of the form that `params` says, for stream number `stream`.
-    pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params) -> Self {
-        let link = Arc::new(Link::new(&params));
-        Self { audio: audio.clone(), stream, params, link, begun: false }
-    }
-
-    /// Gives whole frames, to be played after all before them.
-    pub(crate) fn write(&mut self, frames: &[u8]) {
-        self.link.change(|feed| feed.push(frames));
-        if !self.begun {
-            self.begun = true;
-            self.begin();
-        }
-    }
-
-    fn begin(&self) {
-        let Some(place) = self.audio.enter() else {
-            return warn!(stream = self.stream, "{MAX_PLAYERS} outputs are playing out; this one is mute");
-        };
-        let (link, params, stream) = (self.link.clone(), self.params, self.stream);
-        let play = move || {
-            let _span = info_span!("play", stream).entered();
-            player::run(&link, &params, &place.0);
-        };
-        if let Err(error) = thread::Builder::new().name(format!("play {stream}")).spawn(play) {
-            warn!(stream, "no thread to play: {error}");
-        }
-    }
-
-    /// Lets it be heard.
-    pub(crate) fn start(&self) {
-        self.link.change(|feed| {
-            feed.mode = Mode::Play;
-            feed.started = true;
-        });
-    }
-
-    /// Holds it, apart from what the sink already has.
-    pub(crate) fn pause(&self) {
-        self.link.change(|feed| feed.mode = Mode::Pause);
-    }
-
-    /// How far it has come.
-    pub(crate) fn heard(&self) -> Heard {
-        match self.link.gauge() {
-            Some(gauge) => Heard { frame: gauge.heard(), live: true },
-            None => Heard { frame: self.link.feed().first(), live: false },
-        }
-    }
-
-    /// Says how many frames the guest believes to be played.
-    pub(crate) fn set_played(&self, frames: u64) {
-        self.link.feed().played = frames;
-    }
-
-    /// How many frames were dropped because the sink did not keep up.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.link.feed().dropped
-    }
-
-    /// Ends it. This does not wait for the end.
-    pub(crate) fn end(self, ending: Ending) {
-        self.link.change(|feed| feed.end_with(ending));
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        self.link.change(|feed| {
-            if feed.mode != Mode::End {
-                feed.end_with(Ending::Cut);
-            }
-        });
-    }
-}
-
-/// What an [`Output`] and its player share. Each lock is held for moments only, and never both.
-#[derive(Debug)]
-struct Link {
-    feed: Mutex<Feed>,
-    changed: Condvar,
-    /// That of the open sink.
-    gauge: Mutex<Option<Arc<Gauge>>>,
-}
-
-impl Link {
-    fn new(params: &Params) -> Self {
-        Self { feed: Mutex::new(Feed::new(params)), changed: Condvar::new(), gauge: Mutex::new(None) }
-    }
-
-    fn feed(&self) -> MutexGuard<'_, Feed> {
-        lock(&self.feed)
-    }
-
-    /// Changes something, and tells the player.
-    fn change(&self, change: impl FnOnce(&mut Feed)) {
-        let mut feed = self.feed();
-        change(&mut feed);
-        feed.news = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits for news, at most for `limit`.
-    fn wait(&self, limit: Duration) {
-        let woken = self.changed.wait_timeout_while(self.feed(), limit, |feed| !feed.news);
-        woken.unwrap_or_else(PoisonError::into_inner).0.news = false;
-    }
-
-    fn gauge(&self) -> Option<Arc<Gauge>> {
-        lock(&self.gauge).clone()
-    }
-
-    fn attach(&self, pipeline: Option<&Pipeline>) {
-        *lock(&self.gauge) = pipeline.map(|pipeline| pipeline.gauge().clone());
-    }
-}
-
-/// Locks. A thread that panicked with the lock held leaves nothing half done: every change is one step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

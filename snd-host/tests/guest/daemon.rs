@@ -33,9 +33,15 @@ pub(crate) struct Usage {
 }
 
 impl Daemon {
-    /// Starts it, and waits until it listens. `{}` in `sink` stands for its directory, where it may write.
+    /// Starts it with a sink, and with a source that is nothing of the host's, and waits until it listens. `{}`
+    /// stands for its directory, where it may write.
     pub(crate) fn start(sink: &str) -> Self {
-        Self::launch(Command::new(PROGRAM), sink, |command, directory| {
+        Self::start_with(&["--sink", sink, "--source", "audiotestsrc is-live=true"])
+    }
+
+    /// Starts it, and waits until it listens. `{}` stands for its directory, where it may write.
+    pub(crate) fn start_with(args: &[&str]) -> Self {
+        Self::launch(Command::new(PROGRAM), args, |command, directory| {
             command.arg("--socket").arg(directory.join("socket")).arg("--writable").arg(directory);
         })
     }
@@ -43,14 +49,14 @@ impl Daemon {
     /// Starts it as `command`, with what `configure` adds, and waits until it listens.
     pub(crate) fn launch(
         mut command: Command,
-        sink: &str,
+        args: &[&str],
         configure: impl FnOnce(&mut Command, &Path),
     ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         configure(&mut command, directory.path());
         let mut child = command
-            .args(["--log", "snd_host=debug,info", "--sink"])
-            .arg(sink.replace("{}", directory.path().to_str().unwrap()))
+            .args(["--log", "snd_host=debug,info"])
+            .args(args.iter().map(|arg| arg.replace("{}", directory.path().to_str().unwrap())))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -9,7 +9,7 @@ use ring_core::driver::{Slot, Used};
 use ring_core::memory::{Memory, VmMemory};
 use ring_core::{Arm, Driver, Features, Segment, Setup};
 use rustix::fs::{MemfdFlags, memfd_create};
-use snd_host::spec::{CONTROL_QUEUE, QUEUES, Status, TX_QUEUE, request};
+use snd_host::spec::{CONTROL_QUEUE, QUEUES, RX_QUEUE, Status, TX_QUEUE, request};
 use vhost::vhost_user::message::{VhostUserConfigFlags, VhostUserHeaderFlag, VhostUserProtocolFeatures};
 use vhost::vhost_user::{Frontend, VhostUserFrontend};
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
@@ -88,6 +88,14 @@ pub(crate) struct Played {
     pub(crate) status: u32,
     pub(crate) latency_bytes: u32,
     pub(crate) written: u32,
+}
+
+/// A message that was filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub(crate) status: u32,
+    pub(crate) latency_bytes: u32,
+    pub(crate) audio: Vec<u8>,
 }
 
 /// Connecting, and the rest that a front-end does.
@@ -299,7 +307,33 @@ impl Guest {
         Played { status, latency_bytes, written }
     }
 
-    /// Asks for information on all streams.
+    /// Asks for `bytes` bytes of recorded audio, of stream `stream`.
+    pub(crate) fn record(&mut self, stream: u32, bytes: u32) {
+        assert!(u64::from(bytes) + 64 <= PLACE_BYTES);
+        let place = self.place();
+        self.memory.write_bytes(place, &stream.to_le_bytes()).unwrap();
+        let audio = place + 16;
+        self.memory.write_bytes(audio, &vec![0xee; bytes as usize + 8]).unwrap();
+        // Cut where nobody would, in the middle of the status.
+        let head = bytes + 3;
+        let writable = [Segment::new(audio, head), Segment::new(audio + u64::from(head), 5)];
+        self.add(RX_QUEUE, &[Segment::new(place, 4)], &writable, audio << 16 | u64::from(bytes));
+    }
+
+    /// Waits until the next message has been filled.
+    pub(crate) fn recorded(&mut self) -> Recorded {
+        let Used { cookie, written } = self.wait(RX_QUEUE);
+        let (audio, bytes) = (cookie >> 16, cookie & 0xffff);
+        let mut status = [0; 8];
+        self.memory.read_bytes(audio + bytes, &mut status).unwrap();
+        let [status, latency_bytes] =
+            [0, 4].map(|at| u32::from_le_bytes(status[at..at + 4].try_into().unwrap()));
+        let mut recorded = vec![0; (written - 8) as usize];
+        self.memory.read_bytes(audio, &mut recorded).unwrap();
+        Recorded { status, latency_bytes, audio: recorded }
+    }
+
+    /// Asks for information on the first stream.
     pub(crate) fn pcm_info(&mut self) -> Vec<u8> {
         self.request(&words(&[request::PCM_INFO, 0, 1, 32]), 36)
     }

@@ -1,6 +1,8 @@
 //! A virtual machine without a machine: a vhost-user front-end and a guest's driver, against the daemon as a
 //! child process.
 
+mod capture;
+mod controls;
 mod daemon;
 mod hostile;
 mod machine;
@@ -11,7 +13,7 @@ mod sandbox;
 use std::time::Duration;
 
 use daemon::Daemon;
-use machine::{Format, Guest, Played};
+use machine::{Format, Guest, Played, Recorded};
 use snd_host::spec::request;
 
 /// How long anything may take.
@@ -29,7 +31,12 @@ fn words(words: &[u32]) -> Vec<u8> {
 
 /// SET_PARAMS for S16 stereo at 48 kHz, on stream 0.
 fn set_params(buffer_bytes: u32, period_bytes: u32) -> Vec<u8> {
-    words(&[request::PCM_SET_PARAMS, 0, buffer_bytes, period_bytes, 0, 0x0007_0502])
+    set_params_of(0, buffer_bytes, period_bytes)
+}
+
+/// SET_PARAMS for S16 stereo at 48 kHz.
+fn set_params_of(stream: u32, buffer_bytes: u32, period_bytes: u32) -> Vec<u8> {
+    words(&[request::PCM_SET_PARAMS, stream, buffer_bytes, period_bytes, 0, 0x0007_0502])
 }
 
 /// Frames of S16 stereo that each hold their number.

@@ -37,10 +37,11 @@ fn refused(args: &[&str]) -> String {
 
 #[test]
 fn a_socket_can_be_handed_over_by_its_number() {
-    let daemon = Daemon::launch(Command::new(PROGRAM), "fakesink sync=true", |command, directory| {
-        hand_over(command, directory);
-        command.args(["--fd", "0"]);
-    });
+    let daemon =
+        Daemon::launch(Command::new(PROGRAM), &["--sink", "fakesink sync=true"], |command, directory| {
+            hand_over(command, directory);
+            command.args(["--fd", "0"]);
+        });
     serves_two(&daemon);
     assert!(daemon.end().path().join("socket").exists(), "it is for whoever opened it to remove");
 }
@@ -50,7 +51,7 @@ fn a_socket_can_be_handed_over_as_systemd_does() {
     let mut shell = Command::new("/bin/sh");
     let activate = r#"exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@""#;
     shell.args(["-c", activate, PROGRAM]);
-    let daemon = Daemon::launch(shell, "fakesink sync=true", hand_over);
+    let daemon = Daemon::launch(shell, &["--sink", "fakesink sync=true"], hand_over);
     serves_two(&daemon);
     assert!(daemon.end().path().join("socket").exists());
 }
@@ -95,12 +96,12 @@ fn a_signal_has_it_say_how_each_stream_is() {
     // Its first answer is a sign that the session is under way.
     guest.must(&set_params(7680, 1920));
     daemon.signal(Signal::USR1);
-    daemon.wait_for("stream 0 Configured");
+    daemon.wait_for("stream 0 Output Configured");
     guest.must(&words(&[request::PCM_PREPARE, 0]));
     guest.play(0, &counting(0..480));
     assert_eq!(status_of(&guest.pcm_info()), Status::Ok as u32);
     daemon.signal(Signal::USR1);
-    daemon.wait_for("stream 0 Prepared: S16LE, 2 channels, 48000 Hz, 480 frames, 0 xruns, 0 frames dropped, 1 messages with 1920 bytes waiting");
+    daemon.wait_for("stream 0 Output Prepared: S16LE, 2 channels, 48000 Hz, 480 frames, 0 xruns, 0 frames dropped, 1 messages with 1920 bytes waiting");
 }
 
 #[test]

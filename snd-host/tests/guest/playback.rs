@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::{Daemon, Format, Guest, Played, counting, set_params, status_of, words};
+use crate::{Daemon, Format, Guest, Played, counting, set_params, set_params_of, status_of, words};
 use snd_host::spec::{Status, TX_QUEUE, request};
 
 /// A period of 10 ms.
@@ -70,9 +70,11 @@ fn every_form_of_audio_passes_unchanged_where_the_sink_takes_it() {
     for (format, sample_bytes, channels, rate) in [
         (4, 1, 1, 1),
         (4, 1, 8, 12),
-        (5, 2, 6, 6),
+        (5, 2, 4, 6),
+        (18, 4, 3, 0),
+        (20, 8, 8, 12),
         (11, 3, 2, 7),
-        (15, 4, 8, 7),
+        (15, 4, 5, 7),
         (17, 4, 6, 12),
         (19, 4, 1, 6),
     ] {
@@ -88,7 +90,51 @@ fn every_form_of_audio_passes_unchanged_where_the_sink_takes_it() {
         (0..4).for_each(|_| assert_eq!(guest.played().status, Status::Ok as u32));
         finish(&mut guest);
         let file = fs::read(daemon.end().path().join("out")).unwrap();
-        assert!(file == audio, "format {format}, {channels} channels, rate {rate}");
+        let expected = in_gstreamers_order(&audio, sample_bytes as usize, channels as usize);
+        assert!(file == expected, "format {format}, {channels} channels, rate {rate}");
+    }
+}
+
+/// Frames in the order of channels that Linux has, in the one that GStreamer has: with centre and low
+/// frequencies before the rear.
+fn in_gstreamers_order(audio: &[u8], sample_bytes: usize, channels: usize) -> Vec<u8> {
+    let order: &[usize] = match channels {
+        6 => &[0, 1, 4, 5, 2, 3],
+        8 => &[0, 1, 4, 5, 2, 3, 6, 7],
+        _ => &[0, 1, 2, 3, 4, 5, 6][..channels],
+    };
+    let frames = audio.chunks(sample_bytes * channels);
+    frames
+        .flat_map(|frame| order.iter().flat_map(|from| &frame[from * sample_bytes..][..sample_bytes]))
+        .copied()
+        .collect()
+}
+
+#[test]
+fn two_streams_play_at_once_each_to_its_own_sink() {
+    let daemon =
+        Daemon::start_with(&["--streams", "2,1", "--sink", "filesink location={}/out-{stream} sync=true"]);
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    for stream in 0..2 {
+        guest.must(&set_params_of(stream, 4 * BYTES, BYTES));
+        guest.must(&words(&[request::PCM_PREPARE, stream]));
+    }
+    for stream in 0..2 {
+        let start = stream * 1000;
+        (0..4).for_each(|index| {
+            guest.play(stream, &counting(start + index * FRAMES..start + (index + 1) * FRAMES));
+        });
+        guest.must(&words(&[request::PCM_START, stream]));
+    }
+    (0..8).for_each(|_| assert_eq!(guest.played().status, Status::Ok as u32));
+    for stream in 0..2 {
+        guest.must(&words(&[request::PCM_STOP, stream]));
+        guest.must(&words(&[request::PCM_RELEASE, stream]));
+    }
+    let directory = daemon.end();
+    for stream in 0..2 {
+        let file = fs::read(directory.path().join(format!("out-{stream}"))).unwrap();
+        assert!(file == counting(stream * 1000..stream * 1000 + 4 * FRAMES), "stream {stream}");
     }
 }
 
@@ -181,14 +227,15 @@ fn one_machine_after_the_other_has_sound() {
 }
 
 #[test]
-fn the_configuration_tells_of_one_stream_and_a_query_what_it_can_do() {
+fn the_configuration_counts_the_streams_and_a_query_tells_what_each_can_do() {
     let daemon = Daemon::start("fakesink");
     let mut guest = Guest::connect(&daemon, Format::Split);
-    assert_eq!(guest.config(), words(&[0, 1, 0, 0]));
-    let info = guest.pcm_info();
-    assert_eq!((info.len(), status_of(&info)), (36, Status::Ok as u32));
-    // One to eight channels, of a stream that plays.
-    assert_eq!(info[28..], [0, 1, 8, 0, 0, 0, 0, 0]);
+    assert_eq!(guest.config(), words(&[2, 2, 10, 0]));
+    let info = guest.request(&words(&[request::PCM_INFO, 0, 2, 32]), 68);
+    assert_eq!((info.len(), status_of(&info)), (68, Status::Ok as u32));
+    // One to eight channels, of a stream that plays and of one that records.
+    assert_eq!(info[28..36], [0, 1, 8, 0, 0, 0, 0, 0]);
+    assert_eq!(info[60..], [1, 1, 8, 0, 0, 0, 0, 0]);
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn a_sink_writes_where_it_may_and_only_there() {
         command.arg("--socket").arg(directory.join("socket"));
     };
 
-    let daemon = Daemon::launch(Command::new(PROGRAM), &sink, listen);
+    let daemon = Daemon::launch(Command::new(PROGRAM), &["--sink", &sink], listen);
     let mut guest = Guest::connect(&daemon, Format::Split);
     play(&mut guest);
     daemon.wait_for("Permission denied");
@@ -58,7 +58,7 @@ fn a_sink_writes_where_it_may_and_only_there() {
         listen(command, directory);
         command.arg("--writable").arg(elsewhere.path());
     };
-    let daemon = Daemon::launch(Command::new(PROGRAM), &sink, allow);
+    let daemon = Daemon::launch(Command::new(PROGRAM), &["--sink", &sink], allow);
     let mut guest = Guest::connect(&daemon, Format::Split);
     play(&mut guest);
     finish(&mut guest);
@@ -71,7 +71,7 @@ fn without_the_sandbox_it_writes_anywhere() {
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("out");
     let sink = format!("filesink sync=true location={}", file.display());
-    let daemon = Daemon::launch(Command::new(PROGRAM), &sink, |command, directory| {
+    let daemon = Daemon::launch(Command::new(PROGRAM), &["--sink", &sink], |command, directory| {
         command.arg("--socket").arg(directory.join("socket")).arg("--no-sandbox");
     });
     let mut guest = Guest::connect(&daemon, Format::Split);

@@ -6,7 +6,7 @@ mod rings;
 
 use std::time::{Duration, Instant};
 
-use crate::{Daemon, Format, Guest, counting, set_params, status_of, words};
+use crate::{Daemon, Format, Guest, counting, set_params, set_params_of, status_of, words};
 use ring_core::Segment;
 use ring_core::memory::Memory;
 use snd_host::spec::{CONTROL_QUEUE, RX_QUEUE, Status, TX_QUEUE, request};
@@ -104,12 +104,34 @@ const CASES: &[Case] = &[
         guest.add(TX_QUEUE, &[Segment::new(place, 64)], &[Segment::new(place, 4)], place);
         assert_eq!(guest.wait(TX_QUEUE).written, 0);
     }),
-    ("a request for audio", |guest| {
+    ("a request for audio before PREPARE", |guest| {
         let place = guest.place();
         guest.add(RX_QUEUE, &[Segment::new(place, 4)], &[Segment::new(place + 8, 8)], place + 8);
         assert_eq!(guest.wait(RX_QUEUE).written, 8);
         guest.add(RX_QUEUE, &[Segment::new(place, 4)], &[Segment::new(place + 8, 4)], place + 8);
         assert_eq!(guest.wait(RX_QUEUE).written, 0);
+    }),
+    ("a request for audio of a stream that plays", |guest| {
+        prepared(guest, |guest| not_recorded(guest, 0, 1920));
+    }),
+    ("audio for a stream that records", |guest| {
+        recording(guest, |guest| refused(guest, 1, &counting(0..480)));
+    }),
+    ("a request for a part of a frame, for none, and for more than the buffer holds", |guest| {
+        recording(guest, |guest| {
+            [3, 0, 7684].into_iter().for_each(|bytes| not_recorded(guest, 1, bytes));
+        });
+    }),
+    ("a request for audio that has nowhere to go", |guest| {
+        recording(guest, |guest| {
+            let place = guest.place();
+            guest.memory.write_bytes(place, &words(&[1])).unwrap();
+            let writable = [Segment::new(1 << 40, 1920), Segment::new(place + 8, 8)];
+            guest.add(RX_QUEUE, &[Segment::new(place, 4)], &writable, place + 8);
+            guest.must(&words(&[request::PCM_START, 1]));
+            assert_eq!(guest.wait(RX_QUEUE).written, 8);
+            guest.must(&words(&[request::PCM_STOP, 1]));
+        });
     }),
     ("audio after STOP", |guest| {
         prepared(guest, |guest| {
@@ -151,6 +173,21 @@ fn prepared(guest: &mut Guest, act: impl FnOnce(&mut Guest)) {
     guest.must(&words(&[request::PCM_PREPARE, 0]));
     act(guest);
     guest.must(&words(&[request::PCM_RELEASE, 0]));
+}
+
+/// Asks for audio, and has to be refused.
+fn not_recorded(guest: &mut Guest, stream: u32, bytes: u32) {
+    guest.record(stream, bytes);
+    let refused = guest.recorded();
+    assert_eq!((refused.status, refused.audio), (IO_ERR, vec![]));
+}
+
+/// Does something with a stream that is prepared to record 4 periods of 480 frames.
+fn recording(guest: &mut Guest, act: impl FnOnce(&mut Guest)) {
+    guest.must(&set_params_of(1, 7680, 1920));
+    guest.must(&words(&[request::PCM_PREPARE, 1]));
+    act(guest);
+    guest.must(&words(&[request::PCM_RELEASE, 1]));
 }
 
 /// Does something while a stream that is prepared runs.

@@ -1,0 +1,119 @@
+//! One stretch of playback, as the event loop sees it.
+
+use std::sync::{Arc, Mutex};
+
+use super::feed::{Ending, Feed};
+use super::gstreamer::{Gauge, Sink};
+use super::shared::{Shared, lock};
+use super::{Audio, Level, Mode, Port, player};
+use crate::pcm::Params;
+
+/// How far an output has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// The number of the frame that is about to be heard.
+    pub(crate) frame: u64,
+    /// Whether there is a sink.
+    pub(crate) live: bool,
+}
+
+/// One stretch of playback.
+#[derive(Debug)]
+pub(crate) struct Output {
+    audio: Arc<Audio>,
+    stream: usize,
+    params: Params,
+    level: Option<Arc<Level>>,
+    link: Arc<Link>,
+    begun: bool,
+}
+
+impl Output {
+    /// Prepares to play audio of the form that `params` says, for stream number `stream`, at a `level` if
+    /// that can change.
+    pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params, level: Option<Arc<Level>>) -> Self {
+        let link = Arc::new(Link::new(&params));
+        Self { audio: audio.clone(), stream, params, level, link, begun: false }
+    }
+
+    /// Gives whole frames, to be played after all before them.
+    pub(crate) fn write(&mut self, frames: &[u8]) {
+        self.link.feed.change(|feed| feed.push(frames));
+        if !self.begun {
+            self.begun = true;
+            let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
+            let latency = self.audio.latency;
+            self.audio.spawn(self.stream, move |descriptions| {
+                player::run(&link, &Port { description: descriptions.sink, latency, params, level });
+            });
+        }
+    }
+
+    /// Lets it be heard.
+    pub(crate) fn start(&self) {
+        self.link.feed.change(|feed| {
+            feed.mode = Mode::Run;
+            feed.started = true;
+        });
+    }
+
+    /// Holds it, apart from what the sink already has.
+    pub(crate) fn pause(&self) {
+        self.link.feed.change(|feed| feed.mode = Mode::Pause);
+    }
+
+    /// How far it has come.
+    pub(crate) fn heard(&self) -> Heard {
+        match self.link.gauge() {
+            Some(gauge) => Heard { frame: gauge.heard(), live: true },
+            None => Heard { frame: self.link.feed.get().first(), live: false },
+        }
+    }
+
+    /// Says how many frames the guest believes to be played.
+    pub(crate) fn set_played(&self, frames: u64) {
+        self.link.feed.get().played = frames;
+    }
+
+    /// How many frames were dropped because the sink did not keep up.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.link.feed.get().dropped
+    }
+
+    /// Ends it. This does not wait for the end.
+    pub(crate) fn end(self, ending: Ending) {
+        self.link.feed.change(|feed| feed.end_with(ending));
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.link.feed.change(|feed| {
+            if feed.mode != Mode::End {
+                feed.end_with(Ending::Cut);
+            }
+        });
+    }
+}
+
+/// What an [`Output`] and its player share.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) feed: Shared<Feed>,
+    /// That of the open sink.
+    gauge: Mutex<Option<Arc<Gauge>>>,
+}
+
+impl Link {
+    fn new(params: &Params) -> Self {
+        Self { feed: Shared::new(Feed::new(params)), gauge: Mutex::new(None) }
+    }
+
+    fn gauge(&self) -> Option<Arc<Gauge>> {
+        lock(&self.gauge).clone()
+    }
+
+    pub(super) fn attach(&self, sink: Option<&Sink>) {
+        *lock(&self.gauge) = sink.map(|sink| sink.gauge().clone());
+    }
+}

@@ -1,0 +1,47 @@
+//! When to try again to open a sink or a source.
+
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use super::AudioError;
+
+/// The first and the last pause between attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How long something has to work until earlier failures are forgotten.
+pub(super) const GOOD: Duration = PAUSES.1;
+
+/// Attempts, with longer and longer pauses between them.
+#[derive(Debug)]
+pub(super) struct Retry {
+    at: Instant,
+    pause: Duration,
+}
+
+impl Retry {
+    /// The first attempt may be made at once.
+    pub(super) fn new() -> Self {
+        Self { at: Instant::now(), pause: PAUSES.0 }
+    }
+
+    /// Whether nothing has failed yet, or not for a while.
+    pub(super) fn is_first(&self) -> bool {
+        self.pause == PAUSES.0
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        Instant::now() >= self.at
+    }
+
+    /// Begins anew.
+    pub(super) fn forget(&mut self) {
+        self.pause = PAUSES.0;
+    }
+
+    pub(super) fn later(&mut self, error: &AudioError) {
+        warn!("{error}; trying again in {:?}", self.pause);
+        self.at = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(PAUSES.1);
+    }
+}

@@ -1,0 +1,96 @@
+//! The messages of a stream that its guest waits for.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use crate::io::Message;
+use crate::pcm::Params;
+
+/// Messages in the order in which they were accepted, and how much audio they are about.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    params: Params,
+    /// Never more than the queue has descriptors.
+    entries: VecDeque<Entry>,
+    /// Bytes of audio in `entries`; at most the size of the guest's buffer.
+    bytes: u32,
+    /// Frames of all messages that were ever accepted.
+    end: u64,
+}
+
+/// A message that its guest waits for.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) message: Message,
+    /// Bytes of audio.
+    pub(crate) bytes: u32,
+    /// Frames accepted up to and including this message.
+    pub(crate) end: u64,
+}
+
+impl fmt::Display for Backlog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} messages with {} bytes waiting", self.entries.len(), self.bytes)
+    }
+}
+
+impl Backlog {
+    pub(crate) const fn new(params: Params) -> Self {
+        Self { params, entries: VecDeque::new(), bytes: 0, end: 0 }
+    }
+
+    /// How many bytes of audio may be accepted now.
+    pub(crate) const fn room(&self) -> u32 {
+        self.params.buffer_bytes.saturating_sub(self.bytes)
+    }
+
+    /// Accepts a message about whole frames; hands it back if it has none, or parts of one, or too many.
+    pub(crate) fn accept(&mut self, message: Message, bytes: u64) -> Result<(), Message> {
+        let bytes = match u32::try_from(bytes) {
+            Ok(bytes @ 1..) if bytes <= self.room() && bytes.is_multiple_of(self.params.frame_bytes()) => {
+                bytes
+            }
+            _ => return Err(message),
+        };
+        self.end += self.params.frames(bytes.into());
+        self.bytes += bytes;
+        self.entries.push_back(Entry { message, bytes, end: self.end });
+        Ok(())
+    }
+
+    /// Frames of all messages that were ever accepted.
+    pub(crate) const fn end(&self) -> u64 {
+        self.end
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// When, in time since the beginning, the next message is over.
+    pub(crate) fn next_end(&self) -> Option<Duration> {
+        self.entries.front().map(|entry| self.params.duration(entry.end))
+    }
+
+    /// Takes out the next message if it is over at `position`, which counts frames.
+    pub(crate) fn pop(&mut self, position: u64) -> Option<Entry> {
+        self.entries.front().filter(|entry| entry.end <= position)?;
+        let entry = self.entries.pop_front()?;
+        self.bytes -= entry.bytes;
+        Some(entry)
+    }
+}
+
+/// Watches a number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(u64);
+
+impl Tally {
+    /// Whether it has grown since this was last asked.
+    pub(crate) const fn has_grown(&mut self, to: u64) -> bool {
+        let grown = to > self.0;
+        self.0 = to;
+        grown
+    }
+}

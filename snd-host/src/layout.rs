@@ -1,0 +1,161 @@
+//! What the card has, as a guest finds it before it does anything.
+
+use crate::args::Streams;
+use crate::elements;
+use crate::pcm;
+use crate::speakers::{self, Speaker};
+use crate::spec::{ChmapInfo, Config, INPUT, JackInfo, OUTPUT, PCM_FEATURE_XRUNS, PcmInfo};
+use crate::stream::{Direction, Stream};
+
+/// The number that all streams and jacks share: several streams of one direction are one device of the guest's, with
+/// so many places.
+const PCM_DEVICE: u32 = 0;
+
+/// What a jack is for, in bits 23:20 of the pin's default configuration (High Definition Audio 1.0a, 7.3.3.31
+/// "Configuration Default").
+const DEFAULT_DEVICE_SHIFT: u32 = 20;
+const LINE_OUT: u32 = 0x0;
+const MICROPHONE: u32 = 0xa;
+
+/// What a jack can do (High Definition Audio 1.0a, 7.3.4.9 "Pin Capabilities").
+const PIN_OUT: u32 = 1 << 4;
+const PIN_IN: u32 = 1 << 5;
+
+/// What is fixed for as long as this process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) streams: Streams,
+    /// Whether there are control elements.
+    pub(crate) controls: bool,
+}
+
+impl Layout {
+    /// The directions of all streams, in the order of their numbers: those that play come first.
+    fn directions(self) -> impl Iterator<Item = Direction> {
+        let outputs = (0..self.streams.outputs).map(|_| Direction::Output);
+        outputs.chain((0..self.streams.inputs).map(|_| Direction::Input))
+    }
+
+    /// All streams, as they are before a guest does anything.
+    pub(crate) fn streams(self) -> Vec<Stream> {
+        self.directions().map(Stream::new).collect()
+    }
+
+    /// What the guest reads first.
+    pub(crate) fn config(self) -> Config {
+        let count = |items: usize| u32::try_from(items).unwrap_or(u32::MAX).into();
+        Config {
+            jacks: count(self.jack_infos().len()),
+            streams: count(self.directions().count()),
+            chmaps: count(self.chmap_infos().len()),
+            controls: count(if self.controls { elements::count(self.directions().count()) } else { 0 }),
+        }
+    }
+
+    /// What each stream can do.
+    pub(crate) fn pcm_infos(self) -> Vec<PcmInfo> {
+        let info = |direction| PcmInfo {
+            hda_fn_nid: PCM_DEVICE.into(),
+            features: PCM_FEATURE_XRUNS.into(),
+            formats: pcm::formats().into(),
+            rates: pcm::rates().into(),
+            direction: code(direction),
+            channels_min: 1,
+            channels_max: pcm::MAX_CHANNELS,
+            padding: [0; 5],
+        };
+        self.directions().map(info).collect()
+    }
+
+    /// Directions of which there are streams.
+    fn used(self) -> impl Iterator<Item = Direction> {
+        let Streams { outputs, inputs } = self.streams;
+        let directions = [(Direction::Output, outputs), (Direction::Input, inputs)];
+        directions.into_iter().filter(|(_, streams)| *streams > 0).map(|(direction, _)| direction)
+    }
+
+    /// A jack for each direction, with something plugged in for good. Guests that switch to what is plugged in
+    /// find something.
+    pub(crate) fn jack_infos(self) -> Vec<JackInfo> {
+        self.used().map(jack_info).collect()
+    }
+
+    /// Which speakers channels are for.
+    pub(crate) fn chmap_infos(self) -> Vec<ChmapInfo> {
+        self.used().flat_map(|direction| speakers::MAPS.map(|map| chmap_info(direction, map))).collect()
+    }
+}
+
+fn jack_info(direction: Direction) -> JackInfo {
+    let (device, capability) = match direction {
+        Direction::Output => (LINE_OUT, PIN_OUT),
+        Direction::Input => (MICROPHONE, PIN_IN),
+    };
+    JackInfo {
+        hda_fn_nid: PCM_DEVICE.into(),
+        features: 0.into(),
+        hda_reg_defconf: (device << DEFAULT_DEVICE_SHIFT).into(),
+        hda_reg_caps: capability.into(),
+        connected: 1,
+        padding: [0; 7],
+    }
+}
+
+fn chmap_info(direction: Direction, map: &[Speaker]) -> ChmapInfo {
+    let mut positions = [0; 18];
+    for (position, speaker) in positions.iter_mut().zip(map) {
+        *position = speaker.code();
+    }
+    ChmapInfo {
+        hda_fn_nid: PCM_DEVICE.into(),
+        direction: code(direction),
+        // No map has more than eight.
+        channels: u8::try_from(map.len()).unwrap_or(u8::MAX),
+        positions,
+    }
+}
+
+const fn code(direction: Direction) -> u8 {
+    match direction {
+        Direction::Output => OUTPUT,
+        Direction::Input => INPUT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(outputs: u8, inputs: u8) -> Layout {
+        Layout { streams: Streams { outputs, inputs }, controls: true }
+    }
+
+    #[test]
+    fn the_configuration_counts_what_can_be_asked_for() {
+        for (outputs, inputs, expected) in
+            [(1, 1, (2, 2, 10)), (3, 0, (1, 3, 5)), (0, 2, (1, 2, 5)), (8, 8, (2, 16, 10))]
+        {
+            let config = layout(outputs, inputs).config();
+            assert_eq!((config.jacks.get(), config.streams.get(), config.chmaps.get()), expected);
+            assert_eq!(config.controls.get(), 2 * config.streams.get());
+        }
+    }
+
+    #[test]
+    fn there_are_no_control_elements_unless_they_are_wanted() {
+        assert_eq!(Layout { controls: false, ..layout(2, 2) }.config().controls.get(), 0);
+    }
+
+    #[test]
+    fn streams_that_play_come_first() {
+        let directions: Vec<u8> = layout(2, 1).pcm_infos().iter().map(|info| info.direction).collect();
+        assert_eq!(directions, [OUTPUT, OUTPUT, INPUT]);
+    }
+
+    #[test]
+    fn a_map_has_alsas_order() {
+        let map = layout(1, 0).chmap_infos()[3];
+        assert_eq!((map.channels, map.direction), (6, OUTPUT));
+        assert_eq!(map.positions, [3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,197 @@
+//! What the host's source gives arrives at the guest: all of it, once, in order, in time, unchanged.
+
+use std::time::{Duration, Instant};
+
+use crate::{Daemon, Format, Guest, Recorded, counting, set_params, set_params_of, words};
+use snd_host::spec::{RX_QUEUE, Status, request};
+
+/// A period of 10 ms.
+const FRAMES: u32 = 480;
+const BYTES: u32 = FRAMES * 4;
+
+const OK: u32 = Status::Ok as u32;
+
+/// The stream that records.
+const STREAM: u32 = 1;
+
+/// A source that gives what is in a WAV file.
+const FILE: &str = "filesrc location={}/in.wav ! wavparse";
+
+/// A daemon with a file for a source, which counts to `frames`.
+fn daemon_with_file(frames: u32) -> Daemon {
+    let daemon = Daemon::start_with(&["--sink", "filesink location={}/out sync=true", "--source", FILE]);
+    let spec = hound::WavSpec {
+        channels: 2,
+        sample_rate: 48_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut wav = hound::WavWriter::create(daemon.path("in.wav"), spec).unwrap();
+    for sample in counting(0..frames).as_chunks().0 {
+        wav.write_sample(i16::from_le_bytes(*sample)).unwrap();
+    }
+    wav.finalize().unwrap();
+    daemon
+}
+
+fn prepare(guest: &mut Guest, periods: u32) {
+    guest.must(&set_params_of(STREAM, periods * BYTES, BYTES));
+    guest.must(&words(&[request::PCM_PREPARE, STREAM]));
+}
+
+/// Records `periods` periods with `ahead` messages on their way. Returns them, and when each was full.
+fn record(guest: &mut Guest, periods: u32, ahead: u32) -> (Vec<u8>, Vec<Duration>) {
+    (0..ahead).for_each(|_| guest.record(STREAM, BYTES));
+    let start = Instant::now();
+    guest.must(&words(&[request::PCM_START, STREAM]));
+    let mut all = Vec::new();
+    let full = (0..periods)
+        .map(|index| {
+            let Recorded { status, audio, .. } = guest.recorded();
+            let full = start.elapsed();
+            assert_eq!((status, audio.len()), (OK, BYTES as usize), "period {index}");
+            all.extend(audio);
+            if index + ahead < periods {
+                guest.record(STREAM, BYTES);
+            }
+            full
+        })
+        .collect();
+    (all, full)
+}
+
+fn finish(guest: &mut Guest) {
+    guest.must(&words(&[request::PCM_STOP, STREAM]));
+    guest.must(&words(&[request::PCM_RELEASE, STREAM]));
+}
+
+/// What was recorded after the silence at its beginning: a source may take a moment.
+fn sound(recorded: &[u8]) -> &[u8] {
+    let start = recorded.chunks(4).position(|frame| frame != [0; 4]).unwrap_or_default();
+    &recorded[start * 4..]
+}
+
+/// Whether periods of 10 ms were full in time: neither late nor in bursts.
+fn assert_in_time(full: &[Duration]) {
+    for (index, full) in (1u32..).zip(full) {
+        let due = Duration::from_millis(10) * index;
+        // One slack of the pacer's, and a busy machine.
+        assert!(full.abs_diff(due) < Duration::from_millis(80), "period {index} was full after {full:?}");
+    }
+}
+
+#[test]
+fn a_file_arrives_without_gap_or_repetition() {
+    for format in [Format::Split, Format::Packed] {
+        let daemon = daemon_with_file(60 * FRAMES);
+        let mut guest = Guest::connect(&daemon, format);
+        prepare(&mut guest, 4);
+        let (recorded, full) = record(&mut guest, 50, 4);
+        finish(&mut guest);
+        let sound = sound(&recorded);
+        let frames = u32::try_from(sound.len()).unwrap() / 4;
+        assert!(sound == counting(0..frames), "{format:?}");
+        assert!(frames > 40 * FRAMES, "only {frames} frames");
+        assert_in_time(&full);
+    }
+}
+
+#[test]
+fn after_the_end_of_a_source_there_is_silence() {
+    let daemon = daemon_with_file(10 * FRAMES);
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    prepare(&mut guest, 4);
+    let (recorded, full) = record(&mut guest, 30, 4);
+    finish(&mut guest);
+    let (counted, rest) = sound(&recorded).split_at(10 * BYTES as usize);
+    assert!(counted == counting(0..10 * FRAMES));
+    assert!(rest.iter().all(|byte| *byte == 0));
+    assert_in_time(&full);
+}
+
+#[test]
+fn without_a_source_there_is_silence_in_time() {
+    for (source, form, silence) in [
+        ("filesrc location={}/nothing ! wavparse", 0x0007_0502, 0),
+        ("filesrc location={}/nothing ! wavparse", 0x0007_0404, 0x80),
+        ("appsrc caps=audio/x-raw,format=S16LE,rate=48000,channels=2", 0x0007_0502, 0),
+    ] {
+        let daemon = Daemon::start_with(&["--source", source]);
+        let mut guest = Guest::connect(&daemon, Format::Split);
+        let set_params = [request::PCM_SET_PARAMS, STREAM, 4 * BYTES, BYTES, 0, form];
+        guest.must(&words(&set_params));
+        guest.must(&words(&[request::PCM_PREPARE, STREAM]));
+        let (recorded, full) = record(&mut guest, 20, 4);
+        finish(&mut guest);
+        assert!(recorded.iter().all(|byte| *byte == silence));
+        assert_in_time(&full);
+    }
+}
+
+#[test]
+fn a_live_source_is_recorded_in_time() {
+    let daemon =
+        Daemon::start_with(&["--source", "audiotestsrc is-live=true wave=square samplesperbuffer=480"]);
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    prepare(&mut guest, 4);
+    let (recorded, full) = record(&mut guest, 50, 4);
+    finish(&mut guest);
+    assert!(sound(&recorded).len() > 40 * BYTES as usize);
+    assert!(!sound(&recorded).chunks(4).any(|frame| frame == [0; 4]), "silence in the middle");
+    assert_in_time(&full);
+}
+
+#[test]
+fn messages_wait_for_the_start_and_come_back_empty_at_the_release() {
+    let daemon = Daemon::start_with(&["--source", "audiotestsrc"]);
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    prepare(&mut guest, 4);
+    (0..4).for_each(|_| guest.record(STREAM, BYTES));
+    guest.pcm_info();
+    assert!(guest.is_quiet(RX_QUEUE));
+    guest.must(&words(&[request::PCM_RELEASE, STREAM]));
+    for _ in 0..4 {
+        assert_eq!(guest.recorded(), Recorded { status: OK, latency_bytes: 0, audio: vec![] });
+    }
+}
+
+#[test]
+fn a_pause_of_a_recording_loses_nothing() {
+    let daemon = daemon_with_file(60 * FRAMES);
+    let mut guest = Guest::connect(&daemon, Format::Split);
+    prepare(&mut guest, 4);
+    let (first, _) = record(&mut guest, 20, 4);
+    guest.must(&words(&[request::PCM_STOP, STREAM]));
+    let (second, _) = record(&mut guest, 10, 4);
+    finish(&mut guest);
+    let recorded = [first, second].concat();
+    let sound = sound(&recorded);
+    assert!(sound == counting(0..u32::try_from(sound.len()).unwrap() / 4));
+}
+
+#[test]
+fn a_guest_plays_while_it_records() {
+    let daemon = daemon_with_file(60 * FRAMES);
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    guest.must(&set_params(4 * BYTES, BYTES));
+    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    (0..4).for_each(|index| guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES)));
+    prepare(&mut guest, 4);
+    (0..4).for_each(|_| guest.record(STREAM, BYTES));
+    guest.must(&words(&[request::PCM_START, 0]));
+    guest.must(&words(&[request::PCM_START, STREAM]));
+    let mut recorded = Vec::new();
+    for index in 4..30 {
+        recorded.extend(guest.recorded().audio);
+        guest.record(STREAM, BYTES);
+        assert_eq!(guest.played().status, OK);
+        guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES));
+    }
+    (0..4).for_each(|_| assert_eq!(guest.played().status, OK));
+    finish(&mut guest);
+    guest.must(&words(&[request::PCM_STOP, 0]));
+    guest.must(&words(&[request::PCM_RELEASE, 0]));
+    let sound = sound(&recorded);
+    assert!(sound == counting(0..u32::try_from(sound.len()).unwrap() / 4));
+    assert!(std::fs::read(daemon.end().path().join("out")).unwrap() == counting(0..30 * FRAMES));
+}

@@ -1,0 +1,115 @@
+//! What a guest turns takes effect, and what happens it is told.
+
+use std::fs;
+
+use crate::{Daemon, Format, Guest, counting, status_of, words};
+use ring_core::Segment;
+use ring_core::memory::Memory as _;
+use snd_host::spec::{EVENT_QUEUE, PCM_FEATURE_XRUNS, Status, event, request};
+
+const FRAMES: u32 = 480;
+const BYTES: u32 = FRAMES * 4;
+
+const OK: u32 = Status::Ok as u32;
+const NOT_SUPP: u32 = Status::NotSupp as u32;
+
+/// Gives the device a buffer for an event.
+fn listen(guest: &mut Guest) {
+    let place = guest.place();
+    guest.memory.write_bytes(place, &[0xee; 8]).unwrap();
+    guest.add(EVENT_QUEUE, &[], &[Segment::new(place, 8)], place);
+}
+
+/// Waits for an event.
+fn told(guest: &mut Guest) -> [u32; 2] {
+    let used = guest.wait(EVENT_QUEUE);
+    assert_eq!(used.written, 8);
+    let mut event = [0; 8];
+    guest.memory.read_bytes(used.cookie, &mut event).unwrap();
+    [0, 4].map(|at| u32::from_le_bytes(event[at..at + 4].try_into().unwrap()))
+}
+
+fn write(guest: &mut Guest, control: u32, value: u32) -> u32 {
+    let mut bytes = words(&[request::CTL_WRITE, control, value]);
+    bytes.resize(8 + 512, 0);
+    guest.command(&bytes)
+}
+
+fn prepare(guest: &mut Guest) {
+    let set_params = [request::PCM_SET_PARAMS, 0, 4 * BYTES, BYTES, PCM_FEATURE_XRUNS, 0x0007_0502];
+    guest.must(&words(&set_params));
+    guest.must(&words(&[request::PCM_PREPARE, 0]));
+}
+
+fn finish(guest: &mut Guest) {
+    guest.must(&words(&[request::PCM_STOP, 0]));
+    guest.must(&words(&[request::PCM_RELEASE, 0]));
+}
+
+#[test]
+fn without_the_option_there_are_no_elements() {
+    let daemon = Daemon::start("fakesink");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    assert_eq!(guest.config()[12..], words(&[0]));
+    for code in request::CTL_INFO..=request::TLV_COMMAND {
+        assert_eq!(guest.command(&words(&[code, 0, 1, 96])), NOT_SUPP, "{code:#x}");
+    }
+}
+
+#[test]
+fn a_change_of_a_value_is_told_and_no_other_write() {
+    for format in [Format::Split, Format::Packed] {
+        let daemon = Daemon::start_with(&["--controls", "--sink", "fakesink"]);
+        let mut guest = Guest::connect(&daemon, format);
+        assert_eq!(guest.config()[12..], words(&[4]));
+        assert_eq!(status_of(&guest.request(&words(&[request::CTL_INFO, 0, 4, 96]), 4 + 4 * 96)), OK);
+        // Some events before there is a buffer, and some after.
+        assert_eq!(write(&mut guest, 0, 100), OK);
+        assert_eq!(write(&mut guest, 1, 0), OK);
+        (0..2).for_each(|_| listen(&mut guest));
+        assert_eq!(told(&mut guest), [event::CTL_NOTIFY, 0x0001_0001]);
+        assert_eq!(write(&mut guest, 1, 0), OK);
+        assert_eq!(write(&mut guest, 2, 7), OK);
+        assert_eq!(told(&mut guest), [event::CTL_NOTIFY, 0x0001_0002]);
+        assert!(guest.is_quiet(EVENT_QUEUE));
+    }
+}
+
+#[test]
+fn a_volume_is_heard_at_full_it_changes_nothing_and_off_is_silence() {
+    let daemon = Daemon::start_with(&["--controls", "--sink", "filesink location={}/out-{take} sync=true"]);
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    for (control, value) in [(0, 100), (0, 60), (1, 0)] {
+        assert_eq!(write(&mut guest, control, value), OK);
+        prepare(&mut guest);
+        (0..4).for_each(|_| guest.play(0, &counting(0..FRAMES)));
+        guest.must(&words(&[request::PCM_START, 0]));
+        (0..4).for_each(|_| assert_eq!(guest.played().status, OK));
+        finish(&mut guest);
+    }
+    let directory = daemon.end();
+    let take = |number: u32| fs::read(directory.path().join(format!("out-{number}"))).unwrap();
+    assert!(take(0) == counting(0..FRAMES).repeat(4));
+    // 20 dB less is a tenth.
+    let last = |bytes: &[u8]| i16::from_le_bytes(bytes[BYTES as usize - 4..][..2].try_into().unwrap());
+    assert!((last(&take(1)) - 47).abs() <= 1, "{}", last(&take(1)));
+    assert!(take(2).len() == 4 * BYTES as usize && take(2).iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn an_underrun_is_told_when_it_is_over_and_an_end_is_none() {
+    let daemon = Daemon::start("fakesink sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    (0..2).for_each(|_| listen(&mut guest));
+    prepare(&mut guest);
+    (0..2).for_each(|_| guest.play(0, &counting(0..FRAMES)));
+    guest.must(&words(&[request::PCM_START, 0]));
+    (0..2).for_each(|_| assert_eq!(guest.played().status, OK));
+    guest.pcm_info();
+    assert!(guest.is_quiet(EVENT_QUEUE));
+    guest.play(0, &counting(0..FRAMES));
+    assert_eq!(told(&mut guest), [event::PCM_XRUN, 0]);
+    assert_eq!(guest.played().status, OK);
+    finish(&mut guest);
+    assert!(guest.is_quiet(EVENT_QUEUE));
+}
