@@ -84,7 +84,7 @@ fn a_guest_moves_to_another_host_while_it_writes() -> Result<(), Box<dyn Error>>
 
 #[test]
 fn a_guest_is_paused_with_requests_in_flight_at_a_slow_device_and_loses_none() -> Result<(), Box<dyn Error>> {
-    let mut disk = ForwardedDisk::start_at(Speed::Requests(60), 32, &["--log", "debug"])?;
+    let mut disk = ForwardedDisk::start_at(Speed::Requests(15), 32, &["--log", "debug"])?;
     let mut guest = disk.start_load(&disk.as_device().with("packed=on"), 8, 1)?;
     for _ in 0..6 {
         guest.wait_for_lines("disk-load: ", 1, BOOT_AND_BEGIN)?;
