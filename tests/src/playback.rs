@@ -89,6 +89,67 @@ pub enum PlaybackError {
     /// The recording cannot be compared.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    /// A recording cannot be read.
+    #[error("a recording cannot be read")]
+    Unreadable(#[source] io::Error),
+}
+
+/// A guest with a sound card that snd-host serves.
+#[derive(Debug)]
+pub struct Session<'a> {
+    /// snd-host.
+    pub program: &'a Path,
+    /// What the guest boots from.
+    pub image: &'a GuestImage,
+    /// The format of the virtqueues.
+    pub ring: Ring,
+    /// Further options for snd-host.
+    pub options: &'a [&'a str],
+    /// The one place where it may write.
+    pub writable: &'a Path,
+    /// Where the guest's second serial port goes: what its script writes to `/dev/ttyS1`.
+    pub handed_over: Option<&'a Path>,
+}
+
+impl Session<'_> {
+    /// Boots the guest for the overlay's script, which plays for so long. Returns what the guest says and what
+    /// the daemon logged, after all has been played out.
+    ///
+    /// # Errors
+    /// If the guest or the daemon fails, or the guest used the other ring format.
+    pub fn run(
+        &self,
+        overlay: &Overlay,
+        length: Duration,
+    ) -> Result<(guest::Report, Vec<String>), PlaybackError> {
+        let directory = tempfile::tempdir().map_err(PlaybackError::Directory)?;
+        let socket = directory.path().join("snd.sock");
+        let ring = self.ring.to_string();
+        let own: [&OsStr; 4] =
+            ["--ring".as_ref(), ring.as_ref(), "--writable".as_ref(), self.writable.as_ref()];
+        let options = own.into_iter().chain(self.options.iter().map(OsStr::new));
+        let mut daemon = Daemon::start(self.program, &socket, options)?;
+
+        let mut device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
+        if let Some(path) = self.handed_over {
+            device = device.with_port(path);
+        }
+        let guest = Guest::boot(self.image, &device, overlay)
+            .and_then(|guest| guest.finish(BOOT_WITHIN + length))
+            .map_err(|source| PlaybackError::Guest { source, log: daemon.log().join("\n") })?;
+        let negotiated = guest.sound().map(guest::VirtioDevice::ring_packed);
+        if negotiated != Some(self.ring == Ring::Packed) {
+            return Err(PlaybackError::OtherRing { wanted: self.ring, devices: guest.devices });
+        }
+
+        // The guest is gone, but the sink may still be playing what it was given last: it ends in its time.
+        let (status, log) = daemon.stop()?;
+        let stopped_by_us = status.signal() == Some(Signal::TERM.as_raw());
+        if !status.success() && !stopped_by_us {
+            return Err(PlaybackError::DaemonFailed { status, log: log.join("\n") });
+        }
+        Ok((guest, log))
+    }
 }
 
 /// Plays `pattern` in a guest through the snd-host at `program`, over rings of one format, into
@@ -111,37 +172,17 @@ pub fn play(
         }
         _ => {}
     }
-    let directory = tempfile::tempdir().map_err(PlaybackError::Directory)?;
-    let socket = directory.path().join("snd.sock");
-    let ring_option = ring.to_string();
     let sink = wav_sink(recording);
-    let options: [&OsStr; 6] = [
-        "--ring".as_ref(),
-        ring_option.as_ref(),
-        "--sink".as_ref(),
-        sink.as_ref(),
-        "--writable".as_ref(),
-        directory_of(recording).as_os_str(),
-    ];
-    let mut daemon = Daemon::start(program, &socket, options)?;
-
+    let session = Session {
+        program,
+        image,
+        ring,
+        options: &["--sink", &sink],
+        writable: directory_of(recording),
+        handed_over: None,
+    };
     let overlay = Overlay::script("aplay -D hw:0,0 /pattern.wav").file("pattern.wav", pattern.to_wav());
-    let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
-    let guest = Guest::boot(image, &device, &overlay)
-        .and_then(|guest| guest.finish(BOOT_WITHIN + pattern.duration()))
-        .map_err(|source| PlaybackError::Guest { source, log: daemon.log().join("\n") })?;
-    let negotiated = guest.sound().map(guest::VirtioDevice::ring_packed);
-    if negotiated != Some(ring == Ring::Packed) {
-        return Err(PlaybackError::OtherRing { wanted: ring, devices: guest.devices });
-    }
-
-    // The guest is gone, but the sink may still be writing what it was given last.
-    daemon.wait_until_closed(recording)?;
-    let (status, daemon_log) = daemon.stop()?;
-    let stopped_by_us = status.signal() == Some(Signal::TERM.as_raw());
-    if !status.success() && !stopped_by_us {
-        return Err(PlaybackError::DaemonFailed { status, log: daemon_log.join("\n") });
-    }
+    let (guest, daemon_log) = session.run(&overlay, pattern.duration())?;
     Ok(Playback { recorded: pattern.check_wav(recording)?, guest, daemon_log })
 }
 

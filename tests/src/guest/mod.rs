@@ -105,6 +105,15 @@ impl Device {
         }
     }
 
+    /// The same device, and a second serial port, whose output goes to a file.
+    #[must_use]
+    pub fn with_port(mut self, output: &Path) -> Self {
+        let mut file = OsString::from("file:");
+        file.push(output);
+        self.arguments.splice(..0, ["-serial".into(), file]);
+        self
+    }
+
     /// The same device with one of QEMU's properties set, such as `packed=on`.
     #[must_use]
     pub fn with(mut self, property: &str) -> Self {

@@ -1,0 +1,225 @@
+//! Forms of audio, and a counting pattern for each: however few bits a frame has, a few frames in a row say
+//! where in the pattern they are.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::check::{Checker, Found, Report};
+
+/// A sample format, as ALSA has it: little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// 8 bits without a sign.
+    U8,
+    /// 16 bits.
+    S16,
+    /// 24 bits in the low end of four bytes.
+    S24,
+    /// 32 bits.
+    S32,
+    /// Floating-point numbers of 32 bits.
+    Float,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 5] = [Self::U8, Self::S16, Self::S24, Self::S32, Self::Float];
+
+    /// The name that `aplay -f` takes.
+    #[must_use]
+    pub const fn alsa_name(self) -> &'static str {
+        match self {
+            Self::U8 => "U8",
+            Self::S16 => "S16_LE",
+            Self::S24 => "S24_LE",
+            Self::S32 => "S32_LE",
+            Self::Float => "FLOAT_LE",
+        }
+    }
+
+    /// Bytes of a sample.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::S16 => 2,
+            Self::S24 | Self::S32 | Self::Float => 4,
+        }
+    }
+
+    /// A sample of silence.
+    const fn silence(self) -> u8 {
+        match self {
+            Self::U8 => 0x80,
+            _ => 0,
+        }
+    }
+
+    /// Any sample, from random bits.
+    #[expect(clippy::cast_possible_truncation, reason = "any of the bits will do")]
+    fn sample(self, bits: u64, into: &mut Vec<u8>) {
+        let bits = (bits >> 32) as u32;
+        match self {
+            Self::U8 => into.push(bits as u8),
+            Self::S16 => into.extend((bits as u16).to_le_bytes()),
+            Self::S24 => into.extend((bits.cast_signed() >> 8).to_le_bytes()),
+            Self::S32 => into.extend(bits.to_le_bytes()),
+            Self::Float => {
+                let sample = (f64::from(bits.cast_signed()) / -f64::from(i32::MIN)) as f32;
+                into.extend(sample.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// What one second of audio is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// The format of the samples.
+    pub format: Format,
+    /// Samples of a frame.
+    pub channels: u8,
+    /// Frames of a second.
+    pub rate: u32,
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} channels, {} Hz", self.format.alsa_name(), self.channels, self.rate)
+    }
+}
+
+impl Form {
+    /// Bytes of a frame.
+    #[must_use]
+    pub fn frame_bytes(self) -> usize {
+        self.format.bytes() * usize::from(self.channels)
+    }
+
+    /// The options by which `aplay` and `arecord` are told of it.
+    #[must_use]
+    pub fn alsa_options(self) -> String {
+        format!("-t raw -f {} -c {} -r {}", self.format.alsa_name(), self.channels, self.rate)
+    }
+
+    /// The first `frames` frames of the counting pattern.
+    #[must_use]
+    pub fn pattern(self, frames: u32) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(frames as usize * self.frame_bytes());
+        for frame in 0..u64::from(frames) {
+            for channel in 0..u64::from(self.channels) {
+                self.format.sample(mix(frame << 8 | channel), &mut bytes);
+            }
+        }
+        bytes
+    }
+
+    /// Compares a recording with the first `frames` frames of the pattern.
+    #[must_use]
+    pub fn check(self, frames: u32, recording: &[u8]) -> Report {
+        let size = self.frame_bytes();
+        let pattern = self.pattern(frames);
+        let places: HashMap<&[u8], u32> = pattern.windows(self.key_bytes()).step_by(size).zip(0..).collect();
+        let found: Vec<Found> =
+            (0..recording.len() / size).map(|at| self.find(&places, recording, at * size)).collect();
+        Checker::new(frames).check(&found)
+    }
+
+    /// How many bytes of whole frames say where they are.
+    fn key_bytes(self) -> usize {
+        KEY_BYTES.next_multiple_of(self.frame_bytes())
+    }
+
+    /// What the frame at byte `at` is: by itself and those after it, or by itself and those before.
+    fn find(self, places: &HashMap<&[u8], u32>, recording: &[u8], at: usize) -> Found {
+        let (key, size) = (self.key_bytes(), self.frame_bytes());
+        if let Some(number) = recording.get(at..at + key).and_then(|key| places.get(key)) {
+            return Found::Number(*number);
+        }
+        let before = (at + size).checked_sub(key).and_then(|start| recording.get(start..at + size));
+        if let Some(number) = before.and_then(|key| places.get(key)) {
+            // A key is a few frames.
+            return Found::Number(number + u32::try_from(key / size - 1).unwrap_or(u32::MAX));
+        }
+        let frame = &recording[at..at + size];
+        if frame.iter().all(|byte| *byte == self.format.silence()) { Found::Silence } else { Found::Foreign }
+    }
+
+    /// Brings frames from the order of channels that GStreamer has into ALSA's: in GStreamer's, centre and low
+    /// frequencies are before the rear.
+    #[must_use]
+    pub fn in_alsas_order(self, frames: &[u8]) -> Vec<u8> {
+        let order: &[usize] = match self.channels {
+            6 => &[0, 1, 4, 5, 2, 3],
+            8 => &[0, 1, 4, 5, 2, 3, 6, 7],
+            _ => return frames.to_vec(),
+        };
+        let size = self.format.bytes();
+        let frames = frames.chunks_exact(self.frame_bytes());
+        frames
+            .flat_map(|frame| order.iter().flat_map(move |from| &frame[from * size..][..size]))
+            .copied()
+            .collect()
+    }
+}
+
+/// So many random bytes do not occur twice in a pattern.
+const KEY_BYTES: usize = 8;
+
+/// Random bits for a number: the finalizer of SplitMix64.
+const fn mix(number: u64) -> u64 {
+    let mut bits = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ bits >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forms() -> impl Iterator<Item = Form> {
+        let form = |format| [1, 2, 6, 8].map(|channels| Form { format, channels, rate: 48_000 });
+        Format::ALL.into_iter().flat_map(form)
+    }
+
+    #[test]
+    fn a_pattern_of_every_form_is_found_exact_and_one_with_a_gap_is_not() {
+        for form in forms() {
+            let pattern = form.pattern(2000);
+            assert_eq!(pattern.len(), 2000 * form.frame_bytes());
+            let report = form.check(2000, &pattern);
+            assert!(report.is_exact(), "{form}: {report}");
+            let size = form.frame_bytes();
+            let gap = [&pattern[..500 * size], &pattern[600 * size..]].concat();
+            let report = form.check(2000, &gap);
+            assert_eq!((report.lost, report.foreign, report.misplaced), (100, 0, 0), "{form}: {report}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_changed_is_foreign() {
+        for form in forms().filter(|form| form.frame_bytes() >= KEY_BYTES) {
+            let mut pattern = form.pattern(100);
+            pattern[50 * form.frame_bytes()] ^= 1;
+            let report = form.check(100, &pattern);
+            assert_eq!((report.foreign, report.lost), (1, 1), "{form}: {report}");
+        }
+    }
+
+    #[test]
+    fn silence_around_the_sound_is_no_fault() {
+        let form = Form { format: Format::S16, channels: 1, rate: 48_000 };
+        let recording = [vec![0; 200], form.pattern(500), vec![0; 20]].concat();
+        let report = form.check(500, &recording);
+        assert!(report.is_exact(), "{report}");
+        assert_eq!((report.silence_before, report.silence_after), (100, 10));
+    }
+
+    #[test]
+    fn the_order_of_channels_is_brought_back() {
+        let form = Form { format: Format::S16, channels: 6, rate: 48_000 };
+        let frame = |samples: [u8; 6]| samples.iter().flat_map(|sample| [*sample, 0]).collect::<Vec<_>>();
+        assert_eq!(form.in_alsas_order(&frame([1, 2, 5, 6, 3, 4])), frame([1, 2, 3, 4, 5, 6]));
+    }
+}

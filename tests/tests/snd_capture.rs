@@ -1,0 +1,140 @@
+//! Linux's sound driver in a real guest records, also while it plays, and plays two streams at once.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use end_to_end::artifacts::{GuestImage, Profile, program};
+use end_to_end::form::{Form, Format};
+use end_to_end::guest::Overlay;
+use end_to_end::playback::{Ring, Session};
+
+const SECONDS: u32 = 2;
+const RATE: u32 = 48_000;
+const FRAMES: u32 = SECONDS * RATE;
+
+fn form(channels: u8) -> Form {
+    Form { format: Format::S16, channels, rate: RATE }
+}
+
+/// Writes a WAV file of a pattern, longer than what is recorded.
+fn write_source(path: &Path, form: Form) -> Result<(), hound::Error> {
+    let spec = hound::WavSpec {
+        channels: form.channels.into(),
+        sample_rate: form.rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut wav = hound::WavWriter::create(path, spec)?;
+    for sample in form.pattern(FRAMES + RATE).as_chunks().0 {
+        wav.write_sample(i16::from_le_bytes(*sample))?;
+    }
+    wav.finalize()
+}
+
+/// What a guest left behind.
+struct Outcome {
+    /// What it recorded.
+    recorded: Vec<u8>,
+    /// What each stream played.
+    played: [Vec<u8>; 2],
+}
+
+/// Runs a script in a guest, which hands over what it recorded.
+fn run(
+    ring: Ring,
+    source: Form,
+    script: &str,
+    overlay: impl FnOnce(Overlay) -> Overlay,
+) -> Result<Outcome, Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let path = |name: &str| directory.path().join(name);
+    write_source(&path("in.wav"), source)?;
+    let session = Session {
+        program: &program("snd-host", Profile::Debug)?,
+        image: &GuestImage::prepared()?,
+        ring,
+        options: &[
+            "--streams",
+            "2",
+            "--source",
+            &format!("filesrc location={} ! wavparse", path("in.wav").display()),
+            "--sink",
+            &format!("filesink location={}/out-{{stream}} sync=true", directory.path().display()),
+        ],
+        writable: directory.path(),
+        handed_over: Some(&path("handed-over")),
+    };
+    let script = format!("set -e\nstty -F /dev/ttyS1 raw\n{script}");
+    session.run(&overlay(Overlay::script(&script)), Duration::from_secs(60)).map_err(|error| {
+        // The test runner shows the error with `Debug`, which puts logs in one line.
+        eprintln!("{error}");
+        error
+    })?;
+    let played = [0, 1].map(|stream| fs::read(path(&format!("out-{stream}"))).unwrap_or_default());
+    Ok(Outcome { recorded: fs::read(path("handed-over"))?, played })
+}
+
+fn arecord(form: Form) -> String {
+    format!("arecord -q -D hw:0,0 {} -d {SECONDS} /recorded", form.alsa_options())
+}
+
+fn aplay(form: Form, file: &str) -> String {
+    format!("aplay -q -D hw:0,0 {} /{file}", form.alsa_options())
+}
+
+/// Checks that a recording begins with the pattern, after some silence at most, and goes on with it.
+fn assert_recorded(form: Form, recording: &[u8]) {
+    let whole = form.check(FRAMES, recording);
+    assert!(recording.len() == FRAMES as usize * form.frame_bytes(), "{form}: {} bytes", recording.len());
+    let sound = FRAMES - u32::try_from(whole.silence_before).unwrap_or(u32::MAX);
+    let report = form.check(sound, recording);
+    assert!(report.is_exact(), "{form}: {report}");
+    // The source may take a moment.
+    assert!(whole.silence_before < RATE as usize / 2, "{form}: {} frames of silence", whole.silence_before);
+    println!("{form}: recorded {report}, after {} frames of silence", report.silence_before);
+}
+
+fn assert_played(form: Form, recording: &[u8]) {
+    let report = form.check(FRAMES, recording);
+    assert!(report.is_exact(), "{form}: {report}");
+    println!("{form}: played {report}");
+}
+
+#[test]
+fn a_guest_records_mono_without_gap_or_repetition_and_plays_two_streams_at_once() -> Result<(), Box<dyn Error>>
+{
+    let (mono, stereo) = (form(1), form(2));
+    let script = format!(
+        "{}\ncat /recorded > /dev/ttyS1\n{} & first=$!\n{}\nwait $first",
+        arecord(mono),
+        aplay(mono, "mono"),
+        aplay(stereo, "stereo"),
+    );
+    let Outcome { recorded, played: [first, second] } = run(Ring::Split, mono, &script, |overlay| {
+        overlay.file("mono", mono.pattern(FRAMES)).file("stereo", stereo.pattern(FRAMES))
+    })?;
+    assert_recorded(mono, &recorded);
+    // Which of them was first is not known.
+    let (mono_played, stereo_played) =
+        if first.len() < second.len() { (first, second) } else { (second, first) };
+    assert_played(mono, &mono_played);
+    assert_played(stereo, &stereo_played);
+    Ok(())
+}
+
+#[test]
+fn a_guest_records_stereo_without_gap_or_repetition_while_it_plays() -> Result<(), Box<dyn Error>> {
+    let stereo = form(2);
+    let script = format!(
+        "{} & recorder=$!\n{}\nwait $recorder\ncat /recorded > /dev/ttyS1",
+        arecord(stereo),
+        aplay(stereo, "stereo")
+    );
+    let Outcome { recorded, played: [played, _] } =
+        run(Ring::Packed, stereo, &script, |overlay| overlay.file("stereo", stereo.pattern(FRAMES)))?;
+    assert_recorded(stereo, &recorded);
+    assert_played(stereo, &played);
+    Ok(())
+}
