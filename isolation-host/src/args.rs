@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
 
 use crate::device_type::DeviceType;
 use crate::endpoint::Endpoint;
@@ -29,9 +29,12 @@ pub struct Args {
 
     /// What kind of device it is.
     ///
+    /// One of blk, net, fs (without DAX), snd, or generic for any other whose buffers carry all its data.
+    ///
     /// It decides what happens when the device crashes: what a block or network device had not finished is given
-    /// to its successor; of the others the VMM is told that the device is gone.
-    #[arg(long, value_enum, default_value_t)]
+    /// to its successor; of the others the VMM is told that the device is gone. It also decides which requests are
+    /// waited for when a queue is stopped.
+    #[arg(long, value_parser = device_type, default_value = "generic")]
     device: DeviceType,
 
     /// Size of the isolated memory, as in 64M or 1G.
@@ -88,6 +91,20 @@ impl Args {
     }
 }
 
+/// Device types whose requests carry guest addresses in their data.
+const WITH_ADDRESSES: [&str; 8] = ["balloon", "gpu", "iommu", "mem", "memory", "pmem", "rdma", "video"];
+
+/// A device type that can be isolated.
+fn device_type(text: &str) -> Result<DeviceType, String> {
+    if WITH_ADDRESSES.contains(&text) {
+        return Err(format!(
+            "a {text} device gets guest addresses in the data of its requests, which mean nothing without the \
+             guest's memory; it cannot be isolated"
+        ));
+    }
+    DeviceType::from_str(text, false)
+}
+
 /// A number of bytes, with K, M or G behind it or nothing.
 fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(['K', 'M', 'G']);
@@ -111,6 +128,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_device_that_needs_guest_addresses_is_refused_with_the_reason() {
+        assert_eq!(device_type("blk"), Ok(DeviceType::Blk));
+        for name in WITH_ADDRESSES {
+            assert!(device_type(name).is_err_and(|reason| reason.contains("cannot be isolated")), "{name}");
+        }
+        assert!(device_type("disk").is_err());
     }
 
     #[test]

@@ -26,13 +26,15 @@ impl Segment {
 /// The right to complete one chain, exactly once.
 ///
 /// Only `pop` makes tokens; `complete` consumes them. A token that has outlived a reset of its queue is
-/// refused. Dropping a token leaks the driver's buffer until the queue is reset.
+/// refused. A token knows its chain, but not its queue: it is for the caller to keep those of several queues
+/// apart. Dropping a token leaks the driver's buffer until the queue is reset.
 #[must_use = "the driver waits for this chain: complete it"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Token {
-    /// What makes it this chain and no other: where it began in the driver's order, the life of the queue in
-    /// which it was made, and how many descriptors it takes up in the ring. Never 0.
-    pub(crate) key: u64,
+    /// Which chain it is, counting all that this queue has ever taken. Never 0.
+    pub(crate) serial: u64,
+    /// Where the chain began in the driver's order: an index (split), or a cursor's bits (packed).
+    pub(crate) start: u16,
     /// Split: the head's index in the descriptor area. Packed: the buffer id.
     pub(crate) id: u16,
     /// Bytes that the device may write, in all; saturated at `u32::MAX`.
@@ -42,23 +44,11 @@ pub struct Token {
 }
 
 impl Token {
-    /// How many bytes of the chain the device may write; the most that `complete` accepts.
+    /// How many bytes of the chain the device may write; the most that `complete` accepts. Of a chain that did
+    /// not fit the storage it is what was read of it, which may be less.
     #[must_use]
     pub const fn writable(&self) -> u32 {
         self.writable
-    }
-
-    /// Descriptors that the chain takes up in the ring; indirect ones do not count.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the count is in the lower 16 bits")]
-    pub(crate) const fn count(&self) -> u16 {
-        self.key as u16
-    }
-
-    /// Where the chain began in the driver's order: an index (split), or a cursor's bits (packed).
-    #[inline]
-    pub(crate) const fn start(&self) -> u16 {
-        (self.key >> 48) as u16
     }
 
     /// Whether so many bytes are all that the driver gave room for.
@@ -152,9 +142,9 @@ impl<'s> Collector<'s> {
 
     /// The finished chain, or the token alone if the storage was too small.
     #[inline]
-    pub(crate) fn finish(self, id: u16, key: u64) -> Result<Chain<'s>, Token> {
+    pub(crate) fn finish(self, id: u16, serial: u64, start: u16) -> Result<Chain<'s>, Token> {
         let writable = u32::try_from(self.bytes - self.readable_bytes).unwrap_or(u32::MAX);
-        let token = Token { key, id, writable, whole: !self.overflowed() };
+        let token = Token { serial, start, id, writable, whole: !self.overflowed() };
         let storage: &'s [Segment] = self.storage;
         match storage.get(..self.count) {
             Some(segments) => Ok(Chain { segments, readable: self.readable, token }),

@@ -3,17 +3,30 @@
 //! A device takes buffers, works on them, and returns them, in any order and as late as it likes:
 //!
 //! ```
-//! use ring_core::{Arm, Device, Segment};
+//! use ring_core::{Arm, Device, PopError, Segment, Violation};
 //! # use ring_core::memory::Memory;
 //! # use ring_core::device::Slot;
 //!
-//! fn serve<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>>(queue: &mut Device<M, S>, mut notify: impl FnMut()) {
+//! fn serve<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>>(
+//!     queue: &mut Device<M, S>,
+//!     mut notify: impl FnMut(),
+//! ) -> Result<(), Violation> {
 //!     let mut segments = [Segment::default(); 64];
 //!     loop {
 //!         // Take what there is.
-//!         while let Ok(Some(chain)) = queue.pop(&mut segments) {
-//!             let written = 0; // … work on chain.readable() and chain.writable() …
-//!             let done = queue.complete(chain.into_token(), written);
+//!         loop {
+//!             let (token, written) = match queue.pop(&mut segments) {
+//!                 Ok(Some(chain)) => {
+//!                     let written = 0; // … work on chain.readable() and chain.writable() …
+//!                     (chain.into_token(), written)
+//!                 }
+//!                 Ok(None) => break,
+//!                 // More pieces than this device takes: back it goes.
+//!                 Err(PopError::TooLong(token)) => (token, 0),
+//!                 // The driver has broken the queue: it is idle until it is reset.
+//!                 Err(PopError::Violation(violation)) => return Err(violation),
+//!             };
+//!             let done = queue.complete(token, written);
 //!             debug_assert!(done.is_ok());
 //!         }
 //!         // Return the batch, in one go.
@@ -22,14 +35,16 @@
 //!         }
 //!         // Sleep only if nothing has arrived meanwhile.
 //!         if queue.arm() == Arm::Armed {
-//!             return;
+//!             return Ok(());
 //!         }
 //!     }
 //! }
 //! ```
 //!
 //! Between [`arm`](Device::arm) and the next `pop` that finds a buffer the driver is asked to notify; from
-//! then on it is asked not to. A device that polls, and so never arms, never writes a word for it.
+//! then on it is not. (In a split queue with `EVENT_IDX` that takes no store: the driver announces the entry
+//! that was named, and that has gone by.) A device that polls, and so never arms, writes a word for it at most
+//! once.
 
 use crate::chain::{Chain, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError};
@@ -139,7 +154,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// # Errors
     ///
     /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
-    /// [`CompleteError::Stale`] if the token is from before a reset.
+    /// [`CompleteError::Stale`] if the token is from before a reset; [`CompleteError::Suspended`] if the queue
+    /// is, whose position would move.
     pub fn give_back(&mut self, token: Token) -> Result<(), CompleteError> {
         either!(self, queue => queue.give_back(token))
     }
@@ -161,8 +177,10 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Staged`] if completed buffers have not been published; [`SetupError::Position`] if
-    /// `position` does not exist in the ring, or if more is in flight there than the queue has descriptors.
+    /// [`SetupError::Position`] if `position` does not exist in the queue, or if more is in flight there than the
+    /// queue has descriptors; [`SetupError::InFlight`] if this device holds chains and `position` is not where
+    /// it stands; [`SetupError::Staged`] if completed buffers have not been published;
+    /// [`SetupError::Broken`] after a violation. The queue is then as it was.
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         either!(self, queue => queue.resume(position))
     }
@@ -180,8 +198,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         }
     }
 
-    /// The position that a vhost-user vring base stands for. A split queue's lacks the used index; that is
-    /// in the device area, where the device that ran before left it.
+    /// The position that a vhost-user vring base stands for. Of a split queue's base the lower 16 bits count, and
+    /// it lacks the used index; that is in the device area, where the device that ran before left it.
     #[expect(clippy::cast_possible_truncation, reason = "a split queue's base has 16 bits")]
     pub fn position_of(&self, base: u32) -> Position {
         match self {

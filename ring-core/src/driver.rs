@@ -31,7 +31,9 @@
 //! ```
 //!
 //! Between [`arm`](Driver::arm) and the next `reap` that finds a buffer the device is asked to notify; from
-//! then on it is asked not to. A driver that polls, and so never arms, never writes a word for it.
+//! then on it is not. (In a split queue with `EVENT_IDX` that takes no store: the device announces the entry
+//! that was named, and that has gone by.) A driver that polls, and so never arms, writes a word for it at most
+//! once.
 
 use crate::chain::Segment;
 use crate::error::{AddError, SetupError, Violation};

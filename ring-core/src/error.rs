@@ -5,7 +5,7 @@
 //! - A [`SetupError`] is the fault of whoever configured the queue; in a device that is the driver, too.
 //!   There is no queue then.
 //! - [`AddError`], [`CompleteError`] and [`PopError`] are the caller's to handle. They return whatever was
-//!   handed in, so nothing is lost.
+//!   handed in and still means something, so nothing is lost.
 //!
 //! Nothing in ring-core panics.
 
@@ -213,9 +213,16 @@ pub enum SetupError {
     },
     /// Buffers are staged, which would be lost. Publish them, or suspend the queue, before it is resumed.
     Staged,
+    /// The device holds chains, so the queue can be resumed only where it stands.
+    InFlight {
+        /// Their descriptors.
+        descriptors: u16,
+    },
+    /// The other side broke the queue; only a reset helps.
+    Broken,
     /// A queue can be reset in its own format only.
     Format,
-    /// The position to begin at does not exist in a queue of this size.
+    /// The position to begin at does not exist in a queue of this size, or has more in flight than it holds.
     Position {
         /// The available half of the position.
         available: u16,
@@ -238,6 +245,13 @@ impl fmt::Display for SetupError {
             }
             Self::Unmapped { area, range } => write!(f, "the {area}: {range}"),
             Self::Staged => f.write_str("buffers are staged that have not been published"),
+            Self::InFlight { descriptors } => {
+                write!(
+                    f,
+                    "{descriptors} descriptors are in flight, so the queue goes on only where it stands"
+                )
+            }
+            Self::Broken => f.write_str("the other side broke the queue; only a reset helps"),
             Self::Format => f.write_str("the queue is of the other format"),
             Self::Position { available, used, size } => write!(
                 f,
@@ -339,7 +353,7 @@ pub enum PopError {
     /// The driver broke a rule. Said once; the queue is idle from now on.
     Violation(Violation),
     /// The chain has more segments than the storage that was lent. It has been taken from the queue and
-    /// can only be completed.
+    /// can only be completed or given back.
     TooLong(Token),
 }
 

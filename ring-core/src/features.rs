@@ -22,7 +22,8 @@ bitflags! {
         const RING_PACKED = 1 << 34;
         /// The device returns buffers in the order in which they were made available (`VIRTIO_F_IN_ORDER`).
         const IN_ORDER = 1 << 35;
-        /// Memory accesses have to be ordered for real hardware (`VIRTIO_F_ORDER_PLATFORM`): see
+        /// Memory accesses have to be ordered for real hardware (`VIRTIO_F_ORDER_PLATFORM`). The bit itself
+        /// changes nothing: whoever sets the queue up chooses its memory's
         /// [`Barriers`](crate::memory::Barriers).
         const ORDER_PLATFORM = 1 << 36;
         /// A notification says how far the driver has come (`VIRTIO_F_NOTIFICATION_DATA`).

@@ -7,20 +7,20 @@ use crate::index::QueueSize;
 /// Storage for what a device end remembers of one chain. A queue needs as many as it has descriptors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot {
-    /// The key of the token of the chain that is in flight here; 0 if there is none.
-    key: u64,
+    /// The serial of the chain that is in flight here; 0 if there is none.
+    serial: u64,
     /// In an in-order queue, how many bytes were written to a chain that waits for its turn.
     written: u32,
+    /// Descriptors that the chain takes up in the ring.
+    count: u16,
     /// In an in-order queue, a list that has nothing to do with the chain: whose turn it is at this place.
     turn: u16,
     /// Whether those bytes are all that could be written.
     full: bool,
 }
 
-/// In a slot's key: the chain has been completed, and waits for its turn.
-const SETTLED: u64 = 1 << 47;
-/// What of the epoch is in a slot's key.
-const EPOCH: u32 = u32::MAX >> 1;
+/// In a slot's serial: the chain has been completed, and waits for its turn.
+const SETTLED: u64 = 1 << 63;
 
 /// A chain that goes back to the driver now.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +43,8 @@ pub(crate) struct InFlight<S> {
     descriptors: u16,
     /// Those of them whose chains are staged.
     staged: u16,
-    /// Which life of the queue this is.
-    epoch: u32,
+    /// The serial of the chain taken last. It goes on over resets, so that no two tokens are alike.
+    taken: u64,
     /// Places in the list of turns: where the next chain taken goes, and whose turn it is now. Both are less
     /// than the queue's size.
     last_turn: u16,
@@ -53,7 +53,7 @@ pub(crate) struct InFlight<S> {
 
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
-        let mut in_flight = Self { slots, descriptors: 0, staged: 0, epoch: 0, last_turn: 0, next_turn: 0 };
+        let mut in_flight = Self { slots, descriptors: 0, staged: 0, taken: 0, last_turn: 0, next_turn: 0 };
         in_flight.reset(size)?;
         Ok(in_flight)
     }
@@ -66,7 +66,6 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         }
         slots.fill(Slot::default());
         (self.descriptors, self.staged) = (0, 0);
-        self.epoch = self.epoch.wrapping_add(1);
         (self.last_turn, self.next_turn) = (0, 0);
         Ok(())
     }
@@ -78,28 +77,26 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         self.staged = 0;
     }
 
-    /// Records a chain of `count` descriptors, which is at least 1, that began at `start`, and whose id is
-    /// less than the queue's size. Returns the key of its token.
+    /// Descriptors of all chains that have been taken and not yet published as used.
+    pub(crate) const fn descriptors(&self) -> u16 {
+        self.descriptors
+    }
+
+    /// Records a chain of `count` descriptors, which is at least 1, and whose id is less than the queue's
+    /// size. Returns its serial.
     #[inline]
-    pub(crate) fn insert(
-        &mut self,
-        id: u16,
-        count: u16,
-        start: u16,
-        size: QueueSize,
-    ) -> Result<u64, Violation> {
+    pub(crate) fn insert(&mut self, id: u16, count: u16, size: QueueSize) -> Result<u64, Violation> {
         let size = size.get();
         let total = u32::from(self.descriptors) + u32::from(count);
         if total > u32::from(size) {
             return Err(Violation::TooManyInFlight { count: total, size });
         }
         match self.slots.as_mut().get_mut(usize::from(id)) {
-            Some(slot) if slot.key == 0 => {
-                // Bits 0 to 15 count, 16 to 46 the epoch, 47 says settled, 48 to 63 the start.
-                let epoch = u64::from(self.epoch & EPOCH);
-                slot.key = u64::from(start) << 48 | epoch << 16 | u64::from(count);
+            Some(slot) if slot.serial == 0 => {
+                self.taken += 1;
+                (slot.serial, slot.count) = (self.taken, count);
                 self.descriptors += count;
-                Ok(slot.key)
+                Ok(self.taken)
             }
             _ => Err(Violation::AlreadyInFlight { id }),
         }
@@ -108,17 +105,27 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     /// Accepts a token, and forgets its chain.
     #[inline]
     pub(crate) fn remove(&mut self, token: Token, written: u32) -> Result<Returned, CompleteError> {
-        let (id, count, full) = (token.id, token.count(), token.is_full(written));
-        self.slot(token, written)?.key = 0;
+        let (id, full) = (token.id, token.is_full(written));
+        let slot = self.slot(token, written)?;
+        let count = slot.count;
+        slot.serial = 0;
         self.staged += count;
         Ok(Returned { id, count, written, full })
     }
 
-    /// Accepts the token of the chain that was inserted last, and forgets that it ever was.
+    /// Accepts the token of the chain that was taken last, and forgets that it ever was.
     pub(crate) fn forget_newest(&mut self, token: Token, size: QueueSize) -> Result<(), CompleteError> {
-        let count = token.count();
-        self.slot(token, 0)?.key = 0;
-        self.descriptors -= count;
+        let (id, newest) = (token.id, token.serial == self.taken);
+        let slot = match self.slots.as_mut().get_mut(usize::from(id)) {
+            Some(slot) if slot.serial == token.serial => slot,
+            _ => return Err(CompleteError::Stale),
+        };
+        if !newest {
+            return Err(CompleteError::NotNewest(token));
+        }
+        slot.serial = 0;
+        self.descriptors -= slot.count;
+        self.taken -= 1;
         // Without in-order use the list of turns is empty, and this only turns it.
         self.last_turn = self.last_turn.checked_sub(1).unwrap_or(size.get() - 1);
         Ok(())
@@ -131,7 +138,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
             return Err(CompleteError::TooManyBytes { token, written });
         }
         match self.slots.as_mut().get_mut(usize::from(token.id)) {
-            Some(slot) if slot.key == token.key => Ok(slot),
+            Some(slot) if slot.serial == token.serial => Ok(slot),
             _ => Err(CompleteError::Stale),
         }
     }
@@ -151,20 +158,18 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     pub(crate) fn settle(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         let full = token.is_full(written);
         let slot = self.slot(token, written)?;
-        slot.key |= SETTLED;
+        slot.serial |= SETTLED;
         (slot.written, slot.full) = (written, full);
         Ok(())
     }
 
     /// Forgets and returns the chain whose turn it is, if it has been settled.
-    #[expect(clippy::cast_possible_truncation, reason = "the count is in the lower 16 bits")]
     pub(crate) fn next_in_turn(&mut self, size: QueueSize) -> Option<Returned> {
         let slots = self.slots.as_mut();
         let id = slots.get(usize::from(self.next_turn))?.turn;
-        let slot = slots.get_mut(usize::from(id)).filter(|slot| slot.key & SETTLED != 0)?;
-        let Slot { key, written, full, .. } = *slot;
-        slot.key = 0;
-        let count = key as u16;
+        let slot = slots.get_mut(usize::from(id)).filter(|slot| slot.serial & SETTLED != 0)?;
+        let Slot { count, written, full, .. } = *slot;
+        slot.serial = 0;
         self.staged += count;
         self.next_turn = successor(self.next_turn, size);
         Some(Returned { id, count, written, full })

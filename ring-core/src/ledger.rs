@@ -21,7 +21,7 @@ pub struct Slot<T> {
     /// Descriptors that the buffer takes up in the ring.
     count: u16,
     /// Which one it is, counting the buffers that were ever added.
-    serial: u16,
+    serial: u64,
     /// Bytes that the device may write; saturated at `u32::MAX`.
     writable: u32,
     /// What the caller gave to `add`. There is one exactly while the buffer is in flight.
@@ -60,12 +60,12 @@ pub(crate) struct Ledger<S, T> {
     tail: u16,
     /// Free descriptors. A packed buffer takes up several of them, but one slot.
     free: u16,
-    /// Buffers added, ever; wraps around. At most 2^15 are in flight.
-    added: u16,
+    /// Buffers in flight.
+    in_flight: u16,
+    /// Buffers added, ever.
+    added: u64,
     /// Buffers published, ever. Of those after it the device does not know yet.
-    published: u16,
-    /// Buffers that came back, ever.
-    released: u16,
+    published: u64,
     /// In an in-order queue, the slot of the buffer that comes back next.
     oldest: u16,
 }
@@ -83,7 +83,7 @@ impl<S, T> Ledger<S, T> {
     /// Buffers in flight.
     #[inline]
     pub(crate) const fn in_flight(&self) -> u16 {
-        self.added.wrapping_sub(self.released)
+        self.in_flight
     }
 
     /// Notes that everything that was taken so far is now the device's.
@@ -101,9 +101,9 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
             head: NONE,
             tail: 0,
             free: 0,
+            in_flight: 0,
             added: 0,
             published: 0,
-            released: 0,
             oldest: 0,
         };
         ledger.reset(size, drop)?;
@@ -121,8 +121,8 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
             *slot = Slot { next: if next == size { 0 } else { next }, ..Slot::EMPTY };
         }
         (self.head, self.tail) = (0, size - 1);
-        (self.free, self.oldest) = (size, 0);
-        (self.added, self.published, self.released) = (0, 0, 0);
+        (self.free, self.in_flight, self.oldest) = (size, 0, 0);
+        (self.added, self.published) = (0, 0);
         Ok(())
     }
 
@@ -150,7 +150,8 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
             slot.cookie = Some(cookie);
             self.head = next;
             self.free -= count;
-            self.added = self.added.wrapping_add(1);
+            self.added += 1;
+            self.in_flight += 1;
         }
     }
 
@@ -158,8 +159,7 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
     #[inline]
     fn published(&mut self, id: u32) -> Option<&mut Slot<T>> {
         let slot = self.slots.as_mut().get_mut(usize::try_from(id).ok()?)?;
-        // Of two serials less than 2^15 apart the later one is ahead.
-        let staged = slot.serial.wrapping_sub(self.published) < 1 << 15;
+        let staged = slot.serial >= self.published;
         (slot.cookie.is_some() && !staged).then_some(slot)
     }
 
@@ -179,7 +179,7 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
         }
         self.tail = last;
         self.free += count;
-        self.released = self.released.wrapping_add(1);
+        self.in_flight -= 1;
         Ok((Used { cookie, written }, count))
     }
 

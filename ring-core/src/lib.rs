@@ -118,7 +118,8 @@
 //! - **Nothing is visible until `publish`.** Batches are the primitive: stage as many buffers as you like,
 //!   then publish them with one store and one decision whether to notify.
 //! - **No wake-up is lost.** The decision to notify belongs to `publish`, and the look back at the queue
-//!   belongs to `arm`; neither can be forgotten. See [`notify`].
+//!   belongs to `arm`; neither can be forgotten. (Who uses `publish_silently` for a peer that polls calls
+//!   `publish` before it sleeps itself.) See [`notify`].
 //! - **Completing twice does not compile.** `pop` makes a [`Token`], `complete` consumes it, and a reset
 //!   turns those still around into errors. On the driver's side the cookie that goes in with `add` comes
 //!   out of `reap` once.

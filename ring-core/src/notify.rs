@@ -43,7 +43,8 @@ impl Notify {
 #[must_use = "if something is pending already, no notification will come for it"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {
-    /// There is nothing to do, and the other side will notify: it is safe to sleep.
+    /// There is nothing to do, and the other side will notify: it is safe to sleep. A queue that is suspended or
+    /// broken says so, too: nothing will come from it until it is resumed or reset.
     Armed,
     /// Something arrived meanwhile, for which no notification may come: go on working.
     Pending,
@@ -62,7 +63,7 @@ pub(crate) const fn need_event(event: u16, new: u16, old: u16) -> bool {
 ///
 /// The decision whether to notify depends on everything that was published since the last decision, so
 /// it has to be remembered. After a resume nothing is known, and the next decision is to notify.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Unannounced {
     /// Published since the last decision, in index steps; `None` if unknown or too much to count.
     count: Option<u16>,

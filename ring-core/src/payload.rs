@@ -75,7 +75,10 @@ impl<'s> Rest<'s> {
         let mut gone = self.gone;
         let pieces = self.segments.iter().map_while(move |segment| {
             let len = u64::from(segment.len - gone).min(left);
-            let piece = Segment::new(segment.address + u64::from(gone), u32::try_from(len).unwrap_or(0));
+            let piece = Segment::new(
+                segment.address.saturating_add(u64::from(gone)),
+                u32::try_from(len).unwrap_or(0),
+            );
             (left, gone) = (left - len, 0);
             (left > 0 || len > 0).then_some(piece)
         });

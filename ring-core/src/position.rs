@@ -1,6 +1,7 @@
 //! How far a queue has come, as a value.
 
-/// The progress of a queue: enough to go on elsewhere, or later.
+/// The progress of a queue: enough to go on elsewhere, or later, when nothing is in flight. What is in flight
+/// is known to the end that holds it alone.
 ///
 /// For a split queue both halves are free-running indices; for a packed queue both are
 /// [`Cursor`](crate::index::Cursor)s in their 16-bit form.
@@ -17,9 +18,9 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// The next buffer that the device takes.
+    /// The next buffer that the device takes; at the driver end, the next one to be published.
     pub available: u16,
-    /// The next place where the device returns one.
+    /// The next place where the device returns one; at the driver end, the next one that is taken back.
     pub used: u16,
 }
 

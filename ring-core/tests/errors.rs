@@ -74,6 +74,11 @@ fn a_setup_error_names_the_area_and_what_it_lacks() {
             "position 0x8009 available, 0x1 used does not exist in a queue of 4",
         ),
         (SetupError::Staged, "buffers are staged that have not been published"),
+        (
+            SetupError::InFlight { descriptors: 3 },
+            "3 descriptors are in flight, so the queue goes on only where it stands",
+        ),
+        (SetupError::Broken, "the other side broke the queue; only a reset helps"),
         (SetupError::Format, "the queue is of the other format"),
     ] {
         assert_eq!(error.to_string(), said);

@@ -162,3 +162,11 @@ fn queues_can_be_printed_without_what_is_in_memory() {
         assert!(printed.contains("size: QueueSize(2)") && printed.contains("VmArea"), "{printed}");
     }
 }
+
+#[test]
+fn memory_that_is_aligned_otherwise_than_its_addresses_is_refused() {
+    let mut page = [0; 512];
+    let memory = RawMemory::from_mut(&mut page, 0x1004);
+    let refused = Device::new(memory, &setup(2, Features::empty()), vec![device::Slot::default(); 2]);
+    assert!(matches!(refused, Err(SetupError::Unmapped { .. })), "{refused:?}");
+}

@@ -1,6 +1,7 @@
 //! Linux's block driver in a real guest, through isolation-host, to qemu-storage-daemon.
 
 use std::error::Error;
+use std::fs;
 use std::time::Duration;
 
 use end_to_end::forwarding::{ForwardedDisk, Speed};
@@ -26,10 +27,21 @@ fn a_guest_uses_packed_rings_with_a_device_that_has_none() -> Result<(), Box<dyn
 fn a_guest_writes_and_reads_back_a_disk(ring: &str) -> Result<(), Box<dyn Error>> {
     let mut disk = ForwardedDisk::start(MEBIBYTES, &[])?;
     let device = disk.as_device().with(ring);
-    let report = disk.load(&device, DEPTH, 1).inspect_err(|error| eprintln!("{error}"))?;
+    let mut mapped = String::new();
+    let report = disk.load_while(&device, DEPTH, 1, |disk| {
+        if mapped.is_empty() {
+            mapped = fs::read_to_string(format!("/proc/{}/maps", disk.device().id()))?;
+        }
+        Ok(())
+    });
+    let report = report.inspect_err(|error| eprintln!("{error}"))?;
     let negotiated = report.only(VirtioDevice::BLOCK).map(VirtioDevice::ring_packed);
     assert_eq!(negotiated, Some(ring == "packed=on"));
     disk.check_image(1)?;
+    // QEMU's memory is a memfd, too; the device has the other one.
+    let memfds: Vec<&str> = mapped.lines().filter(|line| line.contains("/memfd:")).collect();
+    assert!(!memfds.is_empty(), "{mapped}");
+    assert!(memfds.iter().all(|line| line.contains("/memfd:isolated-area")), "{memfds:?}");
     Ok(())
 }
 
@@ -72,7 +84,7 @@ fn a_guest_moves_to_another_host_while_it_writes() -> Result<(), Box<dyn Error>>
 
 #[test]
 fn a_guest_is_paused_with_requests_in_flight_at_a_slow_device_and_loses_none() -> Result<(), Box<dyn Error>> {
-    let mut disk = ForwardedDisk::start_at(Speed::Requests(60), 32, &["--log", "debug"])?;
+    let mut disk = ForwardedDisk::start_at(Speed::Requests(15), 32, &["--log", "debug"])?;
     let mut guest = disk.start_load(&disk.as_device().with("packed=on"), 8, 1)?;
     for _ in 0..6 {
         guest.wait_for_lines("disk-load: ", 1, BOOT_AND_BEGIN)?;

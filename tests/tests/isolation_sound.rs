@@ -22,7 +22,14 @@ fn a_guest_plays_bit_exact_to_a_sound_host_that_has_none_of_its_memory() -> Resu
         let mut sound = Daemon::start(
             &program("snd-host", Profile::Debug)?,
             &directory.path().join("snd.sock"),
-            ["--ring", ring, "--sink", &sink],
+            [
+                "--ring".as_ref(),
+                ring.as_ref(),
+                "--sink".as_ref(),
+                sink.as_ref(),
+                "--writable".as_ref(),
+                directory.path(),
+            ],
         )?;
         let mut forwarder = start_forwarder(directory.path(), &sound, &["--device", "snd"])?;
         let overlay = Overlay::script("aplay -D hw:0,0 /pattern.wav").file("pattern.wav", pattern.to_wav());

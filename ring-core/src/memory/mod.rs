@@ -103,7 +103,7 @@ pub trait Memory {
     /// # Errors
     ///
     /// [`Unmapped`] if any byte of the range is not shared memory, or if the range cannot be reached as
-    /// one piece.
+    /// one piece that is aligned as its address is.
     fn area(&self, address: u64, len: usize) -> Result<Self::Area, Unmapped>;
 
     /// Copies `into.len()` bytes from `address`, whatever its alignment.

@@ -89,6 +89,9 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
 
     fn area(&self, address: u64, len: usize) -> Result<RawArea<'m, B>, Unmapped> {
         let start = self.resolve(address, len)?;
+        if !is_aligned_alike(start, address) {
+            return Err(Unmapped { address, len: len as u64 });
+        }
         // SAFETY: `resolve` found the `len` bytes inside a window for which `new` was promised just this.
         Ok(unsafe { RawArea::new(start, len) })
     }
@@ -112,6 +115,11 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
     fn fence(&self) {
         B::full();
     }
+}
+
+/// Whether bytes lie in this program as they lie for the other side, as far as words care.
+pub(super) fn is_aligned_alike(start: NonNull<u8>, address: u64) -> bool {
+    (start.addr().get() as u64 ^ address).is_multiple_of(8)
 }
 
 /// Copies shared bytes out, in words where the address allows it.
@@ -187,8 +195,8 @@ unsafe fn copy_bytes_in(start: *mut u8, from: &[u8]) {
 #[derive(Clone, Debug)]
 pub struct RawArea<'m, B = Smp> {
     start: NonNull<u8>,
-    /// For words of 2, 4 and 8 bytes and for a pair, the first offset at which it no longer fits; 0 where the start of the area
-    /// is not aligned for that width. One comparison so proves both bounds and base alignment.
+    /// For words of 2, 4 and 8 bytes and for a pair, the first offset at which it no longer fits; 0 where the
+    /// start of the area is not aligned for it. One comparison so proves both bounds and base alignment.
     limits: [usize; 4],
     shared: PhantomData<(&'m [AtomicU8], B)>,
 }

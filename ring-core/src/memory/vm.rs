@@ -17,6 +17,7 @@ use vm_memory::{
     GuestRegionMmap,
 };
 
+use super::raw::is_aligned_alike;
 use super::{Area, Load, Memory, RawArea, Store, Unmapped, Word};
 
 /// A snapshot of the memory that a `vm-memory` address space maps.
@@ -62,10 +63,11 @@ where
         let slice = region.get_slice(in_region, len).map_err(|_| unmapped)?;
         let start = NonNull::new(slice.ptr_guard_mut().as_ptr()).ok_or(unmapped);
         drop(slice);
-        let start = start?;
+        let start = start.ok().filter(|start| is_aligned_alike(*start, address)).ok_or(unmapped)?;
         // SAFETY: `get_slice` found `len` bytes at `start` inside the region's mapping, which lives as
-        // long as the handle on the region that the area holds. vm-memory hands these bytes out for
-        // volatile access only, never as references.
+        // long as the handle on the region that the area holds. Nothing in this program has references to
+        // these bytes: vm-memory makes volatile and atomic accesses to them only, as it does to what the guest
+        // writes at the same time.
         let raw = unsafe { RawArea::new(start, len) };
         let offset = usize::try_from(in_region.0).map_err(|_| unmapped)?;
         Ok(VmArea { raw, offset, region })

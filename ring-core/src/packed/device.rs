@@ -116,12 +116,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         if id >= size.get() {
             return Err(Violation::BufferId { id: id.into(), size: size.get() });
         }
-        let key = self.in_flight.insert(id, count, self.half.next.bits(), size)?;
+        let serial = self.in_flight.insert(id, count, size)?;
+        let start = self.half.next.bits();
         if self.half.state == State::InOrder {
             self.in_flight.queue_up(id, size);
         }
         self.half.next = self.half.next.advance(count, size);
-        Ok(chain.finish(id, key))
+        Ok(chain.finish(id, serial, start))
     }
 
     /// Follows a chain through the ring. Returns its id, and how many descriptors it takes up.
@@ -177,15 +178,17 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// # Errors
     ///
     /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
-    /// [`CompleteError::Stale`] if the token is from before a reset.
+    /// [`CompleteError::Stale`] if the token is from before a reset; [`CompleteError::Suspended`] if the queue
+    /// is, whose position would move.
     pub fn give_back(&mut self, token: Token) -> Result<(), CompleteError> {
+        if self.half.state == State::Suspended {
+            return Err(CompleteError::Suspended(token));
+        }
         let size = self.half.ring.size;
-        let start = Cursor::from_bits(token.start(), size).filter(|_| token.count() <= size.get());
-        let Some(start) = start.filter(|start| start.advance(token.count(), size) == self.half.next) else {
-            return Err(CompleteError::NotNewest(token));
-        };
+        let start = Cursor::from_bits(token.start, size);
         self.in_flight.forget_newest(token, size)?;
-        self.half.next = start;
+        // The token is this queue's, so its start was this queue's cursor.
+        self.half.next = start.unwrap_or(self.half.next);
         Ok(())
     }
 
@@ -278,8 +281,10 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Staged`] if completed buffers have not been published; [`SetupError::Position`] if
-    /// `position` does not exist in the ring, or if more is in flight there than the queue has descriptors.
+    /// [`SetupError::Position`] if `position` does not exist in the queue, or if more is in flight there than the
+    /// queue has descriptors; [`SetupError::InFlight`] if this device holds chains and `position` is not where
+    /// it stands; [`SetupError::Staged`] if completed buffers have not been published;
+    /// [`SetupError::Broken`] after a violation. The queue is then as it was.
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         let Position { available, used } = position;
         let size = self.half.ring.size;
@@ -289,6 +294,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         };
         if self.half.staged != self.half.published {
             return Err(SetupError::Staged);
+        }
+        if self.half.state == State::Broken {
+            return Err(SetupError::Broken);
+        }
+        let descriptors = self.in_flight.descriptors();
+        if descriptors > 0 && position != self.position() {
+            return Err(SetupError::InFlight { descriptors });
         }
         self.half.resume(used, available);
         self.batch = None;

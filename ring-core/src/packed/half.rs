@@ -158,12 +158,12 @@ impl<M: Memory> Half<M> {
         self.alert = true;
     }
 
-    /// Goes on, with nothing staged.
+    /// Goes on, with nothing staged. The queue is not broken.
     pub(super) fn resume(&mut self, published: Cursor, next: Cursor) {
         (self.staged, self.published, self.staged_count) = (published, published, 0);
         self.next = next;
         self.unannounced = Unannounced::unknown();
         self.alert = true;
-        self.state = self.state.unless_broken(self.ring.running);
+        self.state = self.ring.running;
     }
 }

@@ -119,12 +119,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         count: u16,
         chain: Collector<'s>,
     ) -> Result<Result<Chain<'s>, Token>, Violation> {
-        let key = self.in_flight.insert(head, count, self.half.next, self.half.ring.size)?;
+        let serial = self.in_flight.insert(head, count, self.half.ring.size)?;
+        let start = self.half.next;
         if self.half.state == State::InOrder {
             self.in_flight.queue_up(head, self.half.ring.size);
         }
         self.half.next = self.half.next.wrapping_add(1);
-        Ok(chain.finish(head, key))
+        Ok(chain.finish(head, serial, start))
     }
 
     /// A copy of a descriptor.
@@ -194,12 +195,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// # Errors
     ///
     /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
-    /// [`CompleteError::Stale`] if the token is from before a reset.
+    /// [`CompleteError::Stale`] if the token is from before a reset; [`CompleteError::Suspended`] if the queue
+    /// is, whose position would move.
     pub fn give_back(&mut self, token: Token) -> Result<(), CompleteError> {
-        let start = token.start();
-        if start.wrapping_add(1) != self.half.next {
-            return Err(CompleteError::NotNewest(token));
+        if self.half.state == State::Suspended {
+            return Err(CompleteError::Suspended(token));
         }
+        let start = token.start;
         self.in_flight.forget_newest(token, self.half.ring.size)?;
         self.half.go_back(start);
         Ok(())
@@ -290,8 +292,10 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Staged`] if completed buffers have not been published; [`SetupError::Position`] if more
-    /// is in flight there than the queue has descriptors.
+    /// [`SetupError::Position`] if `position` does not exist in the queue, or if more is in flight there than the
+    /// queue has descriptors; [`SetupError::InFlight`] if this device holds chains and `position` is not where
+    /// it stands; [`SetupError::Staged`] if completed buffers have not been published;
+    /// [`SetupError::Broken`] after a violation. The queue is then as it was.
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         let Position { available, used } = position;
         let size = self.half.ring.size.get();
@@ -300,6 +304,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         }
         if self.half.staged != self.half.published {
             return Err(SetupError::Staged);
+        }
+        if self.half.state == State::Broken {
+            return Err(SetupError::Broken);
+        }
+        let descriptors = self.in_flight.descriptors();
+        if descriptors > 0 && position != self.position() {
+            return Err(SetupError::InFlight { descriptors });
         }
         self.half.resume(used, available);
         self.batch = None;

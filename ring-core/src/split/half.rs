@@ -30,7 +30,7 @@ pub(super) struct Half<M: Memory> {
     /// is armed, so that there is one thing to compare before an entry is taken.
     seen: u16,
     unannounced: Unannounced,
-    /// Whether the other side is asked to notify.
+    /// Whether the other side may have been asked to notify.
     armed: bool,
 }
 
@@ -169,12 +169,12 @@ impl<M: Memory> Half<M> {
         self.seen = self.next;
     }
 
-    /// Goes on, with nothing staged.
+    /// Goes on, with nothing staged. The queue is not broken.
     pub(super) fn resume(&mut self, published: u16, next: u16) {
         (self.staged, self.published) = (published, published);
         (self.next, self.seen) = (next, next);
         self.unannounced = Unannounced::unknown();
         self.armed = true;
-        self.state = self.state.unless_broken(self.ring.running);
+        self.state = self.ring.running;
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ring_core::memory::RawMemory;
-use ring_core::{Arm, CompleteError, PopError, Position, Segment, Setup, Token};
+use ring_core::{Arm, CompleteError, PopError, Position, Segment, Setup, SetupError, Token};
 
 use crate::support::{
     BUFFERS, DeviceEnd, DriverEnd, device_end, driver_end, reset_device, reset_driver, zero,
@@ -243,7 +243,9 @@ impl<'m> Ends<'m> {
         if self.device.resume(elsewhere).is_ok() {
             let _ = self.device.suspend();
         }
-        self.device.resume(position).expect("it has just stood there");
+        let resumed = self.device.resume(position);
+        let expected = if self.device_broken { Err(SetupError::Broken) } else { Ok(()) };
+        assert_eq!(resumed, expected, "it has just stood there");
     }
 
     /// All cookies come back, each once.

@@ -127,7 +127,8 @@ fn denied() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
     Ok(denied)
 }
 
-fn install(denied: BTreeMap<i64, Vec<SeccompRule>>, errno: c::c_int) -> Result<(), SandboxError> {
+/// Has calls fail with `errno` in this thread and all that it starts.
+pub(super) fn install(denied: BTreeMap<i64, Vec<SeccompRule>>, errno: c::c_int) -> Result<(), SandboxError> {
     let errno = SeccompAction::Errno(errno.unsigned_abs());
     let filter = SeccompFilter::new(denied, SeccompAction::Allow, errno, ARCH)?;
     let program: BpfProgram = filter.try_into()?;

@@ -76,6 +76,7 @@ fn parent(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::fs::{self, File};
     use std::io::ErrorKind;
     use std::process::Command;
@@ -126,6 +127,20 @@ mod tests {
                 assert_eq!(result.unwrap_err().kind(), ErrorKind::PermissionDenied);
             }
             assert_eq!(fs::read_to_string(&old).unwrap(), "old");
+        });
+    }
+
+    #[test]
+    fn without_landlock_the_rest_is_given_up() {
+        let there = tempfile::tempdir().unwrap();
+        let without = BTreeMap::from([(libc::SYS_landlock_create_ruleset, Vec::new())]);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                calls::install(without, libc::ENOSYS).unwrap();
+                confine(&Writable { given: &[], socket: None }).unwrap();
+                assert!(Command::new("/bin/true").spawn().is_err());
+                fs::write(there.path().join("new"), "new").unwrap();
+            });
         });
     }
 

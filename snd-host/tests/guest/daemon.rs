@@ -114,7 +114,7 @@ impl Daemon {
     /// Waits until nothing plays any more. Returns what it has then.
     pub(crate) fn settled(&self) -> Usage {
         let deadline = Instant::now() + DEADLINE;
-        while self.threads().iter().any(|thread| thread.starts_with("Name:\taudio")) {
+        while self.threads().iter().any(|thread| serves_a_stream(thread)) {
             assert!(Instant::now() < deadline, "it goes on playing");
             // The end of a thread of another process is no event.
             thread::sleep(Duration::from_millis(10));
@@ -141,6 +141,12 @@ impl Daemon {
         assert!(status.success(), "{status}");
         std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
     }
+}
+
+/// Whether a thread is named after a stream: a word and its number.
+fn serves_a_stream(thread: &str) -> bool {
+    let name = thread.lines().next().and_then(|line| line.strip_prefix("Name:"));
+    name.and_then(|name| name.rsplit_once(' ')).is_some_and(|(_, stream)| stream.parse::<u32>().is_ok())
 }
 
 impl Drop for Daemon {

@@ -27,7 +27,10 @@ pub(super) fn prepare(path: &Path, kernel: &Kernel, packages: &Versions) -> Resu
     let name = path.file_name().unwrap_or_default();
     let versions: Vec<String> =
         FROM.iter().filter_map(|&name| Some(format!("{name} {}", packages.get(name)?))).collect();
-    let inputs = format!("Linux {}, {}, {PROGRAMS:?}\n{INIT}", kernel.release(), versions.join(", "),);
+    let modules = kernel.modules()?;
+    let modules: Vec<_> = modules.iter().filter_map(|module| module.file_name()).collect();
+    let inputs =
+        format!("Linux {}, {modules:?}, {}, {PROGRAMS:?}\n{INIT}", kernel.release(), versions.join(", "));
     cached::directory(directory, &inputs, |new| fill(&new.join(name), kernel))
 }
 
