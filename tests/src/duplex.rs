@@ -71,6 +71,7 @@ pub fn run(
             &format!("filesrc location=\"{}\" ! wavparse", source.display()),
         ],
         writable: directory,
+        properties: &[],
         handed_over: Some(&handed_over),
     };
     let overlay = Overlay::script(&script(seconds)).file("pattern.wav", pattern.to_wav());

@@ -102,23 +102,23 @@ impl Form {
         format!("-t raw -f {} -c {} -r {}", self.format.alsa_name(), self.channels, self.rate)
     }
 
-    /// The first `frames` frames of the counting pattern.
+    /// The first `frames` frames of a counting pattern: there is one for each `seed`.
     #[must_use]
-    pub fn pattern(self, frames: u32) -> Vec<u8> {
+    pub fn pattern(self, seed: u32, frames: u32) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(frames as usize * self.frame_bytes());
         for frame in 0..u64::from(frames) {
             for channel in 0..u64::from(self.channels) {
-                self.format.sample(mix(frame << 8 | channel), &mut bytes);
+                self.format.sample(mix(u64::from(seed) << 40 | frame << 8 | channel), &mut bytes);
             }
         }
         bytes
     }
 
-    /// Compares a recording with the first `frames` frames of the pattern.
+    /// Compares a recording with the first `frames` frames of the pattern with this seed.
     #[must_use]
-    pub fn check(self, frames: u32, recording: &[u8]) -> Report {
+    pub fn check(self, seed: u32, frames: u32, recording: &[u8]) -> Report {
         let size = self.frame_bytes();
-        let pattern = self.pattern(frames);
+        let pattern = self.pattern(seed, frames);
         let places: HashMap<&[u8], u32> = pattern.windows(self.key_bytes()).step_by(size).zip(0..).collect();
         let found: Vec<Found> =
             (0..recording.len() / size).map(|at| self.find(&places, recording, at * size)).collect();
@@ -186,13 +186,13 @@ mod tests {
     #[test]
     fn a_pattern_of_every_form_is_found_exact_and_one_with_a_gap_is_not() {
         for form in forms() {
-            let pattern = form.pattern(2000);
+            let pattern = form.pattern(0, 2000);
             assert_eq!(pattern.len(), 2000 * form.frame_bytes());
-            let report = form.check(2000, &pattern);
+            let report = form.check(0, 2000, &pattern);
             assert!(report.is_exact(), "{form}: {report}");
             let size = form.frame_bytes();
             let gap = [&pattern[..500 * size], &pattern[600 * size..]].concat();
-            let report = form.check(2000, &gap);
+            let report = form.check(0, 2000, &gap);
             assert_eq!((report.lost, report.foreign, report.misplaced), (100, 0, 0), "{form}: {report}");
         }
     }
@@ -200,9 +200,9 @@ mod tests {
     #[test]
     fn a_frame_that_is_changed_is_foreign() {
         for form in forms().filter(|form| form.frame_bytes() >= KEY_BYTES) {
-            let mut pattern = form.pattern(100);
+            let mut pattern = form.pattern(0, 100);
             pattern[50 * form.frame_bytes()] ^= 1;
-            let report = form.check(100, &pattern);
+            let report = form.check(0, 100, &pattern);
             assert_eq!((report.foreign, report.lost), (1, 1), "{form}: {report}");
         }
     }
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn silence_around_the_sound_is_no_fault() {
         let form = Form { format: Format::S16, channels: 1, rate: 48_000 };
-        let recording = [vec![0; 200], form.pattern(500), vec![0; 20]].concat();
-        let report = form.check(500, &recording);
+        let recording = [vec![0; 200], form.pattern(0, 500), vec![0; 20]].concat();
+        let report = form.check(0, 500, &recording);
         assert!(report.is_exact(), "{report}");
         assert_eq!((report.silence_before, report.silence_after), (100, 10));
     }

@@ -110,6 +110,8 @@ pub struct Session<'a> {
     pub options: &'a [&'a str],
     /// The one place where it may write.
     pub writable: &'a Path,
+    /// QEMU's properties of the device, such as `controls=on`.
+    pub properties: &'a [&'a str],
     /// Where the guest's second serial port goes: what its script writes to `/dev/ttyS1`.
     pub handed_over: Option<&'a Path>,
 }
@@ -133,7 +135,8 @@ impl Session<'_> {
         let options = own.into_iter().chain(self.options.iter().map(OsStr::new));
         let mut daemon = Daemon::start(self.program, &socket, options)?;
 
-        let mut device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
+        let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
+        let mut device = self.properties.iter().fold(device, |device, property| device.with(property));
         if let Some(path) = self.handed_over {
             device = device.with_port(path);
         }
@@ -182,6 +185,7 @@ pub fn play(
         ring,
         options: &["--sink", &sink],
         writable: directory_of(recording),
+        properties: &[],
         handed_over: None,
     };
     let overlay = Overlay::script("aplay -D hw:0,0 /pattern.wav").file("pattern.wav", pattern.to_wav());

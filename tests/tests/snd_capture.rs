@@ -27,7 +27,7 @@ fn write_source(path: &Path, form: Form) -> Result<(), hound::Error> {
         sample_format: hound::SampleFormat::Int,
     };
     let mut wav = hound::WavWriter::create(path, spec)?;
-    for sample in form.pattern(FRAMES + RATE).as_chunks().0 {
+    for sample in form.pattern(0, FRAMES + RATE).as_chunks().0 {
         wav.write_sample(i16::from_le_bytes(*sample))?;
     }
     wav.finalize()
@@ -64,6 +64,7 @@ fn run(
             &format!("filesink location={}/out-{{stream}} sync=true", directory.path().display()),
         ],
         writable: directory.path(),
+        properties: &[],
         handed_over: Some(&path("handed-over")),
     };
     let script = format!("set -e\nstty -F /dev/ttyS1 raw\n{script}");
@@ -86,10 +87,10 @@ fn aplay(form: Form, file: &str) -> String {
 
 /// Checks that a recording begins with the pattern, after some silence at most, and goes on with it.
 fn assert_recorded(form: Form, recording: &[u8]) {
-    let whole = form.check(FRAMES, recording);
+    let whole = form.check(0, FRAMES, recording);
     assert!(recording.len() == FRAMES as usize * form.frame_bytes(), "{form}: {} bytes", recording.len());
     let sound = FRAMES - u32::try_from(whole.silence_before).unwrap_or(u32::MAX);
-    let report = form.check(sound, recording);
+    let report = form.check(0, sound, recording);
     assert!(report.is_exact(), "{form}: {report}");
     // The source may take a moment.
     assert!(whole.silence_before < RATE as usize / 2, "{form}: {} frames of silence", whole.silence_before);
@@ -97,7 +98,7 @@ fn assert_recorded(form: Form, recording: &[u8]) {
 }
 
 fn assert_played(form: Form, recording: &[u8]) {
-    let report = form.check(FRAMES, recording);
+    let report = form.check(0, FRAMES, recording);
     assert!(report.is_exact(), "{form}: {report}");
     println!("{form}: played {report}");
 }
@@ -113,7 +114,7 @@ fn a_guest_records_mono_without_gap_or_repetition_and_plays_two_streams_at_once(
         aplay(stereo, "stereo"),
     );
     let Outcome { recorded, played: [first, second] } = run(Ring::Split, mono, &script, |overlay| {
-        overlay.file("mono", mono.pattern(FRAMES)).file("stereo", stereo.pattern(FRAMES))
+        overlay.file("mono", mono.pattern(0, FRAMES)).file("stereo", stereo.pattern(0, FRAMES))
     })?;
     assert_recorded(mono, &recorded);
     // Which of them was first is not known.
@@ -133,7 +134,7 @@ fn a_guest_records_stereo_without_gap_or_repetition_while_it_plays() -> Result<(
         aplay(stereo, "stereo")
     );
     let Outcome { recorded, played: [played, _] } =
-        run(Ring::Packed, stereo, &script, |overlay| overlay.file("stereo", stereo.pattern(FRAMES)))?;
+        run(Ring::Packed, stereo, &script, |overlay| overlay.file("stereo", stereo.pattern(0, FRAMES)))?;
     assert_recorded(stereo, &recorded);
     assert_played(stereo, &played);
     Ok(())
