@@ -13,6 +13,7 @@ pub mod artifacts;
 pub mod check;
 pub mod daemon;
 pub mod disk;
+pub mod duplex;
 pub mod form;
 pub mod forwarding;
 pub mod guest;

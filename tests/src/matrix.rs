@@ -29,16 +29,19 @@ impl fmt::Display for Case {
     }
 }
 
+/// The environment variable that has tests play every case. `cargo xtask test --full` sets it.
+pub const FULL: &str = "END_TO_END_FULL";
+
 const CHANNELS: [u8; 4] = [1, 2, 6, 8];
 const RATES: [u32; 4] = [8_000, 44_100, 48_000, 192_000];
 const PERIODS: [u32; 3] = [64, 1024, 24_000];
 const RINGS: [Ring; 2] = [Ring::Split, Ring::Packed];
 
-/// The most cases for one boot: a guest may run for two minutes.
-const AT_ONCE: usize = 24;
+/// The most time for one boot, in which the guest's script may take two minutes.
+const ONE_BOOT: Duration = Duration::from_secs(80);
 
-/// How long a case may take beyond its sound.
-const CASE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a case takes beyond its sound, about: programs start slowly in emulation.
+const OVERHEAD: Duration = Duration::from_secs(1);
 
 /// Every case there is.
 #[must_use]
@@ -115,8 +118,9 @@ impl Case {
         self.frames() as usize * self.form.frame_bytes()
     }
 
+    /// How long it takes, about: ALSA adds silence up to a period when it drains.
     fn duration(&self) -> Duration {
-        Duration::from_secs(1) * self.frames() / self.form.rate
+        OVERHEAD + Duration::from_secs(1) * (self.frames() + self.period) / self.form.rate
     }
 
     /// What plays it in the guest.
@@ -144,11 +148,11 @@ pub fn play(
 ) -> Result<(), PlaybackError> {
     for ring in RINGS {
         let cases: Vec<Case> = cases.iter().filter(|case| case.ring == ring).copied().collect();
-        for cases in cases.chunks(AT_ONCE) {
-            let recorded = play_together(program, image, ring, cases)?;
+        for cases in boots(cases) {
+            let recorded = play_together(program, image, ring, &cases)?;
             // An underrun in the guest ends a recording and begins the next, but loses nothing.
             let mut takes = recorded.into_iter();
-            for case in cases {
+            for case in &cases {
                 let mut recording = Vec::new();
                 while recording.len() < case.bytes() {
                     let Some(take) = takes.next() else { break };
@@ -159,6 +163,23 @@ pub fn play(
         }
     }
     Ok(())
+}
+
+/// Divides cases into those that one boot has the time for.
+fn boots(cases: Vec<Case>) -> Vec<Vec<Case>> {
+    let mut boots: Vec<Vec<Case>> = Vec::new();
+    let mut time = ONE_BOOT;
+    for case in cases {
+        time += case.duration();
+        match boots.last_mut() {
+            Some(boot) if time <= ONE_BOOT => boot.push(case),
+            _ => {
+                boots.push(vec![case]);
+                time = case.duration();
+            }
+        }
+    }
+    boots
 }
 
 /// Plays some cases in one guest. Returns all that was recorded, in order.
@@ -176,7 +197,7 @@ fn play_together(
         .fold(Overlay::script(&format!("set -e\n{script}")), |overlay, (number, case)| {
             overlay.file(&Case::file(number), case.form.pattern(case.frames()))
         });
-    let within = cases.iter().map(|case| case.duration() + CASE_WITHIN).sum();
+    let within = cases.iter().map(|case| case.duration()).sum();
     let recordings = directory.path().display();
     let session = Session {
         program,
@@ -203,6 +224,15 @@ mod tests {
         let all = all();
         assert_eq!(all.len(), 5 * 4 * 4 * 3 * 2);
         assert!(all.iter().enumerate().all(|(at, case)| !all[..at].contains(case)));
+    }
+
+    #[test]
+    fn every_boot_has_the_time_for_its_cases() {
+        let boots = boots(all());
+        assert_eq!(boots.concat(), all());
+        let time = |boot: &Vec<Case>| boot.iter().map(Case::duration).sum::<Duration>();
+        assert!(boots.iter().all(|boot| time(boot) <= ONE_BOOT));
+        assert!(boots.len() <= 20, "{}", boots.len());
     }
 
     #[test]

@@ -153,7 +153,8 @@ impl Pattern {
         Checker::new(self.frames).check(&found)
     }
 
-    fn spec(self) -> WavSpec {
+    /// The format of the pattern.
+    pub(crate) fn spec(self) -> WavSpec {
         WavSpec {
             channels: 2,
             sample_rate: Self::RATE,

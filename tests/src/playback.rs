@@ -92,6 +92,9 @@ pub enum PlaybackError {
     /// A recording cannot be read.
     #[error("a recording cannot be read")]
     Unreadable(#[source] io::Error),
+    /// A recording cannot be written.
+    #[error("a recording cannot be written")]
+    Unwritable(#[source] hound::Error),
 }
 
 /// A guest with a sound card that snd-host serves.

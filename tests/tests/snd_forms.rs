@@ -8,12 +8,9 @@ use end_to_end::matrix::{self, Case};
 /// Any two choices of format, channels, rate, period and ring meet in one of these.
 const SELECTED: usize = 24;
 
-/// The variable that has every case played. `cargo xtask test --full` sets it.
-const FULL: &str = "END_TO_END_FULL";
-
 #[test]
 fn every_form_of_audio_is_bit_exact_from_the_first_frame_to_the_last() -> Result<(), Box<dyn Error>> {
-    let full = std::env::var_os(FULL).is_some();
+    let full = std::env::var_os(matrix::FULL).is_some();
     let cases: Vec<Case> = if full { matrix::all() } else { matrix::pairwise(SELECTED) };
     let (mut played, mut wrong) = (0, 0);
     let snd_host = program("snd-host", Profile::Debug)?;

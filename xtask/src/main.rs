@@ -14,6 +14,7 @@ mod loom;
 mod no_std;
 mod setup;
 mod test;
+mod waveform;
 
 use std::env;
 use std::process::ExitCode;
@@ -34,14 +35,15 @@ enum Task {
     /// to the package sources), downloads a Linux 6.12 kernel without installing it, and builds an
     /// initramfs from installed packages. The guest's files are kept under target/guest.
     Setup,
-    /// Play 5 s of sound in a real guest through snd-host, and compare every frame.
+    /// Play and record 5 s of sound in a real guest through snd-host, and compare every frame.
     ///
-    /// Once with split and once with packed rings. The recordings are kept under target/demo.
+    /// Once with split and once with packed rings. The recordings, and pictures of them, are kept under
+    /// target/demo.
     Demo,
     /// Run every check there is: lints, unit and doc tests, loom models, end-to-end tests.
     ///
     /// `cargo test` alone runs those that need no QEMU and no set-up but GStreamer's.
-    Test,
+    Test(test::Options),
     /// Measure ring-core, with `--count` by the instructions that it takes.
     Bench(bench::Options),
     /// Check the ordering of memory accesses in the rings with loom's models.
@@ -71,7 +73,7 @@ impl Task {
         match self {
             Self::Setup => setup::run().map(drop),
             Self::Demo => demo::run(),
-            Self::Test => test::run(),
+            Self::Test(options) => test::run(options),
             Self::Bench(options) => bench::run(options),
             Self::Loom => loom::run(),
             Self::Fuzz(fuzz) => fuzz.run(),

@@ -4,27 +4,37 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use clap::Parser;
+use end_to_end::matrix::FULL;
 
 use crate::command::{cargo, run as run_command, watch};
 use crate::{bench, firmware, lint, loom, no_std, setup};
 
 /// The stages after set-up, quickest to fail first.
 const STAGES: [(&str, Stage); 11] = [
-    ("format", |_| lint::format()),
-    ("clippy", |_| lint::clippy()),
-    ("documentation", |_| lint::documentation()),
-    ("unsafe code", |_| lint::unsafe_code()),
+    ("format", |_, _| lint::format()),
+    ("clippy", |_, _| lint::clippy()),
+    ("documentation", |_, _| lint::documentation()),
+    ("unsafe code", |_, _| lint::unsafe_code()),
     ("unit and doc tests", unit),
-    ("no std, no allocator", |_| no_std::run()),
+    ("no std, no allocator", |_, _| no_std::run()),
     // Not counted: the unit tests have run the same models unoptimised.
-    ("loom models", |_| loom::run()),
+    ("loom models", |_, _| loom::run()),
     ("bare metal", bare_metal),
-    ("instruction counts", |_| bench::counts::check()),
-    ("build for the guest", |_| run_command(&mut cargo(["build", "--workspace", "--bins"]))),
+    ("instruction counts", |_, _| bench::counts::check()),
+    ("build for the guest", |_, _| run_command(&mut cargo(["build", "--workspace", "--bins"]))),
     ("end to end", end_to_end),
 ];
 
-type Stage = fn(&mut Counts) -> Result<()>;
+type Stage = fn(&Options, &mut Counts) -> Result<()>;
+
+/// What to run.
+#[derive(Debug, Parser)]
+pub(crate) struct Options {
+    /// Play every form of audio end to end, not a selection: it takes a quarter of an hour more.
+    #[arg(long)]
+    full: bool,
+}
 
 /// How many tests passed and failed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,13 +44,13 @@ struct Counts {
 }
 
 /// Sets up and runs all stages, up to the first that fails.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     let mut counts = Counts::default();
     let mut times = Vec::new();
     let mut outcome = timed("set-up", &mut times, || setup::run().map(drop));
     for (name, stage) in STAGES {
         if outcome.is_ok() {
-            outcome = timed(name, &mut times, || stage(&mut counts));
+            outcome = timed(name, &mut times, || stage(options, &mut counts));
         }
     }
 
@@ -69,7 +79,7 @@ fn timed(
 }
 
 /// All that needs neither QEMU nor the guest's image.
-fn unit(counts: &mut Counts) -> Result<()> {
+fn unit(_: &Options, counts: &mut Counts) -> Result<()> {
     // All features of end-to-end would be those that need a guest.
     counts.run(&mut cargo([
         "test",
@@ -83,14 +93,14 @@ fn unit(counts: &mut Counts) -> Result<()> {
 }
 
 /// Each device with each combination of features counts as a test.
-fn bare_metal(counts: &mut Counts) -> Result<()> {
+fn bare_metal(_: &Options, counts: &mut Counts) -> Result<()> {
     counts.passed += firmware::check()?;
     Ok(())
 }
 
 /// One guest at a time: two would compete for the processors with the sound they play.
-fn end_to_end(counts: &mut Counts) -> Result<()> {
-    counts.run(&mut cargo([
+fn end_to_end(options: &Options, counts: &mut Counts) -> Result<()> {
+    let mut tests = cargo([
         "test",
         "--package",
         "end-to-end",
@@ -101,7 +111,11 @@ fn end_to_end(counts: &mut Counts) -> Result<()> {
         "--no-fail-fast",
         "--",
         "--test-threads=1",
-    ]))
+    ]);
+    if options.full {
+        tests.env(FULL, "1");
+    }
+    counts.run(&mut tests)
 }
 
 impl Counts {

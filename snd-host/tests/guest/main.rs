@@ -9,6 +9,7 @@ mod machine;
 mod operation;
 mod playback;
 mod sandbox;
+mod timing;
 
 use std::time::Duration;
 
