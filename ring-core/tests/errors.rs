@@ -133,6 +133,9 @@ fn a_chain_that_was_not_completed_is_told_why() {
     let error = device.complete(token, 9).unwrap_err();
     assert_eq!(error.to_string(), "9 bytes written to a chain with 8 writable");
     let CompleteError::TooManyBytes { token, .. } = error else { panic!("{error}") };
+    let error = CompleteError::NotNewest(token);
+    assert_eq!(error.to_string(), "a later chain was taken and not given back");
+    let CompleteError::NotNewest(token) = error else { panic!("{error}") };
     let _ = device.suspend();
     assert_eq!(device.complete(token, 8).unwrap_err().to_string(), "the queue is suspended");
 }

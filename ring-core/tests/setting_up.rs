@@ -3,8 +3,10 @@
 use std::ops::Deref as _;
 use std::sync::Arc;
 
-use ring_core::memory::{Area as _, Memory, Platform, RawMemory, VmMemory, Word};
-use ring_core::{Device, Driver, Features, Segment, Setup, SetupError, Writer, device, driver};
+use ring_core::error::AreaName;
+use ring_core::index::BadQueueSize;
+use ring_core::memory::{Area as _, Memory, Platform, RawMemory, Unmapped, VmMemory, Word};
+use ring_core::{Device, Driver, Features, Layout, Segment, Setup, SetupError, Writer, device, driver};
 use vm_memory::bitmap::{AtomicBitmap, Bitmap as _};
 use vm_memory::{GuestAddress, GuestMemoryBackend as _, GuestMemoryMmap, GuestMemoryRegion as _};
 
@@ -167,6 +169,16 @@ fn queues_can_be_printed_without_what_is_in_memory() {
 fn memory_that_is_aligned_otherwise_than_its_addresses_is_refused() {
     let mut page = [0; 512];
     let memory = RawMemory::from_mut(&mut page, 0x1004);
-    let refused = Device::new(memory, &setup(2, Features::empty()), vec![device::Slot::default(); 2]);
-    assert!(matches!(refused, Err(SetupError::Unmapped { .. })), "{refused:?}");
+    let (setup, _) = Setup::contiguous(0x1040, 2, Features::empty()).unwrap();
+    let refused = Device::new(memory, &setup, vec![device::Slot::default(); 2]);
+    let range = Unmapped { address: 0x1040, len: 32 };
+    assert_eq!(refused.err(), Some(SetupError::Unmapped { area: AreaName::Descriptor, range }));
+}
+
+#[test]
+fn there_is_no_layout_for_a_size_that_the_format_does_not_have() {
+    assert_eq!(Layout::of(3, Features::empty()), Err(BadQueueSize { size: 3 }));
+    assert!(Layout::of(3, Features::RING_PACKED).is_ok());
+    assert_eq!(Layout::of(0, Features::RING_PACKED), Err(BadQueueSize { size: 0 }));
+    assert_eq!(Setup::contiguous(0, 0, Features::empty()), Err(BadQueueSize { size: 0 }));
 }
