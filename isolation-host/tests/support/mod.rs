@@ -17,6 +17,9 @@ use tempfile::TempDir;
 /// How long anything may take. Only a test that fails takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_isolation-host");
+
 /// A running isolation-host. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -29,12 +32,17 @@ pub(crate) struct Host {
 impl Host {
     /// Starts it. It looks for its device in the directory and waits for VMMs there.
     pub(crate) fn start(directory: TempDir, options: &[&str]) -> Self {
-        let path = |name| directory.path().join(name).display().to_string();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_isolation-host"))
-            .args(["--vmm", &format!("listen:{}", path("vmm.sock"))])
-            .args(["--device-socket", &format!("connect:{}", path("device.sock"))])
-            .args(["--log", "debug"])
-            .args(options)
+        let vmm = format!("listen:{}", directory.path().join("vmm.sock").display());
+        let mut command = Command::new(PROGRAM);
+        command.args(["--vmm", &vmm]).args(options);
+        Self::run(directory, command)
+    }
+
+    /// Starts it by another command, to which what all of them need is added.
+    pub(crate) fn run(directory: TempDir, mut command: Command) -> Self {
+        let device = format!("connect:{}", directory.path().join("device.sock").display());
+        let mut process = command
+            .args(["--device-socket", &device, "--log", "debug"])
             .env("NO_COLOR", "1")
             .stderr(Stdio::piped())
             .spawn()
