@@ -16,6 +16,7 @@
 
 pub mod area;
 pub mod args;
+pub mod block_limits;
 pub mod device_link;
 pub mod device_type;
 pub mod endpoint;

@@ -9,8 +9,10 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 use super::queue::StartError;
 use super::vmm::Stopping;
 use super::{Host, Source};
+use crate::area::size_of_share;
+use crate::block_limits::{self, Limits};
 use crate::device_link::LinkError;
-use crate::device_type::AtStop;
+use crate::device_type::{AtStop, DeviceType};
 use crate::guest_memory::RegionError;
 use crate::mmap::{MapError, Window};
 use crate::negotiation::{self, NegotiationError};
@@ -329,7 +331,45 @@ impl Host {
         if usize::try_from(size).ok() != Some(bytes.len()) {
             return Err(RequestError::Config { bytes: bytes.len(), size });
         }
-        self.pass_on(request, message)
+        if request == Request::SetConfig {
+            return self.pass_on(request, message);
+        }
+        let asked = message.payload.get(..size_of::<ConfigHeader>()).unwrap_or_default();
+        if self.device.is_none()
+            && let Some(known) = self.configuration.as_deref().filter(|known| known.starts_with(asked))
+        {
+            return Ok(Answer::Reply(message.reply(known)));
+        }
+        let mut answer = self.pass_on(request, message)?;
+        if let Answer::Reply(reply) = &mut answer {
+            self.limit_requests(&mut reply.payload)?;
+            self.configuration = Some(reply.payload.clone());
+        }
+        Ok(answer)
+    }
+
+    /// Sees to it that a guest makes no larger requests than fit, in the answer to a question about the
+    /// configuration.
+    fn limit_requests(&mut self, payload: &mut [u8]) -> Result<(), RequestError> {
+        let Ok((ConfigHeader { offset, size, .. }, bytes)) = ConfigHeader::mut_from_prefix(payload) else {
+            return Ok(());
+        };
+        let fields = block_limits::FIELDS;
+        let end = usize::try_from(u64::from(*offset) + u64::from(*size)).unwrap_or(usize::MAX);
+        let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
+        if self.options.device_type != DeviceType::Blk || offset >= fields.end || end <= fields.start {
+            return Ok(());
+        }
+        // From the beginning, because widespread devices take no notice of where a question begins.
+        let header = ConfigHeader { offset: 0, size: u32::try_from(fields.end).unwrap_or(0), flags: 0 };
+        let question = [header.as_bytes(), &[0; block_limits::FIELDS.end]].concat();
+        let question = Message::request(Request::GetConfig, &question[..]);
+        let Answer::Reply(reply) = self.pass_on(Request::GetConfig, &question)? else { return Ok(()) };
+        let (_, device) = reply.body_and_rest::<ConfigHeader>()?;
+        let device = device.get(fields).and_then(|fields| fields.try_into().ok()).unwrap_or_default();
+        let share = size_of_share(self.options.area_size, self.offer.queues.into());
+        Limits::new(device, share).apply(bytes, offset);
+        Ok(())
     }
 
     /// Asks the device the same.
