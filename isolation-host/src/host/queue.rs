@@ -164,10 +164,16 @@ impl Queue {
 impl Host {
     /// Starts a queue whose kick has just arrived.
     pub(super) fn start_queue(&mut self, index: usize) -> Result<(), StartError> {
-        let Some(acked) = self.vmm.session().map(|session| session.features) else { return Ok(()) };
-        let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
-        let setup = queue.setup(index, &self.memory, negotiation::ring(acked))?;
-        let shadow = Shadow::new(self.memory.clone(), &setup, queue.base, self.options.device_type)
+        let (Some(session), Some(queue)) = (self.vmm.session(), self.queues.get_mut(index)) else {
+            return Ok(());
+        };
+        let features = negotiation::ring(session.features);
+        let setup = queue.setup(index, &self.memory, features)?;
+        let packed = features.contains(Features::RING_PACKED);
+        // An in-order queue needs none: what is in flight there is what its position says.
+        let journals = session.journals.as_ref().filter(|_| !features.contains(Features::IN_ORDER));
+        let journal = journals.and_then(|journals| journals.queue(index, queue.size, packed));
+        let shadow = Shadow::new(self.memory.clone(), &setup, queue.base, self.options.device_type, journal)
             .map_err(|source| StartError::Guest { index, source })?;
         tracing::debug!("queue {index} starts at {:#x}: {setup:?}", queue.base);
         queue.shadow = Some(shadow);
@@ -239,6 +245,11 @@ impl Host {
     /// Requests of a queue that the guest has not got back.
     pub(super) fn in_flight(&self, index: usize) -> usize {
         self.queues.get(index).and_then(|queue| queue.shadow.as_ref()).map_or(0, Shadow::in_flight)
+    }
+
+    /// Whether the requests of a queue are noted where they outlive this process.
+    pub(super) fn has_journal(&self, index: usize) -> bool {
+        self.queues.get(index).and_then(|queue| queue.shadow.as_ref()).is_some_and(Shadow::has_journal)
     }
 
     /// Ends a queue. Returns its vring base.

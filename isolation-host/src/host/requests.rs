@@ -14,10 +14,12 @@ use crate::block_limits::{self, Limits};
 use crate::device_link::LinkError;
 use crate::device_type::{AtStop, DeviceType};
 use crate::guest_memory::RegionError;
+use crate::journal::{JournalError, JournalMemory};
 use crate::mmap::{MapError, Window};
 use crate::negotiation::{self, NegotiationError};
 use crate::protocol::payload::{
-    ConfigHeader, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd, VringState,
+    ConfigHeader, Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd,
+    VringState,
 };
 use crate::protocol::{Malformed, Message, Request};
 
@@ -59,6 +61,8 @@ enum RequestError {
     Region(#[from] RegionError),
     #[error(transparent)]
     Features(#[from] NegotiationError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("the device is not there")]
@@ -157,6 +161,8 @@ impl Host {
                 return Ok(Answer::Reply(message.reply(&units)));
             }
             Request::GetConfig | Request::SetConfig => return self.configuration(request, message),
+            Request::GetInflightFd => return self.make_journals(message),
+            Request::SetInflightFd => self.take_journals(message)?,
             Request::SendRarp
             | Request::NetSetMtu
             | Request::CreateCryptoSession
@@ -176,8 +182,6 @@ impl Host {
             | Request::PostcopyAdvise
             | Request::PostcopyListen
             | Request::PostcopyEnd
-            | Request::GetInflightFd
-            | Request::SetInflightFd
             | Request::GpuSetSocket
             | Request::VringKick
             | Request::GetSharedObject
@@ -217,6 +221,27 @@ impl Host {
             windows.push((window, region.user_address));
         }
         Ok(self.memory.replace(windows)?)
+    }
+
+    /// Makes the file of requests in flight, for the VMM to keep.
+    fn make_journals(&mut self, message: &Message) -> Result<Answer, RequestError> {
+        let inflight: Inflight = message.body()?;
+        let (index, queues) = (u64::from(inflight.queues), self.queues.len());
+        if usize::from(inflight.queues) > queues {
+            return Err(RequestError::NoSuchQueue { index, queues });
+        }
+        let (file, size) = JournalMemory::make(inflight.queues, inflight.queue_size)?;
+        Ok(Answer::Reply(message.reply(&Inflight { size, offset: 0, ..inflight }).with_fd(file)))
+    }
+
+    /// Takes the file that the VMM has kept.
+    fn take_journals(&mut self, message: &mut Message) -> Result<(), RequestError> {
+        let Inflight { size, offset, queues, queue_size, .. } = message.body()?;
+        let journals = JournalMemory::open(message.take_fd()?, offset, size, queues, queue_size)?;
+        if let Some(session) = self.vmm.session_mut() {
+            session.journals = Some(journals);
+        }
+        Ok(())
     }
 
     /// The index of a queue that exists.

@@ -23,6 +23,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_isolation-host");
 /// A running isolation-host. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Host {
+    command: Command,
     process: Child,
     log: Receiver<String>,
     lines: Vec<String>,
@@ -41,18 +42,19 @@ impl Host {
     /// Starts it by another command, to which what all of them need is added.
     pub(crate) fn run(directory: TempDir, mut command: Command) -> Self {
         let device = format!("connect:{}", directory.path().join("device.sock").display());
-        let mut process = command
+        command
             .args(["--device-socket", &device, "--log", "debug"])
             .env("NO_COLOR", "1")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, log) = channel();
-        let stderr = BufReader::new(process.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
-        });
-        Self { process, log, lines: Vec::new(), directory }
+            .stderr(Stdio::piped());
+        let (process, log) = spawn(&mut command);
+        Self { command, process, log, lines: Vec::new(), directory }
+    }
+
+    /// Kills it with no chance to do anything, and starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        (self.process, self.log) = spawn(&mut self.command);
     }
 
     /// Where VMMs connect.
@@ -111,6 +113,16 @@ impl Host {
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
+}
+
+fn spawn(command: &mut Command) -> (Child, Receiver<String>) {
+    let mut process = command.spawn().unwrap();
+    let (sender, log) = channel();
+    let stderr = BufReader::new(process.stderr.take().unwrap());
+    std::thread::spawn(move || {
+        stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
+    });
+    (process, log)
 }
 
 impl Drop for Host {
