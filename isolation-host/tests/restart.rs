@@ -81,6 +81,16 @@ fn requests_in_flight_are_done_once_each_although_later_ones_were_done_before() 
 
 #[test]
 fn it_may_be_killed_at_any_moment_of_a_load() {
+    each_request_is_done_once_although(|host, _| host.restart());
+}
+
+#[test]
+fn the_vmm_may_hang_up_at_any_moment_of_a_load() {
+    each_request_is_done_once_although(|_, guest| guest.hang_up());
+}
+
+/// Runs a load that is interrupted in this way many times.
+fn each_request_is_done_once_although(interrupt: fn(&mut Host, &mut TestGuest)) {
     const KILLS: u32 = 60;
     for features in FORMATS {
         let directory = tempfile::tempdir().unwrap();
@@ -121,7 +131,7 @@ fn it_may_be_killed_at_any_moment_of_a_load() {
                 deadline = Instant::now() + PATIENCE;
             }
             if kills < KILLS && Instant::now() > next_kill {
-                host.restart();
+                interrupt(&mut host, &mut guest);
                 reconnect(&mut guest, &host);
                 kills += 1;
                 // At another distance each time.
