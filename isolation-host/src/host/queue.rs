@@ -112,8 +112,7 @@ impl Queue {
 
     /// The guest has notified.
     pub(super) fn kicked(&mut self) {
-        if let (Some(kick), Some(shadow)) = (&self.kick, &mut self.shadow) {
-            notifier::take(kick);
+        if let Some(shadow) = &mut self.shadow {
             shadow.statistics.kicks_in += 1;
             self.ready = true;
         }
@@ -121,7 +120,6 @@ impl Queue {
 
     /// The device has notified.
     pub(super) fn called(&mut self) {
-        notifier::take(&self.device_call);
         if let Some(shadow) = &mut self.shadow {
             shadow.statistics.calls_in += 1;
             self.ready = true;
@@ -179,7 +177,7 @@ impl Host {
         queue.shadow = Some(shadow);
         if let Some(kick) = &queue.kick {
             let source = Source::GuestKick(u16::try_from(index).unwrap_or(u16::MAX));
-            self.poller.add(kick, source).map_err(|source| StartError::Poll { index, source })?;
+            self.poller.add_notifier(kick, source).map_err(|source| StartError::Poll { index, source })?;
         }
         self.attach_or_lose(index);
         Ok(())
@@ -202,10 +200,9 @@ impl Host {
         let share = area.share(index, queue.size, features)?;
         let setup = share.setup;
         let end = DeviceEnd::new(window, share)?;
-        notifier::take(&queue.device_call);
         self.poller.remove(&queue.device_call);
         let source = Source::DeviceCall(u16::try_from(index).unwrap_or(u16::MAX));
-        self.poller.add(&queue.device_call, source).map_err(AttachError::Poll)?;
+        self.poller.add_notifier(&queue.device_call, source).map_err(AttachError::Poll)?;
         link.start_queue(number, &setup, queue.device_kick.as_fd(), queue.device_call.as_fd())?;
         shadow.attach(end);
         queue.told = None;

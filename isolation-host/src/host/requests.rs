@@ -293,7 +293,7 @@ impl Host {
                 }
                 if let Some(kick) = &queue.kick {
                     let source = Source::GuestKick(u16::try_from(index).unwrap_or(u16::MAX));
-                    self.poller.add(kick, source)?;
+                    self.poller.add_notifier(kick, source)?;
                 }
             }
         }
