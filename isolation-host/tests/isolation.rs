@@ -2,9 +2,10 @@
 
 mod support;
 
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use isolation_host::protocol::{Message, Request};
+use isolation_host::protocol::{BackendRequest, Channel, Message, Request};
 use ring_core::Features;
 use ring_core::memory::Memory as _;
 use support::device::{Offer, TestDevice};
@@ -226,6 +227,28 @@ fn the_process_has_no_privileges_and_no_way_back_to_them() {
             assert!(status.contains(line), "{line}: {status}");
         }
     }
+}
+
+#[test]
+fn the_vmm_hears_that_the_configuration_has_changed_but_not_all_the_time() {
+    let mut offer = Offer::default();
+    offer.protocol |= 1 << 5;
+    let Parts { mut guest, device, host: _host, .. } = started(Features::empty(), offer, &[]);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let message = Message::request(Request::SetBackendReqFd, &[0u8; 0]).with_fd(theirs.into());
+    guest.order(Request::SetBackendReqFd, message);
+    let (mut news, mut requests) = (Channel::new(ours.into()), device.requests.unwrap());
+    let change = || Message::request(BackendRequest::ConfigChangeMsg, &[0u8; 0]);
+    for _ in 0..100 {
+        requests.send(&change().needing_reply()).unwrap();
+        assert_eq!(requests.receive_by(Instant::now() + PATIENCE).unwrap().body(), Ok(0u64));
+    }
+    let heard = news.receive_by(Instant::now() + PATIENCE).unwrap();
+    assert_eq!(heard.request, BackendRequest::ConfigChangeMsg as u32);
+    // The others were one change, and it is told as well, later.
+    assert!(news.receive_by(Instant::now() + PATIENCE).is_ok());
+    let more = std::iter::from_fn(|| news.receive().unwrap()).count();
+    assert!(more < 50, "{more}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::poller::Poller;
 use super::{Host, HostError, Options, Source};
 use crate::block_limits;
 use crate::device_link::DeviceLink;
@@ -33,6 +34,15 @@ pub(super) fn first(door: &mut Door, options: &Options) -> Result<DeviceLink, Ho
     }
 }
 
+/// Hears a device from now on.
+pub(super) fn listen(poller: &Poller, link: &DeviceLink) -> Result<(), HostError> {
+    poller.add(link, Source::Device).map_err(HostError::Poll)?;
+    match link.requests() {
+        Some(requests) => poller.add(requests, Source::DeviceRequest).map_err(HostError::Poll),
+        None => Ok(()),
+    }
+}
+
 impl Host {
     /// The device has sent something unasked, or hung up.
     pub(super) fn hear_device(&mut self) {
@@ -60,6 +70,7 @@ impl Host {
     pub(super) fn drop_device(&mut self) {
         if let Some(link) = self.device.take() {
             self.poller.remove(&link);
+            link.requests().iter().for_each(|requests| self.poller.remove(requests));
         }
         for (index, queue) in self.queues.iter().enumerate() {
             queue.lane().detach();
@@ -114,7 +125,7 @@ impl Host {
                 negotiation::accept_successor(features, self.offer.features)?;
             }
         }
-        self.poller.add(&link, Source::Device).map_err(HostError::Poll)?;
+        listen(&self.poller, &link)?;
         self.device = Some(link);
         Ok(())
     }

@@ -164,7 +164,7 @@ impl Host {
             offer.protocol,
             offer.queues
         );
-        poller.add(&link, Source::Device).map_err(HostError::Poll)?;
+        device::listen(&poller, &link)?;
         poller.add(&signals, Source::Signal).map_err(HostError::Poll)?;
         if let Some(listener) = vmm_door.listener() {
             poller.add(listener, Source::Door).map_err(HostError::Poll)?;
@@ -199,6 +199,7 @@ impl Host {
         loop {
             self.seek_peers()?;
             self.finish_stops();
+            self.relay_config_change();
             for source in self.poller.wait(self.next_deadline()).map_err(HostError::Poll)? {
                 self.dispatch(source);
             }
@@ -210,6 +211,7 @@ impl Host {
             Source::Door => self.admit_vmm(),
             Source::Vmm => self.hear_vmm(),
             Source::Device => self.hear_device(),
+            Source::DeviceRequest => self.device.iter_mut().for_each(DeviceLink::hear_requests),
             Source::Signal => self.print_statistics(),
             Source::Bell => self.hear_workers(),
             // The workers wait for these.

@@ -20,6 +20,8 @@ pub(super) enum Source {
     Vmm,
     /// The device has sent something, or hung up.
     Device,
+    /// The device asks something of its own accord.
+    DeviceRequest,
     /// The operator wants to know how it goes.
     Signal,
     /// Another thread has something to say.
@@ -38,8 +40,9 @@ impl Source {
             Self::Device => (2, 0),
             Self::Signal => (3, 0),
             Self::Bell => (4, 0),
-            Self::GuestKick(index) => (5, index),
-            Self::DeviceCall(index) => (6, index),
+            Self::DeviceRequest => (5, 0),
+            Self::GuestKick(index) => (6, index),
+            Self::DeviceCall(index) => (7, index),
         };
         EventData::new_u64(kind << 16 | index as u64)
     }
@@ -53,7 +56,8 @@ impl Source {
             2 => Self::Device,
             3 => Self::Signal,
             4 => Self::Bell,
-            5 => Self::GuestKick(index),
+            5 => Self::DeviceRequest,
+            6 => Self::GuestKick(index),
             _ => Self::DeviceCall(index),
         }
     }
@@ -123,6 +127,7 @@ mod tests {
             Source::Device,
             Source::Signal,
             Source::Bell,
+            Source::DeviceRequest,
             Source::GuestKick(0),
             Source::GuestKick(255),
             Source::DeviceCall(7),

@@ -7,7 +7,7 @@ use thiserror::Error;
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use super::queue::StartError;
-use super::vmm::Stopping;
+use super::vmm::{News, Stopping};
 use super::{Host, Source};
 use crate::area::size_of_share;
 use crate::block_limits::{self, Limits};
@@ -21,7 +21,7 @@ use crate::protocol::payload::{
     ConfigHeader, Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd,
     VringState,
 };
-use crate::protocol::{Malformed, Message, Request};
+use crate::protocol::{Channel, Malformed, Message, Request};
 
 /// How many memory regions a VMM may share: as many as vhost in the kernel takes. It must not become fewer.
 const MEMORY_SLOTS: u64 = 509;
@@ -176,8 +176,13 @@ impl Host {
                 let status = self.vmm.session().map_or(0, |session| session.status);
                 return Ok(Answer::Reply(message.reply(&status)));
             }
-            Request::SetBackendReqFd
-            | Request::IotlbMsg
+            Request::SetBackendReqFd => {
+                let channel = Channel::new(message.take_fd()?);
+                if let Some(session) = self.vmm.session_mut() {
+                    session.news = Some(News { channel, next: Instant::now(), due: false });
+                }
+            }
+            Request::IotlbMsg
             | Request::SetVringEndian
             | Request::PostcopyAdvise
             | Request::PostcopyListen

@@ -194,7 +194,7 @@ impl Assignment {
             Source::GuestKick(index) => lane(index).iter_mut().for_each(|lane| lane.kicked()),
             Source::DeviceCall(index) => lane(index).iter_mut().for_each(|lane| lane.called()),
             // Whoever rings has marked the lanes that there is something to do for. The others are not waited for here.
-            Source::Bell | Source::Door | Source::Vmm | Source::Device | Source::Signal => {}
+            _ => {}
         }
     }
 }
