@@ -79,6 +79,20 @@ impl Token {
     }
 }
 
+/// A chain in flight, as a record that outlives the device that took it: with it another device can
+/// [adopt](crate::Device::adopt) the chain. The segments are not in it; whoever keeps the record keeps them, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Which chain it is, counting all that the queue has ever given. Never 0; the highest bit is clear.
+    pub serial: u64,
+    /// Bytes that the device may write, in all; saturated at `u32::MAX`.
+    pub writable: u32,
+    /// The head's index in the descriptor area (split), or the buffer id (packed).
+    pub id: u16,
+    /// Descriptors that it takes up in the ring; at least 1.
+    pub count: u16,
+}
+
 /// A buffer that the driver has made available, read once and checked whole.
 ///
 /// Its segments lie in storage that the caller lent to `pop`. They are a private copy: nothing that the

@@ -12,7 +12,7 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::chain::Token;
+use crate::chain::{Taken, Token};
 use crate::index::BadQueueSize;
 use crate::memory::Unmapped;
 
@@ -231,6 +231,8 @@ pub enum SetupError {
         /// The queue's size.
         size: u16,
     },
+    /// A chain that is to be taken over cannot have been in flight in this queue, or has been taken over already.
+    Taken(Taken),
 }
 
 impl fmt::Display for SetupError {
@@ -257,6 +259,9 @@ impl fmt::Display for SetupError {
                 f,
                 "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
             ),
+            Self::Taken(Taken { serial, id, count, .. }) => {
+                write!(f, "chain {serial} with id {id} and {count} descriptors cannot be in flight")
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The device end's records: which chains it has taken and not yet returned.
 
-use crate::chain::Token;
+use crate::chain::{Taken, Token};
 use crate::error::{CompleteError, SetupError, Violation};
 use crate::index::{QueueSize, Turns};
 
@@ -141,6 +141,38 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         match self.slots.as_mut().get_mut(usize::from(token.id)) {
             Some(slot) if slot.serial == token.serial => Ok(slot),
             _ => Err(CompleteError::Stale),
+        }
+    }
+}
+
+/// What outlives the device that took the chains.
+impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
+    /// The record of a chain that is in flight, if all of it was read.
+    pub(crate) fn record(&self, token: &Token) -> Option<Taken> {
+        let &Token { serial, id, writable, whole, .. } = token;
+        let slot = self.slots.as_ref().get(usize::from(id)).filter(|slot| slot.serial == serial && whole)?;
+        Some(Taken { serial, writable, id, count: slot.count })
+    }
+
+    /// Goes on counting chains after `last`.
+    pub(crate) const fn go_on_after(&mut self, last: u64) {
+        self.taken = last & !SETTLED;
+    }
+
+    /// Notes a chain that another device has taken, if it is not impossible.
+    pub(crate) fn adopt(&mut self, taken: Taken, size: QueueSize) -> Result<(), SetupError> {
+        let Taken { serial, id, count, .. } = taken;
+        let room = self.room;
+        let slot = self.slots.as_mut().get_mut(usize::from(id)).filter(|slot| slot.serial == 0);
+        match slot {
+            Some(slot)
+                if id < size.get() && (1..=room).contains(&count) && (1..=self.taken).contains(&serial) =>
+            {
+                (slot.serial, slot.count) = (serial, count);
+                self.room -= count;
+                Ok(())
+            }
+            _ => Err(SetupError::Taken(taken)),
         }
     }
 }

@@ -155,7 +155,7 @@ mod position;
 mod setup;
 pub mod split;
 
-pub use chain::{Chain, Segment, Token};
+pub use chain::{Chain, Segment, Taken, Token};
 pub use device::Device;
 pub use driver::Driver;
 pub use error::{AddError, CompleteError, PopError, SetupError, Violation};
