@@ -93,7 +93,7 @@ impl ForwardedDisk {
     ) -> Result<Self, ForwardingError> {
         let device = start_device(image, directory.path(), speed)?;
         let options: Vec<&str> = ["--device", "blk"].into_iter().chain(options.iter().copied()).collect();
-        let forwarder = start_forwarder(directory.path(), &device, &options)?;
+        let forwarder = start_forwarder(directory.path(), device.socket(), &options)?;
         Ok(Self { image: image.to_owned(), directory, device, forwarder, mebibytes, speed })
     }
 
@@ -220,21 +220,17 @@ impl ForwardedDisk {
     }
 }
 
-/// isolation-host in front of a device, listening for a VMM in a directory.
+/// isolation-host in front of the device at a socket, listening for a VMM in a directory.
 ///
 /// # Errors
 /// If it is not built or does not start.
-pub fn start_forwarder(
-    directory: &Path,
-    device: &Daemon,
-    options: &[&str],
-) -> Result<Daemon, ForwardingError> {
+pub fn start_forwarder(directory: &Path, device: &Path, options: &[&str]) -> Result<Daemon, ForwardingError> {
     let socket = directory.join("vmm.sock");
     let mut arguments: Vec<OsString> = vec![
         "--vmm".into(),
         endpoint("listen", &socket),
         "--device-socket".into(),
-        endpoint("connect", device.socket()),
+        endpoint("connect", device),
     ];
     arguments.extend(options.iter().map(Into::into));
     Ok(Daemon::start_as_told(&program("isolation-host", Profile::Debug)?, &socket, arguments)?)

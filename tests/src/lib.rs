@@ -3,7 +3,7 @@
 //! A [`playback`] is a run of the whole path: a counting [`pattern`] is played in a real [`guest`]
 //! through a [`daemon`] under test, and what the host received is [`check`]ed frame by frame.
 //! [`forwarding`] is a disk behind isolation-host, written and checked as a [`disk`] whose sectors know
-//! where they belong.
+//! where they belong; a [`tree`] is what a guest copies through a file server behind it.
 //! Everything that runs is a [`process::Process`]: it is waited for with a deadline, and it ends
 //! with the test.
 //!
@@ -21,3 +21,4 @@ pub mod matrix;
 pub mod pattern;
 pub mod playback;
 pub mod process;
+pub mod tree;

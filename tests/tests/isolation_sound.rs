@@ -31,7 +31,7 @@ fn a_guest_plays_bit_exact_to_a_sound_host_that_has_none_of_its_memory() -> Resu
                 directory.path(),
             ],
         )?;
-        let mut forwarder = start_forwarder(directory.path(), &sound, &["--device", "snd"])?;
+        let mut forwarder = start_forwarder(directory.path(), sound.socket(), &["--device", "snd"])?;
         let overlay = Overlay::script("aplay -D hw:0,0 /pattern.wav").file("pattern.wav", pattern.to_wav());
         let device = Device::vhost_user("vhost-user-snd-pci", forwarder.socket());
         let guest = Guest::boot(&GuestImage::prepared()?, &device, &overlay)?;
