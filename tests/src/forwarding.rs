@@ -93,7 +93,8 @@ impl ForwardedDisk {
     ) -> Result<Self, ForwardingError> {
         let device = start_device(image, directory.path(), speed)?;
         let options: Vec<&str> = ["--device", "blk"].into_iter().chain(options.iter().copied()).collect();
-        let forwarder = start_forwarder(directory.path(), device.socket(), &options)?;
+        let program = program("isolation-host", Profile::Debug)?;
+        let forwarder = start_forwarder(&program, directory.path(), device.socket(), &options)?;
         Ok(Self { image: image.to_owned(), directory, device, forwarder, mebibytes, speed })
     }
 
@@ -223,8 +224,13 @@ impl ForwardedDisk {
 /// isolation-host in front of the device at a socket, listening for a VMM in a directory.
 ///
 /// # Errors
-/// If it is not built or does not start.
-pub fn start_forwarder(directory: &Path, device: &Path, options: &[&str]) -> Result<Daemon, ForwardingError> {
+/// If it does not start.
+pub fn start_forwarder(
+    program: &Path,
+    directory: &Path,
+    device: &Path,
+    options: &[&str],
+) -> Result<Daemon, ForwardingError> {
     let socket = directory.join("vmm.sock");
     let mut arguments: Vec<OsString> = vec![
         "--vmm".into(),
@@ -233,7 +239,7 @@ pub fn start_forwarder(directory: &Path, device: &Path, options: &[&str]) -> Res
         endpoint("connect", device),
     ];
     arguments.extend(options.iter().map(Into::into));
-    Ok(Daemon::start_as_told(&program("isolation-host", Profile::Debug)?, &socket, arguments)?)
+    Ok(Daemon::start_as_told(program, &socket, arguments)?)
 }
 
 /// qemu-storage-daemon, serving an image on a socket in a directory.

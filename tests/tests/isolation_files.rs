@@ -1,13 +1,15 @@
 //! Linux's virtiofs in a real guest, through isolation-host, to virtiofsd.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use end_to_end::artifacts::{GuestImage, virtiofsd};
+use end_to_end::artifacts::{GuestImage, Profile, program, virtiofsd};
 use end_to_end::daemon::Daemon;
 use end_to_end::forwarding::start_forwarder;
 use end_to_end::guest::{Device, Guest, Overlay, VirtioDevice};
+use end_to_end::memory;
 use end_to_end::tree::Tree;
 
 const FILES: usize = 2000;
@@ -30,12 +32,20 @@ fn a_guest_copies_a_tree_to_itself_and_back_through_a_file_server_that_has_none_
         let shared = directory.path().join("shared");
         let original = Tree::make(&shared.join("there"), FILES)?;
         let server = serve(&shared, &directory.path().join("files.sock"))?;
-        let mut forwarder = start_forwarder(directory.path(), server.socket(), &["--device", "fs"])?;
+        let mut forwarder = start_forwarder(
+            &program("isolation-host", Profile::Debug)?,
+            directory.path(),
+            server.socket(),
+            &["--device", "fs"],
+        )?;
 
         let device = Device::vhost_user("vhost-user-fs-pci", forwarder.socket()).with("tag=files").with(ring);
         let guest = Guest::boot(&GuestImage::prepared()?, &device, &Overlay::script(SCRIPT))?;
+        let mut memory = BTreeSet::new();
         let run = guest
-            .finish(BOOT_AND_COPY)
+            .finish_watched(BOOT_AND_COPY, |_| {
+                memory.extend(memory::of_process(server.id()).unwrap_or_default());
+            })
             .inspect_err(|error| eprintln!("{error}\n{}", forwarder.log().join("\n")))?;
 
         // The guest has packed rings if it wants them, though virtiofsd has none.
@@ -44,6 +54,7 @@ fn a_guest_copies_a_tree_to_itself_and_back_through_a_file_server_that_has_none_
         let copied = Tree::read(&shared.join("back"))?;
         let differences = copied.differences(&original);
         assert!(differences.is_empty(), "{ring}: {differences:#?}");
+        assert!(memory.iter().eq([memory::ISOLATED]), "{memory:?}");
         println!("{ring}: {copied}, copied there and back, are as they were");
     }
     Ok(())
