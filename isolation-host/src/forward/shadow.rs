@@ -14,7 +14,7 @@ use super::{Request, Statistics};
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
 
-/// How many requests are submitted before anyone else gets a turn.
+/// How many more requests are submitted than were returned before anyone else gets a turn.
 const BATCH: usize = 64;
 /// The longest chain that is taken, in segments. Linux's block driver uses up to 256, whatever the queue's
 /// size, through indirect tables.
@@ -163,7 +163,9 @@ impl Shadow {
     pub fn run(&mut self) -> Result<Round, Violation> {
         let mut round = Round::default();
         let returned = self.take_back()?;
-        let submitted = self.submit(&mut round);
+        // A network device is full of buffers for what may come. If fewer went to it than come from it in a round,
+        // it would soon have none left when much does, although the guest has more.
+        let submitted = self.submit(returned + BATCH, &mut round);
         round.call = self.guest.publish().is_needed();
         round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
         self.statistics.calls_out += u64::from(round.call);
@@ -207,10 +209,10 @@ impl Shadow {
         }
     }
 
-    /// Submits up to a batch of requests. Returns how many were dealt with.
-    fn submit(&mut self, round: &mut Round) -> usize {
+    /// Submits at most so many requests. Returns how many were dealt with.
+    fn submit(&mut self, most: usize, round: &mut Round) -> usize {
         let mut count = 0;
-        while count < BATCH {
+        while count < most {
             let Some(device) = &mut self.device else { break };
             let request = match self.backlog.pop_front() {
                 Some(request) => request,
