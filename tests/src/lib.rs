@@ -21,3 +21,4 @@ pub mod matrix;
 pub mod pattern;
 pub mod playback;
 pub mod process;
+pub mod sound_server;

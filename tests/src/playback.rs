@@ -127,6 +127,19 @@ impl Session<'_> {
         overlay: &Overlay,
         length: Duration,
     ) -> Result<(guest::Report, Vec<String>), PlaybackError> {
+        self.run_watched(overlay, length, |_| {})
+    }
+
+    /// The same, and shows each line of the guest's console to `watch` as it comes.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn run_watched(
+        &self,
+        overlay: &Overlay,
+        length: Duration,
+        watch: impl FnMut(&str),
+    ) -> Result<(guest::Report, Vec<String>), PlaybackError> {
         let directory = tempfile::tempdir().map_err(PlaybackError::Directory)?;
         let socket = directory.path().join("snd.sock");
         let ring = self.ring.to_string();
@@ -141,7 +154,7 @@ impl Session<'_> {
             device = device.with_port(path);
         }
         let guest = Guest::boot(self.image, &device, overlay)
-            .and_then(|guest| guest.finish(BOOT_WITHIN + length))
+            .and_then(|guest| guest.finish_watched(BOOT_WITHIN + length, watch))
             .map_err(|source| PlaybackError::Guest { source, log: daemon.log().join("\n") })?;
         let negotiated = guest.sound().map(guest::VirtioDevice::ring_packed);
         if negotiated != Some(self.ring == Ring::Packed) {
