@@ -84,9 +84,14 @@ impl Feed {
         self.bytes.extend(frames);
     }
 
+    /// The number of the first frame here that the guest does not believe to be played.
+    pub(super) fn first_to_be_heard(&self) -> u64 {
+        self.first.max(self.played)
+    }
+
     /// Drops what the guest believes to be played: nobody wants to hear it when a sink comes back.
     pub(super) fn catch_up(&mut self) {
-        self.drop_oldest(self.played.saturating_sub(self.first));
+        self.drop_oldest(self.first_to_be_heard() - self.first);
     }
 
     fn drop_oldest(&mut self, frames: u64) {
@@ -164,6 +169,7 @@ mod tests {
         let mut feed = Feed::new(&s16_stereo());
         feed.push(&[0; 40]);
         feed.played = 4;
+        assert_eq!(feed.first_to_be_heard(), 4);
         feed.catch_up();
         assert_eq!((feed.first(), feed.end(), feed.dropped), (4, 10, 4));
         feed.catch_up();

@@ -64,9 +64,11 @@ impl Output {
 
     /// How far it has come.
     pub(crate) fn heard(&self) -> Heard {
-        match self.link.gauge() {
-            Some(gauge) => Heard { frame: gauge.heard(), live: true },
-            None => Heard { frame: self.link.feed.get().first(), live: false },
+        let stage = lock(&self.link.stage).clone();
+        match stage {
+            Stage::Opening => Heard { frame: self.link.feed.get().first(), live: false },
+            Stage::Open(gauge) => Heard { frame: gauge.heard(), live: true },
+            Stage::Lost => Heard { frame: self.link.feed.get().first_to_be_heard(), live: false },
         }
     }
 
@@ -100,20 +102,37 @@ impl Drop for Output {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) feed: Shared<Feed>,
-    /// That of the open sink.
-    gauge: Mutex<Option<Arc<Gauge>>>,
+    stage: Mutex<Stage>,
+}
+
+/// Where the player stands.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// It is opening the sink, which will play all there is.
+    Opening,
+    /// The sink is open, and this tells how far it has come.
+    Open(Arc<Gauge>),
+    /// There is no sink. If one comes, it goes on from where the guest believes to be.
+    Lost,
 }
 
 impl Link {
     fn new(params: &Params) -> Self {
-        Self { feed: Shared::new(Feed::new(params)), gauge: Mutex::new(None) }
+        Self { feed: Shared::new(Feed::new(params)), stage: Mutex::new(Stage::Opening) }
     }
 
-    fn gauge(&self) -> Option<Arc<Gauge>> {
-        lock(&self.gauge).clone()
+    /// The sink is open.
+    pub(super) fn opened(&self, sink: &Sink) {
+        *lock(&self.stage) = Stage::Open(sink.gauge().clone());
     }
 
-    pub(super) fn attach(&self, sink: Option<&Sink>) {
-        *lock(&self.gauge) = sink.map(|sink| sink.gauge().clone());
+    /// The sink cannot be opened, or has failed.
+    pub(super) fn lost(&self) {
+        *lock(&self.stage) = Stage::Lost;
+    }
+
+    /// Whether there was a sink, or should have been one.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(*lock(&self.stage), Stage::Lost)
     }
 }

@@ -111,10 +111,10 @@ impl Daemon {
         }
     }
 
-    /// Waits until nothing plays any more. Returns what it has then.
+    /// Waits until all threads have ended that play and record. Returns what it has then.
     pub(crate) fn settled(&self) -> Usage {
         let deadline = Instant::now() + DEADLINE;
-        while self.threads().iter().any(|thread| serves_a_stream(thread)) {
+        while !self.threads().iter().all(|thread| is_there_for_good(thread)) {
             assert!(Instant::now() < deadline, "it goes on playing");
             // The end of a thread of another process is no event.
             thread::sleep(Duration::from_millis(10));
@@ -143,10 +143,13 @@ impl Daemon {
     }
 }
 
-/// Whether a thread is named after a stream: a word and its number.
-fn serves_a_stream(thread: &str) -> bool {
+/// The threads of a session in which no stream does anything.
+const FOR_GOOD: [&str; 4] = ["snd-host", "signals", "session", "vring_worker"];
+
+/// Whether a thread, by what the kernel tells about it, is one that does not come and go with a stream.
+fn is_there_for_good(thread: &str) -> bool {
     let name = thread.lines().next().and_then(|line| line.strip_prefix("Name:"));
-    name.and_then(|name| name.rsplit_once(' ')).is_some_and(|(_, stream)| stream.parse::<u32>().is_ok())
+    name.is_some_and(|name| FOR_GOOD.contains(&name.trim()))
 }
 
 impl Drop for Daemon {

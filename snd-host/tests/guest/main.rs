@@ -4,10 +4,12 @@
 mod capture;
 mod controls;
 mod daemon;
+mod delay;
 mod hostile;
 mod machine;
 mod operation;
 mod playback;
+mod player;
 mod sandbox;
 mod timing;
 

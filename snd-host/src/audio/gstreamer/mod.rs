@@ -46,6 +46,8 @@ pub enum AudioError {
 /// Starts GStreamer, and checks that the descriptions describe a sink and a source.
 pub(super) fn check(descriptions: &Descriptions) -> Result<(), AudioError> {
     gst::init().map_err(AudioError::Init)?;
+    // Threads that have nothing to do end, rather than wait for what may come.
+    glib::ThreadPool::set_max_unused_threads(Some(0));
     sink::parse(&descriptions.sink, "")?;
     source::parse(&descriptions.source, "")?;
     Ok(())

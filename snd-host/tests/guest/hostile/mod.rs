@@ -279,7 +279,7 @@ fn being_hostile_for_long_takes_no_memory() {
         (0..20).for_each(|_| round());
         let after = idle();
         eprintln!("{format:?}: from {before:?} to {after:?}");
-        assert_eq!(after.files, before.files);
+        assert_eq!((after.files, after.threads), (before.files, before.threads));
         assert!(after.memory < before.memory + (4 << 20), "{before:?} {after:?}");
     }
 }
@@ -306,10 +306,9 @@ fn two_thousand_lives_leave_threads_files_and_memory_where_they_were() {
     let after = daemon.settled();
     eprintln!("{time:?}: from {before:?} to {after:?}");
     assert!(time < Duration::from_secs(60), "{time:?}");
-    assert_eq!(after.files, before.files);
-    // GLib keeps threads for what may come.
-    assert!(after.threads <= before.threads + 8, "{before:?} {after:?}");
-    assert!(after.memory < before.memory + (4 << 20), "{before:?} {after:?}");
+    assert_eq!((after.files, after.threads), (before.files, before.threads));
+    // A kilobyte a life: what the allocator keeps in pieces varies by more than nothing.
+    assert!(after.memory < before.memory + (2 << 20), "{before:?} {after:?}");
 }
 
 #[test]

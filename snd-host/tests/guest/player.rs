@@ -1,0 +1,88 @@
+//! A guest that plays on and on, and notes what it is told.
+
+use std::time::{Duration, Instant};
+
+use crate::{Guest, Played, counting, set_params, words};
+use snd_host::spec::{Status, request};
+
+/// How long a period is.
+pub(crate) const PERIOD: Duration = Duration::from_millis(10);
+/// And how many frames and bytes it has, of S16 stereo at 48 kHz.
+pub(crate) const FRAMES: u32 = 480;
+pub(crate) const BYTES: u32 = FRAMES * 4;
+
+/// How many periods are on their way.
+const AHEAD: u32 = 4;
+
+/// A stream that plays.
+pub(crate) struct Player<'a> {
+    guest: &'a mut Guest,
+    /// When it started.
+    pub(crate) start: Instant,
+    /// When, after that, each period was over.
+    pub(crate) over: Vec<Duration>,
+    /// How many bytes the guest was told to be behind then.
+    pub(crate) latencies: Vec<u32>,
+}
+
+impl<'a> Player<'a> {
+    pub(crate) fn start(guest: &'a mut Guest) -> Self {
+        guest.must(&set_params(AHEAD * BYTES, BYTES));
+        guest.must(&words(&[request::PCM_PREPARE, 0]));
+        (0..AHEAD).for_each(|_| guest.play(0, &counting(0..FRAMES)));
+        guest.must(&words(&[request::PCM_START, 0]));
+        Self { guest, start: Instant::now(), over: Vec::new(), latencies: Vec::new() }
+    }
+
+    /// Plays one more period.
+    pub(crate) fn play(&mut self) {
+        self.wait();
+        self.guest.play(0, &counting(0..FRAMES));
+    }
+
+    /// Plays all there is before there is more, so that the sink has to start anew.
+    pub(crate) fn run_dry(&mut self) {
+        (0..AHEAD).for_each(|_| self.wait());
+        (0..AHEAD).for_each(|_| self.guest.play(0, &counting(0..FRAMES)));
+    }
+
+    /// Plays until something has happened.
+    pub(crate) fn play_until<T>(&mut self, mut happened: impl FnMut() -> Option<T>) -> T {
+        for _ in 0..1000 {
+            self.play();
+            if let Some(it) = happened() {
+                return it;
+            }
+        }
+        panic!("it has not happened in ten seconds");
+    }
+
+    /// Ends, in the middle of what is on its way.
+    pub(crate) fn end(self) {
+        self.guest.must(&words(&[request::PCM_STOP, 0]));
+        self.guest.must(&words(&[request::PCM_RELEASE, 0]));
+        (0..AHEAD).for_each(|_| assert_eq!(self.guest.played().status, Status::Ok as u32));
+    }
+
+    /// Waits until a period is over.
+    fn wait(&mut self) {
+        let Played { status, latency_bytes, .. } = self.guest.played();
+        self.over.push(self.start.elapsed());
+        self.latencies.push(latency_bytes);
+        assert_eq!(status, Status::Ok as u32);
+    }
+}
+
+/// The largest of `durations` but for one of a hundred.
+pub(crate) fn percentile_99(durations: impl Iterator<Item = Duration>) -> Duration {
+    let mut durations: Vec<Duration> = durations.collect();
+    durations.sort();
+    durations[(durations.len() - 1) * 99 / 100]
+}
+
+/// Measures until a measurement is good, at most five times: other work of the machine may come between what happens
+/// and its being noticed.
+pub(crate) fn one_of_five<T: std::fmt::Debug>(mut measure: impl FnMut() -> T, good: impl Fn(&T) -> bool) {
+    let measured = (0..5).map(|_| measure()).inspect(|it| eprintln!("measured: {it:?}"));
+    assert!(measured.into_iter().any(|it| good(&it)), "none of five measurements is good");
+}
