@@ -104,7 +104,7 @@ pub struct Streams {
 }
 
 /// The most streams of one direction.
-const MAX_STREAMS: u8 = 4;
+pub(crate) const MAX_STREAMS: u8 = 4;
 
 /// Why a number of streams is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -24,7 +24,7 @@ use crate::vring::Vring;
 use crate::waker::Waker;
 
 /// The most pieces that a buffer may be in: every page of the largest one by itself, and both ends.
-const MAX_SEGMENTS: usize = pcm::MAX_BUFFER_BYTES as usize / 4096 + 3;
+pub(crate) const MAX_SEGMENTS: usize = pcm::MAX_BUFFER_BYTES as usize / 4096 + 3;
 
 /// The queues that carry audio, and which way.
 const IO_QUEUES: [(usize, Direction); 2] = [(TX_QUEUE, Direction::Output), (RX_QUEUE, Direction::Input)];

@@ -16,8 +16,8 @@ const BOOT_AND_PLAY: Duration = Duration::from_secs(120);
 const SCRIPT: &str = "(sleep 1; echo playing) & aplay -q -D hw:0,0 /pattern.wav";
 
 #[test]
-fn a_machine_that_is_killed_and_one_that_is_reset_leave_a_sound_card_for_the_next_one() -> Result<(), Box<dyn Error>>
-{
+fn a_machine_that_is_killed_and_one_that_is_reset_leave_a_sound_card_for_the_next_one()
+-> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let recording = |take: usize| directory.path().join(format!("{take}.wav"));
     let sink = format!("wavenc ! filesink sync=true location={}/{{take}}.wav", directory.path().display());

@@ -84,6 +84,13 @@ impl Feed {
         self.bytes.extend(frames);
     }
 
+    /// Counts whole frames as dropped, and keeps none of them. Nothing has been kept before.
+    pub(super) fn pass_over(&mut self, frames: &[u8]) {
+        let frames = (frames.len() / self.frame_bytes) as u64;
+        self.first += frames;
+        self.dropped += frames;
+    }
+
     /// The number of the first frame here that the guest does not believe to be played.
     pub(super) fn first_to_be_heard(&self) -> u64 {
         self.first.max(self.played)
@@ -152,6 +159,13 @@ mod tests {
         assert_eq!(feed.end(), 480_000);
         assert_eq!(feed.first(), 480_000 - kept);
         assert_eq!(feed.dropped, 480_000 - kept);
+    }
+
+    #[test]
+    fn what_is_passed_over_counts_and_is_not_kept() {
+        let mut feed = Feed::new(&s16_stereo());
+        feed.pass_over(&[0; 40]);
+        assert_eq!((feed.first(), feed.end(), feed.dropped, feed.bytes.capacity()), (10, 10, 10, 0));
     }
 
     #[test]

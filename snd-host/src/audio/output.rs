@@ -25,7 +25,16 @@ pub(crate) struct Output {
     params: Params,
     level: Option<Arc<Level>>,
     link: Arc<Link>,
-    begun: bool,
+    player: Player,
+}
+
+/// Whether there is a thread that plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Player {
+    NotYet,
+    Begun,
+    /// There was none to be had: nothing will be heard.
+    None,
 }
 
 impl Output {
@@ -33,20 +42,27 @@ impl Output {
     /// that can change.
     pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params, level: Option<Arc<Level>>) -> Self {
         let link = Arc::new(Link::new(&params));
-        Self { audio: audio.clone(), stream, params, level, link, begun: false }
+        Self { audio: audio.clone(), stream, params, level, link, player: Player::NotYet }
     }
 
     /// Gives whole frames, to be played after all before them.
     pub(crate) fn write(&mut self, frames: &[u8]) {
-        self.link.feed.change(|feed| feed.push(frames));
-        if !self.begun {
-            self.begun = true;
-            let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
-            let latency = self.audio.latency;
-            self.audio.spawn(self.stream, move |descriptions| {
-                player::run(&link, &Port { description: descriptions.sink, latency, params, level });
-            });
+        if self.player == Player::NotYet {
+            self.player = self.begin();
         }
+        match self.player {
+            Player::None => self.link.feed.get().pass_over(frames),
+            Player::NotYet | Player::Begun => self.link.feed.change(|feed| feed.push(frames)),
+        }
+    }
+
+    fn begin(&self) -> Player {
+        let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
+        let latency = self.audio.latency;
+        let begun = self.audio.spawn(self.stream, move |descriptions| {
+            player::run(&link, &Port { description: descriptions.sink, latency, params, level });
+        });
+        if begun { Player::Begun } else { Player::None }
     }
 
     /// Lets it be heard.

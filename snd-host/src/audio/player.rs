@@ -89,7 +89,9 @@ fn serve(
 
 /// Feeds the sink until it is `ahead` of what is heard, or has all there is.
 fn feed(link: &Link, sink: &Sink, params: &Params, ahead: Duration) -> Result<(), AudioError> {
-    let missing = params.frames_in(ahead.saturating_sub(sink.gauge().ahead()));
+    // A sink that does not take what it was given, although its time has come, is given no more.
+    let given = sink.gauge().ahead().max(sink.waiting());
+    let missing = params.frames_in(ahead.saturating_sub(given));
     let Some((first, bytes)) = link.feed.get().take(missing) else {
         return Ok(());
     };

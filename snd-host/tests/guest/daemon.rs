@@ -100,7 +100,7 @@ impl Daemon {
     }
 
     /// What it has of the system now.
-    fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         let process = PathBuf::from("/proc").join(self.child.id().to_string());
         let status = fs::read_to_string(process.join("status")).unwrap();
         let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB")).unwrap();

@@ -5,6 +5,7 @@ mod capture;
 mod controls;
 mod daemon;
 mod delay;
+mod greed;
 mod hostile;
 mod machine;
 mod operation;

@@ -66,8 +66,12 @@ fn loop_back(directory: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
 
 /// The tone at the end of the left channel.
 fn analyse(recording: &[u8]) -> Option<Tone> {
-    let left: Vec<f64> =
-        recording.as_chunks::<4>().0.iter().map(|frame| i16::from_le_bytes([frame[0], frame[1]]).into()).collect();
+    let left: Vec<f64> = recording
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|frame| i16::from_le_bytes([frame[0], frame[1]]).into())
+        .collect();
     let start = left.len().checked_sub(ANALYSED)?;
     strongest_tone(&left[start..], RATE.into())
 }

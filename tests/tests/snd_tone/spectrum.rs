@@ -26,18 +26,19 @@ pub(crate) fn strongest_tone(samples: &[f64], rate: f64) -> Option<Tone> {
     let decibels = spectrum(samples);
     let peak = loudest(&decibels, |_| true)?;
     let other = loudest(&decibels, |bin| bin.abs_diff(peak) > LOBE)?;
-    let bin = peak as f64 + offset(*decibels.get(peak.checked_sub(1)?)?, decibels[peak], *decibels.get(peak + 1)?);
-    Some(Tone {
-        frequency: bin * rate / samples.len() as f64,
-        clearance: decibels[peak] - decibels[other],
-    })
+    let bin =
+        peak as f64 + offset(*decibels.get(peak.checked_sub(1)?)?, decibels[peak], *decibels.get(peak + 1)?);
+    Some(Tone { frequency: bin * rate / samples.len() as f64, clearance: decibels[peak] - decibels[other] })
 }
 
 /// The power of each frequency, in decibels of nothing in particular.
 fn spectrum(samples: &[f64]) -> Vec<f64> {
     let phase = TAU / samples.len() as f64;
     let weight = |at: usize| {
-        (0..).zip(WINDOW).map(|(order, term)| term * (f64::from(order) * phase * at as f64).cos()).sum::<f64>()
+        (0..)
+            .zip(WINDOW)
+            .map(|(order, term)| term * (f64::from(order) * phase * at as f64).cos())
+            .sum::<f64>()
     };
     let mut bins: Vec<Complex<f64>> =
         samples.iter().enumerate().map(|(at, sample)| Complex::new(sample * weight(at), 0.0)).collect();

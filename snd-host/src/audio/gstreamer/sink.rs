@@ -11,6 +11,7 @@ use super::channels::Channels;
 use super::{Pipeline, caps, clock_time, failure, tune, volume};
 use crate::audio::timeline::Timeline;
 use crate::audio::{AudioError, Port, lock};
+use crate::pcm::Params;
 
 /// The sink, and what turns any guest's audio into what it takes. Both ways of conversion leave alone what
 /// the sink takes as it is.
@@ -58,6 +59,7 @@ pub(in crate::audio) struct Sink {
     pipeline: Pipeline,
     gauge: Arc<Gauge>,
     source: gst_app::AppSrc,
+    params: Params,
     channels: Channels,
 }
 
@@ -80,7 +82,7 @@ impl Sink {
         pipeline.set_state(gst::State::Paused)?;
         let timeline = Mutex::new(Timeline::new(*params, first));
         let gauge = Arc::new(Gauge { pipeline: pipeline.pipeline.clone(), timeline });
-        Ok(Self { pipeline, gauge, source, channels })
+        Ok(Self { pipeline, gauge, source, params: *params, channels })
     }
 
     /// Tells how far it has come.
@@ -112,6 +114,11 @@ impl Sink {
             }
         }
         self.source.push_buffer(buffer).map(drop).map_err(|error| AudioError::Failed(error.to_string()))
+    }
+
+    /// How much was given and has not been taken.
+    pub(in crate::audio) fn waiting(&self) -> Duration {
+        self.params.duration(self.params.frames(self.source.current_level_bytes()))
     }
 
     /// Looks for trouble that the sink has reported.
