@@ -86,13 +86,13 @@ impl Daemon {
         threads.flatten().flat_map(|thread| fs::read_to_string(thread.path().join("status"))).collect()
     }
 
-    /// Waits until it says something.
-    pub(crate) fn wait_for(&self, words: &str) {
+    /// Waits until it says something. Returns the line.
+    pub(crate) fn wait_for(&self, words: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.log.recv_timeout(left) {
-                Ok(line) if line.contains(words) => return,
+                Ok(line) if line.contains(words) => return line,
                 Ok(_) => {}
                 Err(error) => panic!("snd-host has not said '{words}': {error}"),
             }

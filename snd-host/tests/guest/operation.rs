@@ -4,9 +4,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::daemon::PROGRAM;
-use crate::{Daemon, Format, Guest, counting, set_params, status_of, words};
+use crate::player::one_of_five;
+use crate::{Daemon, Format, Guest, counting, set_params, set_params_of, status_of, words};
 use rustix::process::Signal;
 use snd_host::spec::{Status, request};
 
@@ -122,7 +124,41 @@ fn the_end_of_a_stream_is_summed_up_with_its_xruns_and_latency() {
 }
 
 #[test]
-fn the_help_tells_how_much_a_guest_can_cost() {
-    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    assert!(help.contains("holds at most ") && help.contains(" MiB for it"), "{help}");
+fn the_end_of_a_recording_is_summed_up_as_well() {
+    let daemon = Daemon::start("fakesink");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    guest.must(&set_params_of(1, 7680, 1920));
+    guest.must(&words(&[request::PCM_PREPARE, 1]));
+    (0..4).for_each(|_| guest.record(1, 1920));
+    guest.must(&words(&[request::PCM_START, 1]));
+    (0..4).for_each(|_| assert_eq!(guest.recorded().status, Status::Ok as u32));
+    guest.must(&words(&[request::PCM_STOP, 1]));
+    guest.must(&words(&[request::PCM_RELEASE, 1]));
+    let summary = daemon.wait_for("released: 0 xruns, latency");
+    for part in ["ms on average", "stream=1", "frames=1920", "dropped=0", "silent="] {
+        assert!(summary.contains(part), "no {part} in: {summary}");
+    }
+}
+
+#[test]
+fn it_listens_within_twenty_milliseconds_of_its_start() {
+    // The first start makes the list of GStreamer's plugins, if there is none or another one.
+    let start = || {
+        let start = Instant::now();
+        let _daemon = Daemon::start("fakesink");
+        start.elapsed()
+    };
+    one_of_five(start, |time| *time < Duration::from_millis(20));
+}
+
+#[test]
+fn the_list_of_plugins_is_made_before_anything_listens() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("registry.bin");
+    let mut command = Command::new(PROGRAM);
+    command.env("GST_REGISTRY", &list);
+    let _daemon = Daemon::launch(command, &["--sink", "fakesink"], |command, directory| {
+        command.arg("--socket").arg(directory.join("socket"));
+    });
+    assert!(list.exists());
 }
