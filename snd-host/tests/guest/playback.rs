@@ -95,6 +95,21 @@ fn every_form_of_audio_passes_unchanged_where_the_sink_takes_it() {
     }
 }
 
+#[test]
+fn samples_of_twenty_bits_are_played_as_the_upper_ones_of_twenty_four() {
+    let daemon = Daemon::start("audio/x-raw,format=S24_32LE ! filesink location={}/out sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    let form = 1 | 13 << 8 | 7 << 16;
+    guest.must(&words(&[request::PCM_SET_PARAMS, 0, 4 * FRAMES, 4 * FRAMES, 0, form]));
+    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    let ramp = |step: i32| (-240..240).flat_map(|frame| (frame * step).to_le_bytes()).collect::<Vec<u8>>();
+    guest.play(0, &ramp(2184));
+    guest.must(&words(&[request::PCM_START, 0]));
+    assert_eq!(guest.played().status, Status::Ok as u32);
+    finish(&mut guest);
+    assert!(fs::read(daemon.end().path().join("out")).unwrap() == ramp(2184 << 4));
+}
+
 /// Frames in the order of channels that Linux has, in the one that GStreamer has: with centre and low
 /// frequencies before the rear.
 fn in_gstreamers_order(audio: &[u8], sample_bytes: usize, channels: usize) -> Vec<u8> {

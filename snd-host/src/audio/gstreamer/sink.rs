@@ -8,7 +8,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::channels::Channels;
-use super::{Pipeline, caps, clock_time, failure, tune, volume};
+use super::{Pipeline, caps, clock_time, failure, samples, tune, volume};
 use crate::audio::timeline::Timeline;
 use crate::audio::{AudioError, Port, lock};
 use crate::pcm::Params;
@@ -104,6 +104,7 @@ impl Sink {
         mut bytes: Vec<u8>,
     ) -> Result<(), AudioError> {
         self.channels.to_host(&mut bytes);
+        samples::to_host(&self.params, &mut bytes);
         let slot = self.gauge.timeline().schedule(first, frames, self.gauge.running_time());
         let mut buffer = gst::Buffer::from_mut_slice(bytes);
         if let Some(buffer) = buffer.get_mut() {
