@@ -49,7 +49,7 @@ fn play_on_all_streams(guest: &mut Guest) {
         guest.must(&words(&[request::PCM_SET_PARAMS, stream, BUFFER, BUFFER, 0, FORM]));
         guest.must(&words(&[request::PCM_PREPARE, stream]));
         give(guest, stream);
-        guest.must(&words(&[request::PCM_START, stream]));
+        guest.start(stream);
     }
     let mut left = [BUFFERS; STREAMS as usize];
     while left.iter().any(|left| *left > 0) {
@@ -61,8 +61,7 @@ fn play_on_all_streams(guest: &mut Guest) {
         }
     }
     for stream in 0..STREAMS {
-        guest.must(&words(&[request::PCM_STOP, stream]));
-        guest.must(&words(&[request::PCM_RELEASE, stream]));
+        guest.finish(stream);
     }
 }
 

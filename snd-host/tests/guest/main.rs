@@ -17,11 +17,18 @@ mod timing;
 use std::time::Duration;
 
 use daemon::Daemon;
-use machine::{Format, Guest, Played, Recorded};
-use snd_host::spec::request;
+use machine::{FORMATS, Format, Guest, Played, Recorded};
+use snd_host::spec::{Status, request};
 
 /// How long anything may take.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Frames of a period of 10 ms, and its bytes: S16 stereo at 48 kHz.
+const FRAMES: u32 = 480;
+const BYTES: u32 = FRAMES * 4;
+
+/// The status of what has gone well.
+const OK: u32 = Status::Ok as u32;
 
 /// The status in an answer.
 fn status_of(answer: &[u8]) -> u32 {
