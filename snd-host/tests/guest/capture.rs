@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{BYTES, Daemon, FORMATS, FRAMES, Format, Guest, OK, Recorded, counting, words};
+use crate::support::{BYTES, Daemon, FORMATS, FRAMES, Format, Guest, OK, Recorded, counting, words};
 use snd_host::spec::{RX_QUEUE, request};
 
 /// The stream that records.

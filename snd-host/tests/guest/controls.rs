@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{BYTES, Daemon, FORMATS, FRAMES, Format, Guest, OK, counting, status_of, words};
+use crate::support::{BYTES, Daemon, FORMATS, FRAMES, Format, Guest, OK, counting, status_of, words};
 use ring_core::Segment;
 use ring_core::memory::Memory as _;
 use snd_host::spec::{EVENT_QUEUE, PCM_FEATURE_XRUNS, Status, event, request};

@@ -8,8 +8,8 @@ use ring_core::Segment;
 use ring_core::memory::Memory as _;
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 
-use crate::daemon::PROGRAM;
-use crate::{Daemon, Format, Guest, words};
+use crate::support::PROGRAM;
+use crate::support::{Daemon, Format, Guest, words};
 use snd_host::spec::{TX_QUEUE, request};
 
 /// The streams that play.

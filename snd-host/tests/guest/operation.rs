@@ -4,11 +4,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
-use crate::daemon::PROGRAM;
-use crate::player::good_once;
-use crate::{Daemon, FORMATS, Format, Guest, OK, counting, set_params, status_of, words};
+use crate::support::PROGRAM;
+use crate::support::{Daemon, FORMATS, Format, Guest, OK, counting, set_params, status_of, words};
 use rustix::process::Signal;
 use snd_host::spec::request;
 
@@ -134,27 +132,4 @@ fn the_end_of_a_recording_is_summed_up_as_well() {
     for part in ["ms on average", "stream=1", "frames=1920", "dropped=0", "silent="] {
         assert!(summary.contains(part), "no {part} in: {summary}");
     }
-}
-
-#[test]
-fn it_listens_within_twenty_milliseconds_of_its_start() {
-    // The first start makes the list of GStreamer's plugins, if there is none or another one.
-    let start = || {
-        let start = Instant::now();
-        let _daemon = Daemon::start("fakesink");
-        start.elapsed()
-    };
-    good_once(start, |time| *time < Duration::from_millis(20));
-}
-
-#[test]
-fn the_list_of_plugins_is_made_before_anything_listens() {
-    let directory = tempfile::tempdir().unwrap();
-    let list = directory.path().join("registry.bin");
-    let mut command = Command::new(PROGRAM);
-    command.env("GST_REGISTRY", &list);
-    let _daemon = Daemon::launch(command, &["--sink", "fakesink"], |command, directory| {
-        command.arg("--socket").arg(directory.join("socket"));
-    });
-    assert!(list.exists());
 }

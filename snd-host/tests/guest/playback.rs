@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::{Daemon, FORMATS, FRAMES, Format, Guest, OK, Played, counting, status_of, words};
+use crate::support::{Daemon, FORMATS, FRAMES, Format, Guest, OK, Played, counting, status_of, words};
 use snd_host::spec::{Status, TX_QUEUE, request};
 
 /// Plays `periods` periods of the counting pattern in a buffer of `ahead` periods. Returns when each

@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::daemon::PROGRAM;
-use crate::{BYTES, Daemon, Format, Guest, OK, counting, set_params, words};
+use crate::support::PROGRAM;
+use crate::support::{BYTES, Daemon, Format, Guest, OK, counting, set_params, words};
 use snd_host::spec::request;
 
 /// Plays ten periods of 10 ms.

@@ -1,7 +1,7 @@
 //! Requests in orders that no driver sends, and with values that none chooses.
 
 use super::{BAD_MSG, Case, NOT_SUPP, prepared, refused, run};
-use crate::{Guest, OK, counting, set_params, words};
+use crate::support::{Guest, OK, counting, set_params, words};
 use snd_host::spec::request;
 
 pub(super) const CASES: &[Case] = &[

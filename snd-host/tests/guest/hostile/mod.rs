@@ -6,7 +6,7 @@ mod rings;
 
 use std::time::{Duration, Instant};
 
-use crate::{Daemon, FORMATS, Format, Guest, OK, counting, set_params, status_of, words};
+use crate::support::{Daemon, FORMATS, Format, Guest, OK, counting, set_params, status_of, words};
 use ring_core::Segment;
 use ring_core::memory::Memory;
 use snd_host::spec::{CONTROL_QUEUE, RX_QUEUE, Status, TX_QUEUE, request};

@@ -8,8 +8,8 @@ use ring_core::{Arm, Segment};
 use snd_host::spec::{CONTROL_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE, request};
 use vmm_sys_util::epoll::EpollEvent;
 
+use super::super::{BYTES, DEADLINE, OK, set_params_of, status_of, words};
 use super::{Guest, MEMORY_END, QUEUE_BYTES, QUEUE_SIZE};
-use crate::{BYTES, DEADLINE, OK, set_params_of, status_of, words};
 
 /// Each message has this much of the guest's memory.
 const PLACE_BYTES: u64 = 16 << 10;

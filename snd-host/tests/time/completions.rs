@@ -4,8 +4,9 @@ use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::player::{PERIOD, Player, good_once, percentile_99};
-use crate::{BYTES, Daemon, Format, Guest};
+use crate::player::{PERIOD, Player};
+use crate::support::{BYTES, Daemon, Format, Guest};
+use crate::{good_once, percentile_99};
 
 #[test]
 fn periods_are_over_every_ten_milliseconds_and_what_is_not_heard_yet_is_less_than_one() {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{BYTES, FRAMES, Guest, OK, Played, counting, set_params, words};
+use crate::support::{BYTES, FRAMES, Guest, OK, Played, counting, set_params, words};
 use snd_host::spec::request;
 
 /// How long a period is.
@@ -67,21 +67,4 @@ impl<'a> Player<'a> {
         self.latencies.push(latency_bytes);
         assert_eq!(status, OK);
     }
-}
-
-/// The largest of `durations` but for one of a hundred.
-pub(crate) fn percentile_99(durations: impl Iterator<Item = Duration>) -> Duration {
-    let mut durations: Vec<Duration> = durations.collect();
-    durations.sort();
-    durations[(durations.len() - 1) * 99 / 100]
-}
-
-/// How often something is measured: other tests, and other work of the machine, may come between what happens and its
-/// being noticed.
-const ATTEMPTS: usize = 20;
-
-/// Measures until a measurement is good.
-pub(crate) fn good_once<T: std::fmt::Debug>(mut measure: impl FnMut() -> T, good: impl Fn(&T) -> bool) {
-    let mut measured = (0..ATTEMPTS).map(|_| measure()).inspect(|it| eprintln!("measured: {it:?}"));
-    assert!(measured.any(|it| good(&it)), "none of {ATTEMPTS} measurements is good");
 }

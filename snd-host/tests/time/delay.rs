@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::player::{PERIOD, Player, good_once, percentile_99};
-use crate::{Daemon, FRAMES, Format, Guest};
+use crate::player::{PERIOD, Player};
+use crate::support::{Daemon, FRAMES, Format, Guest};
+use crate::{good_once, percentile_99};
 use rustix::fs::{CWD, Mode, mkfifoat};
 
 const RATE: f64 = 48_000.0;
