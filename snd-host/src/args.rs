@@ -60,7 +60,8 @@ pub struct Args {
     ///
     /// More of it bears with a busier host. It is also the size of the buffer of what autoaudiosink and
     /// autoaudiosrc find; what is named keeps the one in its description.
-    #[arg(long, value_name = "MS", default_value_t = 40, value_parser = value_parser!(u16).range(10..=MAX_LATENCY_MS))]
+    #[arg(long, value_name = "MS", default_value_t = 40)]
+    #[arg(value_parser = value_parser!(u16).range(10..=MAX_LATENCY_MS))]
     pub latency: u16,
 
     /// Which format of virtqueues to use.

@@ -1,7 +1,7 @@
 //! A sound server for the host's end: PulseAudio, which needs no hardware.
 //!
-//! Its only sink plays to nobody, in real time; what it plays can be recorded from its monitor. It knows nothing of
-//! a sound server that runs on this machine, and its files are in a directory of its own.
+//! Its only sink plays to nobody, in real time; what it plays can be recorded from its monitor. It has nothing to
+//! do with a sound server that runs on this machine, and its files are in a directory of its own.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ impl SoundServer {
         Self { directory: directory.to_owned() }
     }
 
-    /// Starts it, and waits until it takes clients. Dropping what is returned kills it, and it can be started again.
+    /// Starts it, and waits until it takes clients. Dropping what is returned kills it, and it can be started
+    /// again.
     ///
     /// # Errors
     /// If it does not come to listen.

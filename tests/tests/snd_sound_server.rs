@@ -12,11 +12,12 @@ use end_to_end::sound_server::SoundServer;
 /// How long the audio is that the guest plays each time.
 const SECONDS: u8 = 4;
 
-/// How much longer than its audio `aplay` may take: to start in emulation, and less than the sound server is missing.
+/// How much longer than its audio `aplay` may take: to start in emulation, and less than the sound server is
+/// missing.
 const LATE: f64 = 0.75;
 
-/// What the guest does. It says when something is to happen to the sound server, and how long each `aplay` took, by
-/// its own clock.
+/// What the guest does. It says when something is to happen to the sound server, and how long each `aplay` took,
+/// by its own clock.
 const SCRIPT: &str = "
     play() {
         read start idle </proc/uptime

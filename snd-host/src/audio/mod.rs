@@ -59,7 +59,7 @@ struct Descriptions {
 }
 
 impl Descriptions {
-    /// With it filled in for which stream and for the how manieth time they are used.
+    /// As they are for a stream, when there were `take` stretches of audio before.
     fn fill_in(&self, stream: usize, take: u64) -> Self {
         let fill_in = |description: &str| {
             description.replace("{stream}", &stream.to_string()).replace("{take}", &take.to_string())

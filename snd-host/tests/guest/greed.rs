@@ -8,8 +8,7 @@ use ring_core::Segment;
 use ring_core::memory::Memory as _;
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 
-use crate::support::PROGRAM;
-use crate::support::{Daemon, Format, Guest, words};
+use crate::support::{Daemon, Format, Guest, PROGRAM, words};
 use snd_host::spec::{TX_QUEUE, request};
 
 /// The streams that play.

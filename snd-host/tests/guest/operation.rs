@@ -5,8 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::support::PROGRAM;
-use crate::support::{Daemon, FORMATS, Format, Guest, OK, counting, set_params, status_of, words};
+use crate::support::{Daemon, FORMATS, Format, Guest, OK, PROGRAM, counting, set_params, status_of, words};
 use rustix::process::Signal;
 use snd_host::spec::request;
 
@@ -101,7 +100,10 @@ fn a_signal_has_it_say_how_each_stream_is() {
     guest.play(0, &counting(0..480));
     assert_eq!(status_of(&guest.pcm_info()), OK);
     daemon.signal(Signal::USR1);
-    daemon.wait_for("stream 0 Output Prepared: S16LE, 2 channels, 48000 Hz, 480 frames, 0 xruns, 0 frames dropped, 1 messages with 1920 bytes waiting");
+    daemon.wait_for(
+        "stream 0 Output Prepared: S16LE, 2 channels, 48000 Hz, 480 frames, 0 xruns, 0 frames dropped, \
+         1 messages with 1920 bytes waiting",
+    );
 }
 
 #[test]

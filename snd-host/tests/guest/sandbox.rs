@@ -3,8 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::PROGRAM;
-use crate::support::{BYTES, Daemon, Format, Guest, OK, counting, set_params, words};
+use crate::support::{BYTES, Daemon, Format, Guest, OK, PROGRAM, counting, set_params, words};
 use snd_host::spec::request;
 
 /// Plays ten periods of 10 ms.

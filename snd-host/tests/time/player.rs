@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{BYTES, FRAMES, Guest, OK, Played, counting, set_params, words};
-use snd_host::spec::request;
+use crate::support::{FRAMES, Guest, OK, Played, counting};
 
 /// How long a period is.
 pub(crate) const PERIOD: Duration = Duration::from_millis(10);
@@ -24,8 +23,7 @@ pub(crate) struct Player<'a> {
 
 impl<'a> Player<'a> {
     pub(crate) fn start(guest: &'a mut Guest) -> Self {
-        guest.must(&set_params(AHEAD * BYTES, BYTES));
-        guest.must(&words(&[request::PCM_PREPARE, 0]));
+        guest.prepare(0, AHEAD);
         (0..AHEAD).for_each(|_| guest.play(0, &counting(0..FRAMES)));
         guest.start(0);
         Self { guest, start: Instant::now(), over: Vec::new(), latencies: Vec::new() }

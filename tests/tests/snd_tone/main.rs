@@ -24,8 +24,8 @@ const SPARE_SECONDS: i32 = 2;
 /// The frames at the end of the recording that are looked at: the last 2.7 s, long after the tone has begun.
 const ANALYSED: usize = 1 << 17;
 
-/// How often this is tried. Sink, source and sound server each lose audio when this machine has other work for longer
-/// than their buffers last; that they keep what they get is the claim.
+/// How often this is tried. Sink, source and sound server each lose audio when this machine has other work for
+/// longer than their buffers last; that they keep what they get is the claim.
 const ATTEMPTS: usize = 3;
 
 /// The tone at half the volume there is: S16, stereo.

@@ -8,8 +8,8 @@ use rustfft::num_complex::Complex;
 /// How far the window spreads a pure tone, in bins to each side.
 const LOBE: usize = 5;
 
-/// The coefficients of the four-term Blackman-Harris window, which leaves nothing of a tone above -92 dB outside its
-/// lobe (Harris 1978, "On the Use of Windows for Harmonic Analysis with the Discrete Fourier Transform").
+/// The coefficients of the four-term Blackman-Harris window, which leaves nothing of a tone above -92 dB outside
+/// its lobe (Harris 1978, "On the Use of Windows for Harmonic Analysis with the Discrete Fourier Transform").
 const WINDOW: [f64; 4] = [0.35875, -0.48829, 0.14128, -0.01168];
 
 /// The strongest tone, and how it stands out.

@@ -99,7 +99,8 @@ impl Pipeline {
         self.pipeline.set_state(state).map_err(failed)
     }
 
-    /// Follows the level, and looks for trouble that has been reported. Returns whether the audio has come to its end.
+    /// Follows the level, and looks for trouble that has been reported. Returns whether the audio has come to its
+    /// end.
     fn check(&self) -> Result<bool, AudioError> {
         use gst::MessageType::{ClockLost, Eos, Error, Warning};
         if let Some((element, level)) = &self.volume {
