@@ -32,9 +32,9 @@ pub(crate) struct Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Player {
     NotYet,
-    Begun,
+    Yes,
     /// There was none to be had: nothing will be heard.
-    None,
+    No,
 }
 
 impl Output {
@@ -51,8 +51,8 @@ impl Output {
             self.player = self.begin();
         }
         match self.player {
-            Player::None => self.link.feed.get().pass_over(frames),
-            Player::NotYet | Player::Begun => self.link.feed.change(|feed| feed.push(frames)),
+            Player::No => self.link.feed.get().pass_over(frames),
+            Player::NotYet | Player::Yes => self.link.feed.change(|feed| feed.push(frames)),
         }
     }
 
@@ -62,7 +62,7 @@ impl Output {
         let begun = self.audio.spawn(self.stream, move |descriptions| {
             player::run(&link, &Port { description: descriptions.sink, latency, params, level });
         });
-        if begun { Player::Begun } else { Player::None }
+        if begun { Player::Yes } else { Player::No }
     }
 
     /// Lets it be heard.
