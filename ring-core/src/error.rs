@@ -56,7 +56,7 @@ pub enum Violation {
     },
     /// A chain is longer than 2^32 bytes.
     ChainBytes {
-        /// The bytes up to and including the segment that exceeded the limit.
+        /// The bytes of what was read of it.
         bytes: u64,
     },
     /// A segment runs past the end of the address space.

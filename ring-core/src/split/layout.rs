@@ -65,26 +65,26 @@ pub(crate) const FLAG_NO_NOTIFICATION: u16 = 1;
 
 /// Offset of `ring[slot]` in the driver area.
 #[inline]
-pub(crate) const fn available_slot(slot: u16) -> usize {
-    4 + slot as usize * 2
+pub(crate) const fn available_slot(slot: usize) -> usize {
+    4 + slot * 2
 }
 
 /// Offset of `used_event` in the driver area.
 #[inline]
 pub(crate) const fn used_event(size: QueueSize) -> usize {
-    available_slot(size.get())
+    available_slot(size.get() as usize)
 }
 
 /// Offset of `ring[slot].id` in the device area; `len` is 4 bytes further.
 #[inline]
-pub(crate) const fn used_slot(slot: u16) -> usize {
-    4 + slot as usize * 8
+pub(crate) const fn used_slot(slot: usize) -> usize {
+    4 + slot * 8
 }
 
 /// Offset of `avail_event` in the device area.
 #[inline]
 pub(crate) const fn available_event(size: QueueSize) -> usize {
-    used_slot(size.get())
+    used_slot(size.get() as usize)
 }
 
 /// Bytes and alignment of the areas of a split queue.
