@@ -61,11 +61,9 @@ impl Host {
         if let Some(link) = self.device.take() {
             self.poller.remove(&link);
         }
-        for queue in &mut self.queues {
-            if let Some(shadow) = &mut queue.shadow {
-                shadow.detach();
-                queue.wake();
-            }
+        for (index, queue) in self.queues.iter().enumerate() {
+            queue.lane().detach();
+            self.workers.wake(index);
         }
         self.retry = Some(Instant::now());
     }
@@ -92,9 +90,7 @@ impl Host {
             Ok(()) => {
                 tracing::info!("a device is connected");
                 for index in 0..self.queues.len() {
-                    if self.queues.get(index).is_some_and(|queue| queue.shadow.is_some()) {
-                        self.attach_or_lose(index);
-                    }
+                    self.attach_or_lose(index);
                 }
             }
             Err(error) => {

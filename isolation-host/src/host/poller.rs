@@ -22,6 +22,8 @@ pub(super) enum Source {
     Device,
     /// The operator wants to know how it goes.
     Signal,
+    /// Another thread has something to say.
+    Bell,
     /// The guest has notified a queue.
     GuestKick(u16),
     /// The device has notified a queue.
@@ -35,8 +37,9 @@ impl Source {
             Self::Vmm => (1, 0),
             Self::Device => (2, 0),
             Self::Signal => (3, 0),
-            Self::GuestKick(index) => (4, index),
-            Self::DeviceCall(index) => (5, index),
+            Self::Bell => (4, 0),
+            Self::GuestKick(index) => (5, index),
+            Self::DeviceCall(index) => (6, index),
         };
         EventData::new_u64(kind << 16 | index as u64)
     }
@@ -49,7 +52,8 @@ impl Source {
             1 => Self::Vmm,
             2 => Self::Device,
             3 => Self::Signal,
-            4 => Self::GuestKick(index),
+            4 => Self::Bell,
+            5 => Self::GuestKick(index),
             _ => Self::DeviceCall(index),
         }
     }
@@ -118,6 +122,7 @@ mod tests {
             Source::Vmm,
             Source::Device,
             Source::Signal,
+            Source::Bell,
             Source::GuestKick(0),
             Source::GuestKick(255),
             Source::DeviceCall(7),

@@ -165,12 +165,12 @@ impl Host {
     /// Forgets all about the VMM that was, and lets the next one in.
     fn forget_vmm(&mut self) {
         for (index, queue) in self.queues.iter_mut().enumerate() {
-            if let Some(mut shadow) = queue.shadow.take() {
+            let shadow = queue.lane().shadow.take();
+            if let Some(mut shadow) = shadow {
                 shadow.abandon();
                 tracing::debug!("queue {index} ends at {:#x}: {}", shadow.vring_base(), shadow.statistics);
             }
-            (queue.areas, queue.kick, queue.call, queue.error) = (None, None, None, None);
-            (queue.size, queue.base, queue.enabled) = (0, 0, false);
+            queue.forget();
         }
         self.memory = Default::default();
         self.vmm = Vmm::Absent;
@@ -192,6 +192,8 @@ impl Host {
                 );
             }
             self.memory.log_to(log);
+            // Whoever was writing has finished when its lane can be locked, and knows of the log from then on.
+            self.queues.iter().for_each(|queue| drop(queue.lane()));
         }
     }
 }
