@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use end_to_end::connection;
 use end_to_end::forwarding::{ForwardedDisk, Speed};
 use end_to_end::guest::VirtioDevice;
 use end_to_end::memory;
@@ -14,6 +17,10 @@ const MEBIBYTES: u64 = 256;
 const DEPTH: u32 = 32;
 /// How long until the guest has begun to write.
 const BOOT_AND_BEGIN: Duration = Duration::from_secs(120);
+/// How long until it has written and checked all.
+const BOOT_AND_LOAD: Duration = Duration::from_secs(200);
+/// Twice what QEMU waits before it connects again, so that it does nothing but that half of the time.
+const BETWEEN_CUTS: Duration = Duration::from_millis(100);
 
 #[test]
 fn a_guest_writes_and_reads_back_a_disk_over_split_rings() -> Result<(), Box<dyn Error>> {
@@ -61,6 +68,40 @@ fn a_device_that_crashes_fifty_times_costs_the_guest_nothing_but_time() -> Resul
         load.inspect_err(|error| eprintln!("{error}"))?;
         assert!(crashes >= 50, "{ring}: only {crashes} crashes");
         disk.check_image(1)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_vmm_whose_connection_is_cut_again_and_again_costs_the_guest_nothing_but_time()
+-> Result<(), Box<dyn Error>> {
+    for ring in ["packed=off", "packed=on"] {
+        let mut disk = ForwardedDisk::start(MEBIBYTES, &[])?;
+        let socket = disk.socket().to_owned();
+        let guest = disk.start_load(&disk.as_device().reconnecting().with(ring), DEPTH, 1)?;
+        let qemu = guest.id();
+        let ended = AtomicBool::new(false);
+        let (run, cuts) = thread::scope(|scope| {
+            let cutter = scope.spawn(|| {
+                let mut cuts = 0;
+                while !ended.load(Ordering::Relaxed) {
+                    thread::park_timeout(BETWEEN_CUTS);
+                    // QEMU may have ended meanwhile.
+                    cuts += u32::from(connection::cut(qemu, &socket).unwrap_or(false));
+                }
+                cuts
+            });
+            let run = guest.finish(BOOT_AND_LOAD);
+            ended.store(true, Ordering::Relaxed);
+            (run, cutter.join())
+        });
+        run.inspect_err(|error| eprintln!("{error}\n{}", disk.log().join("\n")))?;
+        let cuts = cuts.map_err(|_| "the thread that cuts connections panicked")?;
+        disk.check_image(1)?;
+        println!(
+            "{ring}: {MEBIBYTES} MiB are as they were written, after {cuts} cuts of the VMM's connection"
+        );
+        assert!(cuts >= 50);
     }
     Ok(())
 }
