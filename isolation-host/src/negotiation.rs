@@ -148,6 +148,7 @@ pub const fn protocol_offered(device: u64) -> u64 {
         | protocol::REPLY_ACK
         | protocol::LOG_SHMFD
         | protocol::CONFIGURE_MEM_SLOTS
+        | protocol::INFLIGHT_SHMFD
         | protocol::RESET_DEVICE
         | protocol::STATUS
 }

@@ -34,7 +34,6 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_eventfd2,
     libc::SYS_nanosleep,
     libc::SYS_ppoll,
-    libc::SYS_preadv2,
     libc::SYS_read,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,

@@ -71,7 +71,7 @@ fn works(guest: &mut TestGuest) {
     let mut driver = guest.start(0);
     guest.request(&mut driver, 0, b"question", 16, 7);
     guest.publish(0, &mut driver);
-    assert_eq!(guest.reap(0, &mut driver), (7, 16));
+    assert_eq!(guest.reap(0, &mut driver), (7, 8));
     guest.stop(0);
 }
 

@@ -2,11 +2,14 @@
 
 mod support;
 
+use std::time::Instant;
+
+use isolation_host::protocol::{Message, Request};
 use ring_core::Features;
 use ring_core::memory::Memory as _;
-use support::Host;
 use support::device::{Offer, TestDevice};
 use support::guest::{DATA, RAM, RAM_SIZE, TestGuest};
+use support::{Host, PATIENCE};
 
 const FORMATS: [Features; 4] = [
     Features::empty(),
@@ -168,9 +171,7 @@ fn buffers_that_wait_for_what_may_come_are_back_in_the_ring_when_their_queue_is_
             let base = guest.stop(0);
             (guest, base)
         });
-        while device.step(std::time::Instant::now() + support::PATIENCE)
-            != Some(isolation_host::protocol::Request::GetVringBase)
-        {}
+        while device.step(Instant::now() + PATIENCE) != Some(Request::GetVringBase) {}
         let (mut guest, base) = stopping.join().unwrap();
         let starting = std::thread::spawn(move || {
             guest.start_at(0, base);
@@ -246,14 +247,44 @@ fn a_vmm_that_goes_and_comes_back_finds_everything_finished() {
     assert_eq!(guest.reap(0, &mut driver), (7, 8));
 }
 
+#[test]
+fn a_disks_guest_is_told_of_the_largest_requests_that_fit_and_gets_them_done_when_many_do_not_fit_at_once() {
+    let options = ["--device", "blk", "--area-size", "8M"];
+    let Parts { mut guest, mut driver, mut device, mut queue, host: _host, .. } =
+        started(Features::empty(), Offer::default(), &options);
+    let question = [0u32.to_ne_bytes(), 60u32.to_ne_bytes(), [0; 4]].concat();
+    let question = [question, vec![0; 60]].concat();
+    let (size_max, seg_max) = std::thread::scope(|scope| {
+        let answer = scope.spawn(|| guest.ask(Message::request(Request::GetConfig, &question[..])));
+        for _ in 0..2 {
+            assert_eq!(device.step(Instant::now() + PATIENCE), Some(Request::GetConfig));
+        }
+        let answer = answer.join().unwrap().payload;
+        let number = |at: usize| u32::from_le_bytes(answer[12 + at..][..4].try_into().unwrap());
+        (number(8), number(12))
+    });
+    let bytes = size_max * seg_max;
+    assert!((1 << 20..2 << 20).contains(&bytes), "{size_max} × {seg_max}");
+    let data = vec![0x77; bytes as usize / 2];
+    for number in 0..3u32 {
+        guest.request(&mut driver, u64::from(number * bytes), &data, bytes / 2, number);
+    }
+    guest.publish(0, &mut driver);
+    for _ in 0..3 {
+        assert_eq!(device.echo(0, &mut queue).len(), data.len());
+    }
+    let returned: Vec<(u32, u32)> = (0..3).map(|_| guest.reap(0, &mut driver)).collect();
+    assert_eq!(returned, [0, 1, 2].map(|number| (number, bytes / 2)));
+}
+
 /// The next request that comes back to a guest whose VMM is gone, so that nobody notifies it.
 fn poll_used(driver: &mut support::guest::Queue) -> u32 {
-    let deadline = std::time::Instant::now() + support::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(used) = driver.reap().unwrap() {
             return used.cookie;
         }
-        assert!(std::time::Instant::now() < deadline, "a request is lost");
+        assert!(Instant::now() < deadline, "a request is lost");
         std::thread::yield_now();
     }
 }

@@ -24,7 +24,7 @@ fn a_device_that_fills_all_its_buffers_has_as_many_again_after_one_round() {
     let setup = Setup { size: SIZE, features, descriptor_area: 0, driver_area: 0x4000, device_area: 0x5000 };
     let slots: Vec<_> = (0..SIZE).map(|_| driver::Slot::EMPTY).collect();
     let mut guest = Driver::new(memory.clone(), &setup, slots).unwrap();
-    let mut shadow = Shadow::new(memory, &setup, 0, DeviceType::Net).unwrap();
+    let mut shadow = Shadow::new(memory, &setup, 0, DeviceType::Net, None).unwrap();
     let area = Area::new(AREA, 1).unwrap();
     let share = area.share(0, SIZE, features).unwrap();
     let slots = vec![device::Slot::default(); SIZE.into()];

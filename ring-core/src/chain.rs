@@ -1,5 +1,7 @@
 //! Buffers as both formats present them: segments, chains, and the token that completes one.
 
+use core::slice;
+
 use crate::error::Violation;
 
 /// A piece of a buffer: `len` bytes at `address`.
@@ -20,6 +22,25 @@ impl Segment {
     #[must_use]
     pub const fn new(address: u64, len: u32) -> Self {
         Self { address, len }
+    }
+
+    /// Whether it lies in the address space to its end.
+    #[inline]
+    pub(crate) fn check(self) -> Result<(), Violation> {
+        match self.address.checked_add(self.len.into()) {
+            Some(_) => Ok(()),
+            None => self.check_end(),
+        }
+    }
+
+    /// The same for one that reaches the end of the address space: the last byte may be the last address.
+    #[cold]
+    fn check_end(self) -> Result<(), Violation> {
+        let Self { address, len } = self;
+        match address.wrapping_add(len.into()) {
+            0 => Ok(()),
+            _ => Err(Violation::AddressOverflow { address, len }),
+        }
     }
 }
 
@@ -58,6 +79,20 @@ impl Token {
     }
 }
 
+/// A chain in flight, as a record that outlives the device that took it: with it another device can
+/// [adopt](crate::Device::adopt) the chain. The segments are not in it; whoever keeps the record keeps them, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Which chain it is, counting all that the queue has ever given. Never 0; the highest bit is clear.
+    pub serial: u64,
+    /// Bytes that the device may write, in all; saturated at `u32::MAX`.
+    pub writable: u32,
+    /// The head's index in the descriptor area (split), or the buffer id (packed).
+    pub id: u16,
+    /// Descriptors that it takes up in the ring; at least 1.
+    pub count: u16,
+}
+
 /// A buffer that the driver has made available, read once and checked whole.
 ///
 /// Its segments lie in storage that the caller lent to `pop`. They are a private copy: nothing that the
@@ -65,23 +100,22 @@ impl Token {
 /// checked here, but when they are accessed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Chain<'s> {
-    segments: &'s [Segment],
-    readable: usize,
+    readable: &'s [Segment],
+    writable: &'s [Segment],
     token: Token,
 }
 
 impl<'s> Chain<'s> {
     /// What the device may read, in order.
     #[must_use]
-    pub fn readable(&self) -> &'s [Segment] {
-        // `readable` is at most the number of segments.
-        self.segments.get(..self.readable).unwrap_or_default()
+    pub const fn readable(&self) -> &'s [Segment] {
+        self.readable
     }
 
     /// What the device may write, in order.
     #[must_use]
-    pub fn writable(&self) -> &'s [Segment] {
-        self.segments.get(self.readable..).unwrap_or_default()
+    pub const fn writable(&self) -> &'s [Segment] {
+        self.writable
     }
 
     /// Gives up the segments for the right to complete the chain.
@@ -90,45 +124,85 @@ impl<'s> Chain<'s> {
     }
 }
 
-/// Takes up descriptors one by one and holds them to the rules that both formats share.
+/// What a chain's descriptors say, held to the rules that both formats share.
 #[derive(Debug)]
-pub(crate) struct Collector<'s> {
-    storage: &'s mut [Segment],
-    count: usize,
-    readable: usize,
-    bytes: u64,
-    readable_bytes: u64,
+pub(crate) struct Contents<'s> {
+    /// The readable and the writable segments, if the storage could hold all of them.
+    segments: Option<(&'s [Segment], &'s [Segment])>,
+    /// Bytes that the device may write, in all; saturated at `u32::MAX`.
+    writable: u32,
+    /// Descriptors that the chain takes up in the ring.
+    pub(crate) count: u16,
+}
+
+impl<'s> Contents<'s> {
+    /// Those of a chain of one descriptor.
+    #[inline]
+    pub(crate) fn one(storage: &'s mut [Segment], only: Segment, writable: bool) -> Result<Self, Violation> {
+        only.check()?;
+        let segments = storage.first_mut().map(|first| {
+            *first = only;
+            slice::from_ref(first)
+        });
+        Ok(if writable {
+            Self { segments: segments.map(|only| (&[] as &[_], only)), writable: only.len, count: 1 }
+        } else {
+            Self { segments: segments.map(|only| (only, &[] as &[_])), writable: 0, count: 1 }
+        })
+    }
+
+    /// The chain that has these contents; its token alone if the storage was too small.
+    #[inline]
+    pub(crate) fn into_chain(self, id: u16, serial: u64, start: u16) -> Result<Chain<'s>, Token> {
+        let Self { segments, writable, .. } = self;
+        let token = Token { serial, start, id, writable, whole: segments.is_some() };
+        match segments {
+            Some((readable, writable)) => Ok(Chain { readable, writable, token }),
+            None => Err(token),
+        }
+    }
 }
 
 /// VIRTIO 1.4, 2.7.5.2 "Driver Requirements: The Virtqueue Descriptor Table": no chain is longer in all.
 pub(crate) const MAX_CHAIN_BYTES: u64 = 1 << 32;
 
+/// A number of bytes as completions have it.
+#[inline]
+pub(crate) fn saturate(bytes: u64) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// Takes up descriptors one by one.
+#[derive(Debug)]
+pub(crate) struct Collector<'s> {
+    storage: &'s mut [Segment],
+    count: usize,
+    readable: usize,
+    readable_bytes: u64,
+    writable_bytes: u64,
+}
+
 impl<'s> Collector<'s> {
     pub(crate) fn new(storage: &'s mut [Segment]) -> Self {
-        Self { storage, count: 0, readable: 0, bytes: 0, readable_bytes: 0 }
+        Self { storage, count: 0, readable: 0, readable_bytes: 0, writable_bytes: 0 }
     }
 
     /// Takes up one more segment. Those that do not fit are counted and checked, but not kept.
     #[inline]
     pub(crate) fn push(&mut self, segment: Segment, writable: bool) -> Result<(), Violation> {
-        let Segment { address, len } = segment;
-        // A segment may end with the last address, so it is the last byte that must not overflow.
-        if address.checked_add(u64::from(len.saturating_sub(1))).is_none() {
-            return Err(Violation::AddressOverflow { address, len });
+        segment.check()?;
+        if let Some(slot) = self.storage.get_mut(self.count) {
+            *slot = segment;
         }
-        if !writable {
+        // No chain has more than 2^32 descriptors, so the sums cannot overflow.
+        if writable {
+            self.writable_bytes += u64::from(segment.len);
+        } else {
             if self.readable != self.count {
                 return Err(Violation::ReadableAfterWritable { position: self.count });
             }
             self.readable += 1;
-            self.readable_bytes += u64::from(len);
-        }
-        self.bytes += u64::from(len);
-        if self.bytes > MAX_CHAIN_BYTES {
-            return Err(Violation::ChainBytes { bytes: self.bytes });
-        }
-        if let Some(slot) = self.storage.get_mut(self.count) {
-            *slot = segment;
+            self.readable_bytes += u64::from(segment.len);
         }
         self.count += 1;
         Ok(())
@@ -140,15 +214,15 @@ impl<'s> Collector<'s> {
         self.count > self.storage.len()
     }
 
-    /// The finished chain, or the token alone if the storage was too small.
+    /// What has been taken up, for a chain that takes up `count` descriptors in the ring.
     #[inline]
-    pub(crate) fn finish(self, id: u16, serial: u64, start: u16) -> Result<Chain<'s>, Token> {
-        let writable = u32::try_from(self.bytes - self.readable_bytes).unwrap_or(u32::MAX);
-        let token = Token { serial, start, id, writable, whole: !self.overflowed() };
-        let storage: &'s [Segment] = self.storage;
-        match storage.get(..self.count) {
-            Some(segments) => Ok(Chain { segments, readable: self.readable, token }),
-            None => Err(token),
+    pub(crate) fn finish(self, count: u16) -> Result<Contents<'s>, Violation> {
+        let bytes = self.readable_bytes + self.writable_bytes;
+        if bytes > MAX_CHAIN_BYTES {
+            return Err(Violation::ChainBytes { bytes });
         }
+        let storage: &'s [Segment] = self.storage;
+        let segments = storage.get(..self.count).and_then(|all| all.split_at_checked(self.readable));
+        Ok(Contents { segments, writable: saturate(self.writable_bytes), count })
     }
 }

@@ -12,7 +12,7 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::chain::Token;
+use crate::chain::{Taken, Token};
 use crate::index::BadQueueSize;
 use crate::memory::Unmapped;
 
@@ -56,7 +56,7 @@ pub enum Violation {
     },
     /// A chain is longer than 2^32 bytes.
     ChainBytes {
-        /// The bytes up to and including the segment that exceeded the limit.
+        /// The bytes of what was read of it.
         bytes: u64,
     },
     /// A segment runs past the end of the address space.
@@ -231,6 +231,8 @@ pub enum SetupError {
         /// The queue's size.
         size: u16,
     },
+    /// A chain that is to be taken over cannot have been in flight in this queue, or has been taken over already.
+    Taken(Taken),
 }
 
 impl fmt::Display for SetupError {
@@ -257,6 +259,9 @@ impl fmt::Display for SetupError {
                 f,
                 "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
             ),
+            Self::Taken(Taken { serial, id, count, .. }) => {
+                write!(f, "chain {serial} with id {id} and {count} descriptors cannot be in flight")
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The device end's records: which chains it has taken and not yet returned.
 
-use crate::chain::Token;
+use crate::chain::{Taken, Token};
 use crate::error::{CompleteError, SetupError, Violation};
-use crate::index::QueueSize;
+use crate::index::{QueueSize, Turns};
 
 /// Storage for what a device end remembers of one chain. A queue needs as many as it has descriptors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,21 +39,20 @@ pub(crate) struct Returned {
 #[derive(Debug)]
 pub(crate) struct InFlight<S> {
     slots: S,
-    /// Descriptors of all chains that have been taken and not yet published as used; at most the queue's size.
-    descriptors: u16,
-    /// Those of them whose chains are staged.
+    /// How many descriptors the driver can still have made available: those of no chain that has been taken and
+    /// not yet published as used.
+    room: u16,
+    /// Descriptors of the chains that are staged.
     staged: u16,
     /// The serial of the chain taken last. It goes on over resets, so that no two tokens are alike.
     taken: u64,
-    /// Places in the list of turns: where the next chain taken goes, and whose turn it is now. Both are less
-    /// than the queue's size.
-    last_turn: u16,
-    next_turn: u16,
+    /// In an in-order queue, whose turn it is.
+    turns: Turns,
 }
 
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
-        let mut in_flight = Self { slots, descriptors: 0, staged: 0, taken: 0, last_turn: 0, next_turn: 0 };
+        let mut in_flight = Self { slots, room: 0, staged: 0, taken: 0, turns: Turns::default() };
         in_flight.reset(size)?;
         Ok(in_flight)
     }
@@ -65,41 +64,44 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
             return Err(SetupError::TooFewSlots { slots: slots.len(), size: size.get() });
         }
         slots.fill(Slot::default());
-        (self.descriptors, self.staged) = (0, 0);
-        (self.last_turn, self.next_turn) = (0, 0);
+        (self.room, self.staged, self.turns) = (size.get(), 0, Turns::default());
         Ok(())
     }
 
     /// Notes that the staged chains are the driver's again. Until then it cannot reuse their descriptors.
     #[inline]
     pub(crate) const fn publish(&mut self) {
-        self.descriptors -= self.staged;
+        self.room += self.staged;
         self.staged = 0;
     }
 
     /// Descriptors of all chains that have been taken and not yet published as used.
-    pub(crate) const fn descriptors(&self) -> u16 {
-        self.descriptors
+    pub(crate) const fn descriptors(&self, size: QueueSize) -> u16 {
+        size.get() - self.room
     }
 
     /// Records a chain of `count` descriptors, which is at least 1, and whose id is less than the queue's
     /// size. Returns its serial.
     #[inline]
     pub(crate) fn insert(&mut self, id: u16, count: u16, size: QueueSize) -> Result<u64, Violation> {
-        let size = size.get();
-        let total = u32::from(self.descriptors) + u32::from(count);
-        if total > u32::from(size) {
-            return Err(Violation::TooManyInFlight { count: total, size });
-        }
+        let Some(room) = self.room.checked_sub(count) else {
+            return Err(self.too_many(count, size));
+        };
         match self.slots.as_mut().get_mut(usize::from(id)) {
             Some(slot) if slot.serial == 0 => {
                 self.taken += 1;
                 (slot.serial, slot.count) = (self.taken, count);
-                self.descriptors += count;
+                self.room = room;
                 Ok(self.taken)
             }
             _ => Err(Violation::AlreadyInFlight { id }),
         }
+    }
+
+    #[cold]
+    fn too_many(&self, count: u16, size: QueueSize) -> Violation {
+        let count = u32::from(self.descriptors(size)) + u32::from(count);
+        Violation::TooManyInFlight { count, size: size.get() }
     }
 
     /// Accepts a token, and forgets its chain.
@@ -124,10 +126,9 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
             return Err(CompleteError::NotNewest(token));
         }
         slot.serial = 0;
-        self.descriptors -= slot.count;
+        self.room += slot.count;
         self.taken -= 1;
-        // Without in-order use the list of turns is empty, and this only turns it.
-        self.last_turn = self.last_turn.checked_sub(1).unwrap_or(size.get() - 1);
+        self.turns.undo_push(size);
         Ok(())
     }
 
@@ -144,13 +145,45 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     }
 }
 
+/// What outlives the device that took the chains.
+impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
+    /// The record of a chain that is in flight, if all of it was read.
+    pub(crate) fn record(&self, token: &Token) -> Option<Taken> {
+        let &Token { serial, id, writable, whole, .. } = token;
+        let slot = self.slots.as_ref().get(usize::from(id)).filter(|slot| slot.serial == serial && whole)?;
+        Some(Taken { serial, writable, id, count: slot.count })
+    }
+
+    /// Goes on counting chains after `last`.
+    pub(crate) const fn go_on_after(&mut self, last: u64) {
+        self.taken = last & !SETTLED;
+    }
+
+    /// Notes a chain that another device has taken, if it is not impossible.
+    pub(crate) fn adopt(&mut self, taken: Taken, size: QueueSize) -> Result<(), SetupError> {
+        let Taken { serial, id, count, .. } = taken;
+        let room = self.room;
+        let slot = self.slots.as_mut().get_mut(usize::from(id)).filter(|slot| slot.serial == 0);
+        match slot {
+            Some(slot)
+                if id < size.get() && (1..=room).contains(&count) && (1..=self.taken).contains(&serial) =>
+            {
+                (slot.serial, slot.count) = (serial, count);
+                self.room -= count;
+                Ok(())
+            }
+            _ => Err(SetupError::Taken(taken)),
+        }
+    }
+}
+
 /// In-order queues: chains go back in the order in which they were taken.
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     /// Notes that the chain that was just inserted is the last in turn.
     pub(crate) fn queue_up(&mut self, id: u16, size: QueueSize) {
-        if let Some(place) = self.slots.as_mut().get_mut(usize::from(self.last_turn)) {
-            place.turn = id;
-            self.last_turn = successor(self.last_turn, size);
+        let place = self.turns.push(size);
+        if let Some(slot) = self.slots.as_mut().get_mut(usize::from(place)) {
+            slot.turn = id;
         }
     }
 
@@ -166,16 +199,12 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     /// Forgets and returns the chain whose turn it is, if it has been settled.
     pub(crate) fn next_in_turn(&mut self, size: QueueSize) -> Option<Returned> {
         let slots = self.slots.as_mut();
-        let id = slots.get(usize::from(self.next_turn))?.turn;
+        let id = slots.get(usize::from(self.turns.first()))?.turn;
         let slot = slots.get_mut(usize::from(id)).filter(|slot| slot.serial & SETTLED != 0)?;
         let Slot { count, written, full, .. } = *slot;
         slot.serial = 0;
         self.staged += count;
-        self.next_turn = successor(self.next_turn, size);
+        self.turns.pop(size);
         Some(Returned { id, count, written, full })
     }
-}
-
-const fn successor(place: u16, size: QueueSize) -> u16 {
-    if place + 1 == size.get() { 0 } else { place + 1 }
 }

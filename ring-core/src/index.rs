@@ -59,11 +59,24 @@ impl QueueSize {
     pub const fn get(self) -> u16 {
         self.0.get()
     }
+}
 
-    /// The slot of a free-running index in a split queue.
+/// How the free-running indices of a split queue find their slots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slots {
+    /// The queue's size, a power of two, less 1.
+    mask: usize,
+}
+
+impl Slots {
+    pub(crate) const fn new(size: QueueSize) -> Self {
+        Self { mask: size.get() as usize - 1 }
+    }
+
+    /// The slot of an index; less than the queue's size.
     #[inline]
-    pub(crate) const fn slot(self, index: u16) -> u16 {
-        index & (self.get() - 1)
+    pub(crate) const fn of(self, index: u16) -> usize {
+        index as usize & self.mask
     }
 }
 
@@ -72,38 +85,50 @@ impl QueueSize {
 /// VIRTIO 1.4, 2.8.1 "Driver and Device Ring Wrap Counters". In 16 bits, as the event suppression
 /// structures and vhost-user have it, the slot is in bits 0 to 14 and the wrap counter in bit 15.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Cursor(u16);
+pub struct Cursor {
+    slot: u16,
+    /// The wrap counter where the 16-bit form has it: [`WRAP`](Self::WRAP) or 0.
+    wrap: u16,
+}
 
 impl Cursor {
-    const WRAP: u16 = 1 << 15;
+    pub(crate) const WRAP: u16 = 1 << 15;
 
     /// Where both sides begin: slot 0, wrap counter 1.
-    pub const START: Self = Self(Self::WRAP);
+    pub const START: Self = Self { slot: 0, wrap: Self::WRAP };
 
     /// A cursor from its 16-bit form, if its slot exists in a queue of this size.
     #[must_use]
     pub const fn from_bits(bits: u16, size: QueueSize) -> Option<Self> {
-        if bits & !Self::WRAP < size.get() { Some(Self(bits)) } else { None }
+        let cursor = Self { slot: bits & !Self::WRAP, wrap: bits & Self::WRAP };
+        if cursor.slot < size.get() { Some(cursor) } else { None }
     }
 
     /// The 16-bit form.
+    #[inline]
     #[must_use]
     pub const fn bits(self) -> u16 {
-        self.0
+        self.slot | self.wrap
     }
 
     /// The slot, less than the queue's size.
     #[inline]
     #[must_use]
     pub const fn slot(self) -> u16 {
-        self.0 & !Self::WRAP
+        self.slot
     }
 
     /// The wrap counter.
     #[inline]
     #[must_use]
     pub const fn wrap(self) -> bool {
-        self.0 & Self::WRAP != 0
+        self.wrap != 0
+    }
+
+    /// The wrap counter in bit 15, and zeros.
+    #[inline]
+    pub(crate) const fn wrap_bit(self) -> u16 {
+        self.wrap
     }
 
     /// The cursor `count` slots further on; `count` is at most `size`.
@@ -113,24 +138,63 @@ impl Cursor {
     #[must_use]
     pub(crate) const fn advance(self, count: u16, size: QueueSize) -> Self {
         // Both terms are at most 32768 and the slot is less, so the sum fits.
-        let slot = self.slot() + count;
-        if slot >= size.get() {
-            Self((slot - size.get()) | (!self.0 & Self::WRAP))
-        } else {
-            Self(slot | (self.0 & Self::WRAP))
-        }
+        let slot = self.slot + count;
+        if slot < size.get() { Self { slot, wrap: self.wrap } } else { self.next_lap(slot - size.get()) }
+    }
+
+    /// A slot on the lap after this one's. That a call leads to it keeps every other step short.
+    #[cold]
+    const fn next_lap(self, slot: u16) -> Self {
+        Self { slot, wrap: self.wrap ^ Self::WRAP }
     }
 
     /// How many slots lie between an earlier cursor and this one, if at most `size`.
     pub(crate) const fn since(self, earlier: Self, size: QueueSize) -> Option<u16> {
-        let (to, from) = (self.slot(), earlier.slot());
-        if self.wrap() == earlier.wrap() {
+        let (to, from) = (self.slot, earlier.slot);
+        if self.wrap == earlier.wrap {
             to.checked_sub(from)
         } else if to <= from {
             Some(to + size.get() - from)
         } else {
             None
         }
+    }
+}
+
+/// A circular list with room for as many entries as a queue has descriptors: whose turn it is, in order. It knows
+/// the places of its entries; what is there lies in the slots of whoever keeps it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Turns {
+    /// Both are less than the queue's size.
+    first: u16,
+    end: u16,
+}
+
+impl Turns {
+    /// The place of the first entry.
+    pub(crate) const fn first(self) -> u16 {
+        self.first
+    }
+
+    /// Makes room for one more at the end, and says where. There is room.
+    pub(crate) const fn push(&mut self, size: QueueSize) -> u16 {
+        let place = self.end;
+        self.end = Self::after(place, size);
+        place
+    }
+
+    /// Takes back the last `push`. (Of a list that is empty and stays so this only turns the places.)
+    pub(crate) const fn undo_push(&mut self, size: QueueSize) {
+        self.end = if self.end == 0 { size.get() - 1 } else { self.end - 1 };
+    }
+
+    /// Drops the first entry. There is one.
+    pub(crate) const fn pop(&mut self, size: QueueSize) {
+        self.first = Self::after(self.first, size);
+    }
+
+    const fn after(place: u16, size: QueueSize) -> u16 {
+        if place + 1 == size.get() { 0 } else { place + 1 }
     }
 }
 

@@ -10,6 +10,9 @@ pub(crate) const DESCRIPTOR_BYTES: u32 = 16;
 /// How many descriptors are fetched in one go: two cache lines.
 const WINDOW: u32 = 8;
 
+/// A private copy of so many.
+type Window = [[u8; DESCRIPTOR_BYTES as usize]; WINDOW as usize];
+
 /// A descriptor table somewhere in shared memory. It needs no alignment.
 ///
 /// The table is fetched in windows of descriptors, and only the private copy is ever looked at. A table
@@ -23,7 +26,7 @@ pub(crate) struct Table<'m, M> {
     start: u32,
     /// How many are in the window.
     fetched: u32,
-    window: [[u8; DESCRIPTOR_BYTES as usize]; WINDOW as usize],
+    window: Window,
 }
 
 impl<'m, M: Memory> Table<'m, M> {
@@ -91,16 +94,21 @@ pub(crate) fn fill_table<M: Memory>(
     }
     let unmapped = AddReason::TableUnmapped(Unmapped { address: table.address, len: len.into() });
     table.address.checked_add(len.into()).ok_or(unmapped)?;
-    let segments = readable.iter().map(|s| (s, false)).chain(writable.iter().map(|s| (s, true)));
-    for (index, (segment, writable)) in (0..count).zip(segments) {
-        let next = index + 1;
-        let (low, high) = encode(*segment, writable, (next < count).then_some(next));
-        let mut descriptor = [0; DESCRIPTOR_BYTES as usize];
-        let (first, second) = descriptor.split_at_mut(8);
-        first.copy_from_slice(&low.to_le_bytes());
-        second.copy_from_slice(&high.to_le_bytes());
-        let address = table.address + u64::from(index) * u64::from(DESCRIPTOR_BYTES);
-        memory.write_bytes(address, &descriptor).map_err(AddReason::TableUnmapped)?;
+    let mut segments = readable.iter().map(|s| (s, false)).chain(writable.iter().map(|s| (s, true)));
+    let mut window = Window::default();
+    let (mut address, mut index) = (table.address, 0);
+    while index < count {
+        let mut filled = 0;
+        for (descriptor, (segment, writable)) in window.iter_mut().zip(&mut segments) {
+            index += 1;
+            filled += 1;
+            let (low, high) = encode(*segment, writable, (index < count).then_some(index));
+            let ([first, second], _) = descriptor.as_chunks_mut() else { continue };
+            (*first, *second) = (low.to_le_bytes(), high.to_le_bytes());
+        }
+        let filled = window.get(..filled).unwrap_or_default().as_flattened();
+        memory.write_bytes(address, filled).map_err(AddReason::TableUnmapped)?;
+        address += filled.len() as u64;
     }
     Ok(count)
 }

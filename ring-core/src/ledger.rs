@@ -5,7 +5,7 @@
 
 use core::marker::PhantomData;
 
-use crate::chain::{MAX_CHAIN_BYTES, Segment};
+use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddReason, SetupError, Violation};
 use crate::index::QueueSize;
 use crate::setup::State;
@@ -20,10 +20,10 @@ pub struct Slot<T> {
     last: u16,
     /// Descriptors that the buffer takes up in the ring.
     count: u16,
-    /// Which one it is, counting the buffers that were ever added.
-    serial: u64,
     /// Bytes that the device may write; saturated at `u32::MAX`.
     writable: u32,
+    /// Which one it is, counting the buffers that were ever added.
+    serial: u64,
     /// What the caller gave to `add`. There is one exactly while the buffer is in flight.
     cookie: Option<T>,
 }
@@ -36,7 +36,7 @@ impl<T> Default for Slot<T> {
 
 impl<T> Slot<T> {
     /// An unused slot, for storage that is initialised at compile time.
-    pub const EMPTY: Self = Self { next: 0, last: 0, count: 0, serial: 0, writable: 0, cookie: None };
+    pub const EMPTY: Self = Self { next: 0, last: 0, count: 0, writable: 0, serial: 0, cookie: None };
 }
 
 /// A buffer that the device has returned.
@@ -60,12 +60,12 @@ pub(crate) struct Ledger<S, T> {
     tail: u16,
     /// Free descriptors. A packed buffer takes up several of them, but one slot.
     free: u16,
-    /// Buffers in flight.
-    in_flight: u16,
     /// Buffers added, ever.
     added: u64,
     /// Buffers published, ever. Of those after it the device does not know yet.
     published: u64,
+    /// Buffers taken back, ever.
+    released: u64,
     /// In an in-order queue, the slot of the buffer that comes back next.
     oldest: u16,
 }
@@ -82,8 +82,9 @@ impl<S, T> Ledger<S, T> {
 
     /// Buffers in flight.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "at most one for each descriptor")]
     pub(crate) const fn in_flight(&self) -> u16 {
-        self.in_flight
+        (self.added - self.released) as u16
     }
 
     /// Notes that everything that was taken so far is now the device's.
@@ -101,9 +102,9 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
             head: NONE,
             tail: 0,
             free: 0,
-            in_flight: 0,
             added: 0,
             published: 0,
+            released: 0,
             oldest: 0,
         };
         ledger.reset(size, drop)?;
@@ -120,9 +121,9 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
         for (slot, next) in slots.iter_mut().zip(1..=size) {
             *slot = Slot { next: if next == size { 0 } else { next }, ..Slot::EMPTY };
         }
-        (self.head, self.tail) = (0, size - 1);
-        (self.free, self.in_flight, self.oldest) = (size, 0, 0);
-        (self.added, self.published) = (0, 0);
+        (self.head, self.tail, self.oldest) = (0, size - 1, 0);
+        self.free = size;
+        (self.added, self.published, self.released) = (0, 0, 0);
         Ok(())
     }
 
@@ -132,26 +133,23 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
         self.head
     }
 
-    /// The slot that is handed out after `slot`.
+    /// The slot that is handed out after `slot`; meaningless if that was the last one.
     #[inline]
     pub(crate) fn next(&self, slot: u16) -> u16 {
         self.slots.as_ref().get(usize::from(slot)).map_or(0, |slot| slot.next)
     }
 
-    /// Hands out the slots from the head of the list to `last`, for a buffer of `count` descriptors.
-    #[inline]
-    pub(crate) fn take(&mut self, last: u16, count: u16, writable: u32, cookie: T) {
+    /// Hands out the slots from `head` to `last`, for a buffer of `count` descriptors.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
         let next = if last == self.tail { NONE } else { self.next(last) };
-        if let Some(slot) = self.slots.as_mut().get_mut(usize::from(self.head)) {
-            slot.last = last;
-            slot.count = count;
-            slot.serial = self.added;
-            slot.writable = writable;
+        if let Some(slot) = self.slots.as_mut().get_mut(usize::from(head)) {
+            (slot.last, slot.count) = (last, count);
+            (slot.writable, slot.serial) = (writable, self.added);
             slot.cookie = Some(cookie);
             self.head = next;
             self.free -= count;
             self.added += 1;
-            self.in_flight += 1;
         }
     }
 
@@ -165,7 +163,7 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
 
     /// Takes back the buffer that the device says it used: its cookie, how much of it was written, and how
     /// many descriptors it took up.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "it is the index of a slot")]
     pub(crate) fn release(&mut self, id: u32, written: u32) -> Result<(Used<T>, u16), Violation> {
         let slot = self.published(id).ok_or(Violation::NotInFlight { id })?;
@@ -179,61 +177,47 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
         }
         self.tail = last;
         self.free += count;
-        self.in_flight -= 1;
+        self.released += 1;
         Ok((Used { cookie, written }, count))
     }
 
-    /// Takes back the oldest buffer of an in-order queue. `batch` is the used buffer that stands for itself
-    /// and all older ones; it becomes `None` once it has come back itself.
+    /// In an in-order queue, the buffer that comes back next, and the bytes written to it. `batch` is the used
+    /// buffer that stands for itself and all older ones; it becomes `None` when its own turn has come.
     ///
     /// In such a queue buffers are freed in the order in which they were added, so the list of free slots
     /// always runs through the slots in order, and each buffer's successor is where it was.
-    pub(crate) fn release_oldest(
-        &mut self,
-        batch: &mut Option<(u32, u32)>,
-    ) -> Result<(Used<T>, u16), Violation> {
+    #[inline(never)]
+    pub(crate) fn next_in_order(&mut self, batch: &mut Option<(u32, u32)>) -> Result<(u32, u32), Violation> {
         let Some((id, written)) = *batch else { return Err(Violation::NotInFlight { id: NONE.into() }) };
         self.published(id).ok_or(Violation::NotInFlight { id })?;
         let oldest = self.oldest;
-        let next = self.slots.as_ref().get(usize::from(oldest)).map_or(0, |slot| self.next(slot.last));
-        let released = if id == u32::from(oldest) {
+        let last = self.slots.as_ref().get(usize::from(oldest)).map_or(oldest, |slot| slot.last);
+        self.oldest = self.next(last);
+        if id == u32::from(oldest) {
             *batch = None;
-            self.release(id, written)
+            Ok((id, written))
         } else {
             // Skipped: fully written (VIRTIO 1.4, 2.7.9 and 2.8.8, both "In-order use of descriptors").
-            self.release(oldest.into(), u32::MAX)
-        };
-        self.oldest = next;
-        released
+            Ok((oldest.into(), u32::MAX))
+        }
     }
 }
 
-/// The number of a buffer's writable bytes, saturated; `None` if it is longer than a chain may be.
+/// The number of a buffer's segments, if there are so many free descriptors for it in a queue that runs.
 #[inline]
-pub(crate) fn measure(readable: &[Segment], writable: &[Segment]) -> Option<u32> {
-    let writable = bytes(writable);
-    if bytes(readable) + writable > MAX_CHAIN_BYTES {
-        return None;
-    }
-    Some(u32::try_from(writable).unwrap_or(u32::MAX))
+pub(crate) fn fitting(readable: &[Segment], writable: &[Segment], state: State, free: u16) -> Option<u16> {
+    let count = readable.len() + writable.len();
+    let fits = state.is_running() && count.wrapping_sub(1) < usize::from(free);
+    fits.then(|| u16::try_from(count).ok()).flatten()
 }
 
-#[inline]
-fn bytes(segments: &[Segment]) -> u64 {
-    match segments {
-        [] => 0,
-        [one] => one.len.into(),
-        [first, rest @ ..] => rest.iter().fold(first.len.into(), |sum, segment| sum + u64::from(segment.len)),
-    }
-}
-
-/// Why a buffer cannot be added to a queue, however many descriptors are free; or the number of its segments,
-/// and of its writable bytes.
+/// The number of a buffer's segments, and of its writable bytes, saturated; or why it cannot be added.
 pub(crate) fn admit(
     readable: &[Segment],
     writable: &[Segment],
     state: State,
     size: QueueSize,
+    free: u16,
 ) -> Result<(u16, u32), AddReason> {
     if !state.is_running() {
         return Err(AddReason::Stopped);
@@ -244,23 +228,13 @@ pub(crate) fn admit(
         Ok(count) if count <= size => count,
         _ => return Err(AddReason::TooLong { segments, size }),
     };
-    match measure(readable, writable) {
-        Some(writable) => Ok((count, writable)),
-        None => Err(AddReason::TooManyBytes { bytes: bytes(readable) + bytes(writable) }),
+    let bytes = |segments: &[Segment]| segments.iter().map(|segment| u64::from(segment.len)).sum::<u64>();
+    let (readable, writable) = (bytes(readable), bytes(writable));
+    if readable + writable > MAX_CHAIN_BYTES {
+        return Err(AddReason::TooManyBytes { bytes: readable + writable });
     }
-}
-
-/// Why a buffer cannot be added directly: `admit` finds a reason, or there are too few free descriptors.
-#[cold]
-pub(crate) fn refusal(
-    readable: &[Segment],
-    writable: &[Segment],
-    state: State,
-    size: QueueSize,
-    free: u16,
-) -> AddReason {
-    match admit(readable, writable, state, size) {
-        Ok((needed, _)) => AddReason::Full { free, needed },
-        Err(reason) => reason,
+    if count > free {
+        return Err(AddReason::Full { free, needed: count });
     }
+    Ok((count, saturate(writable)))
 }

@@ -126,6 +126,13 @@
 //! - **Storage is yours.** Each end needs a slice of slots, one for each descriptor: an array in a static, a
 //!   `Box<[Slot]>`, a `&mut [Slot]`.
 //! - **All unsafe code is behind one seam**: see [`memory`].
+//!
+//! # Speed and size
+//!
+//! The calls that are made for each buffer, `add`, `reap`, `pop` and `complete`, are inlined into their caller as
+//! far as buffers of one segment go; longer ones and all errors are in functions of their own. That is fastest
+//! where each is called from one place, as in a loop over a burst. Who calls them from several places and
+//! minds the size puts them into a function.
 
 #![no_std]
 #![deny(missing_docs)]
@@ -148,7 +155,7 @@ mod position;
 mod setup;
 pub mod split;
 
-pub use chain::{Chain, Segment, Token};
+pub use chain::{Chain, Segment, Taken, Token};
 pub use device::Device;
 pub use driver::Driver;
 pub use error::{AddError, CompleteError, PopError, SetupError, Violation};

@@ -102,12 +102,12 @@ fn an_area_outlives_the_address_space_that_it_was_resolved_in() {
     let memory = VmMemory::new(Arc::new(GuestMemoryMmap::<()>::from_ranges(&ranges).unwrap()));
     let area = memory.area(0x1008, 16).unwrap();
     drop(memory);
-    area.write_pair(0, (1, 2));
-    assert_eq!(area.read_pair(0), (1, 2));
+    area.write_pair(0, (1u64, 2));
+    assert_eq!(area.read_pair(0), (1u64, 2));
     assert_eq!((read::<u16>(&area, 8), read::<u32>(&area, 0)), (2, 1));
     // Outside there is nothing to see, and nothing to write.
-    area.write_pair(8, (3, 4));
-    assert_eq!((area.read_pair(8), area.read_pair(0)), ((0, 0), (1, 2)));
+    area.write_pair(8, (3u64, 4));
+    assert_eq!((area.read_pair(8), area.read_pair(0)), ((0u64, 0), (1u64, 2)));
 }
 
 fn read<W: Word>(area: &impl ring_core::memory::Area, offset: usize) -> W {

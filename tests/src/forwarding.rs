@@ -28,6 +28,8 @@ pub struct ForwardedDisk {
     forwarder: Daemon,
     mebibytes: u64,
     speed: Speed,
+    /// What isolation-host was started with besides sockets.
+    options: Vec<String>,
 }
 
 /// How fast a device is.
@@ -95,7 +97,8 @@ impl ForwardedDisk {
         let options: Vec<&str> = ["--device", "blk"].into_iter().chain(options.iter().copied()).collect();
         let program = program("isolation-host", Profile::Debug)?;
         let forwarder = start_forwarder(&program, directory.path(), device.socket(), &options)?;
-        Ok(Self { image: image.to_owned(), directory, device, forwarder, mebibytes, speed })
+        let options = options.into_iter().map(str::to_owned).collect();
+        Ok(Self { image: image.to_owned(), directory, device, forwarder, mebibytes, speed, options })
     }
 
     /// The disk as QEMU is told of it.
@@ -185,6 +188,18 @@ impl ForwardedDisk {
     pub fn crash_device(&mut self) -> Result<(), ForwardingError> {
         self.device.kill()?;
         self.device = start_device(&self.image, self.directory.path(), self.speed)?;
+        Ok(())
+    }
+
+    /// Kills isolation-host, as a crash would, and starts it again.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn crash_forwarder(&mut self) -> Result<(), ForwardingError> {
+        self.forwarder.kill()?;
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let program = program("isolation-host", Profile::Debug)?;
+        self.forwarder = start_forwarder(&program, self.directory.path(), self.device.socket(), &options)?;
         Ok(())
     }
 

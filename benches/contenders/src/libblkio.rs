@@ -57,7 +57,7 @@ impl fmt::Debug for Driver {
 }
 
 impl DriverEnd for Driver {
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, request: &Request) {
         let added = self.queue.add_request(|(), add| {
             let buffers = request.readable().iter().map(|segment| (segment, false));
@@ -69,19 +69,19 @@ impl DriverEnd for Driver {
             }
             Ok(())
         });
-        let id = added.expect("a burst fits the queue");
+        let Ok(id) = added else { panic!("a burst fits the queue") };
         self.requests[usize::from(id)] = (request.cookie, request.written());
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish(&mut self) {}
 
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self) -> bool {
         self.queue.avail_notif_needed()
     }
 
-    #[inline]
+    #[inline(always)]
     fn reap(&mut self) -> Option<(u16, u32)> {
         let completion = self.queue.completions().next()?;
         Some(self.requests[usize::from(completion.id)])

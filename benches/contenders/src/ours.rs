@@ -51,88 +51,91 @@ macro_rules! contend {
         }
 
         impl<M: Memory> DriverEnd for Direct<$driver> {
-            #[inline]
+            #[inline(always)]
             fn add(&mut self, request: &Request) {
                 let added = self.0.add(request.readable(), request.writable(), request.cookie);
-                added.expect("a burst fits the queue");
+                assert!(added.is_ok(), "a burst fits the queue");
             }
 
-            #[inline]
+            #[inline(always)]
             fn publish(&mut self) {
                 self.0.publish_silently();
             }
 
-            #[inline]
+            #[inline(always)]
             fn announce(&mut self) -> bool {
                 self.0.publish().is_needed()
             }
 
-            #[inline]
+            #[inline(always)]
             fn arm(&mut self) -> bool {
                 self.0.arm() == Arm::Armed
             }
 
-            #[inline]
+            #[inline(always)]
             fn reap(&mut self) -> Option<(u16, u32)> {
-                let used = self.0.reap().expect("the device follows the rules")?;
-                Some((used.cookie, used.written))
+                let Ok(used) = self.0.reap() else { panic!("the device follows the rules") };
+                used.map(|used| (used.cookie, used.written))
             }
         }
 
         impl<M: Memory> DriverEnd for Indirect<$driver> {
-            #[inline]
+            #[inline(always)]
             fn add(&mut self, request: &Request) {
                 let (table, cookie) = (request.table, request.cookie);
                 let added = self.0.add_indirect(table, request.readable(), request.writable(), cookie);
-                added.expect("a burst fits the queue");
+                assert!(added.is_ok(), "a burst fits the queue");
             }
 
-            #[inline]
+            #[inline(always)]
             fn publish(&mut self) {
                 self.0.publish_silently();
             }
 
-            #[inline]
+            #[inline(always)]
             fn announce(&mut self) -> bool {
                 self.0.publish().is_needed()
             }
 
-            #[inline]
+            #[inline(always)]
             fn arm(&mut self) -> bool {
                 self.0.arm() == Arm::Armed
             }
 
-            #[inline]
+            #[inline(always)]
             fn reap(&mut self) -> Option<(u16, u32)> {
-                let used = self.0.reap().expect("the device follows the rules")?;
-                Some((used.cookie, used.written))
+                let Ok(used) = self.0.reap() else { panic!("the device follows the rules") };
+                used.map(|used| (used.cookie, used.written))
             }
         }
 
         impl<M: Memory> DeviceEnd for Taking<$device> {
-            #[inline]
+            #[inline(always)]
             fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
                 let mut served = 0;
                 while served < limit {
-                    let popped = self.queue.pop(&mut self.segments).expect("the driver follows the rules");
+                    let Ok(popped) = self.queue.pop(&mut self.segments) else {
+                        panic!("the driver follows the rules")
+                    };
                     let Some(chain) = popped else { break };
                     chain.readable().iter().for_each(|&segment| tally.read(segment));
                     chain.writable().iter().for_each(|&segment| tally.write(segment));
                     let token = chain.into_token();
                     let written = token.writable();
-                    self.queue.complete(token, written).expect("the token is fresh");
+                    let completed = self.queue.complete(token, written);
+                    assert!(completed.is_ok(), "the token is fresh");
                     served += 1;
                 }
                 self.queue.publish_silently();
                 served
             }
 
-            #[inline]
+            #[inline(always)]
             fn announce(&mut self) -> bool {
                 self.queue.publish().is_needed()
             }
 
-            #[inline]
+            #[inline(always)]
             fn arm(&mut self) -> bool {
                 self.queue.arm() == Arm::Armed
             }

@@ -56,19 +56,19 @@ pub struct Tally {
 
 impl Tally {
     /// The device has a segment to read.
-    #[inline]
+    #[inline(always)]
     pub const fn read(&mut self, segment: Segment) {
         self.readable = self.readable.wrapping_add(segment.address).wrapping_add(segment.len as u64);
     }
 
     /// The device has a segment to write.
-    #[inline]
+    #[inline(always)]
     pub const fn write(&mut self, segment: Segment) {
         self.writable = self.writable.wrapping_add(segment.address).wrapping_add(segment.len as u64);
     }
 
     /// The driver has its buffer back.
-    #[inline]
+    #[inline(always)]
     pub const fn reap(&mut self, cookie: u16, written: u32) {
         self.reaped += 1;
         self.cookies += cookie as u64 * cookie as u64;
@@ -76,7 +76,7 @@ impl Tally {
     }
 
     /// A device that does not look at descriptors has seen all this.
-    #[inline]
+    #[inline(always)]
     pub const fn see(&mut self, seen: Self) {
         self.readable = self.readable.wrapping_add(seen.readable);
         self.writable = self.writable.wrapping_add(seen.writable);

@@ -65,34 +65,35 @@ impl Buffers {
 }
 
 impl DriverEnd for Driver {
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, request: &Request) {
         let Buffers { readable, writable } = &mut self.buffers[usize::from(request.cookie)];
         // SAFETY: the buffers live forever, and nobody accesses them.
         let added = unsafe { self.queue.add(readable, &mut [writable]) };
-        let token = added.expect("a burst fits the queue");
+        let Ok(token) = added else { panic!("a burst fits the queue") };
         self.cookies[usize::from(token)] = request.cookie;
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish(&mut self) {}
 
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self) -> bool {
         self.queue.should_notify()
     }
 
-    #[inline]
+    #[inline(always)]
     fn reap(&mut self) -> Option<(u16, u32)> {
         let token = self.queue.peek_used()?;
         let cookie = self.cookies[usize::from(token)];
         let Buffers { readable, writable } = &mut self.buffers[usize::from(cookie)];
         // SAFETY: the same buffers as were added with this token.
         let popped = unsafe { self.queue.pop_used(token, readable, &mut [writable]) };
-        Some((cookie, popped.expect("the token was looked up")))
+        let Ok(written) = popped else { panic!("the token was looked up") };
+        Some((cookie, written))
     }
 
-    #[inline]
+    #[inline(always)]
     fn arm(&mut self) -> bool {
         // With event indices it always asks.
         !self.queue.can_pop()
@@ -124,12 +125,12 @@ unsafe impl Hal for Identity {
         NonNull::dangling()
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn share(buffer: NonNull<[u8]>, _: BufferDirection) -> PhysAddr {
         buffer.cast::<u8>().expose_provenance().get() as u64
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn unshare(_: PhysAddr, _: NonNull<[u8]>, _: BufferDirection) {}
 }
 

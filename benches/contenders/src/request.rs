@@ -53,9 +53,8 @@ impl fmt::Display for Shape {
 pub struct Request {
     /// Its place in the burst.
     pub cookie: u16,
-    /// Readable, then writable segments.
-    segments: Vec<Segment>,
-    readable: usize,
+    readable: Vec<Segment>,
+    writable: Vec<Segment>,
     /// Room for a table of its descriptors.
     pub table: Segment,
 }
@@ -77,37 +76,39 @@ impl Request {
     }
 
     fn new(arena: &Arena, shape: Shape, cookie: u16) -> Self {
-        let lens = || shape.readable.iter().chain(shape.writable);
-        let bytes: u32 = lens().sum();
+        let bytes: u32 = shape.readable.iter().chain(shape.writable).sum();
         let mut address = arena.buffers() + u64::from(cookie) * u64::from(bytes.max(STRIDE));
-        let segments = lens().map(|&len| {
-            let segment = Segment::new(address, len);
-            address += u64::from(len);
-            segment
-        });
-        let segments: Vec<Segment> = segments.collect();
-        let table_bytes = 16 * segments.len().max(8);
+        let mut segments = |lens: &[u32]| -> Vec<Segment> {
+            let segments = lens.iter().map(|&len| {
+                let segment = Segment::new(address, len);
+                address += u64::from(len);
+                segment
+            });
+            segments.collect()
+        };
+        let (readable, writable) = (segments(shape.readable), segments(shape.writable));
+        let table_bytes = 16 * (readable.len() + writable.len()).max(8);
         let table = arena.tables() + u64::from(cookie) * table_bytes as u64;
         let table = Segment::new(table, u32::try_from(table_bytes).expect("a chain is short"));
-        Self { cookie, segments, readable: shape.readable.len(), table }
+        Self { cookie, readable, writable, table }
     }
 
     /// What the device may read.
     #[must_use]
     pub fn readable(&self) -> &[Segment] {
-        self.segments.get(..self.readable).unwrap_or_default()
+        &self.readable
     }
 
     /// What the device may write.
     #[must_use]
     pub fn writable(&self) -> &[Segment] {
-        self.segments.get(self.readable..).unwrap_or_default()
+        &self.writable
     }
 
     /// Descriptors that it takes up in the ring, without a table.
     #[must_use]
     pub const fn descriptors(&self) -> usize {
-        self.segments.len()
+        self.readable.len() + self.writable.len()
     }
 
     /// Bytes that the device writes: all that it may.

@@ -19,17 +19,18 @@ impl Ready {
         Self { memory: memory.clone(), queue: queue(memory, setup) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn complete(&mut self, head: u16, written: u32) {
-        self.queue.add_used(&*self.memory, head, written).expect("the used ring is in memory");
+        let added = self.queue.add_used(&*self.memory, head, written);
+        assert!(added.is_ok(), "the used ring is in memory");
     }
 
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self) -> bool {
         self.queue.needs_notification(&*self.memory).expect("the driver area is in memory")
     }
 
-    #[inline]
+    #[inline(always)]
     fn arm(&mut self) -> bool {
         !self.queue.enable_notification(&*self.memory).expect("both areas are in memory")
     }
@@ -48,7 +49,7 @@ pub(crate) fn queue(memory: &Mapped, setup: &Setup) -> Queue {
 }
 
 /// Walks a chain, and returns how many bytes may be written.
-#[inline]
+#[inline(always)]
 pub(crate) fn walk(chain: DescriptorChain<&GuestMemoryMmap>, tally: &mut Tally) -> u32 {
     let mut written = 0;
     for descriptor in chain {
@@ -80,7 +81,7 @@ impl Popping {
 }
 
 impl DeviceEnd for Popping {
-    #[inline]
+    #[inline(always)]
     fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
         for served in 0..limit {
             let Some(chain) = self.0.queue.pop_descriptor_chain(&*self.0.memory) else { return served };
@@ -91,12 +92,12 @@ impl DeviceEnd for Popping {
         limit
     }
 
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self) -> bool {
         self.0.announce()
     }
 
-    #[inline]
+    #[inline(always)]
     fn arm(&mut self) -> bool {
         self.0.arm()
     }
@@ -123,7 +124,7 @@ impl Iterating {
 }
 
 impl DeviceEnd for Iterating {
-    #[inline]
+    #[inline(always)]
     fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
         let chains = self.ready.queue.iter(&*self.ready.memory).expect("the driver area is in memory");
         for chain in chains.take(limit) {
@@ -137,12 +138,12 @@ impl DeviceEnd for Iterating {
         served
     }
 
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self) -> bool {
         self.ready.announce()
     }
 
-    #[inline]
+    #[inline(always)]
     fn arm(&mut self) -> bool {
         self.ready.arm()
     }

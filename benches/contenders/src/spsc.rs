@@ -49,55 +49,55 @@ pub fn chunked_ends() -> (ChunkedDriver, Device) {
 }
 
 /// A request of one segment.
-#[inline]
+#[inline(always)]
 fn item(request: &Request) -> Item {
     (request.writable().first().copied().unwrap_or_default(), request.cookie)
 }
 
 impl DriverEnd for Driver {
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, request: &Request) {
         self.requests.push(item(request)).expect("a burst fits the queue");
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish(&mut self) {}
 
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self) -> bool {
         false
     }
 
-    #[inline]
+    #[inline(always)]
     fn reap(&mut self) -> Option<(u16, u32)> {
         let (segment, cookie) = self.used.pop().ok()?;
         Some((cookie, segment.len))
     }
 
-    #[inline]
+    #[inline(always)]
     fn arm(&mut self) -> bool {
         self.used.is_empty()
     }
 }
 
 impl DriverEnd for ChunkedDriver {
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, request: &Request) {
         self.staged.push(item(request));
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish(&mut self) {
         self.rings.requests.push_entire_slice(&self.staged).expect("a burst fits the queue");
         self.staged.clear();
     }
 
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self) -> bool {
         false
     }
 
-    #[inline]
+    #[inline(always)]
     fn reap(&mut self) -> Option<(u16, u32)> {
         if self.taken.is_empty() {
             let chunk = self.rings.used.read_chunk(self.rings.used.slots()).ok()?;
@@ -108,14 +108,14 @@ impl DriverEnd for ChunkedDriver {
         Some((cookie, segment.len))
     }
 
-    #[inline]
+    #[inline(always)]
     fn arm(&mut self) -> bool {
         self.taken.is_empty() && self.rings.used.is_empty()
     }
 }
 
 impl DeviceEnd for Device {
-    #[inline]
+    #[inline(always)]
     fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
         if limit == 1 {
             let Ok(item) = self.requests.pop() else { return 0 };

@@ -101,6 +101,12 @@ impl Area {
         MemoryRegion { guest_address: BASE, size: self.window.size(), user_address: BASE, offset: 0 }
     }
 
+    /// How large each queue's share is: its ring and its blocks.
+    #[must_use]
+    pub const fn size_of_share(&self) -> u64 {
+        size_of_share(self.window.size(), self.queues)
+    }
+
     /// The share of one queue, with a zeroed ring of `size` descriptors at its start.
     ///
     /// # Errors
@@ -109,7 +115,7 @@ impl Area {
     pub fn share(&self, queue: usize, size: u16, features: Features) -> Result<Share, ShareError> {
         let no_queue = ShareError::NoSuchQueue { queue, queues: self.queues };
         let index = u64::try_from(queue).ok().filter(|index| *index < self.queues).ok_or(no_queue)?;
-        let share = self.window.size() / self.queues / PAGE * PAGE;
+        let share = self.size_of_share();
         let too_small = || ShareError::TooSmall { share, size };
         let layout = if features.contains(Features::RING_PACKED) {
             packed::layout(QueueSize::packed(size)?)
@@ -136,6 +142,12 @@ impl AsFd for Area {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// How large each queue's share of an area is that has `size` bytes and is for so many queues, at least one.
+#[must_use]
+pub const fn size_of_share(size: u64, queues: u64) -> u64 {
+    size / queues / PAGE * PAGE
 }
 
 /// Shared memory whose size nobody can change any more: a device that could shrink it could kill us.

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Host, HostError, Options, Source};
+use crate::block_limits;
 use crate::device_link::DeviceLink;
 use crate::endpoint::Door;
 use crate::negotiation;
@@ -107,13 +108,14 @@ impl Host {
 
     /// Takes a device that has to do what the one before did.
     fn adopt(&mut self, mut link: DeviceLink) -> Result<(), HostError> {
+        let features = link.features | block_limits::emulated(self.options.device_type);
         match self.vmm.session().map(|session| session.features).filter(|features| *features != 0) {
             Some(wanted) => {
-                negotiation::accept_successor(link.features, wanted)?;
+                negotiation::accept_successor(features, wanted)?;
                 link.set_features(negotiation::ask(link.features, wanted, self.options.ring)?)?;
             }
             None => {
-                negotiation::accept_successor(link.features, self.offer.features)?;
+                negotiation::accept_successor(features, self.offer.features)?;
             }
         }
         self.poller.add(&link, Source::Device).map_err(HostError::Poll)?;

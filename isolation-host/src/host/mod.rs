@@ -18,6 +18,7 @@ use signal_hook::consts::SIGUSR1;
 use signal_hook::low_level::pipe;
 use thiserror::Error;
 
+use crate::block_limits;
 use crate::device_link::{DeviceLink, LinkError};
 use crate::device_type::{AtStop, DeviceType};
 use crate::endpoint::{Door, Endpoint};
@@ -127,6 +128,8 @@ pub struct Host {
     offer: Offer,
     memory: GuestMemory,
     queues: Vec<Queue>,
+    /// The last answer about the configuration, for VMMs that ask while there is no device.
+    configuration: Option<Vec<u8>>,
 }
 
 /// What a device offers, apart from connections.
@@ -173,6 +176,7 @@ impl Host {
             offer,
             memory: GuestMemory::default(),
             queues,
+            configuration: None,
         })
     }
 
@@ -265,7 +269,8 @@ impl Offer {
         let said = link.queues.map(|queues| queues.saturating_mul(options.device_type.queues_per_unit()));
         let most = options.queues.min(MOST_QUEUES);
         let queues = u16::try_from(said.unwrap_or(usual)).map_or(most, |queues| queues.min(most));
-        Self { features: link.features, protocol: link.protocol, queues: queues.max(1) }
+        let features = link.features | block_limits::emulated(options.device_type);
+        Self { features, protocol: link.protocol, queues: queues.max(1) }
     }
 }
 

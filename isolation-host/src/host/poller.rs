@@ -71,6 +71,13 @@ impl Poller {
         Ok(epoll::add(&self.epoll, fd, source.to_data(), EventFlags::IN)?)
     }
 
+    /// Waits for each notification, from now on. There is one at once if any has come before.
+    ///
+    /// Nobody has to take notifications for the next one to be heard, which saves a system call for each.
+    pub(super) fn add_notifier(&self, fd: impl AsFd, source: Source) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, fd, source.to_data(), EventFlags::IN | EventFlags::ET)?)
+    }
+
     /// Waits for it no longer, or only for its end.
     pub(super) fn pause(&self, fd: impl AsFd, source: Source) {
         let _ = epoll::modify(&self.epoll, fd, source.to_data(), EventFlags::empty());
@@ -117,6 +124,19 @@ mod tests {
         ];
         for source in sources {
             assert_eq!(Source::from_data(source.to_data()), source);
+        }
+    }
+
+    #[test]
+    fn each_notification_is_heard_once_although_nobody_takes_it() {
+        let poller = Poller::new().unwrap();
+        let fd = notifier::new().unwrap();
+        notifier::notify(&fd);
+        poller.add_notifier(&fd, Source::DeviceCall(1)).unwrap();
+        for _ in 0..3 {
+            assert_eq!(poller.wait(None).unwrap().collect::<Vec<_>>(), [Source::DeviceCall(1)]);
+            assert_eq!(poller.wait(Some(Duration::ZERO)).unwrap().count(), 0);
+            notifier::notify(&fd);
         }
     }
 

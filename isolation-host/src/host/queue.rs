@@ -112,8 +112,7 @@ impl Queue {
 
     /// The guest has notified.
     pub(super) fn kicked(&mut self) {
-        if let (Some(kick), Some(shadow)) = (&self.kick, &mut self.shadow) {
-            notifier::take(kick);
+        if let Some(shadow) = &mut self.shadow {
             shadow.statistics.kicks_in += 1;
             self.ready = true;
         }
@@ -121,7 +120,6 @@ impl Queue {
 
     /// The device has notified.
     pub(super) fn called(&mut self) {
-        notifier::take(&self.device_call);
         if let Some(shadow) = &mut self.shadow {
             shadow.statistics.calls_in += 1;
             self.ready = true;
@@ -164,16 +162,22 @@ impl Queue {
 impl Host {
     /// Starts a queue whose kick has just arrived.
     pub(super) fn start_queue(&mut self, index: usize) -> Result<(), StartError> {
-        let Some(acked) = self.vmm.session().map(|session| session.features) else { return Ok(()) };
-        let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
-        let setup = queue.setup(index, &self.memory, negotiation::ring(acked))?;
-        let shadow = Shadow::new(self.memory.clone(), &setup, queue.base, self.options.device_type)
+        let (Some(session), Some(queue)) = (self.vmm.session(), self.queues.get_mut(index)) else {
+            return Ok(());
+        };
+        let features = negotiation::ring(session.features);
+        let setup = queue.setup(index, &self.memory, features)?;
+        let packed = features.contains(Features::RING_PACKED);
+        // An in-order queue needs none: what is in flight there is what its position says.
+        let journals = session.journals.as_ref().filter(|_| !features.contains(Features::IN_ORDER));
+        let journal = journals.and_then(|journals| journals.queue(index, queue.size, packed));
+        let shadow = Shadow::new(self.memory.clone(), &setup, queue.base, self.options.device_type, journal)
             .map_err(|source| StartError::Guest { index, source })?;
         tracing::debug!("queue {index} starts at {:#x}: {setup:?}", queue.base);
         queue.shadow = Some(shadow);
         if let Some(kick) = &queue.kick {
             let source = Source::GuestKick(u16::try_from(index).unwrap_or(u16::MAX));
-            self.poller.add(kick, source).map_err(|source| StartError::Poll { index, source })?;
+            self.poller.add_notifier(kick, source).map_err(|source| StartError::Poll { index, source })?;
         }
         self.attach_or_lose(index);
         Ok(())
@@ -196,10 +200,9 @@ impl Host {
         let share = area.share(index, queue.size, features)?;
         let setup = share.setup;
         let end = DeviceEnd::new(window, share)?;
-        notifier::take(&queue.device_call);
         self.poller.remove(&queue.device_call);
         let source = Source::DeviceCall(u16::try_from(index).unwrap_or(u16::MAX));
-        self.poller.add(&queue.device_call, source).map_err(AttachError::Poll)?;
+        self.poller.add_notifier(&queue.device_call, source).map_err(AttachError::Poll)?;
         link.start_queue(number, &setup, queue.device_kick.as_fd(), queue.device_call.as_fd())?;
         shadow.attach(end);
         queue.told = None;
@@ -239,6 +242,11 @@ impl Host {
     /// Requests of a queue that the guest has not got back.
     pub(super) fn in_flight(&self, index: usize) -> usize {
         self.queues.get(index).and_then(|queue| queue.shadow.as_ref()).map_or(0, Shadow::in_flight)
+    }
+
+    /// Whether the requests of a queue are noted where they outlive this process.
+    pub(super) fn has_journal(&self, index: usize) -> bool {
+        self.queues.get(index).and_then(|queue| queue.shadow.as_ref()).is_some_and(Shadow::has_journal)
     }
 
     /// Ends a queue. Returns its vring base.

@@ -9,13 +9,17 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 use super::queue::StartError;
 use super::vmm::Stopping;
 use super::{Host, Source};
+use crate::area::size_of_share;
+use crate::block_limits::{self, Limits};
 use crate::device_link::LinkError;
-use crate::device_type::AtStop;
+use crate::device_type::{AtStop, DeviceType};
 use crate::guest_memory::RegionError;
+use crate::journal::{JournalError, JournalMemory};
 use crate::mmap::{MapError, Window};
 use crate::negotiation::{self, NegotiationError};
 use crate::protocol::payload::{
-    ConfigHeader, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd, VringState,
+    ConfigHeader, Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd,
+    VringState,
 };
 use crate::protocol::{Malformed, Message, Request};
 
@@ -57,6 +61,8 @@ enum RequestError {
     Region(#[from] RegionError),
     #[error(transparent)]
     Features(#[from] NegotiationError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("the device is not there")]
@@ -155,6 +161,8 @@ impl Host {
                 return Ok(Answer::Reply(message.reply(&units)));
             }
             Request::GetConfig | Request::SetConfig => return self.configuration(request, message),
+            Request::GetInflightFd => return self.make_journals(message),
+            Request::SetInflightFd => self.take_journals(message)?,
             Request::SendRarp
             | Request::NetSetMtu
             | Request::CreateCryptoSession
@@ -174,8 +182,6 @@ impl Host {
             | Request::PostcopyAdvise
             | Request::PostcopyListen
             | Request::PostcopyEnd
-            | Request::GetInflightFd
-            | Request::SetInflightFd
             | Request::GpuSetSocket
             | Request::VringKick
             | Request::GetSharedObject
@@ -215,6 +221,27 @@ impl Host {
             windows.push((window, region.user_address));
         }
         Ok(self.memory.replace(windows)?)
+    }
+
+    /// Makes the file of requests in flight, for the VMM to keep.
+    fn make_journals(&mut self, message: &Message) -> Result<Answer, RequestError> {
+        let inflight: Inflight = message.body()?;
+        let (index, queues) = (u64::from(inflight.queues), self.queues.len());
+        if usize::from(inflight.queues) > queues {
+            return Err(RequestError::NoSuchQueue { index, queues });
+        }
+        let (file, size) = JournalMemory::make(inflight.queues, inflight.queue_size)?;
+        Ok(Answer::Reply(message.reply(&Inflight { size, offset: 0, ..inflight }).with_fd(file)))
+    }
+
+    /// Takes the file that the VMM has kept.
+    fn take_journals(&mut self, message: &mut Message) -> Result<(), RequestError> {
+        let Inflight { size, offset, queues, queue_size, .. } = message.body()?;
+        let journals = JournalMemory::open(message.take_fd()?, offset, size, queues, queue_size)?;
+        if let Some(session) = self.vmm.session_mut() {
+            session.journals = Some(journals);
+        }
+        Ok(())
     }
 
     /// The index of a queue that exists.
@@ -266,7 +293,7 @@ impl Host {
                 }
                 if let Some(kick) = &queue.kick {
                     let source = Source::GuestKick(u16::try_from(index).unwrap_or(u16::MAX));
-                    self.poller.add(kick, source)?;
+                    self.poller.add_notifier(kick, source)?;
                 }
             }
         }
@@ -329,7 +356,45 @@ impl Host {
         if usize::try_from(size).ok() != Some(bytes.len()) {
             return Err(RequestError::Config { bytes: bytes.len(), size });
         }
-        self.pass_on(request, message)
+        if request == Request::SetConfig {
+            return self.pass_on(request, message);
+        }
+        let asked = message.payload.get(..size_of::<ConfigHeader>()).unwrap_or_default();
+        if self.device.is_none()
+            && let Some(known) = self.configuration.as_deref().filter(|known| known.starts_with(asked))
+        {
+            return Ok(Answer::Reply(message.reply(known)));
+        }
+        let mut answer = self.pass_on(request, message)?;
+        if let Answer::Reply(reply) = &mut answer {
+            self.limit_requests(&mut reply.payload)?;
+            self.configuration = Some(reply.payload.clone());
+        }
+        Ok(answer)
+    }
+
+    /// Sees to it that a guest makes no larger requests than fit, in the answer to a question about the
+    /// configuration.
+    fn limit_requests(&mut self, payload: &mut [u8]) -> Result<(), RequestError> {
+        let Ok((ConfigHeader { offset, size, .. }, bytes)) = ConfigHeader::mut_from_prefix(payload) else {
+            return Ok(());
+        };
+        let fields = block_limits::FIELDS;
+        let end = usize::try_from(u64::from(*offset) + u64::from(*size)).unwrap_or(usize::MAX);
+        let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
+        if self.options.device_type != DeviceType::Blk || offset >= fields.end || end <= fields.start {
+            return Ok(());
+        }
+        // From the beginning, because widespread devices take no notice of where a question begins.
+        let header = ConfigHeader { offset: 0, size: u32::try_from(fields.end).unwrap_or(0), flags: 0 };
+        let question = [header.as_bytes(), &[0; block_limits::FIELDS.end]].concat();
+        let question = Message::request(Request::GetConfig, &question[..]);
+        let Answer::Reply(reply) = self.pass_on(Request::GetConfig, &question)? else { return Ok(()) };
+        let (_, device) = reply.body_and_rest::<ConfigHeader>()?;
+        let device = device.get(fields).and_then(|fields| fields.try_into().ok()).unwrap_or_default();
+        let share = size_of_share(self.options.area_size, self.offer.queues.into());
+        Limits::new(device, share).apply(bytes, offset);
+        Ok(())
     }
 
     /// Asks the device the same.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Host, HostError, Source};
+use crate::journal::JournalMemory;
 use crate::mmap::Window;
 use crate::protocol::features::LOG_ALL;
 use crate::protocol::{Channel, Message, ReceiveError};
@@ -13,7 +14,7 @@ pub(super) enum Vmm {
     /// None.
     Absent,
     /// One is connected.
-    Present(Session),
+    Present(Box<Session>),
     /// One has gone, and what it left in flight is being finished.
     Leaving {
         /// When that has taken long enough.
@@ -31,6 +32,8 @@ pub(super) struct Session {
     pub(super) status: u64,
     /// The log of dirty pages, in use only while the feature is on.
     pub(super) log: Option<Window>,
+    /// Where it keeps what is in flight, if it does.
+    pub(super) journals: Option<JournalMemory>,
     /// The queue that is being stopped. The VMM waits for that, and is not heard meanwhile.
     pub(super) stopping: Option<Stopping>,
 }
@@ -117,7 +120,9 @@ impl Host {
             return;
         }
         tracing::info!("a VMM has connected");
-        self.vmm = Vmm::Present(Session { channel, features: 0, status: 0, log: None, stopping: None });
+        let (log, journals, stopping) = (None, None, None);
+        let session = Session { channel, features: 0, status: 0, log, journals, stopping };
+        self.vmm = Vmm::Present(Box::new(session));
     }
 
     /// The VMM has sent something, or hung up.
@@ -136,7 +141,8 @@ impl Host {
         }
     }
 
-    /// The VMM is gone. What is in flight is finished, so that one that comes back finds nothing missing.
+    /// The VMM is gone. What is in flight is finished, so that one that comes back finds nothing missing, unless it
+    /// has kept a journal.
     pub(super) fn lose_vmm(&mut self, why: &str) {
         let Some(session) = self.vmm.session() else { return };
         tracing::info!("the VMM is gone: {why}");
@@ -144,7 +150,10 @@ impl Host {
         let mut patience = Duration::ZERO;
         for index in 0..self.queues.len() {
             self.close_queue(index);
-            patience = patience.max(self.patience(index));
+            // What is noted in a journal goes on when the VMM is back.
+            if !self.has_journal(index) {
+                patience = patience.max(self.patience(index));
+            }
         }
         self.vmm = Vmm::Leaving { deadline: Instant::now() + patience };
     }
@@ -157,7 +166,7 @@ impl Host {
     fn forget_vmm(&mut self) {
         for (index, queue) in self.queues.iter_mut().enumerate() {
             if let Some(mut shadow) = queue.shadow.take() {
-                shadow.surrender();
+                shadow.abandon();
                 tracing::debug!("queue {index} ends at {:#x}: {}", shadow.vring_base(), shadow.statistics);
             }
             (queue.areas, queue.kick, queue.call, queue.error) = (None, None, None, None);

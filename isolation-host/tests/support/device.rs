@@ -159,12 +159,7 @@ impl TestDevice {
         loop {
             let mut segments = [Segment::default(); 64];
             if let Some(chain) = queue.pop(&mut segments).unwrap() {
-                let mut bytes = Vec::new();
-                for segment in chain.readable() {
-                    let mut part = vec![0; segment.len as usize];
-                    self.memory[0].read_bytes(segment.address, &mut part).unwrap();
-                    bytes.extend(part);
-                }
+                let bytes = self.read(chain.readable());
                 let writable = chain.writable().to_vec();
                 return (chain.into_token(), bytes, writable);
             }
@@ -179,6 +174,16 @@ impl TestDevice {
         }
     }
 
+    fn read(&self, segments: &[Segment]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for segment in segments {
+            let mut part = vec![0; segment.len as usize];
+            self.memory[0].read_bytes(segment.address, &mut part).unwrap();
+            bytes.extend(part);
+        }
+        bytes
+    }
+
     /// Says that something was done.
     pub(crate) fn call(&self, index: u32) {
         if let Some(call) = self.vrings.get(&index).and_then(|vring| vring.call.as_ref()) {
@@ -189,18 +194,22 @@ impl TestDevice {
     /// Does what an echo does: writes what it reads. Returns what that was.
     pub(crate) fn echo(&self, index: u32, queue: &mut Queue) -> Vec<u8> {
         let (token, bytes, writable) = self.take(index, queue);
-        let mut rest = &bytes[..];
-        let mut written = 0;
-        for segment in writable {
-            let (now, later) = rest.split_at(rest.len().min(segment.len as usize));
-            self.memory[0].write_bytes(segment.address, now).unwrap();
-            written += u32::try_from(now.len()).unwrap();
-            rest = later;
-        }
+        let written = self.answer(&bytes, &writable);
         queue.complete(token, written).unwrap();
         let _ = queue.publish();
         self.call(index);
         bytes
+    }
+
+    /// Writes an answer as far as there is room. Returns its length.
+    fn answer(&self, bytes: &[u8], room: &[Segment]) -> u32 {
+        let mut rest = bytes;
+        for segment in room {
+            let (now, later) = rest.split_at(rest.len().min(segment.len as usize));
+            self.memory[0].write_bytes(segment.address, now).unwrap();
+            rest = later;
+        }
+        u32::try_from(bytes.len() - rest.len()).unwrap()
     }
 
     /// Sends bytes that are no message.
@@ -242,7 +251,8 @@ impl TestDevice {
     pub(crate) fn echo_if_any(&self, index: u32, queue: &mut Queue) -> bool {
         let mut segments = [Segment::default(); 64];
         let Some(chain) = queue.pop(&mut segments).unwrap() else { return false };
-        let written = chain.writable().iter().map(|segment| segment.len).sum();
+        let bytes = self.read(chain.readable());
+        let written = self.answer(&bytes, chain.writable());
         queue.complete(chain.into_token(), written).unwrap();
         if queue.publish().is_needed() {
             self.call(index);

@@ -17,9 +17,13 @@ use tempfile::TempDir;
 /// How long anything may take. Only a test that fails takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_isolation-host");
+
 /// A running isolation-host. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Host {
+    command: Command,
     process: Child,
     log: Receiver<String>,
     lines: Vec<String>,
@@ -29,22 +33,28 @@ pub(crate) struct Host {
 impl Host {
     /// Starts it. It looks for its device in the directory and waits for VMMs there.
     pub(crate) fn start(directory: TempDir, options: &[&str]) -> Self {
-        let path = |name| directory.path().join(name).display().to_string();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_isolation-host"))
-            .args(["--vmm", &format!("listen:{}", path("vmm.sock"))])
-            .args(["--device-socket", &format!("connect:{}", path("device.sock"))])
-            .args(["--log", "debug"])
-            .args(options)
+        let vmm = format!("listen:{}", directory.path().join("vmm.sock").display());
+        let mut command = Command::new(PROGRAM);
+        command.args(["--vmm", &vmm]).args(options);
+        Self::run(directory, command)
+    }
+
+    /// Starts it by another command, to which what all of them need is added.
+    pub(crate) fn run(directory: TempDir, mut command: Command) -> Self {
+        let device = format!("connect:{}", directory.path().join("device.sock").display());
+        command
+            .args(["--device-socket", &device, "--log", "debug"])
             .env("NO_COLOR", "1")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, log) = channel();
-        let stderr = BufReader::new(process.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
-        });
-        Self { process, log, lines: Vec::new(), directory }
+            .stderr(Stdio::piped());
+        let (process, log) = spawn(&mut command);
+        Self { command, process, log, lines: Vec::new(), directory }
+    }
+
+    /// Kills it with no chance to do anything, and starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        (self.process, self.log) = spawn(&mut self.command);
     }
 
     /// Where VMMs connect.
@@ -103,6 +113,16 @@ impl Host {
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
+}
+
+fn spawn(command: &mut Command) -> (Child, Receiver<String>) {
+    let mut process = command.spawn().unwrap();
+    let (sender, log) = channel();
+    let stderr = BufReader::new(process.stderr.take().unwrap());
+    std::thread::spawn(move || {
+        stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
+    });
+    (process, log)
 }
 
 impl Drop for Host {

@@ -137,17 +137,17 @@ pub trait Area {
     /// Writes a field that some [`store`](Self::store) will publish.
     fn write<W: Word>(&self, offset: usize, value: W);
 
-    /// [`read`](Self::read)s two adjacent 64-bit fields, as a descriptor has them.
+    /// [`read`](Self::read)s two adjacent fields, as descriptors and used entries have them.
     #[inline]
-    fn read_pair(&self, offset: usize) -> (u64, u64) {
-        (self.read(offset), self.read(offset + 8))
+    fn read_pair<W: Word>(&self, offset: usize) -> (W, W) {
+        (self.read(offset), self.read(offset + size_of::<W>()))
     }
 
-    /// [`write`](Self::write)s two adjacent 64-bit fields, as a descriptor has them.
+    /// [`write`](Self::write)s two adjacent fields, as descriptors and used entries have them.
     #[inline]
-    fn write_pair(&self, offset: usize, (first, second): (u64, u64)) {
+    fn write_pair<W: Word>(&self, offset: usize, (first, second): (W, W)) {
         self.write(offset, first);
-        self.write(offset + 8, second);
+        self.write(offset + size_of::<W>(), second);
     }
 
     /// Loads a publication point.

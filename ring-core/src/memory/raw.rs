@@ -195,9 +195,11 @@ unsafe fn copy_bytes_in(start: *mut u8, from: &[u8]) {
 #[derive(Clone, Debug)]
 pub struct RawArea<'m, B = Smp> {
     start: NonNull<u8>,
-    /// For words of 2, 4 and 8 bytes and for a pair, the first offset at which it no longer fits; 0 where the
-    /// start of the area is not aligned for it. One comparison so proves both bounds and base alignment.
-    limits: [usize; 4],
+    /// For words of 2, 4 and 8 bytes, and then for pairs of them, the first offset at which it no longer fits;
+    /// 0 where the start of the area is not aligned for it. One comparison so proves both bounds and base
+    /// alignment.
+    words: [usize; 3],
+    pairs: [usize; 3],
     shared: PhantomData<(&'m [AtomicU8], B)>,
 }
 
@@ -212,10 +214,13 @@ impl<B> RawArea<'_, B> {
     /// For the lifetime of the area, the `len` bytes at `start` are mapped, readable and writable, and
     /// this program reaches them through atomics only.
     pub(super) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
-        let limit = |align: usize, width: usize| {
-            if start.addr().get().is_multiple_of(align) { (len + 1).saturating_sub(width) } else { 0 }
+        let limits = |count: usize| {
+            [2, 4, 8].map(|width: usize| {
+                let aligned = start.addr().get().is_multiple_of(width);
+                if aligned { (len + 1).saturating_sub(count * width) } else { 0 }
+            })
         };
-        Self { start, limits: [limit(2, 2), limit(4, 4), limit(8, 8), limit(8, 16)], shared: PhantomData }
+        Self { start, words: limits(1), pairs: limits(2), shared: PhantomData }
     }
 
     /// A pointer to the word at `offset`, if it lies in the area. It is valid and aligned for `W`.
@@ -224,23 +229,24 @@ impl<B> RawArea<'_, B> {
         // Every layout uses natural alignment, so this changes no offset and the compiler drops it
         // where it sees as much.
         let offset = offset & !(size_of::<W>() - 1);
-        (offset < self.limits[W::WIDTH]).then(|| self.start.as_ptr().wrapping_add(offset))
+        (offset < self.words[W::WIDTH]).then(|| self.start.as_ptr().wrapping_add(offset))
     }
 
     /// Pointers to the two words of the pair at `offset`, if it lies in the area. They are valid and aligned
-    /// for `u64`.
+    /// for `W`.
     #[inline]
-    fn pair(&self, offset: usize) -> Option<[*mut u8; 2]> {
-        let offset = offset & !7;
+    fn pair<W: Word>(&self, offset: usize) -> Option<[*mut u8; 2]> {
+        let offset = offset & !(size_of::<W>() - 1);
         let start = self.start.as_ptr().wrapping_add(offset);
-        (offset < self.limits[3]).then(|| [start, start.wrapping_add(8)])
+        (offset < self.pairs[W::WIDTH]).then(|| [start, start.wrapping_add(size_of::<W>())])
     }
 
     #[inline]
     fn get<W: Word>(&self, offset: usize, order: Ordering) -> W {
+        let Some(word) = self.word::<W>(offset) else { return nothing() };
         // SAFETY: `word` returned a pointer that is inside the area, whose mapping `new` was promised,
         // and aligned for `W`.
-        self.word::<W>(offset).map_or(W::default(), |word| unsafe { W::load(word, order) })
+        unsafe { W::load(word, order) }
     }
 
     #[inline]
@@ -264,23 +270,23 @@ impl<B: Barriers> Area for RawArea<'_, B> {
     }
 
     #[inline]
-    fn read_pair(&self, offset: usize) -> (u64, u64) {
-        let Some([first, second]) = self.pair(offset) else { return (0, 0) };
+    fn read_pair<W: Word>(&self, offset: usize) -> (W, W) {
+        let Some([first, second]) = self.pair::<W>(offset) else { return nothing() };
         // SAFETY: `pair` returned pointers that are inside the area, whose mapping `new` was promised, and
-        // aligned for `u64`.
-        let first = unsafe { u64::load(first, Ordering::Relaxed) };
+        // aligned for `W`.
+        let first = unsafe { W::load(first, Ordering::Relaxed) };
         // SAFETY: as above.
-        let second = unsafe { u64::load(second, Ordering::Relaxed) };
+        let second = unsafe { W::load(second, Ordering::Relaxed) };
         (first, second)
     }
 
     #[inline]
-    fn write_pair(&self, offset: usize, values: (u64, u64)) {
-        let Some([first, second]) = self.pair(offset) else { return };
+    fn write_pair<W: Word>(&self, offset: usize, values: (W, W)) {
+        let Some([first, second]) = self.pair::<W>(offset) else { return };
         // SAFETY: as in `read_pair`.
-        unsafe { u64::store(first, values.0, Ordering::Relaxed) };
+        unsafe { W::store(first, values.0, Ordering::Relaxed) };
         // SAFETY: as in `read_pair`.
-        unsafe { u64::store(second, values.1, Ordering::Relaxed) };
+        unsafe { W::store(second, values.1, Ordering::Relaxed) };
     }
 
     #[inline]
@@ -305,6 +311,12 @@ impl<B: Barriers> Area for RawArea<'_, B> {
             }
         }
     }
+}
+
+/// What is read outside an area. That a call leads to it keeps every other read short.
+#[cold]
+fn nothing<T: Default>() -> T {
+    T::default()
 }
 
 /// A word that the two sides can exchange in one access: `u16`, `u32` or `u64`.

@@ -124,14 +124,14 @@ impl<B: Bitmap> Area for VmArea<B> {
     }
 
     #[inline]
-    fn read_pair(&self, offset: usize) -> (u64, u64) {
+    fn read_pair<W: Word>(&self, offset: usize) -> (W, W) {
         self.raw.read_pair(offset)
     }
 
     #[inline]
-    fn write_pair(&self, offset: usize, values: (u64, u64)) {
+    fn write_pair<W: Word>(&self, offset: usize, values: (W, W)) {
         self.raw.write_pair(offset, values);
-        self.mark_dirty(offset, 16);
+        self.mark_dirty(offset, 2 * size_of::<W>());
     }
 
     #[inline]

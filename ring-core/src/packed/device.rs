@@ -1,11 +1,14 @@
 //! The device end of a packed queue.
 
-use crate::chain::{Chain, Collector, Segment, Token};
+// What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
+// takes as long as all the rest.
+
+use crate::chain::{Chain, Collector, Contents, Segment, Taken, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::in_flight::{InFlight, Returned, Slot};
 use crate::index::Cursor;
 use crate::indirect::Table;
-use crate::memory::{Area as _, Load, Memory};
+use crate::memory::{Area as _, Load, Memory, Store};
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
 use crate::setup::{End, Setup, State};
@@ -63,73 +66,66 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// [`PopError::Violation`] once, when the driver breaks a rule; the queue is idle from then on.
     /// [`PopError::TooLong`] if the chain has more segments than there is room for.
-    #[inline]
+    #[inline(always)]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
         let Some(head) = self.half.peek(DescriptorFlags::available) else { return Ok(None) };
         match self.take(head, segments) {
-            Ok(Ok(chain)) => Ok(Some(chain)),
-            Ok(Err(token)) => Err(PopError::TooLong(token)),
-            Err(violation) => {
-                self.half.fail();
-                Err(PopError::Violation(violation))
-            }
+            Ok(chain) => Ok(Some(chain)),
+            Err(PopError::Violation(violation)) => Err(self.broken(violation)),
+            Err(too_long) => Err(too_long),
         }
     }
 
-    /// Takes the next chain; its token alone, if `segments` cannot hold it.
-    #[inline]
-    fn take<'s>(
-        &mut self,
-        head: Meta,
-        segments: &'s mut [Segment],
-    ) -> Result<Result<Chain<'s>, Token>, Violation> {
+    #[cold]
+    fn broken(&mut self, violation: Violation) -> PopError {
+        self.half.fail();
+        PopError::Violation(violation)
+    }
+
+    /// Takes the next chain.
+    #[inline(always)]
+    fn take<'s>(&mut self, head: Meta, segments: &'s mut [Segment]) -> Result<Chain<'s>, PopError> {
+        let longer = head.flags.intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT));
         // Most buffers are one descriptor; that way is kept short.
-        if head.flags.intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT)) {
-            return self.take_chain(head, segments);
+        if longer || segments.is_empty() {
+            let (id, contents) = self.gather(head, segments)?;
+            self.accept(id, contents)
+        } else {
+            let address = self.half.ring.descriptor.read(address(self.half.next.slot()));
+            let writable = head.flags.contains(DescriptorFlags::WRITE);
+            self.accept(head.id, Contents::one(segments, Segment::new(address, head.len), writable)?)
         }
-        let mut collector = Collector::new(segments);
-        let segment = Segment::new(self.half.ring.descriptor.read(address(self.half.next.slot())), head.len);
-        collector.push(segment, head.flags.contains(DescriptorFlags::WRITE))?;
-        self.accept(head.id, 1, collector)
-    }
-
-    #[inline(never)]
-    fn take_chain<'s>(
-        &mut self,
-        head: Meta,
-        segments: &'s mut [Segment],
-    ) -> Result<Result<Chain<'s>, Token>, Violation> {
-        let mut collector = Collector::new(segments);
-        let (id, count) = self.walk(head, &mut collector)?;
-        self.accept(id, count, collector)
     }
 
     /// Records a chain that has been checked.
-    #[inline]
-    fn accept<'s>(
-        &mut self,
-        id: u16,
-        count: u16,
-        chain: Collector<'s>,
-    ) -> Result<Result<Chain<'s>, Token>, Violation> {
+    #[inline(always)]
+    fn accept<'s>(&mut self, id: u16, contents: Contents<'s>) -> Result<Chain<'s>, PopError> {
         let size = self.half.ring.size;
         if id >= size.get() {
-            return Err(Violation::BufferId { id: id.into(), size: size.get() });
+            return Err(Violation::BufferId { id: id.into(), size: size.get() }.into());
         }
-        let serial = self.in_flight.insert(id, count, size)?;
-        let start = self.half.next.bits();
+        let serial = self.in_flight.insert(id, contents.count, size)?;
         if self.half.state == State::InOrder {
             self.in_flight.queue_up(id, size);
         }
-        self.half.next = self.half.next.advance(count, size);
-        Ok(chain.finish(id, serial, start))
+        let start = self.half.next;
+        self.half.next = start.advance(contents.count, size);
+        contents.into_chain(id, serial, start.bits()).map_err(PopError::TooLong)
+    }
+
+    /// Follows a chain to its end, where its id is.
+    #[inline(never)]
+    fn gather<'s>(&self, head: Meta, segments: &'s mut [Segment]) -> Result<(u16, Contents<'s>), Violation> {
+        let mut collector = Collector::new(segments);
+        let (id, count) = self.walk(head, &mut collector)?;
+        Ok((id, collector.finish(count)?))
     }
 
     /// Follows a chain through the ring. Returns its id, and how many descriptors it takes up.
     fn walk(&self, head: Meta, collector: &mut Collector<'_>) -> Result<(u16, u16), Violation> {
         let size = self.half.ring.size.get();
-        let (mut cursor, mut descriptor) = (self.half.next, head);
-        for count in 1..=size {
+        let (mut cursor, mut descriptor, mut count) = (self.half.next, head, 1);
+        loop {
             let Meta { len, id, flags } = descriptor;
             if !flags.is_turn(DescriptorFlags::available(cursor)) {
                 return Err(Violation::NotAvailable { slot: cursor.slot() });
@@ -146,11 +142,14 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             if !flags.contains(DescriptorFlags::NEXT) {
                 return Ok((id, count));
             }
+            if count == size {
+                return Err(Violation::ChainLoop { size: size.into() });
+            }
+            count += 1;
             cursor = cursor.advance(1, self.half.ring.size);
             // Relaxed: the head's flags were loaded with Acquire and published the whole chain.
             descriptor = Meta::from_word(self.half.ring.descriptor.load(meta(cursor.slot()), Load::Relaxed));
         }
-        Err(Violation::ChainLoop { size: size.into() })
     }
 
     /// Goes through an indirect table. All of it is the chain: its ids and its flags other than `WRITE` are
@@ -210,7 +209,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// # Errors
     ///
     /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
-    #[inline]
+    #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         if self.half.state != State::Running {
             return self.complete_specially(token, written);
@@ -220,6 +219,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         Ok(())
     }
 
+    #[inline(never)]
     fn complete_specially(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         match self.half.state {
             State::Suspended => return Err(CompleteError::Suspended(token)),
@@ -239,7 +239,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     }
 
     /// Writes the used descriptor at `at`, for the buffer that is staged next.
-    #[inline]
+    #[inline(always)]
     fn stage(&mut self, at: Cursor, returned: Returned) {
         let Returned { id, count, written, .. } = returned;
         let write = if written == 0 { DescriptorFlags::empty() } else { DescriptorFlags::WRITE };
@@ -298,7 +298,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         if self.half.state == State::Broken {
             return Err(SetupError::Broken);
         }
-        let descriptors = self.in_flight.descriptors();
+        let descriptors = self.in_flight.descriptors(size);
         if descriptors > 0 && position != self.position() {
             return Err(SetupError::InFlight { descriptors });
         }
@@ -310,5 +310,72 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Where the queue stands: the next buffer to take, and what has been published.
     pub const fn position(&self) -> Position {
         Position { available: self.half.next.bits(), used: self.half.published.bits() }
+    }
+}
+
+/// Going on for a device that died. What it takes, [`Device`](crate::Device::recover) explains.
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+    /// The record of a chain in flight. There is none of a chain that did not fit the storage.
+    pub fn record(&self, token: &Token) -> Option<Taken> {
+        self.in_flight.record(token)
+    }
+
+    /// Where [`position`](Self::position) will have its used half once what is staged has been published.
+    pub const fn next_used(&self) -> u16 {
+        self.half.staged.bits()
+    }
+
+    /// Whether a device that had published up to `used`, and had staged more, published that, too.
+    pub fn has_published(&self, used: u16) -> bool {
+        Cursor::from_bits(used, self.half.ring.size).is_some_and(|used| {
+            // A slot is made available and used once on each lap. So the driver, if it has come by again already,
+            // has changed what marks it available, and left what marks it used.
+            let descriptor =
+                Meta::from_word(self.half.ring.descriptor.load(meta(used.slot()), Load::Acquire));
+            descriptor.flags.contains(DescriptorFlags::USED) == used.wrap()
+        })
+    }
+
+    /// Goes on after a device that died when it had published up to `used`, and had taken `last` chains in all.
+    ///
+    /// # Errors
+    ///
+    /// As for [`resume`](Self::resume).
+    pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
+        self.resume(Position::quiescent(used))?;
+        // One more, so that no chain that is adopted is the newest and can be given back: its slots may have been
+        // written to, for a batch that was never published.
+        self.in_flight.go_on_after(last.wrapping_add(1));
+        Ok(())
+    }
+
+    /// Takes over a chain that was in flight.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Taken`] if it cannot have been.
+    pub fn adopt(&mut self, taken: Taken) -> Result<Token, SetupError> {
+        self.in_flight.adopt(taken, self.half.ring.size)?;
+        if self.half.state == State::InOrder {
+            self.in_flight.queue_up(taken.id, self.half.ring.size);
+        }
+        let Taken { serial, writable, id, count } = taken;
+        let start = self.half.next.bits();
+        for _ in 0..count {
+            self.unmark(self.half.next);
+            self.half.next = self.half.next.advance(1, self.half.ring.size);
+        }
+        Ok(Token { serial, start, id, writable, whole: true })
+    }
+
+    /// Sees to it that the driver does not take the descriptor at `at` for a used one. It may look like one,
+    /// because all of a batch but its first descriptor is written before the batch is published.
+    fn unmark(&self, at: Cursor) {
+        let descriptor = Meta::from_word(self.half.ring.descriptor.load(meta(at.slot()), Load::Relaxed));
+        if descriptor.flags.is_turn(DescriptorFlags::used(at)) {
+            let unmarked = Meta { flags: DescriptorFlags::available(at), ..descriptor };
+            // Relaxed: the driver comes here only after a descriptor before this one is published.
+            self.half.ring.descriptor.store(meta(at.slot()), unmarked.to_word(), Store::Relaxed);
+        }
     }
 }

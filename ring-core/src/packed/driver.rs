@@ -1,10 +1,13 @@
 //! The driver end of a packed queue.
 
-use crate::chain::Segment;
+// What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
+// takes as long as all the rest.
+
+use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddReason, SetupError, Violation};
 use crate::index::Cursor;
 use crate::indirect::{DESCRIPTOR_BYTES, fill_table};
-use crate::ledger::{Ledger, Slot, Used, admit, measure, refusal};
+use crate::ledger::{Ledger, Slot, Used, admit, fitting};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
@@ -23,17 +26,6 @@ pub struct Driver<M: Memory, S, T> {
     /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
     /// its id, and the bytes written.
     batch: Option<(u32, u32)>,
-}
-
-/// The descriptors of a buffer that is being added.
-#[derive(Debug)]
-struct Run {
-    /// The next one to fill.
-    at: Cursor,
-    /// The buffer's id.
-    id: u16,
-    /// How many are still to be filled.
-    left: usize,
 }
 
 /// Setting up.
@@ -87,47 +79,84 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// # Errors
     ///
     /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
-        let count = readable.len() + writable.len();
-        let fits = self.half.state.is_running() && count.wrapping_sub(1) < usize::from(self.ledger.free());
-        let Some(writable_bytes) = measure(readable, writable).filter(|_| fits) else {
-            return Err(self.refuse(readable, writable, cookie));
+        let only = match (readable, writable) {
+            ([segment], []) => Some((*segment, DescriptorFlags::empty(), 0)),
+            ([], [segment]) => Some((*segment, DescriptorFlags::WRITE, segment.len)),
+            _ => None,
         };
-        let mut run = Run { at: self.half.staged, id: self.ledger.head(), left: count };
-        for segment in readable {
-            self.fill(&mut run, *segment, DescriptorFlags::empty());
+        let added = match only {
+            // Most buffers are one segment; that way is kept short.
+            Some((segment, kind, bytes)) => self.add_one(segment, kind, bytes, cookie),
+            None => self.add_list(readable, writable, cookie),
+        };
+        added.map_err(|cookie| AddError { reason: self.refusal(readable, writable), cookie })
+    }
+
+    /// Why a buffer cannot be added.
+    #[cold]
+    fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddReason {
+        let (size, free) = (self.half.ring.size, self.ledger.free());
+        // `admit` refuses what the short ways refuse; they only do not say why.
+        admit(readable, writable, self.half.state, size, free).err().unwrap_or(AddReason::Stopped)
+    }
+
+    /// Stages a buffer of one descriptor, or gives back its cookie.
+    #[inline(always)]
+    fn add_one(
+        &mut self,
+        segment: Segment,
+        flags: DescriptorFlags,
+        writable: u32,
+        cookie: T,
+    ) -> Result<(), T> {
+        if !self.half.state.is_running() || self.ledger.free() == 0 {
+            return Err(cookie);
         }
-        for segment in writable {
-            self.fill(&mut run, *segment, DescriptorFlags::WRITE);
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "no more than there are free descriptors")]
-        self.stage(run.id, count as u16, writable_bytes, cookie);
+        let id = self.ledger.head();
+        self.write(self.half.staged, id, segment, flags);
+        self.stage(id, 1, writable, cookie);
         Ok(())
     }
 
-    #[cold]
-    fn refuse(&self, readable: &[Segment], writable: &[Segment], cookie: T) -> AddError<T> {
-        let reason = refusal(readable, writable, self.half.state, self.half.ring.size, self.ledger.free());
-        AddError { reason, cookie }
+    /// Stages a buffer of any number of descriptors, or gives back its cookie.
+    #[inline(never)]
+    fn add_list(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), T> {
+        let bytes =
+            [readable, writable].map(|segments| segments.iter().map(|s| u64::from(s.len)).sum::<u64>());
+        let fitting = fitting(readable, writable, self.half.state, self.ledger.free());
+        let Some(count) = fitting.filter(|_| bytes.iter().sum::<u64>() <= MAX_CHAIN_BYTES) else {
+            return Err(cookie);
+        };
+        let (id, mut at, mut left) = (self.ledger.head(), self.half.staged, count);
+        let kinds = [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)];
+        for (segments, kind) in kinds {
+            for &segment in segments {
+                left -= 1;
+                let flags = if left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
+                self.write(at, id, segment, flags);
+                at = at.advance(1, self.half.ring.size);
+            }
+        }
+        let [_, writable] = bytes;
+        self.stage(id, count, saturate(writable), cookie);
+        Ok(())
     }
 
-    /// Fills the next free descriptor.
+    /// Writes a descriptor that becomes available with the batch.
     #[inline]
-    fn fill(&mut self, run: &mut Run, segment: Segment, kind: DescriptorFlags) {
-        run.left -= 1;
-        let next = if run.left == 0 { DescriptorFlags::empty() } else { DescriptorFlags::NEXT };
-        let flags = kind.union(next).union(DescriptorFlags::available(run.at));
-        self.half.ring.descriptor.write(address(run.at.slot()), segment.address);
+    fn write(&mut self, at: Cursor, id: u16, segment: Segment, flags: DescriptorFlags) {
+        let flags = flags.union(DescriptorFlags::available(at));
+        self.half.ring.descriptor.write(address(at.slot()), segment.address);
         // The device reads the id from the last descriptor; some old ones read it from the first.
-        self.half.put(run.at, Meta { len: segment.len, id: run.id, flags });
-        run.at = run.at.advance(1, self.half.ring.size);
+        self.half.put(at, Meta { len: segment.len, id, flags });
     }
 
-    /// Stages the chain of `count` descriptors that have been filled.
-    #[inline]
+    /// Stages the buffer whose `count` descriptors have been written.
+    #[inline(always)]
     fn stage(&mut self, id: u16, count: u16, writable: u32, cookie: T) {
-        self.ledger.take(id, count, writable, cookie);
+        self.ledger.take(id, id, count, writable, cookie);
         self.half.stage(count);
     }
 
@@ -148,7 +177,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         cookie: T,
     ) -> Result<(), AddError<T>> {
         let fill = || {
-            let (_, bytes) = admit(readable, writable, self.half.state, self.half.ring.size)?;
+            let size = self.half.ring.size;
+            let (_, bytes) = admit(readable, writable, self.half.state, size, size.get())?;
             if !self.half.ring.indirect {
                 return Err(AddReason::IndirectNotNegotiated);
             }
@@ -167,9 +197,9 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
             Err(reason) => return Err(AddError { reason, cookie }),
         };
         let table = Segment::new(table.address, u32::from(written) * DESCRIPTOR_BYTES);
-        let mut run = Run { at: self.half.staged, id: self.ledger.head(), left: 1 };
-        self.fill(&mut run, table, DescriptorFlags::INDIRECT);
-        self.stage(run.id, 1, bytes, cookie);
+        let id = self.ledger.head();
+        self.write(self.half.staged, id, table, DescriptorFlags::INDIRECT);
+        self.stage(id, 1, bytes, cookie);
         Ok(())
     }
 
@@ -208,38 +238,44 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// # Errors
     ///
     /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
-    #[inline]
+    #[inline(always)]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
-        let taken = if self.batch.is_some() && self.half.state.is_running() {
-            self.half.disarm();
-            self.ledger.release_oldest(&mut self.batch)
+        let taken = if self.half.state == State::InOrder {
+            self.take_in_order()
         } else {
-            match self.half.peek(DescriptorFlags::used) {
-                Some(used) => self.take(used),
-                None => return Ok(None),
-            }
+            let Some(used) = self.half.peek(DescriptorFlags::used) else { return Ok(None) };
+            self.take(used.id.into(), used.len).map(Some)
         };
-        match taken {
-            Ok((used, count)) => {
-                self.half.next = self.half.next.advance(count, self.half.ring.size);
-                Ok(Some(used))
-            }
-            Err(violation) => {
-                self.half.fail();
-                Err(violation)
-            }
-        }
+        taken.map_err(|violation| self.broken(violation))
     }
 
+    #[cold]
+    fn broken(&mut self, violation: Violation) -> Violation {
+        self.half.fail();
+        violation
+    }
+
+    /// Takes back a used buffer.
     #[inline]
-    fn take(&mut self, used: Meta) -> Result<(Used<T>, u16), Violation> {
+    fn take(&mut self, id: u32, written: u32) -> Result<Used<T>, Violation> {
         // The length is reserved without the flag `WRITE` (VIRTIO 1.4, 2.8.4 "Element Address and Length"), but
         // QEMU's devices never set the flag; so it is taken in any case, and held to what was writable.
-        if self.half.state == State::InOrder {
+        let (used, count) = self.ledger.release(id, written)?;
+        self.half.next = self.half.next.advance(count, self.half.ring.size);
+        Ok(used)
+    }
+
+    /// Takes back the buffer whose turn it is, if it has been used.
+    #[inline(never)]
+    fn take_in_order(&mut self) -> Result<Option<Used<T>>, Violation> {
+        if self.batch.is_some() {
+            self.half.disarm();
+        } else {
+            let Some(used) = self.half.peek(DescriptorFlags::used) else { return Ok(None) };
             self.batch = Some((used.id.into(), used.len));
-            return self.ledger.release_oldest(&mut self.batch);
         }
-        self.ledger.release(used.id.into(), used.len)
+        let (id, written) = self.ledger.next_in_order(&mut self.batch)?;
+        self.take(id, written).map(Some)
     }
 
     /// Asks the device to notify when it returns the next buffer.

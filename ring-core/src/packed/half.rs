@@ -56,19 +56,29 @@ impl<M: Memory> Half<M> {
     /// not run.
     #[inline]
     pub(super) fn peek(&mut self, due: impl Fn(Cursor) -> DescriptorFlags) -> Option<Meta> {
-        if self.alert && !self.state.is_running() {
+        if self.alert {
+            return self.peek_alert(due(self.next));
+        }
+        self.find(due(self.next))
+    }
+
+    #[inline(never)]
+    fn peek_alert(&mut self, due: DescriptorFlags) -> Option<Meta> {
+        if !self.state.is_running() {
             return None;
         }
+        let descriptor = self.find(due)?;
+        self.disarm();
+        Some(descriptor)
+    }
+
+    /// The next descriptor of the other side, if its flags are `due`.
+    #[inline]
+    fn find(&self, due: DescriptorFlags) -> Option<Meta> {
         // Acquire: pairs with the Release in the other end's `publish`; orders the rest of the batch, what it
         // refers to and the buffers' contents after the flags of its first descriptor.
         let descriptor = Meta::from_word(self.ring.descriptor.load(meta(self.next.slot()), Load::Acquire));
-        if !descriptor.flags.is_turn(due(self.next)) {
-            return None;
-        }
-        if self.alert {
-            self.disarm();
-        }
-        Some(descriptor)
+        descriptor.flags.is_turn(due).then_some(descriptor)
     }
 
     /// Writes the second word of a descriptor that is not published yet.

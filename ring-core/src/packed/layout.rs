@@ -27,13 +27,13 @@ impl DescriptorFlags {
     /// What marks a descriptor available on the lap of `cursor`.
     #[inline]
     pub(crate) const fn available(cursor: Cursor) -> Self {
-        if cursor.wrap() { Self::AVAIL } else { Self::USED }
+        Self::from_bits_retain(cursor.wrap_bit() >> 8 | (cursor.wrap_bit() ^ Cursor::WRAP))
     }
 
     /// What marks a descriptor used on the lap of `cursor`.
     #[inline]
     pub(crate) const fn used(cursor: Cursor) -> Self {
-        if cursor.wrap() { Self::AVAIL.union(Self::USED) } else { Self::empty() }
+        Self::from_bits_retain(cursor.wrap_bit() >> 8 | cursor.wrap_bit())
     }
 
     /// Whether these flags say the same as `due` about whose turn the descriptor is on.
@@ -88,6 +88,17 @@ pub const fn layout(size: QueueSize) -> Layout {
     let event = AreaLayout { size: 4, align: 4 };
     Layout { descriptor: AreaLayout { size: address(size.get()), align: 16 }, driver: event, device: event }
 }
+
+// AVAIL is the wrap counter's bit moved down by 8, and USED is the bit itself.
+const _: () = {
+    let Ok(one) = QueueSize::packed(1) else { unreachable!() };
+    let (first, second) = (Cursor::START, Cursor::START.advance(1, one));
+    let (avail, used) = (DescriptorFlags::AVAIL.bits(), DescriptorFlags::USED.bits());
+    assert!(DescriptorFlags::available(first).bits() == avail);
+    assert!(DescriptorFlags::available(second).bits() == used);
+    assert!(DescriptorFlags::used(first).bits() == avail | used);
+    assert!(DescriptorFlags::used(second).bits() == 0);
+};
 
 // `pvirtq_desc` is le64 addr, le32 len, le16 id, le16 flags.
 const _: () = {

@@ -1,6 +1,9 @@
 //! The device end of a split queue.
 
-use crate::chain::{Chain, Collector, Segment, Token};
+// What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
+// takes as long as all the rest.
+
+use crate::chain::{Chain, Collector, Contents, Segment, Taken, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::in_flight::{InFlight, Returned, Slot};
 use crate::indirect::Table;
@@ -62,7 +65,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// [`PopError::Violation`] once, when the driver breaks a rule; the queue is idle from then on.
     /// [`PopError::TooLong`] if the chain has more segments than there is room for.
-    #[inline]
+    #[inline(always)]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
         let size = self.half.ring.size.get();
         match self.half.is_pending(size) {
@@ -73,9 +76,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             }
         }
         match self.take(segments) {
-            Ok(Ok(chain)) => Ok(Some(chain)),
-            Ok(Err(token)) => Err(PopError::TooLong(token)),
-            Err(violation) => Err(self.broken(violation)),
+            Ok(chain) => Ok(Some(chain)),
+            Err(PopError::Violation(violation)) => Err(self.broken(violation)),
+            Err(too_long) => Err(too_long),
         }
     }
 
@@ -85,47 +88,40 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         PopError::Violation(violation)
     }
 
-    /// Takes the next available chain; its token alone, if `segments` cannot hold it.
-    #[inline]
-    fn take<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Result<Chain<'s>, Token>, Violation> {
-        let head = self.half.ring.other.read(available_slot(self.half.ring.size.slot(self.half.next)));
+    /// Takes the next available chain.
+    #[inline(always)]
+    fn take<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Chain<'s>, PopError> {
+        let head = self.half.ring.other.read(available_slot(self.half.slots.of(self.half.next)));
         let first = self.descriptor(head)?;
+        let longer = first.flags().intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT));
         // Most buffers are one descriptor; that way is kept short.
-        if first.flags.intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT)) {
-            return self.take_chain(head, first, segments);
+        if longer || segments.is_empty() {
+            let contents = self.gather(first, segments)?;
+            self.accept(head, contents)
+        } else {
+            let writable = first.flags().contains(DescriptorFlags::WRITE);
+            self.accept(head, Contents::one(segments, first.segment(), writable)?)
         }
-        let mut collector = Collector::new(segments);
-        collector.push(first.segment, first.flags.contains(DescriptorFlags::WRITE))?;
-        self.accept(head, 1, collector)
-    }
-
-    #[inline(never)]
-    fn take_chain<'s>(
-        &mut self,
-        head: u16,
-        first: Descriptor,
-        segments: &'s mut [Segment],
-    ) -> Result<Result<Chain<'s>, Token>, Violation> {
-        let mut collector = Collector::new(segments);
-        let count = self.walk(first, &mut collector)?;
-        self.accept(head, count, collector)
     }
 
     /// Records a chain that has been checked.
-    #[inline]
-    fn accept<'s>(
-        &mut self,
-        head: u16,
-        count: u16,
-        chain: Collector<'s>,
-    ) -> Result<Result<Chain<'s>, Token>, Violation> {
-        let serial = self.in_flight.insert(head, count, self.half.ring.size)?;
-        let start = self.half.next;
+    #[inline(always)]
+    fn accept<'s>(&mut self, head: u16, contents: Contents<'s>) -> Result<Chain<'s>, PopError> {
+        let serial = self.in_flight.insert(head, contents.count, self.half.ring.size)?;
         if self.half.state == State::InOrder {
             self.in_flight.queue_up(head, self.half.ring.size);
         }
-        self.half.next = self.half.next.wrapping_add(1);
-        Ok(chain.finish(head, serial, start))
+        let start = self.half.next;
+        self.half.next = start.wrapping_add(1);
+        contents.into_chain(head, serial, start).map_err(PopError::TooLong)
+    }
+
+    /// Follows a chain to its end.
+    #[inline(never)]
+    fn gather<'s>(&self, first: Descriptor, segments: &'s mut [Segment]) -> Result<Contents<'s>, Violation> {
+        let mut collector = Collector::new(segments);
+        let count = self.walk(first, &mut collector)?;
+        collector.finish(count)
     }
 
     /// A copy of a descriptor.
@@ -142,9 +138,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Follows a chain in the descriptor area. Returns how many of its descriptors the chain takes up.
     fn walk(&self, first: Descriptor, collector: &mut Collector<'_>) -> Result<u16, Violation> {
         let size = self.half.ring.size.get();
-        let mut descriptor = first;
-        for count in 1..=size {
-            let Descriptor { segment, flags, next } = descriptor;
+        let (mut descriptor, mut count) = (first, 1);
+        loop {
+            let (segment, flags) = (descriptor.segment(), descriptor.flags());
             if flags.contains(DescriptorFlags::INDIRECT) {
                 if flags.contains(DescriptorFlags::NEXT) {
                     return Err(Violation::IndirectChained);
@@ -156,11 +152,12 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             if !flags.contains(DescriptorFlags::NEXT) {
                 return Ok(count);
             }
-            if count < size {
-                descriptor = self.descriptor(next)?;
+            if count == size {
+                return Err(Violation::ChainLoop { size: size.into() });
             }
+            count += 1;
+            descriptor = self.descriptor(descriptor.next())?;
         }
-        Err(Violation::ChainLoop { size: size.into() })
     }
 
     /// Follows the chain in an indirect table, which begins with its first descriptor.
@@ -175,16 +172,16 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
                 return Err(Violation::DescriptorIndex { index, size: table.len() });
             }
             let descriptor = Descriptor::from_words(table.get(index.into())?);
-            let flags = descriptor.flags;
+            let flags = descriptor.flags();
             if flags.contains(DescriptorFlags::INDIRECT) {
                 return Err(Violation::IndirectNested);
             }
-            collector.push(descriptor.segment, flags.contains(DescriptorFlags::WRITE))?;
+            collector.push(descriptor.segment(), flags.contains(DescriptorFlags::WRITE))?;
             // A table may be longer than any storage; what cannot be kept need not be read.
             if !flags.contains(DescriptorFlags::NEXT) || collector.overflowed() {
                 return Ok(());
             }
-            index = descriptor.next;
+            index = descriptor.next();
         }
         Err(Violation::ChainLoop { size: table.len() })
     }
@@ -203,7 +200,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         }
         let start = token.start;
         self.in_flight.forget_newest(token, self.half.ring.size)?;
-        self.half.go_back(start);
+        self.half.go_to(start);
         Ok(())
     }
 
@@ -225,7 +222,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// # Errors
     ///
     /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
-    #[inline]
+    #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         if self.half.state != State::Running {
             return self.complete_specially(token, written);
@@ -235,6 +232,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         Ok(())
     }
 
+    #[inline(never)]
     fn complete_specially(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         match self.half.state {
             State::Suspended => return Err(CompleteError::Suspended(token)),
@@ -251,12 +249,11 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     }
 
     /// Writes the used entry at index `entry`, for the buffer at index `used`.
-    #[inline]
+    #[inline(always)]
     fn stage(&mut self, entry: u16, returned: Returned) {
-        let slot = used_slot(self.half.ring.size.slot(entry));
-        self.half.ring.own.write(slot, u32::from(returned.id));
-        self.half.ring.own.write(slot + 4, returned.written);
         self.half.staged = self.half.staged.wrapping_add(1);
+        let slot = used_slot(self.half.slots.of(entry));
+        self.half.ring.own.write_pair(slot, (u32::from(returned.id), returned.written));
     }
 
     /// Makes all staged buffers visible, and says whether to notify the driver.
@@ -308,7 +305,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         if self.half.state == State::Broken {
             return Err(SetupError::Broken);
         }
-        let descriptors = self.in_flight.descriptors();
+        let descriptors = self.in_flight.descriptors(self.half.ring.size);
         if descriptors > 0 && position != self.position() {
             return Err(SetupError::InFlight { descriptors });
         }
@@ -326,5 +323,50 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// that a split queue's vring base does not say.
     pub fn used_index(&self) -> u16 {
         self.half.ring.own.load(INDEX, Load::Relaxed)
+    }
+}
+
+/// Going on for a device that died. What it takes, [`Device`](crate::Device::recover) explains.
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+    /// The record of a chain in flight. There is none of a chain that did not fit the storage.
+    pub fn record(&self, token: &Token) -> Option<Taken> {
+        self.in_flight.record(token)
+    }
+
+    /// Where [`position`](Self::position) will have its used half once what is staged has been published.
+    pub const fn next_used(&self) -> u16 {
+        self.half.staged
+    }
+
+    /// Whether a device that had published up to `used`, and had staged more, published that, too.
+    pub fn has_published(&self, used: u16) -> bool {
+        self.used_index() != used
+    }
+
+    /// Goes on after a device that died when it had published up to `used`, and had taken `last` chains in all.
+    ///
+    /// # Errors
+    ///
+    /// As for [`resume`](Self::resume).
+    pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
+        self.resume(Position::quiescent(used))?;
+        self.in_flight.go_on_after(last);
+        Ok(())
+    }
+
+    /// Takes over a chain that was in flight.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Taken`] if it cannot have been.
+    pub fn adopt(&mut self, taken: Taken) -> Result<Token, SetupError> {
+        self.in_flight.adopt(taken, self.half.ring.size)?;
+        if self.half.state == State::InOrder {
+            self.in_flight.queue_up(taken.id, self.half.ring.size);
+        }
+        let Taken { serial, writable, id, .. } = taken;
+        let start = self.half.next;
+        self.half.go_to(start.wrapping_add(1));
+        Ok(Token { serial, start, id, writable, whole: true })
     }
 }

@@ -1,9 +1,12 @@
 //! The driver end of a split queue.
 
-use crate::chain::Segment;
+// What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
+// takes as long as all the rest.
+
+use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddReason, SetupError, Violation};
 use crate::indirect::{DESCRIPTOR_BYTES, fill_table};
-use crate::ledger::{Ledger, Slot, Used, admit, measure, refusal};
+use crate::ledger::{Ledger, Slot, Used, admit, fitting};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
@@ -22,17 +25,6 @@ pub struct Driver<M: Memory, S, T> {
     /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
     /// its id, and the bytes written.
     batch: Option<(u32, u32)>,
-}
-
-/// The descriptors of a buffer that is being added.
-#[derive(Debug)]
-struct Run {
-    /// The next one to fill.
-    next: u16,
-    /// The one filled last.
-    last: u16,
-    /// How many are still to be filled.
-    left: usize,
 }
 
 /// Setting up.
@@ -86,41 +78,72 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// # Errors
     ///
     /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
-        let count = readable.len() + writable.len();
-        let fits = self.half.state.is_running() && count.wrapping_sub(1) < usize::from(self.ledger.free());
-        let Some(writable_bytes) = measure(readable, writable).filter(|_| fits) else {
-            return Err(self.refuse(readable, writable, cookie));
+        let only = match (readable, writable) {
+            ([segment], []) => Some((*segment, DescriptorFlags::empty(), 0)),
+            ([], [segment]) => Some((*segment, DescriptorFlags::WRITE, segment.len)),
+            _ => None,
         };
+        let added = match only {
+            // Most buffers are one segment; that way is kept short.
+            Some((segment, kind, bytes)) => self.add_one(segment, kind, bytes, cookie),
+            None => self.add_chain(readable, writable, cookie),
+        };
+        added.map_err(|cookie| AddError { reason: self.refusal(readable, writable), cookie })
+    }
+
+    /// Why a buffer cannot be added.
+    #[cold]
+    fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddReason {
+        let (size, free) = (self.half.ring.size, self.ledger.free());
+        // `admit` refuses what the short ways refuse; they only do not say why.
+        admit(readable, writable, self.half.state, size, free).err().unwrap_or(AddReason::Stopped)
+    }
+
+    /// Stages a buffer of one descriptor, or gives back its cookie.
+    #[inline(always)]
+    fn add_one(
+        &mut self,
+        segment: Segment,
+        flags: DescriptorFlags,
+        writable: u32,
+        cookie: T,
+    ) -> Result<(), T> {
+        if !self.half.state.is_running() || self.ledger.free() == 0 {
+            return Err(cookie);
+        }
         let head = self.ledger.head();
-        let mut run = Run { next: head, last: head, left: count };
-        for segment in readable {
-            self.fill(&mut run, *segment, DescriptorFlags::empty());
-        }
-        for segment in writable {
-            self.fill(&mut run, *segment, DescriptorFlags::WRITE);
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "no more than there are free descriptors")]
-        self.stage(head, run.last, count as u16, writable_bytes, cookie);
+        self.write(head, Descriptor::new(segment, flags, 0));
+        self.stage(head, head, 1, writable, cookie);
         Ok(())
     }
 
-    #[cold]
-    fn refuse(&self, readable: &[Segment], writable: &[Segment], cookie: T) -> AddError<T> {
-        let reason = refusal(readable, writable, self.half.state, self.half.ring.size, self.ledger.free());
-        AddError { reason, cookie }
-    }
-
-    /// Fills the next free descriptor.
-    #[inline]
-    fn fill(&self, run: &mut Run, segment: Segment, kind: DescriptorFlags) {
-        let index = run.next;
-        run.last = index;
-        run.next = self.ledger.next(index);
-        run.left -= 1;
-        let flags = if run.left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
-        self.write(index, Descriptor { segment, flags, next: run.next });
+    /// Stages a buffer of any number of descriptors, or gives back its cookie.
+    #[inline(never)]
+    fn add_chain(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), T> {
+        let Some(count) = fitting(readable, writable, self.half.state, self.ledger.free()) else {
+            return Err(cookie);
+        };
+        let head = self.ledger.head();
+        let (mut last, mut next, mut left) = (head, head, count);
+        let mut bytes = [0, 0];
+        let kinds = [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)];
+        for ((segments, kind), bytes) in kinds.into_iter().zip(&mut bytes) {
+            for &segment in segments {
+                (last, next, left) = (next, self.ledger.next(next), left - 1);
+                let flags = if left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
+                self.write(last, Descriptor::new(segment, flags, next));
+                *bytes += u64::from(segment.len);
+            }
+        }
+        // The device does not look at descriptors that it was not told of, so it is early enough to give up.
+        let [readable, writable] = bytes;
+        if readable + writable > MAX_CHAIN_BYTES {
+            return Err(cookie);
+        }
+        self.stage(head, last, count, saturate(writable), cookie);
+        Ok(())
     }
 
     /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
@@ -140,7 +163,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         cookie: T,
     ) -> Result<(), AddError<T>> {
         let fill = || {
-            let (_, bytes) = admit(readable, writable, self.half.state, self.half.ring.size)?;
+            let size = self.half.ring.size;
+            let (_, bytes) = admit(readable, writable, self.half.state, size, size.get())?;
             if !self.half.ring.indirect {
                 return Err(AddReason::IndirectNotNegotiated);
             }
@@ -152,7 +176,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
                     let kind = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
                     let (flags, next) =
                         next.map_or((kind, 0), |next| (kind.union(DescriptorFlags::NEXT), next));
-                    Descriptor { segment, flags, next }.to_words()
+                    Descriptor::new(segment, flags, next).to_words()
                 })?;
             Ok((written, bytes))
         };
@@ -162,7 +186,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         };
         let head = self.ledger.head();
         let segment = Segment::new(table.address, u32::from(written) * DESCRIPTOR_BYTES);
-        self.write(head, Descriptor { segment, flags: DescriptorFlags::INDIRECT, next: 0 });
+        self.write(head, Descriptor::new(segment, DescriptorFlags::INDIRECT, 0));
         self.stage(head, head, 1, bytes, cookie);
         Ok(())
     }
@@ -172,13 +196,13 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         self.half.ring.descriptor.write_pair(Descriptor::offset(index), descriptor.to_words());
     }
 
-    /// Stages the chain of `count` descriptors from `head` to `last`.
-    #[inline]
+    /// Stages the chain of `count` descriptors from the first free one, `head`, to `last`.
+    #[inline(always)]
     fn stage(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
-        self.ledger.take(last, count, writable, cookie);
-        let slot = self.half.ring.size.slot(self.half.staged);
-        self.half.ring.own.write(available_slot(slot), head);
-        self.half.staged = self.half.staged.wrapping_add(1);
+        self.ledger.take(head, last, count, writable, cookie);
+        let entry = self.half.staged;
+        self.half.staged = entry.wrapping_add(1);
+        self.half.ring.own.write(available_slot(self.half.slots.of(entry)), head);
     }
 
     /// What to tell the device with a notification, where [`NOTIFICATION_DATA`] was negotiated.
@@ -216,44 +240,49 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// # Errors
     ///
     /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
-    #[inline]
+    #[inline(always)]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
         // What is only staged is not the device's to use.
         let in_flight = self.half.published.wrapping_sub(self.half.next);
-        let taken = match self.half.is_pending(in_flight) {
-            Ok(true) => self.take(),
+        match self.half.is_pending(in_flight) {
+            Ok(true) => {}
             Ok(false) => return Ok(None),
-            Err(index) => Err(Violation::UsedIndex { index, next: self.half.next, in_flight }),
-        };
-        match taken {
-            Ok((used, _)) => {
-                self.half.next = self.half.next.wrapping_add(1);
-                Ok(Some(used))
+            Err(index) => {
+                return Err(self.broken(Violation::UsedIndex { index, next: self.half.next, in_flight }));
             }
-            Err(violation) => {
-                self.half.fail();
-                Err(violation)
-            }
+        }
+        match self.take() {
+            Ok(used) => Ok(Some(used)),
+            Err(violation) => Err(self.broken(violation)),
         }
     }
 
-    #[inline]
-    fn take(&mut self) -> Result<(Used<T>, u16), Violation> {
-        if self.half.state == State::InOrder {
+    #[cold]
+    fn broken(&mut self, violation: Violation) -> Violation {
+        self.half.fail();
+        violation
+    }
+
+    #[inline(always)]
+    fn take(&mut self) -> Result<Used<T>, Violation> {
+        let (id, written) = if self.half.state == State::InOrder {
             if self.batch.is_none() {
                 self.batch = Some(self.used_entry());
             }
-            return self.ledger.release_oldest(&mut self.batch);
-        }
-        let (id, written) = self.used_entry();
-        self.ledger.release(id, written)
+            self.ledger.next_in_order(&mut self.batch)?
+        } else {
+            self.used_entry()
+        };
+        let (used, _) = self.ledger.release(id, written)?;
+        self.half.next = self.half.next.wrapping_add(1);
+        Ok(used)
     }
 
     /// The next used entry: an id, and the bytes written.
     #[inline]
     fn used_entry(&self) -> (u32, u32) {
-        let slot = used_slot(self.half.ring.size.slot(self.half.next));
-        (self.half.ring.other.read(slot), self.half.ring.other.read(slot + 4))
+        let slot = used_slot(self.half.slots.of(self.half.next));
+        self.half.ring.other.read_pair(slot)
     }
 
     /// Asks the device to notify when it returns the next buffer.

@@ -5,7 +5,7 @@
 //! notified, and looks in the other area whether the other side does.
 
 use crate::error::SetupError;
-use crate::index::QueueSize;
+use crate::index::{QueueSize, Slots};
 use crate::memory::{Area as _, Load, Memory, Store};
 use crate::notify::{Arm, Notify, Unannounced, need_event};
 use crate::setup::{End, Ring, Setup, State};
@@ -17,6 +17,7 @@ use super::layout::{FLAG_NO_NOTIFICATION, FLAGS, INDEX, available_event, layout,
 pub(super) struct Half<M: Memory> {
     pub(super) ring: Ring<M>,
     pub(super) state: State,
+    pub(super) slots: Slots,
     /// Offset of the event field in the own area, and in the other.
     own_event: usize,
     other_event: usize,
@@ -44,6 +45,7 @@ impl<M: Memory> Half<M> {
         };
         Ok(Self {
             state: ring.running,
+            slots: Slots::new(size),
             ring,
             own_event,
             other_event,
@@ -63,9 +65,12 @@ impl<M: Memory> Half<M> {
     /// The other side's index, if it is more than `limit` ahead.
     #[inline]
     pub(super) fn is_pending(&mut self, limit: u16) -> Result<bool, u16> {
-        if self.next != self.seen {
-            return Ok(true);
-        }
+        if self.next == self.seen { self.look(limit) } else { Ok(true) }
+    }
+
+    /// Looks how far the other side has come.
+    #[inline(never)]
+    fn look(&mut self, limit: u16) -> Result<bool, u16> {
         if !self.state.is_running() {
             return Ok(false);
         }
@@ -85,8 +90,8 @@ impl<M: Memory> Half<M> {
         Ok(true)
     }
 
-    /// Goes back to an entry that was taken.
-    pub(super) const fn go_back(&mut self, next: u16) {
+    /// Goes back to an entry that was taken, or on to one behind those that were.
+    pub(super) const fn go_to(&mut self, next: u16) {
         // Whatever is before the other side's index is found when it is loaded again.
         (self.next, self.seen) = (next, next);
     }

@@ -192,13 +192,13 @@ fn driver_2_7_5_in_order_the_table_is_used_from_its_beginning() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, IN_ORDER);
     let _ = queue.offer(&[READ_A], &[], 0);
-    assert_eq!(queue.picture()[..2], ["0010000000000000 10000000 0000 0100", NO_DESCRIPTOR]);
+    assert_eq!(queue.picture()[..2], ["0010000000000000 10000000 0000 0000", NO_DESCRIPTOR]);
     let _ = queue.use_next(0);
     assert_eq!(queue.reap(), Some((0, 0)));
     let _ = queue.offer(&[READ_B], &[], 1);
     assert_eq!(
         queue.picture()[..2],
-        ["0010000000000000 10000000 0000 0100", "0020000000000000 20000000 0000 0000"]
+        ["0010000000000000 10000000 0000 0000", "0020000000000000 20000000 0000 0000"]
     );
 }
 

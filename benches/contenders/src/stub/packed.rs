@@ -35,30 +35,30 @@ fn descriptors(arena: &Arena, setup: &Setup) -> Descriptors {
 struct Place(usize);
 
 impl Place {
-    #[inline]
+    #[inline(always)]
     const fn slot(self) -> usize {
         self.0 % SIZE
     }
 
     /// The flags of a descriptor that is available here on this lap.
-    #[inline]
+    #[inline(always)]
     const fn available(self) -> u64 {
         AVAIL ^ self.odd_lap()
     }
 
     /// The flags of a descriptor that is used here on this lap.
-    #[inline]
+    #[inline(always)]
     const fn used(self) -> u64 {
         AVAIL ^ USED ^ self.odd_lap()
     }
 
     /// Both flags are the other way round on every second lap.
-    #[inline]
+    #[inline(always)]
     const fn odd_lap(self) -> u64 {
         ((self.0 / SIZE % 2) as u64).wrapping_neg() & (AVAIL | USED)
     }
 
-    #[inline]
+    #[inline(always)]
     const fn advance(&mut self, count: usize) {
         self.0 += count;
     }
@@ -118,12 +118,12 @@ fn in_ring(arena: &Arena, request: &Request, shape: Shape) -> Vec<[u64; 2]> {
 }
 
 impl DriverEnd for Driver {
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, _: &Request) {
         self.added += self.count;
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish(&mut self) {
         let end = self.next + self.added;
         for (slot, &[address, rest]) in (self.next..).zip(&self.known[self.next..end]) {
@@ -135,12 +135,12 @@ impl DriverEnd for Driver {
         self.added = 0;
     }
 
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self) -> bool {
         false
     }
 
-    #[inline]
+    #[inline(always)]
     fn reap(&mut self) -> Option<(u16, u32)> {
         let word = self.descriptors[self.reap.slot()][1].load(Relaxed);
         if word & (AVAIL | USED) != self.reap.used() {
@@ -180,7 +180,7 @@ impl Device {
 }
 
 impl DeviceEnd for Device {
-    #[inline]
+    #[inline(always)]
     fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
         let mut count = 0;
         while count < limit {
@@ -199,7 +199,7 @@ impl DeviceEnd for Device {
         count
     }
 
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self) -> bool {
         false
     }

@@ -91,22 +91,22 @@ fn chain(request: &Request, head: u16) -> Vec<[u64; 2]> {
 }
 
 impl DriverEnd for Driver {
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, _: &Request) {
         self.added = self.added.wrapping_add(1);
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish(&mut self) {
         self.available[INDEX].store(self.added, Relaxed);
     }
 
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self) -> bool {
         false
     }
 
-    #[inline]
+    #[inline(always)]
     fn reap(&mut self) -> Option<(u16, u32)> {
         if self.reaped == self.used_head[INDEX].load(Relaxed) {
             return None;
@@ -146,7 +146,7 @@ impl Device {
 }
 
 impl DeviceEnd for Device {
-    #[inline]
+    #[inline(always)]
     fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
         let available = self.available[INDEX].load(Relaxed);
         let count = usize::from(available.wrapping_sub(self.served)).min(limit);
@@ -162,7 +162,7 @@ impl DeviceEnd for Device {
         count
     }
 
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self) -> bool {
         false
     }
