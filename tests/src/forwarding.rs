@@ -225,6 +225,12 @@ impl ForwardedDisk {
         &self.device
     }
 
+    /// Where isolation-host listens for a VMM.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        self.forwarder.socket()
+    }
+
     /// What isolation-host has logged.
     pub fn log(&mut self) -> &[String] {
         self.forwarder.log()

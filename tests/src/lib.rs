@@ -12,6 +12,7 @@
 
 pub mod artifacts;
 pub mod check;
+pub mod connection;
 pub mod daemon;
 pub mod disk;
 pub mod duplex;
