@@ -65,6 +65,9 @@ pub struct Playback {
 }
 
 /// Why a run brought nothing to compare.
+///
+/// The message has logs in it. A test prints it before it returns the error: the test runner would put all of it in
+/// one line.
 #[derive(Debug, Error)]
 pub enum PlaybackError {
     /// The recording of an earlier run is in the way.

@@ -19,11 +19,7 @@ fn every_form_of_audio_is_bit_exact_from_the_first_frame_to_the_last() -> Result
         println!("{played} of {}: {case}: {report}", cases.len());
         wrong += usize::from(!report.is_exact());
     });
-    done.map_err(|error| {
-        // The test runner shows the error with `Debug`, which puts logs in one line.
-        eprintln!("{error}");
-        error
-    })?;
+    done.inspect_err(|error| eprintln!("{error}"))?;
     assert_eq!((played, wrong), (cases.len(), 0));
     Ok(())
 }
