@@ -95,7 +95,8 @@ impl ForwardedDisk {
     ) -> Result<Self, ForwardingError> {
         let device = start_device(image, directory.path(), speed)?;
         let options: Vec<&str> = ["--device", "blk"].into_iter().chain(options.iter().copied()).collect();
-        let forwarder = start_forwarder(directory.path(), &device, &options)?;
+        let program = program("isolation-host", Profile::Debug)?;
+        let forwarder = start_forwarder(&program, directory.path(), device.socket(), &options)?;
         let options = options.into_iter().map(str::to_owned).collect();
         Ok(Self { image: image.to_owned(), directory, device, forwarder, mebibytes, speed, options })
     }
@@ -197,7 +198,8 @@ impl ForwardedDisk {
     pub fn crash_forwarder(&mut self) -> Result<(), ForwardingError> {
         self.forwarder.kill()?;
         let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
-        self.forwarder = start_forwarder(self.directory.path(), &self.device, &options)?;
+        let program = program("isolation-host", Profile::Debug)?;
+        self.forwarder = start_forwarder(&program, self.directory.path(), self.device.socket(), &options)?;
         Ok(())
     }
 
@@ -223,6 +225,12 @@ impl ForwardedDisk {
         &self.device
     }
 
+    /// Where isolation-host listens for a VMM.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        self.forwarder.socket()
+    }
+
     /// What isolation-host has logged.
     pub fn log(&mut self) -> &[String] {
         self.forwarder.log()
@@ -234,13 +242,14 @@ impl ForwardedDisk {
     }
 }
 
-/// isolation-host in front of a device, listening for a VMM in a directory.
+/// isolation-host in front of the device at a socket, listening for a VMM in a directory.
 ///
 /// # Errors
-/// If it is not built or does not start.
+/// If it does not start.
 pub fn start_forwarder(
+    program: &Path,
     directory: &Path,
-    device: &Daemon,
+    device: &Path,
     options: &[&str],
 ) -> Result<Daemon, ForwardingError> {
     let socket = directory.join("vmm.sock");
@@ -248,10 +257,10 @@ pub fn start_forwarder(
         "--vmm".into(),
         endpoint("listen", &socket),
         "--device-socket".into(),
-        endpoint("connect", device.socket()),
+        endpoint("connect", device),
     ];
     arguments.extend(options.iter().map(Into::into));
-    Ok(Daemon::start_as_told(&program("isolation-host", Profile::Debug)?, &socket, arguments)?)
+    Ok(Daemon::start_as_told(program, &socket, arguments)?)
 }
 
 /// qemu-storage-daemon, serving an image on a socket in a directory.

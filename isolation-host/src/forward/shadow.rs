@@ -16,7 +16,7 @@ use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
 use crate::journal::{Journal, LONGEST_CHAIN, Legacy, Noted};
 
-/// How many requests are submitted before anyone else gets a turn.
+/// How many more requests are submitted than were returned before anyone else gets a turn.
 const BATCH: usize = 64;
 
 type GuestEnd = Device<GuestMemory, Box<[device::Slot]>>;
@@ -214,7 +214,9 @@ impl Shadow {
     pub fn poll(&mut self) -> Result<Round, Violation> {
         let mut round = Round::default();
         let returned = self.take_back()?;
-        let submitted = self.submit(&mut round);
+        // A network device is full of buffers for what may come. If fewer went to it than come from it in a round,
+        // it would soon have none left when much does, although the guest has more.
+        let submitted = self.submit(returned + BATCH, &mut round);
         round.call = self.publish();
         round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
         self.statistics.calls_out += u64::from(round.call);
@@ -259,10 +261,10 @@ impl Shadow {
         }
     }
 
-    /// Submits up to a batch of requests. Returns how many were dealt with.
-    fn submit(&mut self, round: &mut Round) -> usize {
+    /// Submits at most so many requests. Returns how many were dealt with.
+    fn submit(&mut self, most: usize, round: &mut Round) -> usize {
         let mut count = 0;
-        while count < BATCH {
+        while count < most {
             let Some(device) = &mut self.device else { break };
             let request = match self.backlog.pop_front() {
                 Some(request) => request,
@@ -283,7 +285,9 @@ impl Shadow {
                         self.statistics.refused += 1;
                         let _ = self.guest.complete(token, 0);
                         count += 1;
-                        continue;
+                        // The journal cannot hold it, so it has to be published before any later one is noted: a
+                        // process that takes over counts what has been taken by what is there.
+                        break;
                     }
                     Err(PopError::Violation(violation)) => {
                         self.statistics.violations += 1;

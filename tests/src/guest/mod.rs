@@ -208,6 +208,12 @@ impl Guest {
         Ok(Self { qemu: Process::start(QEMU, arguments)?, _initramfs: initramfs, directory })
     }
 
+    /// The process id of QEMU.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.qemu.id()
+    }
+
     /// Waits until the console has shown so many lines with this start.
     ///
     /// # Errors
