@@ -43,6 +43,8 @@ pub(crate) struct TestDevice {
     /// The file behind it.
     pub(crate) files: Vec<OwnedFd>,
     pub(crate) vrings: BTreeMap<u32, Vring>,
+    /// Where it is to note what it writes.
+    pub(crate) log: Option<OwnedFd>,
     /// Where it asks of its own accord.
     pub(crate) requests: Option<Channel>,
 }
@@ -71,6 +73,7 @@ impl TestDevice {
             memory: Vec::new(),
             files: Vec::new(),
             vrings: BTreeMap::new(),
+            log: None,
             requests: None,
         }
     }
@@ -115,6 +118,15 @@ impl TestDevice {
                 *(if request == Request::SetVringKick { &mut vring.kick } else { &mut vring.call }) =
                     Some(fd);
             }
+            Request::SetLogBase => {
+                self.log = Some(message.take_fd().unwrap());
+                reply = Some(message.reply(&0u64));
+            }
+            Request::SetDeviceStateFd => {
+                rustix::io::write(message.take_fd().unwrap(), b"state").unwrap();
+                reply = Some(message.reply(&0u64));
+            }
+            Request::CheckDeviceState => reply = Some(message.reply(&0u64)),
             Request::SetBackendReqFd => self.requests = Some(Channel::new(message.take_fd().unwrap())),
             Request::SetVringEnable => {
                 let VringState { index, num } = message.body().unwrap();
