@@ -18,6 +18,7 @@ use ring_core::memory::Memory as _;
 use ring_core::{Arm, Driver, Features, Segment, driver};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::read;
+use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tempfile::TempDir;
 
@@ -80,6 +81,8 @@ impl Drop for Process {
 impl Disk {
     /// Starts a device, isolation-host in front of it if so wished, and connects.
     pub(crate) fn start(backing: Backing, forwarded: bool, processors: Processors) -> io::Result<Self> {
+        // All three come before whatever else the machine does, if that is allowed.
+        let _ = setpriority_process(None, -20);
         let directory = TempDir::new_in("/dev/shm")?;
         let mut processes = vec![start_device(backing, processors, directory.path())?];
         let mut socket = directory.path().join("device.sock");

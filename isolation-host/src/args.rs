@@ -70,6 +70,17 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain_timeout: u64,
 
+    /// How many threads move requests, each those of some of the queues.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: u16,
+
+    /// The longest that a thread polls before it sleeps, in microseconds.
+    ///
+    /// It polls only as long as that pays: where notifications arrive in quick succession, and there are processors
+    /// to spare.
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1000))]
+    poll_us: u64,
+
     /// Keep all privileges, to find a fault.
     ///
     /// Otherwise the process gives up files, capabilities and all system calls that forwarding does not take.
@@ -117,6 +128,8 @@ impl Args {
                 queues: self.queues,
                 ring: self.ring,
                 drain: Duration::from_secs(self.drain_timeout),
+                threads: self.threads.into(),
+                poll: Duration::from_micros(self.poll_us),
             }),
             _ => Task::Print(capabilities(self.device)),
         }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use isolation_host::args::{Args, Task};
-use isolation_host::host::{Doors, Host, Options};
+use isolation_host::host::{Doors, Host, Options, Workers};
 use isolation_host::sandbox;
 
 fn main() -> ExitCode {
@@ -36,8 +36,9 @@ fn main() -> ExitCode {
 
 fn forward(options: Options, sandboxed: bool) -> Result<(), Box<dyn Error>> {
     let doors = Doors::open(&options)?;
-    if sandboxed {
-        sandbox::enter()?;
-    }
-    Ok(Host::new(options, doors)?.run()?)
+    // Each thread gives up its own privileges: what starts threads is given up, too.
+    let give_up = move || if sandboxed { sandbox::enter() } else { Ok(()) };
+    let workers = Workers::start(options.threads, give_up)?;
+    give_up()?;
+    Ok(Host::new(options, doors, workers)?.run()?)
 }

@@ -125,8 +125,12 @@ pub const fn ring(negotiated: u64) -> Features {
 }
 
 /// Protocol features that mean the same on both sides, and are offered if the device has them.
-const PASSED_ON: u64 =
-    protocol::MQ | protocol::RARP | protocol::NET_MTU | protocol::CRYPTO_SESSION | protocol::CONFIG;
+const PASSED_ON: u64 = protocol::MQ
+    | protocol::RARP
+    | protocol::NET_MTU
+    | protocol::BACKEND_REQ
+    | protocol::CRYPTO_SESSION
+    | protocol::CONFIG;
 
 /// Whether a device with these protocol features understands a request that means the same on both sides.
 #[must_use]

@@ -24,6 +24,7 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_sendto,
     libc::SYS_shutdown,
     libc::SYS_socket,
+    libc::SYS_socketpair,
     // Waiting, and being notified.
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,

@@ -2,9 +2,10 @@
 
 mod support;
 
-use std::time::Instant;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
-use isolation_host::protocol::{Message, Request};
+use isolation_host::protocol::{BackendRequest, Channel, Message, Request};
 use ring_core::Features;
 use ring_core::memory::Memory as _;
 use support::device::{Offer, TestDevice};
@@ -45,12 +46,21 @@ struct Parts {
 
 #[test]
 fn requests_go_through_whatever_rings_the_two_sides_use() {
+    requests_go_through(&[]);
+}
+
+#[test]
+fn requests_go_through_on_several_threads_that_poll() {
+    requests_go_through(&["--threads", "3", "--poll-us", "200"]);
+}
+
+fn requests_go_through(options: &[&str]) {
     for features in FORMATS {
         for packed in [false, true] {
             let mut offer = Offer::default();
             offer.features |= if packed { Features::RING_PACKED.bits() } else { 0 };
             let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
-                started(features, offer, &[]);
+                started(features, offer, options);
             for round in 0..40u32 {
                 let answer = guest.request(&mut driver, 0, &round.to_le_bytes(), 16, round);
                 guest.publish(0, &mut driver);
@@ -206,10 +216,87 @@ fn a_signal_has_each_queue_say_what_it_has_done() {
 
 #[test]
 fn the_process_has_no_privileges_and_no_way_back_to_them() {
-    let Parts { host, .. } = started(Features::empty(), Offer::default(), &[]);
-    let status = std::fs::read_to_string(format!("/proc/{}/status", host.id())).unwrap();
-    for line in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"] {
-        assert!(status.contains(line), "{line}: {status}");
+    let Parts { host, .. } = started(Features::empty(), Offer::default(), &["--threads", "2"]);
+    let threads: Vec<_> = std::fs::read_dir(format!("/proc/{}/task", host.id())).unwrap().collect();
+    assert_eq!(threads.len(), 3);
+    for thread in threads {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        for line in
+            ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"]
+        {
+            assert!(status.contains(line), "{line}: {status}");
+        }
+    }
+}
+
+#[test]
+fn the_vmm_hears_that_the_configuration_has_changed_but_not_all_the_time() {
+    let mut offer = Offer::default();
+    offer.protocol |= 1 << 5;
+    let Parts { mut guest, device, host: _host, .. } = started(Features::empty(), offer, &[]);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let message = Message::request(Request::SetBackendReqFd, &[0u8; 0]).with_fd(theirs.into());
+    guest.order(Request::SetBackendReqFd, message);
+    let (mut news, mut requests) = (Channel::new(ours.into()), device.requests.unwrap());
+    let change = || Message::request(BackendRequest::ConfigChangeMsg, &[0u8; 0]);
+    for _ in 0..100 {
+        requests.send(&change().needing_reply()).unwrap();
+        assert_eq!(requests.receive_by(Instant::now() + PATIENCE).unwrap().body(), Ok(0u64));
+    }
+    let heard = news.receive_by(Instant::now() + PATIENCE).unwrap();
+    assert_eq!(heard.request, BackendRequest::ConfigChangeMsg as u32);
+    // The others were one change, and it is told as well, later.
+    assert!(news.receive_by(Instant::now() + PATIENCE).is_ok());
+    let more = std::iter::from_fn(|| news.receive().unwrap()).count();
+    assert!(more < 50, "{more}");
+}
+
+#[test]
+fn a_device_that_owes_an_answer_still_gets_requests() {
+    let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
+        started(Features::empty(), Offer::default(), &[]);
+    let question = [0u32, 0, 0].map(u32::to_ne_bytes);
+    guest.channel.send(&Message::request(Request::GetConfig, question.as_flattened())).unwrap();
+    let asked = Instant::now();
+    for number in 0..100 {
+        guest.request(&mut driver, 0, b"question", 8, number);
+        guest.publish(0, &mut driver);
+        device.echo(0, &mut queue);
+        assert_eq!(guest.reap(0, &mut driver), (number, 8));
+    }
+    // isolation-host is still waiting for the answer: it would have hung up otherwise.
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    assert!(device.channel.send(&Message::request(Request::GetConfig, question.as_flattened())).is_ok());
+}
+
+#[test]
+fn a_queue_whose_device_is_gone_is_stopped_at_once_with_all_requests_in_its_ring() {
+    for features in FORMATS {
+        let options = ["--device", "blk", "--drain-timeout", "3600"];
+        let Parts { host, mut guest, mut driver, device, mut queue, listener } =
+            started(features, Offer::default(), &options);
+        for number in 0..3 {
+            guest.request(&mut driver, u64::from(number) * 64, b"question", 8, number);
+        }
+        guest.publish(0, &mut driver);
+        let _taken = device.take(0, &mut queue);
+        drop((device, listener));
+        std::fs::remove_file(host.device_socket()).unwrap();
+        let base = guest.stop(0);
+        assert_eq!(base, if features.contains(Features::RING_PACKED) { 0x8000_8000 } else { 0 });
+
+        let listener = std::os::unix::net::UnixListener::bind(host.device_socket()).unwrap();
+        let starting = std::thread::spawn(move || {
+            let mut device = TestDevice::accept(&listener, Offer::default());
+            let queue = device.serve_until_started(0);
+            (device, queue)
+        });
+        guest.start_at(0, base);
+        let (device, mut queue) = starting.join().unwrap();
+        for number in 0..3 {
+            device.echo(0, &mut queue);
+            assert_eq!(guest.reap(0, &mut driver), (number, 8));
+        }
     }
 }
 

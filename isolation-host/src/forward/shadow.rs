@@ -125,6 +125,17 @@ impl Shadow {
         let before = self.backlog.len();
         self.detach();
         let left = self.backlog.len() - before;
+        self.give_back();
+        for request in std::mem::take(&mut self.backlog) {
+            self.refuse(request, Refusal::Interrupted);
+        }
+        let call = self.publish();
+        self.journal.iter_mut().for_each(Journal::end);
+        (call, left)
+    }
+
+    /// Puts requests that no device has back into the guest's ring, the newest first, as far as that goes.
+    pub fn give_back(&mut self) {
         while let Some(Request { token, readable, writable }) = self.backlog.pop_back() {
             let taken = self.guest.record(&token);
             match self.guest.give_back(token) {
@@ -134,15 +145,13 @@ impl Shadow {
                     }
                 }
                 Err(CompleteError::NotNewest(token)) => {
-                    self.refuse(Request { token, readable, writable }, Refusal::Interrupted);
+                    self.backlog.push_back(Request { token, readable, writable });
+                    return;
                 }
                 // Its ring has been reset; there is nothing to give back to.
                 Err(_) => {}
             }
         }
-        let call = self.publish();
-        self.journal.iter_mut().for_each(Journal::end);
-        (call, left)
     }
 
     /// Ends the queue of a VMM that is gone. If there is a journal, what the device has not done stays noted there
@@ -192,6 +201,17 @@ impl Shadow {
     ///
     /// The [`Violation`] by which the device broke the queue. Nothing more comes from it until it is replaced.
     pub fn run(&mut self) -> Result<Round, Violation> {
+        let mut round = self.poll()?;
+        round.again = round.again || self.arm() == Arm::Pending;
+        Ok(round)
+    }
+
+    /// The same, but asks nobody to notify.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub fn poll(&mut self) -> Result<Round, Violation> {
         let mut round = Round::default();
         let returned = self.take_back()?;
         // A network device is full of buffers for what may come. If fewer went to it than come from it in a round,
@@ -201,7 +221,7 @@ impl Shadow {
         round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
         self.statistics.calls_out += u64::from(round.call);
         self.statistics.kicks_out += u64::from(round.kick);
-        round.again = returned + submitted > 0 || self.arm() == Arm::Pending;
+        round.again = returned + submitted > 0;
         Ok(round)
     }
 

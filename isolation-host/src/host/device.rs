@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use super::poller::Poller;
 use super::{Host, HostError, Options, Source};
 use crate::block_limits;
 use crate::device_link::{DeviceLink, LinkError};
@@ -51,6 +52,12 @@ pub(super) fn first(door: &mut Door, options: &Options) -> Result<DeviceLink, Ho
     }
 }
 
+/// Hears a device from now on.
+pub(super) fn listen(poller: &Poller, link: &DeviceLink) -> io::Result<()> {
+    poller.add(link, Source::Device)?;
+    link.requests().map_or(Ok(()), |requests| poller.add(requests, Source::DeviceRequest))
+}
+
 impl Host {
     /// The device has sent something unasked, or hung up.
     pub(super) fn hear_device(&mut self) {
@@ -81,12 +88,11 @@ impl Host {
     pub(super) fn drop_device(&mut self) {
         if let Some(link) = self.device.take() {
             self.poller.remove(&link);
+            link.requests().iter().for_each(|requests| self.poller.remove(requests));
         }
-        for queue in &mut self.queues {
-            if let Some(shadow) = &mut queue.shadow {
-                shadow.detach();
-                queue.wake();
-            }
+        for (index, queue) in self.queues.iter().enumerate() {
+            queue.lane().detach();
+            self.workers.wake(index);
         }
         self.retry = Some(Instant::now());
     }
@@ -112,9 +118,7 @@ impl Host {
             Ok(()) => {
                 tracing::info!("a device is connected");
                 for index in 0..self.queues.len() {
-                    if self.queues.get(index).is_some_and(|queue| queue.shadow.is_some()) {
-                        self.attach_or_lose(index);
-                    }
+                    self.attach_or_lose(index);
                 }
             }
             Err(error) => {
@@ -139,7 +143,7 @@ impl Host {
                 negotiation::accept_successor(features, self.offer.features)?;
             }
         }
-        self.poller.add(&link, Source::Device).map_err(AdoptError::Poll)?;
+        listen(&self.poller, &link).map_err(AdoptError::Poll)?;
         self.device = Some(link);
         Ok(())
     }

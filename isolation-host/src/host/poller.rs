@@ -20,8 +20,12 @@ pub(super) enum Source {
     Vmm,
     /// The device has sent something, or hung up.
     Device,
+    /// The device asks something of its own accord.
+    DeviceRequest,
     /// The operator wants to know how it goes.
     Signal,
+    /// Another thread has something to say.
+    Bell,
     /// The guest has notified a queue.
     GuestKick(u16),
     /// The device has notified a queue.
@@ -35,8 +39,10 @@ impl Source {
             Self::Vmm => (1, 0),
             Self::Device => (2, 0),
             Self::Signal => (3, 0),
-            Self::GuestKick(index) => (4, index),
-            Self::DeviceCall(index) => (5, index),
+            Self::Bell => (4, 0),
+            Self::DeviceRequest => (5, 0),
+            Self::GuestKick(index) => (6, index),
+            Self::DeviceCall(index) => (7, index),
         };
         EventData::new_u64(kind << 16 | index as u64)
     }
@@ -49,7 +55,9 @@ impl Source {
             1 => Self::Vmm,
             2 => Self::Device,
             3 => Self::Signal,
-            4 => Self::GuestKick(index),
+            4 => Self::Bell,
+            5 => Self::DeviceRequest,
+            6 => Self::GuestKick(index),
             _ => Self::DeviceCall(index),
         }
     }
@@ -118,6 +126,8 @@ mod tests {
             Source::Vmm,
             Source::Device,
             Source::Signal,
+            Source::Bell,
+            Source::DeviceRequest,
             Source::GuestKick(0),
             Source::GuestKick(255),
             Source::DeviceCall(7),

@@ -7,7 +7,7 @@ use thiserror::Error;
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use super::queue::StartError;
-use super::vmm::Stopping;
+use super::vmm::{News, Stopping};
 use super::{Host, Source};
 use crate::area::size_of_share;
 use crate::block_limits::{self, Limits};
@@ -21,7 +21,7 @@ use crate::protocol::payload::{
     ConfigHeader, Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd,
     VringState,
 };
-use crate::protocol::{Malformed, Message, Request};
+use crate::protocol::{Channel, Malformed, Message, Request};
 
 /// How many memory regions a VMM may share: as many as vhost in the kernel takes. It must not become fewer.
 const MEMORY_SLOTS: u64 = 509;
@@ -176,8 +176,13 @@ impl Host {
                 let status = self.vmm.session().map_or(0, |session| session.status);
                 return Ok(Answer::Reply(message.reply(&status)));
             }
-            Request::SetBackendReqFd
-            | Request::IotlbMsg
+            Request::SetBackendReqFd => {
+                let channel = Channel::new(message.take_fd()?);
+                if let Some(session) = self.vmm.session_mut() {
+                    session.news = Some(News { channel, next: Instant::now(), due: false });
+                }
+            }
+            Request::IotlbMsg
             | Request::SetVringEndian
             | Request::PostcopyAdvise
             | Request::PostcopyListen
@@ -264,7 +269,7 @@ impl Host {
         let VringState { index, num } = message.body()?;
         let index = self.queue_index(index.into())?;
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
-        if queue.shadow.is_some() {
+        if queue.is_started() {
             return Err(RequestError::Running { index });
         }
         if request == Request::SetVringNum {
@@ -282,22 +287,22 @@ impl Host {
         let fd = if what.says_no_fd() { None } else { Some(message.take_fd()?) };
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
         match request {
-            Request::SetVringCall => queue.call = fd,
-            Request::SetVringErr => queue.error = fd,
+            Request::SetVringCall => queue.lane().call = fd,
+            Request::SetVringErr => queue.lane().error = fd,
             _ => {
                 if let Some(old) = std::mem::replace(&mut queue.kick, fd) {
-                    self.poller.remove(old);
+                    self.workers.ignore(index, &old);
                 }
-                if queue.shadow.is_none() {
+                if !queue.is_started() {
                     return Ok(self.start_queue(index)?);
                 }
                 if let Some(kick) = &queue.kick {
                     let source = Source::GuestKick(u16::try_from(index).unwrap_or(u16::MAX));
-                    self.poller.add_notifier(kick, source)?;
+                    self.workers.listen(index, kick, source)?;
                 }
             }
         }
-        queue.wake();
+        self.wake(index);
         Ok(())
     }
 
@@ -326,6 +331,7 @@ impl Host {
     pub(super) fn finish_stops(&mut self) {
         let stopping = self.vmm.session().and_then(|session| session.stopping.as_ref());
         let Some(&Stopping { index, deadline, left: before, .. }) = stopping else { return };
+        self.give_back_without_device(index);
         let left = self.in_flight(index);
         let (now, patience) = (Instant::now(), self.patience(index));
         let at_stop = self.options.device_type.at_stop(index);
@@ -343,6 +349,16 @@ impl Host {
         self.poller.go_on(&session.channel, Source::Vmm);
         let state = VringState { index: u32::try_from(index).unwrap_or(0), num: self.end_queue(index) };
         self.reply(&request.reply(&state));
+    }
+
+    /// Puts what no device has back into the guest's ring, where that can be done: there is no device to finish it.
+    fn give_back_without_device(&self, index: usize) {
+        if self.device.is_none()
+            && let Some(queue) = self.queues.get(index)
+            && let Some(shadow) = &mut queue.lane().shadow
+        {
+            shadow.give_back();
+        }
     }
 
     fn end_all_queues(&mut self) {

@@ -43,6 +43,8 @@ pub(crate) struct TestDevice {
     /// The file behind it.
     pub(crate) files: Vec<OwnedFd>,
     pub(crate) vrings: BTreeMap<u32, Vring>,
+    /// Where it asks of its own accord.
+    pub(crate) requests: Option<Channel>,
 }
 
 /// What it was told of a queue.
@@ -69,6 +71,7 @@ impl TestDevice {
             memory: Vec::new(),
             files: Vec::new(),
             vrings: BTreeMap::new(),
+            requests: None,
         }
     }
 
@@ -112,6 +115,7 @@ impl TestDevice {
                 *(if request == Request::SetVringKick { &mut vring.kick } else { &mut vring.call }) =
                     Some(fd);
             }
+            Request::SetBackendReqFd => self.requests = Some(Channel::new(message.take_fd().unwrap())),
             Request::SetVringEnable => {
                 let VringState { index, num } = message.body().unwrap();
                 self.vrings.entry(index).or_default().enabled = num != 0;

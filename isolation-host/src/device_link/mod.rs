@@ -1,9 +1,12 @@
 //! The connection to the device, of which isolation-host is the front-end.
 
+mod requests;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use requests::DeviceRequests;
 use ring_core::{Features, Position, Setup};
 use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -21,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct DeviceLink {
     channel: Channel,
+    /// What it asks of its own accord, if it can.
+    requests: Option<DeviceRequests>,
     /// The virtio features that it offers.
     pub features: u64,
     /// The protocol features that it offers.
@@ -90,7 +95,9 @@ impl DeviceLink {
     ///
     /// [`LinkError`] if it does not answer as a vhost-user back-end does.
     pub fn new(channel: Channel) -> Result<Self, LinkError> {
-        let mut link = Self { channel, features: 0, protocol: 0, queues: None, asked: None, area: None };
+        let (features, protocol) = (0, 0);
+        let mut link =
+            Self { channel, requests: None, features, protocol, queues: None, asked: None, area: None };
         link.features = link.ask_u64(Request::GetFeatures)?;
         link.tell(Request::SetOwner, Message::request(Request::SetOwner, &[0u8; 0]))?;
         if link.features & PROTOCOL_FEATURES != 0 {
@@ -100,6 +107,11 @@ impl DeviceLink {
             let request = Request::SetProtocolFeatures;
             link.tell(request, Message::request(request, &asked))?;
             link.protocol = offered;
+            if asked & protocol::BACKEND_REQ != 0 {
+                let (requests, other) = DeviceRequests::new().map_err(io::Error::from)?;
+                link.requests = Some(requests);
+                link.command(Request::SetBackendReqFd, &[0u8; 0], Some(other))?;
+            }
             if asked & protocol::MQ != 0 {
                 link.queues = Some(link.ask_u64(Request::GetQueueNum)?);
             }
@@ -238,6 +250,25 @@ impl DeviceLink {
         Ok(self.channel.receive()?.map(|message| message.request))
     }
 
+    /// Where the device is heard that asks of its own accord.
+    #[must_use]
+    pub fn requests(&self) -> Option<impl AsFd> {
+        self.requests.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Hears what the device asks of its own accord. A channel that is of no use any more is given up.
+    pub fn hear_requests(&mut self) {
+        if let Some(Err(error)) = self.requests.as_mut().map(DeviceRequests::hear) {
+            tracing::debug!("the device asks nothing of its own accord any more: {error}");
+            self.requests = None;
+        }
+    }
+
+    /// Whether the device has said since this was asked last that its configuration has changed.
+    pub fn take_config_change(&mut self) -> bool {
+        self.requests.as_mut().is_some_and(DeviceRequests::take_config_change)
+    }
+
     fn ask_u64(&mut self, request: Request) -> Result<u64, LinkError> {
         let reply = self.ask(request, Message::request(request, &[0u8; 0]))?;
         Self::body(&reply, request)
@@ -247,11 +278,19 @@ impl DeviceLink {
         reply.body().map_err(|malformed| LinkError::Malformed { request, malformed })
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks, and waits for the answer. What the device asks meanwhile is answered: it may wait for that first.
     fn ask(&mut self, request: Request, message: Message) -> Result<Message, LinkError> {
         self.tell(request, message)?;
-        let reply = self.channel.receive_by(Instant::now() + PATIENCE);
-        let reply = reply.map_err(|source| LinkError::Receive { request, source })?;
+        let (deadline, receive) =
+            (Instant::now() + PATIENCE, |source| LinkError::Receive { request, source });
+        let reply = loop {
+            if let Some(reply) = self.channel.receive().map_err(receive)? {
+                break reply;
+            }
+            self.hear_requests();
+            let others = self.requests.as_ref().map(AsFd::as_fd);
+            self.channel.wait(others, deadline).map_err(receive)?;
+        };
         if reply.request != request as u32 || !reply.is_reply() {
             return Err(LinkError::OtherAnswer { request, number: reply.request });
         }
