@@ -60,7 +60,8 @@ pub struct Args {
     ///
     /// More of it bears with a busier host. It is also the size of the buffer of what autoaudiosink and
     /// autoaudiosrc find; what is named keeps the one in its description.
-    #[arg(long, value_name = "MS", default_value_t = 40, value_parser = value_parser!(u16).range(10..=MAX_LATENCY_MS))]
+    #[arg(long, value_name = "MS", default_value_t = 40)]
+    #[arg(value_parser = value_parser!(u16).range(10..=MAX_LATENCY_MS))]
     pub latency: u16,
 
     /// Which format of virtqueues to use.
@@ -104,7 +105,7 @@ pub struct Streams {
 }
 
 /// The most streams of one direction.
-const MAX_STREAMS: u8 = 4;
+pub(crate) const MAX_STREAMS: u8 = 4;
 
 /// Why a number of streams is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -59,6 +59,8 @@ impl Backend {
         self.format != RingFormat::Packed || self.features.contains(Features::RING_PACKED)
     }
 
+    /// What is offered of the rings. Not to use buffers in order: those of several streams share a queue, and each
+    /// stream has a pace of its own.
     fn virtio_features(&self) -> Features {
         let rings = Features::VERSION_1 | Features::EVENT_IDX | Features::INDIRECT_DESC;
         match self.format {

@@ -6,5 +6,25 @@
 /// The answer to `--print-capabilities`: the type, and the options beyond the conventional ones.
 pub const CAPABILITIES: &str = r#"{
   "type": "sound",
-  "features": ["latency", "sandbox", "sink"]
+  "features": ["controls", "latency", "log", "no-sandbox", "ring", "sink", "source", "streams", "writable"]
 }"#;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::args::Args;
+
+    /// Those that every back-end has.
+    const CONVENTIONAL: [&str; 3] = ["socket", "fd", "print-capabilities"];
+
+    #[test]
+    fn every_option_that_is_not_conventional_is_a_feature() {
+        let command = Args::command();
+        let options = command.get_arguments().filter_map(|argument| argument.get_long());
+        let mut features: Vec<&str> = options.filter(|option| !CONVENTIONAL.contains(option)).collect();
+        features.sort_unstable();
+        assert!(CAPABILITIES.contains(&format!("\"features\": {features:?}")), "{features:?}");
+    }
+}

@@ -139,6 +139,8 @@ impl Capture {
                 (self.stream, self.recorded, self.input.counts());
             info!(stream, frames, dropped, silent, "released: {}", self.stats);
         }
-        std::iter::from_fn(|| self.pending.pop(u64::MAX)).map(|next| next.message.played(0)).collect()
+        std::iter::from_fn(|| self.pending.pop(u64::MAX))
+            .map(|next| next.message.recorded(Vec::new(), 0))
+            .collect()
     }
 }

@@ -8,7 +8,8 @@ use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ring_core::{Arm, Chain, Features, Reader, Segment, Token, Writer};
+use ring_core::memory::Memory;
+use ring_core::{Arm, Chain, Features, Reader, Segment, Writer};
 use tracing::{debug, error, warn};
 
 use crate::audio::Audio;
@@ -24,7 +25,7 @@ use crate::vring::Vring;
 use crate::waker::Waker;
 
 /// The most pieces that a buffer may be in: every page of the largest one by itself, and both ends.
-const MAX_SEGMENTS: usize = pcm::MAX_BUFFER_BYTES as usize / 4096 + 3;
+pub(crate) const MAX_SEGMENTS: usize = pcm::MAX_BUFFER_BYTES as usize / 4096 + 3;
 
 /// The queues that carry audio, and which way.
 const IO_QUEUES: [(usize, Direction); 2] = [(TX_QUEUE, Direction::Output), (RX_QUEUE, Direction::Input)];
@@ -227,8 +228,8 @@ impl Device {
             if let Err(error) = writer.write(&event) {
                 debug!("an event cannot be written: {error}");
             }
-            let (written, token) = (writer.written(), chain.into_token());
-            queue.complete(token, written);
+            let written = writer.written();
+            queue.complete(chain.into_token(), written);
         }
         true
     }
@@ -277,14 +278,13 @@ impl Device {
             }
         }
         let written = writer.written();
-        let token: Token = chain.into_token();
-        control.complete(token, written);
+        control.complete(chain.into_token(), written);
         true
     }
 }
 
 /// The bytes of a request, as far as they mean anything; none if they are not in shared memory.
-fn read_request(memory: &impl ring_core::memory::Memory, chain: &Chain<'_>) -> Vec<u8> {
+fn read_request(memory: &impl Memory, chain: &Chain<'_>) -> Vec<u8> {
     let mut reader = Reader::new(memory, chain.readable());
     let len = usize::try_from(reader.remaining()).unwrap_or(usize::MAX).min(control::MAX_REQUEST);
     let mut request = vec![0; len];

@@ -47,6 +47,7 @@ impl Message {
         self.audio.iter().map(|segment| u64::from(segment.len)).sum()
     }
 
+    /// Returns without audio: what there was has been played, or none was wanted.
     pub(crate) const fn played(self, latency_bytes: u32) -> Completion {
         self.recorded(Vec::new(), latency_bytes)
     }
@@ -56,6 +57,7 @@ impl Message {
         Completion { message: self, audio, status: Status::Ok, latency_bytes }
     }
 
+    /// Returns as refused.
     pub(crate) const fn failed(self) -> Completion {
         Completion { message: self, audio: Vec::new(), status: Status::IoErr, latency_bytes: 0 }
     }

@@ -7,8 +7,8 @@ use crate::speakers::{self, Speaker};
 use crate::spec::{ChmapInfo, Config, INPUT, JackInfo, OUTPUT, PCM_FEATURE_XRUNS, PcmInfo};
 use crate::stream::{Direction, Stream};
 
-/// The number that all streams and jacks share: several streams of one direction are one device of the guest's, with
-/// so many places.
+/// The number that all streams and jacks share: several streams of one direction are one device of the guest's,
+/// with so many places.
 const PCM_DEVICE: u32 = 0;
 
 /// What a jack is for, in bits 23:20 of the pin's default configuration (High Definition Audio 1.0a, 7.3.3.31

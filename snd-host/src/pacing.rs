@@ -3,7 +3,8 @@
 //! A guest hears of its audio's progress by the completion of messages. If completions stop for a tenth of a
 //! second, Linux gives up; if they come in bursts, its idea of the position jumps. A host sink does both:
 //! it takes its time to start, stalls, disappears. So completions follow a position of our own. It follows
-//! the sink, but never strays further than [`SLACK`] from a reference line that moves evenly. The same goes for a source of audio.
+//! the sink, but never strays further than [`SLACK`] from a reference line that moves evenly. The same goes for a
+//! source of audio.
 //!
 //! The reference line itself is drawn towards the sink at a rate no ear and no guest would notice, so that
 //! a sink whose crystal is a little fast or slow leads for good and is never fought.

@@ -14,23 +14,25 @@ pub(crate) struct Format {
     sample_bytes: u8,
     /// What GStreamer calls it.
     pub(crate) gst_name: &'static str,
+    /// How many bits a sample has less than in GStreamer, where they are the lower ones.
+    pub(crate) headroom: u8,
     /// A sample of silence: 0, or the middle of the range where samples have no sign.
     silence: u64,
 }
 
 const fn format(code: u8, sample_bytes: u8, gst_name: &'static str) -> Format {
-    Format { code, sample_bytes, gst_name, silence: 0 }
+    Format { code, sample_bytes, gst_name, headroom: 0, silence: 0 }
 }
 
 const fn unsigned(code: u8, sample_bytes: u8, gst_name: &'static str, bits: u8) -> Format {
-    Format { code, sample_bytes, gst_name, silence: 1 << (bits - 1) }
+    Format { silence: 1 << (bits - 1), ..format(code, sample_bytes, gst_name) }
 }
 
-/// VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_FMT_*`, as far as GStreamer has the same.
+/// VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_FMT_*`: all that are plain numbers.
 ///
 /// Linux derives the largest buffer that it grants to applications from the largest sample, frame and rate
 /// here: it is almost two megabytes, or 320 ms of the largest frames.
-static FORMATS: [Format; 16] = [
+static FORMATS: [Format; 18] = [
     format(3, 1, "S8"),
     unsigned(4, 1, "U8", 8),
     format(5, 2, "S16LE"),
@@ -41,7 +43,9 @@ static FORMATS: [Format; 16] = [
     unsigned(10, 3, "U20LE", 20),
     format(11, 3, "S24LE"),
     unsigned(12, 3, "U24LE", 24),
-    // The next two have their 24 bits in the low end of four bytes.
+    // The next four have their 20 or 24 bits in the low end of four bytes.
+    Format { headroom: 4, ..format(13, 4, "S24_32LE") },
+    Format { headroom: 4, ..unsigned(14, 4, "U24_32LE", 20) },
     format(15, 4, "S24_32LE"),
     unsigned(16, 4, "U24_32LE", 24),
     format(17, 4, "S32LE"),

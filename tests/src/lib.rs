@@ -24,5 +24,6 @@ pub mod memory;
 pub mod pattern;
 pub mod playback;
 pub mod process;
+pub mod sound_server;
 pub mod testpmd;
 pub mod tree;

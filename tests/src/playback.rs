@@ -65,6 +65,9 @@ pub struct Playback {
 }
 
 /// Why a run brought nothing to compare.
+///
+/// The message has logs in it. A test prints it before it returns the error: the test runner would put all of it in
+/// one line.
 #[derive(Debug, Error)]
 pub enum PlaybackError {
     /// The recording of an earlier run is in the way.
@@ -141,6 +144,19 @@ impl Session<'_> {
     /// # Errors
     /// If the guest or the daemon fails, or the guest used the other ring format.
     pub fn run(&self, overlay: &Overlay, length: Duration) -> Result<Visit, PlaybackError> {
+        self.run_watched(overlay, length, |_| {})
+    }
+
+    /// The same, and shows each line of the guest's console to `watch` as it comes.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn run_watched(
+        &self,
+        overlay: &Overlay,
+        length: Duration,
+        mut watch: impl FnMut(&str),
+    ) -> Result<Visit, PlaybackError> {
         let directory = tempfile::tempdir().map_err(PlaybackError::Directory)?;
         let socket = directory.path().join("snd.sock");
         let ring = self.ring.to_string();
@@ -161,8 +177,9 @@ impl Session<'_> {
         let guest = Guest::boot(self.image, &device, overlay)
             .and_then(|guest| {
                 // By the time of its first line all drivers are there, and what is shared is shared.
-                guest.finish_watched(BOOT_WITHIN + length, |_| {
+                guest.finish_watched(BOOT_WITHIN + length, |line| {
                     memory.extend(memory::of_process(daemon.id()).unwrap_or_default());
+                    watch(line);
                 })
             })
             .map_err(|source| {

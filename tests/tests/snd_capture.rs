@@ -69,11 +69,9 @@ fn run(
         handed_over: Some(&path("handed-over")),
     };
     let script = format!("set -e\nstty -F /dev/ttyS1 raw\n{script}");
-    session.run(&overlay(Overlay::script(&script)), Duration::from_secs(60)).map_err(|error| {
-        // The test runner shows the error with `Debug`, which puts logs in one line.
-        eprintln!("{error}");
-        error
-    })?;
+    session
+        .run(&overlay(Overlay::script(&script)), Duration::from_secs(60))
+        .inspect_err(|error| eprintln!("{error}"))?;
     let played = [0, 1].map(|stream| fs::read(path(&format!("out-{stream}"))).unwrap_or_default());
     Ok(Outcome { recorded: fs::read(path("handed-over"))?, played })
 }

@@ -42,12 +42,9 @@ fn a_guest_finds_and_turns_what_there_is_to_turn() -> Result<(), Box<dyn Error>>
         writable: directory.path(),
         handed_over: None,
     };
-    let Visit { guest, .. } =
-        session.run(&Overlay::script(SCRIPT), Duration::from_secs(30)).map_err(|error| {
-            // The test runner shows the error with `Debug`, which puts logs in one line.
-            eprintln!("{error}");
-            error
-        })?;
+    let Visit { guest, .. } = session
+        .run(&Overlay::script(SCRIPT), Duration::from_secs(30))
+        .inspect_err(|error| eprintln!("{error}"))?;
     let said = guest.output.join("\n");
     for words in SAYS {
         assert!(said.contains(words), "no {words} in:\n{said}");

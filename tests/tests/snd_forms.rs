@@ -15,15 +15,11 @@ fn every_form_of_audio_is_bit_exact_from_the_first_frame_to_the_last() -> Result
     let (mut played, mut wrong) = (0, 0);
     let snd_host = program("snd-host", Profile::Debug)?;
     let done = matrix::play(&snd_host, &GuestImage::prepared()?, &cases, |case, report| {
-        println!("{case}: {report}");
         played += 1;
+        println!("{played} of {}: {case}: {report}", cases.len());
         wrong += usize::from(!report.is_exact());
     });
-    done.map_err(|error| {
-        // The test runner shows the error with `Debug`, which puts logs in one line.
-        eprintln!("{error}");
-        error
-    })?;
+    done.inspect_err(|error| eprintln!("{error}"))?;
     assert_eq!((played, wrong), (cases.len(), 0));
     Ok(())
 }

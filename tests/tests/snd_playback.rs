@@ -25,11 +25,7 @@ fn the_counting_pattern_arrives_bit_exact(ring: Ring) -> Result<(), Box<dyn Erro
         ring,
         &directory.path().join("recording.wav"),
     )
-    .map_err(|error| {
-        // The test runner shows the error with `Debug`, which puts logs in one line.
-        eprintln!("{error}");
-        error
-    })?;
+    .inspect_err(|error| eprintln!("{error}"))?;
     assert!(run.recorded.is_exact(), "{}\nsnd-host's log:\n{}", run.recorded, run.daemon_log.join("\n"));
     Ok(())
 }

@@ -119,7 +119,8 @@ fn end_to_end(options: &Options, counts: &mut Counts) -> Result<()> {
         "--test-threads=1",
     ]);
     if options.full {
-        tests.env(FULL, "1");
+        // Shows how far it is.
+        tests.arg("--nocapture").env(FULL, "1");
     }
     counts.run(&mut tests)
 }

@@ -285,7 +285,9 @@ impl Shadow {
                         self.statistics.refused += 1;
                         let _ = self.guest.complete(token, 0);
                         count += 1;
-                        continue;
+                        // The journal cannot hold it, so it has to be published before any later one is noted: a
+                        // process that takes over counts what has been taken by what is there.
+                        break;
                     }
                     Err(PopError::Violation(violation)) => {
                         self.statistics.violations += 1;

@@ -240,13 +240,18 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
     #[inline(always)]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
-        let taken = if self.half.state == State::InOrder {
-            self.take_in_order()
-        } else {
-            let Some(used) = self.half.peek(DescriptorFlags::used) else { return Ok(None) };
-            self.take(used.id.into(), used.len).map(Some)
+        let used = match self.used() {
+            Ok(Some((id, written))) => self.ledger.release(id, written),
+            Ok(None) => return Ok(None),
+            Err(violation) => Err(violation),
         };
-        taken.map_err(|violation| self.broken(violation))
+        match used {
+            Ok((used, count)) => {
+                self.half.next = self.half.next.advance(count, self.half.ring.size);
+                Ok(Some(used))
+            }
+            Err(violation) => Err(self.broken(violation)),
+        }
     }
 
     #[cold]
@@ -255,27 +260,28 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         violation
     }
 
-    /// Takes back a used buffer.
-    #[inline]
-    fn take(&mut self, id: u32, written: u32) -> Result<Used<T>, Violation> {
-        // The length is reserved without the flag `WRITE` (VIRTIO 1.4, 2.8.4 "Element Address and Length"), but
-        // QEMU's devices never set the flag; so it is taken in any case, and held to what was writable.
-        let (used, count) = self.ledger.release(id, written)?;
-        self.half.next = self.half.next.advance(count, self.half.ring.size);
-        Ok(used)
+    /// The next used buffer, if there is one: its id, and the bytes written.
+    ///
+    /// The length is reserved without the flag `WRITE` (VIRTIO 1.4, 2.8.4 "Element Address and Length"), but
+    /// QEMU's devices never set the flag; so it is taken in any case, and held to what was writable.
+    #[inline(always)]
+    fn used(&mut self) -> Result<Option<(u32, u32)>, Violation> {
+        if self.half.state == State::InOrder {
+            return self.next_in_order();
+        }
+        Ok(self.half.peek(DescriptorFlags::used).map(|used| (used.id.into(), used.len)))
     }
 
-    /// Takes back the buffer whose turn it is, if it has been used.
+    /// The same in an in-order queue, where one used descriptor can stand for several buffers.
     #[inline(never)]
-    fn take_in_order(&mut self) -> Result<Option<Used<T>>, Violation> {
+    fn next_in_order(&mut self) -> Result<Option<(u32, u32)>, Violation> {
         if self.batch.is_some() {
             self.half.disarm();
         } else {
             let Some(used) = self.half.peek(DescriptorFlags::used) else { return Ok(None) };
             self.batch = Some((used.id.into(), used.len));
         }
-        let (id, written) = self.ledger.next_in_order(&mut self.batch)?;
-        self.take(id, written).map(Some)
+        self.ledger.next_in_order(&mut self.batch).map(Some)
     }
 
     /// Asks the device to notify when it returns the next buffer.

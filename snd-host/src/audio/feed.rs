@@ -84,9 +84,21 @@ impl Feed {
         self.bytes.extend(frames);
     }
 
+    /// Counts whole frames as dropped, and keeps none of them. Nothing has been kept before.
+    pub(super) fn pass_over(&mut self, frames: &[u8]) {
+        let frames = (frames.len() / self.frame_bytes) as u64;
+        self.first += frames;
+        self.dropped += frames;
+    }
+
+    /// The number of the first frame here that the guest does not believe to be played.
+    pub(super) fn first_to_be_heard(&self) -> u64 {
+        self.first.max(self.played)
+    }
+
     /// Drops what the guest believes to be played: nobody wants to hear it when a sink comes back.
     pub(super) fn catch_up(&mut self) {
-        self.drop_oldest(self.played.saturating_sub(self.first));
+        self.drop_oldest(self.first_to_be_heard() - self.first);
     }
 
     fn drop_oldest(&mut self, frames: u64) {
@@ -150,6 +162,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_passed_over_counts_and_is_not_kept() {
+        let mut feed = Feed::new(&s16_stereo());
+        feed.pass_over(&[0; 40]);
+        assert_eq!((feed.first(), feed.end(), feed.dropped, feed.bytes.capacity()), (10, 10, 10, 0));
+    }
+
+    #[test]
     fn no_more_memory_is_held_than_the_limit_says() {
         let mut feed = Feed::new(&s16_stereo());
         (0..1000).for_each(|_| feed.push(&[0; 7680]));
@@ -164,6 +183,7 @@ mod tests {
         let mut feed = Feed::new(&s16_stereo());
         feed.push(&[0; 40]);
         feed.played = 4;
+        assert_eq!(feed.first_to_be_heard(), 4);
         feed.catch_up();
         assert_eq!((feed.first(), feed.end(), feed.dropped), (4, 10, 4));
         feed.catch_up();

@@ -59,7 +59,7 @@ struct Descriptions {
 }
 
 impl Descriptions {
-    /// With it filled in for which stream and for the how manieth time they are used.
+    /// As they are for a stream, when there were `take` stretches of audio before.
     fn fill_in(&self, stream: usize, take: u64) -> Self {
         let fill_in = |description: &str| {
             description.replace("{stream}", &stream.to_string()).replace("{take}", &take.to_string())
@@ -117,11 +117,12 @@ impl Audio {
         }
     }
 
-    /// Has a thread work for a stretch of audio of stream number `stream`, unless there are too many. It is
-    /// given the descriptions that are meant for it.
-    fn spawn(self: &Arc<Self>, stream: usize, work: impl FnOnce(Descriptions) + Send + 'static) {
+    /// Has a thread work for a stretch of audio of stream number `stream`. It is given the descriptions that are
+    /// meant for it. Returns false if there are too many.
+    fn spawn(self: &Arc<Self>, stream: usize, work: impl FnOnce(Descriptions) + Send + 'static) -> bool {
         let Some(place) = self.enter() else {
-            return warn!(stream, "{MAX_STRETCHES} stretches of audio are going on; this one is mute");
+            warn!(stream, "{MAX_STRETCHES} stretches of audio are going on; this one is mute");
+            return false;
         };
         // Only has to be different each time.
         let take = self.takes.fetch_add(1, Ordering::Relaxed);
@@ -131,9 +132,8 @@ impl Audio {
             let _span = info_span!("audio", stream, take).entered();
             work(descriptions);
         };
-        if let Err(error) = thread::Builder::new().name(format!("audio {stream}")).spawn(work) {
-            warn!(stream, "no thread for audio: {error}");
-        }
+        let thread = thread::Builder::new().name(format!("audio {stream}")).spawn(work);
+        thread.inspect_err(|error| warn!(stream, "no thread for audio: {error}")).is_ok()
     }
 
     /// Reserves a place for a thread.

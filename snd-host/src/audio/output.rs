@@ -25,7 +25,16 @@ pub(crate) struct Output {
     params: Params,
     level: Option<Arc<Level>>,
     link: Arc<Link>,
-    begun: bool,
+    player: Player,
+}
+
+/// Whether there is a thread that plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Player {
+    NotYet,
+    Yes,
+    /// There was none to be had: nothing will be heard.
+    No,
 }
 
 impl Output {
@@ -33,20 +42,27 @@ impl Output {
     /// that can change.
     pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params, level: Option<Arc<Level>>) -> Self {
         let link = Arc::new(Link::new(&params));
-        Self { audio: audio.clone(), stream, params, level, link, begun: false }
+        Self { audio: audio.clone(), stream, params, level, link, player: Player::NotYet }
     }
 
     /// Gives whole frames, to be played after all before them.
     pub(crate) fn write(&mut self, frames: &[u8]) {
-        self.link.feed.change(|feed| feed.push(frames));
-        if !self.begun {
-            self.begun = true;
-            let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
-            let latency = self.audio.latency;
-            self.audio.spawn(self.stream, move |descriptions| {
-                player::run(&link, &Port { description: descriptions.sink, latency, params, level });
-            });
+        if self.player == Player::NotYet {
+            self.player = self.begin();
         }
+        match self.player {
+            Player::No => self.link.feed.get().pass_over(frames),
+            Player::NotYet | Player::Yes => self.link.feed.change(|feed| feed.push(frames)),
+        }
+    }
+
+    fn begin(&self) -> Player {
+        let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
+        let latency = self.audio.latency;
+        let begun = self.audio.spawn(self.stream, move |descriptions| {
+            player::run(&link, &Port { description: descriptions.sink, latency, params, level });
+        });
+        if begun { Player::Yes } else { Player::No }
     }
 
     /// Lets it be heard.
@@ -64,9 +80,11 @@ impl Output {
 
     /// How far it has come.
     pub(crate) fn heard(&self) -> Heard {
-        match self.link.gauge() {
-            Some(gauge) => Heard { frame: gauge.heard(), live: true },
-            None => Heard { frame: self.link.feed.get().first(), live: false },
+        let stage = lock(&self.link.stage).clone();
+        match stage {
+            Stage::Opening => Heard { frame: self.link.feed.get().first(), live: false },
+            Stage::Open(gauge) => Heard { frame: gauge.heard(), live: true },
+            Stage::Lost => Heard { frame: self.link.feed.get().first_to_be_heard(), live: false },
         }
     }
 
@@ -100,20 +118,37 @@ impl Drop for Output {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) feed: Shared<Feed>,
-    /// That of the open sink.
-    gauge: Mutex<Option<Arc<Gauge>>>,
+    stage: Mutex<Stage>,
+}
+
+/// Where the player stands.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// It is opening the sink, which will play all there is.
+    Opening,
+    /// The sink is open, and this tells how far it has come.
+    Open(Arc<Gauge>),
+    /// There is no sink. If one comes, it goes on from where the guest believes to be.
+    Lost,
 }
 
 impl Link {
     fn new(params: &Params) -> Self {
-        Self { feed: Shared::new(Feed::new(params)), gauge: Mutex::new(None) }
+        Self { feed: Shared::new(Feed::new(params)), stage: Mutex::new(Stage::Opening) }
     }
 
-    fn gauge(&self) -> Option<Arc<Gauge>> {
-        lock(&self.gauge).clone()
+    /// The sink is open.
+    pub(super) fn opened(&self, sink: &Sink) {
+        *lock(&self.stage) = Stage::Open(sink.gauge().clone());
     }
 
-    pub(super) fn attach(&self, sink: Option<&Sink>) {
-        *lock(&self.gauge) = sink.map(|sink| sink.gauge().clone());
+    /// The sink cannot be opened, or has failed.
+    pub(super) fn lost(&self) {
+        *lock(&self.stage) = Stage::Lost;
+    }
+
+    /// Whether there was a sink, or should have been one.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(*lock(&self.stage), Stage::Lost)
     }
 }

@@ -29,17 +29,23 @@ pub(super) fn run(link: &Link, port: &Port) {
     loop {
         let mode = link.feed.get().mode;
         if open.is_none() && retry.is_due() {
-            match try_to_open(link, port, &retry) {
-                Ok(sink) => open = Some(sink),
-                Err(error) => retry.later(&error),
+            match try_to_open(link, port) {
+                Ok(sink) => {
+                    retry.worked();
+                    open = Some(sink);
+                }
+                Err(error) => {
+                    link.lost();
+                    retry.later(&error);
+                }
             }
         }
         if let Some(sink) = &open
             && let Err(error) = serve(link, sink, port, mode)
         {
-            link.attach(None);
-            open = None;
+            link.lost();
             retry.later(&error);
+            open = None;
         }
         match (mode, &open) {
             (Mode::End, Some(sink)) => return finish(link, sink),
@@ -55,13 +61,13 @@ pub(super) fn run(link: &Link, port: &Port) {
     }
 }
 
-fn try_to_open(link: &Link, port: &Port, retry: &Retry) -> Result<Sink, AudioError> {
-    if !retry.is_first() {
+fn try_to_open(link: &Link, port: &Port) -> Result<Sink, AudioError> {
+    if link.is_lost() {
         link.feed.get().catch_up();
     }
     let first = link.feed.get().first();
     let sink = Sink::open(port, first)?;
-    link.attach(Some(&sink));
+    link.opened(&sink);
     Ok(sink)
 }
 
@@ -83,7 +89,9 @@ fn serve(
 
 /// Feeds the sink until it is `ahead` of what is heard, or has all there is.
 fn feed(link: &Link, sink: &Sink, params: &Params, ahead: Duration) -> Result<(), AudioError> {
-    let missing = params.frames_in(ahead.saturating_sub(sink.gauge().ahead()));
+    // A sink that does not take what it was given, although its time has come, is given no more.
+    let given = sink.gauge().ahead().max(sink.waiting());
+    let missing = params.frames_in(ahead.saturating_sub(given));
     let Some((first, bytes)) = link.feed.get().take(missing) else {
         return Ok(());
     };

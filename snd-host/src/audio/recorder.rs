@@ -32,6 +32,7 @@ pub(super) fn run(store: &Shared<Store>, waker: &Waker, port: &Port) {
         if open.is_none() && retry.is_due() {
             match Source::open(port) {
                 Ok(source) => {
+                    retry.worked();
                     store.get().live = source.is_live();
                     open = Some((source, Instant::now()));
                 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::AudioError;
 
@@ -25,13 +25,15 @@ impl Retry {
         Self { at: Instant::now(), pause: PAUSES.0 }
     }
 
-    /// Whether nothing has failed yet, or not for a while.
-    pub(super) fn is_first(&self) -> bool {
-        self.pause == PAUSES.0
-    }
-
     pub(super) fn is_due(&self) -> bool {
         Instant::now() >= self.at
+    }
+
+    /// An attempt has worked.
+    pub(super) fn worked(&self) {
+        if self.pause > PAUSES.0 {
+            info!("open again");
+        }
     }
 
     /// Begins anew.
@@ -39,6 +41,7 @@ impl Retry {
         self.pause = PAUSES.0;
     }
 
+    /// Something has failed.
     pub(super) fn later(&mut self, error: &AudioError) {
         warn!("{error}; trying again in {:?}", self.pause);
         self.at = Instant::now() + self.pause;

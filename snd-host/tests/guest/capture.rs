@@ -2,14 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Daemon, Format, Guest, Recorded, counting, set_params, set_params_of, words};
-use snd_host::spec::{RX_QUEUE, Status, request};
-
-/// A period of 10 ms.
-const FRAMES: u32 = 480;
-const BYTES: u32 = FRAMES * 4;
-
-const OK: u32 = Status::Ok as u32;
+use crate::support::{BYTES, Daemon, FORMATS, FRAMES, Format, Guest, OK, Recorded, counting, words};
+use snd_host::spec::{RX_QUEUE, request};
 
 /// The stream that records.
 const STREAM: u32 = 1;
@@ -34,16 +28,11 @@ fn daemon_with_file(frames: u32) -> Daemon {
     daemon
 }
 
-fn prepare(guest: &mut Guest, periods: u32) {
-    guest.must(&set_params_of(STREAM, periods * BYTES, BYTES));
-    guest.must(&words(&[request::PCM_PREPARE, STREAM]));
-}
-
 /// Records `periods` periods with `ahead` messages on their way. Returns them, and when each was full.
 fn record(guest: &mut Guest, periods: u32, ahead: u32) -> (Vec<u8>, Vec<Duration>) {
     (0..ahead).for_each(|_| guest.record(STREAM, BYTES));
     let start = Instant::now();
-    guest.must(&words(&[request::PCM_START, STREAM]));
+    guest.start(STREAM);
     let mut all = Vec::new();
     let full = (0..periods)
         .map(|index| {
@@ -58,11 +47,6 @@ fn record(guest: &mut Guest, periods: u32, ahead: u32) -> (Vec<u8>, Vec<Duration
         })
         .collect();
     (all, full)
-}
-
-fn finish(guest: &mut Guest) {
-    guest.must(&words(&[request::PCM_STOP, STREAM]));
-    guest.must(&words(&[request::PCM_RELEASE, STREAM]));
 }
 
 /// What was recorded after the silence at its beginning: a source may take a moment.
@@ -82,12 +66,12 @@ fn assert_in_time(full: &[Duration]) {
 
 #[test]
 fn a_file_arrives_without_gap_or_repetition() {
-    for format in [Format::Split, Format::Packed] {
+    for format in FORMATS {
         let daemon = daemon_with_file(60 * FRAMES);
         let mut guest = Guest::connect(&daemon, format);
-        prepare(&mut guest, 4);
+        guest.prepare(STREAM, 4);
         let (recorded, full) = record(&mut guest, 50, 4);
-        finish(&mut guest);
+        guest.finish(STREAM);
         let sound = sound(&recorded);
         let frames = u32::try_from(sound.len()).unwrap() / 4;
         assert!(sound == counting(0..frames), "{format:?}");
@@ -100,9 +84,9 @@ fn a_file_arrives_without_gap_or_repetition() {
 fn after_the_end_of_a_source_there_is_silence() {
     let daemon = daemon_with_file(10 * FRAMES);
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    prepare(&mut guest, 4);
+    guest.prepare(STREAM, 4);
     let (recorded, full) = record(&mut guest, 30, 4);
-    finish(&mut guest);
+    guest.finish(STREAM);
     let (counted, rest) = sound(&recorded).split_at(10 * BYTES as usize);
     assert!(counted == counting(0..10 * FRAMES));
     assert!(rest.iter().all(|byte| *byte == 0));
@@ -122,7 +106,7 @@ fn without_a_source_there_is_silence_in_time() {
         guest.must(&words(&set_params));
         guest.must(&words(&[request::PCM_PREPARE, STREAM]));
         let (recorded, full) = record(&mut guest, 20, 4);
-        finish(&mut guest);
+        guest.finish(STREAM);
         assert!(recorded.iter().all(|byte| *byte == silence));
         assert_in_time(&full);
     }
@@ -133,9 +117,9 @@ fn a_live_source_is_recorded_in_time() {
     let daemon =
         Daemon::start_with(&["--source", "audiotestsrc is-live=true wave=square samplesperbuffer=480"]);
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    prepare(&mut guest, 4);
+    guest.prepare(STREAM, 4);
     let (recorded, full) = record(&mut guest, 50, 4);
-    finish(&mut guest);
+    guest.finish(STREAM);
     assert!(sound(&recorded).len() > 40 * BYTES as usize);
     assert!(!sound(&recorded).chunks(4).any(|frame| frame == [0; 4]), "silence in the middle");
     assert_in_time(&full);
@@ -145,7 +129,7 @@ fn a_live_source_is_recorded_in_time() {
 fn messages_wait_for_the_start_and_come_back_empty_at_the_release() {
     let daemon = Daemon::start_with(&["--source", "audiotestsrc"]);
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    prepare(&mut guest, 4);
+    guest.prepare(STREAM, 4);
     (0..4).for_each(|_| guest.record(STREAM, BYTES));
     guest.pcm_info();
     assert!(guest.is_quiet(RX_QUEUE));
@@ -159,11 +143,11 @@ fn messages_wait_for_the_start_and_come_back_empty_at_the_release() {
 fn a_pause_of_a_recording_loses_nothing() {
     let daemon = daemon_with_file(60 * FRAMES);
     let mut guest = Guest::connect(&daemon, Format::Split);
-    prepare(&mut guest, 4);
+    guest.prepare(STREAM, 4);
     let (first, _) = record(&mut guest, 20, 4);
     guest.must(&words(&[request::PCM_STOP, STREAM]));
     let (second, _) = record(&mut guest, 10, 4);
-    finish(&mut guest);
+    guest.finish(STREAM);
     let recorded = [first, second].concat();
     let sound = sound(&recorded);
     assert!(sound == counting(0..u32::try_from(sound.len()).unwrap() / 4));
@@ -173,13 +157,12 @@ fn a_pause_of_a_recording_loses_nothing() {
 fn a_guest_plays_while_it_records() {
     let daemon = daemon_with_file(60 * FRAMES);
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    guest.must(&set_params(4 * BYTES, BYTES));
-    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    guest.prepare(0, 4);
     (0..4).for_each(|index| guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES)));
-    prepare(&mut guest, 4);
+    guest.prepare(STREAM, 4);
     (0..4).for_each(|_| guest.record(STREAM, BYTES));
-    guest.must(&words(&[request::PCM_START, 0]));
-    guest.must(&words(&[request::PCM_START, STREAM]));
+    guest.start(0);
+    guest.start(STREAM);
     let mut recorded = Vec::new();
     for index in 4..30 {
         recorded.extend(guest.recorded().audio);
@@ -188,9 +171,8 @@ fn a_guest_plays_while_it_records() {
         guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES));
     }
     (0..4).for_each(|_| assert_eq!(guest.played().status, OK));
-    finish(&mut guest);
-    guest.must(&words(&[request::PCM_STOP, 0]));
-    guest.must(&words(&[request::PCM_RELEASE, 0]));
+    guest.finish(STREAM);
+    guest.finish(0);
     let sound = sound(&recorded);
     assert!(sound == counting(0..u32::try_from(sound.len()).unwrap() / 4));
     assert!(std::fs::read(daemon.end().path().join("out")).unwrap() == counting(0..30 * FRAMES));

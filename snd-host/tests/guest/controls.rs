@@ -2,15 +2,11 @@
 
 use std::fs;
 
-use crate::{Daemon, Format, Guest, counting, status_of, words};
+use crate::support::{BYTES, Daemon, FORMATS, FRAMES, Format, Guest, OK, counting, status_of, words};
 use ring_core::Segment;
 use ring_core::memory::Memory as _;
 use snd_host::spec::{EVENT_QUEUE, PCM_FEATURE_XRUNS, Status, event, request};
 
-const FRAMES: u32 = 480;
-const BYTES: u32 = FRAMES * 4;
-
-const OK: u32 = Status::Ok as u32;
 const NOT_SUPP: u32 = Status::NotSupp as u32;
 
 /// Gives the device a buffer for an event.
@@ -41,11 +37,6 @@ fn prepare(guest: &mut Guest) {
     guest.must(&words(&[request::PCM_PREPARE, 0]));
 }
 
-fn finish(guest: &mut Guest) {
-    guest.must(&words(&[request::PCM_STOP, 0]));
-    guest.must(&words(&[request::PCM_RELEASE, 0]));
-}
-
 #[test]
 fn without_the_option_there_are_no_elements() {
     let daemon = Daemon::start("fakesink");
@@ -58,7 +49,7 @@ fn without_the_option_there_are_no_elements() {
 
 #[test]
 fn a_change_of_a_value_is_told_and_no_other_write() {
-    for format in [Format::Split, Format::Packed] {
+    for format in FORMATS {
         let daemon = Daemon::start_with(&["--controls", "--sink", "fakesink"]);
         let mut guest = Guest::connect(&daemon, format);
         assert_eq!(guest.config()[12..], words(&[4]));
@@ -83,9 +74,9 @@ fn a_volume_is_heard_at_full_it_changes_nothing_and_off_is_silence() {
         assert_eq!(write(&mut guest, control, value), OK);
         prepare(&mut guest);
         (0..4).for_each(|_| guest.play(0, &counting(0..FRAMES)));
-        guest.must(&words(&[request::PCM_START, 0]));
+        guest.start(0);
         (0..4).for_each(|_| assert_eq!(guest.played().status, OK));
-        finish(&mut guest);
+        guest.finish(0);
     }
     let directory = daemon.end();
     let take = |number: u32| fs::read(directory.path().join(format!("out-{number}"))).unwrap();
@@ -103,13 +94,13 @@ fn an_underrun_is_told_when_it_is_over_and_an_end_is_none() {
     (0..2).for_each(|_| listen(&mut guest));
     prepare(&mut guest);
     (0..2).for_each(|_| guest.play(0, &counting(0..FRAMES)));
-    guest.must(&words(&[request::PCM_START, 0]));
+    guest.start(0);
     (0..2).for_each(|_| assert_eq!(guest.played().status, OK));
     guest.pcm_info();
     assert!(guest.is_quiet(EVENT_QUEUE));
     guest.play(0, &counting(0..FRAMES));
     assert_eq!(told(&mut guest), [event::PCM_XRUN, 0]);
     assert_eq!(guest.played().status, OK);
-    finish(&mut guest);
+    guest.finish(0);
     assert!(guest.is_quiet(EVENT_QUEUE));
 }

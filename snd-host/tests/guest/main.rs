@@ -1,46 +1,11 @@
-//! A virtual machine without a machine: a vhost-user front-end and a guest's driver, against the daemon as a
-//! child process.
+//! What the daemon does for a guest, and what it does not let one do.
 
 mod capture;
 mod controls;
-mod daemon;
+mod greed;
 mod hostile;
-mod machine;
 mod operation;
 mod playback;
 mod sandbox;
-mod timing;
-
-use std::time::Duration;
-
-use daemon::Daemon;
-use machine::{Format, Guest, Played, Recorded};
-use snd_host::spec::request;
-
-/// How long anything may take.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-/// The status in an answer.
-fn status_of(answer: &[u8]) -> u32 {
-    u32::from_le_bytes(answer[..4].try_into().unwrap())
-}
-
-/// A control request or header, from its words.
-fn words(words: &[u32]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
-}
-
-/// SET_PARAMS for S16 stereo at 48 kHz, on stream 0.
-fn set_params(buffer_bytes: u32, period_bytes: u32) -> Vec<u8> {
-    set_params_of(0, buffer_bytes, period_bytes)
-}
-
-/// SET_PARAMS for S16 stereo at 48 kHz.
-fn set_params_of(stream: u32, buffer_bytes: u32, period_bytes: u32) -> Vec<u8> {
-    words(&[request::PCM_SET_PARAMS, stream, buffer_bytes, period_bytes, 0, 0x0007_0502])
-}
-
-/// Frames of S16 stereo that each hold their number.
-fn counting(frames: std::ops::Range<u32>) -> Vec<u8> {
-    frames.flat_map(|frame| words(&[frame & 0x7fff | ((frame >> 15) + 1000) << 16])).collect()
-}
+#[path = "../support/mod.rs"]
+mod support;

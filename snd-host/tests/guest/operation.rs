@@ -5,10 +5,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::daemon::PROGRAM;
-use crate::{Daemon, Format, Guest, counting, set_params, status_of, words};
+use crate::support::{Daemon, FORMATS, Format, Guest, OK, PROGRAM, counting, set_params, status_of, words};
 use rustix::process::Signal;
-use snd_host::spec::{Status, request};
+use snd_host::spec::request;
 
 /// Has a socket in `directory` as the standard input of `command`.
 fn hand_over(command: &mut Command, directory: &Path) {
@@ -18,9 +17,9 @@ fn hand_over(command: &mut Command, directory: &Path) {
 
 /// Two machines, one after the other, have a card.
 fn serves_two(daemon: &Daemon) {
-    for format in [Format::Split, Format::Packed] {
+    for format in FORMATS {
         let mut guest = Guest::connect(daemon, format);
-        assert_eq!(status_of(&guest.pcm_info()), Status::Ok as u32);
+        assert_eq!(status_of(&guest.pcm_info()), OK);
     }
 }
 
@@ -99,30 +98,40 @@ fn a_signal_has_it_say_how_each_stream_is() {
     daemon.wait_for("stream 0 Output Configured");
     guest.must(&words(&[request::PCM_PREPARE, 0]));
     guest.play(0, &counting(0..480));
-    assert_eq!(status_of(&guest.pcm_info()), Status::Ok as u32);
+    assert_eq!(status_of(&guest.pcm_info()), OK);
     daemon.signal(Signal::USR1);
-    daemon.wait_for("stream 0 Output Prepared: S16LE, 2 channels, 48000 Hz, 480 frames, 0 xruns, 0 frames dropped, 1 messages with 1920 bytes waiting");
+    daemon.wait_for(
+        "stream 0 Output Prepared: S16LE, 2 channels, 48000 Hz, 480 frames, 0 xruns, 0 frames dropped, \
+         1 messages with 1920 bytes waiting",
+    );
 }
 
 #[test]
 fn the_end_of_a_stream_is_summed_up_with_its_xruns_and_latency() {
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Split);
-    guest.must(&set_params(7680, 1920));
-    guest.must(&words(&[request::PCM_PREPARE, 0]));
-    guest.must(&words(&[request::PCM_START, 0]));
+    guest.prepare(0, 4);
+    guest.start(0);
     // Each comes when the one before is over, so that all but the first are too late.
     for _ in 0..3 {
         guest.play(0, &counting(0..480));
-        assert_eq!(guest.played().status, Status::Ok as u32);
+        assert_eq!(guest.played().status, OK);
     }
-    guest.must(&words(&[request::PCM_STOP, 0]));
-    guest.must(&words(&[request::PCM_RELEASE, 0]));
+    guest.finish(0);
     daemon.wait_for("released: 2 xruns, latency");
 }
 
 #[test]
-fn the_help_tells_how_much_a_guest_can_cost() {
-    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    assert!(help.contains("holds at most ") && help.contains(" MiB for it"), "{help}");
+fn the_end_of_a_recording_is_summed_up_as_well() {
+    let daemon = Daemon::start("fakesink");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    guest.prepare(1, 4);
+    (0..4).for_each(|_| guest.record(1, 1920));
+    guest.start(1);
+    (0..4).for_each(|_| assert_eq!(guest.recorded().status, OK));
+    guest.finish(1);
+    let summary = daemon.wait_for("released: 0 xruns, latency");
+    for part in ["ms on average", "stream=1", "frames=1920", "dropped=0", "silent="] {
+        assert!(summary.contains(part), "no {part} in: {summary}");
+    }
 }

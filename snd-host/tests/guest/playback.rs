@@ -3,19 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::{Daemon, Format, Guest, Played, counting, set_params, set_params_of, status_of, words};
+use crate::support::{Daemon, FORMATS, FRAMES, Format, Guest, OK, Played, counting, status_of, words};
 use snd_host::spec::{Status, TX_QUEUE, request};
-
-/// A period of 10 ms.
-const FRAMES: u32 = 480;
-const BYTES: u32 = FRAMES * 4;
-
-const FORMATS: [Format; 2] = [Format::Split, Format::Packed];
-
-fn prepare(guest: &mut Guest, periods: u32) {
-    guest.must(&set_params(periods * BYTES, BYTES));
-    guest.must(&words(&[request::PCM_PREPARE, 0]));
-}
 
 /// Plays `periods` periods of the counting pattern in a buffer of `ahead` periods. Returns when each
 /// was over.
@@ -23,12 +12,12 @@ fn play(guest: &mut Guest, periods: u32, ahead: u32) -> Vec<Duration> {
     let period = |index: u32| counting(index * FRAMES..(index + 1) * FRAMES);
     (0..ahead).for_each(|index| guest.play(0, &period(index)));
     let start = Instant::now();
-    guest.must(&words(&[request::PCM_START, 0]));
+    guest.start(0);
     (0..periods)
         .map(|index| {
             let Played { status, written, .. } = guest.played();
             let over = start.elapsed();
-            assert_eq!((status, written), (Status::Ok as u32, 8), "period {index}");
+            assert_eq!((status, written), (OK, 8), "period {index}");
             if index + ahead < periods {
                 guest.play(0, &period(index + ahead));
             }
@@ -37,22 +26,17 @@ fn play(guest: &mut Guest, periods: u32, ahead: u32) -> Vec<Duration> {
         .collect()
 }
 
-fn finish(guest: &mut Guest) {
-    guest.must(&words(&[request::PCM_STOP, 0]));
-    guest.must(&words(&[request::PCM_RELEASE, 0]));
-}
-
 #[test]
 fn a_wav_file_holds_every_frame_from_the_first_to_the_last() {
     for format in FORMATS {
         let daemon = Daemon::start("wavenc ! filesink location={}/out.wav sync=true");
         let mut guest = Guest::connect(&daemon, format);
-        prepare(&mut guest, 4);
+        guest.prepare(0, 4);
         let over = play(&mut guest, 50, 4);
         for (index, over) in (1u32..).zip(&over) {
             assert!(*over >= Duration::from_millis(10) * index, "period {index} was over after {over:?}");
         }
-        finish(&mut guest);
+        guest.finish(0);
         let directory = daemon.end();
         let mut wav = hound::WavReader::open(directory.path().join("out.wav")).unwrap();
         assert_eq!(
@@ -86,13 +70,28 @@ fn every_form_of_audio_passes_unchanged_where_the_sink_takes_it() {
         guest.must(&words(&[request::PCM_PREPARE, 0]));
         let audio: Vec<u8> = (0..4 * bytes).map(|byte| (byte * 7 % 251).to_le_bytes()[0]).collect();
         audio.chunks(bytes as usize).for_each(|period| guest.play(0, period));
-        guest.must(&words(&[request::PCM_START, 0]));
-        (0..4).for_each(|_| assert_eq!(guest.played().status, Status::Ok as u32));
-        finish(&mut guest);
+        guest.start(0);
+        (0..4).for_each(|_| assert_eq!(guest.played().status, OK));
+        guest.finish(0);
         let file = fs::read(daemon.end().path().join("out")).unwrap();
         let expected = in_gstreamers_order(&audio, sample_bytes as usize, channels as usize);
         assert!(file == expected, "format {format}, {channels} channels, rate {rate}");
     }
+}
+
+#[test]
+fn samples_of_twenty_bits_are_played_as_the_upper_ones_of_twenty_four() {
+    let daemon = Daemon::start("audio/x-raw,format=S24_32LE ! filesink location={}/out sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    let form = 1 | 13 << 8 | 7 << 16;
+    guest.must(&words(&[request::PCM_SET_PARAMS, 0, 4 * FRAMES, 4 * FRAMES, 0, form]));
+    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    let ramp = |step: i32| (-240..240).flat_map(|frame| (frame * step).to_le_bytes()).collect::<Vec<u8>>();
+    guest.play(0, &ramp(2184));
+    guest.start(0);
+    assert_eq!(guest.played().status, OK);
+    guest.finish(0);
+    assert!(fs::read(daemon.end().path().join("out")).unwrap() == ramp(2184 << 4));
 }
 
 /// Frames in the order of channels that Linux has, in the one that GStreamer has: with centre and low
@@ -116,20 +115,18 @@ fn two_streams_play_at_once_each_to_its_own_sink() {
         Daemon::start_with(&["--streams", "2,1", "--sink", "filesink location={}/out-{stream} sync=true"]);
     let mut guest = Guest::connect(&daemon, Format::Packed);
     for stream in 0..2 {
-        guest.must(&set_params_of(stream, 4 * BYTES, BYTES));
-        guest.must(&words(&[request::PCM_PREPARE, stream]));
+        guest.prepare(stream, 4);
     }
     for stream in 0..2 {
         let start = stream * 1000;
         (0..4).for_each(|index| {
             guest.play(stream, &counting(start + index * FRAMES..start + (index + 1) * FRAMES));
         });
-        guest.must(&words(&[request::PCM_START, stream]));
+        guest.start(stream);
     }
-    (0..8).for_each(|_| assert_eq!(guest.played().status, Status::Ok as u32));
+    (0..8).for_each(|_| assert_eq!(guest.played().status, OK));
     for stream in 0..2 {
-        guest.must(&words(&[request::PCM_STOP, stream]));
-        guest.must(&words(&[request::PCM_RELEASE, stream]));
+        guest.finish(stream);
     }
     let directory = daemon.end();
     for stream in 0..2 {
@@ -142,14 +139,14 @@ fn two_streams_play_at_once_each_to_its_own_sink() {
 fn a_pause_loses_nothing() {
     let daemon = Daemon::start("filesink location={}/out sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    prepare(&mut guest, 4);
+    guest.prepare(0, 4);
     (0..4).for_each(|index| guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES)));
-    guest.must(&words(&[request::PCM_START, 0]));
+    guest.start(0);
     guest.played();
     guest.must(&words(&[request::PCM_STOP, 0]));
-    guest.must(&words(&[request::PCM_START, 0]));
-    (0..3).for_each(|_| assert_eq!(guest.played().status, Status::Ok as u32));
-    finish(&mut guest);
+    guest.start(0);
+    (0..3).for_each(|_| assert_eq!(guest.played().status, OK));
+    guest.finish(0);
     assert!(fs::read(daemon.end().path().join("out")).unwrap() == counting(0..4 * FRAMES));
 }
 
@@ -157,14 +154,14 @@ fn a_pause_loses_nothing() {
 fn nothing_is_played_before_the_start() {
     let daemon = Daemon::start("filesink location={}/out sync=true");
     let mut guest = Guest::connect(&daemon, Format::Split);
-    prepare(&mut guest, 4);
+    guest.prepare(0, 4);
     (0..4).for_each(|index| guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES)));
     // The messages are taken before a request is answered.
-    assert_eq!(status_of(&guest.pcm_info()), Status::Ok as u32);
+    assert_eq!(status_of(&guest.pcm_info()), OK);
     assert!(guest.is_quiet(TX_QUEUE));
     guest.must(&words(&[request::PCM_RELEASE, 0]));
     for _ in 0..4 {
-        let expected = Played { status: Status::Ok as u32, latency_bytes: 0, written: 8 };
+        let expected = Played { status: OK, latency_bytes: 0, written: 8 };
         assert_eq!(guest.played(), expected);
     }
     assert_eq!(fs::read(daemon.end().path().join("out")).unwrap_or_default(), []);
@@ -174,12 +171,12 @@ fn nothing_is_played_before_the_start() {
 fn a_release_returns_every_message_before_its_answer() {
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    prepare(&mut guest, 16);
-    guest.must(&words(&[request::PCM_START, 0]));
+    guest.prepare(0, 16);
+    guest.start(0);
     (0..16).for_each(|index| guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES)));
     let start = Instant::now();
-    finish(&mut guest);
-    (0..16).for_each(|_| assert_eq!(guest.played().status, Status::Ok as u32));
+    guest.finish(0);
+    (0..16).for_each(|_| assert_eq!(guest.played().status, OK));
     assert!(start.elapsed() < Duration::from_millis(160), "played to the end");
 }
 
@@ -187,9 +184,9 @@ fn a_release_returns_every_message_before_its_answer() {
 fn a_sink_that_fails_does_not_hold_up_the_guest() {
     let daemon = Daemon::start("filesink location={}/no/such/directory/out sync=true");
     let mut guest = Guest::connect(&daemon, Format::Split);
-    prepare(&mut guest, 2);
+    guest.prepare(0, 2);
     play(&mut guest, 20, 2);
-    finish(&mut guest);
+    guest.finish(0);
     daemon.end();
 }
 
@@ -198,17 +195,17 @@ fn queues_go_on_where_they_were_stopped_and_lose_nothing() {
     for format in FORMATS {
         let daemon = Daemon::start("filesink location={}/out sync=true");
         let mut guest = Guest::connect(&daemon, format);
-        prepare(&mut guest, 4);
+        guest.prepare(0, 4);
         play(&mut guest, 4, 4);
         (4..8).for_each(|index| guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES)));
-        guest.stop();
+        guest.stop_queues();
         // What was taken has come back; what was not is taken later.
-        guest.start();
-        (0..4).for_each(|_| assert_eq!(guest.played().status, Status::Ok as u32));
+        guest.start_queues();
+        (0..4).for_each(|_| assert_eq!(guest.played().status, OK));
         guest.set_memory_table();
         (8..10).for_each(|index| guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES)));
-        (0..2).for_each(|_| assert_eq!(guest.played().status, Status::Ok as u32));
-        finish(&mut guest);
+        (0..2).for_each(|_| assert_eq!(guest.played().status, OK));
+        guest.finish(0);
         assert!(fs::read(daemon.end().path().join("out")).unwrap() == counting(0..10 * FRAMES));
     }
 }
@@ -218,7 +215,7 @@ fn one_machine_after_the_other_has_sound() {
     let daemon = Daemon::start("fakesink sync=true");
     for format in [Format::Packed, Format::Split, Format::Packed] {
         let mut guest = Guest::connect(&daemon, format);
-        prepare(&mut guest, 4);
+        guest.prepare(0, 4);
         // It goes away with messages in flight.
         play(&mut guest, 2, 2);
         guest.play(0, &counting(0..FRAMES));
@@ -232,7 +229,7 @@ fn the_configuration_counts_the_streams_and_a_query_tells_what_each_can_do() {
     let mut guest = Guest::connect(&daemon, Format::Split);
     assert_eq!(guest.config(), words(&[2, 2, 10, 0]));
     let info = guest.request(&words(&[request::PCM_INFO, 0, 2, 32]), 68);
-    assert_eq!((info.len(), status_of(&info)), (68, Status::Ok as u32));
+    assert_eq!((info.len(), status_of(&info)), (68, OK));
     // One to eight channels, of a stream that plays and of one that records.
     assert_eq!(info[28..36], [0, 1, 8, 0, 0, 0, 0, 0]);
     assert_eq!(info[60..], [1, 1, 8, 0, 0, 0, 0, 0]);
@@ -243,11 +240,11 @@ fn a_reset_brings_every_stream_back_to_the_beginning() {
     use vhost::vhost_user::VhostUserFrontend;
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Split);
-    prepare(&mut guest, 4);
+    guest.prepare(0, 4);
     play(&mut guest, 2, 2);
     guest.frontend.reset_device().unwrap();
     drop(guest);
     let mut guest = Guest::connect(&daemon, Format::Split);
     assert_eq!(guest.command(&words(&[request::PCM_STOP, 0])), Status::BadMsg as u32);
-    prepare(&mut guest, 4);
+    guest.prepare(0, 4);
 }

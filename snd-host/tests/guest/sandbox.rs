@@ -3,24 +3,16 @@
 use std::fs;
 use std::process::Command;
 
-use crate::daemon::PROGRAM;
-use crate::{Daemon, Format, Guest, counting, set_params, words};
-use snd_host::spec::{Status, request};
-
-const BYTES: u32 = 1920;
+use crate::support::{BYTES, Daemon, Format, Guest, OK, PROGRAM, counting, set_params, words};
+use snd_host::spec::request;
 
 /// Plays ten periods of 10 ms.
 fn play(guest: &mut Guest) {
     guest.must(&set_params(10 * BYTES, BYTES));
     guest.must(&words(&[request::PCM_PREPARE, 0]));
     (0..10).for_each(|index| guest.play(0, &counting(index * 480..(index + 1) * 480)));
-    guest.must(&words(&[request::PCM_START, 0]));
-    (0..10).for_each(|_| assert_eq!(guest.played().status, Status::Ok as u32));
-}
-
-fn finish(guest: &mut Guest) {
-    guest.must(&words(&[request::PCM_STOP, 0]));
-    guest.must(&words(&[request::PCM_RELEASE, 0]));
+    guest.start(0);
+    (0..10).for_each(|_| assert_eq!(guest.played().status, OK));
 }
 
 #[test]
@@ -50,7 +42,7 @@ fn a_sink_writes_where_it_may_and_only_there() {
     let mut guest = Guest::connect(&daemon, Format::Split);
     play(&mut guest);
     daemon.wait_for("Permission denied");
-    finish(&mut guest);
+    guest.finish(0);
     daemon.end();
     assert!(!file.exists());
 
@@ -61,7 +53,7 @@ fn a_sink_writes_where_it_may_and_only_there() {
     let daemon = Daemon::launch(Command::new(PROGRAM), &["--sink", &sink], allow);
     let mut guest = Guest::connect(&daemon, Format::Split);
     play(&mut guest);
-    finish(&mut guest);
+    guest.finish(0);
     daemon.end();
     assert!(fs::read(&file).unwrap() == counting(0..4800));
 }
@@ -76,7 +68,7 @@ fn without_the_sandbox_it_writes_anywhere() {
     });
     let mut guest = Guest::connect(&daemon, Format::Split);
     play(&mut guest);
-    finish(&mut guest);
+    guest.finish(0);
     daemon.end();
     assert!(fs::read(&file).unwrap() == counting(0..4800));
 }

@@ -1,4 +1,4 @@
-//! Stopping a running guest, and moving it from one QEMU to another.
+//! Stopping a running guest, resetting it, and moving it from one QEMU to another.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -57,6 +57,19 @@ impl Guest {
         let mut control = Control::connect(&path, Instant::now() + within)?;
         control.execute("stop", json!({}))?;
         control.execute("cont", json!({}))?;
+        Ok(())
+    }
+
+    /// Resets the guest, as the button on a machine does: it boots anew, in the same QEMU.
+    ///
+    /// # Errors
+    /// If QEMU does not do it `within` that time.
+    pub fn reset(&self, within: Duration) -> Result<(), GuestError> {
+        let path = self.directory.path().join(CONTROL);
+        let mut control = Control::connect(&path, Instant::now() + within)?;
+        // It was told to end rather than to reset a guest.
+        control.execute("set-action", json!({"reboot": "reset"}))?;
+        control.execute("system_reset", json!({}))?;
         Ok(())
     }
 

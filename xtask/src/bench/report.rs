@@ -75,8 +75,9 @@ pub(super) fn write(directory: &Path, benchmarks: &[Benchmark]) -> Result<()> {
 
     let verdicts = targets::verdicts(benchmarks)?;
     markdown.push_str("\n## Targets\n\n");
-    markdown.push_str(&verdicts.markdown());
-    write!(html, "<h2>Targets</h2>{}", verdicts.html())?;
+    let explanation = targets::explanation(benchmarks);
+    write!(markdown, "{}\n{explanation}\n", verdicts.markdown())?;
+    write!(html, "<h2>Targets</h2>{}<p>{}</p>", verdicts.html(), escaped(&explanation))?;
 
     fs::create_dir_all(PLOTS).with_context(|| format!("{PLOTS} cannot be made"))?;
     for (group, quantity, about) in GROUPS {

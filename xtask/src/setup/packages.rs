@@ -32,6 +32,8 @@ const PACKAGES: &[Package] = &[
     any("gstreamer1.0-plugins-base", "converts audio in snd-host's pipelines"),
     any("gstreamer1.0-plugins-good", "writes the WAV files that tests compare"),
     any("gstreamer1.0-tools", "gst-launch-1.0, to try a sink before snd-host gets it"),
+    any("gstreamer1.0-pulseaudio", "plays to a sound server"),
+    any("pulseaudio", "a sound server for tests to start late, kill and record from"),
     Package {
         name: "qemu-system-x86",
         minimum: Some("1:9.0"),

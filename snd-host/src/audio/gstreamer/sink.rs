@@ -8,9 +8,10 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::channels::Channels;
-use super::{Pipeline, caps, clock_time, failure, tune, volume};
+use super::{Pipeline, caps, clock_time, failure, samples, tune, volume};
 use crate::audio::timeline::Timeline;
 use crate::audio::{AudioError, Port, lock};
+use crate::pcm::Params;
 
 /// The sink, and what turns any guest's audio into what it takes. Both ways of conversion leave alone what
 /// the sink takes as it is.
@@ -58,6 +59,7 @@ pub(in crate::audio) struct Sink {
     pipeline: Pipeline,
     gauge: Arc<Gauge>,
     source: gst_app::AppSrc,
+    params: Params,
     channels: Channels,
 }
 
@@ -80,7 +82,7 @@ impl Sink {
         pipeline.set_state(gst::State::Paused)?;
         let timeline = Mutex::new(Timeline::new(*params, first));
         let gauge = Arc::new(Gauge { pipeline: pipeline.pipeline.clone(), timeline });
-        Ok(Self { pipeline, gauge, source, channels })
+        Ok(Self { pipeline, gauge, source, params: *params, channels })
     }
 
     /// Tells how far it has come.
@@ -102,6 +104,7 @@ impl Sink {
         mut bytes: Vec<u8>,
     ) -> Result<(), AudioError> {
         self.channels.to_host(&mut bytes);
+        samples::to_host(&self.params, &mut bytes);
         let slot = self.gauge.timeline().schedule(first, frames, self.gauge.running_time());
         let mut buffer = gst::Buffer::from_mut_slice(bytes);
         if let Some(buffer) = buffer.get_mut() {
@@ -112,6 +115,11 @@ impl Sink {
             }
         }
         self.source.push_buffer(buffer).map(drop).map_err(|error| AudioError::Failed(error.to_string()))
+    }
+
+    /// How much was given and has not been taken.
+    pub(in crate::audio) fn waiting(&self) -> Duration {
+        self.params.duration(self.params.frames(self.source.current_level_bytes()))
     }
 
     /// Looks for trouble that the sink has reported.

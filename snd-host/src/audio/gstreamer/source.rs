@@ -8,8 +8,9 @@ use gstreamer_app as gst_app;
 use tracing::debug;
 
 use super::channels::Channels;
-use super::{Pipeline, caps, clock_time, tune, volume};
+use super::{Pipeline, caps, clock_time, samples, tune, volume};
 use crate::audio::{AudioError, Port};
+use crate::pcm::Params;
 
 /// The source, and what turns what it gives into any guest's audio. Both ways of conversion leave alone what
 /// is right as it is.
@@ -29,6 +30,7 @@ pub(in crate::audio) struct Source {
     pipeline: Pipeline,
     sink: gst_app::AppSink,
     live: bool,
+    params: Params,
     channels: Channels,
 }
 
@@ -49,7 +51,7 @@ impl Source {
         let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref(), level.as_ref())?;
         let live = pipeline.set_state(gst::State::Paused)? == gst::StateChangeSuccess::NoPreroll;
         debug!(live, "source opened");
-        Ok(Self { pipeline, sink, live, channels })
+        Ok(Self { pipeline, sink, live, params: *params, channels })
     }
 
     /// Whether it gives audio at its own pace. Any other, such as a file, gives as much as is taken.
@@ -73,6 +75,7 @@ impl Source {
         let Some(buffer) = sample.as_ref().and_then(|sample| sample.buffer()) else { return Ok(None) };
         let mut frames = buffer.map_readable().map_err(AudioError::Link)?.to_vec();
         self.channels.to_guest(&mut frames);
+        samples::to_guest(&self.params, &mut frames);
         Ok(Some(frames))
     }
 

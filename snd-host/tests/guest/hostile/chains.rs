@@ -1,8 +1,8 @@
 //! Buffers of shapes that no driver makes.
 
-use super::{BAD_MSG, Case, IO_ERR, OK, prepared, run};
-use crate::machine::MEMORY_END;
-use crate::{Guest, counting, set_params, status_of, words};
+use super::{BAD_MSG, Case, IO_ERR, prepared, run};
+use crate::support::MEMORY_END;
+use crate::support::{Guest, OK, counting, set_params, status_of, words};
 use ring_core::Segment;
 use ring_core::memory::Memory;
 use snd_host::spec::{CONTROL_QUEUE, EVENT_QUEUE, RX_QUEUE, TX_QUEUE, request};

@@ -1,7 +1,7 @@
 //! Requests in orders that no driver sends, and with values that none chooses.
 
-use super::{BAD_MSG, Case, NOT_SUPP, OK, prepared, refused, run};
-use crate::{Guest, counting, set_params, words};
+use super::{BAD_MSG, Case, NOT_SUPP, prepared, refused, run};
+use crate::support::{Guest, OK, counting, set_params, words};
 use snd_host::spec::request;
 
 pub(super) const CASES: &[Case] = &[
@@ -14,8 +14,7 @@ pub(super) const CASES: &[Case] = &[
         });
     }),
     ("parameters after messages", |guest| {
-        guest.must(&set_params(7680, 1920));
-        guest.must(&words(&[request::PCM_PREPARE, 0]));
+        guest.prepare(0, 4);
         guest.play(0, &counting(0..480));
         guest.must(&set_params(3840, 1920));
         assert_eq!(guest.played().status, OK);

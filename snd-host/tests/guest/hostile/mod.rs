@@ -6,17 +6,14 @@ mod rings;
 
 use std::time::{Duration, Instant};
 
-use crate::{Daemon, Format, Guest, counting, set_params, set_params_of, status_of, words};
+use crate::support::{Daemon, FORMATS, Format, Guest, OK, counting, set_params, status_of, words};
 use ring_core::Segment;
 use ring_core::memory::Memory;
 use snd_host::spec::{CONTROL_QUEUE, RX_QUEUE, Status, TX_QUEUE, request};
 
-const OK: u32 = Status::Ok as u32;
 const BAD_MSG: u32 = Status::BadMsg as u32;
 const NOT_SUPP: u32 = Status::NotSupp as u32;
 const IO_ERR: u32 = Status::IoErr as u32;
-
-const FORMATS: [Format; 2] = [Format::Split, Format::Packed];
 
 /// Something a guest does.
 type Case = (&'static str, fn(&mut Guest));
@@ -128,14 +125,14 @@ const CASES: &[Case] = &[
             guest.memory.write_bytes(place, &words(&[1])).unwrap();
             let writable = [Segment::new(1 << 40, 1920), Segment::new(place + 8, 8)];
             guest.add(RX_QUEUE, &[Segment::new(place, 4)], &writable, place + 8);
-            guest.must(&words(&[request::PCM_START, 1]));
+            guest.start(1);
             assert_eq!(guest.wait(RX_QUEUE).written, 8);
             guest.must(&words(&[request::PCM_STOP, 1]));
         });
     }),
     ("audio after STOP", |guest| {
         prepared(guest, |guest| {
-            guest.must(&words(&[request::PCM_START, 0]));
+            guest.start(0);
             guest.must(&words(&[request::PCM_STOP, 0]));
             guest.play(0, &counting(0..480));
             assert_eq!(guest.command(&words(&[request::PCM_STOP, 0])), BAD_MSG);
@@ -169,8 +166,7 @@ fn refused(guest: &mut Guest, stream: u32, audio: &[u8]) {
 
 /// Does something with a stream that is prepared for 4 periods of 480 frames.
 fn prepared(guest: &mut Guest, act: impl FnOnce(&mut Guest)) {
-    guest.must(&set_params(7680, 1920));
-    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    guest.prepare(0, 4);
     act(guest);
     guest.must(&words(&[request::PCM_RELEASE, 0]));
 }
@@ -184,15 +180,14 @@ fn not_recorded(guest: &mut Guest, stream: u32, bytes: u32) {
 
 /// Does something with a stream that is prepared to record 4 periods of 480 frames.
 fn recording(guest: &mut Guest, act: impl FnOnce(&mut Guest)) {
-    guest.must(&set_params_of(1, 7680, 1920));
-    guest.must(&words(&[request::PCM_PREPARE, 1]));
+    guest.prepare(1, 4);
     act(guest);
     guest.must(&words(&[request::PCM_RELEASE, 1]));
 }
 
 /// Does something while a stream that is prepared runs.
 fn run(guest: &mut Guest, act: impl FnOnce(&mut Guest)) {
-    guest.must(&words(&[request::PCM_START, 0]));
+    guest.start(0);
     act(guest);
     guest.must(&words(&[request::PCM_STOP, 0]));
 }
@@ -279,7 +274,7 @@ fn being_hostile_for_long_takes_no_memory() {
         (0..20).for_each(|_| round());
         let after = idle();
         eprintln!("{format:?}: from {before:?} to {after:?}");
-        assert_eq!(after.files, before.files);
+        assert_eq!((after.files, after.threads), (before.files, before.threads));
         assert!(after.memory < before.memory + (4 << 20), "{before:?} {after:?}");
     }
 }
@@ -306,10 +301,9 @@ fn two_thousand_lives_leave_threads_files_and_memory_where_they_were() {
     let after = daemon.settled();
     eprintln!("{time:?}: from {before:?} to {after:?}");
     assert!(time < Duration::from_secs(60), "{time:?}");
-    assert_eq!(after.files, before.files);
-    // GLib keeps threads for what may come.
-    assert!(after.threads <= before.threads + 8, "{before:?} {after:?}");
-    assert!(after.memory < before.memory + (4 << 20), "{before:?} {after:?}");
+    assert_eq!((after.files, after.threads), (before.files, before.threads));
+    // A kilobyte a life: what the allocator keeps in pieces varies by more than nothing.
+    assert!(after.memory < before.memory + (2 << 20), "{before:?} {after:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Rings that no driver writes. Each is the queue for audio to play, written by hand from its beginning.
 
-use crate::machine::{MEMORY_END, TX_AREAS, TX_QUEUE_SIZE};
-use crate::{Format, Guest};
+use crate::support::{Format, Guest};
+use crate::support::{MEMORY_END, TX_AREAS, TX_QUEUE_SIZE};
 use ring_core::memory::Memory;
 use snd_host::spec::TX_QUEUE;
 

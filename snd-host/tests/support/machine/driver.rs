@@ -1,86 +1,18 @@
-//! The front-end and the driver.
+//! The driver: what it sends on the queues, and what comes back.
 
-use std::fs::File;
-use std::os::fd::AsRawFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ring_core::driver::{Slot, Used};
-use ring_core::memory::{Memory, VmMemory};
-use ring_core::{Arm, Driver, Features, Segment, Setup};
-use rustix::fs::{MemfdFlags, memfd_create};
-use snd_host::spec::{CONTROL_QUEUE, QUEUES, RX_QUEUE, Status, TX_QUEUE, request};
-use vhost::vhost_user::message::{VhostUserConfigFlags, VhostUserHeaderFlag, VhostUserProtocolFeatures};
-use vhost::vhost_user::{Frontend, VhostUserFrontend};
-use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
-use vm_memory::{FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
-use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
-use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
+use ring_core::driver::Used;
+use ring_core::memory::Memory;
+use ring_core::{Arm, Segment};
+use snd_host::spec::{CONTROL_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE, request};
+use vmm_sys_util::epoll::EpollEvent;
 
-use super::{DEADLINE, Daemon, status_of, words};
+use super::super::{BYTES, DEADLINE, OK, set_params_of, status_of, words};
+use super::{Guest, MEMORY_END, QUEUE_BYTES, QUEUE_SIZE};
 
-/// The guest has this much memory, from address 0.
-pub(crate) const MEMORY_END: u64 = 8 << 20;
-
-/// Each queue has this much of it for its areas.
-const QUEUE_BYTES: u64 = 64 << 10;
-
-/// Each message has this much of the rest.
+/// Each message has this much of the guest's memory.
 const PLACE_BYTES: u64 = 16 << 10;
-
-const QUEUE_SIZE: u16 = 64;
-
-/// Where the areas of a queue are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Areas {
-    pub(crate) descriptors: u64,
-    pub(crate) driver: u64,
-    device: u64,
-}
-
-const fn areas(queue: u64) -> Areas {
-    let start = queue * QUEUE_BYTES;
-    Areas { descriptors: start, driver: start + QUEUE_BYTES / 4, device: start + QUEUE_BYTES / 2 }
-}
-
-/// Those of the queue for audio to play.
-pub(crate) const TX_AREAS: Areas = areas(TX_QUEUE as u64);
-/// And its size.
-pub(crate) const TX_QUEUE_SIZE: u16 = QUEUE_SIZE;
-
-/// What separates the front-end's addresses from the guest's.
-const VMM_OFFSET: u64 = 0x7f00_0000_0000;
-
-/// The format of the queues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Split,
-    Packed,
-}
-
-type GuestMemory = VmMemory<Arc<GuestMemoryMmap>>;
-
-/// One queue of the guest.
-struct Queue {
-    driver: Driver<GuestMemory, Box<[Slot<u64>]>, u64>,
-    kick: EventFd,
-    call: EventFd,
-    /// Waits for `call`.
-    called: Epoll,
-    setup: Setup,
-    /// Where the device shall go on.
-    base: u16,
-}
-
-/// A guest that is connected and has set up all queues.
-pub(crate) struct Guest {
-    pub(crate) frontend: Frontend,
-    pub(crate) memory: GuestMemory,
-    map: Arc<GuestMemoryMmap>,
-    queues: Vec<Queue>,
-    /// How many messages there were.
-    messages: u64,
-}
 
 /// A message that was returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,84 +30,6 @@ pub(crate) struct Recorded {
     pub(crate) audio: Vec<u8>,
 }
 
-/// Connecting, and the rest that a front-end does.
-impl Guest {
-    /// Connects, and starts all queues.
-    pub(crate) fn connect(daemon: &Daemon, format: Format) -> Self {
-        let mut frontend = Frontend::connect(daemon.socket(), QUEUES as u64).unwrap();
-        let offered = frontend.get_features().unwrap();
-        frontend.set_owner().unwrap();
-        frontend.get_protocol_features().unwrap();
-        let wanted = VhostUserProtocolFeatures::CONFIG
-            | VhostUserProtocolFeatures::MQ
-            | VhostUserProtocolFeatures::REPLY_ACK
-            | VhostUserProtocolFeatures::RESET_DEVICE;
-        frontend.set_protocol_features(wanted).unwrap();
-        frontend.set_hdr_flags(VhostUserHeaderFlag::NEED_REPLY);
-        let mut features = Features::from_bits_retain(offered);
-        if format == Format::Split {
-            features -= Features::RING_PACKED;
-        }
-        frontend.set_features(features.bits()).unwrap();
-
-        let file = File::from(memfd_create("guest", MemfdFlags::CLOEXEC).unwrap());
-        file.set_len(MEMORY_END).unwrap();
-        let range = (GuestAddress(0), usize::try_from(MEMORY_END).unwrap(), Some(FileOffset::new(file, 0)));
-        let map = Arc::new(GuestMemoryMmap::<()>::from_ranges_with_files([range]).unwrap());
-        let memory = VmMemory::new(map.clone());
-        let queues = (0..QUEUES as u64).map(|index| Queue::new(&memory, index, features)).collect();
-        let mut guest = Self { frontend, memory, map, queues, messages: 0 };
-        guest.set_memory_table();
-        guest.start();
-        guest
-    }
-
-    /// Tells where the memory is; again, if it was told before.
-    pub(crate) fn set_memory_table(&self) {
-        let region = self.map.find_region(GuestAddress(0)).unwrap();
-        let mut info = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
-        info.userspace_addr = VMM_OFFSET;
-        self.frontend.set_mem_table(&[info]).unwrap();
-    }
-
-    /// Starts all queues where they were stopped.
-    pub(crate) fn start(&mut self) {
-        for (index, queue) in self.queues.iter().enumerate() {
-            let setup = &queue.setup;
-            let config = VringConfigData {
-                queue_max_size: setup.size,
-                queue_size: setup.size,
-                flags: 0,
-                desc_table_addr: VMM_OFFSET + setup.descriptor_area,
-                used_ring_addr: VMM_OFFSET + setup.device_area,
-                avail_ring_addr: VMM_OFFSET + setup.driver_area,
-                log_addr: None,
-            };
-            self.frontend.set_vring_num(index, setup.size).unwrap();
-            self.frontend.set_vring_base(index, queue.base).unwrap();
-            self.frontend.set_vring_addr(index, &config).unwrap();
-            self.frontend.set_vring_call(index, &queue.call).unwrap();
-            self.frontend.set_vring_kick(index, &queue.kick).unwrap();
-            self.frontend.set_vring_enable(index, true).unwrap();
-        }
-    }
-
-    /// Stops all queues.
-    pub(crate) fn stop(&mut self) {
-        for (index, queue) in self.queues.iter_mut().enumerate() {
-            self.frontend.set_vring_enable(index, false).unwrap();
-            queue.base = u16::try_from(self.frontend.get_vring_base(index).unwrap()).unwrap();
-        }
-    }
-
-    /// The device's configuration.
-    pub(crate) fn config(&mut self) -> Vec<u8> {
-        let (_, config) = self.frontend.get_config(0, 16, VhostUserConfigFlags::WRITABLE, &[0; 16]).unwrap();
-        config
-    }
-}
-
-/// What a driver does.
 impl Guest {
     /// A place for a message that no message in flight has.
     pub(crate) fn place(&mut self) -> u64 {
@@ -278,7 +132,24 @@ impl Guest {
 
     /// Sends a request that has to succeed.
     pub(crate) fn must(&mut self, request: &[u8]) {
-        assert_eq!(self.command(request), Status::Ok as u32, "{request:x?}");
+        assert_eq!(self.command(request), OK, "{request:x?}");
+    }
+
+    /// Prepares a stream with a buffer of so many periods.
+    pub(crate) fn prepare(&mut self, stream: u32, periods: u32) {
+        self.must(&set_params_of(stream, periods * BYTES, BYTES));
+        self.must(&words(&[request::PCM_PREPARE, stream]));
+    }
+
+    /// Starts a stream.
+    pub(crate) fn start(&mut self, stream: u32) {
+        self.must(&words(&[request::PCM_START, stream]));
+    }
+
+    /// Stops and releases a stream.
+    pub(crate) fn finish(&mut self, stream: u32) {
+        self.must(&words(&[request::PCM_STOP, stream]));
+        self.must(&words(&[request::PCM_RELEASE, stream]));
     }
 
     /// Sends audio to play, for stream `stream`.
@@ -336,26 +207,5 @@ impl Guest {
     /// Asks for information on the first stream.
     pub(crate) fn pcm_info(&mut self) -> Vec<u8> {
         self.request(&words(&[request::PCM_INFO, 0, 1, 32]), 36)
-    }
-}
-
-impl Queue {
-    fn new(memory: &GuestMemory, index: u64, features: Features) -> Self {
-        let Areas { descriptors, driver, device } = areas(index);
-        let setup = Setup {
-            size: QUEUE_SIZE,
-            features,
-            descriptor_area: descriptors,
-            driver_area: driver,
-            device_area: device,
-        };
-        let slots = (0..QUEUE_SIZE).map(|_| Slot::EMPTY).collect();
-        let driver = Driver::new(memory.clone(), &setup, slots).unwrap();
-        let base = if features.contains(Features::RING_PACKED) { 1 << 15 } else { 0 };
-        let event = || EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC).unwrap();
-        let (kick, call, called) = (event(), event(), Epoll::new().unwrap());
-        let wanted = EpollEvent::new(EventSet::IN, 0);
-        called.ctl(ControlOperation::Add, call.as_raw_fd(), wanted).unwrap();
-        Self { driver, kick, call, called, setup, base }
     }
 }

@@ -86,13 +86,13 @@ impl Daemon {
         threads.flatten().flat_map(|thread| fs::read_to_string(thread.path().join("status"))).collect()
     }
 
-    /// Waits until it says something.
-    pub(crate) fn wait_for(&self, words: &str) {
+    /// Waits until it says something. Returns the line.
+    pub(crate) fn wait_for(&self, words: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.log.recv_timeout(left) {
-                Ok(line) if line.contains(words) => return,
+                Ok(line) if line.contains(words) => return line,
                 Ok(_) => {}
                 Err(error) => panic!("snd-host has not said '{words}': {error}"),
             }
@@ -100,7 +100,7 @@ impl Daemon {
     }
 
     /// What it has of the system now.
-    fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         let process = PathBuf::from("/proc").join(self.child.id().to_string());
         let status = fs::read_to_string(process.join("status")).unwrap();
         let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB")).unwrap();
@@ -111,10 +111,10 @@ impl Daemon {
         }
     }
 
-    /// Waits until nothing plays any more. Returns what it has then.
+    /// Waits until all threads have ended that play and record. Returns what it has then.
     pub(crate) fn settled(&self) -> Usage {
         let deadline = Instant::now() + DEADLINE;
-        while self.threads().iter().any(|thread| serves_a_stream(thread)) {
+        while !self.threads().iter().all(|thread| is_there_for_good(thread)) {
             assert!(Instant::now() < deadline, "it goes on playing");
             // The end of a thread of another process is no event.
             thread::sleep(Duration::from_millis(10));
@@ -143,10 +143,13 @@ impl Daemon {
     }
 }
 
-/// Whether a thread is named after a stream: a word and its number.
-fn serves_a_stream(thread: &str) -> bool {
+/// The threads of a session in which no stream does anything.
+const FOR_GOOD: [&str; 4] = ["snd-host", "signals", "session", "vring_worker"];
+
+/// Whether a thread, by what the kernel tells about it, is one that does not come and go with a stream.
+fn is_there_for_good(thread: &str) -> bool {
     let name = thread.lines().next().and_then(|line| line.strip_prefix("Name:"));
-    name.and_then(|name| name.rsplit_once(' ')).is_some_and(|(_, stream)| stream.parse::<u32>().is_ok())
+    name.is_some_and(|name| FOR_GOOD.contains(&name.trim()))
 }
 
 impl Drop for Daemon {

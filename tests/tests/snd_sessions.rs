@@ -1,0 +1,54 @@
+//! One snd-host serves one machine after the other, and the same one again, however each of them ends.
+
+use std::error::Error;
+use std::time::Duration;
+
+use end_to_end::artifacts::{GuestImage, Profile, program};
+use end_to_end::daemon::Daemon;
+use end_to_end::guest::{Device, Guest, Overlay};
+use end_to_end::pattern::Pattern;
+
+const SECONDS: u8 = 3;
+
+const BOOT_AND_PLAY: Duration = Duration::from_secs(120);
+
+/// It says so when it has played for a second.
+const SCRIPT: &str = "(sleep 1; echo playing) & aplay -q -D hw:0,0 /pattern.wav";
+
+#[test]
+fn a_machine_that_is_killed_and_one_that_is_reset_leave_a_sound_card_for_the_next_one()
+-> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let recording = |take: usize| directory.path().join(format!("{take}.wav"));
+    let sink = format!("wavenc ! filesink sync=true location={}/{{take}}.wav", directory.path().display());
+    let mut daemon = Daemon::start(
+        &program("snd-host", Profile::Debug)?,
+        &directory.path().join("snd.sock"),
+        ["--sink".as_ref(), sink.as_ref(), "--writable".as_ref(), directory.path()],
+    )?;
+    let pattern = Pattern::seconds(SECONDS);
+    let overlay = Overlay::script(SCRIPT).file("pattern.wav", pattern.to_wav());
+    let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
+    let boot_and_play = || -> Result<Guest, Box<dyn Error>> {
+        let mut guest = Guest::boot(&GuestImage::prepared()?, &device, &overlay)?;
+        guest.wait_for_lines("playing", 1, BOOT_AND_PLAY)?;
+        Ok(guest)
+    };
+
+    // This kills it.
+    drop(boot_and_play()?);
+    let guest = boot_and_play()?;
+    guest.reset(BOOT_AND_PLAY)?;
+    guest.finish(BOOT_AND_PLAY).inspect_err(|error| eprintln!("{error}\n{}", daemon.log().join("\n")))?;
+
+    for (take, end) in ["killed", "reset", "played to the end"].into_iter().enumerate() {
+        daemon.wait_until_closed(&recording(take))?;
+        let frames = hound::WavReader::open(recording(take))?.duration().min(pattern.frames());
+        assert!(frames > Pattern::RATE / 2, "{end}: {frames} frames");
+        let report = Pattern::new(frames)?.check_wav(&recording(take))?;
+        println!("{end}: {report}");
+        assert!(report.is_exact(), "{end}: {report}");
+        assert!(take < 2 || report.expected == pattern.frames(), "{end}: {report}");
+    }
+    Ok(())
+}
