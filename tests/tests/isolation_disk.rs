@@ -15,9 +15,7 @@ use end_to_end::memory;
 const MEBIBYTES: u64 = 256;
 /// Requests at a time.
 const DEPTH: u32 = 32;
-/// How long until the guest has begun to write.
-const BOOT_AND_BEGIN: Duration = Duration::from_secs(120);
-/// How long until it has written and checked all.
+/// How long until the guest has written and checked all.
 const BOOT_AND_LOAD: Duration = Duration::from_secs(200);
 /// Twice what QEMU waits before it connects again, so that it does nothing but that half of the time.
 const BETWEEN_CUTS: Duration = Duration::from_millis(100);
