@@ -25,6 +25,8 @@ pub struct ForwardedDisk {
     image: PathBuf,
     directory: TempDir,
     device: Daemon,
+    /// Where isolation-host reaches the device.
+    way: PathBuf,
     forwarder: Daemon,
     mebibytes: u64,
     speed: Speed,
@@ -83,7 +85,23 @@ impl ForwardedDisk {
         let directory = tempfile::tempdir()?;
         let image = directory.path().join("disk.raw");
         File::create(&image)?.set_len(mebibytes << 20)?;
-        Self::start_on(&image, directory, mebibytes, speed, options)
+        Self::start_on(&image, directory, mebibytes, speed, direct, options)
+    }
+
+    /// The same, with something between the device and isolation-host: `way` is given the device's socket, and says
+    /// which one to connect to instead.
+    ///
+    /// # Errors
+    /// If anything does not start.
+    pub fn start_by(
+        way: impl FnOnce(&Path) -> io::Result<PathBuf>,
+        mebibytes: u64,
+        options: &[&str],
+    ) -> Result<Self, ForwardingError> {
+        let directory = tempfile::tempdir()?;
+        let image = directory.path().join("disk.raw");
+        File::create(&image)?.set_len(mebibytes << 20)?;
+        Self::start_on(&image, directory, mebibytes, Speed::Full, way, options)
     }
 
     fn start_on(
@@ -91,14 +109,16 @@ impl ForwardedDisk {
         directory: TempDir,
         mebibytes: u64,
         speed: Speed,
+        way: impl FnOnce(&Path) -> io::Result<PathBuf>,
         options: &[&str],
     ) -> Result<Self, ForwardingError> {
         let device = start_device(image, directory.path(), speed)?;
         let options: Vec<&str> = ["--device", "blk"].into_iter().chain(options.iter().copied()).collect();
         let program = program("isolation-host", Profile::Debug)?;
-        let forwarder = start_forwarder(&program, directory.path(), device.socket(), &options)?;
+        let way = way(device.socket())?;
+        let forwarder = start_forwarder(&program, directory.path(), &way, &options)?;
         let options = options.into_iter().map(str::to_owned).collect();
-        Ok(Self { image: image.to_owned(), directory, device, forwarder, mebibytes, speed, options })
+        Ok(Self { image: image.to_owned(), directory, device, way, forwarder, mebibytes, speed, options })
     }
 
     /// The disk as QEMU is told of it.
@@ -159,7 +179,19 @@ impl ForwardedDisk {
     /// # Errors
     /// If either does not start.
     pub fn beside(&self, options: &[&str]) -> Result<Self, ForwardingError> {
-        Self::start_on(&self.image, tempfile::tempdir()?, self.mebibytes, self.speed, options)
+        self.beside_by(direct, options)
+    }
+
+    /// The same, with something between the device and isolation-host.
+    ///
+    /// # Errors
+    /// If anything does not start.
+    pub fn beside_by(
+        &self,
+        way: impl FnOnce(&Path) -> io::Result<PathBuf>,
+        options: &[&str],
+    ) -> Result<Self, ForwardingError> {
+        Self::start_on(&self.image, tempfile::tempdir()?, self.mebibytes, self.speed, way, options)
     }
 
     /// A QEMU that takes over that guest, now with this disk, and runs it to its end.
@@ -199,7 +231,7 @@ impl ForwardedDisk {
         self.forwarder.kill()?;
         let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
         let program = program("isolation-host", Profile::Debug)?;
-        self.forwarder = start_forwarder(&program, self.directory.path(), self.device.socket(), &options)?;
+        self.forwarder = start_forwarder(&program, self.directory.path(), &self.way, &options)?;
         Ok(())
     }
 
@@ -240,6 +272,11 @@ impl ForwardedDisk {
         let script = format!("/disk-load /dev/vda {} {depth} {passes}", self.mebibytes);
         Ok(Overlay::script(&script).program("disk-load", &program("disk-load", Profile::Debug)?)?)
     }
+}
+
+/// The way to a device with nothing on it.
+fn direct(device: &Path) -> io::Result<PathBuf> {
+    Ok(device.to_owned())
 }
 
 /// isolation-host in front of the device at a socket, listening for a VMM in a directory.

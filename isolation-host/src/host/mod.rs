@@ -164,7 +164,7 @@ impl Host {
             offer.protocol,
             offer.queues
         );
-        device::listen(&poller, &link)?;
+        device::listen(&poller, &link).map_err(HostError::Poll)?;
         poller.add(&signals, Source::Signal).map_err(HostError::Poll)?;
         if let Some(listener) = vmm_door.listener() {
             poller.add(listener, Source::Door).map_err(HostError::Poll)?;
