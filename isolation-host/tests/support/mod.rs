@@ -4,6 +4,7 @@
 
 pub(crate) mod device;
 pub(crate) mod guest;
+pub(crate) mod started;
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixStream;
