@@ -10,6 +10,7 @@
 //! `cargo xtask setup` prepares what a guest needs; [`artifacts`] knows where that is.
 
 pub mod artifacts;
+pub mod attempts;
 pub mod check;
 pub mod daemon;
 pub mod disk;
