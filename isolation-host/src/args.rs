@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum as _};
+use rustix::process::RawPid;
 
 use crate::device_type::DeviceType;
 use crate::endpoint::Endpoint;
@@ -19,13 +21,26 @@ pub struct Args {
     /// The VMM's side: listen:PATH, connect:PATH or fd:NUMBER.
     ///
     /// QEMU connects (`-chardev socket,path=PATH`), so for it this is listen:PATH. The number is that of an open
-    /// file descriptor of a listening or connected socket.
-    #[arg(long, value_name = "ENDPOINT")]
-    vmm: Endpoint,
+    /// file descriptor of a listening or connected socket. Without this, --socket-path and --fd, isolation-host
+    /// takes the socket that systemd has opened for it.
+    #[arg(long, value_name = "ENDPOINT", group = "vmm_side")]
+    vmm: Option<Endpoint>,
+
+    /// The same as --vmm listen:PATH.
+    #[arg(long, value_name = "PATH", group = "vmm_side")]
+    socket_path: Option<PathBuf>,
+
+    /// The same as --vmm fd:NUMBER.
+    #[arg(long, value_name = "NUMBER", group = "vmm_side")]
+    fd: Option<RawPid>,
 
     /// The device's side: connect:PATH, listen:PATH or fd:NUMBER.
-    #[arg(long, value_name = "ENDPOINT")]
-    device_socket: Endpoint,
+    #[arg(long, value_name = "ENDPOINT", required_unless_present = "print_capabilities")]
+    device_socket: Option<Endpoint>,
+
+    /// Print what this back-end is, as JSON, and do nothing else.
+    #[arg(long)]
+    print_capabilities: bool,
 
     /// What kind of device it is.
     ///
@@ -55,6 +70,17 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain_timeout: u64,
 
+    /// How many threads move requests, each those of some of the queues.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: u16,
+
+    /// The longest that a thread polls before it sleeps, in microseconds.
+    ///
+    /// It polls only as long as that pays: where notifications arrive in quick succession, and there are processors
+    /// to spare.
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1000))]
+    poll_us: u64,
+
     /// Keep all privileges, to find a fault.
     ///
     /// Otherwise the process gives up files, capabilities and all system calls that forwarding does not take.
@@ -75,20 +101,52 @@ Example: a disk of qemu-storage-daemon's, in a guest of QEMU's
   qemu-system-x86_64 -machine q35,memory-backend=mem -object memory-backend-memfd,id=mem,size=1G,share=on -m 1G \\
     -chardev socket,id=c,path=vmm.sock -device vhost-user-blk-pci,chardev=c …";
 
+/// What the process is to do.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Print this, and end.
+    Print(String),
+    /// Forward.
+    Forward(Options),
+}
+
 impl Args {
     /// What the process is to do.
     #[must_use]
-    pub fn into_options(self) -> Options {
-        Options {
-            vmm: self.vmm,
-            device: self.device_socket,
-            device_type: self.device,
-            area_size: self.area_size,
-            queues: self.queues,
-            ring: self.ring,
-            drain: Duration::from_secs(self.drain_timeout),
+    pub fn into_task(self) -> Task {
+        match self.device_socket {
+            Some(device) if !self.print_capabilities => Task::Forward(Options {
+                vmm: match (self.vmm, self.socket_path, self.fd) {
+                    (Some(vmm), ..) => vmm,
+                    (None, Some(path), _) => Endpoint::Listen(path),
+                    (None, None, Some(number)) => Endpoint::Fd(number),
+                    (None, None, None) => Endpoint::Activated,
+                },
+                device,
+                device_type: self.device,
+                area_size: self.area_size,
+                queues: self.queues,
+                ring: self.ring,
+                drain: Duration::from_secs(self.drain_timeout),
+                threads: self.threads.into(),
+                poll: Duration::from_micros(self.poll_us),
+            }),
+            _ => Task::Print(capabilities(self.device)),
         }
     }
+}
+
+/// What management software may know before it starts this program, as QEMU's conventions for vhost-user
+/// back-ends have it: one JSON object. `sound` and `generic` are not among their types, but follow their pattern.
+fn capabilities(device: DeviceType) -> String {
+    let name = match device {
+        DeviceType::Blk => "block",
+        DeviceType::Net => "net",
+        DeviceType::Fs => "fs",
+        DeviceType::Snd => "sound",
+        DeviceType::Generic => "generic",
+    };
+    format!("{{\n  \"type\": \"{name}\"\n}}")
 }
 
 /// Device types whose requests carry guest addresses in their data.
@@ -128,6 +186,35 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    /// What it is told to do by these options.
+    fn task(options: &[&str]) -> Result<Task, clap::Error> {
+        let words = ["isolation-host"].iter().chain(options);
+        Args::try_parse_from(words).map(Args::into_task)
+    }
+
+    #[test]
+    fn the_vmms_side_can_be_said_in_four_ways_but_in_one_at_a_time() {
+        let vmm = |options: &[&str]| match task(&[options, &["--device-socket", "connect:/d"]].concat()) {
+            Ok(Task::Forward(options)) => Some(options.vmm.to_string()),
+            _ => None,
+        };
+        assert_eq!(vmm(&["--vmm", "connect:/v"]).as_deref(), Some("connect:/v"));
+        assert_eq!(vmm(&["--socket-path", "/v"]).as_deref(), Some("listen:/v"));
+        assert_eq!(vmm(&["--fd", "3"]).as_deref(), Some("fd:3"));
+        assert_eq!(vmm(&[]).as_deref(), Some("systemd's socket"));
+        assert_eq!(vmm(&["--fd", "3", "--socket-path", "/v"]), None);
+    }
+
+    #[test]
+    fn capabilities_are_printed_without_a_device_and_are_those_that_are_announced() {
+        let Ok(Task::Print(printed)) = task(&["--print-capabilities", "--device", "blk"]) else {
+            panic!("nothing is printed");
+        };
+        assert!(printed.contains("\"type\": \"block\""), "{printed}");
+        assert!(include_str!("../dist/50-isolation-host.json").contains("\"type\": \"block\""));
+        assert!(task(&[]).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use listenfd::ListenFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, RawPid, getpid, pidfd_getfd, pidfd_open};
@@ -23,6 +24,8 @@ pub enum Endpoint {
     Connect(PathBuf),
     /// An open file descriptor, of a listening or a connected socket.
     Fd(RawPid),
+    /// It connects to the socket that systemd has opened. No text names it: it is what is left if none is named.
+    Activated,
 }
 
 /// A text that names no endpoint.
@@ -54,6 +57,7 @@ impl fmt::Display for Endpoint {
             Self::Listen(path) => write!(f, "listen:{}", path.display()),
             Self::Connect(path) => write!(f, "connect:{}", path.display()),
             Self::Fd(number) => write!(f, "fd:{number}"),
+            Self::Activated => f.write_str("systemd's socket"),
         }
     }
 }
@@ -74,7 +78,7 @@ impl Door {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// What the system says; [`NotFound`](io::ErrorKind::NotFound) if systemd has opened no socket.
     pub fn open(endpoint: &Endpoint) -> io::Result<Self> {
         match endpoint {
             Endpoint::Connect(path) => Ok(Self::Caller(path.clone())),
@@ -100,6 +104,11 @@ impl Door {
                     return Ok(Self::Listener(listener));
                 }
                 Ok(Self::Once(Some(socket)))
+            }
+            Endpoint::Activated => {
+                let listener = ListenFd::from_env().take_unix_listener(0)?.ok_or(io::ErrorKind::NotFound)?;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Listener(listener))
             }
         }
     }

@@ -1,10 +1,10 @@
 //! The guest's memory: the regions that the VMM shares, and the log of pages that were written.
 
-use std::cell::RefCell;
 use std::fmt;
-use std::rc::Rc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
+use parking_lot::RwLock;
 use ring_core::Segment;
 use ring_core::memory::{Area, Load, Memory, Store, Unmapped, Word};
 use thiserror::Error;
@@ -15,19 +15,19 @@ use crate::protocol::payload::MemoryRegion;
 /// The granularity of the log, whatever the guest's pages are.
 const LOG_PAGE: u64 = 4096;
 
-/// The guest's memory as it is mapped now. Clones are the same memory.
+/// The guest's memory as it is mapped now. Clones are the same memory, whatever threads they are on.
 ///
 /// Regions may come and go while queues run: payloads are looked up at each copy, and rings keep their own
 /// region mapped. Every write, to a ring or to a payload, is noted in the log while there is one.
 #[derive(Clone, Default)]
 pub struct GuestMemory {
-    inner: Rc<Inner>,
+    inner: Arc<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
     /// Sorted by address, without overlaps.
-    regions: RefCell<Vec<Region>>,
+    regions: RwLock<Vec<Region>>,
     log: Log,
 }
 
@@ -41,7 +41,14 @@ struct Region {
 /// The log of dirty pages: a bit for each, in the order of addresses.
 #[derive(Clone, Default)]
 struct Log {
-    bitmap: Rc<RefCell<Option<Window>>>,
+    inner: Arc<LogInner>,
+}
+
+#[derive(Default)]
+struct LogInner {
+    /// Whether there is a bitmap, so that nobody else has to lock it to find out.
+    on: AtomicBool,
+    bitmap: RwLock<Option<Window>>,
 }
 
 /// A region that cannot be added or removed.
@@ -76,7 +83,7 @@ impl GuestMemory {
         for (window, user_address) in regions {
             insert(&mut table, Region { window, user_address })?;
         }
-        *self.inner.regions.borrow_mut() = table;
+        *self.inner.regions.write() = table;
         Ok(())
     }
 
@@ -86,7 +93,7 @@ impl GuestMemory {
     ///
     /// [`RegionError::Overlap`] if it overlaps one that is there.
     pub fn add(&self, window: Window, user_address: u64) -> Result<(), RegionError> {
-        insert(&mut self.inner.regions.borrow_mut(), Region { window, user_address })
+        insert(&mut self.inner.regions.write(), Region { window, user_address })
     }
 
     /// Removes a region.
@@ -96,7 +103,7 @@ impl GuestMemory {
     /// [`RegionError::Unknown`] if there is none at these addresses.
     pub fn remove(&self, region: &MemoryRegion) -> Result<(), RegionError> {
         let &MemoryRegion { guest_address: address, size, user_address, .. } = region;
-        let mut regions = self.inner.regions.borrow_mut();
+        let mut regions = self.inner.regions.write();
         let position = regions.iter().position(|it| {
             (it.window.address(), it.window.size(), it.user_address) == (address, size, user_address)
         });
@@ -107,22 +114,26 @@ impl GuestMemory {
     /// The guest address of an address in the VMM.
     #[must_use]
     pub fn guest_address(&self, user_address: u64) -> Option<u64> {
-        let regions = self.inner.regions.borrow();
+        let regions = self.inner.regions.read();
         regions.iter().find_map(|region| {
             let offset = user_address.checked_sub(region.user_address)?;
             (offset < region.window.size()).then(|| region.window.address() + offset)
         })
     }
 
-    /// Notes every write from now on in this bitmap; or no longer.
+    /// Notes every write from now on in this bitmap; or no longer. A thread that writes meanwhile may find out only
+    /// when it has synchronised with this one.
     pub fn log_to(&self, bitmap: Option<Window>) {
-        *self.inner.log.bitmap.borrow_mut() = bitmap;
+        let log = &self.inner.log.inner;
+        let on = bitmap.is_some();
+        *log.bitmap.write() = bitmap;
+        log.on.store(on, Ordering::Relaxed);
     }
 
     /// Whether writes are noted.
     #[must_use]
     pub fn is_logging(&self) -> bool {
-        self.inner.log.bitmap.borrow().is_some()
+        self.inner.log.inner.on.load(Ordering::Relaxed)
     }
 
     /// Copies `len` guest bytes at `from` to `to` in another window.
@@ -168,7 +179,7 @@ impl GuestMemory {
     ) -> Result<(), Unmapped> {
         let unmapped = Unmapped { address, len };
         address.checked_add(len).ok_or(unmapped)?;
-        let regions = self.inner.regions.borrow();
+        let regions = self.inner.regions.read();
         let mut at = 0;
         while at < len {
             let here = address + at;
@@ -206,7 +217,9 @@ impl Log {
     /// It comes after the write: whoever takes the mark away before it copies the page sees the write.
     #[inline]
     fn mark(&self, address: u64, len: u64) {
-        if let Some(bitmap) = &*self.bitmap.borrow() {
+        if self.inner.on.load(Ordering::Relaxed)
+            && let Some(bitmap) = &*self.inner.bitmap.read()
+        {
             mark_pages(bitmap, address, len);
         }
     }
@@ -225,7 +238,7 @@ fn mark_pages(bitmap: &Window, address: u64, len: u64) {
 
 impl fmt::Debug for GuestMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.inner.regions.borrow().iter()).finish()
+        f.debug_list().entries(self.inner.regions.read().iter()).finish()
     }
 }
 
@@ -234,7 +247,7 @@ impl Memory for GuestMemory {
 
     fn area(&self, address: u64, len: usize) -> Result<GuestArea, Unmapped> {
         let unmapped = Unmapped { address, len: len as u64 };
-        let regions = self.inner.regions.borrow();
+        let regions = self.inner.regions.read();
         let region = regions.iter().find(|region| region.window.contains(address, len as u64));
         let area = region.ok_or(unmapped)?.window.area(address, len)?;
         Ok(GuestArea { area, address, log: self.inner.log.clone() })
@@ -281,7 +294,7 @@ impl GuestArea {
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.bitmap.borrow().fmt(f)
+        self.inner.bitmap.read().fmt(f)
     }
 }
 

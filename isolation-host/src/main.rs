@@ -4,14 +4,22 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use isolation_host::args::Args;
-use isolation_host::host::{Doors, Host};
+use isolation_host::args::{Args, Task};
+use isolation_host::host::{Doors, Host, Options, Workers};
 use isolation_host::sandbox;
 
 fn main() -> ExitCode {
     let args = Args::parse();
     tracing_subscriber::fmt().with_max_level(args.log).with_writer(std::io::stderr).with_target(false).init();
-    match run(args) {
+    let sandboxed = !args.no_sandbox;
+    let outcome = match args.into_task() {
+        Task::Print(text) => {
+            println!("{text}");
+            Ok(())
+        }
+        Task::Forward(options) => forward(options, sandboxed),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mut said = error.to_string();
@@ -26,12 +34,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let sandboxed = !args.no_sandbox;
-    let options = args.into_options();
+fn forward(options: Options, sandboxed: bool) -> Result<(), Box<dyn Error>> {
     let doors = Doors::open(&options)?;
-    if sandboxed {
-        sandbox::enter()?;
-    }
-    Ok(Host::new(options, doors)?.run()?)
+    // Each thread gives up its own privileges: what starts threads is given up, too.
+    let give_up = move || if sandboxed { sandbox::enter() } else { Ok(()) };
+    let workers = Workers::start(options.threads, give_up)?;
+    give_up()?;
+    Ok(Host::new(options, doors, workers)?.run()?)
 }

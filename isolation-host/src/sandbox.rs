@@ -24,6 +24,7 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_sendto,
     libc::SYS_shutdown,
     libc::SYS_socket,
+    libc::SYS_socketpair,
     // Waiting, and being notified.
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
@@ -34,7 +35,6 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_eventfd2,
     libc::SYS_nanosleep,
     libc::SYS_ppoll,
-    libc::SYS_preadv2,
     libc::SYS_read,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,

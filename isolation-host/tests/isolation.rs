@@ -2,52 +2,31 @@
 
 mod support;
 
+use std::time::Instant;
+
 use ring_core::Features;
 use ring_core::memory::Memory as _;
-use support::Host;
 use support::device::{Offer, TestDevice};
-use support::guest::{DATA, RAM, RAM_SIZE, TestGuest};
-
-const FORMATS: [Features; 4] = [
-    Features::empty(),
-    Features::RING_PACKED,
-    Features::EVENT_IDX,
-    Features::RING_PACKED.union(Features::EVENT_IDX),
-];
-
-/// A host with a guest that uses these features and a device that offers those, and queue 0 started.
-fn started(features: Features, offer: Offer, options: &[&str]) -> Parts {
-    let directory = tempfile::tempdir().unwrap();
-    let listener = TestDevice::listen(directory.path());
-    let host = Host::start(directory, options);
-    let accepting = std::thread::spawn(move || {
-        let mut device = TestDevice::accept(&listener, offer);
-        let queue = device.serve_until_started(0);
-        (listener, device, queue)
-    });
-    let mut guest = TestGuest::new(host.connect(), features);
-    let driver = guest.start(0);
-    let (listener, device, queue) = accepting.join().unwrap();
-    Parts { host, guest, driver, device, queue, listener }
-}
-
-struct Parts {
-    host: Host,
-    guest: TestGuest,
-    driver: support::guest::Queue,
-    device: TestDevice,
-    queue: support::device::Queue,
-    listener: std::os::unix::net::UnixListener,
-}
+use support::guest::{DATA, RAM, RAM_SIZE};
+use support::{FORMATS, PATIENCE, Parts, started};
 
 #[test]
 fn requests_go_through_whatever_rings_the_two_sides_use() {
+    requests_go_through(&[]);
+}
+
+#[test]
+fn requests_go_through_on_several_threads_that_poll() {
+    requests_go_through(&["--threads", "3", "--poll-us", "200"]);
+}
+
+fn requests_go_through(options: &[&str]) {
     for features in FORMATS {
         for packed in [false, true] {
             let mut offer = Offer::default();
             offer.features |= if packed { Features::RING_PACKED.bits() } else { 0 };
             let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
-                started(features, offer, &[]);
+                started(features, offer, options);
             for round in 0..40u32 {
                 let answer = guest.request(&mut driver, 0, &round.to_le_bytes(), 16, round);
                 guest.publish(0, &mut driver);
@@ -149,43 +128,6 @@ fn a_device_that_comes_back_gets_what_was_in_flight_in_order_and_the_guest_gets_
 }
 
 #[test]
-fn buffers_that_wait_for_what_may_come_are_back_in_the_ring_when_their_queue_is_stopped() {
-    for features in FORMATS {
-        let Parts { mut guest, mut driver, mut device, mut queue, host: _host, .. } =
-            started(features, Offer::default(), &["--device", "net"]);
-        for number in 0..6 {
-            guest.request(&mut driver, u64::from(number) * 64, b"", 32, number);
-        }
-        guest.publish(0, &mut driver);
-        let taken: Vec<_> = (0..3).map(|_| device.take(0, &mut queue)).collect();
-        let mut taken = taken.into_iter();
-        let (first, _, _) = taken.next().unwrap();
-        queue.complete(first, 7).unwrap();
-        let _ = queue.publish();
-        device.call(0);
-        assert_eq!(guest.reap(0, &mut driver), (0, 7));
-        let stopping = std::thread::spawn(move || {
-            let base = guest.stop(0);
-            (guest, base)
-        });
-        while device.step(std::time::Instant::now() + support::PATIENCE)
-            != Some(isolation_host::protocol::Request::GetVringBase)
-        {}
-        let (mut guest, base) = stopping.join().unwrap();
-        let starting = std::thread::spawn(move || {
-            guest.start_at(0, base);
-            guest
-        });
-        let mut queue = device.serve_until_started(0);
-        let guest = starting.join().unwrap();
-        for number in 1..6 {
-            device.echo(0, &mut queue);
-            assert_eq!(guest.reap(0, &mut driver), (number, 0));
-        }
-    }
-}
-
-#[test]
 fn a_signal_has_each_queue_say_what_it_has_done() {
     let Parts { mut host, guest, mut driver, device, mut queue, .. } =
         started(Features::empty(), Offer::default(), &[]);
@@ -205,10 +147,16 @@ fn a_signal_has_each_queue_say_what_it_has_done() {
 
 #[test]
 fn the_process_has_no_privileges_and_no_way_back_to_them() {
-    let Parts { host, .. } = started(Features::empty(), Offer::default(), &[]);
-    let status = std::fs::read_to_string(format!("/proc/{}/status", host.id())).unwrap();
-    for line in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"] {
-        assert!(status.contains(line), "{line}: {status}");
+    let Parts { host, .. } = started(Features::empty(), Offer::default(), &["--threads", "2"]);
+    let threads: Vec<_> = std::fs::read_dir(format!("/proc/{}/task", host.id())).unwrap().collect();
+    assert_eq!(threads.len(), 3);
+    for thread in threads {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        for line in
+            ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"]
+        {
+            assert!(status.contains(line), "{line}: {status}");
+        }
     }
 }
 
@@ -248,12 +196,12 @@ fn a_vmm_that_goes_and_comes_back_finds_everything_finished() {
 
 /// The next request that comes back to a guest whose VMM is gone, so that nobody notifies it.
 fn poll_used(driver: &mut support::guest::Queue) -> u32 {
-    let deadline = std::time::Instant::now() + support::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(used) = driver.reap().unwrap() {
             return used.cookie;
         }
-        assert!(std::time::Instant::now() < deadline, "a request is lost");
+        assert!(Instant::now() < deadline, "a request is lost");
         std::thread::yield_now();
     }
 }

@@ -1,10 +1,11 @@
-//! Every way in which a device can come and go, and a queue be stopped and go on: the guest gets each request back
+//! Every way in which a device can come and go, isolation-host be killed, and a queue be stopped and go on: the guest gets each request back
 //! exactly once, done.
 
 use isolation_host::area::Area;
 use isolation_host::device_type::DeviceType;
 use isolation_host::forward::{DeviceEnd, Shadow};
 use isolation_host::guest_memory::GuestMemory;
+use isolation_host::journal::JournalMemory;
 use isolation_host::mmap::Window;
 use proptest::prelude::*;
 use ring_core::memory::Memory as _;
@@ -37,6 +38,8 @@ enum Step {
     Die,
     /// The queue is stopped, and another isolation-host goes on with it.
     Move,
+    /// isolation-host is killed, and another one goes on with what its journal says.
+    Kill,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -48,7 +51,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Crash),
         1 => Just(Step::Die),
         1 => Just(Step::Move),
+        2 => Just(Step::Kill),
     ]
+}
+
+fn is_packed(features: Features) -> bool {
+    features.contains(Features::RING_PACKED)
 }
 
 type Taken = (Token, Vec<u8>, Vec<Segment>);
@@ -60,6 +68,7 @@ struct World {
     made: u8,
     returned: Vec<u8>,
     failed: usize,
+    journals: Option<JournalMemory>,
     shadow: Shadow,
     device_features: Features,
     device: Option<TestDevice>,
@@ -82,9 +91,14 @@ impl World {
             Setup { size: SIZE, features, descriptor_area: 0, driver_area: 0x1000, device_area: 0x2000 };
         let slots = (0..SIZE).map(|_| driver::Slot::EMPTY).collect();
         let driver = Driver::new(memory.clone(), &setup, slots).unwrap();
-        let base =
-            if features.contains(Features::RING_PACKED) { Position::PACKED_START.packed_base() } else { 0 };
-        let shadow = Shadow::new(memory.clone(), &setup, base, DeviceType::Blk).unwrap();
+        let base = if is_packed(features) { Position::PACKED_START.packed_base() } else { 0 };
+        // An in-order queue has none.
+        let journals = (!features.contains(Features::IN_ORDER)).then(|| {
+            let (file, bytes) = JournalMemory::make(1, SIZE).unwrap();
+            JournalMemory::open(file, 0, bytes, 1, SIZE).unwrap()
+        });
+        let journal = journals.as_ref().and_then(|journals| journals.queue(0, SIZE, is_packed(features)));
+        let shadow = Shadow::new(memory.clone(), &setup, base, DeviceType::Blk, journal).unwrap();
         let mut world = Self {
             memory,
             setup,
@@ -92,6 +106,7 @@ impl World {
             made: 0,
             returned: Vec::new(),
             failed: 0,
+            journals,
             shadow,
             device_features,
             device: None,
@@ -139,11 +154,21 @@ impl World {
                 self.shadow.surrender();
                 assert_eq!(self.shadow.in_flight(), 0);
                 let base = self.shadow.vring_base();
-                self.shadow = Shadow::new(self.memory.clone(), &self.setup, base, DeviceType::Blk).unwrap();
-                self.attach();
+                self.go_on(base);
             }
+            // What the VMM says then means nothing.
+            Step::Kill if self.journals.is_some() => self.go_on(0xdead_dead),
+            Step::Kill => {}
         }
         self.reap();
+    }
+
+    /// Another isolation-host takes over.
+    fn go_on(&mut self, base: u32) {
+        let packed = is_packed(self.setup.features);
+        let journal = self.journals.as_ref().and_then(|journals| journals.queue(0, SIZE, packed));
+        self.shadow = Shadow::new(self.memory.clone(), &self.setup, base, DeviceType::Blk, journal).unwrap();
+        self.attach();
     }
 
     fn request(&mut self) {

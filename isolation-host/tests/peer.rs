@@ -30,7 +30,7 @@ fn rust_vmms_front_end_gets_an_answer_through_isolation_host() {
     frontend.set_features(features & !packed).unwrap();
     let protocol = frontend.get_protocol_features().unwrap();
     assert!(protocol.contains(VhostUserProtocolFeatures::MQ | VhostUserProtocolFeatures::CONFIG));
-    assert!(!protocol.contains(VhostUserProtocolFeatures::INFLIGHT_SHMFD));
+    assert!(!protocol.contains(VhostUserProtocolFeatures::BACKEND_SEND_FD));
     frontend.set_protocol_features(protocol).unwrap();
     assert_eq!(frontend.get_queue_num().unwrap(), 2);
     assert_eq!(frontend.get_max_mem_slots().unwrap(), 509);

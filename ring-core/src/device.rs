@@ -77,6 +77,7 @@ macro_rules! either {
         }
     };
 }
+pub(crate) use either;
 
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Sets up the device end of a queue that has not run yet. To set one up again, use [`reset`](Self::reset),

@@ -139,11 +139,11 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
         self.slots.as_ref().get(usize::from(slot)).map_or(0, |slot| slot.next)
     }
 
-    /// Hands out the slots from the head to `last`, for a buffer of `count` descriptors.
+    /// Hands out the slots from `head` to `last`, for a buffer of `count` descriptors.
     #[inline(always)]
-    pub(crate) fn take(&mut self, last: u16, count: u16, writable: u32, cookie: T) {
+    pub(crate) fn take(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
         let next = if last == self.tail { NONE } else { self.next(last) };
-        if let Some(slot) = self.slots.as_mut().get_mut(usize::from(self.head)) {
+        if let Some(slot) = self.slots.as_mut().get_mut(usize::from(head)) {
             (slot.last, slot.count) = (last, count);
             (slot.writable, slot.serial) = (writable, self.added);
             slot.cookie = Some(cookie);

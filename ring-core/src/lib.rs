@@ -152,6 +152,7 @@ pub mod notify;
 pub mod packed;
 pub mod payload;
 mod position;
+pub mod recovery;
 mod setup;
 pub mod split;
 
@@ -164,4 +165,5 @@ pub use index::QueueSize;
 pub use notify::{Arm, Notify};
 pub use payload::{Reader, Writer};
 pub use position::Position;
+pub use recovery::Taken;
 pub use setup::{AreaLayout, Layout, Setup};

@@ -114,6 +114,17 @@ impl GuestImage {
     }
 }
 
+/// Where virtiofsd is, or will be, below the target directory: Debian has it where no `$PATH` leads, or not at all.
+pub const VIRTIOFSD: &str = "virtiofsd/bin/virtiofsd";
+
+/// virtiofsd, a vhost-user device that serves a directory.
+///
+/// # Errors
+/// If `cargo xtask setup` has not run.
+pub fn virtiofsd() -> Result<PathBuf, ArtifactError> {
+    existing(target_dir()?.join(VIRTIOFSD), || "cargo xtask setup".to_owned())
+}
+
 fn existing(path: PathBuf, made_by: impl FnOnce() -> String) -> Result<PathBuf, ArtifactError> {
     if path.is_file() { Ok(path) } else { Err(ArtifactError::Missing { path, made_by: made_by() }) }
 }

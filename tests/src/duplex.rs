@@ -1,5 +1,6 @@
 //! A guest that plays the counting pattern while it records it: both ways at once through snd-host.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use crate::artifacts::GuestImage;
 use crate::check;
 use crate::guest::{self, Overlay};
 use crate::pattern::{Frame, Pattern};
-use crate::playback::{PlaybackError, Ring, Session, wav_sink};
+use crate::playback::{PlaybackError, Ring, Session, Visit, wav_sink};
 
 /// How many more seconds the source has than are recorded.
 const SPARE_SECONDS: u8 = 2;
@@ -26,24 +27,31 @@ pub struct Duplex {
     pub recorded: check::Report,
     /// Where that is: a WAV file.
     pub recorded_at: PathBuf,
+    /// Where a picture of both may be put.
+    pub picture: PathBuf,
     /// What the guest says.
     pub guest: guest::Report,
+    /// The memory of others that snd-host had meanwhile.
+    pub memory: BTreeSet<String>,
 }
 
-/// Plays and records a pattern of so many seconds in a guest at the same time. What is left of it goes to
-/// `directory`, into files that are named after `ring`.
+/// Plays and records a pattern of so many seconds in a guest at the same time, through the snd-host at `program`
+/// and, if there is one, an isolation-host. What is left of it goes to `directory`, into files that are named
+/// after `ring`.
 ///
 /// # Errors
 /// If there is nothing to compare, or the guest used the other ring format. Wrong frames are no error: they are
 /// what the reports tell.
 pub fn run(
     program: &Path,
+    isolated_by: Option<&Path>,
     image: &GuestImage,
     seconds: u8,
     ring: Ring,
     directory: &Path,
 ) -> Result<Duplex, PlaybackError> {
-    let file = |what: &str| directory.join(format!("{ring}-{what}"));
+    let name = format!("{ring}{}", if isolated_by.is_some() { "-isolated" } else { "" });
+    let file = |what: &str| directory.join(format!("{name}-{what}"));
     let (played_at, recorded_at) = (file("played.wav"), file("recorded.wav"));
     // What an earlier run left must not be taken for what this one brings.
     for path in [&played_at, &recorded_at] {
@@ -62,6 +70,7 @@ pub fn run(
 
     let session = Session {
         program,
+        isolated_by,
         image,
         ring,
         options: &[
@@ -75,7 +84,7 @@ pub fn run(
         handed_over: Some(&handed_over),
     };
     let overlay = Overlay::script(&script(seconds)).file("pattern.wav", pattern.to_wav());
-    let (guest, _) = session.run(&overlay, pattern.duration())?;
+    let Visit { guest, memory, .. } = session.run(&overlay, pattern.duration())?;
 
     let recorded = fs::read(&handed_over).map_err(PlaybackError::Unreadable)?;
     let samples: Vec<i16> = recorded.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
@@ -86,7 +95,9 @@ pub fn run(
         played_at,
         recorded: check_beginning(pattern, frames),
         recorded_at,
+        picture: directory.join(format!("{name}.png")),
         guest,
+        memory,
     })
 }
 

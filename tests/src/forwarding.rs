@@ -25,9 +25,13 @@ pub struct ForwardedDisk {
     image: PathBuf,
     directory: TempDir,
     device: Daemon,
+    /// Where isolation-host reaches the device.
+    way: PathBuf,
     forwarder: Daemon,
     mebibytes: u64,
     speed: Speed,
+    /// What isolation-host was started with besides sockets.
+    options: Vec<String>,
 }
 
 /// How fast a device is.
@@ -81,7 +85,23 @@ impl ForwardedDisk {
         let directory = tempfile::tempdir()?;
         let image = directory.path().join("disk.raw");
         File::create(&image)?.set_len(mebibytes << 20)?;
-        Self::start_on(&image, directory, mebibytes, speed, options)
+        Self::start_on(&image, directory, mebibytes, speed, direct, options)
+    }
+
+    /// The same, with something between the device and isolation-host: `way` is given the device's socket, and says
+    /// which one to connect to instead.
+    ///
+    /// # Errors
+    /// If anything does not start.
+    pub fn start_by(
+        way: impl FnOnce(&Path) -> io::Result<PathBuf>,
+        mebibytes: u64,
+        options: &[&str],
+    ) -> Result<Self, ForwardingError> {
+        let directory = tempfile::tempdir()?;
+        let image = directory.path().join("disk.raw");
+        File::create(&image)?.set_len(mebibytes << 20)?;
+        Self::start_on(&image, directory, mebibytes, Speed::Full, way, options)
     }
 
     fn start_on(
@@ -89,12 +109,16 @@ impl ForwardedDisk {
         directory: TempDir,
         mebibytes: u64,
         speed: Speed,
+        way: impl FnOnce(&Path) -> io::Result<PathBuf>,
         options: &[&str],
     ) -> Result<Self, ForwardingError> {
         let device = start_device(image, directory.path(), speed)?;
         let options: Vec<&str> = ["--device", "blk"].into_iter().chain(options.iter().copied()).collect();
-        let forwarder = start_forwarder(directory.path(), &device, &options)?;
-        Ok(Self { image: image.to_owned(), directory, device, forwarder, mebibytes, speed })
+        let program = program("isolation-host", Profile::Debug)?;
+        let way = way(device.socket())?;
+        let forwarder = start_forwarder(&program, directory.path(), &way, &options)?;
+        let options = options.into_iter().map(str::to_owned).collect();
+        Ok(Self { image: image.to_owned(), directory, device, way, forwarder, mebibytes, speed, options })
     }
 
     /// The disk as QEMU is told of it.
@@ -155,7 +179,19 @@ impl ForwardedDisk {
     /// # Errors
     /// If either does not start.
     pub fn beside(&self, options: &[&str]) -> Result<Self, ForwardingError> {
-        Self::start_on(&self.image, tempfile::tempdir()?, self.mebibytes, self.speed, options)
+        self.beside_by(direct, options)
+    }
+
+    /// The same, with something between the device and isolation-host.
+    ///
+    /// # Errors
+    /// If anything does not start.
+    pub fn beside_by(
+        &self,
+        way: impl FnOnce(&Path) -> io::Result<PathBuf>,
+        options: &[&str],
+    ) -> Result<Self, ForwardingError> {
+        Self::start_on(&self.image, tempfile::tempdir()?, self.mebibytes, self.speed, way, options)
     }
 
     /// A QEMU that takes over that guest, now with this disk, and runs it to its end.
@@ -187,6 +223,18 @@ impl ForwardedDisk {
         Ok(())
     }
 
+    /// Kills isolation-host, as a crash would, and starts it again.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn crash_forwarder(&mut self) -> Result<(), ForwardingError> {
+        self.forwarder.kill()?;
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let program = program("isolation-host", Profile::Debug)?;
+        self.forwarder = start_forwarder(&program, self.directory.path(), &self.way, &options)?;
+        Ok(())
+    }
+
     /// Checks the image file.
     ///
     /// # Errors
@@ -209,6 +257,12 @@ impl ForwardedDisk {
         &self.device
     }
 
+    /// Where isolation-host listens for a VMM.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        self.forwarder.socket()
+    }
+
     /// What isolation-host has logged.
     pub fn log(&mut self) -> &[String] {
         self.forwarder.log()
@@ -220,13 +274,19 @@ impl ForwardedDisk {
     }
 }
 
-/// isolation-host in front of a device, listening for a VMM in a directory.
+/// The way to a device with nothing on it.
+fn direct(device: &Path) -> io::Result<PathBuf> {
+    Ok(device.to_owned())
+}
+
+/// isolation-host in front of the device at a socket, listening for a VMM in a directory.
 ///
 /// # Errors
-/// If it is not built or does not start.
+/// If it does not start.
 pub fn start_forwarder(
+    program: &Path,
     directory: &Path,
-    device: &Daemon,
+    device: &Path,
     options: &[&str],
 ) -> Result<Daemon, ForwardingError> {
     let socket = directory.join("vmm.sock");
@@ -234,10 +294,10 @@ pub fn start_forwarder(
         "--vmm".into(),
         endpoint("listen", &socket),
         "--device-socket".into(),
-        endpoint("connect", device.socket()),
+        endpoint("connect", device),
     ];
     arguments.extend(options.iter().map(Into::into));
-    Ok(Daemon::start_as_told(&program("isolation-host", Profile::Debug)?, &socket, arguments)?)
+    Ok(Daemon::start_as_told(program, &socket, arguments)?)
 }
 
 /// qemu-storage-daemon, serving an image on a socket in a directory.

@@ -220,6 +220,7 @@ fn play_together(
     let recordings = directory.path().display();
     let session = Session {
         program,
+        isolated_by: None,
         image,
         ring,
         options: &["--sink", &format!("filesink location={recordings}/{{take}}.raw sync=true")],

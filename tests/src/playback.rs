@@ -1,5 +1,6 @@
 //! One run of the whole path: a guest plays the counting pattern through snd-host into a WAV file.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
@@ -15,7 +16,9 @@ use thiserror::Error;
 use crate::artifacts::GuestImage;
 use crate::check;
 use crate::daemon::{Daemon, DaemonError};
+use crate::forwarding::{ForwardingError, start_forwarder};
 use crate::guest::{self, Device, Guest, GuestError, Overlay};
+use crate::memory;
 use crate::pattern::{Pattern, RecordingError};
 
 /// What the guest may take beyond the length of the sound. A boot takes 5 s on an idle machine.
@@ -37,6 +40,17 @@ impl fmt::Display for Ring {
             Self::Packed => "packed",
         })
     }
+}
+
+/// What a guest and its daemon leave behind.
+#[derive(Debug)]
+pub struct Visit {
+    /// What the guest says.
+    pub guest: guest::Report,
+    /// What the daemon logged.
+    pub daemon_log: Vec<String>,
+    /// The memory of others that the daemon had while the guest ran.
+    pub memory: BTreeSet<String>,
 }
 
 /// What a run brought.
@@ -65,6 +79,9 @@ pub enum PlaybackError {
     /// The daemon did not start or stop.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
+    /// isolation-host did not start.
+    #[error(transparent)]
+    Forwarder(#[from] ForwardingError),
     /// The daemon ended badly.
     #[error("snd-host ended with {status}; its log:\n{log}")]
     DaemonFailed {
@@ -105,6 +122,8 @@ pub enum PlaybackError {
 pub struct Session<'a> {
     /// snd-host.
     pub program: &'a Path,
+    /// isolation-host, if it is to stand between the two. The guest has packed rings then, whatever snd-host has.
+    pub isolated_by: Option<&'a Path>,
     /// What the guest boots from.
     pub image: &'a GuestImage,
     /// The format of the virtqueues.
@@ -120,16 +139,11 @@ pub struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Boots the guest for the overlay's script, which plays for so long. Returns what the guest says and what
-    /// the daemon logged, after all has been played out.
+    /// Boots the guest for the overlay's script, which plays for so long. Returns after all has been played out.
     ///
     /// # Errors
     /// If the guest or the daemon fails, or the guest used the other ring format.
-    pub fn run(
-        &self,
-        overlay: &Overlay,
-        length: Duration,
-    ) -> Result<(guest::Report, Vec<String>), PlaybackError> {
+    pub fn run(&self, overlay: &Overlay, length: Duration) -> Result<Visit, PlaybackError> {
         self.run_watched(overlay, length, |_| {})
     }
 
@@ -141,8 +155,8 @@ impl Session<'_> {
         &self,
         overlay: &Overlay,
         length: Duration,
-        watch: impl FnMut(&str),
-    ) -> Result<(guest::Report, Vec<String>), PlaybackError> {
+        mut watch: impl FnMut(&str),
+    ) -> Result<Visit, PlaybackError> {
         let directory = tempfile::tempdir().map_err(PlaybackError::Directory)?;
         let socket = directory.path().join("snd.sock");
         let ring = self.ring.to_string();
@@ -151,17 +165,32 @@ impl Session<'_> {
         let options = own.into_iter().chain(self.options.iter().map(OsStr::new));
         let mut daemon = Daemon::start(self.program, &socket, options)?;
 
-        let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
+        let forward = |program| start_forwarder(program, directory.path(), &socket, &["--device", "snd"]);
+        let mut forwarder = self.isolated_by.map(forward).transpose()?;
+        let socket = forwarder.as_ref().map_or(&*socket, Daemon::socket);
+        let device = Device::vhost_user("vhost-user-snd-pci", socket);
         let mut device = self.properties.iter().fold(device, |device, property| device.with(property));
         if let Some(path) = self.handed_over {
             device = device.with_port(path);
         }
+        let mut memory = BTreeSet::new();
         let guest = Guest::boot(self.image, &device, overlay)
-            .and_then(|guest| guest.finish_watched(BOOT_WITHIN + length, watch))
-            .map_err(|source| PlaybackError::Guest { source, log: daemon.log().join("\n") })?;
+            .and_then(|guest| {
+                // By the time of its first line all drivers are there, and what is shared is shared.
+                guest.finish_watched(BOOT_WITHIN + length, |line| {
+                    memory.extend(memory::of_process(daemon.id()).unwrap_or_default());
+                    watch(line);
+                })
+            })
+            .map_err(|source| {
+                let forwarder_log = forwarder.as_mut().map_or(&[][..], Daemon::log);
+                let log = [daemon.log(), forwarder_log].concat().join("\n");
+                PlaybackError::Guest { source, log }
+            })?;
         let negotiated = guest.sound().map(guest::VirtioDevice::ring_packed);
-        if negotiated != Some(self.ring == Ring::Packed) {
-            return Err(PlaybackError::OtherRing { wanted: self.ring, devices: guest.devices });
+        let wanted = if self.isolated_by.is_some() { Ring::Packed } else { self.ring };
+        if negotiated != Some(wanted == Ring::Packed) {
+            return Err(PlaybackError::OtherRing { wanted, devices: guest.devices });
         }
 
         // The guest is gone, but the sink may still be playing what it was given last: it ends in its time.
@@ -170,7 +199,7 @@ impl Session<'_> {
         if !status.success() && !stopped_by_us {
             return Err(PlaybackError::DaemonFailed { status, log: log.join("\n") });
         }
-        Ok((guest, log))
+        Ok(Visit { guest, daemon_log: log.to_owned(), memory })
     }
 }
 
@@ -197,6 +226,7 @@ pub fn play(
     let sink = wav_sink(recording);
     let session = Session {
         program,
+        isolated_by: None,
         image,
         ring,
         options: &["--sink", &sink],
@@ -205,7 +235,7 @@ pub fn play(
         handed_over: None,
     };
     let overlay = Overlay::script("aplay -D hw:0,0 /pattern.wav").file("pattern.wav", pattern.to_wav());
-    let (guest, daemon_log) = session.run(&overlay, pattern.duration())?;
+    let Visit { guest, daemon_log, .. } = session.run(&overlay, pattern.duration())?;
     Ok(Playback { recorded: pattern.check_wav(recording)?, guest, daemon_log })
 }
 

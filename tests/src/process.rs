@@ -1,8 +1,8 @@
 //! A child process that is watched, waited for with a deadline, and never left behind.
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader, PipeReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{self, BufRead, BufReader, PipeReader, Write as _};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ const TAIL_LINES: usize = 30;
 pub struct Process {
     name: String,
     child: Child,
+    input: Option<ChildStdin>,
     lines: Receiver<String>,
     log: Vec<String>,
 }
@@ -63,10 +64,30 @@ impl Process {
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
     ) -> Result<Self, ProcessError> {
+        Self::start_with(Stdio::null(), program, arguments)
+    }
+
+    /// The same for a program that takes orders on its standard input.
+    ///
+    /// # Errors
+    /// If no process starts.
+    pub fn start_for_orders(
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item: AsRef<OsStr>>,
+    ) -> Result<Self, ProcessError> {
+        Self::start_with(Stdio::piped(), program, arguments)
+    }
+
+    fn start_with(
+        input: Stdio,
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item: AsRef<OsStr>>,
+    ) -> Result<Self, ProcessError> {
         let name = program.as_ref().display().to_string();
-        Self::spawn(program.as_ref(), arguments)
-            .map(|(child, output)| Self {
+        Self::spawn(input, program.as_ref(), arguments)
+            .map(|(mut child, output)| Self {
                 name: name.clone(),
+                input: child.stdin.take(),
                 child,
                 lines: lines_of(output),
                 log: Vec::new(),
@@ -75,19 +96,20 @@ impl Process {
     }
 
     fn spawn(
+        input: Stdio,
         program: &OsStr,
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
     ) -> io::Result<(Child, PipeReader)> {
-        let (output, input) = io::pipe()?;
+        let (output, writer) = io::pipe()?;
         // `Drop` does not run in a test that is killed; the kernel's parent-death signal does its
         // work then. setpriv turns into the program, so the process id is the program's.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .arg(program)
             .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(input.try_clone()?)
-            .stderr(input)
+            .stdin(input)
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
             .spawn()?;
         Ok((child, output))
     }
@@ -96,6 +118,17 @@ impl Process {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Gives an order to a program that was started for orders.
+    ///
+    /// # Errors
+    /// If it does not take it.
+    pub fn order(&mut self, line: &str) -> Result<(), ProcessError> {
+        let written = self.input.as_mut().map(|input| writeln!(input, "{line}"));
+        written
+            .unwrap_or_else(|| Err(io::ErrorKind::BrokenPipe.into()))
+            .map_err(|source| self.unwatchable(source))
     }
 
     /// The next line that it writes; `None` when it has closed its output.
@@ -236,6 +269,17 @@ mod tests {
         assert!(process.wait(soon()).is_ok_and(|status| status.success()));
         let log = process.whole_log(soon());
         assert!(log.is_ok_and(|log| log == ["one", "two", "three"]));
+    }
+
+    #[test]
+    fn a_program_takes_orders_and_answers() -> Result<(), ProcessError> {
+        let mut process = Process::start_for_orders("sed", ["--unbuffered", "s/^/got /"])?;
+        for order in ["one", "two"] {
+            process.order(order)?;
+            assert_eq!(process.next_line(soon())?, Some(format!("got {order}").as_str()));
+        }
+        assert!(shell("exec sleep 1000").order("one").is_err());
+        Ok(())
     }
 
     #[test]

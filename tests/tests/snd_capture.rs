@@ -53,6 +53,7 @@ fn run(
     write_source(&path("in.wav"), source)?;
     let session = Session {
         program: &program("snd-host", Profile::Debug)?,
+        isolated_by: None,
         image: &GuestImage::prepared()?,
         ring,
         options: &[

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use end_to_end::artifacts::{GuestImage, Profile, program};
 use end_to_end::guest::Overlay;
-use end_to_end::playback::{Ring, Session};
+use end_to_end::playback::{Ring, Session, Visit};
 
 const SCRIPT: &str = "
     amixer -c 0 controls
@@ -34,6 +34,7 @@ fn a_guest_finds_and_turns_what_there_is_to_turn() -> Result<(), Box<dyn Error>>
     let directory = tempfile::tempdir()?;
     let session = Session {
         program: &program("snd-host", Profile::Debug)?,
+        isolated_by: None,
         image: &GuestImage::prepared()?,
         ring: Ring::Packed,
         options: &["--controls", "--streams", "2,1", "--sink", "fakesink sync=true"],
@@ -41,7 +42,7 @@ fn a_guest_finds_and_turns_what_there_is_to_turn() -> Result<(), Box<dyn Error>>
         writable: directory.path(),
         handed_over: None,
     };
-    let (guest, _) = session
+    let Visit { guest, .. } = session
         .run(&Overlay::script(SCRIPT), Duration::from_secs(30))
         .inspect_err(|error| eprintln!("{error}"))?;
     let said = guest.output.join("\n");

@@ -7,7 +7,7 @@ use end_to_end::artifacts::{GuestImage, Profile, program};
 use end_to_end::attempts::one_of_three;
 use end_to_end::guest::Overlay;
 use end_to_end::pattern::Pattern;
-use end_to_end::playback::{Ring, Session};
+use end_to_end::playback::{Ring, Session, Visit};
 
 /// Frames of a period of 10 ms.
 const PERIOD: f64 = 480.0;
@@ -84,9 +84,10 @@ fn look_while_playing() -> Result<Vec<f64>, Box<dyn Error>> {
         writable: directory.path(),
         properties: &[],
         handed_over: None,
+        isolated_by: None,
     };
     let overlay = Overlay::script(SCRIPT).file("pattern.wav", Pattern::seconds(3).to_wav());
-    let (guest, _) = session.run(&overlay, Duration::from_secs(60))?;
+    let Visit { guest, .. } = session.run(&overlay, Duration::from_secs(60))?;
     Ok(errors(&guest.output))
 }
 

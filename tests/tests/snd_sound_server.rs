@@ -7,7 +7,7 @@ use end_to_end::artifacts::{GuestImage, Profile, program};
 use end_to_end::attempts::one_of_three;
 use end_to_end::guest::Overlay;
 use end_to_end::pattern::Pattern;
-use end_to_end::playback::{Ring, Session};
+use end_to_end::playback::{Ring, Session, Visit};
 use end_to_end::sound_server::SoundServer;
 
 /// How long the audio is that the guest plays each time.
@@ -47,11 +47,12 @@ fn play_in_all_cases() -> Result<(), Box<dyn Error>> {
         writable: directory.path(),
         properties: &[],
         handed_over: None,
+        isolated_by: None,
     };
     let pattern = Pattern::seconds(SECONDS);
     let overlay = Overlay::script(SCRIPT).file("pattern.wav", pattern.to_wav());
     let (mut running, mut said) = (None, Vec::new());
-    let (_, log) = session.run_watched(&overlay, Duration::from_secs(60), |line| {
+    let Visit { daemon_log: log, .. } = session.run_watched(&overlay, Duration::from_secs(60), |line| {
         match line {
             "start" => running = Some(server.start()),
             "kill" => running = None,

@@ -84,7 +84,7 @@ impl Area {
     ///
     /// [`AreaError`] if there is not so much memory, or none can be shared.
     pub fn new(size: u64, queues: u16) -> Result<Self, AreaError> {
-        let file = sealed_file(size).map_err(|source| AreaError::System { size, source })?;
+        let file = sealed_file("isolated-area", size).map_err(|source| AreaError::System { size, source })?;
         let window = Window::map(&file, 0, size, BASE)?;
         Ok(Self { file, window, queues: queues.max(1).into() })
     }
@@ -101,6 +101,22 @@ impl Area {
         MemoryRegion { guest_address: BASE, size: self.window.size(), user_address: BASE, offset: 0 }
     }
 
+    /// Memory for a log of the pages that a device writes in the area, and its size.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory.
+    pub fn log(&self) -> io::Result<(OwnedFd, u64)> {
+        let size = (BASE + self.window.size()).div_ceil(PAGE * 8).next_multiple_of(PAGE);
+        Ok((sealed_file("isolated-log", size)?, size))
+    }
+
+    /// How large each queue's share is: its ring and its blocks.
+    #[must_use]
+    pub const fn size_of_share(&self) -> u64 {
+        size_of_share(self.window.size(), self.queues)
+    }
+
     /// The share of one queue, with a zeroed ring of `size` descriptors at its start.
     ///
     /// # Errors
@@ -109,7 +125,7 @@ impl Area {
     pub fn share(&self, queue: usize, size: u16, features: Features) -> Result<Share, ShareError> {
         let no_queue = ShareError::NoSuchQueue { queue, queues: self.queues };
         let index = u64::try_from(queue).ok().filter(|index| *index < self.queues).ok_or(no_queue)?;
-        let share = self.window.size() / self.queues / PAGE * PAGE;
+        let share = self.size_of_share();
         let too_small = || ShareError::TooSmall { share, size };
         let layout = if features.contains(Features::RING_PACKED) {
             packed::layout(QueueSize::packed(size)?)
@@ -138,9 +154,15 @@ impl AsFd for Area {
     }
 }
 
+/// How large each queue's share of an area is that has `size` bytes and is for so many queues, at least one.
+#[must_use]
+pub const fn size_of_share(size: u64, queues: u64) -> u64 {
+    size / queues / PAGE * PAGE
+}
+
 /// Shared memory whose size nobody can change any more: a device that could shrink it could kill us.
-fn sealed_file(size: u64) -> io::Result<OwnedFd> {
-    let file = memfd_create("isolated-area", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+fn sealed_file(name: &str, size: u64) -> io::Result<OwnedFd> {
+    let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     ftruncate(&file, size)?;
     fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
     Ok(file)

@@ -111,7 +111,10 @@ fn cut(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::area::Area;
+    use crate::block_limits::Limits;
     use proptest::prelude::*;
+    use ring_core::Features;
 
     const BASE: u64 = 1 << 32;
 
@@ -156,6 +159,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_largest_request_that_a_disks_guest_is_told_of_fits_an_empty_share(
+            device in any::<[u8; 8]>(), size in (1u64 << 20)..(64 << 20), queues in 1u16..9,
+        ) {
+            let area = Area::new(size, queues).unwrap();
+            let Ok(share) = area.share(0, 256, Features::empty()) else { return Ok(()) };
+            let Limits { size_max, seg_max } = Limits::new(device, area.size_of_share());
+            prop_assert!(size_max > 0 && seg_max > 0);
+            let (mut buddy, data) = (share.buddy, u64::from(size_max) * u64::from(seg_max));
+            for (readable, writable) in [([16, data].as_slice(), [1].as_slice()), (&[16], &[data, 1])] {
+                let placement = Placement::allocate(&mut buddy, BASE, readable, writable).unwrap();
+                prop_assert!(placement.readable.len() + placement.writable.len() <= 16);
+                placement.release(&mut buddy);
+            }
+        }
+
         #[test]
         fn pieces_keep_their_lengths_and_never_overlap(
             readable in prop::collection::vec(1u64..300_000, 0..4),

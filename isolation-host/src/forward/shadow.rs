@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use ring_core::memory::Memory as _;
 use ring_core::{
-    Arm, CompleteError, Device, Features, PopError, Position, Segment, Setup, SetupError, Violation, device,
+    Arm, CompleteError, Device, Features, PopError, Position, Segment, Setup, SetupError, Token, Violation,
+    device,
 };
 use thiserror::Error;
 
@@ -13,17 +14,17 @@ use super::framing::last_byte;
 use super::{Request, Statistics};
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
+use crate::journal::{Journal, LONGEST_CHAIN, Legacy, Noted};
 
-/// How many requests are submitted before anyone else gets a turn.
+/// How many more requests are submitted than were returned before anyone else gets a turn.
 const BATCH: usize = 64;
-/// The longest chain that is taken, in segments. Linux's block driver uses up to 256, whatever the queue's
-/// size, through indirect tables.
-const LONGEST_CHAIN: usize = 1024;
+
+type GuestEnd = Device<GuestMemory, Box<[device::Slot]>>;
 
 /// One queue: the guest's ring, and, while there is a device, its counterpart in the isolated area.
 #[derive(Debug)]
 pub struct Shadow {
-    guest: Device<GuestMemory, Box<[device::Slot]>>,
+    guest: GuestEnd,
     memory: GuestMemory,
     device_type: DeviceType,
     device: Option<DeviceEnd>,
@@ -31,6 +32,8 @@ pub struct Shadow {
     backlog: VecDeque<Request>,
     /// Whether requests are taken from the guest.
     accepting: bool,
+    /// Where requests are noted that this process must not forget even if it is killed.
+    journal: Option<Journal>,
     /// Where a chain's segments are put when it is popped.
     segments: Box<[Segment]>,
     /// What has been done so far.
@@ -59,7 +62,8 @@ pub enum ShadowError {
 }
 
 impl Shadow {
-    /// Goes on with the guest's ring where `base`, a vhost-user vring base, says.
+    /// Goes on with the guest's ring where `base`, a vhost-user vring base, says; or where a process that died has
+    /// left it, as it has noted in the journal.
     ///
     /// # Errors
     ///
@@ -69,23 +73,27 @@ impl Shadow {
         setup: &Setup,
         base: u32,
         device_type: DeviceType,
+        mut journal: Option<Journal>,
     ) -> Result<Self, ShadowError> {
         let slots = vec![device::Slot::default(); setup.size.into()].into();
         let mut guest = Device::new(memory.clone(), setup, slots)?;
-        let packed = setup.features.contains(Features::RING_PACKED);
-        let position = match u16::try_from(base) {
-            // DPDK's front-end sends 16 bits, which only a queue with nothing in flight is described by.
-            Ok(available) if packed => Position::quiescent(available),
-            _ => guest.position_of(base),
+        let legacy = journal.as_mut().and_then(|journal| journal.recover(|used| guest.has_published(used)));
+        let backlog = match legacy {
+            Some(legacy) => recover(&mut guest, legacy)?,
+            None => {
+                start(&mut guest, setup, base)?;
+                journal.iter_mut().for_each(|journal| journal.begin(guest.position().used));
+                VecDeque::new()
+            }
         };
-        guest.resume(position)?;
         Ok(Self {
             guest,
             memory,
             device_type,
             device: None,
-            backlog: VecDeque::new(),
+            backlog,
             accepting: true,
+            journal,
             segments: vec![Segment::default(); LONGEST_CHAIN].into(),
             statistics: Statistics::default(),
         })
@@ -117,17 +125,49 @@ impl Shadow {
         let before = self.backlog.len();
         self.detach();
         let left = self.backlog.len() - before;
+        self.give_back();
+        for request in std::mem::take(&mut self.backlog) {
+            self.refuse(request, Refusal::Interrupted);
+        }
+        let call = self.publish();
+        self.journal.iter_mut().for_each(Journal::end);
+        (call, left)
+    }
+
+    /// Puts requests that no device has back into the guest's ring, the newest first, as far as that goes.
+    pub fn give_back(&mut self) {
         while let Some(Request { token, readable, writable }) = self.backlog.pop_back() {
+            let taken = self.guest.record(&token);
             match self.guest.give_back(token) {
-                Ok(()) => {}
+                Ok(()) => {
+                    if let Some((journal, taken)) = self.journal.as_mut().zip(taken) {
+                        journal.forget(&taken);
+                    }
+                }
                 Err(CompleteError::NotNewest(token)) => {
-                    self.refuse(Request { token, readable, writable }, Refusal::Interrupted);
+                    self.backlog.push_back(Request { token, readable, writable });
+                    return;
                 }
                 // Its ring has been reset; there is nothing to give back to.
                 Err(_) => {}
             }
         }
-        (self.guest.publish().is_needed(), left)
+    }
+
+    /// Ends the queue of a VMM that is gone. If there is a journal, what the device has not done stays noted there
+    /// for when the VMM is back; otherwise it is [surrendered](Self::surrender).
+    pub fn abandon(&mut self) {
+        if self.journal.is_none() {
+            self.surrender();
+        }
+        self.detach();
+        self.publish();
+    }
+
+    /// Whether the guest's requests are safe even if this process is killed.
+    #[must_use]
+    pub const fn has_journal(&self) -> bool {
+        self.journal.is_some()
     }
 
     /// Takes requests from the guest, or no longer.
@@ -161,14 +201,27 @@ impl Shadow {
     ///
     /// The [`Violation`] by which the device broke the queue. Nothing more comes from it until it is replaced.
     pub fn run(&mut self) -> Result<Round, Violation> {
+        let mut round = self.poll()?;
+        round.again = round.again || self.arm() == Arm::Pending;
+        Ok(round)
+    }
+
+    /// The same, but asks nobody to notify.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub fn poll(&mut self) -> Result<Round, Violation> {
         let mut round = Round::default();
         let returned = self.take_back()?;
-        let submitted = self.submit(&mut round);
-        round.call = self.guest.publish().is_needed();
+        // A network device is full of buffers for what may come. If fewer went to it than come from it in a round,
+        // it would soon have none left when much does, although the guest has more.
+        let submitted = self.submit(returned + BATCH, &mut round);
+        round.call = self.publish();
         round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
         self.statistics.calls_out += u64::from(round.call);
         self.statistics.kicks_out += u64::from(round.kick);
-        round.again = returned + submitted > 0 || self.arm() == Arm::Pending;
+        round.again = returned + submitted > 0;
         Ok(round)
     }
 
@@ -194,6 +247,7 @@ impl Shadow {
                 Ok(Some(Done { token, written })) => {
                     self.statistics.requests += 1;
                     self.statistics.to_guest += u64::from(written);
+                    note_return(&mut self.journal, &self.guest, &token);
                     // Refused only after a violation of the guest's, when its ring is idle anyway.
                     let _ = self.guest.complete(token, written);
                     count += 1;
@@ -207,23 +261,33 @@ impl Shadow {
         }
     }
 
-    /// Submits up to a batch of requests. Returns how many were dealt with.
-    fn submit(&mut self, round: &mut Round) -> usize {
+    /// Submits at most so many requests. Returns how many were dealt with.
+    fn submit(&mut self, most: usize, round: &mut Round) -> usize {
         let mut count = 0;
-        while count < BATCH {
+        while count < most {
             let Some(device) = &mut self.device else { break };
             let request = match self.backlog.pop_front() {
                 Some(request) => request,
                 None if !self.accepting => break,
                 None => match self.guest.pop(&mut self.segments) {
-                    Ok(Some(chain)) => Request::new(chain),
+                    Ok(Some(chain)) => {
+                        let request = Request::new(chain);
+                        if let Some(journal) = &mut self.journal
+                            && let Some(taken) = self.guest.record(&request.token)
+                        {
+                            journal.note(&taken, &request.readable, &request.writable);
+                        }
+                        request
+                    }
                     Ok(None) => break,
                     Err(PopError::TooLong(token)) => {
                         tracing::warn!("a request of more than {LONGEST_CHAIN} segments is refused");
                         self.statistics.refused += 1;
                         let _ = self.guest.complete(token, 0);
                         count += 1;
-                        continue;
+                        // The journal cannot hold it, so it has to be published before any later one is noted: a
+                        // process that takes over counts what has been taken by what is there.
+                        break;
                     }
                     Err(PopError::Violation(violation)) => {
                         self.statistics.violations += 1;
@@ -254,6 +318,44 @@ impl Shadow {
             // If even this is no memory, the guest has asked for it.
             let _ = self.memory.write_bytes(address, &[failure]);
         }
+        note_return(&mut self.journal, &self.guest, &request.token);
         let _ = self.guest.complete(request.token, 0);
+    }
+
+    /// Returns to the guest all that is to go back. Returns whether to notify it.
+    fn publish(&mut self) -> bool {
+        let Some(journal) = &mut self.journal else { return self.guest.publish().is_needed() };
+        journal.intend(self.guest.next_used());
+        let call = self.guest.publish().is_needed();
+        journal.settle();
+        call
+    }
+}
+
+/// Goes on with a queue that was stopped.
+fn start(guest: &mut GuestEnd, setup: &Setup, base: u32) -> Result<(), SetupError> {
+    let packed = setup.features.contains(Features::RING_PACKED);
+    let position = match u16::try_from(base) {
+        // DPDK's front-end sends 16 bits, which only a queue with nothing in flight is described by.
+        Ok(available) if packed => Position::quiescent(available),
+        _ => guest.position_of(base),
+    };
+    guest.resume(position)
+}
+
+/// Goes on with a queue whose process died. Returns what was in flight.
+fn recover(guest: &mut GuestEnd, legacy: Legacy) -> Result<VecDeque<Request>, SetupError> {
+    let Legacy { used, last, chains } = legacy;
+    tracing::info!("{} requests were in flight when isolation-host died", chains.len());
+    guest.recover(used, last)?;
+    let adopt =
+        |Noted { taken, readable, writable }| Ok(Request { token: guest.adopt(taken)?, readable, writable });
+    chains.into_iter().map(adopt).collect()
+}
+
+/// Notes that a request goes back to the guest.
+fn note_return(journal: &mut Option<Journal>, guest: &GuestEnd, token: &Token) {
+    if let Some((journal, taken)) = journal.as_mut().zip(guest.record(token)) {
+        journal.mark_returned(taken.id);
     }
 }

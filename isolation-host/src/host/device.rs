@@ -1,15 +1,35 @@
 //! The device: its coming and going.
 
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use thiserror::Error;
+
+use super::poller::Poller;
 use super::{Host, HostError, Options, Source};
-use crate::device_link::DeviceLink;
+use crate::block_limits;
+use crate::device_link::{DeviceLink, LinkError};
 use crate::endpoint::Door;
-use crate::negotiation;
+use crate::negotiation::{self, NegotiationError};
+use crate::protocol::Channel;
 
 /// How often a device that is not there is looked for.
 const RETRY: Duration = Duration::from_millis(20);
+
+/// A device cannot take the place of the one before.
+#[derive(Debug, Error)]
+enum AdoptError {
+    /// It does not do what it is told.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// It offers too little.
+    #[error(transparent)]
+    Features(#[from] NegotiationError),
+    /// Its end cannot be waited for.
+    #[error("it cannot be waited for: {0}")]
+    Poll(io::Error),
+}
 
 /// The first device. There is nothing to do without one, so this waits for it.
 pub(super) fn first(door: &mut Door, options: &Options) -> Result<DeviceLink, HostError> {
@@ -32,13 +52,22 @@ pub(super) fn first(door: &mut Door, options: &Options) -> Result<DeviceLink, Ho
     }
 }
 
+/// Hears a device from now on.
+pub(super) fn listen(poller: &Poller, link: &DeviceLink) -> io::Result<()> {
+    poller.add(link, Source::Device)?;
+    link.requests().map_or(Ok(()), |requests| poller.add(requests, Source::DeviceRequest))
+}
+
 impl Host {
     /// The device has sent something unasked, or hung up.
     pub(super) fn hear_device(&mut self) {
         let Some(link) = &mut self.device else { return };
         match link.unasked() {
             Ok(None) => {}
-            Ok(Some(number)) => tracing::warn!("the device sends message {number}, for which nobody asked"),
+            // A device that goes on like that would fill the log.
+            Ok(Some(number)) => {
+                self.lose_device(&format!("it sends message {number}, for which nobody asked"))
+            }
             Err(error) => self.lose_device(&error.to_string()),
         }
     }
@@ -59,12 +88,11 @@ impl Host {
     pub(super) fn drop_device(&mut self) {
         if let Some(link) = self.device.take() {
             self.poller.remove(&link);
+            link.requests().iter().for_each(|requests| self.poller.remove(requests));
         }
-        for queue in &mut self.queues {
-            if let Some(shadow) = &mut queue.shadow {
-                shadow.detach();
-                queue.wake();
-            }
+        for (index, queue) in self.queues.iter().enumerate() {
+            queue.lane().detach();
+            self.workers.wake(index);
         }
         self.retry = Some(Instant::now());
     }
@@ -86,14 +114,11 @@ impl Host {
             self.retry_soon();
             return Ok(());
         };
-        let adopted = DeviceLink::new(channel).map_err(|error| error.to_string());
-        match adopted.and_then(|link| self.adopt(link).map_err(|error| error.to_string())) {
+        match self.adopt(channel) {
             Ok(()) => {
                 tracing::info!("a device is connected");
                 for index in 0..self.queues.len() {
-                    if self.queues.get(index).is_some_and(|queue| queue.shadow.is_some()) {
-                        self.attach_or_lose(index);
-                    }
+                    self.attach_or_lose(index);
                 }
             }
             Err(error) => {
@@ -106,17 +131,19 @@ impl Host {
     }
 
     /// Takes a device that has to do what the one before did.
-    fn adopt(&mut self, mut link: DeviceLink) -> Result<(), HostError> {
+    fn adopt(&mut self, channel: Channel) -> Result<(), AdoptError> {
+        let mut link = DeviceLink::new(channel)?;
+        let features = link.features | block_limits::emulated(self.options.device_type);
         match self.vmm.session().map(|session| session.features).filter(|features| *features != 0) {
             Some(wanted) => {
-                negotiation::accept_successor(link.features, wanted)?;
+                negotiation::accept_successor(features, wanted)?;
                 link.set_features(negotiation::ask(link.features, wanted, self.options.ring)?)?;
             }
             None => {
-                negotiation::accept_successor(link.features, self.offer.features)?;
+                negotiation::accept_successor(features, self.offer.features)?;
             }
         }
-        self.poller.add(&link, Source::Device).map_err(HostError::Poll)?;
+        listen(&self.poller, &link).map_err(AdoptError::Poll)?;
         self.device = Some(link);
         Ok(())
     }

@@ -1,14 +1,20 @@
-//! The process: one thread that waits for everything at once.
+//! The process: one thread for the two sockets, and others that move requests.
 //!
 //! It stands between a VMM, to which it is the device, and a device, to which it is the VMM. Either may go away
 //! and come back. What each event means is in a file of its own: the VMM's `requests`, the
-//! start and end of queues (`queue`), loss and return of the device (`device`).
+//! start and end of queues (`queue`), loss and return of the device (`device`). What moves in a queue is its `lane`,
+//! which a `worker` runs.
 
 mod device;
+mod lane;
+mod passing;
+mod patience;
 mod poller;
 mod queue;
 mod requests;
+mod stop;
 mod vmm;
+mod worker;
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
@@ -18,22 +24,19 @@ use signal_hook::consts::SIGUSR1;
 use signal_hook::low_level::pipe;
 use thiserror::Error;
 
+use crate::block_limits;
 use crate::device_link::{DeviceLink, LinkError};
-use crate::device_type::{AtStop, DeviceType};
+use crate::device_type::DeviceType;
 use crate::endpoint::{Door, Endpoint};
 use crate::guest_memory::GuestMemory;
 use crate::negotiation::{NegotiationError, RingChoice};
-use crate::notifier;
 use poller::{Poller, Source};
 use queue::Queue;
 use vmm::Vmm;
+pub use worker::{NoWorkers, Workers};
 
-/// How long a queue whose requests may never finish is waited for when nothing moves there.
-const QUIET: Duration = Duration::from_millis(250);
 /// The most queues that the protocol can name in all its messages.
 const MOST_QUEUES: u16 = 256;
-/// How many rounds the queues get before the sockets are looked at again.
-const ROUNDS: usize = 16;
 
 /// What is asked of the process.
 #[derive(Clone, Debug)]
@@ -52,6 +55,10 @@ pub struct Options {
     pub ring: RingChoice,
     /// How long requests may take to finish when a queue is stopped.
     pub drain: Duration,
+    /// How many threads move requests.
+    pub threads: usize,
+    /// The longest that each of them polls before it sleeps.
+    pub poll: Duration,
 }
 
 /// Everything has come to an end.
@@ -115,6 +122,7 @@ impl Doors {
 pub struct Host {
     options: Options,
     poller: Poller,
+    workers: Workers,
     /// A byte for each request to print statistics.
     signals: UnixStream,
     vmm_door: Door,
@@ -127,6 +135,8 @@ pub struct Host {
     offer: Offer,
     memory: GuestMemory,
     queues: Vec<Queue>,
+    /// The last answer about the configuration, for VMMs that ask while there is no device.
+    configuration: Option<Vec<u8>>,
 }
 
 /// What a device offers, apart from connections.
@@ -143,7 +153,7 @@ impl Host {
     /// # Errors
     ///
     /// [`HostError`] if the device is none.
-    pub fn new(options: Options, doors: Doors) -> Result<Self, HostError> {
+    pub fn new(options: Options, doors: Doors, workers: Workers) -> Result<Self, HostError> {
         let Doors { vmm: vmm_door, device: mut device_door, signals } = doors;
         let poller = Poller::new().map_err(HostError::Poll)?;
         let link = device::first(&mut device_door, &options)?;
@@ -154,16 +164,19 @@ impl Host {
             offer.protocol,
             offer.queues
         );
-        poller.add(&link, Source::Device).map_err(HostError::Poll)?;
+        device::listen(&poller, &link).map_err(HostError::Poll)?;
         poller.add(&signals, Source::Signal).map_err(HostError::Poll)?;
         if let Some(listener) = vmm_door.listener() {
             poller.add(listener, Source::Door).map_err(HostError::Poll)?;
         }
-        let queues =
-            (0..offer.queues).map(|_| Queue::new()).collect::<Result<_, _>>().map_err(HostError::Poll)?;
+        poller.add_notifier(workers.report(), Source::Bell).map_err(HostError::Poll)?;
+        let queues = (0..offer.queues).map(|_| Queue::new()).collect::<io::Result<Vec<_>>>();
+        let queues = queues.map_err(HostError::Poll)?;
+        workers.assign(&queues.iter().map(Queue::share_lane).collect::<Vec<_>>(), options.poll);
         Ok(Self {
             options,
             poller,
+            workers,
             signals,
             vmm_door,
             device_door,
@@ -173,6 +186,7 @@ impl Host {
             offer,
             memory: GuestMemory::default(),
             queues,
+            configuration: None,
         })
     }
 
@@ -184,10 +198,9 @@ impl Host {
     pub fn run(mut self) -> Result<(), HostError> {
         loop {
             self.seek_peers()?;
-            let busy = (0..ROUNDS).take_while(|_| self.run_queues()).count() == ROUNDS;
             self.finish_stops();
-            let wait = if busy { Some(Duration::ZERO) } else { self.next_deadline() };
-            for source in self.poller.wait(wait).map_err(HostError::Poll)? {
+            self.relay_config_change();
+            for source in self.poller.wait(self.next_deadline()).map_err(HostError::Poll)? {
                 self.dispatch(source);
             }
         }
@@ -198,17 +211,21 @@ impl Host {
             Source::Door => self.admit_vmm(),
             Source::Vmm => self.hear_vmm(),
             Source::Device => self.hear_device(),
+            Source::DeviceRequest => self.device.iter_mut().for_each(DeviceLink::hear_requests),
             Source::Signal => self.print_statistics(),
-            Source::GuestKick(index) => {
-                if let Some(queue) = self.queues.get_mut(usize::from(index)) {
-                    queue.kicked();
-                }
-            }
-            Source::DeviceCall(index) => {
-                if let Some(queue) = self.queues.get_mut(usize::from(index)) {
-                    queue.called();
-                }
-            }
+            Source::Bell => self.hear_workers(),
+            // The workers wait for these.
+            Source::GuestKick(_) | Source::DeviceCall(_) => {}
+        }
+    }
+
+    /// A worker has something to say: a device has broken a queue, or requests have come back that are waited for,
+    /// which is seen to in every round anyway.
+    fn hear_workers(&mut self) {
+        let found =
+            self.queues.iter().enumerate().find_map(|(index, queue)| Some((index, queue.lane().fault?)));
+        if let Some((index, violation)) = found {
+            self.lose_device(&format!("it broke queue {index}: {violation}"));
         }
     }
 
@@ -216,7 +233,7 @@ impl Host {
     fn print_statistics(&mut self) {
         let _ = (&self.signals).read(&mut [0; 64]);
         for (index, queue) in self.queues.iter().enumerate() {
-            if let Some(shadow) = &queue.shadow {
+            if let Some(shadow) = &queue.lane().shadow {
                 let (used, all) = shadow.used_of_share();
                 let in_flight = shadow.in_flight();
                 tracing::info!(
@@ -224,31 +241,6 @@ impl Host {
                     shadow.statistics
                 );
             }
-        }
-    }
-
-    /// Gives every queue that may have something to do one round. Returns whether any has more to do.
-    fn run_queues(&mut self) -> bool {
-        let mut busy = false;
-        for index in 0..self.queues.len() {
-            let Some(queue) = self.queues.get_mut(index) else { break };
-            match queue.run(index) {
-                Ok(again) => busy |= again,
-                Err(violation) => {
-                    self.lose_device(&format!("it broke queue {index}: {violation}"));
-                }
-            }
-        }
-        busy
-    }
-
-    /// How long to wait for what is in flight on a queue that is stopped now.
-    fn patience(&self, index: usize) -> Duration {
-        match self.options.device_type.at_stop(index) {
-            _ if self.in_flight(index) == 0 => Duration::ZERO,
-            AtStop::Finish => self.options.drain,
-            AtStop::FinishWhileBusy => QUIET.min(self.options.drain),
-            AtStop::HandBack => Duration::ZERO,
         }
     }
 
@@ -265,13 +257,7 @@ impl Offer {
         let said = link.queues.map(|queues| queues.saturating_mul(options.device_type.queues_per_unit()));
         let most = options.queues.min(MOST_QUEUES);
         let queues = u16::try_from(said.unwrap_or(usual)).map_or(most, |queues| queues.min(most));
-        Self { features: link.features, protocol: link.protocol, queues: queues.max(1) }
-    }
-}
-
-/// Sends on what a round has found, for one queue.
-fn signal(call: Option<&std::os::fd::OwnedFd>, wanted: bool) {
-    if let Some(fd) = call.filter(|_| wanted) {
-        notifier::notify(fd);
+        let features = link.features | block_limits::emulated(options.device_type);
+        Self { features, protocol: link.protocol, queues: queues.max(1) }
     }
 }

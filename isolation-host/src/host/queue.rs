@@ -2,11 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
 
-use ring_core::{Features, Setup, Violation};
+use parking_lot::{Mutex, MutexGuard};
+use ring_core::{Features, Setup};
 use thiserror::Error;
 
-use super::{Host, Source, signal};
+use super::lane::{Lane, signal};
+use super::{Host, Source};
 use crate::area::ShareError;
 use crate::device_link::LinkError;
 use crate::device_type::AtStop;
@@ -16,7 +19,7 @@ use crate::protocol::features::PROTOCOL_FEATURES;
 use crate::protocol::payload::VringAddr;
 use crate::{negotiation, notifier};
 
-/// A queue: what the VMM has said of it, and, while it is started, the queue itself.
+/// A queue: what the VMM has said of it, and what moves while it is started.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) size: u16,
@@ -24,20 +27,14 @@ pub(super) struct Queue {
     pub(super) base: u32,
     /// From the guest.
     pub(super) kick: Option<OwnedFd>,
-    /// To the guest.
-    pub(super) call: Option<OwnedFd>,
-    /// To the VMM: the queue is broken.
-    pub(super) error: Option<OwnedFd>,
     pub(super) enabled: bool,
-    pub(super) shadow: Option<Shadow>,
     /// What the device was told of `enabled`, since the queue was given to it.
     told: Option<bool>,
     /// To the device.
     device_kick: OwnedFd,
     /// From the device.
     device_call: OwnedFd,
-    /// Whether there may be something to do.
-    ready: bool,
+    lane: Arc<Mutex<Lane>>,
 }
 
 /// A queue cannot be started.
@@ -94,57 +91,41 @@ pub(super) enum AttachError {
 
 impl Queue {
     pub(super) fn new() -> io::Result<Self> {
+        let (device_kick, device_call) = (notifier::new()?, notifier::new()?);
+        let lane = Lane::new(device_kick.try_clone()?);
         Ok(Self {
             size: 0,
             areas: None,
             base: 0,
             kick: None,
-            call: None,
-            error: None,
             enabled: false,
-            shadow: None,
             told: None,
-            device_kick: notifier::new()?,
-            device_call: notifier::new()?,
-            ready: false,
+            device_kick,
+            device_call,
+            lane: Arc::new(Mutex::new(lane)),
         })
     }
 
-    /// The guest has notified.
-    pub(super) fn kicked(&mut self) {
-        if let (Some(kick), Some(shadow)) = (&self.kick, &mut self.shadow) {
-            notifier::take(kick);
-            shadow.statistics.kicks_in += 1;
-            self.ready = true;
-        }
+    /// What moves, which stands still until the lock is gone.
+    pub(super) fn lane(&self) -> MutexGuard<'_, Lane> {
+        self.lane.lock()
     }
 
-    /// The device has notified.
-    pub(super) fn called(&mut self) {
-        notifier::take(&self.device_call);
-        if let Some(shadow) = &mut self.shadow {
-            shadow.statistics.calls_in += 1;
-            self.ready = true;
-        }
+    /// What moves, for the worker that is to move it.
+    pub(super) fn share_lane(&self) -> Arc<Mutex<Lane>> {
+        Arc::clone(&self.lane)
     }
 
-    /// Something has changed that may give the queue something to do.
-    pub(super) const fn wake(&mut self) {
-        self.ready = true;
+    /// Whether it has been started.
+    pub(super) fn is_started(&self) -> bool {
+        self.lane().shadow.is_some()
     }
 
-    /// Moves what can be moved, if there may be anything. Returns whether there may be more.
-    pub(super) fn run(&mut self, index: usize) -> Result<bool, Violation> {
-        let Some(shadow) = self.shadow.as_mut().filter(|_| self.ready) else { return Ok(false) };
-        let round = shadow.run()?;
-        signal(self.call.as_ref(), round.call);
-        signal(Some(&self.device_kick), round.kick);
-        if let Some(violation) = round.guest_fault {
-            tracing::warn!("the guest broke queue {index}: {violation}; it is idle until it is reset");
-            signal(self.error.as_ref(), true);
-        }
-        self.ready = round.again;
-        Ok(self.ready)
+    /// Forgets what a VMM has said of it.
+    pub(super) fn forget(&mut self) {
+        (self.areas, self.kick, self.size, self.base, self.enabled) = (None, None, 0, 0, false);
+        let mut lane = self.lane();
+        (lane.call, lane.error, lane.watched) = (None, None, false);
     }
 
     /// Where the guest's ring is, in guest addresses.
@@ -164,16 +145,22 @@ impl Queue {
 impl Host {
     /// Starts a queue whose kick has just arrived.
     pub(super) fn start_queue(&mut self, index: usize) -> Result<(), StartError> {
-        let Some(acked) = self.vmm.session().map(|session| session.features) else { return Ok(()) };
-        let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
-        let setup = queue.setup(index, &self.memory, negotiation::ring(acked))?;
-        let shadow = Shadow::new(self.memory.clone(), &setup, queue.base, self.options.device_type)
+        let (Some(session), Some(queue)) = (self.vmm.session(), self.queues.get_mut(index)) else {
+            return Ok(());
+        };
+        let features = negotiation::ring(session.features);
+        let setup = queue.setup(index, &self.memory, features)?;
+        let packed = features.contains(Features::RING_PACKED);
+        // An in-order queue needs none: what is in flight there is what its position says.
+        let journals = session.journals.as_ref().filter(|_| !features.contains(Features::IN_ORDER));
+        let journal = journals.and_then(|journals| journals.queue(index, queue.size, packed));
+        let shadow = Shadow::new(self.memory.clone(), &setup, queue.base, self.options.device_type, journal)
             .map_err(|source| StartError::Guest { index, source })?;
         tracing::debug!("queue {index} starts at {:#x}: {setup:?}", queue.base);
-        queue.shadow = Some(shadow);
+        queue.lane().shadow = Some(shadow);
         if let Some(kick) = &queue.kick {
-            let source = Source::GuestKick(u16::try_from(index).unwrap_or(u16::MAX));
-            self.poller.add(kick, source).map_err(|source| StartError::Poll { index, source })?;
+            let listening = self.workers.listen(index, kick, Source::GuestKick(number(index)));
+            listening.map_err(|source| StartError::Poll { index, source })?;
         }
         self.attach_or_lose(index);
         Ok(())
@@ -188,20 +175,21 @@ impl Host {
 
     fn attach(&mut self, index: usize) -> Result<(), AttachError> {
         let (Some(link), Some(queue)) = (&mut self.device, self.queues.get_mut(index)) else { return Ok(()) };
-        let Some(shadow) = &mut queue.shadow else { return Ok(()) };
-        let number = u32::try_from(index).unwrap_or(u32::MAX);
+        if !queue.is_started() {
+            return Ok(());
+        }
         let features = link.ring_features();
         let area = link.area(self.options.area_size, self.offer.queues)?;
         let window = area.window().clone();
         let share = area.share(index, queue.size, features)?;
         let setup = share.setup;
         let end = DeviceEnd::new(window, share)?;
-        notifier::take(&queue.device_call);
-        self.poller.remove(&queue.device_call);
-        let source = Source::DeviceCall(u16::try_from(index).unwrap_or(u16::MAX));
-        self.poller.add(&queue.device_call, source).map_err(AttachError::Poll)?;
-        link.start_queue(number, &setup, queue.device_kick.as_fd(), queue.device_call.as_fd())?;
-        shadow.attach(end);
+        self.workers.ignore(index, &queue.device_call);
+        let listening = self.workers.listen(index, &queue.device_call, Source::DeviceCall(number(index)));
+        listening.map_err(AttachError::Poll)?;
+        let (kick, call) = (queue.device_kick.as_fd(), queue.device_call.as_fd());
+        link.start_queue(number(index).into(), &setup, kick, call)?;
+        queue.lane().attach(end);
         queue.told = None;
         self.apply_enable(index)?;
         Ok(())
@@ -212,46 +200,74 @@ impl Host {
         let acked = self.vmm.session().map_or(0, |session| session.features);
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
         let enabled = queue.enabled || acked & PROTOCOL_FEATURES == 0;
-        let Some(shadow) = &mut queue.shadow else { return Ok(()) };
-        shadow.accept(enabled);
-        queue.ready = true;
+        match queue.lane().shadow.as_mut() {
+            Some(shadow) => shadow.accept(enabled),
+            None => return Ok(()),
+        }
+        self.wake(index);
+        let Some(queue) = self.queues.get_mut(index).filter(|queue| queue.told != Some(enabled)) else {
+            return Ok(());
+        };
         match &mut self.device {
-            Some(link) if queue.told != Some(enabled) => {
+            Some(link) => {
                 queue.told = Some(enabled);
-                link.enable(u32::try_from(index).unwrap_or(u32::MAX), enabled)
+                link.enable(number(index).into(), enabled)
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
-    /// Takes no more from the guest on this queue.
+    /// Has a queue looked at that may have something to do now.
+    pub(super) fn wake(&self, index: usize) {
+        if let Some(queue) = self.queues.get(index) {
+            queue.lane().wake();
+            self.workers.wake(index);
+        }
+    }
+
+    /// Takes no more from the guest on this queue, and reports what comes back there.
     pub(super) fn close_queue(&mut self, index: usize) {
         if let Some(queue) = self.queues.get_mut(index) {
-            if let Some(shadow) = &mut queue.shadow {
-                shadow.accept(false);
-            }
             if let Some(kick) = queue.kick.take() {
-                self.poller.remove(kick);
+                self.workers.ignore(index, &kick);
+            }
+            let mut lane = queue.lane();
+            lane.watched = true;
+            if let Some(shadow) = &mut lane.shadow {
+                shadow.accept(false);
             }
         }
     }
 
     /// Requests of a queue that the guest has not got back.
     pub(super) fn in_flight(&self, index: usize) -> usize {
-        self.queues.get(index).and_then(|queue| queue.shadow.as_ref()).map_or(0, Shadow::in_flight)
+        self.queues.get(index).map_or(0, |queue| queue.lane().in_flight())
+    }
+
+    /// Whether the requests of a queue are noted where they outlive this process.
+    pub(super) fn has_journal(&self, index: usize) -> bool {
+        let queue = self.queues.get(index);
+        queue.is_some_and(|queue| queue.lane().shadow.as_ref().is_some_and(Shadow::has_journal))
     }
 
     /// Ends a queue. Returns its vring base.
     pub(super) fn end_queue(&mut self, index: usize) -> u32 {
         self.close_queue(index);
         let Some(queue) = self.queues.get_mut(index) else { return 0 };
-        let Some(mut shadow) = queue.shadow.take() else { return queue.base };
-        self.poller.remove(&queue.device_call);
-        queue.ready = false;
-        let number = u32::try_from(index).unwrap_or(u32::MAX);
-        let stopped = self.device.as_mut().map(|link| link.stop_queue(number));
-        let (call, left) = shadow.surrender();
-        signal(queue.call.as_ref(), call);
+        if !queue.is_started() {
+            return queue.base;
+        }
+        self.workers.ignore(index, &queue.device_call);
+        let stopped = self.device.as_mut().map(|link| link.stop_queue(number(index).into()));
+        let (shadow, call) = {
+            let mut lane = queue.lane();
+            lane.watched = false;
+            (lane.shadow.take(), lane.call.take())
+        };
+        let Some(mut shadow) = shadow else { return queue.base };
+        let (notify, left) = shadow.surrender();
+        signal(call.as_ref(), notify);
+        queue.lane().call = call;
         queue.base = shadow.vring_base();
         let base = queue.base;
         tracing::debug!("queue {index} ends at {base:#x}: {}", shadow.statistics);
@@ -266,4 +282,9 @@ impl Host {
         }
         base
     }
+}
+
+/// The number of a queue that exists: there are at most 256.
+fn number(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
 }

@@ -4,26 +4,26 @@ use std::io;
 use std::time::Instant;
 
 use thiserror::Error;
-use zerocopy::{FromBytes as _, IntoBytes as _};
+use zerocopy::FromBytes as _;
 
 use super::queue::StartError;
-use super::vmm::Stopping;
+use super::vmm::News;
 use super::{Host, Source};
 use crate::device_link::LinkError;
-use crate::device_type::AtStop;
 use crate::guest_memory::RegionError;
+use crate::journal::{JournalError, JournalMemory};
 use crate::mmap::{MapError, Window};
 use crate::negotiation::{self, NegotiationError};
 use crate::protocol::payload::{
-    ConfigHeader, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd, VringState,
+    Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd, VringState,
 };
-use crate::protocol::{Malformed, Message, Request};
+use crate::protocol::{Channel, Malformed, Message, Request};
 
 /// How many memory regions a VMM may share: as many as vhost in the kernel takes. It must not become fewer.
 const MEMORY_SLOTS: u64 = 509;
 
 /// How a request is answered.
-enum Answer {
+pub(super) enum Answer {
     /// With an acknowledgement, if the VMM wants one.
     Done,
     /// With this message.
@@ -34,7 +34,7 @@ enum Answer {
 
 /// A request that was not carried out. The VMM is told where it asked to be, and goes on.
 #[derive(Debug, Error)]
-enum RequestError {
+pub(super) enum RequestError {
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error("{0:?} is not supported")]
@@ -57,6 +57,8 @@ enum RequestError {
     Region(#[from] RegionError),
     #[error(transparent)]
     Features(#[from] NegotiationError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("the device is not there")]
@@ -93,7 +95,7 @@ impl Host {
     }
 
     /// Sends the VMM an answer.
-    fn reply(&mut self, reply: &Message) {
+    pub(super) fn reply(&mut self, reply: &Message) {
         let sent = self.vmm.session().map(|session| session.channel.send(reply));
         if let Some(Err(error)) = sent {
             self.lose_vmm(&error.to_string());
@@ -155,10 +157,14 @@ impl Host {
                 return Ok(Answer::Reply(message.reply(&units)));
             }
             Request::GetConfig | Request::SetConfig => return self.configuration(request, message),
+            Request::GetInflightFd => return self.make_journals(message),
+            Request::SetInflightFd => self.take_journals(message)?,
             Request::SendRarp
             | Request::NetSetMtu
             | Request::CreateCryptoSession
-            | Request::CloseCryptoSession => return self.pass_on(request, message),
+            | Request::CloseCryptoSession
+            | Request::SetDeviceStateFd
+            | Request::CheckDeviceState => return self.pass_on(request, message),
             Request::SetStatus => {
                 if let Some(session) = self.vmm.session_mut() {
                     session.status = message.body()?;
@@ -168,19 +174,20 @@ impl Host {
                 let status = self.vmm.session().map_or(0, |session| session.status);
                 return Ok(Answer::Reply(message.reply(&status)));
             }
-            Request::SetBackendReqFd
-            | Request::IotlbMsg
+            Request::SetBackendReqFd => {
+                let channel = Channel::new(message.take_fd()?);
+                if let Some(session) = self.vmm.session_mut() {
+                    session.news = Some(News { channel, next: Instant::now(), due: false });
+                }
+            }
+            Request::IotlbMsg
             | Request::SetVringEndian
             | Request::PostcopyAdvise
             | Request::PostcopyListen
             | Request::PostcopyEnd
-            | Request::GetInflightFd
-            | Request::SetInflightFd
             | Request::GpuSetSocket
             | Request::VringKick
             | Request::GetSharedObject
-            | Request::SetDeviceStateFd
-            | Request::CheckDeviceState
             | Request::GetShmemConfig => return Err(RequestError::Unsupported(request)),
         }
         Ok(Answer::Done)
@@ -217,8 +224,29 @@ impl Host {
         Ok(self.memory.replace(windows)?)
     }
 
+    /// Makes the file of requests in flight, for the VMM to keep.
+    fn make_journals(&mut self, message: &Message) -> Result<Answer, RequestError> {
+        let inflight: Inflight = message.body()?;
+        let (index, queues) = (u64::from(inflight.queues), self.queues.len());
+        if usize::from(inflight.queues) > queues {
+            return Err(RequestError::NoSuchQueue { index, queues });
+        }
+        let (file, size) = JournalMemory::make(inflight.queues, inflight.queue_size)?;
+        Ok(Answer::Reply(message.reply(&Inflight { size, offset: 0, ..inflight }).with_fd(file)))
+    }
+
+    /// Takes the file that the VMM has kept.
+    fn take_journals(&mut self, message: &mut Message) -> Result<(), RequestError> {
+        let Inflight { size, offset, queues, queue_size, .. } = message.body()?;
+        let journals = JournalMemory::open(message.take_fd()?, offset, size, queues, queue_size)?;
+        if let Some(session) = self.vmm.session_mut() {
+            session.journals = Some(journals);
+        }
+        Ok(())
+    }
+
     /// The index of a queue that exists.
-    fn queue_index(&self, index: u64) -> Result<usize, RequestError> {
+    pub(super) fn queue_index(&self, index: u64) -> Result<usize, RequestError> {
         let queues = self.queues.len();
         let known = usize::try_from(index).ok().filter(|index| *index < queues);
         known.ok_or(RequestError::NoSuchQueue { index, queues })
@@ -237,7 +265,7 @@ impl Host {
         let VringState { index, num } = message.body()?;
         let index = self.queue_index(index.into())?;
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
-        if queue.shadow.is_some() {
+        if queue.is_started() {
             return Err(RequestError::Running { index });
         }
         if request == Request::SetVringNum {
@@ -255,98 +283,22 @@ impl Host {
         let fd = if what.says_no_fd() { None } else { Some(message.take_fd()?) };
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
         match request {
-            Request::SetVringCall => queue.call = fd,
-            Request::SetVringErr => queue.error = fd,
+            Request::SetVringCall => queue.lane().call = fd,
+            Request::SetVringErr => queue.lane().error = fd,
             _ => {
                 if let Some(old) = std::mem::replace(&mut queue.kick, fd) {
-                    self.poller.remove(old);
+                    self.workers.ignore(index, &old);
                 }
-                if queue.shadow.is_none() {
+                if !queue.is_started() {
                     return Ok(self.start_queue(index)?);
                 }
                 if let Some(kick) = &queue.kick {
                     let source = Source::GuestKick(u16::try_from(index).unwrap_or(u16::MAX));
-                    self.poller.add(kick, source)?;
+                    self.workers.listen(index, kick, source)?;
                 }
             }
         }
-        queue.wake();
+        self.wake(index);
         Ok(())
-    }
-
-    /// Stops a queue, once nothing is in flight there.
-    fn stop_queue(&mut self, message: &mut Message) -> Result<Answer, RequestError> {
-        let VringState { index, .. } = message.body()?;
-        let index = self.queue_index(index.into())?;
-        self.close_queue(index);
-        let patience = self.patience(index);
-        if patience.is_zero() {
-            let state = VringState { index: u32::try_from(index).unwrap_or(0), num: self.end_queue(index) };
-            return Ok(Answer::Reply(message.reply(&state)));
-        }
-        let left = self.in_flight(index);
-        tracing::debug!("queue {index} stops when {left} requests are done");
-        let deadline = Instant::now() + patience;
-        let request = Message::request(message.request, &message.payload[..]);
-        if let Some(session) = self.vmm.session_mut() {
-            self.poller.pause(&session.channel, Source::Vmm);
-            session.stopping = Some(Stopping { index, request, left, deadline });
-        }
-        Ok(Answer::Later)
-    }
-
-    /// Answers the VMM that waits for a queue to stop, if that has come about.
-    pub(super) fn finish_stops(&mut self) {
-        let stopping = self.vmm.session().and_then(|session| session.stopping.as_ref());
-        let Some(&Stopping { index, deadline, left: before, .. }) = stopping else { return };
-        let left = self.in_flight(index);
-        let (now, patience) = (Instant::now(), self.patience(index));
-        let at_stop = self.options.device_type.at_stop(index);
-        let Some(session) = self.vmm.session_mut() else { return };
-        if let Some(stopping) = session.stopping.as_mut().filter(|_| left < before) {
-            stopping.left = left;
-            if at_stop == AtStop::FinishWhileBusy {
-                stopping.deadline = now + patience;
-            }
-        }
-        if left > 0 && now < deadline {
-            return;
-        }
-        let Some(Stopping { request, .. }) = session.stopping.take() else { return };
-        self.poller.go_on(&session.channel, Source::Vmm);
-        let state = VringState { index: u32::try_from(index).unwrap_or(0), num: self.end_queue(index) };
-        self.reply(&request.reply(&state));
-    }
-
-    fn end_all_queues(&mut self) {
-        for index in 0..self.queues.len() {
-            self.end_queue(index);
-        }
-    }
-
-    fn configuration(&mut self, request: Request, message: &Message) -> Result<Answer, RequestError> {
-        let (ConfigHeader { size, .. }, bytes) = message.body_and_rest()?;
-        if usize::try_from(size).ok() != Some(bytes.len()) {
-            return Err(RequestError::Config { bytes: bytes.len(), size });
-        }
-        self.pass_on(request, message)
-    }
-
-    /// Asks the device the same.
-    fn pass_on(&mut self, request: Request, message: &Message) -> Result<Answer, RequestError> {
-        if !negotiation::understands(self.offer.protocol, request) {
-            return Err(RequestError::Unsupported(request));
-        }
-        let link = self.device.as_mut().ok_or(RequestError::NoDevice)?;
-        match link.pass_on(request, &message.payload) {
-            Ok(Some(payload)) => Ok(Answer::Reply(message.reply(payload.as_bytes()))),
-            Ok(None) => Ok(Answer::Done),
-            Err(error @ LinkError::Refused { .. }) => Err(error.into()),
-            Err(error) => {
-                let said = error.to_string();
-                self.lose_device(&said);
-                Err(error.into())
-            }
-        }
     }
 }

@@ -3,9 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::{Host, HostError, Source};
+use crate::device_link::DeviceLink;
+use crate::journal::JournalMemory;
 use crate::mmap::Window;
 use crate::protocol::features::LOG_ALL;
-use crate::protocol::{Channel, Message, ReceiveError};
+use crate::protocol::{BackendRequest, Channel, Message, ReceiveError};
+
+/// How often a VMM is told of changes at most. A device may claim them without end.
+const BETWEEN_NEWS: Duration = Duration::from_millis(20);
 
 /// Whether there is a VMM.
 #[derive(Debug)]
@@ -13,7 +18,7 @@ pub(super) enum Vmm {
     /// None.
     Absent,
     /// One is connected.
-    Present(Session),
+    Present(Box<Session>),
     /// One has gone, and what it left in flight is being finished.
     Leaving {
         /// When that has taken long enough.
@@ -31,8 +36,22 @@ pub(super) struct Session {
     pub(super) status: u64,
     /// The log of dirty pages, in use only while the feature is on.
     pub(super) log: Option<Window>,
+    /// Where it keeps what is in flight, if it does.
+    pub(super) journals: Option<JournalMemory>,
+    /// Where it is told of changes of the configuration, if it wants to be.
+    pub(super) news: Option<News>,
     /// The queue that is being stopped. The VMM waits for that, and is not heard meanwhile.
     pub(super) stopping: Option<Stopping>,
+}
+
+/// How a VMM is told that the configuration has changed.
+#[derive(Debug)]
+pub(super) struct News {
+    pub(super) channel: Channel,
+    /// When it may be told next.
+    pub(super) next: Instant,
+    /// Whether there is something to tell.
+    pub(super) due: bool,
 }
 
 /// A queue that is being stopped.
@@ -66,7 +85,11 @@ impl Vmm {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Absent => None,
-            Self::Present(session) => session.stopping.as_ref().map(|stopping| stopping.deadline),
+            Self::Present(session) => {
+                let stopping = session.stopping.as_ref().map(|stopping| stopping.deadline);
+                let news = session.news.as_ref().filter(|news| news.due).map(|news| news.next);
+                stopping.into_iter().chain(news).min()
+            }
             Self::Leaving { deadline } => Some(*deadline),
         }
     }
@@ -117,7 +140,9 @@ impl Host {
             return;
         }
         tracing::info!("a VMM has connected");
-        self.vmm = Vmm::Present(Session { channel, features: 0, status: 0, log: None, stopping: None });
+        let (log, journals, news, stopping) = (None, None, None, None);
+        let session = Session { channel, features: 0, status: 0, log, journals, news, stopping };
+        self.vmm = Vmm::Present(Box::new(session));
     }
 
     /// The VMM has sent something, or hung up.
@@ -136,7 +161,8 @@ impl Host {
         }
     }
 
-    /// The VMM is gone. What is in flight is finished, so that one that comes back finds nothing missing.
+    /// The VMM is gone. What is in flight is finished, so that one that comes back finds nothing missing, unless it
+    /// has kept a journal.
     pub(super) fn lose_vmm(&mut self, why: &str) {
         let Some(session) = self.vmm.session() else { return };
         tracing::info!("the VMM is gone: {why}");
@@ -144,9 +170,29 @@ impl Host {
         let mut patience = Duration::ZERO;
         for index in 0..self.queues.len() {
             self.close_queue(index);
-            patience = patience.max(self.patience(index));
+            // What is noted in a journal goes on when the VMM is back.
+            if !self.has_journal(index) {
+                patience = patience.max(self.patience(index));
+            }
         }
         self.vmm = Vmm::Leaving { deadline: Instant::now() + patience };
+    }
+
+    /// Tells the VMM that the configuration has changed, if it has, but not all the time.
+    pub(super) fn relay_config_change(&mut self) {
+        let changed = self.device.as_mut().is_some_and(DeviceLink::take_config_change);
+        let now = Instant::now();
+        let Some(session) = self.vmm.session_mut() else { return };
+        let Some(news) = &mut session.news else { return };
+        news.due |= changed;
+        if news.due && news.next <= now {
+            (news.due, news.next) = (false, now + BETWEEN_NEWS);
+            let message = Message::request(BackendRequest::ConfigChangeMsg, &[0u8; 0]);
+            if let Err(error) = news.channel.send(&message) {
+                tracing::warn!("the VMM cannot be told that the configuration has changed: {error}");
+                session.news = None;
+            }
+        }
     }
 
     fn all_drained(&self) -> bool {
@@ -156,12 +202,12 @@ impl Host {
     /// Forgets all about the VMM that was, and lets the next one in.
     fn forget_vmm(&mut self) {
         for (index, queue) in self.queues.iter_mut().enumerate() {
-            if let Some(mut shadow) = queue.shadow.take() {
-                shadow.surrender();
+            let shadow = queue.lane().shadow.take();
+            if let Some(mut shadow) = shadow {
+                shadow.abandon();
                 tracing::debug!("queue {index} ends at {:#x}: {}", shadow.vring_base(), shadow.statistics);
             }
-            (queue.areas, queue.kick, queue.call, queue.error) = (None, None, None, None);
-            (queue.size, queue.base, queue.enabled) = (0, 0, false);
+            queue.forget();
         }
         self.memory = Default::default();
         self.vmm = Vmm::Absent;
@@ -183,6 +229,8 @@ impl Host {
                 );
             }
             self.memory.log_to(log);
+            // Whoever was writing has finished when its lane can be locked, and knows of the log from then on.
+            self.queues.iter().for_each(|queue| drop(queue.lane()));
         }
     }
 }

@@ -135,15 +135,26 @@ impl Channel {
             if let Some(message) = self.receive()? {
                 return Ok(message);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(ReceiveError::Overdue);
-            }
-            let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&timeout)) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(ReceiveError::Socket(error.into())),
-            }
+            self.wait(None, deadline)?;
+        }
+    }
+
+    /// Waits until there is something to receive, here or on another socket.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError::Overdue`] if there is nothing by the deadline.
+    pub fn wait(&self, other: Option<BorrowedFd<'_>>, deadline: Instant) -> Result<(), ReceiveError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ReceiveError::Overdue);
+        }
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        let socket = self.socket.as_fd();
+        let mut fds = [socket, other.unwrap_or(socket)].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(ReceiveError::Socket(error.into())),
         }
     }
 

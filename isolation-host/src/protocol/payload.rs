@@ -100,6 +100,24 @@ pub struct ConfigHeader {
 
 const _: () = assert!(size_of::<ConfigHeader>() == 12);
 
+/// The file of requests in flight that the front-end keeps for the back-end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Inflight {
+    /// Its size in bytes. 0 if there is none.
+    pub size: u64,
+    /// Where it begins in the file that comes with it.
+    pub offset: u64,
+    /// The number of queues.
+    pub queues: u16,
+    /// Their size.
+    pub queue_size: u16,
+    /// Not in the specification, but in what every implementation sends.
+    pub padding: u32,
+}
+
+const _: () = assert!(size_of::<Inflight>() == 24);
+
 impl VringAddr {
     /// Writes to the device area are to be logged.
     pub const LOG: u32 = 1;

@@ -43,6 +43,10 @@ pub(crate) struct TestDevice {
     /// The file behind it.
     pub(crate) files: Vec<OwnedFd>,
     pub(crate) vrings: BTreeMap<u32, Vring>,
+    /// Where it is to note what it writes.
+    pub(crate) log: Option<OwnedFd>,
+    /// Where it asks of its own accord.
+    pub(crate) requests: Option<Channel>,
 }
 
 /// What it was told of a queue.
@@ -69,6 +73,8 @@ impl TestDevice {
             memory: Vec::new(),
             files: Vec::new(),
             vrings: BTreeMap::new(),
+            log: None,
+            requests: None,
         }
     }
 
@@ -112,6 +118,16 @@ impl TestDevice {
                 *(if request == Request::SetVringKick { &mut vring.kick } else { &mut vring.call }) =
                     Some(fd);
             }
+            Request::SetLogBase => {
+                self.log = Some(message.take_fd().unwrap());
+                reply = Some(message.reply(&0u64));
+            }
+            Request::SetDeviceStateFd => {
+                rustix::io::write(message.take_fd().unwrap(), b"state").unwrap();
+                reply = Some(message.reply(&0u64));
+            }
+            Request::CheckDeviceState => reply = Some(message.reply(&0u64)),
+            Request::SetBackendReqFd => self.requests = Some(Channel::new(message.take_fd().unwrap())),
             Request::SetVringEnable => {
                 let VringState { index, num } = message.body().unwrap();
                 self.vrings.entry(index).or_default().enabled = num != 0;
@@ -159,12 +175,7 @@ impl TestDevice {
         loop {
             let mut segments = [Segment::default(); 64];
             if let Some(chain) = queue.pop(&mut segments).unwrap() {
-                let mut bytes = Vec::new();
-                for segment in chain.readable() {
-                    let mut part = vec![0; segment.len as usize];
-                    self.memory[0].read_bytes(segment.address, &mut part).unwrap();
-                    bytes.extend(part);
-                }
+                let bytes = self.read(chain.readable());
                 let writable = chain.writable().to_vec();
                 return (chain.into_token(), bytes, writable);
             }
@@ -179,6 +190,16 @@ impl TestDevice {
         }
     }
 
+    fn read(&self, segments: &[Segment]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for segment in segments {
+            let mut part = vec![0; segment.len as usize];
+            self.memory[0].read_bytes(segment.address, &mut part).unwrap();
+            bytes.extend(part);
+        }
+        bytes
+    }
+
     /// Says that something was done.
     pub(crate) fn call(&self, index: u32) {
         if let Some(call) = self.vrings.get(&index).and_then(|vring| vring.call.as_ref()) {
@@ -189,18 +210,22 @@ impl TestDevice {
     /// Does what an echo does: writes what it reads. Returns what that was.
     pub(crate) fn echo(&self, index: u32, queue: &mut Queue) -> Vec<u8> {
         let (token, bytes, writable) = self.take(index, queue);
-        let mut rest = &bytes[..];
-        let mut written = 0;
-        for segment in writable {
-            let (now, later) = rest.split_at(rest.len().min(segment.len as usize));
-            self.memory[0].write_bytes(segment.address, now).unwrap();
-            written += u32::try_from(now.len()).unwrap();
-            rest = later;
-        }
+        let written = self.answer(&bytes, &writable);
         queue.complete(token, written).unwrap();
         let _ = queue.publish();
         self.call(index);
         bytes
+    }
+
+    /// Writes an answer as far as there is room. Returns its length.
+    fn answer(&self, bytes: &[u8], room: &[Segment]) -> u32 {
+        let mut rest = bytes;
+        for segment in room {
+            let (now, later) = rest.split_at(rest.len().min(segment.len as usize));
+            self.memory[0].write_bytes(segment.address, now).unwrap();
+            rest = later;
+        }
+        u32::try_from(bytes.len() - rest.len()).unwrap()
     }
 
     /// Sends bytes that are no message.
@@ -242,7 +267,8 @@ impl TestDevice {
     pub(crate) fn echo_if_any(&self, index: u32, queue: &mut Queue) -> bool {
         let mut segments = [Segment::default(); 64];
         let Some(chain) = queue.pop(&mut segments).unwrap() else { return false };
-        let written = chain.writable().iter().map(|segment| segment.len).sum();
+        let bytes = self.read(chain.readable());
+        let written = self.answer(&bytes, chain.writable());
         queue.complete(chain.into_token(), written).unwrap();
         if queue.publish().is_needed() {
             self.call(index);

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use isolation_host::mmap::Window;
-use isolation_host::protocol::payload::{MemoryRegion, SingleRegion, VringAddr, VringState};
+use isolation_host::protocol::payload::{Inflight, MemoryRegion, SingleRegion, VringAddr, VringState};
 use isolation_host::protocol::{Channel, Message, Request};
 use ring_core::memory::Memory as _;
 use ring_core::{Driver, Features, Position, Segment, Setup, driver};
@@ -33,6 +33,8 @@ pub(crate) struct TestGuest {
     pub(crate) features: Features,
     pub(crate) kicks: Vec<OwnedFd>,
     pub(crate) calls: Vec<OwnedFd>,
+    /// The file of requests in flight that it keeps.
+    journal: Option<(Inflight, OwnedFd)>,
 }
 
 pub(crate) type Queue = Driver<Window, Vec<driver::Slot<u32>>, u32>;
@@ -51,6 +53,7 @@ impl TestGuest {
             features,
             kicks: Vec::new(),
             calls: Vec::new(),
+            journal: None,
         };
         guest.introduce();
         guest
@@ -70,6 +73,22 @@ impl TestGuest {
         self.introduce();
     }
 
+    /// Keeps the file of requests in flight from now on.
+    pub(crate) fn keep_journal(&mut self) {
+        let inflight = Inflight { queues: 2, queue_size: QUEUE, ..Inflight::default() };
+        let mut reply = self.ask(Message::request(Request::GetInflightFd, &inflight));
+        self.journal = Some((reply.body().unwrap(), reply.take_fd().unwrap()));
+        self.give_journal();
+    }
+
+    fn give_journal(&mut self) {
+        if let Some((inflight, file)) = &self.journal {
+            let message = Message::request(Request::SetInflightFd, inflight);
+            let message = message.with_fd(file.try_clone().unwrap());
+            self.order(Request::SetInflightFd, message);
+        }
+    }
+
     fn introduce(&mut self) {
         self.order(Request::SetOwner, Message::request(Request::SetOwner, &[0u8; 0]));
         let offered: u64 = self.ask(Message::request(Request::GetFeatures, &[0u8; 0])).body().unwrap();
@@ -80,6 +99,7 @@ impl TestGuest {
         let add = Message::request(Request::AddMemReg, &SingleRegion { padding: 0, region });
         let file = self.file.try_clone().unwrap();
         self.order(Request::AddMemReg, add.with_fd(file));
+        self.give_journal();
     }
 
     /// Sends a request and returns the answer.

@@ -6,20 +6,35 @@ pub(crate) mod device;
 pub(crate) mod guest;
 
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use device::{Offer, TestDevice};
+use guest::TestGuest;
+use ring_core::Features;
 use tempfile::TempDir;
 
 /// How long anything may take. Only a test that fails takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The ring formats of a guest, with and without event indices.
+pub(crate) const FORMATS: [Features; 4] = [
+    Features::empty(),
+    Features::RING_PACKED,
+    Features::EVENT_IDX,
+    Features::RING_PACKED.union(Features::EVENT_IDX),
+];
+
+/// The program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_isolation-host");
+
 /// A running isolation-host. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Host {
+    command: Command,
     process: Child,
     log: Receiver<String>,
     lines: Vec<String>,
@@ -29,22 +44,28 @@ pub(crate) struct Host {
 impl Host {
     /// Starts it. It looks for its device in the directory and waits for VMMs there.
     pub(crate) fn start(directory: TempDir, options: &[&str]) -> Self {
-        let path = |name| directory.path().join(name).display().to_string();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_isolation-host"))
-            .args(["--vmm", &format!("listen:{}", path("vmm.sock"))])
-            .args(["--device-socket", &format!("connect:{}", path("device.sock"))])
-            .args(["--log", "debug"])
-            .args(options)
+        let vmm = format!("listen:{}", directory.path().join("vmm.sock").display());
+        let mut command = Command::new(PROGRAM);
+        command.args(["--vmm", &vmm]).args(options);
+        Self::run(directory, command)
+    }
+
+    /// Starts it by another command, to which what all of them need is added.
+    pub(crate) fn run(directory: TempDir, mut command: Command) -> Self {
+        let device = format!("connect:{}", directory.path().join("device.sock").display());
+        command
+            .args(["--device-socket", &device, "--log", "debug"])
             .env("NO_COLOR", "1")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, log) = channel();
-        let stderr = BufReader::new(process.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
-        });
-        Self { process, log, lines: Vec::new(), directory }
+            .stderr(Stdio::piped());
+        let (process, log) = spawn(&mut command);
+        Self { command, process, log, lines: Vec::new(), directory }
+    }
+
+    /// Kills it with no chance to do anything, and starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        (self.process, self.log) = spawn(&mut self.command);
     }
 
     /// Where VMMs connect.
@@ -105,9 +126,45 @@ impl Host {
     }
 }
 
+fn spawn(command: &mut Command) -> (Child, Receiver<String>) {
+    let mut process = command.spawn().unwrap();
+    let (sender, log) = channel();
+    let stderr = BufReader::new(process.stderr.take().unwrap());
+    std::thread::spawn(move || {
+        stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
+    });
+    (process, log)
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A host with a guest that uses these features and a device that offers those, and queue 0 started.
+pub(crate) fn started(features: Features, offer: Offer, options: &[&str]) -> Parts {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TestDevice::listen(directory.path());
+    let host = Host::start(directory, options);
+    let accepting = std::thread::spawn(move || {
+        let mut device = TestDevice::accept(&listener, offer);
+        let queue = device.serve_until_started(0);
+        (listener, device, queue)
+    });
+    let mut guest = TestGuest::new(host.connect(), features);
+    let driver = guest.start(0);
+    let (listener, device, queue) = accepting.join().unwrap();
+    Parts { host, guest, driver, device, queue, listener }
+}
+
+/// All that takes part in a test.
+pub(crate) struct Parts {
+    pub(crate) host: Host,
+    pub(crate) guest: TestGuest,
+    pub(crate) driver: guest::Queue,
+    pub(crate) device: TestDevice,
+    pub(crate) queue: device::Queue,
+    pub(crate) listener: UnixListener,
 }

@@ -21,8 +21,8 @@ use super::layout::{DescriptorFlags, Meta, address, meta};
 /// [`device`](crate::device) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
 pub struct Device<M: Memory, S> {
-    half: Half<M>,
-    in_flight: InFlight<S>,
+    pub(super) half: Half<M>,
+    pub(super) in_flight: InFlight<S>,
     /// In an in-order queue, the staged used descriptor that the next used buffer may take over.
     batch: Option<Cursor>,
 }

@@ -114,8 +114,9 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         if !self.half.state.is_running() || self.ledger.free() == 0 {
             return Err(cookie);
         }
-        self.write(self.half.staged, segment, flags);
-        self.stage(1, writable, cookie);
+        let id = self.ledger.head();
+        self.write(self.half.staged, id, segment, flags);
+        self.stage(id, 1, writable, cookie);
         Ok(())
     }
 
@@ -128,25 +129,24 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         let Some(count) = fitting.filter(|_| bytes.iter().sum::<u64>() <= MAX_CHAIN_BYTES) else {
             return Err(cookie);
         };
-        let (mut at, mut left) = (self.half.staged, count);
+        let (id, mut at, mut left) = (self.ledger.head(), self.half.staged, count);
         let kinds = [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)];
         for (segments, kind) in kinds {
             for &segment in segments {
                 left -= 1;
                 let flags = if left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
-                self.write(at, segment, flags);
+                self.write(at, id, segment, flags);
                 at = at.advance(1, self.half.ring.size);
             }
         }
         let [_, writable] = bytes;
-        self.stage(count, saturate(writable), cookie);
+        self.stage(id, count, saturate(writable), cookie);
         Ok(())
     }
 
     /// Writes a descriptor that becomes available with the batch.
     #[inline]
-    fn write(&mut self, at: Cursor, segment: Segment, flags: DescriptorFlags) {
-        let id = self.ledger.head();
+    fn write(&mut self, at: Cursor, id: u16, segment: Segment, flags: DescriptorFlags) {
         let flags = flags.union(DescriptorFlags::available(at));
         self.half.ring.descriptor.write(address(at.slot()), segment.address);
         // The device reads the id from the last descriptor; some old ones read it from the first.
@@ -155,9 +155,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 
     /// Stages the buffer whose `count` descriptors have been written.
     #[inline(always)]
-    fn stage(&mut self, count: u16, writable: u32, cookie: T) {
-        let id = self.ledger.head();
-        self.ledger.take(id, count, writable, cookie);
+    fn stage(&mut self, id: u16, count: u16, writable: u32, cookie: T) {
+        self.ledger.take(id, id, count, writable, cookie);
         self.half.stage(count);
     }
 
@@ -198,8 +197,9 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
             Err(reason) => return Err(AddError { reason, cookie }),
         };
         let table = Segment::new(table.address, u32::from(written) * DESCRIPTOR_BYTES);
-        self.write(self.half.staged, table, DescriptorFlags::INDIRECT);
-        self.stage(1, bytes, cookie);
+        let id = self.ledger.head();
+        self.write(self.half.staged, id, table, DescriptorFlags::INDIRECT);
+        self.stage(id, 1, bytes, cookie);
         Ok(())
     }
 
@@ -240,13 +240,18 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
     #[inline(always)]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
-        let taken = if self.half.state == State::InOrder {
-            self.take_in_order()
-        } else {
-            let Some(used) = self.half.peek(DescriptorFlags::used) else { return Ok(None) };
-            self.take(used.id.into(), used.len).map(Some)
+        let used = match self.used() {
+            Ok(Some((id, written))) => self.ledger.release(id, written),
+            Ok(None) => return Ok(None),
+            Err(violation) => Err(violation),
         };
-        taken.map_err(|violation| self.broken(violation))
+        match used {
+            Ok((used, count)) => {
+                self.half.next = self.half.next.advance(count, self.half.ring.size);
+                Ok(Some(used))
+            }
+            Err(violation) => Err(self.broken(violation)),
+        }
     }
 
     #[cold]
@@ -255,27 +260,28 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         violation
     }
 
-    /// Takes back a used buffer.
-    #[inline]
-    fn take(&mut self, id: u32, written: u32) -> Result<Used<T>, Violation> {
-        // The length is reserved without the flag `WRITE` (VIRTIO 1.4, 2.8.4 "Element Address and Length"), but
-        // QEMU's devices never set the flag; so it is taken in any case, and held to what was writable.
-        let (used, count) = self.ledger.release(id, written)?;
-        self.half.next = self.half.next.advance(count, self.half.ring.size);
-        Ok(used)
+    /// The next used buffer, if there is one: its id, and the bytes written.
+    ///
+    /// The length is reserved without the flag `WRITE` (VIRTIO 1.4, 2.8.4 "Element Address and Length"), but
+    /// QEMU's devices never set the flag; so it is taken in any case, and held to what was writable.
+    #[inline(always)]
+    fn used(&mut self) -> Result<Option<(u32, u32)>, Violation> {
+        if self.half.state == State::InOrder {
+            return self.next_in_order();
+        }
+        Ok(self.half.peek(DescriptorFlags::used).map(|used| (used.id.into(), used.len)))
     }
 
-    /// Takes back the buffer whose turn it is, if it has been used.
+    /// The same in an in-order queue, where one used descriptor can stand for several buffers.
     #[inline(never)]
-    fn take_in_order(&mut self) -> Result<Option<Used<T>>, Violation> {
+    fn next_in_order(&mut self) -> Result<Option<(u32, u32)>, Violation> {
         if self.batch.is_some() {
             self.half.disarm();
         } else {
             let Some(used) = self.half.peek(DescriptorFlags::used) else { return Ok(None) };
             self.batch = Some((used.id.into(), used.len));
         }
-        let (id, written) = self.ledger.next_in_order(&mut self.batch)?;
-        self.take(id, written).map(Some)
+        self.ledger.next_in_order(&mut self.batch).map(Some)
     }
 
     /// Asks the device to notify when it returns the next buffer.

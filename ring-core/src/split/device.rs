@@ -20,8 +20,8 @@ use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slo
 /// [`device`](crate::device) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
 pub struct Device<M: Memory, S> {
-    half: Half<M>,
-    in_flight: InFlight<S>,
+    pub(super) half: Half<M>,
+    pub(super) in_flight: InFlight<S>,
     /// In an in-order queue, the staged used entry that the next used buffer may take over.
     batch: Option<u16>,
 }
@@ -93,14 +93,14 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     fn take<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Chain<'s>, PopError> {
         let head = self.half.ring.other.read(available_slot(self.half.slots.of(self.half.next)));
         let first = self.descriptor(head)?;
-        let longer = first.flags.intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT));
+        let longer = first.flags().intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT));
         // Most buffers are one descriptor; that way is kept short.
         if longer || segments.is_empty() {
             let contents = self.gather(first, segments)?;
             self.accept(head, contents)
         } else {
-            let writable = first.flags.contains(DescriptorFlags::WRITE);
-            self.accept(head, Contents::one(segments, first.segment, writable)?)
+            let writable = first.flags().contains(DescriptorFlags::WRITE);
+            self.accept(head, Contents::one(segments, first.segment(), writable)?)
         }
     }
 
@@ -140,7 +140,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         let size = self.half.ring.size.get();
         let (mut descriptor, mut count) = (first, 1);
         loop {
-            let Descriptor { segment, flags, next } = descriptor;
+            let (segment, flags) = (descriptor.segment(), descriptor.flags());
             if flags.contains(DescriptorFlags::INDIRECT) {
                 if flags.contains(DescriptorFlags::NEXT) {
                     return Err(Violation::IndirectChained);
@@ -156,7 +156,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
                 return Err(Violation::ChainLoop { size: size.into() });
             }
             count += 1;
-            descriptor = self.descriptor(next)?;
+            descriptor = self.descriptor(descriptor.next())?;
         }
     }
 
@@ -172,16 +172,16 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
                 return Err(Violation::DescriptorIndex { index, size: table.len() });
             }
             let descriptor = Descriptor::from_words(table.get(index.into())?);
-            let flags = descriptor.flags;
+            let flags = descriptor.flags();
             if flags.contains(DescriptorFlags::INDIRECT) {
                 return Err(Violation::IndirectNested);
             }
-            collector.push(descriptor.segment, flags.contains(DescriptorFlags::WRITE))?;
+            collector.push(descriptor.segment(), flags.contains(DescriptorFlags::WRITE))?;
             // A table may be longer than any storage; what cannot be kept need not be read.
             if !flags.contains(DescriptorFlags::NEXT) || collector.overflowed() {
                 return Ok(());
             }
-            index = descriptor.next;
+            index = descriptor.next();
         }
         Err(Violation::ChainLoop { size: table.len() })
     }
@@ -200,7 +200,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         }
         let start = token.start;
         self.in_flight.forget_newest(token, self.half.ring.size)?;
-        self.half.go_back(start);
+        self.half.go_to(start);
         Ok(())
     }
 

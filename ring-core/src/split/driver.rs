@@ -114,8 +114,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
             return Err(cookie);
         }
         let head = self.ledger.head();
-        self.write(head, Descriptor { segment, flags, next: 0 });
-        self.stage(head, 1, writable, cookie);
+        self.write(head, Descriptor::new(segment, flags, 0));
+        self.stage(head, head, 1, writable, cookie);
         Ok(())
     }
 
@@ -125,14 +125,15 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         let Some(count) = fitting(readable, writable, self.half.state, self.ledger.free()) else {
             return Err(cookie);
         };
-        let (mut last, mut next, mut left) = (0, self.ledger.head(), count);
+        let head = self.ledger.head();
+        let (mut last, mut next, mut left) = (head, head, count);
         let mut bytes = [0, 0];
         let kinds = [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)];
         for ((segments, kind), bytes) in kinds.into_iter().zip(&mut bytes) {
             for &segment in segments {
                 (last, next, left) = (next, self.ledger.next(next), left - 1);
                 let flags = if left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
-                self.write(last, Descriptor { segment, flags, next });
+                self.write(last, Descriptor::new(segment, flags, next));
                 *bytes += u64::from(segment.len);
             }
         }
@@ -141,7 +142,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         if readable + writable > MAX_CHAIN_BYTES {
             return Err(cookie);
         }
-        self.stage(last, count, saturate(writable), cookie);
+        self.stage(head, last, count, saturate(writable), cookie);
         Ok(())
     }
 
@@ -175,7 +176,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
                     let kind = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
                     let (flags, next) =
                         next.map_or((kind, 0), |next| (kind.union(DescriptorFlags::NEXT), next));
-                    Descriptor { segment, flags, next }.to_words()
+                    Descriptor::new(segment, flags, next).to_words()
                 })?;
             Ok((written, bytes))
         };
@@ -185,8 +186,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         };
         let head = self.ledger.head();
         let segment = Segment::new(table.address, u32::from(written) * DESCRIPTOR_BYTES);
-        self.write(head, Descriptor { segment, flags: DescriptorFlags::INDIRECT, next: 0 });
-        self.stage(head, 1, bytes, cookie);
+        self.write(head, Descriptor::new(segment, DescriptorFlags::INDIRECT, 0));
+        self.stage(head, head, 1, bytes, cookie);
         Ok(())
     }
 
@@ -195,11 +196,10 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         self.half.ring.descriptor.write_pair(Descriptor::offset(index), descriptor.to_words());
     }
 
-    /// Stages the buffer that takes up the first `count` free descriptors, to `last`.
+    /// Stages the chain of `count` descriptors from the first free one, `head`, to `last`.
     #[inline(always)]
-    fn stage(&mut self, last: u16, count: u16, writable: u32, cookie: T) {
-        let head = self.ledger.head();
-        self.ledger.take(last, count, writable, cookie);
+    fn stage(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
+        self.ledger.take(head, last, count, writable, cookie);
         let entry = self.half.staged;
         self.half.staged = entry.wrapping_add(1);
         self.half.ring.own.write(available_slot(self.half.slots.of(entry)), head);

@@ -90,8 +90,8 @@ impl<M: Memory> Half<M> {
         Ok(true)
     }
 
-    /// Goes back to an entry that was taken.
-    pub(super) const fn go_back(&mut self, next: u16) {
+    /// Goes back to an entry that was taken, or on to one behind those that were.
+    pub(super) const fn go_to(&mut self, next: u16) {
         // Whatever is before the other side's index is found when it is loaded again.
         (self.next, self.seen) = (next, next);
     }

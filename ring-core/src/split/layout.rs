@@ -24,29 +24,46 @@ bitflags! {
 #[doc(alias = "virtq_desc")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
-    pub(crate) segment: Segment,
-    pub(crate) flags: DescriptorFlags,
-    pub(crate) next: u16,
+    /// `addr`.
+    address: u64,
+    /// `len`, `flags` and `next`.
+    rest: u64,
 }
 
 impl Descriptor {
     pub(crate) const BYTES: usize = 16;
 
-    /// From `addr`, and `len`, `flags` and `next`.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "takes the word apart")]
+    pub(crate) const fn new(segment: Segment, flags: DescriptorFlags, next: u16) -> Self {
+        let rest = segment.len as u64 | (flags.bits() as u64) << 32 | (next as u64) << 48;
+        Self { address: segment.address, rest }
+    }
+
+    #[inline]
     pub(crate) const fn from_words((address, rest): (u64, u64)) -> Self {
-        Self {
-            segment: Segment::new(address, rest as u32),
-            flags: DescriptorFlags::from_bits_retain((rest >> 32) as u16),
-            next: (rest >> 48) as u16,
-        }
+        Self { address, rest }
     }
 
     #[inline]
     pub(crate) const fn to_words(self) -> (u64, u64) {
-        let rest = self.segment.len as u64 | (self.flags.bits() as u64) << 32 | (self.next as u64) << 48;
-        (self.segment.address, rest)
+        (self.address, self.rest)
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "takes the word apart")]
+    pub(crate) const fn segment(self) -> Segment {
+        Segment::new(self.address, self.rest as u32)
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "takes the word apart")]
+    pub(crate) const fn flags(self) -> DescriptorFlags {
+        DescriptorFlags::from_bits_retain((self.rest >> 32) as u16)
+    }
+
+    #[inline]
+    pub(crate) const fn next(self) -> u16 {
+        (self.rest >> 48) as u16
     }
 
     /// Offset of descriptor `index` in its area.

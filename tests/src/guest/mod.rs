@@ -125,6 +125,16 @@ impl Device {
         self
     }
 
+    /// The same device, to whose daemon QEMU connects again when it is gone.
+    #[must_use]
+    pub fn reconnecting(mut self) -> Self {
+        if let Some(chardev) = self.arguments.iter_mut().skip_while(|argument| *argument != "-chardev").nth(1)
+        {
+            chardev.push(",reconnect-ms=50");
+        }
+        self
+    }
+
     /// QEMU's own sound card, which writes what it is given to a WAV file.
     #[must_use]
     pub fn emulated_sound(recording: &Path) -> Self {
@@ -196,6 +206,12 @@ impl Guest {
         arguments.extend(migration::control(directory.path()));
         arguments.extend(further(directory.path()));
         Ok(Self { qemu: Process::start(QEMU, arguments)?, _initramfs: initramfs, directory })
+    }
+
+    /// The process id of QEMU.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.qemu.id()
     }
 
     /// Waits until the console has shown so many lines with this start.

@@ -27,6 +27,9 @@ impl VirtioDevice {
     pub const BLOCK: u32 = 2;
     /// The id of a sound device.
     pub const SOUND: u32 = 25;
+    /// The id of a file system.
+    pub const FILE_SYSTEM: u32 = 26;
+
     /// Whether the rings are packed: feature bit 34, VIRTIO 1.3 §6 "Reserved Feature Bits".
     #[must_use]
     pub fn ring_packed(self) -> bool {

@@ -46,6 +46,7 @@ fn loop_back(directory: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
         writable: directory,
         properties: &[],
         handed_over: Some(&recorded),
+        isolated_by: None,
     };
     let script = format!(
         "set -e

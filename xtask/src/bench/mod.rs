@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: how fast the rings are.
+//! `cargo xtask bench`: how fast the rings are, and what isolation-host costs.
 
 pub(crate) mod counts;
 mod machine;
@@ -17,7 +17,7 @@ use end_to_end::artifacts::target_dir;
 use crate::command::{cargo, run as run_command};
 
 /// The suites, in the order in which they run.
-const SUITES: [&str; 2] = ["ring", "chain"];
+const SUITES: [&str; 3] = ["ring", "chain", "forward"];
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -49,6 +49,8 @@ fn time() -> Result<()> {
         }
         _ => {}
     }
+    // One of the suites runs it.
+    run_command(&mut cargo(["build", "--release", "--package", "isolation-host"]))?;
     for suite in SUITES {
         // Criterion shows its own progress.
         run_command(&mut cargo(["bench", "--bench", suite]))?;

@@ -13,6 +13,8 @@ enum Limit {
     Time(f64),
     /// The ratio to the yardstick.
     Ratio(f64),
+    /// At least this part of what the yardstick does in the same time.
+    Share(f64),
     /// The nanoseconds more than those of the yardstick.
     More(f64),
     /// Instructions of a request, as committed.
@@ -29,7 +31,12 @@ struct Target {
 }
 
 const FORMATS: &[&str] = &["ring-core split", "ring-core packed"];
+const COPIES: &[&str] = &["to the device", "to the guest"];
+const FORWARDED: &[&str] = &["through isolation-host"];
 const DECIDERS: &[&str] = &["driver decides, none due", "device decides, none due"];
+
+/// Three processes that take turns: what another load on the machine cannot do to one of them alone.
+const ONE_PROCESSOR: &str = "disk on one processor";
 
 const fn target(
     group: &'static str,
@@ -40,7 +47,7 @@ const fn target(
     Target { group, work, contenders, limit }
 }
 
-const TARGETS: [Target; 12] = [
+const TARGETS: [Target; 20] = [
     target("throughput", "both/1", FORMATS, Limit::Time(8.0)),
     target("throughput", "both/1", FORMATS, Limit::Instructions(90.0)),
     target("throughput", "both/3", FORMATS, Limit::Time(18.0)),
@@ -53,7 +60,44 @@ const TARGETS: [Target; 12] = [
     target("cross_thread", "batches of 32", FORMATS, Limit::Ratio(2.0)),
     target("notify", "split", DECIDERS, Limit::More(2.0)),
     target("notify", "packed", DECIDERS, Limit::More(2.0)),
+    target("copy", "4 KiB", COPIES, Limit::Share(0.9)),
+    target("copy", "64 KiB", COPIES, Limit::Share(0.9)),
+    target("copy", "1 MiB", COPIES, Limit::Share(0.9)),
+    target(ONE_PROCESSOR, "4 KiB, depth 32, null", FORWARDED, Limit::Share(0.5)),
+    target(ONE_PROCESSOR, "64 KiB, depth 32, tmpfs", FORWARDED, Limit::Share(0.8)),
+    target(ONE_PROCESSOR, "1 MiB, depth 32, tmpfs", FORWARDED, Limit::Share(0.6)),
+    target(ONE_PROCESSOR, "4 KiB, depth 1, tmpfs", FORWARDED, Limit::Ratio(1.7)),
+    target(ONE_PROCESSOR, "4 KiB, depth 1, null", FORWARDED, Limit::Ratio(1.7)),
 ];
+
+/// The peers that the times of the targets were set against, and what they took for the first, in nanoseconds.
+const PEERS: &str = "virtio-drivers + virtio-queue";
+const PEERS_TOOK: f64 = 57.0;
+
+/// What there is to say of the targets of ring-core that are missed. The counts were made by removing the checks
+/// from a copy, one kind after the other.
+const SPENT: &str = "\
+What the instructions of one request are spent on was found by removing checks from a copy of ring-core, one kind after \
+the other: split and packed take 250 and 325 as they are, 227 and 306 without the bounds of shared memory, 214 and 292 \
+without those of the slots either, and 196 and 271 when they no longer hold the other side to any rule. So four fifths \
+are not checks. They are the suite's own loops and sums (about 50), and what the interface promises: a cookie that comes \
+back once, descriptors that are free in the order in which an in-order queue needs them, a token that is good for one \
+chain of one life of the queue, segments copied to where the caller wants them.";
+
+/// Why some targets are missed.
+pub(super) fn explanation(benchmarks: &[Benchmark]) -> String {
+    let peers = benchmarks
+        .iter()
+        .find(|benchmark| benchmark.work == "both/1" && benchmark.contender == PEERS)
+        .map(|peers| peers.time.median);
+    let machine = peers.map_or(String::new(), |took| {
+        format!(
+            "The times were set on a machine on which {PEERS} take {PEERS_TOOK} ns for one request of one descriptor; \
+             here they take {took:.0} ns. "
+        )
+    });
+    machine + SPENT
+}
 
 /// What was reached of each target.
 pub(super) fn verdicts(benchmarks: &[Benchmark]) -> Result<Table> {
@@ -72,22 +116,27 @@ pub(super) fn verdicts(benchmarks: &[Benchmark]) -> Result<Table> {
             let (limit, reached) = match target.limit {
                 Limit::Time(limit) => (limit, found(contender).map(|own| own.time.median)),
                 Limit::Ratio(limit) => (limit, found(contender).map(|own| own.ratio.median)),
+                Limit::Share(limit) => (limit, found(contender).map(|own| own.ratio.median.recip())),
                 Limit::More(limit) => {
                     (limit, found(contender).and_then(|own| more(own, found(&own.yardstick)?)))
                 }
                 Limit::Instructions(limit) => (limit, count()),
             };
             let unit = target.limit.unit();
+            let (sign, is_met): (_, fn(&f64, &f64) -> bool) = match target.limit {
+                Limit::Share(_) => ("≥", f64::ge),
+                _ => ("≤", f64::le),
+            };
             let verdict = match reached {
-                Some(reached) if reached <= limit => "met",
+                Some(reached) if is_met(&reached, &limit) => "met",
                 Some(_) => "missed",
                 None => "not measured",
             };
             table.rows.push(vec![
                 format!("{} {}", target.group, target.work),
                 (*contender).to_owned(),
-                format!("≤ {limit} {unit}"),
-                reached.map_or(String::new(), |reached| format!("{reached:.1} {unit}")),
+                format!("{sign} {limit} {unit}"),
+                reached.map_or(String::new(), |reached| format!("{reached:.2} {unit}")),
                 verdict.to_owned(),
             ]);
         }
@@ -111,7 +160,8 @@ impl Limit {
     const fn unit(self) -> &'static str {
         match self {
             Self::Time(_) => "ns",
-            Self::Ratio(_) => "× the rtrb rings",
+            Self::Ratio(_) => "× the yardstick",
+            Self::Share(_) => "of the yardstick's",
             Self::More(_) => "ns more",
             Self::Instructions(_) => "instructions",
         }

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use super::debian::{Backports, Debian};
-use super::packages::{self, PACKAGES, Package};
+use super::packages::{self, Package};
 use crate::command::{captured, command, output, quietly};
 
 /// The keys of Debian's archives. apt depends on the package that has them.
@@ -22,9 +22,9 @@ pub(super) type Versions = BTreeMap<String, String>;
 
 /// Installs what is missing or too old, and returns the versions of all that the project needs.
 pub(super) fn ensure_installed(debian: Debian) -> Result<Versions> {
-    let missing = missing(&installed()?)?;
+    let missing = missing(debian, &installed(debian)?)?;
     if missing.is_empty() {
-        return installed();
+        return installed(debian);
     }
     println!("Packages to install:");
     for package in &missing {
@@ -42,8 +42,8 @@ pub(super) fn ensure_installed(debian: Debian) -> Result<Versions> {
         }
         install(&newer, backports)?;
     }
-    let installed = installed()?;
-    if let Some(package) = self::missing(&installed)?.first() {
+    let installed = installed(debian)?;
+    if let Some(package) = self::missing(debian, &installed)?.first() {
         bail!(
             "{} {} is not to be had from this machine's package sources",
             package.name,
@@ -114,10 +114,10 @@ fn repository(suite: &str) -> Result<Option<String>> {
 }
 
 /// The packages of the project that are installed.
-fn installed() -> Result<Versions> {
+fn installed(debian: Debian) -> Result<Versions> {
     // dpkg-query fails if it does not know one of the names; what it knows it prints all the same.
     let format = "--showformat=${db:Status-Status} ${Package} ${Version}\n";
-    let (_, list) = captured(command(["dpkg-query", "--show", format]).args(packages::names()))?;
+    let (_, list) = captured(command(["dpkg-query", "--show", format]).args(packages::names(debian)))?;
     let version = |line: &str| {
         let [name, version] = line.strip_prefix("installed ")?.split(' ').collect::<Vec<_>>()[..] else {
             return None;
@@ -128,9 +128,9 @@ fn installed() -> Result<Versions> {
 }
 
 /// The packages that are not installed or too old.
-fn missing(installed: &Versions) -> Result<Vec<Package>> {
+fn missing(debian: Debian, installed: &Versions) -> Result<Vec<Package>> {
     let mut missing = Vec::new();
-    for package in PACKAGES {
+    for package in packages::needed(debian) {
         let will_do = match (installed.get(package.name), package.minimum) {
             (None, _) => false,
             (Some(_), None) => true,

@@ -39,7 +39,7 @@ impl Debian {
                 "set-up knows Debian 12 and 13, and this is {}; on another system install by hand \
                  what Debian calls {}, and run the tests that need no guest with `cargo test`",
                 value("PRETTY_NAME").unwrap_or("neither"),
-                packages::names().join(" ")
+                packages::names(Self::Trixie).join(" ")
             ),
         }
     }

@@ -14,7 +14,7 @@ use crate::command::{command, output, quietly, run};
 /// The series: the first long-term one with all that virtio_snd has here. Both releases have it.
 const SERIES: &str = "6.12";
 /// The modules that the guest loads, after those that they need.
-const MODULES: &[&str] = &["virtio_pci", "virtio_snd", "virtio_blk"];
+const MODULES: &[&str] = &["virtio_pci", "virtio_snd", "virtio_blk", "virtiofs"];
 
 /// A kernel with its modules, ready for an initramfs.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ mod initramfs;
 mod kernel;
 mod packages;
 mod qemu;
+mod virtiofsd;
 
 use anyhow::Result;
 use end_to_end::artifacts::{GuestImage, target_dir};
@@ -23,6 +24,7 @@ pub(crate) fn run() -> Result<GuestImage> {
     let image = GuestImage::within(&directory);
     let kernel = kernel::prepare(&directory, debian)?;
     initramfs::prepare(&image.initramfs, &kernel, &packages)?;
+    virtiofsd::prepare(debian)?;
     println!("Set up: QEMU {}, guest kernel Linux {}", qemu::version()?, kernel.release());
     Ok(image)
 }

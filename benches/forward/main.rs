@@ -1,0 +1,16 @@
+//! How much isolation-host costs.
+//!
+//! - `copy`: its copies between a guest and the isolated area, against a plain copy of the same bytes.
+//! - `disk`: qemu-storage-daemon through isolation-host, against the same without it. Both run all the time, and are
+//!   measured in turns. It takes isolation-host's program, which `cargo xtask bench` builds, and qemu-storage-daemon.
+
+mod copy;
+mod disk;
+#[path = "../measure.rs"]
+mod measure;
+mod rig;
+
+use criterion::{criterion_group, criterion_main};
+
+criterion_group!(forward, copy::copy, disk::disk);
+criterion_main!(forward);

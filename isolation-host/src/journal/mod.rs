@@ -1,0 +1,350 @@
+//! What isolation-host has to remember when it is killed: the requests in flight, in memory that the VMM keeps.
+//!
+//! vhost-user lets a back-end ask its VMM to keep a file for it (`GET_INFLIGHT_FD`, `SET_INFLIGHT_FD`), which comes
+//! back with the next connection. In it is a [`Journal`] for each queue. Each of its steps is one store of a word, so
+//! that the process may die between any two instructions:
+//!
+//! - A chain that was taken is [noted](Journal::note) with its segments. Its serial number is stored last; before
+//!   that the next process takes the chain from the ring again.
+//! - A chain that is to go back is [marked](Journal::mark_returned) with the number of the next batch.
+//! - Before the batch is published, its number and its end are [noted](Journal::intend); afterwards the same word is
+//!   stored as [settled](Journal::settle). All chains marked with a settled number are done. If there is a number that
+//!   is not settled, the ring says whether that batch was published.
+//!
+//! The layout is isolation-host's own, not the one in vhost-user's specification: that one notes descriptors as they
+//! were in the ring, so that indirect tables would have to be read from the guest a second time.
+
+mod memory;
+
+use ring_core::memory::{Area as _, Load, Store};
+use ring_core::{Segment, Taken};
+use smallvec::SmallVec;
+
+use crate::mmap::WindowArea;
+
+pub use memory::{JournalError, JournalMemory};
+
+/// The longest chain that can be noted, in segments.
+pub const LONGEST_CHAIN: usize = 1024;
+/// Segments that are noted in the record itself.
+const SHORT_CHAIN: usize = 6;
+
+/// Offsets in a queue's header.
+const STATE: usize = 0;
+const INTENDED: usize = 8;
+const SETTLED: usize = 16;
+const LAST: usize = 24;
+const HEADER: usize = 64;
+
+/// Offsets in a record.
+const SERIAL: usize = 0;
+const RETURNED: usize = 8;
+const COUNTS: usize = 16;
+const SEGMENTS: usize = 32;
+const RECORD: usize = 128;
+/// A segment: an address and a length, each 64 bits.
+const SEGMENT: usize = 16;
+
+const _: () = assert!(SEGMENTS + SHORT_CHAIN * SEGMENT == RECORD);
+
+/// The journal of one queue.
+#[derive(Debug)]
+pub struct Journal {
+    header: WindowArea,
+    records: WindowArea,
+    /// Where the segments are that have no room in the records.
+    long_chains: WindowArea,
+    /// Of the queue: its size, and in bit 16 whether it is packed.
+    state: u64,
+    /// The batch that was settled last, and where it ended.
+    settled: Batch,
+}
+
+/// A batch of chains that go back together: its number, and where the queue's used position is afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Batch {
+    number: u64,
+    used: u16,
+}
+
+/// What a process that died has left behind.
+#[derive(Debug)]
+pub struct Legacy {
+    /// Where it had published up to.
+    pub used: u16,
+    /// The serial number of the last chain that it had taken.
+    pub last: u64,
+    /// The chains that were in flight, in the order in which they were taken.
+    pub chains: Vec<Noted>,
+}
+
+/// A chain that was in flight.
+#[derive(Debug)]
+pub struct Noted {
+    /// The ring's part.
+    pub taken: Taken,
+    /// What the device may read.
+    pub readable: SmallVec<[Segment; 4]>,
+    /// What the device may write.
+    pub writable: SmallVec<[Segment; 4]>,
+}
+
+impl Batch {
+    const fn to_word(self) -> u64 {
+        self.number << 16 | self.used as u64
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are the position")]
+    const fn from_word(word: u64) -> Self {
+        Self { number: word >> 16, used: word as u16 }
+    }
+}
+
+impl Journal {
+    /// What an earlier process has left of this queue, if one died while the queue ran. `has_published` says whether it
+    /// published what it had staged at that position.
+    pub fn recover(&mut self, has_published: impl Fn(u16) -> bool) -> Option<Legacy> {
+        if self.header.load::<u64>(STATE, Load::Acquire) != self.state {
+            return None;
+        }
+        self.settled = Batch::from_word(self.header.read(SETTLED));
+        let intended = Batch::from_word(self.header.read(INTENDED));
+        if intended != self.settled && has_published(self.settled.used) {
+            self.settled = intended;
+        }
+        // A number that was intended in vain is used again, for other chains.
+        let mut chains: Vec<Noted> = (0..self.size()).filter_map(|id| self.read(id)).collect();
+        chains.iter().for_each(|chain| self.set(chain.taken.id, RETURNED, 0));
+        self.header.store(INTENDED, self.settled.to_word(), Store::Release);
+        self.header.store(SETTLED, self.settled.to_word(), Store::Release);
+        chains.sort_by_key(|chain| chain.taken.serial);
+        let newest = chains.last().map_or(0, |chain| chain.taken.serial);
+        Some(Legacy { used: self.settled.used, last: newest.max(self.header.read(LAST)), chains })
+    }
+
+    /// Begins a journal of a queue that has nothing in flight.
+    pub fn begin(&mut self, used: u16) {
+        self.end();
+        (0..self.size()).for_each(|id| self.set(id, SERIAL, 0));
+        self.settled = Batch { number: 0, used };
+        for offset in [INTENDED, SETTLED] {
+            self.header.write(offset, self.settled.to_word());
+        }
+        self.header.write(LAST, 0u64);
+        self.header.store(STATE, self.state, Store::Release);
+    }
+
+    /// Ends the journal: the VMM itself knows now where the queue stands.
+    pub fn end(&mut self) {
+        self.header.store(STATE, 0u64, Store::Release);
+    }
+
+    /// Notes a chain that was taken.
+    pub fn note(&mut self, taken: &Taken, readable: &[Segment], writable: &[Segment]) {
+        let id = taken.id;
+        let numbers = (u64::try_from(readable.len()), u64::try_from(writable.len()));
+        let (Ok(readables), Ok(writables)) = numbers else { return };
+        // What was here has gone back long ago; from now on until the end there is nothing.
+        self.set(id, SERIAL, 0);
+        self.set(id, RETURNED, 0);
+        self.set(id, COUNTS, u64::from(taken.count) | readables << 16 | writables << 32);
+        let (area, mut at) = self.place(id, readable.len() + writable.len());
+        for segment in readable.iter().chain(writable) {
+            area.write(at, segment.address);
+            area.write(at + 8, u64::from(segment.len));
+            at += SEGMENT;
+        }
+        self.set(id, SERIAL, taken.serial);
+        self.header.store(LAST, taken.serial, Store::Release);
+    }
+
+    /// Notes that a chain goes back with the next batch.
+    pub fn mark_returned(&mut self, id: u16) {
+        self.set(id, RETURNED, self.settled.number + 1);
+    }
+
+    /// Notes that a chain was given back, the newest of all: it is in the ring as if it had never been taken.
+    pub fn forget(&mut self, taken: &Taken) {
+        self.set(taken.id, SERIAL, 0);
+        self.header.store(LAST, taken.serial.saturating_sub(1), Store::Release);
+    }
+
+    /// Notes that the marked chains are about to be published, up to `used`.
+    pub fn intend(&mut self, used: u16) {
+        if used != self.settled.used {
+            let batch = Batch { number: self.settled.number + 1, used };
+            self.header.store(INTENDED, batch.to_word(), Store::Release);
+        }
+    }
+
+    /// Notes that they have been published.
+    pub fn settle(&mut self) {
+        let intended: u64 = self.header.read(INTENDED);
+        if intended != self.settled.to_word() {
+            self.header.store(SETTLED, intended, Store::Release);
+            self.settled = Batch::from_word(intended);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are the size")]
+    const fn size(&self) -> u16 {
+        self.state as u16
+    }
+
+    fn get(&self, id: u16, field: usize) -> u64 {
+        self.records.load(usize::from(id) * RECORD + field, Load::Acquire)
+    }
+
+    fn set(&self, id: u16, field: usize, value: u64) {
+        self.records.store(usize::from(id) * RECORD + field, value, Store::Release);
+    }
+
+    /// Where the segments of a chain are.
+    fn place(&self, id: u16, segments: usize) -> (&WindowArea, usize) {
+        if segments <= SHORT_CHAIN {
+            (&self.records, usize::from(id) * RECORD + SEGMENTS)
+        } else {
+            (&self.long_chains, usize::from(id) * LONGEST_CHAIN * SEGMENT)
+        }
+    }
+
+    /// The chain with this id, if one was in flight.
+    #[expect(clippy::cast_possible_truncation, reason = "takes words apart")]
+    fn read(&self, id: u16) -> Option<Noted> {
+        let (serial, returned) = (self.get(id, SERIAL), self.get(id, RETURNED));
+        if serial == 0 || (1..=self.settled.number).contains(&returned) {
+            return None;
+        }
+        let counts = self.get(id, COUNTS);
+        let (readables, writables) = (usize::from((counts >> 16) as u16), usize::from((counts >> 32) as u16));
+        let segments = (readables + writables).min(LONGEST_CHAIN);
+        let (area, start) = self.place(id, segments);
+        let segments = (0..segments).map(|index| {
+            let at = start + index * SEGMENT;
+            Segment::new(area.read(at), area.read::<u64>(at + 8) as u32)
+        });
+        let readable = segments.clone().take(readables).collect();
+        let writable: SmallVec<[Segment; 4]> = segments.skip(readables).collect();
+        let bytes: u64 = writable.iter().map(|segment| u64::from(segment.len)).sum();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Some(Noted { taken: Taken { serial, writable: bytes, id, count: counts as u16 }, readable, writable })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: u16 = 8;
+
+    fn memory() -> JournalMemory {
+        let (file, bytes) = JournalMemory::make(2, SIZE).unwrap();
+        JournalMemory::open(file, 0, bytes, 2, SIZE).unwrap()
+    }
+
+    fn journal(memory: &JournalMemory) -> Journal {
+        memory.queue(1, SIZE, true).unwrap()
+    }
+
+    fn taken(serial: u64, id: u16) -> Taken {
+        Taken { serial, writable: 3, id, count: 2 }
+    }
+
+    /// A journal of two chains, of which the second has been marked.
+    fn two_chains(memory: &JournalMemory) -> Journal {
+        let mut journal = journal(memory);
+        journal.begin(7);
+        journal.note(&taken(1, 5), &[Segment::new(1, 2)], &[Segment::new(u64::MAX - 2, 3)]);
+        journal.note(&taken(2, 0), &[], &[Segment::new(9, 3)]);
+        journal.mark_returned(0);
+        journal
+    }
+
+    fn left(memory: &JournalMemory, published: bool) -> (u16, u64, Vec<u64>) {
+        let legacy = journal(memory).recover(|used| used == 7 && published).unwrap();
+        (legacy.used, legacy.last, legacy.chains.iter().map(|chain| chain.taken.serial).collect())
+    }
+
+    #[test]
+    fn a_chain_is_left_as_it_was_taken() {
+        let memory = memory();
+        let long: Vec<Segment> = (0..1000).map(|number| Segment::new(number, 1)).collect();
+        let mut first = two_chains(&memory);
+        first.note(&Taken { writable: 1000, ..taken(3, 7) }, &[], &long);
+        let chains = journal(&memory).recover(|_| false).unwrap().chains;
+        assert_eq!(chains[0].taken, taken(1, 5));
+        assert_eq!(chains[0].readable[..], [Segment::new(1, 2)]);
+        assert_eq!(chains[0].writable[..], [Segment::new(u64::MAX - 2, 3)]);
+        assert_eq!((chains[2].taken.writable, &chains[2].writable[..]), (1000, &long[..]));
+        // The other queue has nothing of it.
+        assert!(memory.queue(0, SIZE, true).unwrap().recover(|_| true).is_none());
+    }
+
+    #[test]
+    fn a_marked_chain_is_gone_if_its_batch_was_published_and_only_then() {
+        for published in [false, true] {
+            // Killed before the intention is noted, after it, and after it is settled.
+            let memory = memory();
+            let mut journal = two_chains(&memory);
+            assert_eq!(left(&memory, false), (7, 2, vec![1, 2]));
+            journal.mark_returned(0);
+            journal.intend(9);
+            assert_eq!(
+                left(&memory, published),
+                if published { (9, 2, vec![1]) } else { (7, 2, vec![1, 2]) }
+            );
+            let mut journal = two_chains(&memory);
+            journal.intend(9);
+            journal.settle();
+            assert_eq!(left(&memory, false), (9, 2, vec![1]));
+        }
+    }
+
+    #[test]
+    fn a_batch_that_was_intended_in_vain_marks_nothing_later() {
+        let memory = memory();
+        two_chains(&memory).intend(9);
+        let mut next = journal(&memory);
+        next.recover(|_| false).unwrap();
+        next.mark_returned(5);
+        next.intend(10);
+        next.settle();
+        assert_eq!(left(&memory, false), (10, 2, vec![2]));
+    }
+
+    #[test]
+    fn a_chain_that_was_given_back_was_never_taken() {
+        let memory = memory();
+        let mut journal = two_chains(&memory);
+        journal.forget(&taken(2, 0));
+        assert_eq!(left(&memory, false), (7, 1, vec![1]));
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_queue_that_was_stopped_or_has_become_another() {
+        let memory = memory();
+        let mut journal = two_chains(&memory);
+        assert!(memory.queue(1, SIZE, false).unwrap().recover(|_| false).is_none());
+        assert!(memory.queue(1, SIZE / 2, true).unwrap().recover(|_| false).is_none());
+        journal.end();
+        assert!(self::journal(&memory).recover(|_| false).is_none());
+        assert!(memory.queue(2, SIZE, true).is_none() && memory.queue(0, SIZE + 1, true).is_none());
+    }
+
+    #[test]
+    fn noise_is_no_danger() {
+        let (file, bytes) = JournalMemory::make(2, SIZE).unwrap();
+        let window = crate::mmap::Window::map(&file, 0, bytes, 0).unwrap();
+        let memory = JournalMemory::open(file, 0, bytes, 2, SIZE).unwrap();
+        two_chains(&memory);
+        let area = ring_core::memory::Memory::area(&window, 64, usize::try_from(bytes).unwrap() / 8 * 8 - 64)
+            .unwrap();
+        let state = area.read::<u64>(usize::try_from(bytes - 64).unwrap() / 2);
+        for at in (8..usize::try_from(bytes).unwrap() - 64).step_by(8) {
+            area.write(at, u64::MAX);
+        }
+        area.write(usize::try_from(bytes - 64).unwrap() / 2, state);
+        let legacy = journal(&memory).recover(|_| true).unwrap();
+        assert!(legacy.chains.iter().all(|chain| chain.readable.len() <= LONGEST_CHAIN));
+    }
+}

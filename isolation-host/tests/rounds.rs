@@ -1,0 +1,53 @@
+//! How much is moved in one round.
+
+use isolation_host::area::Area;
+use isolation_host::device_type::DeviceType;
+use isolation_host::forward::{DeviceEnd, Shadow};
+use isolation_host::guest_memory::GuestMemory;
+use isolation_host::mmap::Window;
+use ring_core::{Device, Driver, Features, Segment, Setup, device, driver};
+
+const SIZE: u16 = 1024;
+const MEMORY: u64 = 1 << 16;
+/// Room for fewer buffers than the guest has.
+const AREA: u64 = 2 << 20;
+/// Where the guest has each of its buffers.
+const BUFFER: Segment = Segment::new(0x8000, 4096);
+
+#[test]
+fn a_device_that_fills_all_its_buffers_has_as_many_again_after_one_round() {
+    let file = rustix::fs::memfd_create("guest", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    rustix::fs::ftruncate(&file, MEMORY).unwrap();
+    let memory = GuestMemory::default();
+    memory.add(Window::map(&file, 0, MEMORY, 0).unwrap(), 0).unwrap();
+    let features = Features::VERSION_1;
+    let setup = Setup { size: SIZE, features, descriptor_area: 0, driver_area: 0x4000, device_area: 0x5000 };
+    let slots: Vec<_> = (0..SIZE).map(|_| driver::Slot::EMPTY).collect();
+    let mut guest = Driver::new(memory.clone(), &setup, slots).unwrap();
+    let mut shadow = Shadow::new(memory, &setup, 0, DeviceType::Net, None).unwrap();
+    let area = Area::new(AREA, 1).unwrap();
+    let share = area.share(0, SIZE, features).unwrap();
+    let slots = vec![device::Slot::default(); SIZE.into()];
+    let mut card = Device::new(area.window().clone(), &share.setup, slots).unwrap();
+    shadow.attach(DeviceEnd::new(area.window().clone(), share).unwrap());
+
+    for number in 0..SIZE {
+        guest.add(&[], &[BUFFER], number).unwrap();
+    }
+    let _ = guest.publish();
+    while shadow.run().unwrap().again {}
+    let room = shadow.in_flight();
+    assert!((128..usize::from(SIZE) / 2).contains(&room), "{room} buffers");
+
+    let mut segments = [Segment::default(); 1];
+    let mut filled = 0;
+    while let Some(chain) = card.pop(&mut segments).unwrap() {
+        card.complete(chain.into_token(), 64).unwrap();
+        filled += 1;
+    }
+    let _ = card.publish();
+    shadow.run().unwrap();
+    assert_eq!(shadow.in_flight(), room);
+    let again = std::iter::from_fn(|| card.pop(&mut segments).unwrap().map(drop)).count();
+    assert!(again >= filled, "{again} after {filled}");
+}

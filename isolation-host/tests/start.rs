@@ -1,0 +1,61 @@
+//! The ways in which isolation-host comes by the VMM's socket.
+
+mod support;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command, Stdio};
+
+use isolation_host::protocol::{Channel, Message, Request};
+use support::device::{Offer, TestDevice, serve_honestly};
+use support::{Host, PATIENCE, PROGRAM};
+
+/// isolation-host with an honest device, started by a shell that has this socket as its input.
+fn start(socket: OwnedFd, script: &str) -> Host {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TestDevice::listen(directory.path());
+    std::thread::spawn(move || serve_honestly(TestDevice::accept(&listener, Offer::default())));
+    let mut command = Command::new("sh");
+    let script = format!("exec 3<&0 0</dev/null; {script}");
+    command.args(["-c", &script, PROGRAM]).stdin(Stdio::from(socket));
+    Host::run(directory, command)
+}
+
+/// Whether whoever is at the other end answers as a device does.
+fn is_served(stream: UnixStream) -> bool {
+    let mut channel = Channel::new(stream.into());
+    channel.send(&Message::request(Request::GetFeatures, &[0u8; 0])).unwrap();
+    let reply = channel.receive_by(std::time::Instant::now() + PATIENCE).unwrap();
+    reply.is_reply() && reply.body::<u64>().is_ok_and(|features| features != 0)
+}
+
+#[test]
+fn a_socket_that_systemd_has_opened_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("activated");
+    let listener = UnixListener::bind(&path).unwrap();
+    let _host = start(listener.into(), r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@""#);
+    assert!(is_served(UnixStream::connect(&path).unwrap()));
+    // Another VMM is served when the first one has left.
+    assert!(is_served(UnixStream::connect(&path).unwrap()));
+}
+
+#[test]
+fn a_socket_may_be_handed_over_listening_or_connected() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("listening");
+    let listener = UnixListener::bind(&path).unwrap();
+    let _host = start(listener.into(), r#"exec "$0" --fd 3 "$@""#);
+    assert!(is_served(UnixStream::connect(&path).unwrap()));
+
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let _host = start(theirs.into(), r#"exec "$0" --fd 3 "$@""#);
+    assert!(is_served(ours));
+}
+
+#[test]
+fn without_any_socket_it_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut host = Host::run(directory, Command::new(PROGRAM));
+    host.wait_for("systemd's socket cannot be opened");
+}

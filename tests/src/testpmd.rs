@@ -1,0 +1,261 @@
+//! DPDK's testpmd: one process with a network card and with a driver of one, between which packets circulate.
+//!
+//! The card is a vhost-user device, the driver a vhost-user front-end with memory of its own. What stands between
+//! the two sees them as a device and a VMM. They share a processor, so that this has another one for itself.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::playback::Ring;
+use crate::process::{Process, ProcessError};
+
+/// What a command may take. Only one that fails takes so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the counters are looked at: nothing says that they have changed.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Descriptors of each ring.
+const DESCRIPTORS: u32 = 1024;
+/// Packets that circulate each way: so many bursts of 32. testpmd drops what does not fit a ring, where a packet
+/// may take two descriptors, and as many again until it is known to have arrived.
+const BURSTS: u32 = 8;
+/// A comment behind each command. testpmd echoes it when it has executed the command.
+const END: &str = "# end of";
+
+/// A running testpmd.
+#[derive(Debug)]
+pub struct Testpmd {
+    process: Process,
+}
+
+/// What one end has counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Port {
+    /// Packets that came from the other end.
+    pub received: u64,
+    /// Packets for the other end.
+    pub sent: u64,
+}
+
+/// What came of a circulation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Circulation {
+    /// The network card's counts, after all has arrived.
+    pub card: Port,
+    /// The driver's.
+    pub driver: Port,
+    /// Packets that had to be dropped because a ring was full.
+    pub dropped: u64,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// testpmd does not do what it should.
+#[derive(Debug, Error)]
+pub enum TestpmdError {
+    /// It cannot be run.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// It has ended.
+    #[error("testpmd has ended; its log:\n{tail}")]
+    Ended {
+        /// The end of what it wrote.
+        tail: String,
+    },
+    /// It did not do what it was told.
+    #[error("testpmd answers {command:?} with:\n{answer}")]
+    Answer {
+        /// The command.
+        command: String,
+        /// What it said.
+        answer: String,
+    },
+    /// Not everything that was sent has been received, or more.
+    #[error("packets are missing or too many: {circulation:?}")]
+    Lost {
+        /// What was counted in the end.
+        circulation: Circulation,
+    },
+}
+
+impl Circulation {
+    /// Packets that arrived, at both ends together.
+    #[must_use]
+    pub const fn packets(&self) -> u64 {
+        self.card.received + self.driver.received
+    }
+
+    const fn all_arrived(&self) -> bool {
+        self.card.received == self.driver.sent && self.driver.received == self.card.sent
+    }
+}
+
+impl fmt::Display for Circulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { card, driver, dropped, time } = self;
+        let rate = |packets: u64| packets as f64 / time.as_secs_f64() / 1e6;
+        write!(
+            f,
+            "{} of {} packets to the card ({:.2} Mpps), {} of {} to the driver ({:.2} Mpps), {dropped} dropped",
+            card.received,
+            driver.sent,
+            rate(card.received),
+            driver.received,
+            card.sent,
+            rate(driver.received),
+        )
+    }
+}
+
+impl Testpmd {
+    /// Starts it with a network card that listens for its driver on `socket`.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start(socket: &Path) -> Result<Self, TestpmdError> {
+        let mut card = OsString::from("net_vhost0,queues=1,iface=");
+        card.push(socket);
+        // Its output is for terminals, where lines are not held back.
+        let mut arguments: Vec<OsString> = ["-oL", "dpdk-testpmd"].map(OsString::from).into();
+        arguments.extend(["--lcores", "0@0,1@0", "--no-pci", "--no-huge", "-m", "512"].map(OsString::from));
+        arguments.extend(["--no-telemetry", "--single-file-segments"].map(OsString::from));
+        arguments.push(format!("--file-prefix=test{}", std::process::id()).into());
+        arguments.extend(["--vdev".into(), card]);
+        arguments.extend(["--", "-i", "--nb-cores=1", "--total-num-mbufs=16384"].map(OsString::from));
+        arguments
+            .extend([format!("--rxd={DESCRIPTORS}"), format!("--txd={DESCRIPTORS}")].map(OsString::from));
+        let mut testpmd = Self { process: Process::start_for_orders("stdbuf", arguments)? };
+        testpmd.execute("set fwd io", "Set io packet forwarding mode")?;
+        Ok(testpmd)
+    }
+
+    /// Adds a driver that connects to the card on `socket`, and waits until the card has heard of it.
+    ///
+    /// # Errors
+    /// If that does not work.
+    pub fn connect_driver(&mut self, socket: &Path, ring: Ring) -> Result<(), TestpmdError> {
+        let packed = u8::from(ring == Ring::Packed);
+        let driver = format!(
+            "port attach net_virtio_user0,path={},queues=1,queue_size={DESCRIPTORS},packed_vq={packed}",
+            socket.display()
+        );
+        self.execute(&driver, "Now total ports is 2")?;
+        self.execute("port start 1", "Done")?;
+        let deadline = Instant::now() + PATIENCE;
+        while !self.process.log().iter().any(|line| line.contains("Port 0: link state change event")) {
+            self.next_line(deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Lets packets circulate until so many have arrived, and the last of them, too.
+    ///
+    /// # Errors
+    /// If one does not arrive, or arrives twice.
+    pub fn circulate(&mut self, packets: u64, within: Duration) -> Result<Circulation, TestpmdError> {
+        let start = Instant::now();
+        self.execute(&format!("start tx_first {BURSTS}"), "packet forwarding")?;
+        let mut circulation = self.look()?;
+        while circulation.packets() < packets && start.elapsed() < within {
+            circulation = self.look()?;
+        }
+        let (time, before) = (start.elapsed(), circulation);
+        let stopped = self.execute("stop", "TX-dropped")?;
+        let dropped = stopped.iter().filter_map(|line| number_after(line, "TX-dropped:")).max();
+
+        // What is on its way is received and not sent on.
+        self.execute("set fwd rxonly", "Set rxonly packet forwarding mode")?;
+        self.execute("start", "packet forwarding")?;
+        let deadline = Instant::now() + PATIENCE;
+        while !circulation.all_arrived() && Instant::now() < deadline {
+            circulation = self.look()?;
+        }
+        // One that arrived twice would come now at the latest.
+        circulation = Circulation { time, dropped: dropped.unwrap_or(0), ..self.look()? };
+        if circulation.all_arrived() && before.packets() >= packets {
+            return Ok(circulation);
+        }
+        Err(TestpmdError::Lost { circulation })
+    }
+
+    /// Waits a moment and reads the counters.
+    fn look(&mut self) -> Result<Circulation, TestpmdError> {
+        if self.process.ended_by(Instant::now() + LOOK_EVERY)?.is_some() {
+            return Err(TestpmdError::Ended { tail: self.process.tail() });
+        }
+        let [card, driver] = [self.count(0)?, self.count(1)?];
+        Ok(Circulation { card, driver, dropped: 0, time: Duration::ZERO })
+    }
+
+    fn count(&mut self, port: u8) -> Result<Port, TestpmdError> {
+        let command = format!("show port stats {port}");
+        let answer = self.execute(&command, "TX-packets:")?;
+        let number = |name: &str| answer.iter().find_map(|line| number_after(line, name));
+        match (number("RX-packets:"), number("TX-packets:")) {
+            (Some(received), Some(sent)) => Ok(Port { received, sent }),
+            _ => Err(TestpmdError::Answer { command, answer: answer.join("\n") }),
+        }
+    }
+
+    /// Executes a command, and returns the lines of its answer, in which some words have to occur.
+    fn execute(&mut self, command: &str, expected: &str) -> Result<Vec<String>, TestpmdError> {
+        let deadline = Instant::now() + PATIENCE;
+        let end = format!("{END} {command}");
+        self.process.order(command)?;
+        self.process.order(&end)?;
+        let mut answer = Vec::new();
+        loop {
+            let line = self.next_line(deadline)?;
+            if line.contains(&end) {
+                break;
+            }
+            answer.push(line);
+        }
+        if answer.iter().any(|line| line.contains(expected)) {
+            return Ok(answer);
+        }
+        Err(TestpmdError::Answer { command: command.to_owned(), answer: answer.join("\n") })
+    }
+
+    fn next_line(&mut self, deadline: Instant) -> Result<String, TestpmdError> {
+        if let Some(line) = self.process.next_line(deadline)? {
+            return Ok(line.to_owned());
+        }
+        Err(TestpmdError::Ended { tail: self.process.tail() })
+    }
+
+    /// All that it has written so far.
+    pub fn log(&mut self) -> &[String] {
+        self.process.log()
+    }
+}
+
+/// The number that follows a name in a line.
+fn number_after(line: &str, name: &str) -> Option<u64> {
+    line.split_once(name)?.1.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_found_by_their_names() {
+        let line = "  TX-packets: 1343328        TX-dropped: 480           TX-total: 1343808";
+        assert_eq!(number_after(line, "TX-dropped:"), Some(480));
+        assert_eq!(number_after(line, "RX-dropped:"), None);
+    }
+
+    #[test]
+    fn all_has_arrived_when_each_end_has_what_the_other_sent() {
+        let port = |received, sent| Port { received, sent };
+        let circulation =
+            |card, driver| Circulation { card, driver, dropped: 0, time: Duration::from_secs(1) };
+        assert!(circulation(port(3, 5), port(5, 3)).all_arrived());
+        assert!(!circulation(port(3, 5), port(5, 4)).all_arrived());
+        assert!(!circulation(port(3, 5), port(6, 3)).all_arrived());
+    }
+}

@@ -1,0 +1,169 @@
+//! A directory tree of files that all differ, and the comparison of two trees.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, Permissions};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+/// Permissions, taken in turn.
+const MODES: [u32; 6] = [0o644, 0o600, 0o755, 0o444, 0o640, 0o4755];
+/// Entries in a directory, of which each tenth is a link, and directories in a directory.
+const FILES: usize = 40;
+const DIRECTORIES: usize = 5;
+
+/// What is in a tree, by path within it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree(BTreeMap<PathBuf, Entry>);
+
+/// One thing in a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A directory.
+    Directory {
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A regular file.
+    File {
+        /// Its permissions.
+        mode: u32,
+        /// Its size in bytes.
+        size: usize,
+        /// Of its content.
+        checksum: u64,
+    },
+    /// A symbolic link.
+    Link {
+        /// What it says, which need not exist.
+        target: PathBuf,
+    },
+}
+
+impl Tree {
+    /// Makes a tree of so many files and links, and of the directories they are in.
+    ///
+    /// # Errors
+    /// If one cannot be made.
+    pub fn make(root: &Path, files: usize) -> io::Result<Self> {
+        for index in 0..files {
+            let number = index / FILES;
+            let directory = root.join(format!("{}/{number} Ä", number / DIRECTORIES));
+            if index % FILES == 0 {
+                fs::create_dir_all(directory.join("empty"))?;
+                fs::set_permissions(&directory, Permissions::from_mode(0o1700 | MODES[number % 6] & 0o77))?;
+            }
+            let path = directory.join(format!("{index} €"));
+            if index % 10 == 9 {
+                // Every other one leads nowhere.
+                symlink(format!("{} €", if index % 20 == 9 { index - 1 } else { index }), path)?;
+            } else {
+                fs::write(&path, content(index))?;
+                fs::set_permissions(&path, Permissions::from_mode(MODES[index % MODES.len()]))?;
+            }
+        }
+        Self::read(root)
+    }
+
+    /// What is in the tree there.
+    ///
+    /// # Errors
+    /// If something cannot be read.
+    pub fn read(root: &Path) -> io::Result<Self> {
+        let mut entries = BTreeMap::new();
+        let mut directories = vec![PathBuf::new()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(root.join(&directory))? {
+                let entry = entry?;
+                let path = directory.join(entry.file_name());
+                let kind = entry.file_type()?;
+                let mode = entry.metadata()?.permissions().mode() & 0o7777;
+                let entry = if kind.is_dir() {
+                    directories.push(path.clone());
+                    Entry::Directory { mode }
+                } else if kind.is_symlink() {
+                    Entry::Link { target: fs::read_link(entry.path())? }
+                } else {
+                    let content = fs::read(entry.path())?;
+                    let mut hasher = DefaultHasher::new();
+                    hasher.write(&content);
+                    Entry::File { mode, size: content.len(), checksum: hasher.finish() }
+                };
+                entries.insert(path, entry);
+            }
+        }
+        Ok(Self(entries))
+    }
+
+    /// What is in one of the two and not, or not so, in the other: its path, and what it is here and there.
+    #[must_use]
+    pub fn differences<'t>(
+        &'t self,
+        other: &'t Self,
+    ) -> Vec<(&'t Path, Option<&'t Entry>, Option<&'t Entry>)> {
+        let paths = self.0.keys().chain(other.0.keys().filter(|path| !self.0.contains_key(*path)));
+        let both = paths.map(|path| (path.as_path(), self.0.get(path), other.0.get(path)));
+        both.filter(|(_, here, there)| here != there).collect()
+    }
+}
+
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [mut directories, mut files, mut links, mut bytes] = [0; 4];
+        for entry in self.0.values() {
+            match entry {
+                Entry::Directory { .. } => directories += 1,
+                Entry::Link { .. } => links += 1,
+                Entry::File { size, .. } => {
+                    files += 1;
+                    bytes += size;
+                }
+            }
+        }
+        write!(f, "{directories} directories, {links} links and {files} files of {bytes} bytes")
+    }
+}
+
+/// The content of a file: most are small, of all sizes from 0; every tenth is of 16 pages and a byte, every
+/// fiftieth larger than a request can be.
+fn content(index: usize) -> Vec<u8> {
+    let size = match index {
+        _ if index.is_multiple_of(50) => (1 << 20) + index,
+        _ if index.is_multiple_of(10) => (1 << 16) + 1,
+        _ => index * 37 % 9001,
+    };
+    // Words of a generator that each file starts elsewhere.
+    let mut state = (index as u64) << 32 | 1;
+    let words = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 32) as u32
+    });
+    words.flat_map(u32::to_le_bytes).take(size).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_trees_are_equal_only_if_all_in_them_is() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let [here, there] = ["here", "there"].map(|name| directory.path().join(name));
+        let tree = Tree::make(&here, 100)?;
+        assert_eq!(tree.to_string(), "7 directories, 10 links and 90 files of 2768018 bytes");
+        assert_eq!(Tree::make(&there, 100)?.differences(&tree), []);
+
+        fs::write(there.join("0/0 Ä/1 €"), "other")?;
+        fs::set_permissions(there.join("0/0 Ä/2 €"), Permissions::from_mode(0o640))?;
+        fs::remove_dir(there.join("0/1 Ä/empty"))?;
+        fs::remove_file(there.join("0/0 Ä/9 €"))?;
+        symlink("elsewhere", there.join("0/0 Ä/9 €"))?;
+        fs::create_dir(there.join("new"))?;
+        let other = Tree::read(&there)?;
+        let differences: Vec<_> = tree.differences(&other).iter().map(|(path, ..)| path.to_owned()).collect();
+        assert_eq!(differences, ["0/0 Ä/1 €", "0/0 Ä/2 €", "0/0 Ä/9 €", "0/1 Ä/empty", "new"].map(Path::new));
+        Ok(())
+    }
+}
