@@ -126,7 +126,7 @@ impl<M: Memory> Half<M> {
         self.ring.memory.fence();
         let Some(count) = count else { return Notify::Needed };
         let Ring { other, event_idx, size, .. } = &self.ring;
-        Notify::if_(event::is_due(other, self.published, count, *event_idx, *size))
+        Notify::needed_if(event::is_due(other, self.published, count, *event_idx, *size))
     }
 
     /// Asks the other side to notify when it publishes the next descriptor, whose flags are then `due`.
@@ -164,7 +164,7 @@ impl<M: Memory> Half<M> {
 
     /// Makes the queue idle until it is resumed.
     pub(super) fn suspend(&mut self) {
-        self.state = self.state.unless_broken(State::Suspended);
+        self.state = self.state.suspended();
         self.alert = true;
     }
 

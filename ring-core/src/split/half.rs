@@ -122,7 +122,7 @@ impl<M: Memory> Half<M> {
         // other end's `arm`.
         self.ring.memory.fence();
         let Some(count) = count else { return Notify::Needed };
-        Notify::if_(if self.ring.event_idx {
+        Notify::needed_if(if self.ring.event_idx {
             let event = self.ring.other.load(self.other_event, Load::Relaxed);
             need_event(event, self.published, self.published.wrapping_sub(count))
         } else {
@@ -170,7 +170,7 @@ impl<M: Memory> Half<M> {
 
     /// Makes the queue idle until it is resumed.
     pub(super) fn suspend(&mut self) {
-        self.state = self.state.unless_broken(State::Suspended);
+        self.state = self.state.suspended();
         self.seen = self.next;
     }
 
