@@ -12,6 +12,8 @@
 //!
 //! The next device asks [`has_published`](Device::has_published) whether the batch that was staged last was published.
 //! Then it [recovers](Device::recover), and [adopts](Device::adopt) what is left, in the order in which it was taken.
+//! What was published may not have been announced; so the first [`publish`](Device::publish) after that notifies in any
+//! case, and is called even where nothing has been completed.
 //!
 //! ```
 //! use ring_core::memory::{Memory, RawMemory};
