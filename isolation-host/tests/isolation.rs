@@ -1,4 +1,4 @@
-//! What the device gets to see, and what the guest gets back.
+//! What goes through, and what comes back, when everyone behaves.
 
 mod support;
 
@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use ring_core::Features;
 use ring_core::memory::Memory as _;
+use support::PATIENCE;
 use support::device::{Offer, TestDevice};
-use support::guest::{DATA, RAM, RAM_SIZE};
-use support::{FORMATS, PATIENCE, Parts, started};
+use support::started::{FORMATS, Parts, started};
 
 #[test]
 fn requests_go_through_whatever_rings_the_two_sides_use() {
@@ -37,50 +37,6 @@ fn requests_go_through(options: &[&str]) {
                 assert_eq!(guest.bytes(answer + 4, 12), [0xee; 12]);
             }
         }
-    }
-}
-
-#[test]
-fn the_device_gets_one_file_that_is_not_the_guests_memory_and_no_address_of_it() {
-    let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
-        started(Features::empty(), Offer::default(), &[]);
-    guest.memory.write_bytes(RAM + RAM_SIZE - 6, b"secret").unwrap();
-    guest.request(&mut driver, 0, b"not secret", 16, 1);
-    guest.publish(0, &mut driver);
-    let (_, _, writable) = device.take(0, &mut queue);
-    assert_eq!(device.memory.len(), 1);
-    let area = &device.memory[0];
-    let mut all = vec![0; usize::try_from(area.size()).unwrap()];
-    area.read_bytes(area.address(), &mut all).unwrap();
-    // It is in what the guest gave to the device, and nowhere else.
-    assert_eq!(all.windows(6).filter(|bytes| *bytes == b"secret").count(), 1);
-    for segment in writable {
-        assert!(area.contains(segment.address, segment.len.into()));
-        assert!(!(RAM..RAM + RAM_SIZE).contains(&segment.address));
-    }
-    assert!(!device.memory[0].contains(DATA, 1));
-}
-
-#[test]
-fn bytes_of_an_earlier_request_are_never_visible_to_a_later_one() {
-    let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
-        started(Features::empty(), Offer::default(), &[]);
-    for len in [16u32, 600, 5000, 70_000] {
-        // The first leaves its mark, both ways.
-        let mark = vec![0xaa; len as usize];
-        guest.request(&mut driver, 0, &mark, len, 1);
-        guest.publish(0, &mut driver);
-        device.echo(0, &mut queue);
-        assert_eq!(guest.reap(0, &mut driver), (1, len));
-        // The second has the device claim that it wrote everything, when it wrote nothing.
-        let answer = guest.request(&mut driver, 0, b"x", len, 2);
-        guest.publish(0, &mut driver);
-        let (token, _, _) = device.take(0, &mut queue);
-        queue.complete(token, len).unwrap();
-        let _ = queue.publish();
-        device.call(0);
-        assert_eq!(guest.reap(0, &mut driver), (2, len));
-        assert_eq!(guest.bytes(answer, len), vec![0; len as usize]);
     }
 }
 

@@ -31,7 +31,7 @@ fn a_guest_uses_packed_rings_with_a_device_that_has_none() -> Result<(), Box<dyn
 }
 
 fn a_guest_writes_and_reads_back_a_disk(ring: &str) -> Result<(), Box<dyn Error>> {
-    let mut disk = ForwardedDisk::start(MEBIBYTES, &[])?;
+    let mut disk = ForwardedDisk::start(MEBIBYTES, &["--log", "debug"])?;
     let device = disk.as_device().with(ring);
     let mut memory = BTreeSet::new();
     let report = disk.load_while(&device, DEPTH, 1, |disk| {
@@ -43,10 +43,23 @@ fn a_guest_writes_and_reads_back_a_disk(ring: &str) -> Result<(), Box<dyn Error>
     assert_eq!(negotiated, Some(ring == "packed=on"));
     disk.check_image(1)?;
     assert!(memory.iter().eq([memory::ISOLATED]), "{memory:?}");
+    let queues = [0, 1].map(|queue| requests(queue, disk.log()));
+    assert!(queues.iter().all(|requests| *requests > 100), "{queues:?}");
     println!(
-        "{ring}: {MEBIBYTES} MiB are in the image as they were written; the device's memory: {memory:?}"
+        "{ring}: {MEBIBYTES} MiB are in the image as they were written, by {queues:?} requests on each queue; \
+         the device's memory is {memory:?}"
     );
     Ok(())
+}
+
+/// How many requests went through a queue: isolation-host says so whenever the queue ends.
+fn requests(queue: u32, log: &[String]) -> u64 {
+    let ends = format!("queue {queue} ends at ");
+    let counts = log.iter().filter_map(|line| {
+        let (_, statistics) = line.split_once(&ends)?.1.split_once(": ")?;
+        statistics.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    counts.sum()
 }
 
 #[test]

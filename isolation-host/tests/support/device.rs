@@ -42,6 +42,10 @@ pub(crate) struct TestDevice {
     pub(crate) memory: Vec<Window>,
     /// The file behind it.
     pub(crate) files: Vec<OwnedFd>,
+    /// All that it was told, without headers.
+    pub(crate) told: Vec<Vec<u8>>,
+    /// All that it was given with that.
+    pub(crate) given: Vec<OwnedFd>,
     pub(crate) vrings: BTreeMap<u32, Vring>,
     /// Where it is to note what it writes.
     pub(crate) log: Option<OwnedFd>,
@@ -72,6 +76,8 @@ impl TestDevice {
             asked: 0,
             memory: Vec::new(),
             files: Vec::new(),
+            told: Vec::new(),
+            given: Vec::new(),
             vrings: BTreeMap::new(),
             log: None,
             requests: None,
@@ -86,6 +92,8 @@ impl TestDevice {
     pub(crate) fn step(&mut self, deadline: Instant) -> Option<Request> {
         let mut message = self.channel.receive_by(deadline).ok()?;
         let request = Request::try_from(message.request).unwrap();
+        self.told.push(message.payload.clone());
+        self.given.extend(message.fds.iter().map(|fd| fd.try_clone().unwrap()));
         let mut reply = None;
         match request {
             Request::GetFeatures => reply = Some(message.reply(&self.offer.features)),

@@ -17,7 +17,7 @@ use super::PATIENCE;
 /// The guest's memory: where it is for the guest, and for the VMM.
 pub(crate) const RAM: u64 = 0x10_0000;
 pub(crate) const RAM_SIZE: u64 = 8 << 20;
-const USER: u64 = 0x7fff_0000_0000;
+pub(crate) const USER: u64 = 0x7fff_0000_0000;
 /// The size of its queues.
 pub(crate) const QUEUE: u16 = 16;
 /// Where each queue's areas are.
