@@ -129,7 +129,7 @@ fn start(ring: &mut Ring, setup: &Setup, base: u32) -> Result<(), SetupError> {
 /// Goes on with a queue whose process died. Returns what was in flight.
 fn recover(ring: &mut Ring, legacy: Legacy) -> Result<VecDeque<Box<Request>>, SetupError> {
     let Legacy { used, last, chains } = legacy;
-    tracing::info!("{} requests were in flight when isolation-host died", chains.len());
+    tracing::info!("{} requests were in flight when the queue was left", chains.len());
     ring.recover(used, last)?;
     let adopt =
         |Noted { taken, readable, writable }| Ok(Request::new(ring.adopt(taken)?, readable, writable));

@@ -86,13 +86,14 @@ impl Host {
 
     /// Hangs up on the device, and looks for it again.
     pub(super) fn drop_device(&mut self) {
-        if let Some(link) = self.device.take() {
-            self.poller.remove(&link);
-            link.requests().iter().for_each(|requests| self.poller.remove(requests));
-        }
+        // Nothing may be asked of it once the connection has begun to end: qemu-storage-daemon dies of that.
         for (index, queue) in self.queues.iter().enumerate() {
             queue.lane().detach();
             self.workers.wake(index);
+        }
+        if let Some(link) = self.device.take() {
+            self.poller.remove(&link);
+            link.requests().iter().for_each(|requests| self.poller.remove(requests));
         }
         self.retry = Some(Instant::now());
     }

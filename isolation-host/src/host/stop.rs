@@ -10,7 +10,7 @@ use crate::protocol::Message;
 use crate::protocol::payload::VringState;
 
 /// How long a queue whose requests may never finish is waited for when nothing moves there.
-const QUIET: Duration = Duration::from_millis(250);
+pub(super) const QUIET: Duration = Duration::from_millis(250);
 
 impl Host {
     /// Stops a queue, once nothing is in flight there.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::stop::QUIET;
 use super::{Host, HostError, Source};
 use crate::device_link::DeviceLink;
 use crate::journal::JournalMemory;
@@ -170,10 +171,9 @@ impl Host {
         let mut patience = Duration::ZERO;
         for index in 0..self.queues.len() {
             self.close_queue(index);
-            // What is noted in a journal goes on when the VMM is back.
-            if !self.has_journal(index) {
-                patience = patience.max(self.patience(index));
-            }
+            let own = self.patience(index);
+            // What is noted in a journal goes on when the VMM is back, which need not wait for a slow device.
+            patience = patience.max(if self.has_journal(index) { own.min(QUIET) } else { own });
         }
         self.vmm = Vmm::Leaving { deadline: Instant::now() + patience };
     }
