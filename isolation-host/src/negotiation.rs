@@ -103,7 +103,7 @@ pub fn ask(device: u64, wanted: u64, ring: RingChoice) -> Result<u64, Negotiatio
         RingChoice::Packed if packed == 0 => return Err(NegotiationError::NotPacked { device }),
         RingChoice::Auto | RingChoice::Packed => packed,
     };
-    Ok(device & (wanted & LIKE_THE_DEVICE | OWN) | packed)
+    Ok(device & (wanted & (LIKE_THE_DEVICE | LOG_ALL) | OWN) | packed)
 }
 
 /// Whether a device that came back can go on for a guest that asked for `wanted` of the one before.
@@ -130,7 +130,8 @@ const PASSED_ON: u64 = protocol::MQ
     | protocol::NET_MTU
     | protocol::BACKEND_REQ
     | protocol::CRYPTO_SESSION
-    | protocol::CONFIG;
+    | protocol::CONFIG
+    | protocol::DEVICE_STATE;
 
 /// Whether a device with these protocol features understands a request that means the same on both sides.
 #[must_use]
@@ -140,6 +141,7 @@ pub const fn understands(device: u64, request: Request) -> bool {
         Request::SendRarp => protocol::RARP,
         Request::NetSetMtu => protocol::NET_MTU,
         Request::CreateCryptoSession | Request::CloseCryptoSession => protocol::CRYPTO_SESSION,
+        Request::SetDeviceStateFd | Request::CheckDeviceState => protocol::DEVICE_STATE,
         _ => return false,
     };
     device & needed != 0
@@ -160,7 +162,7 @@ pub const fn protocol_offered(device: u64) -> u64 {
 /// The protocol features that are used with a device that has these.
 #[must_use]
 pub const fn protocol_asked(device: u64) -> u64 {
-    device & (PASSED_ON | protocol::REPLY_ACK | protocol::CONFIGURE_MEM_SLOTS)
+    device & (PASSED_ON | protocol::REPLY_ACK | protocol::LOG_SHMFD | protocol::CONFIGURE_MEM_SLOTS)
 }
 
 #[cfg(test)]
@@ -195,7 +197,7 @@ mod tests {
     fn the_device_never_sees_features_that_would_give_it_guest_memory_or_what_the_guest_did_not_ask_for() {
         let device = u64::MAX;
         let asked = ask(device, offered(device) & !0b1, RingChoice::Auto).unwrap();
-        assert_eq!(asked & (LOG_ALL | Features::ACCESS_PLATFORM.bits() | 0b1), 0);
+        assert_eq!(asked & (Features::ACCESS_PLATFORM.bits() | 0b1), 0);
         assert_eq!(asked & Features::NOTIFICATION_DATA.bits(), 0);
     }
 

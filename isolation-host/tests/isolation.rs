@@ -2,15 +2,12 @@
 
 mod support;
 
-use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use isolation_host::protocol::{BackendRequest, Channel, Message, Request};
 use ring_core::Features;
 use ring_core::memory::Memory as _;
-use support::PATIENCE;
 use support::device::{Offer, TestDevice};
-use support::started::{FORMATS, Parts, started};
+use support::{FORMATS, PATIENCE, Parts, started};
 
 #[test]
 fn requests_go_through_whatever_rings_the_two_sides_use() {
@@ -86,41 +83,6 @@ fn a_device_that_comes_back_gets_what_was_in_flight_in_order_and_the_guest_gets_
 }
 
 #[test]
-fn buffers_that_wait_for_what_may_come_are_back_in_the_ring_when_their_queue_is_stopped() {
-    for features in FORMATS {
-        let Parts { mut guest, mut driver, mut device, mut queue, host: _host, .. } =
-            started(features, Offer::default(), &["--device", "net"]);
-        for number in 0..6 {
-            guest.request(&mut driver, u64::from(number) * 64, b"", 32, number);
-        }
-        guest.publish(0, &mut driver);
-        let taken: Vec<_> = (0..3).map(|_| device.take(0, &mut queue)).collect();
-        let mut taken = taken.into_iter();
-        let (first, _, _) = taken.next().unwrap();
-        queue.complete(first, 7).unwrap();
-        let _ = queue.publish();
-        device.call(0);
-        assert_eq!(guest.reap(0, &mut driver), (0, 7));
-        let stopping = std::thread::spawn(move || {
-            let base = guest.stop(0);
-            (guest, base)
-        });
-        while device.step(Instant::now() + PATIENCE) != Some(Request::GetVringBase) {}
-        let (mut guest, base) = stopping.join().unwrap();
-        let starting = std::thread::spawn(move || {
-            guest.start_at(0, base);
-            guest
-        });
-        let mut queue = device.serve_until_started(0);
-        let guest = starting.join().unwrap();
-        for number in 1..6 {
-            device.echo(0, &mut queue);
-            assert_eq!(guest.reap(0, &mut driver), (number, 0));
-        }
-    }
-}
-
-#[test]
 fn a_signal_has_each_queue_say_what_it_has_done() {
     let Parts { mut host, guest, mut driver, device, mut queue, .. } =
         started(Features::empty(), Offer::default(), &[]);
@@ -149,77 +111,6 @@ fn the_process_has_no_privileges_and_no_way_back_to_them() {
             ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"]
         {
             assert!(status.contains(line), "{line}: {status}");
-        }
-    }
-}
-
-#[test]
-fn the_vmm_hears_that_the_configuration_has_changed_but_not_all_the_time() {
-    let mut offer = Offer::default();
-    offer.protocol |= 1 << 5;
-    let Parts { mut guest, device, host: _host, .. } = started(Features::empty(), offer, &[]);
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let message = Message::request(Request::SetBackendReqFd, &[0u8; 0]).with_fd(theirs.into());
-    guest.order(Request::SetBackendReqFd, message);
-    let (mut news, mut requests) = (Channel::new(ours.into()), device.requests.unwrap());
-    let change = || Message::request(BackendRequest::ConfigChangeMsg, &[0u8; 0]);
-    for _ in 0..100 {
-        requests.send(&change().needing_reply()).unwrap();
-        assert_eq!(requests.receive_by(Instant::now() + PATIENCE).unwrap().body(), Ok(0u64));
-    }
-    let heard = news.receive_by(Instant::now() + PATIENCE).unwrap();
-    assert_eq!(heard.request, BackendRequest::ConfigChangeMsg as u32);
-    // The others were one change, and it is told as well, later.
-    assert!(news.receive_by(Instant::now() + PATIENCE).is_ok());
-    let more = std::iter::from_fn(|| news.receive().unwrap()).count();
-    assert!(more < 50, "{more}");
-}
-
-#[test]
-fn a_device_that_owes_an_answer_still_gets_requests() {
-    let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
-        started(Features::empty(), Offer::default(), &[]);
-    let question = [0u32, 0, 0].map(u32::to_ne_bytes);
-    guest.channel.send(&Message::request(Request::GetConfig, question.as_flattened())).unwrap();
-    let asked = Instant::now();
-    for number in 0..100 {
-        guest.request(&mut driver, 0, b"question", 8, number);
-        guest.publish(0, &mut driver);
-        device.echo(0, &mut queue);
-        assert_eq!(guest.reap(0, &mut driver), (number, 8));
-    }
-    // isolation-host is still waiting for the answer: it would have hung up otherwise.
-    assert!(asked.elapsed() < Duration::from_secs(10));
-    assert!(device.channel.send(&Message::request(Request::GetConfig, question.as_flattened())).is_ok());
-}
-
-#[test]
-fn a_queue_whose_device_is_gone_is_stopped_at_once_with_all_requests_in_its_ring() {
-    for features in FORMATS {
-        let options = ["--device", "blk", "--drain-timeout", "3600"];
-        let Parts { host, mut guest, mut driver, device, mut queue, listener } =
-            started(features, Offer::default(), &options);
-        for number in 0..3 {
-            guest.request(&mut driver, u64::from(number) * 64, b"question", 8, number);
-        }
-        guest.publish(0, &mut driver);
-        let _taken = device.take(0, &mut queue);
-        drop((device, listener));
-        std::fs::remove_file(host.device_socket()).unwrap();
-        let base = guest.stop(0);
-        assert_eq!(base, if features.contains(Features::RING_PACKED) { 0x8000_8000 } else { 0 });
-
-        let listener = std::os::unix::net::UnixListener::bind(host.device_socket()).unwrap();
-        let starting = std::thread::spawn(move || {
-            let mut device = TestDevice::accept(&listener, Offer::default());
-            let queue = device.serve_until_started(0);
-            (device, queue)
-        });
-        guest.start_at(0, base);
-        let (device, mut queue) = starting.join().unwrap();
-        for number in 0..3 {
-            device.echo(0, &mut queue);
-            assert_eq!(guest.reap(0, &mut driver), (number, 8));
         }
     }
 }
@@ -256,36 +147,6 @@ fn a_vmm_that_goes_and_comes_back_finds_everything_finished() {
     guest.publish(0, &mut driver);
     device.echo(0, &mut queue);
     assert_eq!(guest.reap(0, &mut driver), (7, 8));
-}
-
-#[test]
-fn a_disks_guest_is_told_of_the_largest_requests_that_fit_and_gets_them_done_when_many_do_not_fit_at_once() {
-    let options = ["--device", "blk", "--area-size", "8M"];
-    let Parts { mut guest, mut driver, mut device, mut queue, host: _host, .. } =
-        started(Features::empty(), Offer::default(), &options);
-    let question = [0u32.to_ne_bytes(), 60u32.to_ne_bytes(), [0; 4]].concat();
-    let question = [question, vec![0; 60]].concat();
-    let (size_max, seg_max) = std::thread::scope(|scope| {
-        let answer = scope.spawn(|| guest.ask(Message::request(Request::GetConfig, &question[..])));
-        for _ in 0..2 {
-            assert_eq!(device.step(Instant::now() + PATIENCE), Some(Request::GetConfig));
-        }
-        let answer = answer.join().unwrap().payload;
-        let number = |at: usize| u32::from_le_bytes(answer[12 + at..][..4].try_into().unwrap());
-        (number(8), number(12))
-    });
-    let bytes = size_max * seg_max;
-    assert!((1 << 20..2 << 20).contains(&bytes), "{size_max} × {seg_max}");
-    let data = vec![0x77; bytes as usize / 2];
-    for number in 0..3u32 {
-        guest.request(&mut driver, u64::from(number * bytes), &data, bytes / 2, number);
-    }
-    guest.publish(0, &mut driver);
-    for _ in 0..3 {
-        assert_eq!(device.echo(0, &mut queue).len(), data.len());
-    }
-    let returned: Vec<(u32, u32)> = (0..3).map(|_| guest.reap(0, &mut driver)).collect();
-    assert_eq!(returned, [0, 1, 2].map(|number| (number, bytes / 2)));
 }
 
 /// The next request that comes back to a guest whose VMM is gone, so that nobody notifies it.

@@ -84,7 +84,7 @@ impl Area {
     ///
     /// [`AreaError`] if there is not so much memory, or none can be shared.
     pub fn new(size: u64, queues: u16) -> Result<Self, AreaError> {
-        let file = sealed_file(size).map_err(|source| AreaError::System { size, source })?;
+        let file = sealed_file("isolated-area", size).map_err(|source| AreaError::System { size, source })?;
         let window = Window::map(&file, 0, size, BASE)?;
         Ok(Self { file, window, queues: queues.max(1).into() })
     }
@@ -99,6 +99,16 @@ impl Area {
     #[must_use]
     pub const fn region(&self) -> MemoryRegion {
         MemoryRegion { guest_address: BASE, size: self.window.size(), user_address: BASE, offset: 0 }
+    }
+
+    /// Memory for a log of the pages that a device writes in the area, and its size.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory.
+    pub fn log(&self) -> io::Result<(OwnedFd, u64)> {
+        let size = (BASE + self.window.size()).div_ceil(PAGE * 8).next_multiple_of(PAGE);
+        Ok((sealed_file("isolated-log", size)?, size))
     }
 
     /// How large each queue's share is: its ring and its blocks.
@@ -151,8 +161,8 @@ pub const fn size_of_share(size: u64, queues: u64) -> u64 {
 }
 
 /// Shared memory whose size nobody can change any more: a device that could shrink it could kill us.
-fn sealed_file(size: u64) -> io::Result<OwnedFd> {
-    let file = memfd_create("isolated-area", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+fn sealed_file(name: &str, size: u64) -> io::Result<OwnedFd> {
+    let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     ftruncate(&file, size)?;
     fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
     Ok(file)

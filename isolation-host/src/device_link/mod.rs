@@ -1,20 +1,21 @@
 //! The connection to the device, of which isolation-host is the front-end.
 
+mod error;
 mod requests;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+pub use error::LinkError;
 use requests::DeviceRequests;
 use ring_core::{Features, Position, Setup};
-use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::area::{Area, AreaError};
-use crate::protocol::features::{PROTOCOL_FEATURES, protocol};
-use crate::protocol::payload::{MemoryTableHeader, SingleRegion, VringAddr, VringState};
-use crate::protocol::{Channel, Malformed, Message, ReceiveError, Request, SendError};
+use crate::area::Area;
+use crate::protocol::features::{LOG_ALL, PROTOCOL_FEATURES, protocol};
+use crate::protocol::payload::{LogArea, MemoryTableHeader, SingleRegion, VringAddr, VringState};
+use crate::protocol::{Channel, Message, ReceiveError, Request};
 use crate::{negotiation, notifier};
 
 /// How long a device may think about an answer before it counts as dead.
@@ -35,57 +36,6 @@ pub struct DeviceLink {
     /// The features that it was asked for last.
     asked: Option<u64>,
     area: Option<Area>,
-}
-
-/// The device cannot be worked with any more.
-#[derive(Debug, Error)]
-pub enum LinkError {
-    /// It does not answer, or not with a message.
-    #[error("waiting for the answer to {request:?}: {source}")]
-    Receive {
-        /// What it was asked.
-        request: Request,
-        /// What happened.
-        source: ReceiveError,
-    },
-    /// It cannot be asked.
-    #[error("sending {request:?}: {source}")]
-    Send {
-        /// What it was to be asked.
-        request: Request,
-        /// What happened.
-        source: SendError,
-    },
-    /// It answered something else.
-    #[error("the device answers {request:?} with message {number}")]
-    OtherAnswer {
-        /// What it was asked.
-        request: Request,
-        /// The number of the message it sent.
-        number: u32,
-    },
-    /// Its answer makes no sense.
-    #[error("the device answers {request:?} with {malformed}")]
-    Malformed {
-        /// What it was asked.
-        request: Request,
-        /// What is wrong with the answer.
-        malformed: Malformed,
-    },
-    /// It refused.
-    #[error("the device refuses {request:?} (code {code})")]
-    Refused {
-        /// What it was asked.
-        request: Request,
-        /// Its answer.
-        code: u64,
-    },
-    /// It has no memory yet, because the area could not be made.
-    #[error(transparent)]
-    Area(#[from] AreaError),
-    /// A file descriptor cannot be had.
-    #[error("no file descriptors are left")]
-    Descriptors(#[from] io::Error),
 }
 
 impl DeviceLink {
@@ -119,17 +69,36 @@ impl DeviceLink {
         Ok(link)
     }
 
-    /// Agrees on virtio features, and gives the device its memory if it has none yet.
+    /// Agrees on virtio features.
+    ///
+    /// Whoever migrates the guest has its writes logged by isolation-host. To some devices the feature is also the
+    /// sign that a migration is coming, so they get it, with a log that nobody reads.
     ///
     /// # Errors
     ///
     /// [`LinkError`] if it does not take them.
-    pub fn set_features(&mut self, asked: u64) -> Result<(), LinkError> {
+    pub fn set_features(&mut self, mut asked: u64) -> Result<(), LinkError> {
+        if asked & LOG_ALL != 0 && !self.give_log()? {
+            asked &= !LOG_ALL;
+        }
         if self.asked != Some(asked) {
             self.command(Request::SetFeatures, &asked, None)?;
             self.asked = Some(asked);
         }
         Ok(())
+    }
+
+    /// Gives the device a log of its memory, if it has memory and knows what to do with a log.
+    fn give_log(&mut self) -> Result<bool, LinkError> {
+        let Some(area) = self.area.as_ref().filter(|_| self.protocol & protocol::LOG_SHMFD != 0) else {
+            return Ok(false);
+        };
+        if self.asked.is_none_or(|asked| asked & LOG_ALL == 0) {
+            let (file, size) = area.log()?;
+            let request = Request::SetLogBase;
+            self.ask(request, Message::request(request, &LogArea { size, offset: 0 }).with_fd(file))?;
+        }
+        Ok(true)
     }
 
     /// The ring features that were agreed on.
@@ -233,11 +202,17 @@ impl DeviceLink {
     /// # Errors
     ///
     /// [`LinkError`] if the device refuses it or does not answer.
-    pub fn pass_on(&mut self, request: Request, payload: &[u8]) -> Result<Option<Vec<u8>>, LinkError> {
+    pub fn pass_on(
+        &mut self,
+        request: Request,
+        payload: &[u8],
+        fds: Vec<OwnedFd>,
+    ) -> Result<Option<Message>, LinkError> {
         if request.has_reply() {
-            return self.ask(request, Message::request(request, payload)).map(|reply| Some(reply.payload));
+            let message = Message::request(request, payload);
+            return self.ask(request, fds.into_iter().fold(message, Message::with_fd)).map(Some);
         }
-        self.command(request, payload, None).map(|()| None)
+        self.command(request, payload, fds).map(|()| None)
     }
 
     /// What the device sends on its own accord on this socket is wrong, whatever it is; that it has hung up is
@@ -302,10 +277,10 @@ impl DeviceLink {
         &mut self,
         request: Request,
         payload: &(impl IntoBytes + Immutable + ?Sized),
-        fd: Option<OwnedFd>,
+        fds: impl IntoIterator<Item = OwnedFd>,
     ) -> Result<(), LinkError> {
         let mut message = Message::request(request, payload);
-        message.fds.extend(fd);
+        message.fds.extend(fds);
         if self.protocol & protocol::REPLY_ACK == 0 {
             return self.tell(request, message);
         }

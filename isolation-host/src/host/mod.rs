@@ -7,10 +7,12 @@
 
 mod device;
 mod lane;
+mod passing;
 mod patience;
 mod poller;
 mod queue;
 mod requests;
+mod stop;
 mod vmm;
 mod worker;
 
@@ -24,7 +26,7 @@ use thiserror::Error;
 
 use crate::block_limits;
 use crate::device_link::{DeviceLink, LinkError};
-use crate::device_type::{AtStop, DeviceType};
+use crate::device_type::DeviceType;
 use crate::endpoint::{Door, Endpoint};
 use crate::guest_memory::GuestMemory;
 use crate::negotiation::{NegotiationError, RingChoice};
@@ -33,8 +35,6 @@ use queue::Queue;
 use vmm::Vmm;
 pub use worker::{NoWorkers, Workers};
 
-/// How long a queue whose requests may never finish is waited for when nothing moves there.
-const QUIET: Duration = Duration::from_millis(250);
 /// The most queues that the protocol can name in all its messages.
 const MOST_QUEUES: u16 = 256;
 
@@ -241,16 +241,6 @@ impl Host {
                     shadow.statistics
                 );
             }
-        }
-    }
-
-    /// How long to wait for what is in flight on a queue that is stopped now.
-    fn patience(&self, index: usize) -> Duration {
-        match self.options.device_type.at_stop(index) {
-            _ if self.in_flight(index) == 0 => Duration::ZERO,
-            AtStop::Finish => self.options.drain,
-            AtStop::FinishWhileBusy => QUIET.min(self.options.drain),
-            AtStop::HandBack => Duration::ZERO,
         }
     }
 

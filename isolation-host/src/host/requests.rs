@@ -4,22 +4,18 @@ use std::io;
 use std::time::Instant;
 
 use thiserror::Error;
-use zerocopy::{FromBytes as _, IntoBytes as _};
+use zerocopy::FromBytes as _;
 
 use super::queue::StartError;
-use super::vmm::{News, Stopping};
+use super::vmm::News;
 use super::{Host, Source};
-use crate::area::size_of_share;
-use crate::block_limits::{self, Limits};
 use crate::device_link::LinkError;
-use crate::device_type::{AtStop, DeviceType};
 use crate::guest_memory::RegionError;
 use crate::journal::{JournalError, JournalMemory};
 use crate::mmap::{MapError, Window};
 use crate::negotiation::{self, NegotiationError};
 use crate::protocol::payload::{
-    ConfigHeader, Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd,
-    VringState,
+    Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd, VringState,
 };
 use crate::protocol::{Channel, Malformed, Message, Request};
 
@@ -27,7 +23,7 @@ use crate::protocol::{Channel, Malformed, Message, Request};
 const MEMORY_SLOTS: u64 = 509;
 
 /// How a request is answered.
-enum Answer {
+pub(super) enum Answer {
     /// With an acknowledgement, if the VMM wants one.
     Done,
     /// With this message.
@@ -38,7 +34,7 @@ enum Answer {
 
 /// A request that was not carried out. The VMM is told where it asked to be, and goes on.
 #[derive(Debug, Error)]
-enum RequestError {
+pub(super) enum RequestError {
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error("{0:?} is not supported")]
@@ -99,7 +95,7 @@ impl Host {
     }
 
     /// Sends the VMM an answer.
-    fn reply(&mut self, reply: &Message) {
+    pub(super) fn reply(&mut self, reply: &Message) {
         let sent = self.vmm.session().map(|session| session.channel.send(reply));
         if let Some(Err(error)) = sent {
             self.lose_vmm(&error.to_string());
@@ -166,7 +162,9 @@ impl Host {
             Request::SendRarp
             | Request::NetSetMtu
             | Request::CreateCryptoSession
-            | Request::CloseCryptoSession => return self.pass_on(request, message),
+            | Request::CloseCryptoSession
+            | Request::SetDeviceStateFd
+            | Request::CheckDeviceState => return self.pass_on(request, message),
             Request::SetStatus => {
                 if let Some(session) = self.vmm.session_mut() {
                     session.status = message.body()?;
@@ -190,8 +188,6 @@ impl Host {
             | Request::GpuSetSocket
             | Request::VringKick
             | Request::GetSharedObject
-            | Request::SetDeviceStateFd
-            | Request::CheckDeviceState
             | Request::GetShmemConfig => return Err(RequestError::Unsupported(request)),
         }
         Ok(Answer::Done)
@@ -250,7 +246,7 @@ impl Host {
     }
 
     /// The index of a queue that exists.
-    fn queue_index(&self, index: u64) -> Result<usize, RequestError> {
+    pub(super) fn queue_index(&self, index: u64) -> Result<usize, RequestError> {
         let queues = self.queues.len();
         let known = usize::try_from(index).ok().filter(|index| *index < queues);
         known.ok_or(RequestError::NoSuchQueue { index, queues })
@@ -304,130 +300,5 @@ impl Host {
         }
         self.wake(index);
         Ok(())
-    }
-
-    /// Stops a queue, once nothing is in flight there.
-    fn stop_queue(&mut self, message: &mut Message) -> Result<Answer, RequestError> {
-        let VringState { index, .. } = message.body()?;
-        let index = self.queue_index(index.into())?;
-        self.close_queue(index);
-        let patience = self.patience(index);
-        if patience.is_zero() {
-            let state = VringState { index: u32::try_from(index).unwrap_or(0), num: self.end_queue(index) };
-            return Ok(Answer::Reply(message.reply(&state)));
-        }
-        let left = self.in_flight(index);
-        tracing::debug!("queue {index} stops when {left} requests are done");
-        let deadline = Instant::now() + patience;
-        let request = Message::request(message.request, &message.payload[..]);
-        if let Some(session) = self.vmm.session_mut() {
-            self.poller.pause(&session.channel, Source::Vmm);
-            session.stopping = Some(Stopping { index, request, left, deadline });
-        }
-        Ok(Answer::Later)
-    }
-
-    /// Answers the VMM that waits for a queue to stop, if that has come about.
-    pub(super) fn finish_stops(&mut self) {
-        let stopping = self.vmm.session().and_then(|session| session.stopping.as_ref());
-        let Some(&Stopping { index, deadline, left: before, .. }) = stopping else { return };
-        self.give_back_without_device(index);
-        let left = self.in_flight(index);
-        let (now, patience) = (Instant::now(), self.patience(index));
-        let at_stop = self.options.device_type.at_stop(index);
-        let Some(session) = self.vmm.session_mut() else { return };
-        if let Some(stopping) = session.stopping.as_mut().filter(|_| left < before) {
-            stopping.left = left;
-            if at_stop == AtStop::FinishWhileBusy {
-                stopping.deadline = now + patience;
-            }
-        }
-        if left > 0 && now < deadline {
-            return;
-        }
-        let Some(Stopping { request, .. }) = session.stopping.take() else { return };
-        self.poller.go_on(&session.channel, Source::Vmm);
-        let state = VringState { index: u32::try_from(index).unwrap_or(0), num: self.end_queue(index) };
-        self.reply(&request.reply(&state));
-    }
-
-    /// Puts what no device has back into the guest's ring, where that can be done: there is no device to finish it.
-    fn give_back_without_device(&self, index: usize) {
-        if self.device.is_none()
-            && let Some(queue) = self.queues.get(index)
-            && let Some(shadow) = &mut queue.lane().shadow
-        {
-            shadow.give_back();
-        }
-    }
-
-    fn end_all_queues(&mut self) {
-        for index in 0..self.queues.len() {
-            self.end_queue(index);
-        }
-    }
-
-    fn configuration(&mut self, request: Request, message: &Message) -> Result<Answer, RequestError> {
-        let (ConfigHeader { size, .. }, bytes) = message.body_and_rest()?;
-        if usize::try_from(size).ok() != Some(bytes.len()) {
-            return Err(RequestError::Config { bytes: bytes.len(), size });
-        }
-        if request == Request::SetConfig {
-            return self.pass_on(request, message);
-        }
-        let asked = message.payload.get(..size_of::<ConfigHeader>()).unwrap_or_default();
-        if self.device.is_none()
-            && let Some(known) = self.configuration.as_deref().filter(|known| known.starts_with(asked))
-        {
-            return Ok(Answer::Reply(message.reply(known)));
-        }
-        let mut answer = self.pass_on(request, message)?;
-        if let Answer::Reply(reply) = &mut answer {
-            self.limit_requests(&mut reply.payload)?;
-            self.configuration = Some(reply.payload.clone());
-        }
-        Ok(answer)
-    }
-
-    /// Sees to it that a guest makes no larger requests than fit, in the answer to a question about the
-    /// configuration.
-    fn limit_requests(&mut self, payload: &mut [u8]) -> Result<(), RequestError> {
-        let Ok((ConfigHeader { offset, size, .. }, bytes)) = ConfigHeader::mut_from_prefix(payload) else {
-            return Ok(());
-        };
-        let fields = block_limits::FIELDS;
-        let end = usize::try_from(u64::from(*offset) + u64::from(*size)).unwrap_or(usize::MAX);
-        let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
-        if self.options.device_type != DeviceType::Blk || offset >= fields.end || end <= fields.start {
-            return Ok(());
-        }
-        // From the beginning, because widespread devices take no notice of where a question begins.
-        let header = ConfigHeader { offset: 0, size: u32::try_from(fields.end).unwrap_or(0), flags: 0 };
-        let question = [header.as_bytes(), &[0; block_limits::FIELDS.end]].concat();
-        let question = Message::request(Request::GetConfig, &question[..]);
-        let Answer::Reply(reply) = self.pass_on(Request::GetConfig, &question)? else { return Ok(()) };
-        let (_, device) = reply.body_and_rest::<ConfigHeader>()?;
-        let device = device.get(fields).and_then(|fields| fields.try_into().ok()).unwrap_or_default();
-        let share = size_of_share(self.options.area_size, self.offer.queues.into());
-        Limits::new(device, share).apply(bytes, offset);
-        Ok(())
-    }
-
-    /// Asks the device the same.
-    fn pass_on(&mut self, request: Request, message: &Message) -> Result<Answer, RequestError> {
-        if !negotiation::understands(self.offer.protocol, request) {
-            return Err(RequestError::Unsupported(request));
-        }
-        let link = self.device.as_mut().ok_or(RequestError::NoDevice)?;
-        match link.pass_on(request, &message.payload) {
-            Ok(Some(payload)) => Ok(Answer::Reply(message.reply(payload.as_bytes()))),
-            Ok(None) => Ok(Answer::Done),
-            Err(error @ LinkError::Refused { .. }) => Err(error.into()),
-            Err(error) => {
-                let said = error.to_string();
-                self.lose_device(&said);
-                Err(error.into())
-            }
-        }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct TestDevice {
     /// All that it was given with that.
     pub(crate) given: Vec<OwnedFd>,
     pub(crate) vrings: BTreeMap<u32, Vring>,
+    /// Where it is to note what it writes.
+    pub(crate) log: Option<OwnedFd>,
     /// Where it asks of its own accord.
     pub(crate) requests: Option<Channel>,
 }
@@ -77,6 +79,7 @@ impl TestDevice {
             told: Vec::new(),
             given: Vec::new(),
             vrings: BTreeMap::new(),
+            log: None,
             requests: None,
         }
     }
@@ -123,6 +126,15 @@ impl TestDevice {
                 *(if request == Request::SetVringKick { &mut vring.kick } else { &mut vring.call }) =
                     Some(fd);
             }
+            Request::SetLogBase => {
+                self.log = Some(message.take_fd().unwrap());
+                reply = Some(message.reply(&0u64));
+            }
+            Request::SetDeviceStateFd => {
+                rustix::io::write(message.take_fd().unwrap(), b"state").unwrap();
+                reply = Some(message.reply(&0u64));
+            }
+            Request::CheckDeviceState => reply = Some(message.reply(&0u64)),
             Request::SetBackendReqFd => self.requests = Some(Channel::new(message.take_fd().unwrap())),
             Request::SetVringEnable => {
                 let VringState { index, num } = message.body().unwrap();

@@ -1,19 +1,21 @@
 //! The guest's memory: the regions that the VMM shares, and the log of pages that were written.
 
+mod area;
+mod log;
+
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 
+pub use area::GuestArea;
+use log::Log;
 use parking_lot::RwLock;
 use ring_core::Segment;
-use ring_core::memory::{Area, Load, Memory, Store, Unmapped, Word};
+use ring_core::memory::{Memory, Unmapped};
 use thiserror::Error;
 
-use crate::mmap::{Window, WindowArea};
+use crate::mmap::Window;
 use crate::protocol::payload::MemoryRegion;
-
-/// The granularity of the log, whatever the guest's pages are.
-const LOG_PAGE: u64 = 4096;
 
 /// The guest's memory as it is mapped now. Clones are the same memory, whatever threads they are on.
 ///
@@ -36,19 +38,6 @@ struct Region {
     /// Under guest addresses.
     window: Window,
     user_address: u64,
-}
-
-/// The log of dirty pages: a bit for each, in the order of addresses.
-#[derive(Clone, Default)]
-struct Log {
-    inner: Arc<LogInner>,
-}
-
-#[derive(Default)]
-struct LogInner {
-    /// Whether there is a bitmap, so that nobody else has to lock it to find out.
-    on: AtomicBool,
-    bitmap: RwLock<Option<Window>>,
 }
 
 /// A region that cannot be added or removed.
@@ -124,16 +113,13 @@ impl GuestMemory {
     /// Notes every write from now on in this bitmap; or no longer. A thread that writes meanwhile may find out only
     /// when it has synchronised with this one.
     pub fn log_to(&self, bitmap: Option<Window>) {
-        let log = &self.inner.log.inner;
-        let on = bitmap.is_some();
-        *log.bitmap.write() = bitmap;
-        log.on.store(on, Ordering::Relaxed);
+        self.inner.log.set(bitmap);
     }
 
     /// Whether writes are noted.
     #[must_use]
     pub fn is_logging(&self) -> bool {
-        self.inner.log.inner.on.load(Ordering::Relaxed)
+        self.inner.log.is_on()
     }
 
     /// Copies `len` guest bytes at `from` to `to` in another window.
@@ -211,31 +197,6 @@ fn insert(table: &mut Vec<Region>, region: Region) -> Result<(), RegionError> {
     Ok(())
 }
 
-impl Log {
-    /// Notes that `len` bytes at `address` have been written.
-    ///
-    /// It comes after the write: whoever takes the mark away before it copies the page sees the write.
-    #[inline]
-    fn mark(&self, address: u64, len: u64) {
-        if self.inner.on.load(Ordering::Relaxed)
-            && let Some(bitmap) = &*self.inner.bitmap.read()
-        {
-            mark_pages(bitmap, address, len);
-        }
-    }
-}
-
-#[cold]
-fn mark_pages(bitmap: &Window, address: u64, len: u64) {
-    let Some(last) = len.checked_sub(1).map(|more| address.saturating_add(more)) else { return };
-    for page in address / LOG_PAGE..=last / LOG_PAGE {
-        // A page beyond the log's end is one that the VMM does not migrate.
-        if bitmap.set_bits(page / 8, 1 << (page % 8)).is_err() {
-            return;
-        }
-    }
-}
-
 impl fmt::Debug for GuestMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.inner.regions.read().iter()).finish()
@@ -250,7 +211,7 @@ impl Memory for GuestMemory {
         let regions = self.inner.regions.read();
         let region = regions.iter().find(|region| region.window.contains(address, len as u64));
         let area = region.ok_or(unmapped)?.window.area(address, len)?;
-        Ok(GuestArea { area, address, log: self.inner.log.clone() })
+        Ok(GuestArea::new(area, address, self.inner.log.clone()))
     }
 
     fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
@@ -277,54 +238,10 @@ impl Memory for GuestMemory {
     }
 }
 
-/// A part of the guest's memory that was resolved once. It keeps its region mapped.
-#[derive(Debug)]
-pub struct GuestArea {
-    area: WindowArea,
-    address: u64,
-    log: Log,
-}
-
-impl GuestArea {
-    #[inline]
-    fn mark<W: Word>(&self, offset: usize) {
-        self.log.mark(self.address + offset as u64, size_of::<W>() as u64);
-    }
-}
-
-impl fmt::Debug for Log {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.bitmap.read().fmt(f)
-    }
-}
-
-impl Area for GuestArea {
-    #[inline]
-    fn read<W: Word>(&self, offset: usize) -> W {
-        self.area.read(offset)
-    }
-
-    #[inline]
-    fn write<W: Word>(&self, offset: usize, value: W) {
-        self.area.write(offset, value);
-        self.mark::<W>(offset);
-    }
-
-    #[inline]
-    fn load<W: Word>(&self, offset: usize, order: Load) -> W {
-        self.area.load(offset, order)
-    }
-
-    #[inline]
-    fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
-        self.area.store(offset, value, order);
-        self.mark::<W>(offset);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ring_core::memory::{Area as _, Store};
     use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
     /// A window on fresh memory.

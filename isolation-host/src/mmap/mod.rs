@@ -6,6 +6,8 @@
 // UNSAFETY: maps files that other processes write, and copies between such mappings.
 #![expect(unsafe_code)]
 
+mod copy;
+
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
@@ -13,6 +15,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use copy::{copy_shared, zero_shared};
 use ring_core::memory::{Area, Load, Memory, RawArea, RawMemory, Store, Unmapped, Word};
 use rustix::fs::fstat;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -191,81 +194,6 @@ impl Window {
         // Release: whoever reads the bit with Acquire sees what was written before it was set.
         byte.fetch_or(bits, Ordering::Release);
         Ok(())
-    }
-}
-
-/// From how many bytes on the processor's string instructions beat a loop over words.
-const STRING_FROM: usize = 128;
-
-/// Copies between shared ranges.
-///
-/// Both may be written by other processes at the same time, which the language's own copies are not defined
-/// for. An instruction is: it moves whatever it finds.
-///
-/// # Safety
-///
-/// The `len` bytes at `from` and at `to` are mapped, the latter writable, and reached in this process through
-/// atomics and opaque copies only.
-#[inline]
-unsafe fn copy_shared(from: *const u8, to: *mut u8, len: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if len >= STRING_FROM {
-        // SAFETY: moves `len` bytes between the caller's ranges, and leaves everything else alone. The
-        // direction flag is clear on entry to any asm block.
-        unsafe {
-            core::arch::asm!(
-                "rep movsb",
-                inout("rcx") len => _, inout("rsi") from => _, inout("rdi") to => _,
-                options(nostack, preserves_flags)
-            );
-        }
-        return;
-    }
-    let _ = STRING_FROM;
-    let mut at = 0;
-    if from.addr().is_multiple_of(8) && to.addr().is_multiple_of(8) {
-        while len - at >= 8 {
-            // SAFETY: eight bytes inside the caller's range, aligned as `from` is.
-            let word =
-                unsafe { core::sync::atomic::AtomicU64::from_ptr(from.wrapping_add(at).cast_mut().cast()) };
-            // SAFETY: eight bytes inside the caller's range, aligned as `to` is.
-            let target = unsafe { core::sync::atomic::AtomicU64::from_ptr(to.wrapping_add(at).cast()) };
-            target.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
-            at += 8;
-        }
-    }
-    for at in at..len {
-        // SAFETY: inside the caller's range; bytes are always aligned.
-        let byte = unsafe { AtomicU8::from_ptr(from.wrapping_add(at).cast_mut()) };
-        // SAFETY: as above.
-        let target = unsafe { AtomicU8::from_ptr(to.wrapping_add(at)) };
-        target.store(byte.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-}
-
-/// Zeroes a shared range.
-///
-/// # Safety
-///
-/// As for the target of [`copy_shared`].
-#[inline]
-unsafe fn zero_shared(to: *mut u8, len: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if len >= STRING_FROM {
-        // SAFETY: writes `len` bytes in the caller's range, and leaves everything else alone.
-        unsafe {
-            core::arch::asm!(
-                "rep stosb",
-                inout("rcx") len => _, inout("rdi") to => _, in("al") 0u8,
-                options(nostack, preserves_flags)
-            );
-        }
-        return;
-    }
-    for at in 0..len {
-        // SAFETY: inside the caller's range; bytes are always aligned.
-        let byte = unsafe { AtomicU8::from_ptr(to.wrapping_add(at)) };
-        byte.store(0, Ordering::Relaxed);
     }
 }
 

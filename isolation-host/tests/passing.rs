@@ -1,0 +1,132 @@
+//! What the VMM and the device have to say to each other beyond requests.
+
+mod support;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use isolation_host::protocol::{BackendRequest, Channel, Message, Request};
+use ring_core::Features;
+use support::device::{Offer, TestDevice};
+use support::{PATIENCE, Parts, started};
+
+/// `VHOST_F_LOG_ALL`.
+const LOG_ALL: u64 = 1 << 26;
+
+/// Has the device serve messages until it has served this one.
+fn serve_until(device: &mut TestDevice, request: Request) {
+    while device.step(Instant::now() + PATIENCE).expect("it is asked") != request {}
+}
+
+#[test]
+fn the_vmm_hears_that_the_configuration_has_changed_but_not_all_the_time() {
+    let mut offer = Offer::default();
+    offer.protocol |= 1 << 5;
+    let Parts { mut guest, device, host: _host, .. } = started(Features::empty(), offer, &[]);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let message = Message::request(Request::SetBackendReqFd, &[0u8; 0]).with_fd(theirs.into());
+    guest.order(Request::SetBackendReqFd, message);
+    let (mut news, mut requests) = (Channel::new(ours.into()), device.requests.unwrap());
+    let change = || Message::request(BackendRequest::ConfigChangeMsg, &[0u8; 0]);
+    for _ in 0..100 {
+        requests.send(&change().needing_reply()).unwrap();
+        assert_eq!(requests.receive_by(Instant::now() + PATIENCE).unwrap().body(), Ok(0u64));
+    }
+    let heard = news.receive_by(Instant::now() + PATIENCE).unwrap();
+    assert_eq!(heard.request, BackendRequest::ConfigChangeMsg as u32);
+    // The others were one change, and it is told as well, later.
+    assert!(news.receive_by(Instant::now() + PATIENCE).is_ok());
+    let more = std::iter::from_fn(|| news.receive().unwrap()).count();
+    assert!(more < 50, "{more}");
+}
+
+#[test]
+fn a_device_that_owes_an_answer_still_gets_requests() {
+    let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
+        started(Features::empty(), Offer::default(), &[]);
+    let question = [0u32, 0, 0].map(u32::to_ne_bytes);
+    guest.channel.send(&Message::request(Request::GetConfig, question.as_flattened())).unwrap();
+    let asked = Instant::now();
+    for number in 0..100 {
+        guest.request(&mut driver, 0, b"question", 8, number);
+        guest.publish(0, &mut driver);
+        device.echo(0, &mut queue);
+        assert_eq!(guest.reap(0, &mut driver), (number, 8));
+    }
+    // isolation-host is still waiting for the answer: it would have hung up otherwise.
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    assert!(device.channel.send(&Message::request(Request::GetConfig, question.as_flattened())).is_ok());
+}
+
+#[test]
+fn a_disks_guest_is_told_of_the_largest_requests_that_fit_and_gets_them_done_when_many_do_not_fit_at_once() {
+    let options = ["--device", "blk", "--area-size", "8M"];
+    let Parts { mut guest, mut driver, mut device, mut queue, host: _host, .. } =
+        started(Features::empty(), Offer::default(), &options);
+    let question = [0u32.to_ne_bytes(), 60u32.to_ne_bytes(), [0; 4]].concat();
+    let question = [question, vec![0; 60]].concat();
+    let (size_max, seg_max) = std::thread::scope(|scope| {
+        let answer = scope.spawn(|| guest.ask(Message::request(Request::GetConfig, &question[..])));
+        for _ in 0..2 {
+            assert_eq!(device.step(Instant::now() + PATIENCE), Some(Request::GetConfig));
+        }
+        let answer = answer.join().unwrap().payload;
+        let number = |at: usize| u32::from_le_bytes(answer[12 + at..][..4].try_into().unwrap());
+        (number(8), number(12))
+    });
+    let bytes = size_max * seg_max;
+    assert!((1 << 20..2 << 20).contains(&bytes), "{size_max} × {seg_max}");
+    let data = vec![0x77; bytes as usize / 2];
+    for number in 0..3u32 {
+        guest.request(&mut driver, u64::from(number * bytes), &data, bytes / 2, number);
+    }
+    guest.publish(0, &mut driver);
+    for _ in 0..3 {
+        assert_eq!(device.echo(0, &mut queue).len(), data.len());
+    }
+    let returned: Vec<(u32, u32)> = (0..3).map(|_| guest.reap(0, &mut driver)).collect();
+    assert_eq!(returned, [0, 1, 2].map(|number| (number, bytes / 2)));
+}
+
+#[test]
+fn a_devices_state_goes_to_the_vmm_as_it_is() {
+    let mut offer = Offer::default();
+    offer.protocol |= 1 << 19;
+    let Parts { mut guest, mut device, host: _host, .. } = started(Features::empty(), offer, &[]);
+    let (theirs, ours) = UnixStream::pair().unwrap();
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let set = Message::request(Request::SetDeviceStateFd, &[0u32, 0]).with_fd(OwnedFd::from(theirs));
+            let set: u64 = guest.ask(set).body().unwrap();
+            let check: u64 =
+                guest.ask(Message::request(Request::CheckDeviceState, &[0u8; 0])).body().unwrap();
+            (set, check)
+        });
+        serve_until(&mut device, Request::CheckDeviceState);
+        assert_eq!(asking.join().unwrap(), (0, 0));
+    });
+    let mut state = [0; 8];
+    assert_eq!(rustix::io::read(&ours, &mut state), Ok(5));
+    assert_eq!(&state[..5], b"state");
+}
+
+#[test]
+fn a_device_that_wants_to_know_of_a_migration_is_told_with_a_log_of_its_own() {
+    let mut offer = Offer::default();
+    offer.features |= LOG_ALL;
+    offer.protocol |= 1 << 1;
+    let Parts { mut guest, mut device, host: _host, .. } = started(Features::empty(), offer, &[]);
+    assert_eq!(device.asked & LOG_ALL, 0);
+    let wanted = device.asked & !Features::EVENT_IDX.bits() & !Features::INDIRECT_DESC.bits() | LOG_ALL;
+    std::thread::scope(|scope| {
+        let message = Message::request(Request::SetFeatures, &wanted);
+        let ordering = scope.spawn(|| guest.order(Request::SetFeatures, message));
+        serve_until(&mut device, Request::SetFeatures);
+        ordering.join().unwrap();
+    });
+    assert_ne!(device.asked & LOG_ALL, 0);
+    // A page for each bit, up to the last address that the device knows.
+    let (area, log) = (&device.memory[0], rustix::fs::fstat(device.log.unwrap()).unwrap());
+    assert!(u64::try_from(log.st_size).unwrap() * 8 * 4096 >= area.address() + area.size());
+}
