@@ -71,6 +71,16 @@ impl DeviceType {
         }
     }
 
+    /// Whether the device has a state to prepare for a migration, and takes being told to log for the sign that one is
+    /// coming, as virtiofsd does.
+    #[must_use]
+    pub const fn prepares_for_migration(self) -> bool {
+        match self {
+            Self::Fs | Self::Generic => true,
+            Self::Blk | Self::Net | Self::Snd => false,
+        }
+    }
+
     /// How many queues one unit of the device's queue number stands for: network devices count pairs.
     #[must_use]
     pub const fn queues_per_unit(self) -> u64 {

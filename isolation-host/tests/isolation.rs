@@ -95,6 +95,7 @@ fn a_signal_has_each_queue_say_what_it_has_done() {
     let _taken = device.take(0, &mut queue);
     let pid = rustix::process::Pid::from_raw(i32::try_from(host.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
+    host.wait_for("VMM connected, device connected");
     let line = host.wait_for("queue 0: 1 requests");
     assert!(line.contains("16 bytes to the device, 8 to the guest"), "{line}");
     assert!(line.contains("1 in flight, 512 of"), "{line}");

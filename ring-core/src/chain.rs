@@ -46,7 +46,8 @@ impl Segment {
 
 /// The right to complete one chain, exactly once.
 ///
-/// Only `pop` makes tokens; `complete` consumes them. A token that has outlived a reset of its queue is
+/// Only `pop` makes tokens, and `adopt` where a device [goes on for another](crate::recovery); `complete` and
+/// `give_back` consume them. A token that has outlived a reset of its queue is
 /// refused. A token knows its chain, but not its queue: it is for the caller to keep those of several queues
 /// apart. Dropping a token leaks the driver's buffer until the queue is reset.
 #[must_use = "the driver waits for this chain: complete it"]
@@ -77,20 +78,6 @@ impl Token {
     pub(crate) const fn is_full(&self, written: u32) -> bool {
         self.whole && written == self.writable
     }
-}
-
-/// A chain in flight, as a record that outlives the device that took it: with it another device can
-/// [adopt](crate::Device::adopt) the chain. The segments are not in it; whoever keeps the record keeps them, too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// Which chain it is, counting all that the queue has ever given. Never 0; the highest bit is clear.
-    pub serial: u64,
-    /// Bytes that the device may write, in all; saturated at `u32::MAX`.
-    pub writable: u32,
-    /// The head's index in the descriptor area (split), or the buffer id (packed).
-    pub id: u16,
-    /// Descriptors that it takes up in the ring; at least 1.
-    pub count: u16,
 }
 
 /// A buffer that the driver has made available, read once and checked whole.

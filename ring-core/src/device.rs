@@ -46,7 +46,7 @@
 //! that was named, and that has gone by.) A device that polls, and so never arms, writes a word for it at most
 //! once.
 
-use crate::chain::{Chain, Segment, Taken, Token};
+use crate::chain::{Chain, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError};
 use crate::features::Features;
 use crate::memory::Memory;
@@ -77,6 +77,7 @@ macro_rules! either {
         }
     };
 }
+pub(crate) use either;
 
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Sets up the device end of a queue that has not run yet. To set one up again, use [`reset`](Self::reset),
@@ -206,52 +207,5 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
             Self::Split(queue) => Position { available: base as u16, used: queue.used_index() },
             Self::Packed(_) => Position::from_packed_base(base),
         }
-    }
-}
-
-/// Going on for a device that died, and not only stopped.
-///
-/// A [`Position`] is not enough then: what is in flight would be lost. So a device that may die keeps a journal
-/// where the next one finds it:
-///
-/// - of each chain that it has taken, its [`record`](Self::record) and its segments, before it begins to work on it;
-/// - before each [`publish`](Self::publish): the chains that are staged, and [`next_used`](Self::next_used);
-/// - after each `publish`: that it came so far. What was staged is then gone from the journal.
-///
-/// The next device asks [`has_published`](Self::has_published) whether a batch that was staged last was published.
-/// Then it [recovers](Self::recover), and [adopts](Self::adopt) what is left, in the order in which it was taken.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
-    /// The record of a chain in flight. There is none of a chain that did not fit the storage.
-    pub fn record(&self, token: &Token) -> Option<Taken> {
-        either!(self, queue => queue.record(token))
-    }
-
-    /// Where [`position`](Self::position) will have its used half once what is staged has been published.
-    pub const fn next_used(&self) -> u16 {
-        either!(self, queue => queue.next_used())
-    }
-
-    /// Whether a device that had published up to `used`, and had staged more, published that, too.
-    pub fn has_published(&self, used: u16) -> bool {
-        either!(self, queue => queue.has_published(used))
-    }
-
-    /// Goes on after a device that died when it had published up to `used`, and had taken `last` chains in all.
-    ///
-    /// # Errors
-    ///
-    /// As for [`resume`](Self::resume).
-    pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
-        either!(self, queue => queue.recover(used, last))
-    }
-
-    /// Takes over a chain that was in flight. All of them have to be taken over, in the order of their serials,
-    /// before anything else happens to the queue. Of a packed queue, such chains cannot be given back.
-    ///
-    /// # Errors
-    ///
-    /// [`SetupError::Taken`] if it cannot have been.
-    pub fn adopt(&mut self, taken: Taken) -> Result<Token, SetupError> {
-        either!(self, queue => queue.adopt(taken))
     }
 }

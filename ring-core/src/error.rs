@@ -12,9 +12,10 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::chain::{Taken, Token};
+use crate::chain::Token;
 use crate::index::BadQueueSize;
 use crate::memory::Unmapped;
+use crate::recovery::Taken;
 
 /// The other side broke a rule of the standard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,7 +232,16 @@ pub enum SetupError {
         /// The queue's size.
         size: u16,
     },
-    /// A chain that is to be taken over cannot have been in flight in this queue, or has been taken over already.
+    /// A device that has taken chains itself cannot go on for another one, whose chains its tokens could be
+    /// mistaken for; and none goes on after more chains than there can have been.
+    Recovery {
+        /// Chains that the other device is said to have taken.
+        last: u64,
+        /// Chains that this one has taken.
+        taken: u64,
+    },
+    /// A chain that is to be taken over cannot have been in flight in this queue, or has been taken over already, or
+    /// after a later one; or the queue does not run.
     Taken(Taken),
 }
 
@@ -259,8 +269,11 @@ impl fmt::Display for SetupError {
                 f,
                 "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
             ),
+            Self::Recovery { last, taken } => {
+                write!(f, "a device that has taken {taken} chains cannot go on after {last} of another")
+            }
             Self::Taken(Taken { serial, id, count, .. }) => {
-                write!(f, "chain {serial} with id {id} and {count} descriptors cannot be in flight")
+                write!(f, "chain {serial} with id {id} and {count} descriptors cannot be taken over")
             }
         }
     }

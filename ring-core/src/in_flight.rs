@@ -1,8 +1,11 @@
 //! The device end's records: which chains it has taken and not yet returned.
 
-use crate::chain::{Taken, Token};
+use core::ops::Range;
+
+use crate::chain::Token;
 use crate::error::{CompleteError, SetupError, Violation};
 use crate::index::{QueueSize, Turns};
+use crate::recovery::Taken;
 
 /// Storage for what a device end remembers of one chain. A queue needs as many as it has descriptors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +24,9 @@ pub struct Slot {
 
 /// In a slot's serial: the chain has been completed, and waits for its turn.
 const SETTLED: u64 = 1 << 63;
+
+/// More chains than this no queue has ever taken. From here on nobody counts as far as [`SETTLED`].
+const MOST_TAKEN: u64 = 1 << 62;
 
 /// A chain that goes back to the driver now.
 #[derive(Clone, Copy, Debug)]
@@ -46,13 +52,16 @@ pub(crate) struct InFlight<S> {
     staged: u16,
     /// The serial of the chain taken last. It goes on over resets, so that no two tokens are alike.
     taken: u64,
+    /// The serials of the chains of a device that died which can still be taken over. They come in order.
+    adoptable: Range<u64>,
     /// In an in-order queue, whose turn it is.
     turns: Turns,
 }
 
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
-        let mut in_flight = Self { slots, room: 0, staged: 0, taken: 0, turns: Turns::default() };
+        let mut in_flight =
+            Self { slots, room: 0, staged: 0, taken: 0, adoptable: 0..0, turns: Turns::default() };
         in_flight.reset(size)?;
         Ok(in_flight)
     }
@@ -65,6 +74,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         }
         slots.fill(Slot::default());
         (self.room, self.staged, self.turns) = (size.get(), 0, Turns::default());
+        self.adoptable = 0..0;
         Ok(())
     }
 
@@ -147,30 +157,47 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
 
 /// What outlives the device that took the chains.
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
-    /// The record of a chain that is in flight, if all of it was read.
+    /// The record of a chain that is in flight.
     pub(crate) fn record(&self, token: &Token) -> Option<Taken> {
         let &Token { serial, id, writable, whole, .. } = token;
-        let slot = self.slots.as_ref().get(usize::from(id)).filter(|slot| slot.serial == serial && whole)?;
+        let slot = self.slots.as_ref().get(usize::from(id)).filter(|slot| slot.serial == serial)?;
+        // Of a chain that was not read to its end nobody can write a part only.
+        let writable = if whole { writable } else { 0 };
         Some(Taken { serial, writable, id, count: slot.count })
     }
 
-    /// Goes on counting chains after `last`.
-    pub(crate) const fn go_on_after(&mut self, last: u64) {
-        self.taken = last & !SETTLED;
+    /// Whether this device can go on for another one that had taken `last` chains.
+    pub(crate) const fn can_go_on_after(&self, last: u64) -> Result<(), SetupError> {
+        // Tokens of an earlier life must not stand for chains that are adopted.
+        if self.taken != 0 || last >= MOST_TAKEN {
+            return Err(SetupError::Recovery { last, taken: self.taken });
+        }
+        Ok(())
     }
 
-    /// Notes a chain that another device has taken, if it is not impossible.
-    pub(crate) fn adopt(&mut self, taken: Taken, size: QueueSize) -> Result<(), SetupError> {
-        let Taken { serial, id, count, .. } = taken;
-        let room = self.room;
+    /// Goes on counting chains after `last`, of which those can be adopted that are in flight. If there is a `gap`,
+    /// none of them counts as the newest.
+    pub(crate) fn go_on_after(&mut self, last: u64, gap: bool) {
+        self.taken = last + u64::from(gap);
+        self.adoptable = 1..last + 1;
+    }
+
+    /// Notes a chain that another device has taken, if it is not impossible. Returns the right to complete it.
+    pub(crate) fn adopt(&mut self, taken: Taken, start: u16, size: QueueSize) -> Result<Token, SetupError> {
+        let Taken { serial, writable, id, count } = taken;
         let slot = self.slots.as_mut().get_mut(usize::from(id)).filter(|slot| slot.serial == 0);
         match slot {
             Some(slot)
-                if id < size.get() && (1..=room).contains(&count) && (1..=self.taken).contains(&serial) =>
+                if id < size.get()
+                    && (1..=self.room).contains(&count)
+                    && self.adoptable.contains(&serial) =>
             {
                 (slot.serial, slot.count) = (serial, count);
                 self.room -= count;
-                Ok(())
+                self.adoptable.start = serial + 1;
+                // A record without writable bytes can be of a chain that was not read whole; so none of them counts as
+                // fully written, which would let an in-order device skip it.
+                Ok(Token { serial, start, id, writable, whole: writable > 0 })
             }
             _ => Err(SetupError::Taken(taken)),
         }

@@ -152,10 +152,11 @@ pub mod notify;
 pub mod packed;
 pub mod payload;
 mod position;
+pub mod recovery;
 mod setup;
 pub mod split;
 
-pub use chain::{Chain, Segment, Taken, Token};
+pub use chain::{Chain, Segment, Token};
 pub use device::Device;
 pub use driver::Driver;
 pub use error::{AddError, CompleteError, PopError, SetupError, Violation};
@@ -164,4 +165,5 @@ pub use index::QueueSize;
 pub use notify::{Arm, Notify};
 pub use payload::{Reader, Writer};
 pub use position::Position;
+pub use recovery::Taken;
 pub use setup::{AreaLayout, Layout, Setup};

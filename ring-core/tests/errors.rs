@@ -3,7 +3,7 @@
 use ring_core::error::{AddReason, AreaName};
 use ring_core::memory::Unmapped;
 use ring_core::payload::PayloadError;
-use ring_core::{AddError, CompleteError, PopError, QueueSize, SetupError, Violation};
+use ring_core::{AddError, CompleteError, PopError, QueueSize, SetupError, Taken, Violation};
 
 const RANGE: Unmapped = Unmapped { address: 0x1000, len: 48 };
 
@@ -80,6 +80,14 @@ fn a_setup_error_names_the_area_and_what_it_lacks() {
         ),
         (SetupError::Broken, "the other side broke the queue; only a reset helps"),
         (SetupError::Format, "the queue is of the other format"),
+        (
+            SetupError::Recovery { last: 7, taken: 2 },
+            "a device that has taken 2 chains cannot go on after 7 of another",
+        ),
+        (
+            SetupError::Taken(Taken { serial: 7, writable: 16, id: 3, count: 2 }),
+            "chain 7 with id 3 and 2 descriptors cannot be taken over",
+        ),
     ] {
         assert_eq!(error.to_string(), said);
     }

@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 use ring_core::memory::RawMemory;
-use ring_core::{Device, Driver, Features, Segment, Setup, SetupError, Taken, Token, device, driver};
+use ring_core::{Chain, CompleteError, Device, Driver, Features, PopError};
+use ring_core::{Segment, Setup, SetupError, Taken, Token, device, driver};
 
 const FORMATS: [Features; 4] = [
     Features::empty(),
@@ -12,7 +13,10 @@ const FORMATS: [Features; 4] = [
     Features::RING_PACKED.union(Features::IN_ORDER),
 ];
 
-type DriverEnd<'m> = Driver<RawMemory<'m>, [driver::Slot<u32>; 8], u32>;
+/// The most segments that the devices take.
+const LONGEST: usize = 2;
+
+type DriverEnd<'m> = Driver<RawMemory<'m>, [driver::Slot<usize>; 8], usize>;
 type DeviceEnd<'m> = Device<RawMemory<'m>, [device::Slot; 8]>;
 
 fn setup(features: Features) -> Setup {
@@ -73,8 +77,9 @@ struct World<'m> {
     /// Completed, and not yet noted as staged; in order of completion.
     completed: Vec<Taken>,
     published: bool,
-    added: u32,
-    returned: Vec<u32>,
+    /// The segments of each buffer, by its cookie.
+    added: Vec<usize>,
+    returned: Vec<usize>,
 }
 
 impl<'m> World<'m> {
@@ -93,7 +98,7 @@ impl<'m> World<'m> {
             tokens: Vec::new(),
             completed: Vec::new(),
             published: false,
-            added: 0,
+            added: Vec::new(),
             returned: Vec::new(),
         }
     }
@@ -102,15 +107,18 @@ impl<'m> World<'m> {
         match step {
             Step::Add(count) => {
                 let segments = [Segment::new(0x800, 8); 4];
-                if self.driver.add(&[], &segments[..count], self.added).is_ok() {
+                if self.driver.add(&[], &segments[..count], self.added.len()).is_ok() {
                     let _ = self.driver.publish();
-                    self.added += 1;
+                    self.added.push(count);
                 }
             }
             Step::Take => {
-                let mut segments = [Segment::default(); 8];
-                if let Some(chain) = self.device.pop(&mut segments).unwrap() {
-                    let token = chain.into_token();
+                let token = match self.device.pop(&mut [Segment::default(); LONGEST]) {
+                    Ok(chain) => chain.map(Chain::into_token),
+                    Err(PopError::TooLong(token)) => Some(token),
+                    Err(error) => panic!("{error}"),
+                };
+                if let Some(token) = token {
                     let taken = self.device.record(&token).unwrap();
                     (self.journal.last, _) = (taken.serial, self.journal.taken.push(taken));
                     self.tokens.push((token, taken));
@@ -161,7 +169,7 @@ impl<'m> World<'m> {
                 self.journal.taken.retain(|other| *other != taken);
                 self.journal.last = taken.serial - 1;
             }
-            Err(ring_core::CompleteError::NotNewest(token)) => self.tokens.push((token, taken)),
+            Err(CompleteError::NotNewest(token)) => self.tokens.push((token, taken)),
             Err(error) => panic!("{error}"),
         }
     }
@@ -169,6 +177,10 @@ impl<'m> World<'m> {
     fn reap(&mut self) {
         while let Some(used) = self.driver.reap().unwrap() {
             assert!(!self.returned.contains(&used.cookie), "{} came back twice", used.cookie);
+            // What the devices cannot take goes back as it came.
+            let expected =
+                Some(self.added[used.cookie]).filter(|count| *count <= LONGEST).map_or(0, |count| 8 * count);
+            assert_eq!(used.written as usize, expected, "bytes written to {}", used.cookie);
             self.returned.push(used.cookie);
         }
     }
@@ -217,7 +229,7 @@ proptest! {
         world.settle();
         let mut returned = world.returned.clone();
         returned.sort_unstable();
-        prop_assert_eq!(returned, (0..world.added).collect::<Vec<_>>());
+        prop_assert_eq!(returned, (0..world.added.len()).collect::<Vec<_>>());
     }
 }
 
@@ -236,12 +248,76 @@ fn what_cannot_have_been_in_flight_is_not_taken_over() {
             good,
             Taken { id: size, ..good },
             Taken { id: 2, serial: 0, ..good },
+            // Not in the order in which they were taken.
+            Taken { id: 2, serial: 1, ..good },
             Taken { id: 2, serial: 5, ..good },
             Taken { id: 2, serial: 1 << 63 | 1, ..good },
             Taken { id: 2, count: 0, ..good },
             Taken { id: 2, count: size - 1, ..good },
         ] {
             assert_eq!(device.adopt(bad), Err(SetupError::Taken(bad)));
+        }
+    }
+}
+
+#[test]
+fn a_chain_is_taken_over_once() {
+    for features in FORMATS {
+        let mut page = [0; 512];
+        let memory = RawMemory::from_mut(&mut page, 0);
+        let mut device = device(&memory, features);
+        device.recover(device.position().used, 3).unwrap();
+        let taken = Taken { serial: 2, writable: 8, id: 1, count: 2 };
+        let token = device.adopt(taken).unwrap();
+        device.complete(token, 8).unwrap();
+        let _ = device.publish();
+        assert_eq!(device.adopt(taken), Err(SetupError::Taken(taken)));
+    }
+}
+
+#[test]
+fn a_device_that_stands_still_takes_no_chain_over() {
+    for features in FORMATS {
+        let mut page = [0; 512];
+        let memory = RawMemory::from_mut(&mut page, 0);
+        let mut device = device(&memory, features);
+        device.recover(device.position().used, 3).unwrap();
+        let (position, _) = device.suspend();
+        let taken = Taken { serial: 2, writable: 8, id: 1, count: 2 };
+        assert_eq!(device.adopt(taken), Err(SetupError::Taken(taken)));
+        assert_eq!(device.position(), position);
+    }
+}
+
+#[test]
+fn a_token_of_a_device_does_not_stand_for_a_chain_that_another_has_taken() {
+    for features in FORMATS {
+        let mut world_page = [0; 512];
+        let mut world = World::new(&mut world_page, features);
+        [Step::Add(1), Step::Take].into_iter().for_each(|step| world.take_step(step));
+        let World { memory, mut device, mut tokens, .. } = world;
+        device.reset(memory, &setup(features)).unwrap();
+        let used = device.position().used;
+        let (token, taken) = tokens.remove(0);
+        assert_eq!(device.recover(used, 1), Err(SetupError::Recovery { last: 1, taken: 1 }));
+        assert_eq!(device.adopt(taken), Err(SetupError::Taken(taken)));
+        assert_eq!(device.complete(token, 8), Err(CompleteError::Stale));
+    }
+}
+
+#[test]
+fn a_journal_that_counts_more_chains_than_there_can_be_is_refused() {
+    for features in FORMATS {
+        for last in [u64::MAX, 1 << 63, (1 << 63) - 1, 1 << 62] {
+            let mut page = [0; 512];
+            let mut world = World::new(&mut page, features);
+            let before = world.device.position();
+            let elsewhere = before.used + 1;
+            assert_eq!(world.device.recover(elsewhere, last), Err(SetupError::Recovery { last, taken: 0 }));
+            assert_eq!(world.device.position(), before);
+            [Step::Add(1), Step::Add(2)].into_iter().for_each(|step| world.take_step(step));
+            world.settle();
+            assert_eq!(world.returned, [0, 1]);
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod device_end;
 pub mod framing;
+mod guest_end;
 mod placement;
 mod shadow;
 mod statistics;

@@ -3,23 +3,19 @@
 use std::collections::VecDeque;
 
 use ring_core::memory::Memory as _;
-use ring_core::{
-    Arm, CompleteError, Device, Features, PopError, Position, Segment, Setup, SetupError, Token, Violation,
-    device,
-};
+use ring_core::{Arm, PopError, Setup, SetupError, Violation};
 use thiserror::Error;
 
 use super::device_end::{DeviceEnd, Done, Refusal, Submission};
 use super::framing::last_byte;
+use super::guest_end::GuestEnd;
 use super::{Request, Statistics};
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
-use crate::journal::{Journal, LONGEST_CHAIN, Legacy, Noted};
+use crate::journal::{Journal, LONGEST_CHAIN};
 
 /// How many more requests are submitted than were returned before anyone else gets a turn.
 const BATCH: usize = 64;
-
-type GuestEnd = Device<GuestMemory, Box<[device::Slot]>>;
 
 /// One queue: the guest's ring, and, while there is a device, its counterpart in the isolated area.
 #[derive(Debug)]
@@ -32,10 +28,6 @@ pub struct Shadow {
     backlog: VecDeque<Request>,
     /// Whether requests are taken from the guest.
     accepting: bool,
-    /// Where requests are noted that this process must not forget even if it is killed.
-    journal: Option<Journal>,
-    /// Where a chain's segments are put when it is popped.
-    segments: Box<[Segment]>,
     /// What has been done so far.
     pub statistics: Statistics,
 }
@@ -73,19 +65,9 @@ impl Shadow {
         setup: &Setup,
         base: u32,
         device_type: DeviceType,
-        mut journal: Option<Journal>,
+        journal: Option<Journal>,
     ) -> Result<Self, ShadowError> {
-        let slots = vec![device::Slot::default(); setup.size.into()].into();
-        let mut guest = Device::new(memory.clone(), setup, slots)?;
-        let legacy = journal.as_mut().and_then(|journal| journal.recover(|used| guest.has_published(used)));
-        let backlog = match legacy {
-            Some(legacy) => recover(&mut guest, legacy)?,
-            None => {
-                start(&mut guest, setup, base)?;
-                journal.iter_mut().for_each(|journal| journal.begin(guest.position().used));
-                VecDeque::new()
-            }
-        };
+        let (guest, backlog) = GuestEnd::new(memory.clone(), setup, base, journal)?;
         Ok(Self {
             guest,
             memory,
@@ -93,8 +75,6 @@ impl Shadow {
             device: None,
             backlog,
             accepting: true,
-            journal,
-            segments: vec![Segment::default(); LONGEST_CHAIN].into(),
             statistics: Statistics::default(),
         })
     }
@@ -129,27 +109,17 @@ impl Shadow {
         for request in std::mem::take(&mut self.backlog) {
             self.refuse(request, Refusal::Interrupted);
         }
-        let call = self.publish();
-        self.journal.iter_mut().for_each(Journal::end);
+        let call = self.guest.publish();
+        self.guest.end_journal();
         (call, left)
     }
 
     /// Puts requests that no device has back into the guest's ring, the newest first, as far as that goes.
     pub fn give_back(&mut self) {
-        while let Some(Request { token, readable, writable }) = self.backlog.pop_back() {
-            let taken = self.guest.record(&token);
-            match self.guest.give_back(token) {
-                Ok(()) => {
-                    if let Some((journal, taken)) = self.journal.as_mut().zip(taken) {
-                        journal.forget(&taken);
-                    }
-                }
-                Err(CompleteError::NotNewest(token)) => {
-                    self.backlog.push_back(Request { token, readable, writable });
-                    return;
-                }
-                // Its ring has been reset; there is nothing to give back to.
-                Err(_) => {}
+        while let Some(request) = self.backlog.pop_back() {
+            if let Some(request) = self.guest.give_back(request) {
+                self.backlog.push_back(request);
+                return;
             }
         }
     }
@@ -157,17 +127,17 @@ impl Shadow {
     /// Ends the queue of a VMM that is gone. If there is a journal, what the device has not done stays noted there
     /// for when the VMM is back; otherwise it is [surrendered](Self::surrender).
     pub fn abandon(&mut self) {
-        if self.journal.is_none() {
+        if !self.guest.has_journal() {
             self.surrender();
         }
         self.detach();
-        self.publish();
+        self.guest.publish();
     }
 
     /// Whether the guest's requests are safe even if this process is killed.
     #[must_use]
     pub const fn has_journal(&self) -> bool {
-        self.journal.is_some()
+        self.guest.has_journal()
     }
 
     /// Takes requests from the guest, or no longer.
@@ -217,7 +187,7 @@ impl Shadow {
         // A network device is full of buffers for what may come. If fewer went to it than come from it in a round,
         // it would soon have none left when much does, although the guest has more.
         let submitted = self.submit(returned + BATCH, &mut round);
-        round.call = self.publish();
+        round.call = self.guest.publish();
         round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
         self.statistics.calls_out += u64::from(round.call);
         self.statistics.kicks_out += u64::from(round.kick);
@@ -247,9 +217,7 @@ impl Shadow {
                 Ok(Some(Done { token, written })) => {
                     self.statistics.requests += 1;
                     self.statistics.to_guest += u64::from(written);
-                    note_return(&mut self.journal, &self.guest, &token);
-                    // Refused only after a violation of the guest's, when its ring is idle anyway.
-                    let _ = self.guest.complete(token, written);
+                    self.guest.complete(token, written);
                     count += 1;
                 }
                 Ok(None) => return Ok(count),
@@ -269,21 +237,13 @@ impl Shadow {
             let request = match self.backlog.pop_front() {
                 Some(request) => request,
                 None if !self.accepting => break,
-                None => match self.guest.pop(&mut self.segments) {
-                    Ok(Some(chain)) => {
-                        let request = Request::new(chain);
-                        if let Some(journal) = &mut self.journal
-                            && let Some(taken) = self.guest.record(&request.token)
-                        {
-                            journal.note(&taken, &request.readable, &request.writable);
-                        }
-                        request
-                    }
+                None => match self.guest.take() {
+                    Ok(Some(request)) => request,
                     Ok(None) => break,
                     Err(PopError::TooLong(token)) => {
                         tracing::warn!("a request of more than {LONGEST_CHAIN} segments is refused");
                         self.statistics.refused += 1;
-                        let _ = self.guest.complete(token, 0);
+                        self.guest.complete(token, 0);
                         count += 1;
                         // The journal cannot hold it, so it has to be published before any later one is noted: a
                         // process that takes over counts what has been taken by what is there.
@@ -318,44 +278,6 @@ impl Shadow {
             // If even this is no memory, the guest has asked for it.
             let _ = self.memory.write_bytes(address, &[failure]);
         }
-        note_return(&mut self.journal, &self.guest, &request.token);
-        let _ = self.guest.complete(request.token, 0);
-    }
-
-    /// Returns to the guest all that is to go back. Returns whether to notify it.
-    fn publish(&mut self) -> bool {
-        let Some(journal) = &mut self.journal else { return self.guest.publish().is_needed() };
-        journal.intend(self.guest.next_used());
-        let call = self.guest.publish().is_needed();
-        journal.settle();
-        call
-    }
-}
-
-/// Goes on with a queue that was stopped.
-fn start(guest: &mut GuestEnd, setup: &Setup, base: u32) -> Result<(), SetupError> {
-    let packed = setup.features.contains(Features::RING_PACKED);
-    let position = match u16::try_from(base) {
-        // DPDK's front-end sends 16 bits, which only a queue with nothing in flight is described by.
-        Ok(available) if packed => Position::quiescent(available),
-        _ => guest.position_of(base),
-    };
-    guest.resume(position)
-}
-
-/// Goes on with a queue whose process died. Returns what was in flight.
-fn recover(guest: &mut GuestEnd, legacy: Legacy) -> Result<VecDeque<Request>, SetupError> {
-    let Legacy { used, last, chains } = legacy;
-    tracing::info!("{} requests were in flight when isolation-host died", chains.len());
-    guest.recover(used, last)?;
-    let adopt =
-        |Noted { taken, readable, writable }| Ok(Request { token: guest.adopt(taken)?, readable, writable });
-    chains.into_iter().map(adopt).collect()
-}
-
-/// Notes that a request goes back to the guest.
-fn note_return(journal: &mut Option<Journal>, guest: &GuestEnd, token: &Token) {
-    if let Some((journal, taken)) = journal.as_mut().zip(guest.record(token)) {
-        journal.mark_returned(taken.id);
+        self.guest.complete(request.token, 0);
     }
 }

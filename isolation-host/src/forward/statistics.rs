@@ -1,8 +1,8 @@
-//! What a queue has done so far.
+//! What a queue has done since it was started.
 
 use std::fmt;
 
-/// Counters of one queue, since it was started first.
+/// Counters of one queue, since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// Requests that went back to the guest.

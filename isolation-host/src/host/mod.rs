@@ -232,6 +232,9 @@ impl Host {
     /// Says what each queue has done.
     fn print_statistics(&mut self) {
         let _ = (&self.signals).read(&mut [0; 64]);
+        let there = |connected| if connected { "connected" } else { "absent" };
+        let (vmm, device) = (there(self.vmm.session().is_some()), there(self.device.is_some()));
+        tracing::info!("VMM {vmm}, device {device}");
         for (index, queue) in self.queues.iter().enumerate() {
             if let Some(shadow) = &queue.lane().shadow {
                 let (used, all) = shadow.used_of_share();

@@ -14,6 +14,7 @@ use crate::guest_memory::RegionError;
 use crate::journal::{JournalError, JournalMemory};
 use crate::mmap::{MapError, Window};
 use crate::negotiation::{self, NegotiationError};
+use crate::protocol::features::LOG_ALL;
 use crate::protocol::payload::{
     Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd, VringState,
 };
@@ -200,7 +201,10 @@ impl Host {
         }
         self.update_log();
         if let Some(link) = &mut self.device {
-            let asked = negotiation::ask(link.features, wanted, self.options.ring)?;
+            let mut asked = negotiation::ask(link.features, wanted, self.options.ring)?;
+            if !self.options.device_type.prepares_for_migration() {
+                asked &= !LOG_ALL;
+            }
             if let Err(error) = link.set_features(asked) {
                 self.lose_device(&error.to_string());
             }

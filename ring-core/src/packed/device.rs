@@ -3,12 +3,12 @@
 // What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
 // takes as long as all the rest.
 
-use crate::chain::{Chain, Collector, Contents, Segment, Taken, Token};
+use crate::chain::{Chain, Collector, Contents, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::in_flight::{InFlight, Returned, Slot};
 use crate::index::Cursor;
 use crate::indirect::Table;
-use crate::memory::{Area as _, Load, Memory, Store};
+use crate::memory::{Area as _, Load, Memory};
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
 use crate::setup::{End, Setup, State};
@@ -21,8 +21,8 @@ use super::layout::{DescriptorFlags, Meta, address, meta};
 /// [`device`](crate::device) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
 pub struct Device<M: Memory, S> {
-    half: Half<M>,
-    in_flight: InFlight<S>,
+    pub(super) half: Half<M>,
+    pub(super) in_flight: InFlight<S>,
     /// In an in-order queue, the staged used descriptor that the next used buffer may take over.
     batch: Option<Cursor>,
 }
@@ -310,72 +310,5 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Where the queue stands: the next buffer to take, and what has been published.
     pub const fn position(&self) -> Position {
         Position { available: self.half.next.bits(), used: self.half.published.bits() }
-    }
-}
-
-/// Going on for a device that died. What it takes, [`Device`](crate::Device::recover) explains.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
-    /// The record of a chain in flight. There is none of a chain that did not fit the storage.
-    pub fn record(&self, token: &Token) -> Option<Taken> {
-        self.in_flight.record(token)
-    }
-
-    /// Where [`position`](Self::position) will have its used half once what is staged has been published.
-    pub const fn next_used(&self) -> u16 {
-        self.half.staged.bits()
-    }
-
-    /// Whether a device that had published up to `used`, and had staged more, published that, too.
-    pub fn has_published(&self, used: u16) -> bool {
-        Cursor::from_bits(used, self.half.ring.size).is_some_and(|used| {
-            // A slot is made available and used once on each lap. So the driver, if it has come by again already,
-            // has changed what marks it available, and left what marks it used.
-            let descriptor =
-                Meta::from_word(self.half.ring.descriptor.load(meta(used.slot()), Load::Acquire));
-            descriptor.flags.contains(DescriptorFlags::USED) == used.wrap()
-        })
-    }
-
-    /// Goes on after a device that died when it had published up to `used`, and had taken `last` chains in all.
-    ///
-    /// # Errors
-    ///
-    /// As for [`resume`](Self::resume).
-    pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
-        self.resume(Position::quiescent(used))?;
-        // One more, so that no chain that is adopted is the newest and can be given back: its slots may have been
-        // written to, for a batch that was never published.
-        self.in_flight.go_on_after(last.wrapping_add(1));
-        Ok(())
-    }
-
-    /// Takes over a chain that was in flight.
-    ///
-    /// # Errors
-    ///
-    /// [`SetupError::Taken`] if it cannot have been.
-    pub fn adopt(&mut self, taken: Taken) -> Result<Token, SetupError> {
-        self.in_flight.adopt(taken, self.half.ring.size)?;
-        if self.half.state == State::InOrder {
-            self.in_flight.queue_up(taken.id, self.half.ring.size);
-        }
-        let Taken { serial, writable, id, count } = taken;
-        let start = self.half.next.bits();
-        for _ in 0..count {
-            self.unmark(self.half.next);
-            self.half.next = self.half.next.advance(1, self.half.ring.size);
-        }
-        Ok(Token { serial, start, id, writable, whole: true })
-    }
-
-    /// Sees to it that the driver does not take the descriptor at `at` for a used one. It may look like one,
-    /// because all of a batch but its first descriptor is written before the batch is published.
-    fn unmark(&self, at: Cursor) {
-        let descriptor = Meta::from_word(self.half.ring.descriptor.load(meta(at.slot()), Load::Relaxed));
-        if descriptor.flags.is_turn(DescriptorFlags::used(at)) {
-            let unmarked = Meta { flags: DescriptorFlags::available(at), ..descriptor };
-            // Relaxed: the driver comes here only after a descriptor before this one is published.
-            self.half.ring.descriptor.store(meta(at.slot()), unmarked.to_word(), Store::Relaxed);
-        }
     }
 }

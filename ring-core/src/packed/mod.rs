@@ -20,6 +20,7 @@ mod driver;
 mod event;
 mod half;
 pub(crate) mod layout;
+mod recovery;
 
 pub use device::Device;
 pub use driver::Driver;

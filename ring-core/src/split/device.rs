@@ -3,7 +3,7 @@
 // What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
 // takes as long as all the rest.
 
-use crate::chain::{Chain, Collector, Contents, Segment, Taken, Token};
+use crate::chain::{Chain, Collector, Contents, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::in_flight::{InFlight, Returned, Slot};
 use crate::indirect::Table;
@@ -20,8 +20,8 @@ use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slo
 /// [`device`](crate::device) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
 pub struct Device<M: Memory, S> {
-    half: Half<M>,
-    in_flight: InFlight<S>,
+    pub(super) half: Half<M>,
+    pub(super) in_flight: InFlight<S>,
     /// In an in-order queue, the staged used entry that the next used buffer may take over.
     batch: Option<u16>,
 }
@@ -323,50 +323,5 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// that a split queue's vring base does not say.
     pub fn used_index(&self) -> u16 {
         self.half.ring.own.load(INDEX, Load::Relaxed)
-    }
-}
-
-/// Going on for a device that died. What it takes, [`Device`](crate::Device::recover) explains.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
-    /// The record of a chain in flight. There is none of a chain that did not fit the storage.
-    pub fn record(&self, token: &Token) -> Option<Taken> {
-        self.in_flight.record(token)
-    }
-
-    /// Where [`position`](Self::position) will have its used half once what is staged has been published.
-    pub const fn next_used(&self) -> u16 {
-        self.half.staged
-    }
-
-    /// Whether a device that had published up to `used`, and had staged more, published that, too.
-    pub fn has_published(&self, used: u16) -> bool {
-        self.used_index() != used
-    }
-
-    /// Goes on after a device that died when it had published up to `used`, and had taken `last` chains in all.
-    ///
-    /// # Errors
-    ///
-    /// As for [`resume`](Self::resume).
-    pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
-        self.resume(Position::quiescent(used))?;
-        self.in_flight.go_on_after(last);
-        Ok(())
-    }
-
-    /// Takes over a chain that was in flight.
-    ///
-    /// # Errors
-    ///
-    /// [`SetupError::Taken`] if it cannot have been.
-    pub fn adopt(&mut self, taken: Taken) -> Result<Token, SetupError> {
-        self.in_flight.adopt(taken, self.half.ring.size)?;
-        if self.half.state == State::InOrder {
-            self.in_flight.queue_up(taken.id, self.half.ring.size);
-        }
-        let Taken { serial, writable, id, .. } = taken;
-        let start = self.half.next;
-        self.half.go_to(start.wrapping_add(1));
-        Ok(Token { serial, start, id, writable, whole: true })
     }
 }

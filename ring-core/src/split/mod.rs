@@ -13,6 +13,7 @@ mod device;
 mod driver;
 mod half;
 pub(crate) mod layout;
+mod recovery;
 
 pub use device::Device;
 pub use driver::Driver;

@@ -1,0 +1,65 @@
+//! Going on for a device of a split queue that died.
+
+use crate::chain::Token;
+use crate::error::SetupError;
+use crate::in_flight::Slot;
+use crate::memory::Memory;
+use crate::position::Position;
+use crate::recovery::Taken;
+use crate::setup::State;
+
+use super::Device;
+
+/// Going on for a device that died: see [`recovery`](crate::recovery).
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+    /// The record of a chain in flight.
+    pub fn record(&self, token: &Token) -> Option<Taken> {
+        self.in_flight.record(token)
+    }
+
+    /// Where [`position`](Self::position) will have its used half once what is staged has been published.
+    pub const fn next_used(&self) -> u16 {
+        self.half.staged
+    }
+
+    /// Whether a device that had published up to `used`, and had staged more, published that, too.
+    pub fn has_published(&self, used: u16) -> bool {
+        self.used_index() != used
+    }
+
+    /// Goes on after a device that died when it had published up to `used`, and had taken `last` chains in all. It is
+    /// for a device that has not taken any itself.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Recovery`] if this device has taken chains, or if `last` is absurd; otherwise as for
+    /// [`resume`](Self::resume). The queue is then as it was.
+    pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
+        self.in_flight.can_go_on_after(last)?;
+        self.resume(Position::quiescent(used))?;
+        self.in_flight.go_on_after(last, false);
+        Ok(())
+    }
+
+    /// Takes over a chain that was in flight. All of them have to be taken over, in the order of their serials,
+    /// before anything else happens to the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Taken`] if it cannot have been in flight, or has been taken over already, or after a later one; or
+    /// if the queue does not run.
+    pub fn adopt(&mut self, taken: Taken) -> Result<Token, SetupError> {
+        if !self.half.state.is_running() {
+            return Err(SetupError::Taken(taken));
+        }
+        // Its entry in the driver area need not be this one, if later chains were returned before it. But the newest
+        // one's is, and the next newest one's then, and only those can be given back.
+        let start = self.half.next;
+        let token = self.in_flight.adopt(taken, start, self.half.ring.size)?;
+        if self.half.state == State::InOrder {
+            self.in_flight.queue_up(taken.id, self.half.ring.size);
+        }
+        self.half.go_to(start.wrapping_add(1));
+        Ok(token)
+    }
+}
