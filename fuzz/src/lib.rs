@@ -33,6 +33,7 @@ enum Step {
     PublishAvailable,
     Pop { storage: u8 },
     Complete { which: u8, written: u8 },
+    GiveBack { which: u8 },
     PublishUsed,
     Reap,
     ArmDriver,
@@ -42,6 +43,7 @@ enum Step {
     Reset,
     ResetDriver,
     ResetDevice,
+    Die,
     /// The vandal writes a 16-bit word, wherever the areas or the buffers are.
     Word { at: u16, value: u16 },
     /// The vandal writes a descriptor whose flags and lengths are small enough to pass.
@@ -74,6 +76,7 @@ fn steps(format: Features, end: End, input: &mut Unstructured<'_>) -> arbitrary:
             Step::PublishAvailable => Operation::PublishAvailable,
             Step::Pop { storage } => Operation::Pop { storage: storage % 13 },
             Step::Complete { which, written } => Operation::Complete { which, written },
+            Step::GiveBack { which } => Operation::GiveBack { which },
             Step::PublishUsed => Operation::PublishUsed,
             Step::Reap => Operation::Reap,
             Step::ArmDriver => Operation::ArmDriver,
@@ -83,6 +86,7 @@ fn steps(format: Features, end: End, input: &mut Unstructured<'_>) -> arbitrary:
             Step::Reset => Operation::Reset,
             Step::ResetDriver => Operation::ResetDriver,
             Step::ResetDevice => Operation::ResetDevice,
+            Step::Die => Operation::Die,
             Step::Word { at, value } => {
                 scribble(&memory, forged(end, format, at), &value.to_le_bytes());
                 continue;

@@ -13,7 +13,8 @@ use ring_core::memory::Memory as _;
 use rustix::fs::{FallocateFlags, SealFlags, fallocate, fcntl_add_seals, ftruncate};
 use support::device::{Offer, Queue, TestDevice};
 use support::guest::TestGuest;
-use support::{Host, PATIENCE, Parts, started};
+use support::started::{Parts, started};
+use support::{Host, PATIENCE};
 
 /// What a device does once it has a request, what is said about it with split and with packed rings, and how it does
 /// it. If nothing is said, it did no harm, and what is said is that it hangs up.

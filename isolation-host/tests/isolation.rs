@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use ring_core::Features;
 use ring_core::memory::Memory as _;
+use support::PATIENCE;
 use support::device::{Offer, TestDevice};
-use support::{FORMATS, PATIENCE, Parts, started};
+use support::started::{FORMATS, Parts, started};
 
 #[test]
 fn requests_go_through_whatever_rings_the_two_sides_use() {

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use isolation_host::protocol::{BackendRequest, Channel, Message, Request};
 use ring_core::Features;
+use support::PATIENCE;
 use support::device::{Offer, TestDevice};
-use support::{PATIENCE, Parts, started};
+use support::started::{Parts, started};
 
 /// `VHOST_F_LOG_ALL`.
 const LOG_ALL: u64 = 1 << 26;

@@ -8,7 +8,7 @@ use ring_core::Features;
 use ring_core::memory::Memory as _;
 use support::device::Offer;
 use support::guest::{RAM, RAM_SIZE, USER};
-use support::{FORMATS, Parts, started};
+use support::started::{FORMATS, Parts, started};
 
 #[test]
 fn a_device_that_looks_for_guest_memory_behind_all_it_was_given_finds_none() {

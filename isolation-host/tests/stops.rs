@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use isolation_host::protocol::Request;
 use ring_core::Features;
+use support::PATIENCE;
 use support::device::{Offer, TestDevice};
-use support::{FORMATS, PATIENCE, Parts, started};
+use support::started::{FORMATS, Parts, started};
 
 #[test]
 fn buffers_that_wait_for_what_may_come_are_back_in_the_ring_when_their_queue_is_stopped() {

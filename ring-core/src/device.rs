@@ -128,6 +128,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// Stages a used buffer, with the number of bytes written to it. [`publish`](Self::publish) makes it
     /// visible. After a violation this accepts tokens and does nothing.
     ///
+    /// Buffers may be completed in any order. Where [`IN_ORDER`](Features::IN_ORDER) is negotiated, one that is
+    /// early is kept until its turn comes.
+    ///
     /// # Errors
     ///
     /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.

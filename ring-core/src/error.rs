@@ -233,11 +233,11 @@ pub enum SetupError {
         size: u16,
     },
     /// A device that has taken chains itself cannot go on for another one, whose chains its tokens could be
-    /// mistaken for; and none goes on after more chains than there can have been.
+    /// mistaken for; and none goes on after a serial that no queue can have come to.
     Recovery {
-        /// Chains that the other device is said to have taken.
+        /// The serial that the other device is said to have given out last.
         last: u64,
-        /// Chains that this one has taken.
+        /// The serial that this one has given out last.
         taken: u64,
     },
     /// A chain that is to be taken over cannot have been in flight in this queue, or has been taken over already, or
@@ -270,7 +270,10 @@ impl fmt::Display for SetupError {
                 "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
             ),
             Self::Recovery { last, taken } => {
-                write!(f, "a device that has taken {taken} chains cannot go on after {last} of another")
+                write!(
+                    f,
+                    "a device whose chains are numbered up to {taken} cannot go on after chain {last} of another"
+                )
             }
             Self::Taken(Taken { serial, id, count, .. }) => {
                 write!(f, "chain {serial} with id {id} and {count} descriptors cannot be taken over")

@@ -2,10 +2,12 @@
 
 use crate::chain::Segment;
 use crate::error::{AddReason, Violation};
+use crate::ledger::admit;
 use crate::memory::{Memory, Unmapped};
+use crate::setup::{Ring, State};
 
 /// A descriptor as it lies in memory, in either format: `addr`, `len`, and two 16-bit fields.
-pub(crate) const DESCRIPTOR_BYTES: u32 = 16;
+const DESCRIPTOR_BYTES: u32 = 16;
 
 /// How many descriptors are fetched in one go: two cache lines.
 const WINDOW: u32 = 8;
@@ -74,23 +76,31 @@ impl<'m, M: Memory> Table<'m, M> {
     }
 }
 
-/// Writes a buffer's descriptors to `table`, and says how many.
+/// Writes a buffer's descriptors to `table`, if the buffer can be added to the queue. Returns the part of the table
+/// that they take up, and how many of the buffer's bytes are writable, saturated.
 ///
 /// `encode` makes the two words of a descriptor: of a segment, of whether it is writable, and of the index of
 /// the one after it.
 pub(crate) fn fill_table<M: Memory>(
-    memory: &M,
+    ring: &Ring<M>,
+    state: State,
+    free: u16,
     table: Segment,
     readable: &[Segment],
     writable: &[Segment],
     encode: impl Fn(Segment, bool, Option<u16>) -> (u64, u64),
-) -> Result<u16, AddReason> {
-    let too_small = |needed| AddReason::TableTooSmall { capacity: table.len / DESCRIPTOR_BYTES, needed };
-    // `admit` found that the segments are at most as many as the queue has descriptors.
-    let count = u16::try_from(readable.len() + writable.len()).map_err(|_| too_small(u16::MAX))?;
+) -> Result<(Segment, u32), AddReason> {
+    // However many segments there are, they take up one descriptor of the queue.
+    let (count, bytes) = admit(readable, writable, state, ring.size, ring.size.get())?;
+    if !ring.indirect {
+        return Err(AddReason::IndirectNotNegotiated);
+    }
+    if free == 0 {
+        return Err(AddReason::Full { free, needed: 1 });
+    }
     let len = u32::from(count) * DESCRIPTOR_BYTES;
     if len > table.len {
-        return Err(too_small(count));
+        return Err(AddReason::TableTooSmall { capacity: table.len / DESCRIPTOR_BYTES, needed: count });
     }
     let unmapped = AddReason::TableUnmapped(Unmapped { address: table.address, len: len.into() });
     table.address.checked_add(len.into()).ok_or(unmapped)?;
@@ -107,8 +117,8 @@ pub(crate) fn fill_table<M: Memory>(
             (*first, *second) = (low.to_le_bytes(), high.to_le_bytes());
         }
         let filled = window.get(..filled).unwrap_or_default().as_flattened();
-        memory.write_bytes(address, filled).map_err(AddReason::TableUnmapped)?;
+        ring.memory.write_bytes(address, filled).map_err(AddReason::TableUnmapped)?;
         address += filled.len() as u64;
     }
-    Ok(count)
+    Ok((Segment::new(table.address, len), bytes))
 }

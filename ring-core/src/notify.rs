@@ -34,7 +34,7 @@ impl Notify {
         matches!(self, Self::Needed)
     }
 
-    pub(crate) const fn if_(needed: bool) -> Self {
+    pub(crate) const fn needed_if(needed: bool) -> Self {
         if needed { Self::Needed } else { Self::NotNeeded }
     }
 }

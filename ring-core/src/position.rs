@@ -1,7 +1,7 @@
 //! How far a queue has come, as a value.
 
 /// The progress of a queue: enough to go on elsewhere, or later, when nothing is in flight. What is in flight
-/// is known to the end that holds it alone.
+/// is known to the end that holds it alone; [`recovery`](crate::recovery) is for what it leaves behind when it dies.
 ///
 /// For a split queue both halves are free-running indices; for a packed queue both are
 /// [`Cursor`](crate::index::Cursor)s in their 16-bit form.

@@ -12,6 +12,8 @@
 //!
 //! The next device asks [`has_published`](Device::has_published) whether the batch that was staged last was published.
 //! Then it [recovers](Device::recover), and [adopts](Device::adopt) what is left, in the order in which it was taken.
+//! What was published may not have been announced; so the first [`publish`](Device::publish) after that notifies in any
+//! case, and is called even where nothing has been completed.
 //!
 //! ```
 //! use ring_core::memory::{Memory, RawMemory};
@@ -78,7 +80,7 @@ use crate::memory::Memory;
 /// [adopt](Device::adopt) the chain. The segments are not in it; whoever keeps the record keeps them, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Which chain it is, counting all that the queue has ever given. Never 0.
+    /// The number of the chain: higher than that of any taken before. Never 0.
     pub serial: u64,
     /// Bytes that the device may write, in all; saturated at `u32::MAX`. 0 for a chain that did not fit the storage
     /// lent to `pop`, which the next device can only return unused.
@@ -106,12 +108,12 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         either!(self, queue => queue.has_published(used))
     }
 
-    /// Goes on after a device that died when it had published up to `used`, and had taken `last` chains in all. It is
-    /// for a device that has not taken any itself.
+    /// Goes on after a device that died when it had published up to `used`, and had numbered its chains up to `last`.
+    /// It is for a device that has not taken any itself.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Recovery`] if this device has taken chains, or if `last` is absurd; otherwise as for
+    /// [`SetupError::Recovery`] if this device has taken chains, or if no queue can have come to `last`; otherwise as for
     /// [`resume`](Self::resume). The queue is then as it was.
     pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
         either!(self, queue => queue.recover(used, last))

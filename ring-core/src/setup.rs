@@ -197,11 +197,11 @@ impl State {
         matches!(self, Self::Running | Self::InOrder)
     }
 
-    /// The state after a suspend or resume: a broken queue stays broken.
-    pub(crate) const fn unless_broken(self, then: Self) -> Self {
+    /// The state after a suspend: a broken queue stays broken.
+    pub(crate) const fn suspended(self) -> Self {
         match self {
             Self::Broken => Self::Broken,
-            Self::Running | Self::InOrder | Self::Suspended => then,
+            Self::Running | Self::InOrder | Self::Suspended => Self::Suspended,
         }
     }
 }

@@ -82,7 +82,7 @@ fn a_setup_error_names_the_area_and_what_it_lacks() {
         (SetupError::Format, "the queue is of the other format"),
         (
             SetupError::Recovery { last: 7, taken: 2 },
-            "a device that has taken 2 chains cannot go on after 7 of another",
+            "a device whose chains are numbered up to 2 cannot go on after chain 7 of another",
         ),
         (
             SetupError::Taken(Taken { serial: 7, writable: 16, id: 3, count: 2 }),

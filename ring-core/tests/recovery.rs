@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use ring_core::memory::RawMemory;
-use ring_core::{Chain, CompleteError, Device, Driver, Features, PopError};
+use ring_core::{Chain, CompleteError, Device, Driver, Features, Notify, PopError};
 use ring_core::{Segment, Setup, SetupError, Taken, Token, device, driver};
 
 const FORMATS: [Features; 4] = [
@@ -319,5 +319,23 @@ fn a_journal_that_counts_more_chains_than_there_can_be_is_refused() {
             world.settle();
             assert_eq!(world.returned, [0, 1]);
         }
+    }
+}
+
+#[test]
+fn what_a_dead_device_published_and_did_not_announce_is_announced() {
+    for features in FORMATS {
+        let mut page = [0; 512];
+        let mut world = World::new(&mut page, features);
+        for step in [Step::Add(1), Step::Take] {
+            world.take_step(step);
+        }
+        let (token, taken) = world.tokens.remove(0);
+        world.device.complete(token, taken.writable).unwrap();
+        world.completed.push(taken);
+        world.take_step(Step::Stage);
+        world.device.publish_silently();
+        world.take_step(Step::Die);
+        assert_eq!((world.tokens.len(), world.device.publish()), (0, Notify::Needed));
     }
 }

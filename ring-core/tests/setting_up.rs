@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ring_core::error::AreaName;
 use ring_core::index::BadQueueSize;
-use ring_core::memory::{Area as _, Memory, Platform, RawMemory, Unmapped, VmMemory, Word};
+use ring_core::memory::{Area as _, Memory, Platform, RawMemory, Store, Unmapped, VmMemory, Word};
 use ring_core::{Device, Driver, Features, Layout, Segment, Setup, SetupError, Writer, device, driver};
 use vm_memory::bitmap::{AtomicBitmap, Bitmap as _};
 use vm_memory::{GuestAddress, GuestMemoryBackend as _, GuestMemoryMmap, GuestMemoryRegion as _};
@@ -94,6 +94,22 @@ fn what_a_device_writes_is_marked_dirty() {
         assert!(dirty().contains(&ring), "{:?}", dirty());
         assert!(!dirty().contains(&1), "{:?}", dirty());
     }
+}
+
+#[test]
+fn a_pair_that_spans_two_pages_marks_both_dirty_and_one_beyond_all_memory_none() {
+    const PAGE: usize = 0x1000;
+    let mapped = GuestMemoryMmap::<AtomicBitmap>::from_ranges(&[(GuestAddress(0), 4 * PAGE)]).unwrap();
+    let memory = VmMemory::new(Arc::new(mapped.clone()));
+    let region = mapped.find_region(GuestAddress(0)).unwrap();
+    let dirty = || [0, 1, 2, 3].map(|page| region.bitmap().dirty_at(page * PAGE));
+    let area = memory.area(PAGE as u64, PAGE + 8).unwrap();
+    area.write(usize::MAX, 1u32);
+    area.write_pair(usize::MAX, (1u32, 2));
+    area.store(usize::MAX, 1u32, Store::Relaxed);
+    assert_eq!(dirty(), [false; 4]);
+    area.write_pair(PAGE - 4, (1u32, 2));
+    assert_eq!(dirty(), [false, true, true, false]);
 }
 
 #[test]

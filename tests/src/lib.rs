@@ -11,6 +11,7 @@
 //! `cargo xtask setup` prepares what a guest needs; [`artifacts`] knows where that is.
 
 pub mod artifacts;
+pub mod attempts;
 pub mod check;
 pub mod connection;
 pub mod daemon;

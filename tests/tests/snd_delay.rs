@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use end_to_end::artifacts::{GuestImage, Profile, program};
+use end_to_end::attempts::one_of_three;
 use end_to_end::guest::Overlay;
 use end_to_end::pattern::Pattern;
 use end_to_end::playback::{Ring, Session, Visit};
@@ -72,8 +73,8 @@ fn errors(console: &[String]) -> Vec<f64> {
     errors
 }
 
-#[test]
-fn the_delay_that_a_guest_sees_is_within_a_period_of_the_true_one() -> Result<(), Box<dyn Error>> {
+/// Plays in a guest. Returns the errors of all looks at the card.
+fn look_while_playing() -> Result<Vec<f64>, Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let session = Session {
         program: &program("snd-host", Profile::Debug)?,
@@ -86,12 +87,18 @@ fn the_delay_that_a_guest_sees_is_within_a_period_of_the_true_one() -> Result<()
         isolated_by: None,
     };
     let overlay = Overlay::script(SCRIPT).file("pattern.wav", Pattern::seconds(3).to_wav());
-    let Visit { guest, .. } =
-        session.run(&overlay, Duration::from_secs(60)).inspect_err(|error| eprintln!("{error}"))?;
-    let errors = errors(&guest.output);
-    let largest = errors.iter().copied().fold(0.0, f64::max);
-    println!("{} looks, the delay at most {:.1} ms from the true one", errors.len(), largest / RATE * 1e3);
-    assert!(errors.len() >= LOOKS, "{}", guest.output.join("\n"));
-    assert!(largest < PERIOD, "{errors:?}");
-    Ok(())
+    let Visit { guest, .. } = session.run(&overlay, Duration::from_secs(60))?;
+    Ok(errors(&guest.output))
+}
+
+#[test]
+fn the_delay_that_a_guest_sees_is_within_a_period_of_the_true_one() -> Result<(), Box<dyn Error>> {
+    one_of_three(|| {
+        let errors = look_while_playing()?;
+        let largest = errors.iter().copied().fold(0.0, f64::max);
+        let (looks, milliseconds) = (errors.len(), largest / RATE * 1e3);
+        let measured = format!("{looks} looks, the delay at most {milliseconds:.1} ms from the true one");
+        println!("{measured}");
+        if looks >= LOOKS && largest < PERIOD { Ok(()) } else { Err(measured.into()) }
+    })
 }

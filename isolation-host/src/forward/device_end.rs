@@ -33,8 +33,7 @@ pub struct DeviceEnd {
 #[derive(Debug)]
 struct InFlight {
     number: u64,
-    request: Request,
-    placement: Placement,
+    request: Box<Request>,
 }
 
 /// A request that the device has done.
@@ -51,9 +50,9 @@ pub(super) enum Submission {
     /// It is staged, after so many bytes were copied.
     Staged(u64),
     /// There is no room for it until another one comes back.
-    NoRoom(Request),
+    NoRoom(Box<Request>),
     /// It will never be.
-    Never(Request, Refusal),
+    Never(Box<Request>, Refusal),
 }
 
 /// Why a request cannot be forwarded.
@@ -114,7 +113,7 @@ impl DeviceEnd {
     }
 
     /// Copies a request to the isolated area and stages it.
-    pub(super) fn submit(&mut self, guest: &GuestMemory, request: Request) -> Submission {
+    pub(super) fn submit(&mut self, guest: &GuestMemory, mut request: Box<Request>) -> Submission {
         if let Some(unmapped) = request.writable.iter().find_map(|segment| guest.check(segment).err()) {
             return Submission::Never(request, Refusal::Unmapped(unmapped));
         }
@@ -122,17 +121,17 @@ impl DeviceEnd {
         if readable.is_empty() && writable.is_empty() {
             return Submission::Never(request, Refusal::Empty);
         }
-        let Some(placement) = Placement::allocate(&mut self.buddy, self.blocks, &readable, &writable) else {
+        if !request.placement.place(&mut self.buddy, self.blocks, &readable, &writable) {
             return self.no_room(request);
-        };
-        let copied = match self.copy_out(guest, &request, &placement) {
+        }
+        let copied = match self.copy_out(guest, &request) {
             Ok(copied) => copied,
             Err(unmapped) => {
-                placement.release(&mut self.buddy);
+                request.placement.release(&mut self.buddy);
                 return Submission::Never(request, Refusal::Unmapped(unmapped));
             }
         };
-        let Placement { readable, writable, table, .. } = &placement;
+        let Placement { readable, writable, table, .. } = &request.placement;
         let key = self.in_flight.vacant_key();
         let added = if self.indirect && readable.len() + writable.len() > 1 {
             self.ring.add_indirect(*table, readable, writable, key)
@@ -141,24 +140,24 @@ impl DeviceEnd {
         };
         match added.map_err(|error| error.reason) {
             Ok(()) => {
-                self.in_flight.insert(InFlight { number: self.submitted, request, placement });
+                self.in_flight.insert(InFlight { number: self.submitted, request });
                 self.submitted += 1;
                 Submission::Staged(copied)
             }
             // A stopped ring is one that the device broke; the request waits for the next device.
             Err(AddReason::Full { .. } | AddReason::Stopped) => {
-                placement.release(&mut self.buddy);
+                request.placement.release(&mut self.buddy);
                 Submission::NoRoom(request)
             }
             Err(_) => {
-                placement.release(&mut self.buddy);
+                request.placement.release(&mut self.buddy);
                 self.no_room(request)
             }
         }
     }
 
     /// Whether there is no room for a request now, or never.
-    fn no_room(&self, request: Request) -> Submission {
+    fn no_room(&self, request: Box<Request>) -> Submission {
         if self.in_flight.is_empty() {
             let segments = request.readable.iter().chain(&request.writable);
             let bytes = segments.map(|segment| u64::from(segment.len)).sum();
@@ -169,18 +168,13 @@ impl DeviceEnd {
     }
 
     /// Fills the readable part and clears the writable one, where bytes of earlier requests may be.
-    fn copy_out(
-        &self,
-        guest: &GuestMemory,
-        request: &Request,
-        placement: &Placement,
-    ) -> Result<u64, Unmapped> {
+    fn copy_out(&self, guest: &GuestMemory, request: &Request) -> Result<u64, Unmapped> {
         let mut copied = 0;
-        for (from, to, len) in in_step(&request.readable, &placement.readable, u64::MAX) {
+        for (from, to, len) in in_step(&request.readable, &request.placement.readable, u64::MAX) {
             guest.copy_out(from, &self.window, to, len)?;
             copied += u64::from(len);
         }
-        for segment in &placement.writable {
+        for segment in &request.placement.writable {
             self.window.zero(segment.address, segment.len)?;
         }
         Ok(copied)
@@ -193,15 +187,15 @@ impl DeviceEnd {
         device_type: DeviceType,
     ) -> Result<Option<Done>, Violation> {
         let Some(used) = self.ring.reap()? else { return Ok(None) };
-        let Some(InFlight { request, placement, .. }) = self.in_flight.try_remove(used.cookie) else {
+        let Some(InFlight { mut request, .. }) = self.in_flight.try_remove(used.cookie) else {
             return Err(Violation::NotInFlight { id: u32::try_from(used.cookie).unwrap_or(u32::MAX) });
         };
-        let copied = copy_in(&self.window, guest, &request, &placement, used.written, device_type);
+        let copied = copy_in(&self.window, guest, &request, used.written, device_type);
         if let Err(unmapped) = copied {
             // The VMM took the memory away meanwhile, as it does when a guest's memory is unplugged.
             tracing::debug!("what the device wrote is lost: {unmapped}");
         }
-        placement.release(&mut self.buddy);
+        request.placement.release(&mut self.buddy);
         Ok(Some(Done { token: request.token, written: used.written }))
     }
 
@@ -216,10 +210,14 @@ impl DeviceEnd {
     }
 
     /// Gives up the ring. What was in flight comes out in the order in which it went in.
-    pub(super) fn into_requests(self) -> impl Iterator<Item = Request> {
+    pub(super) fn into_requests(self) -> impl Iterator<Item = Box<Request>> {
         let mut left: Vec<InFlight> = self.in_flight.into_iter().map(|(_, flight)| flight).collect();
         left.sort_by_key(|flight| flight.number);
-        left.into_iter().map(|flight| flight.request)
+        left.into_iter().map(|InFlight { mut request, .. }| {
+            // The area goes with the ring.
+            request.placement = Placement::default();
+            request
+        })
     }
 }
 
@@ -228,17 +226,16 @@ fn copy_in(
     window: &Window,
     guest: &GuestMemory,
     request: &Request,
-    placement: &Placement,
     written: u32,
     device_type: DeviceType,
 ) -> Result<(), Unmapped> {
     let copy = |from: &[Segment], to: &[Segment], len: u64| {
         in_step(from, to, len).try_for_each(|(from, to, len)| guest.copy_in(window, from, to, len))
     };
-    copy(&placement.writable, &request.writable, written.into())?;
+    copy(&request.placement.writable, &request.writable, written.into())?;
     if device_type.writes_status_last()
         && written < request.token.writable()
-        && let Some((from, to)) = last_byte(&placement.writable).zip(last_byte(&request.writable))
+        && let Some((from, to)) = last_byte(&request.placement.writable).zip(last_byte(&request.writable))
     {
         let status: SmallVec<[Segment; 2]> = [from, to].map(|address| Segment::new(address, 1)).into();
         copy(status.get(..1).unwrap_or_default(), status.get(1..).unwrap_or_default(), 1)?;

@@ -30,7 +30,7 @@ impl GuestEnd {
         setup: &Setup,
         base: u32,
         mut journal: Option<Journal>,
-    ) -> Result<(Self, VecDeque<Request>), SetupError> {
+    ) -> Result<(Self, VecDeque<Box<Request>>), SetupError> {
         let slots = vec![device::Slot::default(); setup.size.into()].into();
         let mut ring = Device::new(memory, setup, slots)?;
         let legacy = journal.as_mut().and_then(|journal| journal.recover(|used| ring.has_published(used)));
@@ -46,9 +46,10 @@ impl GuestEnd {
     }
 
     /// Takes the next request, if there is one.
-    pub(super) fn take(&mut self) -> Result<Option<Request>, PopError> {
+    pub(super) fn take(&mut self) -> Result<Option<Box<Request>>, PopError> {
         let Some(chain) = self.ring.pop(&mut self.segments)? else { return Ok(None) };
-        let request = Request::new(chain);
+        let (readable, writable) = (chain.readable(), chain.writable());
+        let request = Request::new(chain.into_token(), readable, writable);
         if let Some(journal) = &mut self.journal
             && let Some(taken) = self.ring.record(&request.token)
         {
@@ -69,8 +70,8 @@ impl GuestEnd {
     }
 
     /// Puts a request back into the ring as if it had never been taken. One that is not the newest is returned.
-    pub(super) fn give_back(&mut self, request: Request) -> Option<Request> {
-        let Request { token, readable, writable } = request;
+    pub(super) fn give_back(&mut self, request: Box<Request>) -> Option<Box<Request>> {
+        let Request { token, readable, writable, .. } = *request;
         let taken = self.ring.record(&token);
         match self.ring.give_back(token) {
             Ok(()) => {
@@ -79,7 +80,7 @@ impl GuestEnd {
                 }
                 None
             }
-            Err(CompleteError::NotNewest(token)) => Some(Request { token, readable, writable }),
+            Err(CompleteError::NotNewest(token)) => Some(Request::new(token, readable, writable)),
             // Its ring has been reset; there is nothing to give back to.
             Err(_) => None,
         }
@@ -126,11 +127,11 @@ fn start(ring: &mut Ring, setup: &Setup, base: u32) -> Result<(), SetupError> {
 }
 
 /// Goes on with a queue whose process died. Returns what was in flight.
-fn recover(ring: &mut Ring, legacy: Legacy) -> Result<VecDeque<Request>, SetupError> {
+fn recover(ring: &mut Ring, legacy: Legacy) -> Result<VecDeque<Box<Request>>, SetupError> {
     let Legacy { used, last, chains } = legacy;
     tracing::info!("{} requests were in flight when isolation-host died", chains.len());
     ring.recover(used, last)?;
     let adopt =
-        |Noted { taken, readable, writable }| Ok(Request { token: ring.adopt(taken)?, readable, writable });
+        |Noted { taken, readable, writable }| Ok(Request::new(ring.adopt(taken)?, readable, writable));
     chains.into_iter().map(adopt).collect()
 }

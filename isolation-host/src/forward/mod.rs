@@ -16,8 +16,10 @@ pub use device_end::DeviceEnd;
 pub use shadow::{Round, Shadow, ShadowError};
 pub use statistics::Statistics;
 
-use ring_core::{Chain, Segment, Token};
+use ring_core::{Segment, Token};
 use smallvec::SmallVec;
+
+use placement::Placement;
 
 /// A request of the guest that it has not got back yet.
 ///
@@ -28,11 +30,18 @@ pub struct Request {
     token: Token,
     readable: SmallVec<[Segment; 4]>,
     writable: SmallVec<[Segment; 4]>,
+    /// Where it lies in the isolated area, while a device has it.
+    placement: Placement,
 }
 
 impl Request {
-    fn new(chain: Chain<'_>) -> Self {
-        let (readable, writable) = (chain.readable().into(), chain.writable().into());
-        Self { token: chain.into_token(), readable, writable }
+    /// In a box, because it is passed on several times, and copying it each time would take longer than all the rest.
+    fn new(
+        token: Token,
+        readable: impl Into<SmallVec<[Segment; 4]>>,
+        writable: impl Into<SmallVec<[Segment; 4]>>,
+    ) -> Box<Self> {
+        let (readable, writable) = (readable.into(), writable.into());
+        Box::new(Self { token, readable, writable, placement: Placement::default() })
     }
 }

@@ -26,16 +26,15 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// Places pieces of these lengths in blocks of a share that begin at `base`.
+    /// Places pieces of these lengths in blocks of a share that begin at `base`. It has nothing placed yet.
     ///
-    /// `None` if there is not enough room now.
-    pub(super) fn allocate(buddy: &mut Buddy, base: u64, readable: &[u64], writable: &[u64]) -> Option<Self> {
-        let mut placement = Self::default();
-        if placement.fill(buddy, base, readable, writable).is_none() {
-            placement.release(buddy);
-            return None;
+    /// Returns whether there is enough room now; if not, there is still nothing placed.
+    pub(super) fn place(&mut self, buddy: &mut Buddy, base: u64, readable: &[u64], writable: &[u64]) -> bool {
+        let placed = self.fill(buddy, base, readable, writable).is_some();
+        if !placed {
+            self.release(buddy);
         }
-        Some(placement)
+        placed
     }
 
     fn fill(&mut self, buddy: &mut Buddy, base: u64, readable: &[u64], writable: &[u64]) -> Option<()> {
@@ -67,8 +66,10 @@ impl Placement {
     }
 
     /// Gives all its memory back.
-    pub(super) fn release(self, buddy: &mut Buddy) {
-        self.blocks.into_iter().for_each(|block| buddy.release(block));
+    pub(super) fn release(&mut self, buddy: &mut Buddy) {
+        self.blocks.drain(..).for_each(|block| buddy.release(block));
+        self.readable.clear();
+        self.writable.clear();
     }
 }
 
@@ -118,6 +119,12 @@ mod tests {
 
     const BASE: u64 = 1 << 32;
 
+    /// Where such pieces are placed, if there is room.
+    fn place(buddy: &mut Buddy, readable: &[u64], writable: &[u64]) -> Option<Placement> {
+        let mut placement = Placement::default();
+        placement.place(buddy, BASE, readable, writable).then_some(placement)
+    }
+
     fn lengths(segments: &[Segment]) -> Vec<u32> {
         segments.iter().map(|segment| segment.len).collect()
     }
@@ -125,7 +132,7 @@ mod tests {
     #[test]
     fn header_table_and_status_share_a_block_and_data_has_its_own() {
         let mut buddy = Buddy::new(4 << 20);
-        let placement = Placement::allocate(&mut buddy, BASE, &[16], &[4096, 1]).unwrap();
+        let mut placement = place(&mut buddy, &[16], &[4096, 1]).unwrap();
         assert_eq!((lengths(&placement.readable), lengths(&placement.writable)), (vec![16], vec![4096, 1]));
         assert_eq!(placement.table.len, 3 * 16);
         assert_eq!(buddy.free(), (4 << 20) - 4096 - 512);
@@ -136,15 +143,15 @@ mod tests {
     #[test]
     fn data_larger_than_a_block_is_cut() {
         let mut buddy = Buddy::new(8 << 20);
-        let placement = Placement::allocate(&mut buddy, BASE, &[16, 1280 << 10], &[1]).unwrap();
+        let placement = place(&mut buddy, &[16, 1280 << 10], &[1]).unwrap();
         assert_eq!(lengths(&placement.readable), [16, 1 << 20, 256 << 10]);
     }
 
     #[test]
     fn without_enough_room_nothing_is_held() {
         let mut buddy = Buddy::new(1 << 20);
-        assert!(Placement::allocate(&mut buddy, BASE, &[16, 1 << 20], &[1]).is_none());
-        assert!(Placement::allocate(&mut buddy, BASE, &[u64::from(u32::MAX)], &[]).is_none());
+        assert!(place(&mut buddy, &[16, 1 << 20], &[1]).is_none());
+        assert!(place(&mut buddy, &[u64::from(u32::MAX)], &[]).is_none());
         assert_eq!(buddy.free(), 1 << 20);
     }
 
@@ -154,7 +161,7 @@ mod tests {
         // Every second block of 64 KiB is taken.
         let blocks: Vec<Block> = (0..16).map(|_| buddy.allocate(64 << 10).unwrap()).collect();
         blocks.iter().step_by(2).for_each(|block| buddy.release(*block));
-        let placement = Placement::allocate(&mut buddy, BASE, &[400 << 10], &[]).unwrap();
+        let placement = place(&mut buddy, &[400 << 10], &[]).unwrap();
         assert_eq!(lengths(&placement.readable), [[64 << 10; 6].as_slice(), &[16 << 10]].concat());
     }
 
@@ -169,7 +176,7 @@ mod tests {
             prop_assert!(size_max > 0 && seg_max > 0);
             let (mut buddy, data) = (share.buddy, u64::from(size_max) * u64::from(seg_max));
             for (readable, writable) in [([16, data].as_slice(), [1].as_slice()), (&[16], &[data, 1])] {
-                let placement = Placement::allocate(&mut buddy, BASE, readable, writable).unwrap();
+                let mut placement = place(&mut buddy, readable, writable).unwrap();
                 prop_assert!(placement.readable.len() + placement.writable.len() <= 16);
                 placement.release(&mut buddy);
             }
@@ -181,7 +188,7 @@ mod tests {
             writable in prop::collection::vec(1u64..300_000, 0..4),
         ) {
             let mut buddy = Buddy::new(8 << 20);
-            let placement = Placement::allocate(&mut buddy, BASE, &readable, &writable).unwrap();
+            let mut placement = place(&mut buddy, &readable, &writable).unwrap();
             let total = |segments: &[Segment]| segments.iter().map(|it| u64::from(it.len)).sum::<u64>();
             prop_assert_eq!(total(&placement.readable), readable.iter().sum::<u64>());
             prop_assert_eq!(total(&placement.writable), writable.iter().sum::<u64>());

@@ -25,7 +25,7 @@ pub struct Shadow {
     device_type: DeviceType,
     device: Option<DeviceEnd>,
     /// Requests that were taken from the guest and are not with the device: first in line.
-    backlog: VecDeque<Request>,
+    backlog: VecDeque<Box<Request>>,
     /// Whether requests are taken from the guest.
     accepting: bool,
     /// What has been done so far.
@@ -280,7 +280,7 @@ impl Shadow {
     }
 
     /// Returns a request to the guest unserved, with an error where its device type has one.
-    fn refuse(&mut self, request: Request, refusal: Refusal) {
+    fn refuse(&mut self, request: Box<Request>, refusal: Refusal) {
         self.note_refusal(refusal);
         let status = self.device_type.failure_status().zip(last_byte(&request.writable));
         if let Some((failure, address)) = status {

@@ -32,6 +32,7 @@ impl Log {
         self.inner.on.store(on, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(super) fn is_on(&self) -> bool {
         self.inner.on.load(Ordering::Relaxed)
     }

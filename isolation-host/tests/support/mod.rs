@@ -4,29 +4,19 @@
 
 pub(crate) mod device;
 pub(crate) mod guest;
+pub(crate) mod started;
 
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use device::{Offer, TestDevice};
-use guest::TestGuest;
-use ring_core::Features;
 use tempfile::TempDir;
 
 /// How long anything may take. Only a test that fails takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The ring formats of a guest, with and without event indices.
-pub(crate) const FORMATS: [Features; 4] = [
-    Features::empty(),
-    Features::RING_PACKED,
-    Features::EVENT_IDX,
-    Features::RING_PACKED.union(Features::EVENT_IDX),
-];
 
 /// The program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_isolation-host");
@@ -141,30 +131,4 @@ impl Drop for Host {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// A host with a guest that uses these features and a device that offers those, and queue 0 started.
-pub(crate) fn started(features: Features, offer: Offer, options: &[&str]) -> Parts {
-    let directory = tempfile::tempdir().unwrap();
-    let listener = TestDevice::listen(directory.path());
-    let host = Host::start(directory, options);
-    let accepting = std::thread::spawn(move || {
-        let mut device = TestDevice::accept(&listener, offer);
-        let queue = device.serve_until_started(0);
-        (listener, device, queue)
-    });
-    let mut guest = TestGuest::new(host.connect(), features);
-    let driver = guest.start(0);
-    let (listener, device, queue) = accepting.join().unwrap();
-    Parts { host, guest, driver, device, queue, listener }
-}
-
-/// All that takes part in a test.
-pub(crate) struct Parts {
-    pub(crate) host: Host,
-    pub(crate) guest: TestGuest,
-    pub(crate) driver: guest::Queue,
-    pub(crate) device: TestDevice,
-    pub(crate) queue: device::Queue,
-    pub(crate) listener: UnixListener,
 }

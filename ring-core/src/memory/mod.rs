@@ -54,7 +54,7 @@ pub use vm::{VmArea, VmMemory};
 /// The ordering of a [`load`](Area::load).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
-    /// No ordering of its own: either a fence precedes it, or nothing depends on it.
+    /// No ordering of its own: a fence or another load precedes it and orders enough, or nothing depends on it.
     Relaxed,
     /// What follows sees everything that the other side did before the store that this load read.
     Acquire,

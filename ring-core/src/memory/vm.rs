@@ -101,7 +101,8 @@ pub struct VmArea<B: Bitmap = ()> {
 impl<B: Bitmap> VmArea<B> {
     #[inline]
     fn mark_dirty(&self, offset: usize, len: usize) {
-        self.region.bitmap().mark_dirty(self.offset + offset, len);
+        // Saturated, an offset outside the area is outside the bitmap, too.
+        self.region.bitmap().mark_dirty(self.offset.saturating_add(offset), len);
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddReason, SetupError, Violation};
 use crate::index::Cursor;
-use crate::indirect::{DESCRIPTOR_BYTES, fill_table};
+use crate::indirect::fill_table;
 use crate::ledger::{Ledger, Slot, Used, admit, fitting};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify};
@@ -176,27 +176,15 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         writable: &[Segment],
         cookie: T,
     ) -> Result<(), AddError<T>> {
-        let fill = || {
-            let size = self.half.ring.size;
-            let (_, bytes) = admit(readable, writable, self.half.state, size, size.get())?;
-            if !self.half.ring.indirect {
-                return Err(AddReason::IndirectNotNegotiated);
-            }
-            if self.free() == 0 {
-                return Err(AddReason::Full { free: 0, needed: 1 });
-            }
-            let written =
-                fill_table(&self.half.ring.memory, table, readable, writable, |segment, writable, _| {
-                    let flags = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
-                    (segment.address, Meta { len: segment.len, id: 0, flags }.to_word())
-                })?;
-            Ok((written, bytes))
-        };
-        let (written, bytes) = match fill() {
+        let (ring, state, free) = (&self.half.ring, self.half.state, self.ledger.free());
+        let filled = fill_table(ring, state, free, table, readable, writable, |segment, writable, _| {
+            let flags = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
+            (segment.address, Meta { len: segment.len, id: 0, flags }.to_word())
+        });
+        let (table, bytes) = match filled {
             Ok(filled) => filled,
             Err(reason) => return Err(AddError { reason, cookie }),
         };
-        let table = Segment::new(table.address, u32::from(written) * DESCRIPTOR_BYTES);
         let id = self.ledger.head();
         self.write(self.half.staged, id, table, DescriptorFlags::INDIRECT);
         self.stage(id, 1, bytes, cookie);

@@ -105,7 +105,7 @@ impl<M: Memory> Half<M> {
         if self.staged_count == 0 || !self.state.is_running() {
             return false;
         }
-        // Release: pairs with the Acquire in the other end's `peek`; orders the rest of the batch, what it
+        // Release: pairs with the Acquire in the other end's `find`; orders the rest of the batch, what it
         // refers to and the buffers' contents before the flags of its first descriptor.
         self.ring.descriptor.store(meta(self.published.slot()), self.first, Store::Release);
         self.published = self.staged;
@@ -126,7 +126,7 @@ impl<M: Memory> Half<M> {
         self.ring.memory.fence();
         let Some(count) = count else { return Notify::Needed };
         let Ring { other, event_idx, size, .. } = &self.ring;
-        Notify::if_(event::is_due(other, self.published, count, *event_idx, *size))
+        Notify::needed_if(event::is_due(other, self.published, count, *event_idx, *size))
     }
 
     /// Asks the other side to notify when it publishes the next descriptor, whose flags are then `due`.
@@ -140,7 +140,7 @@ impl<M: Memory> Half<M> {
         // Orders the store of the wish before the load of the other side's flags; pairs with the fence in
         // the other end's `decide`.
         self.ring.memory.fence();
-        // Relaxed: `peek` loads the flags again, with Acquire, before anyone relies on them.
+        // Relaxed: `find` loads the flags again, with Acquire, before anyone relies on them.
         let descriptor = Meta::from_word(self.ring.descriptor.load(meta(self.next.slot()), Load::Relaxed));
         if descriptor.flags.is_turn(due(self.next)) { Arm::Pending } else { Arm::Armed }
     }
@@ -164,7 +164,7 @@ impl<M: Memory> Half<M> {
 
     /// Makes the queue idle until it is resumed.
     pub(super) fn suspend(&mut self) {
-        self.state = self.state.unless_broken(State::Suspended);
+        self.state = self.state.suspended();
         self.alert = true;
     }
 

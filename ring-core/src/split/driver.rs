@@ -5,7 +5,7 @@
 
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddReason, SetupError, Violation};
-use crate::indirect::{DESCRIPTOR_BYTES, fill_table};
+use crate::indirect::fill_table;
 use crate::ledger::{Ledger, Slot, Used, admit, fitting};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify};
@@ -162,31 +162,18 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         writable: &[Segment],
         cookie: T,
     ) -> Result<(), AddError<T>> {
-        let fill = || {
-            let size = self.half.ring.size;
-            let (_, bytes) = admit(readable, writable, self.half.state, size, size.get())?;
-            if !self.half.ring.indirect {
-                return Err(AddReason::IndirectNotNegotiated);
-            }
-            if self.free() == 0 {
-                return Err(AddReason::Full { free: 0, needed: 1 });
-            }
-            let written =
-                fill_table(&self.half.ring.memory, table, readable, writable, |segment, writable, next| {
-                    let kind = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
-                    let (flags, next) =
-                        next.map_or((kind, 0), |next| (kind.union(DescriptorFlags::NEXT), next));
-                    Descriptor::new(segment, flags, next).to_words()
-                })?;
-            Ok((written, bytes))
-        };
-        let (written, bytes) = match fill() {
+        let (ring, state, free) = (&self.half.ring, self.half.state, self.ledger.free());
+        let filled = fill_table(ring, state, free, table, readable, writable, |segment, writable, next| {
+            let kind = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
+            let (flags, next) = next.map_or((kind, 0), |next| (kind.union(DescriptorFlags::NEXT), next));
+            Descriptor::new(segment, flags, next).to_words()
+        });
+        let (table, bytes) = match filled {
             Ok(filled) => filled,
             Err(reason) => return Err(AddError { reason, cookie }),
         };
         let head = self.ledger.head();
-        let segment = Segment::new(table.address, u32::from(written) * DESCRIPTOR_BYTES);
-        self.write(head, Descriptor::new(segment, DescriptorFlags::INDIRECT, 0));
+        self.write(head, Descriptor::new(table, DescriptorFlags::INDIRECT, 0));
         self.stage(head, head, 1, bytes, cookie);
         Ok(())
     }

@@ -103,7 +103,7 @@ impl<M: Memory> Half<M> {
         if count == 0 || !self.state.is_running() {
             return false;
         }
-        // Release: pairs with the Acquire in the other end's `is_pending`; orders the entries, what they
+        // Release: pairs with the Acquire in the other end's `look`; orders the entries, what they
         // refer to and the buffers' contents before the index that covers them.
         self.ring.own.store(INDEX, self.staged, Store::Release);
         self.published = self.staged;
@@ -122,7 +122,7 @@ impl<M: Memory> Half<M> {
         // other end's `arm`.
         self.ring.memory.fence();
         let Some(count) = count else { return Notify::Needed };
-        Notify::if_(if self.ring.event_idx {
+        Notify::needed_if(if self.ring.event_idx {
             let event = self.ring.other.load(self.other_event, Load::Relaxed);
             need_event(event, self.published, self.published.wrapping_sub(count))
         } else {
@@ -146,7 +146,7 @@ impl<M: Memory> Half<M> {
         // Orders the store of the wish before the load of the other side's index; pairs with the fence in
         // the other end's `decide`.
         self.ring.memory.fence();
-        // Relaxed: `is_pending` loads the index again, with Acquire, before anyone relies on it.
+        // Relaxed: `look` loads the index again, with Acquire, before anyone relies on it.
         let index: u16 = self.ring.other.load(INDEX, Load::Relaxed);
         if index == self.next { Arm::Armed } else { Arm::Pending }
     }
@@ -170,7 +170,7 @@ impl<M: Memory> Half<M> {
 
     /// Makes the queue idle until it is resumed.
     pub(super) fn suspend(&mut self) {
-        self.state = self.state.unless_broken(State::Suspended);
+        self.state = self.state.suspended();
         self.seen = self.next;
     }
 

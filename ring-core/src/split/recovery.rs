@@ -27,12 +27,12 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         self.used_index() != used
     }
 
-    /// Goes on after a device that died when it had published up to `used`, and had taken `last` chains in all. It is
-    /// for a device that has not taken any itself.
+    /// Goes on after a device that died when it had published up to `used`, and had numbered its chains up to `last`.
+    /// It is for a device that has not taken any itself.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Recovery`] if this device has taken chains, or if `last` is absurd; otherwise as for
+    /// [`SetupError::Recovery`] if this device has taken chains, or if no queue can have come to `last`; otherwise as for
     /// [`resume`](Self::resume). The queue is then as it was.
     pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
         self.in_flight.can_go_on_after(last)?;

@@ -26,6 +26,9 @@ pub(crate) enum Operation {
         which: u8,
         written: u8,
     },
+    GiveBack {
+        which: u8,
+    },
     PublishUsed,
     Reap,
     ArmDriver,
@@ -40,6 +43,8 @@ pub(crate) enum Operation {
     Reset,
     ResetDriver,
     ResetDevice,
+    /// The device dies, and another one goes on for it.
+    Die,
 }
 
 pub(crate) struct Ends<'m> {
@@ -55,6 +60,8 @@ pub(crate) struct Ends<'m> {
     /// The room of each buffer that the driver has not got back, by cookie; and whether it is published.
     buffers: BTreeMap<u64, (u32, bool)>,
     tokens: Vec<Token>,
+    /// The serial of the chain that was taken last.
+    last: u64,
     /// Chains that were completed, and not yet published.
     unpublished: usize,
 }
@@ -73,6 +80,7 @@ impl<'m> Ends<'m> {
             next_cookie: 0,
             buffers: BTreeMap::new(),
             tokens: Vec::new(),
+            last: 0,
             unpublished: 0,
         }
     }
@@ -92,6 +100,7 @@ impl<'m> Ends<'m> {
                 self.pop(storage);
             }
             Operation::Complete { which, written } => self.complete(which, written),
+            Operation::GiveBack { which } => self.give_back(which),
             Operation::PublishUsed => {
                 let answer = self.device.publish();
                 assert!(!(device_was_idle && answer.is_needed()));
@@ -119,6 +128,7 @@ impl<'m> Ends<'m> {
             }
             Operation::ResetDriver => self.reset_driver(),
             Operation::ResetDevice => self.reset_device(),
+            Operation::Die => self.die(),
         }
         self.check_work(storage, driver_was_idle, device_was_idle);
     }
@@ -210,6 +220,7 @@ impl<'m> Ends<'m> {
         };
         assert!(!self.device_broken, "a broken end returns nothing");
         assert!(!self.tokens.contains(&token), "{token:?} was made twice");
+        self.last = self.device.record(&token).expect("it is in flight").serial;
         self.tokens.push(token);
         let held = self.tokens.len() + self.unpublished;
         assert!(held <= self.setup.size.into(), "{held} buffers were taken and not returned");
@@ -224,6 +235,37 @@ impl<'m> Ends<'m> {
         let written = u32::try_from(written).expect("it was a byte");
         assert_eq!(self.device.complete(token, written), Ok(()));
         self.unpublished += 1;
+    }
+
+    fn give_back(&mut self, which: u8) {
+        if self.tokens.is_empty() {
+            return;
+        }
+        let token = self.tokens.swap_remove(usize::from(which) % self.tokens.len());
+        match self.device.give_back(token) {
+            Ok(()) => self.last -= 1,
+            Err(CompleteError::NotNewest(token)) => self.tokens.push(token),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The next device takes over what this one was working on. It does not learn of what was staged, as if the
+    /// journal had been lied to, too.
+    fn die(&mut self) {
+        let used = self.device.position().used;
+        let mut taken: Vec<_> =
+            self.tokens.drain(..).filter_map(|token| self.device.record(&token)).collect();
+        taken.sort_unstable_by_key(|taken| taken.serial);
+        self.device_memory.accesses();
+        self.device = device_end(self.device_memory.clone(), &self.setup);
+        let _ = self.device.has_published(used);
+        assert_eq!(self.device.recover(used, self.last), Ok(()));
+        let adopt = |taken| self.device.adopt(taken).expect("it was in flight");
+        self.tokens = taken.into_iter().map(adopt).collect();
+        self.device_broken = false;
+        self.unpublished = 0;
+        let accesses = self.device_memory.accesses();
+        assert!(accesses.len() <= 1 + 2 * usize::from(self.setup.size), "{accesses:?}");
     }
 
     fn rest_device(&mut self, base: u32) {

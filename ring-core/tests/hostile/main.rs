@@ -33,6 +33,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         60 => (0..=12u8).prop_map(|storage| Operation::Pop { storage }),
         40 => (any::<u8>(), any::<u8>())
             .prop_map(|(which, written)| Operation::Complete { which, written }),
+        10 => any::<u8>().prop_map(|which| Operation::GiveBack { which }),
         30 => Just(Operation::PublishUsed),
         40 => Just(Operation::Reap),
         8 => Just(Operation::ArmDriver),
@@ -42,6 +43,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         8 => Just(Operation::Reset),
         1 => Just(Operation::ResetDriver),
         1 => Just(Operation::ResetDevice),
+        4 => Just(Operation::Die),
     ]
 }
 

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use memory::Weakened;
 use models::{
-    Case, Mutation, a_device_that_sleeps_is_notified, a_driver_that_sleeps_is_notified,
+    Buffers, Case, Mutation, a_device_dies_after_it_has_published, a_device_dies_before_it_publishes,
+    a_device_that_sleeps_is_notified, a_driver_that_sleeps_is_notified,
     a_late_completion_returns_its_buffer_once, batches_arrive_whole,
 };
 use ring_core::Features;
@@ -20,6 +21,9 @@ use ring_core::Features;
 const SPLIT: Features = Features::empty();
 const PACKED: Features = Features::RING_PACKED;
 const EVENT_IDX: Features = Features::EVENT_IDX;
+const IN_ORDER: Features = Features::IN_ORDER;
+/// Both formats with each way to suppress notifications.
+const SUPPRESSION: [Features; 4] = [SPLIT, SPLIT.union(EVENT_IDX), PACKED, PACKED.union(EVENT_IDX)];
 
 type Model = fn(Case);
 
@@ -34,45 +38,77 @@ fn explore(model: Model, case: Case) -> usize {
     executions.load(Ordering::Relaxed)
 }
 
-fn holds(name: &str, model: Model, size: u16, features: Features) {
-    let executions = explore(model, Case { size, features, mutation: None });
-    println!("{name}, size {size}, {features:?}: {executions} executions");
+fn holds(name: &str, model: Model, size: u16, features: Features, buffers: Buffers) {
+    let executions = explore(model, Case { size, features, buffers, mutation: None });
+    println!("{name}, size {size}, {features:?}, {buffers:?}: {executions} executions");
 }
 
 #[test]
 fn split_batches_arrive_whole() {
-    holds("batches arrive whole", batches_arrive_whole, 2, SPLIT);
-    holds("batches arrive whole", batches_arrive_whole, 4, SPLIT);
+    for (size, features, buffers) in [
+        (2, SPLIT, Buffers::Short),
+        (2, SPLIT, Buffers::Long),
+        (4, SPLIT, Buffers::Long),
+        (2, SPLIT | IN_ORDER, Buffers::Short),
+        (4, SPLIT | IN_ORDER, Buffers::Long),
+    ] {
+        holds("batches arrive whole", batches_arrive_whole, size, features, buffers);
+    }
 }
 
 #[test]
 fn packed_batches_arrive_whole() {
-    for size in 2..=4 {
-        holds("batches arrive whole", batches_arrive_whole, size, PACKED);
+    for (size, features, buffers) in [
+        (2, PACKED, Buffers::Short),
+        (3, PACKED, Buffers::Short),
+        (2, PACKED, Buffers::Long),
+        (3, PACKED, Buffers::Long),
+        (4, PACKED, Buffers::Long),
+        (3, PACKED | IN_ORDER, Buffers::Short),
+        (4, PACKED | IN_ORDER, Buffers::Long),
+    ] {
+        holds("batches arrive whole", batches_arrive_whole, size, features, buffers);
     }
 }
 
 #[test]
 fn a_sleeping_device_is_notified() {
-    for features in [SPLIT, SPLIT | EVENT_IDX, PACKED, PACKED | EVENT_IDX] {
-        holds("a device that sleeps is notified", a_device_that_sleeps_is_notified, 2, features);
+    let (name, model) = ("a device that sleeps is notified", a_device_that_sleeps_is_notified as Model);
+    for features in SUPPRESSION {
+        Buffers::ALL.into_iter().for_each(|buffers| holds(name, model, 2, features, buffers));
     }
-    holds("a device that sleeps is notified", a_device_that_sleeps_is_notified, 3, PACKED | EVENT_IDX);
+    holds(name, model, 3, PACKED | EVENT_IDX, Buffers::Long);
 }
 
 #[test]
 fn a_sleeping_driver_is_notified() {
-    for features in [SPLIT, SPLIT | EVENT_IDX, PACKED, PACKED | EVENT_IDX] {
-        holds("a driver that sleeps is notified", a_driver_that_sleeps_is_notified, 2, features);
+    let (name, model) = ("a driver that sleeps is notified", a_driver_that_sleeps_is_notified as Model);
+    for features in SUPPRESSION {
+        Buffers::ALL.into_iter().for_each(|buffers| holds(name, model, 2, features, buffers));
     }
-    holds("a driver that sleeps is notified", a_driver_that_sleeps_is_notified, 3, PACKED | EVENT_IDX);
+    holds(name, model, 3, PACKED | EVENT_IDX, Buffers::Long);
 }
 
 #[test]
 fn a_completion_after_a_reset_is_refused() {
     for features in [SPLIT, PACKED] {
         let name = "a late completion returns its buffer once";
-        holds(name, a_late_completion_returns_its_buffer_once, 2, features);
+        holds(name, a_late_completion_returns_its_buffer_once, 2, features, Buffers::Long);
+    }
+}
+
+#[test]
+fn a_dead_devices_buffers_come_back_once() {
+    let deaths = [
+        ("a device dies before it publishes", a_device_dies_before_it_publishes as Model),
+        ("a device dies after it has published", a_device_dies_after_it_has_published),
+    ];
+    for (name, model) in deaths {
+        for features in [SPLIT, PACKED, SPLIT | IN_ORDER, PACKED | IN_ORDER] {
+            holds(name, model, 2, features, Buffers::Short);
+        }
+        holds(name, model, 3, PACKED, Buffers::Short);
+        holds(name, model, 4, PACKED, Buffers::Long);
     }
 }
 
@@ -112,13 +148,13 @@ fn every_forgotten_ordering_is_caught() {
         }
     }));
     let mut missed = Vec::new();
-    for features in [SPLIT, SPLIT | EVENT_IDX, PACKED, PACKED | EVENT_IDX] {
+    for (features, buffers) in SUPPRESSION.into_iter().flat_map(|f| Buffers::ALL.map(|b| (f, b))) {
         for mutation in Weakened::ALL.into_iter().flat_map(|w| [Mutation::Driver(w), Mutation::Device(w)]) {
-            let case = Case { size: 2, features, mutation: Some(mutation) };
+            let case = Case { size: 2, features, buffers, mutation: Some(mutation) };
             let caught = fails(guard(mutation), case);
-            println!("{features:?}, {mutation:?}: {}", if caught { "caught" } else { "MISSED" });
+            println!("{features:?}, {buffers:?}, {mutation:?}: {}", if caught { "caught" } else { "MISSED" });
             if !caught {
-                missed.push((features, mutation));
+                missed.push((features, buffers, mutation));
             }
         }
     }

@@ -81,10 +81,14 @@ impl fmt::Debug for LoomMemory {
 pub(crate) const PAYLOAD: u64 = 0x4000;
 
 impl LoomMemory {
-    /// The memory of a queue of `size`, and how to set the queue up in it.
-    pub(crate) fn new(size: u16, features: Features) -> (Self, Setup) {
-        let (descriptor_area, driver_area, device_area) = (0x1000, 0x2000, 0x3000);
-        let setup = Setup { size, features, descriptor_area, driver_area, device_area };
+    /// How to set up a queue of `size` in its memory.
+    pub(crate) const fn setup(size: u16, features: Features) -> Setup {
+        Setup { size, features, descriptor_area: 0x1000, driver_area: 0x2000, device_area: 0x3000 }
+    }
+
+    /// The memory of a queue of `size`.
+    pub(crate) fn new(size: u16, features: Features) -> Self {
+        let Setup { descriptor_area, driver_area, device_area, .. } = Self::setup(size, features);
         let n = u64::from(size);
         let plain = || Cell::Plain(Plain(UnsafeCell::new(0)));
         let half = || Cell::Half(AtomicU16::new(0));
@@ -109,7 +113,7 @@ impl LoomMemory {
         }
         cells.extend((0..16).map(|word| (PAYLOAD + 8 * word, plain())));
         let published = Arc::new(AtomicBool::new(false));
-        (Self { cells: Arc::new(cells), weakened: None, published }, setup)
+        Self { cells: Arc::new(cells), weakened: None, published }
     }
 
     /// The view of one side, which forgets the given ordering.

@@ -3,7 +3,9 @@
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 use ring_core::memory::Memory as _;
-use ring_core::{Arm, CompleteError, Device, Driver, Features, Notify, Segment, device, driver};
+use ring_core::{
+    Arm, CompleteError, Device, Driver, Features, Notify, Segment, Setup, Token, device, driver,
+};
 
 use crate::memory::{LoomMemory, PAYLOAD, Weakened};
 
@@ -14,11 +16,41 @@ pub(crate) enum Mutation {
     Device(Weakened),
 }
 
+/// What the buffers of a model are made of. Those of one segment go a way of their own at both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Buffers {
+    /// One word: a readable one, then a writable one, in turn.
+    Short,
+    /// A readable and a writable word.
+    Long,
+}
+
+impl Buffers {
+    pub(crate) const ALL: [Self; 2] = [Self::Short, Self::Long];
+
+    /// Descriptors of a buffer.
+    const fn descriptors(self) -> u16 {
+        match self {
+            Self::Short => 1,
+            Self::Long => 2,
+        }
+    }
+
+    /// Whether this request has a readable, and whether it has a writable word.
+    const fn words(self, request: u64) -> (bool, bool) {
+        match self {
+            Self::Short => (request.is_multiple_of(2), !request.is_multiple_of(2)),
+            Self::Long => (true, true),
+        }
+    }
+}
+
 /// What a model is run with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     pub(crate) size: u16,
     pub(crate) features: Features,
+    pub(crate) buffers: Buffers,
     pub(crate) mutation: Option<Mutation>,
 }
 
@@ -26,8 +58,12 @@ type DriverEnd = Driver<LoomMemory, Vec<driver::Slot<u64>>, u64>;
 type DeviceEnd = Device<LoomMemory, Vec<device::Slot>>;
 
 impl Case {
+    fn setup(self) -> Setup {
+        LoomMemory::setup(self.size, self.features)
+    }
+
     fn ends(self) -> (DriverEnd, DeviceEnd) {
-        let (memory, setup) = LoomMemory::new(self.size, self.features);
+        let (memory, setup) = (LoomMemory::new(self.size, self.features), self.setup());
         let (driver, device) = match self.mutation {
             None => (None, None),
             Some(Mutation::Driver(weakened)) => (Some(weakened), None),
@@ -41,35 +77,54 @@ impl Case {
     }
 }
 
-/// Adds a buffer of one readable and, if the queue has room for it, one writable word.
-fn add(driver: &mut DriverEnd, request: u64) {
+/// Adds a buffer: what it asks is 100 more than its number, and what it is to be answered 200 more.
+fn add(driver: &mut DriverEnd, buffers: Buffers, request: u64) {
     let address = PAYLOAD + 16 * request;
-    driver.memory().write_bytes(address, &(100 + request).to_le_bytes()).unwrap();
-    let answer = [Segment::new(address + 8, 8)];
-    driver.add(&[Segment::new(address, 8)], &answer, request).unwrap();
+    let (question, answer) = ([Segment::new(address, 8)], [Segment::new(address + 8, 8)]);
+    let (has_question, has_answer) = buffers.words(request);
+    if has_question {
+        driver.memory().write_bytes(address, &(100 + request).to_le_bytes()).unwrap();
+    }
+    let (readable, writable) = (&question[..has_question.into()], &answer[..has_answer.into()]);
+    driver.add(readable, writable, request).unwrap();
+}
+
+/// Takes the next buffer, and checks and answers it. Returns it with the number of bytes written.
+fn take(device: &mut DeviceEnd) -> Option<(Token, u32)> {
+    let mut segments = [Segment::default(); 2];
+    let chain = device.pop(&mut segments).unwrap()?;
+    for &Segment { address, len } in chain.readable() {
+        let mut question = [0; 8];
+        device.memory().read_bytes(address, &mut question).unwrap();
+        assert_eq!((u64::from_le_bytes(question), len), (100 + (address - PAYLOAD) / 16, 8));
+    }
+    for &Segment { address, len } in chain.writable() {
+        let answer = 200 + (address - PAYLOAD) / 16;
+        device.memory().write_bytes(address, &answer.to_le_bytes()).unwrap();
+        assert_eq!(len, 8);
+    }
+    let token = chain.into_token();
+    let written = token.writable();
+    Some((token, written))
 }
 
 /// Takes the next buffer, and checks and answers it. It is staged, not published.
 fn serve(device: &mut DeviceEnd) -> bool {
-    let mut segments = [Segment::default(); 2];
-    let Some(chain) = device.pop(&mut segments).unwrap() else { return false };
-    let [Segment { address, len: 8 }] = *chain.readable() else { panic!("{chain:?}") };
-    let mut request = [0; 8];
-    device.memory().read_bytes(address, &mut request).unwrap();
-    let [Segment { address, len: 8 }] = *chain.writable() else { panic!("{chain:?}") };
-    let answer = u64::from_le_bytes(request) + 100;
-    device.memory().write_bytes(address, &answer.to_le_bytes()).unwrap();
-    device.complete(chain.into_token(), 8).unwrap();
+    let Some((token, written)) = take(device) else { return false };
+    device.complete(token, written).unwrap();
     true
 }
 
 /// Takes the next used buffer back, and checks the answer.
-fn reap(driver: &mut DriverEnd) -> Option<u64> {
+fn reap(driver: &mut DriverEnd, buffers: Buffers) -> Option<u64> {
     let used = driver.reap().unwrap()?;
-    assert_eq!(used.written, 8);
-    let mut answer = [0; 8];
-    driver.memory().read_bytes(PAYLOAD + 16 * used.cookie + 8, &mut answer).unwrap();
-    assert_eq!(u64::from_le_bytes(answer), 200 + used.cookie);
+    let (_, has_answer) = buffers.words(used.cookie);
+    assert_eq!(used.written, if has_answer { 8 } else { 0 });
+    if has_answer {
+        let mut answer = [0; 8];
+        driver.memory().read_bytes(PAYLOAD + 16 * used.cookie + 8, &mut answer).unwrap();
+        assert_eq!(u64::from_le_bytes(answer), 200 + used.cookie);
+    }
     Some(used.cookie)
 }
 
@@ -83,11 +138,11 @@ fn wait<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A batch of buffers of two descriptors each goes to the device and comes back as a batch; then another
-/// one, over the same slots. Every word of every descriptor and buffer is seen as it was written.
+/// As many buffers as fit go to the device in a batch and come back in a batch; then another batch, over the
+/// same slots. Every word of every descriptor and buffer is seen as it was written.
 pub(crate) fn batches_arrive_whole(case: Case) {
     let (mut driver, mut device) = case.ends();
-    let batch = u64::from(case.size / 2);
+    let batch = u64::from(case.size / case.buffers.descriptors());
     let total = 2 * batch;
     let peer = thread::spawn(move || {
         for _ in 0..total / batch {
@@ -98,10 +153,10 @@ pub(crate) fn batches_arrive_whole(case: Case) {
         }
     });
     for first in [0, batch] {
-        (first..first + batch).for_each(|request| add(&mut driver, request));
+        (first..first + batch).for_each(|request| add(&mut driver, case.buffers, request));
         driver.publish_silently();
         for request in first..first + batch {
-            assert_eq!(wait(|| reap(&mut driver)), request);
+            assert_eq!(wait(|| reap(&mut driver, case.buffers)), request);
         }
     }
     peer.join().unwrap();
@@ -111,14 +166,14 @@ pub(crate) fn batches_arrive_whole(case: Case) {
 pub(crate) fn a_device_that_sleeps_is_notified(case: Case) {
     let (mut driver, mut device) = case.ends();
     // One request before, so that the device has taken its first wish back.
-    add(&mut driver, 0);
+    add(&mut driver, case.buffers, 0);
     let _ = driver.publish();
     assert!(serve(&mut device));
     device.publish_silently();
-    assert_eq!(reap(&mut driver), Some(0));
+    assert_eq!(reap(&mut driver, case.buffers), Some(0));
 
     let peer = thread::spawn(move || {
-        add(&mut driver, 1);
+        add(&mut driver, case.buffers, 1);
         driver.publish()
     });
     let mut served = serve(&mut device);
@@ -134,21 +189,21 @@ pub(crate) fn a_device_that_sleeps_is_notified(case: Case) {
 pub(crate) fn a_driver_that_sleeps_is_notified(case: Case) {
     let (mut driver, mut device) = case.ends();
     // One request before, so that the driver has taken its first wish back.
-    add(&mut driver, 0);
+    add(&mut driver, case.buffers, 0);
     let _ = driver.publish();
     assert!(serve(&mut device));
     let _ = device.publish();
-    assert_eq!(reap(&mut driver), Some(0));
-    add(&mut driver, 1);
+    assert_eq!(reap(&mut driver, case.buffers), Some(0));
+    add(&mut driver, case.buffers, 1);
     driver.publish_silently();
 
     let peer = thread::spawn(move || {
         assert!(serve(&mut device));
         device.publish()
     });
-    let mut reaped = reap(&mut driver).is_some();
+    let mut reaped = reap(&mut driver, case.buffers).is_some();
     if !reaped && driver.arm() == Arm::Pending {
-        assert_eq!(reap(&mut driver), Some(1), "what is pending can be reaped");
+        assert_eq!(reap(&mut driver, case.buffers), Some(1), "what is pending can be reaped");
         reaped = true;
     }
     let notify = peer.join().unwrap();
@@ -158,14 +213,14 @@ pub(crate) fn a_driver_that_sleeps_is_notified(case: Case) {
 /// A device's worker completes a chain while the queue is reset: either the driver gets its buffer back used,
 /// or the worker's token is refused and the driver's own reset returns the buffer. Never both, never neither.
 pub(crate) fn a_late_completion_returns_its_buffer_once(case: Case) {
-    let (memory, setup) = LoomMemory::new(case.size, case.features);
+    let (memory, setup) = (LoomMemory::new(case.size, case.features), case.setup());
     let slots = usize::from(case.size);
     let side = memory.side(None);
     let mut driver: DriverEnd =
         Driver::new(side.clone(), &setup, (0..slots).map(|_| driver::Slot::EMPTY).collect()).unwrap();
     let device: DeviceEnd = Device::new(side.clone(), &setup, vec![device::Slot::default(); slots]).unwrap();
     let device = Arc::new(Mutex::new(device));
-    add(&mut driver, 0);
+    add(&mut driver, case.buffers, 0);
     driver.publish_silently();
     let token = device.lock().unwrap().pop(&mut [Segment::default(); 2]).unwrap().unwrap().into_token();
 
@@ -189,4 +244,61 @@ pub(crate) fn a_late_completion_returns_its_buffer_once(case: Case) {
         Err(CompleteError::Stale) => assert_eq!((reaped, returned), (None, vec![0])),
         Err(error) => panic!("{error}"),
     }
+}
+
+/// A device dies after it has completed a batch; the next one goes on. The driver runs all the time, and gets each
+/// buffer whole and once, and another one over the same slots.
+fn a_device_dies(case: Case, after_publishing: bool) {
+    let (mut driver, mut device) = case.ends();
+    let (memory, setup) = (device.memory().clone(), case.setup());
+    (0..2).for_each(|request| add(&mut driver, case.buffers, request));
+    driver.publish_silently();
+
+    let peer = thread::spawn(move || {
+        let start = device.position().used;
+        let (first, second) = (wait(|| take(&mut device)), wait(|| take(&mut device)));
+        let taken = [&first, &second].map(|(token, _)| device.record(token).unwrap());
+        // The batch is not in the order in which the next device completes it.
+        for (token, written) in [second, first] {
+            device.complete(token, written).unwrap();
+        }
+        let end = device.next_used();
+        if after_publishing {
+            device.publish_silently();
+        }
+
+        let slots = vec![device::Slot::default(); usize::from(case.size)];
+        let mut device: DeviceEnd = Device::new(memory, &setup, slots).unwrap();
+        assert_eq!(device.has_published(start), after_publishing);
+        if after_publishing {
+            device.recover(end, 2).unwrap();
+        } else {
+            device.recover(start, 2).unwrap();
+            let tokens = taken.map(|taken| device.adopt(taken).unwrap());
+            for (token, taken) in tokens.into_iter().zip(taken) {
+                device.complete(token, taken.writable).unwrap();
+                // One by one, so that the driver looks at what is left of the batch behind the first.
+                device.publish_silently();
+            }
+        }
+        wait(|| serve(&mut device).then_some(()));
+        device.publish_silently();
+    });
+    let mut reaped = [0; 2].map(|_| wait(|| reap(&mut driver, case.buffers)));
+    reaped.sort_unstable();
+    assert_eq!(reaped, [0, 1]);
+    add(&mut driver, case.buffers, 2);
+    driver.publish_silently();
+    assert_eq!(wait(|| reap(&mut driver, case.buffers)), 2);
+    peer.join().unwrap();
+}
+
+/// What was staged and not published is not mistaken for used, and goes back when the next device says so.
+pub(crate) fn a_device_dies_before_it_publishes(case: Case) {
+    a_device_dies(case, false);
+}
+
+/// What was published does not go back again, wherever the driver has come to meanwhile.
+pub(crate) fn a_device_dies_after_it_has_published(case: Case) {
+    a_device_dies(case, true);
 }

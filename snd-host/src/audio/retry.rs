@@ -48,3 +48,21 @@ impl Retry {
         self.pause = (self.pause * 2).min(PAUSES.1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_five_seconds_and_begin_anew_after_a_good_while() {
+        let mut retry = Retry::new();
+        assert!(retry.is_due());
+        for pause in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
+            assert_eq!(retry.pause, Duration::from_millis(pause));
+            retry.later(&AudioError::Failed("gone".into()));
+            assert!(!retry.is_due());
+        }
+        retry.forget();
+        assert_eq!(retry.pause, PAUSES.0);
+    }
+}

@@ -36,13 +36,13 @@ fn sinks_that_hang(directory: &Path) -> Vec<OwnedFd> {
 
 /// Plays as much on every stream at once as this process can have to keep, and releases them.
 fn play_on_all_streams(guest: &mut Guest) {
-    let statuses: Vec<u64> = (0..STREAMS).map(|_| guest.place()).collect();
+    let places: Vec<u64> = (0..STREAMS).map(|_| guest.place()).collect();
     // Whatever lies in memory serves for audio.
     let give = |guest: &mut Guest, stream: u32| {
-        let status = statuses[stream as usize];
-        guest.memory.write_bytes(status, &stream.to_le_bytes()).unwrap();
-        let message = [Segment::new(status, 4), Segment::new(0, BUFFER)];
-        guest.add(TX_QUEUE, &message, &[Segment::new(status + 8, 8)], stream.into());
+        let place = places[stream as usize];
+        guest.memory.write_bytes(place, &stream.to_le_bytes()).unwrap();
+        let message = [Segment::new(place, 4), Segment::new(0, BUFFER)];
+        guest.add(TX_QUEUE, &message, &[Segment::new(place + 8, 8)], stream.into());
     };
     for stream in 0..STREAMS {
         guest.must(&words(&[request::PCM_SET_PARAMS, stream, BUFFER, BUFFER, 0, FORM]));

@@ -12,7 +12,7 @@ use super::samples::{Benchmark, Spread};
 use super::targets;
 
 /// The groups in the order of the report: what is measured in each, and what is worth comparing.
-const GROUPS: [(&str, Quantity, &str); 9] = [
+const GROUPS: [(&str, Quantity, &str); 10] = [
     (
         "throughput",
         Quantity::Time,
@@ -51,6 +51,12 @@ const GROUPS: [(&str, Quantity, &str); 9] = [
         Quantity::Time,
         "isolation-host's copies between 256 MiB of a guest's memory and a block of the isolated area, and a plain \
          copy of the same bytes, half of them each way.",
+    ),
+    (
+        "request",
+        Quantity::Time,
+        "What isolation-host does for a request, copies included and notifications left out: bursts of 32 buffers that \
+         a device reads, with isolation-host between the two rings and with one ring.",
     ),
     (
         "disk on one processor",

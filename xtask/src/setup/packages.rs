@@ -30,9 +30,8 @@ const PACKAGES: &[Package] = &[
     any("libgstreamer1.0-dev", "GStreamer, to build snd-host"),
     any("libgstreamer-plugins-base1.0-dev", "GStreamer's audio and app libraries, to build snd-host"),
     any("gstreamer1.0-plugins-base", "converts audio in snd-host's pipelines"),
-    any("gstreamer1.0-plugins-good", "writes the WAV files that tests compare"),
+    any("gstreamer1.0-plugins-good", "writes the WAV files that tests compare, and plays to sound servers"),
     any("gstreamer1.0-tools", "gst-launch-1.0, to try a sink before snd-host gets it"),
-    any("gstreamer1.0-pulseaudio", "plays to a sound server"),
     any("pulseaudio", "a sound server for tests to start late, kill and record from"),
     Package {
         name: "qemu-system-x86",

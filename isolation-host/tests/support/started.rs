@@ -1,0 +1,43 @@
+//! A guest and a device with isolation-host between them, and one queue started.
+
+use std::os::unix::net::UnixListener;
+
+use ring_core::Features;
+
+use super::Host;
+use super::device::{self, Offer, TestDevice};
+use super::guest::{self, TestGuest};
+
+/// The ring features that matter to a driver.
+pub(crate) const FORMATS: [Features; 4] = [
+    Features::empty(),
+    Features::RING_PACKED,
+    Features::EVENT_IDX,
+    Features::RING_PACKED.union(Features::EVENT_IDX),
+];
+
+/// A host with a guest that uses these features and a device that offers those, and queue 0 started.
+pub(crate) fn started(features: Features, offer: Offer, options: &[&str]) -> Parts {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TestDevice::listen(directory.path());
+    let host = Host::start(directory, options);
+    let accepting = std::thread::spawn(move || {
+        let mut device = TestDevice::accept(&listener, offer);
+        let queue = device.serve_until_started(0);
+        (listener, device, queue)
+    });
+    let mut guest = TestGuest::new(host.connect(), features);
+    let driver = guest.start(0);
+    let (listener, device, queue) = accepting.join().unwrap();
+    Parts { host, guest, driver, device, queue, listener }
+}
+
+/// All that plays a part.
+pub(crate) struct Parts {
+    pub(crate) host: Host,
+    pub(crate) guest: TestGuest,
+    pub(crate) driver: guest::Queue,
+    pub(crate) device: TestDevice,
+    pub(crate) queue: device::Queue,
+    pub(crate) listener: UnixListener,
+}
