@@ -5,8 +5,8 @@ mod support;
 
 use isolation_host::protocol::payload::{MemoryRegion, SingleRegion, VringAddr, VringState};
 use isolation_host::protocol::{Message, Request};
-use ring_core::Features;
 use ring_core::memory::Memory as _;
+use ring_core::{Features, Segment};
 use support::Host;
 use support::device::{Offer, TestDevice, serve_honestly};
 use support::guest::{DATA, RAM, RAM_SIZE, TestGuest};
@@ -184,6 +184,21 @@ fn a_guest_may_make_anything_available() {
         available(&guest, index, heads);
         isolated(&mut host, &mut guest, name, "WARN the guest broke queue 0");
     }
+}
+
+#[test]
+fn a_guest_may_make_impossible_requests_without_end_and_does_not_fill_the_log() {
+    let (mut host, mut guest) = guest(Features::empty());
+    let mut driver = guest.start(0);
+    for number in 0..500 {
+        driver.add(&[Segment::new(0, 16)], &[], number).unwrap();
+        guest.publish(0, &mut driver);
+        assert_eq!(guest.reap(0, &mut driver), (number, 0));
+    }
+    guest.stop(0);
+    let lines = std::iter::from_fn(|| Some(host.wait_for("")).filter(|line| !line.contains("500 refused")));
+    assert_eq!(lines.filter(|line| line.contains("WARN")).count(), 1);
+    works(&mut guest);
 }
 
 #[test]

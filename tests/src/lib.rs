@@ -4,6 +4,7 @@
 //! through a [`daemon`] under test, and what the host received is [`check`]ed frame by frame.
 //! [`forwarding`] is a disk behind isolation-host, written and checked as a [`disk`] whose sectors know
 //! where they belong; a [`tree`] is what a guest copies through a file server behind it; [`testpmd`] counts packets.
+//! A [`sound_server`] is a host's end that can come late, go and come back.
 //! Which [`memory`] of others a device has meanwhile can be looked at.
 //! Everything that runs is a [`process::Process`]: it is waited for with a deadline, and it ends
 //! with the test.

@@ -33,11 +33,12 @@ enum Task {
     ///
     /// On Debian 12 and 13: installs packages (on 12, QEMU from bookworm-backports, which is added
     /// to the package sources), downloads a Linux 6.12 kernel without installing it, and builds an
-    /// initramfs from installed packages. The guest's files are kept under target/guest.
+    /// initramfs from installed packages; on 12, it also builds virtiofsd. All of it is kept under target.
     Setup,
     /// Play and record 5 s of sound in a real guest through snd-host, and compare every frame.
     ///
-    /// Once with split and once with packed rings. The recordings, and pictures of them, are kept under
+    /// Once with split and once with packed rings, and once through isolation-host, so that snd-host
+    /// has none of the guest's memory. The recordings, and pictures of them, are kept under
     /// target/demo.
     Demo,
     /// Run every check there is: lints, unit and doc tests, loom models, end-to-end tests.

@@ -13,10 +13,10 @@ use ring_core::{Features, Position, Setup};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::area::Area;
+use crate::negotiation;
 use crate::protocol::features::{LOG_ALL, PROTOCOL_FEATURES, protocol};
 use crate::protocol::payload::{LogArea, MemoryTableHeader, SingleRegion, VringAddr, VringState};
 use crate::protocol::{Channel, Message, ReceiveError, Request};
-use crate::{negotiation, notifier};
 
 /// How long a device may think about an answer before it counts as dead.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -168,8 +168,6 @@ impl DeviceLink {
         for (request, fd) in [(Request::SetVringCall, call), (Request::SetVringKick, kick)] {
             self.command(request, &u64::from(index), Some(fd.try_clone_to_owned()?))?;
         }
-        // What was added before the device began to look at the ring needs no notification, but it costs little.
-        notifier::notify(kick);
         Ok(())
     }
 

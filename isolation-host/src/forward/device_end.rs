@@ -14,6 +14,7 @@ use crate::area::Share;
 use crate::area::buddy::Buddy;
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
+use crate::journal::LONGEST_CHAIN;
 use crate::mmap::Window;
 
 /// A queue as the device sees it.
@@ -60,6 +61,9 @@ pub(super) enum Refusal {
     /// The guest named memory that it does not have.
     #[error("{0}")]
     Unmapped(Unmapped),
+    /// It is cut into more pieces than any driver does.
+    #[error("it has more than {LONGEST_CHAIN} segments")]
+    TooLong,
     /// It has no bytes, and some devices stop serving a queue in which they see such a request.
     #[error("it is empty")]
     Empty,

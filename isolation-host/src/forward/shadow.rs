@@ -12,7 +12,7 @@ use super::guest_end::GuestEnd;
 use super::{Request, Statistics};
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
-use crate::journal::{Journal, LONGEST_CHAIN};
+use crate::journal::Journal;
 
 /// How many more requests are submitted than were returned before anyone else gets a turn.
 const BATCH: usize = 64;
@@ -241,8 +241,7 @@ impl Shadow {
                     Ok(Some(request)) => request,
                     Ok(None) => break,
                     Err(PopError::TooLong(token)) => {
-                        tracing::warn!("a request of more than {LONGEST_CHAIN} segments is refused");
-                        self.statistics.refused += 1;
+                        self.note_refusal(Refusal::TooLong);
                         self.guest.complete(token, 0);
                         count += 1;
                         // The journal cannot hold it, so it has to be published before any later one is noted: a
@@ -269,10 +268,20 @@ impl Shadow {
         count
     }
 
+    /// Counts a request that is refused, and logs the first: a guest that goes on like that must not fill the log.
+    fn note_refusal(&mut self, refusal: Refusal) {
+        match self.statistics.refused {
+            0 => {
+                tracing::warn!("a request is refused: {refusal}; of this queue's, the next are only counted")
+            }
+            _ => tracing::debug!("a request is refused: {refusal}"),
+        }
+        self.statistics.refused += 1;
+    }
+
     /// Returns a request to the guest unserved, with an error where its device type has one.
     fn refuse(&mut self, request: Box<Request>, refusal: Refusal) {
-        tracing::warn!("a request is refused: {refusal}");
-        self.statistics.refused += 1;
+        self.note_refusal(refusal);
         let status = self.device_type.failure_status().zip(last_byte(&request.writable));
         if let Some((failure, address)) = status {
             // If even this is no memory, the guest has asked for it.

@@ -18,7 +18,7 @@ pub(super) struct Lane {
     /// To the VMM: the queue is broken.
     pub(super) error: Option<OwnedFd>,
     /// To the device.
-    kick: OwnedFd,
+    kick: Option<OwnedFd>,
     /// Whether there may be something to do.
     ready: bool,
     /// Whether the host waits for what is in flight.
@@ -37,9 +37,9 @@ pub(super) struct Progress {
 }
 
 impl Lane {
-    /// A queue that is not started, whose device is notified by `kick`.
-    pub(super) const fn new(kick: OwnedFd) -> Self {
-        Self { shadow: None, call: None, error: None, kick, ready: false, watched: false, fault: None }
+    /// A queue that is not started.
+    pub(super) const fn new() -> Self {
+        Self { shadow: None, call: None, error: None, kick: None, ready: false, watched: false, fault: None }
     }
 
     /// The guest has notified.
@@ -63,8 +63,9 @@ impl Lane {
         self.ready = true;
     }
 
-    /// Gives the queue to a device.
-    pub(super) fn attach(&mut self, device: DeviceEnd) {
+    /// Gives the queue to a device that is notified by `kick`.
+    pub(super) fn attach(&mut self, device: DeviceEnd, kick: OwnedFd) {
+        self.kick = Some(kick);
         if let Some(shadow) = &mut self.shadow {
             shadow.attach(device);
         }
@@ -109,7 +110,7 @@ impl Lane {
             }
         };
         signal(self.call.as_ref(), round.call);
-        signal(Some(&self.kick), round.kick);
+        signal(self.kick.as_ref(), round.kick);
         if let Some(violation) = round.guest_fault {
             tracing::warn!("the guest broke queue {index}: {violation}; it is idle until it is reset");
             signal(self.error.as_ref(), true);

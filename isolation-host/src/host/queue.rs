@@ -30,8 +30,6 @@ pub(super) struct Queue {
     pub(super) enabled: bool,
     /// What the device was told of `enabled`, since the queue was given to it.
     told: Option<bool>,
-    /// To the device.
-    device_kick: OwnedFd,
     /// From the device.
     device_call: OwnedFd,
     lane: Arc<Mutex<Lane>>,
@@ -84,6 +82,9 @@ pub(super) enum AttachError {
     /// The device does not take it.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// The process may have no more of them.
+    #[error("no file descriptors are left")]
+    Descriptors(#[source] io::Error),
     /// The device's notifications cannot be waited for.
     #[error("the device's notifications cannot be waited for")]
     Poll(#[source] io::Error),
@@ -91,8 +92,6 @@ pub(super) enum AttachError {
 
 impl Queue {
     pub(super) fn new() -> io::Result<Self> {
-        let (device_kick, device_call) = (notifier::new()?, notifier::new()?);
-        let lane = Lane::new(device_kick.try_clone()?);
         Ok(Self {
             size: 0,
             areas: None,
@@ -100,9 +99,8 @@ impl Queue {
             kick: None,
             enabled: false,
             told: None,
-            device_kick,
-            device_call,
-            lane: Arc::new(Mutex::new(lane)),
+            device_call: notifier::new()?,
+            lane: Arc::new(Mutex::new(Lane::new())),
         })
     }
 
@@ -184,12 +182,16 @@ impl Host {
         let share = area.share(index, queue.size, features)?;
         let setup = share.setup;
         let end = DeviceEnd::new(window, share)?;
+        // Of new notifications an earlier device knows nothing, whatever became of it.
+        let (device_kick, kick) = notifier::pair().map_err(AttachError::Descriptors)?;
         self.workers.ignore(index, &queue.device_call);
+        queue.device_call = notifier::new().map_err(AttachError::Descriptors)?;
         let listening = self.workers.listen(index, &queue.device_call, Source::DeviceCall(number(index)));
         listening.map_err(AttachError::Poll)?;
-        let (kick, call) = (queue.device_kick.as_fd(), queue.device_call.as_fd());
-        link.start_queue(number(index).into(), &setup, kick, call)?;
-        queue.lane().attach(end);
+        link.start_queue(number(index).into(), &setup, device_kick.as_fd(), queue.device_call.as_fd())?;
+        // What was added before the device began to look at the ring needs no notification, but it costs little.
+        notifier::notify(&kick);
+        queue.lane().attach(end, kick);
         queue.told = None;
         self.apply_enable(index)?;
         Ok(())

@@ -1,12 +1,13 @@
-//! What the host's source gives arrives at the guest: all of it, once, in order, in time, unchanged.
-
-use std::time::{Duration, Instant};
+//! What the host's source gives arrives at the guest: all of it, once, in order, unchanged.
 
 use crate::support::{BYTES, Daemon, FORMATS, FRAMES, Format, Guest, OK, Recorded, counting, words};
 use snd_host::spec::{RX_QUEUE, request};
 
 /// The stream that records.
 const STREAM: u32 = 1;
+
+/// How many messages are on their way.
+const AHEAD: u32 = 4;
 
 /// A source that gives what is in a WAV file.
 const FILE: &str = "filesrc location={}/in.wav ! wavparse";
@@ -28,25 +29,20 @@ fn daemon_with_file(frames: u32) -> Daemon {
     daemon
 }
 
-/// Records `periods` periods with `ahead` messages on their way. Returns them, and when each was full.
-fn record(guest: &mut Guest, periods: u32, ahead: u32) -> (Vec<u8>, Vec<Duration>) {
-    (0..ahead).for_each(|_| guest.record(STREAM, BYTES));
-    let start = Instant::now();
+/// Records `periods` periods.
+fn record(guest: &mut Guest, periods: u32) -> Vec<u8> {
+    (0..AHEAD).for_each(|_| guest.record(STREAM, BYTES));
     guest.start(STREAM);
     let mut all = Vec::new();
-    let full = (0..periods)
-        .map(|index| {
-            let Recorded { status, audio, .. } = guest.recorded();
-            let full = start.elapsed();
-            assert_eq!((status, audio.len()), (OK, BYTES as usize), "period {index}");
-            all.extend(audio);
-            if index + ahead < periods {
-                guest.record(STREAM, BYTES);
-            }
-            full
-        })
-        .collect();
-    (all, full)
+    for index in 0..periods {
+        let Recorded { status, audio, .. } = guest.recorded();
+        assert_eq!((status, audio.len()), (OK, BYTES as usize), "period {index}");
+        all.extend(audio);
+        if index + AHEAD < periods {
+            guest.record(STREAM, BYTES);
+        }
+    }
+    all
 }
 
 /// What was recorded after the silence at its beginning: a source may take a moment.
@@ -55,28 +51,18 @@ fn sound(recorded: &[u8]) -> &[u8] {
     &recorded[start * 4..]
 }
 
-/// Whether periods of 10 ms were full in time: neither late nor in bursts.
-fn assert_in_time(full: &[Duration]) {
-    for (index, full) in (1u32..).zip(full) {
-        let due = Duration::from_millis(10) * index;
-        // One slack of the pacer's, and a busy machine.
-        assert!(full.abs_diff(due) < Duration::from_millis(80), "period {index} was full after {full:?}");
-    }
-}
-
 #[test]
 fn a_file_arrives_without_gap_or_repetition() {
     for format in FORMATS {
         let daemon = daemon_with_file(60 * FRAMES);
         let mut guest = Guest::connect(&daemon, format);
-        guest.prepare(STREAM, 4);
-        let (recorded, full) = record(&mut guest, 50, 4);
+        guest.prepare(STREAM, AHEAD);
+        let recorded = record(&mut guest, 50);
         guest.finish(STREAM);
         let sound = sound(&recorded);
         let frames = u32::try_from(sound.len()).unwrap() / 4;
         assert!(sound == counting(0..frames), "{format:?}");
         assert!(frames > 40 * FRAMES, "only {frames} frames");
-        assert_in_time(&full);
     }
 }
 
@@ -84,17 +70,16 @@ fn a_file_arrives_without_gap_or_repetition() {
 fn after_the_end_of_a_source_there_is_silence() {
     let daemon = daemon_with_file(10 * FRAMES);
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    guest.prepare(STREAM, 4);
-    let (recorded, full) = record(&mut guest, 30, 4);
+    guest.prepare(STREAM, AHEAD);
+    let recorded = record(&mut guest, 30);
     guest.finish(STREAM);
     let (counted, rest) = sound(&recorded).split_at(10 * BYTES as usize);
     assert!(counted == counting(0..10 * FRAMES));
     assert!(rest.iter().all(|byte| *byte == 0));
-    assert_in_time(&full);
 }
 
 #[test]
-fn without_a_source_there_is_silence_in_time() {
+fn without_a_source_there_is_silence() {
     for (source, form, silence) in [
         ("filesrc location={}/nothing ! wavparse", 0x0007_0502, 0),
         ("filesrc location={}/nothing ! wavparse", 0x0007_0404, 0x80),
@@ -105,31 +90,17 @@ fn without_a_source_there_is_silence_in_time() {
         let set_params = [request::PCM_SET_PARAMS, STREAM, 4 * BYTES, BYTES, 0, form];
         guest.must(&words(&set_params));
         guest.must(&words(&[request::PCM_PREPARE, STREAM]));
-        let (recorded, full) = record(&mut guest, 20, 4);
+        let recorded = record(&mut guest, 20);
         guest.finish(STREAM);
         assert!(recorded.iter().all(|byte| *byte == silence));
-        assert_in_time(&full);
     }
-}
-
-#[test]
-fn a_live_source_is_recorded_in_time() {
-    let daemon =
-        Daemon::start_with(&["--source", "audiotestsrc is-live=true wave=square samplesperbuffer=480"]);
-    let mut guest = Guest::connect(&daemon, Format::Packed);
-    guest.prepare(STREAM, 4);
-    let (recorded, full) = record(&mut guest, 50, 4);
-    guest.finish(STREAM);
-    assert!(sound(&recorded).len() > 40 * BYTES as usize);
-    assert!(!sound(&recorded).chunks(4).any(|frame| frame == [0; 4]), "silence in the middle");
-    assert_in_time(&full);
 }
 
 #[test]
 fn messages_wait_for_the_start_and_come_back_empty_at_the_release() {
     let daemon = Daemon::start_with(&["--source", "audiotestsrc"]);
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    guest.prepare(STREAM, 4);
+    guest.prepare(STREAM, AHEAD);
     (0..4).for_each(|_| guest.record(STREAM, BYTES));
     guest.pcm_info();
     assert!(guest.is_quiet(RX_QUEUE));
@@ -143,10 +114,10 @@ fn messages_wait_for_the_start_and_come_back_empty_at_the_release() {
 fn a_pause_of_a_recording_loses_nothing() {
     let daemon = daemon_with_file(60 * FRAMES);
     let mut guest = Guest::connect(&daemon, Format::Split);
-    guest.prepare(STREAM, 4);
-    let (first, _) = record(&mut guest, 20, 4);
+    guest.prepare(STREAM, AHEAD);
+    let first = record(&mut guest, 20);
     guest.must(&words(&[request::PCM_STOP, STREAM]));
-    let (second, _) = record(&mut guest, 10, 4);
+    let second = record(&mut guest, 10);
     guest.finish(STREAM);
     let recorded = [first, second].concat();
     let sound = sound(&recorded);
@@ -159,7 +130,7 @@ fn a_guest_plays_while_it_records() {
     let mut guest = Guest::connect(&daemon, Format::Packed);
     guest.prepare(0, 4);
     (0..4).for_each(|index| guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES)));
-    guest.prepare(STREAM, 4);
+    guest.prepare(STREAM, AHEAD);
     (0..4).for_each(|_| guest.record(STREAM, BYTES));
     guest.start(0);
     guest.start(STREAM);

@@ -3,6 +3,7 @@
 mod completions;
 mod delay;
 mod player;
+mod recordings;
 mod start;
 #[expect(dead_code, unused_imports, reason = "the other test program needs the rest")]
 #[path = "../support/mod.rs"]
@@ -11,7 +12,7 @@ mod support;
 use std::time::Duration;
 
 /// How often something is measured: other work of the machine may come between what happens and its being noticed.
-const ATTEMPTS: usize = 10;
+const ATTEMPTS: usize = 20;
 
 /// Measures until a measurement is good.
 fn good_once<T: std::fmt::Debug>(mut measure: impl FnMut() -> T, good: impl Fn(&T) -> bool) {
