@@ -34,7 +34,6 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_epoll_pwait2,
     libc::SYS_eventfd2,
     libc::SYS_nanosleep,
-    libc::SYS_pipe2,
     libc::SYS_ppoll,
     libc::SYS_read,
     libc::SYS_rt_sigprocmask,

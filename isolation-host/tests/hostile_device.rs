@@ -240,7 +240,7 @@ fn a_device_cannot_stall_the_guest_with_notifications_that_block() {
         guest.publish(0, &mut driver);
         let _taken = device.take(0, &mut queue);
         let kick = device.vrings[&0].kick.as_ref().unwrap();
-        // As far as it can: an event file descriptor takes it, the reading end of a pipe does not.
+        // An event file descriptor would be full then; of a socket this is the other direction.
         let _ = rustix::io::write(kick, &(u64::MAX - 1).to_ne_bytes());
         rustix::io::ioctl_fionbio(kick, false).unwrap();
         let _ = queue.arm();
