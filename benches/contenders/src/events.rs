@@ -1,6 +1,7 @@
 //! Single requests, and what it costs to decide about notifications.
 
 use std::hint;
+use std::sync::atomic::{self, AtomicU16, Ordering};
 
 use ring_core::Features;
 
@@ -57,6 +58,7 @@ pub const NOTIFY: &[(&str, &[Entrant])] = &[
             entrant("driver decides, none due", || checked(split(), Events::Driver)),
             entrant("device decides, none due", || checked(split(), Events::Device)),
             entrant("device sleeps each time", || checked(split(), Events::DeviceSleeps)),
+            entrant(FENCE, fence_alone),
         ],
     ),
     (
@@ -66,9 +68,22 @@ pub const NOTIFY: &[(&str, &[Entrant])] = &[
             entrant("driver decides, none due", || checked(packed(), Events::Driver)),
             entrant("device decides, none due", || checked(packed(), Events::Device)),
             entrant("device sleeps each time", || checked(packed(), Events::DeviceSleeps)),
+            entrant(FENCE, fence_alone),
         ],
     ),
 ];
+
+/// The part of a decision that no program can do without: a full fence between a store and a load.
+const FENCE: &str = "no queue: a store, a fence, a load";
+
+fn fence_alone() -> Box<dyn FnMut()> {
+    let (index, event) = (AtomicU16::new(0), AtomicU16::new(0));
+    Box::new(move || {
+        index.store(hint::black_box(1), Ordering::Release);
+        atomic::fence(Ordering::SeqCst);
+        hint::black_box(event.load(Ordering::Relaxed));
+    })
+}
 
 const fn entrant(name: &'static str, make: fn() -> Box<dyn FnMut()>) -> Entrant {
     Entrant { name, make }
