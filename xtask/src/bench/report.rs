@@ -93,10 +93,12 @@ pub(super) fn write(directory: &Path, benchmarks: &[Benchmark]) -> Result<()> {
             continue; // there is one processor only
         }
         let (table, plot) = (table(&members, quantity), svg(&members, quantity)?);
-        let file = format!("{PLOTS}/{group}.svg");
+        // A link cannot have spaces.
+        let name = group.replace(' ', "-");
+        let file = format!("{PLOTS}/{name}.svg");
         fs::write(&file, &plot).with_context(|| format!("{file} cannot be written"))?;
         let calibrated = calibrated(&members);
-        write!(markdown, "\n## {group}\n\n{about}{calibrated}\n\n![{group}](plots/{group}.svg)\n\n")?;
+        write!(markdown, "\n## {group}\n\n{about}{calibrated}\n\n![{group}](plots/{name}.svg)\n\n")?;
         markdown.push_str(&table.markdown());
         write!(
             html,
