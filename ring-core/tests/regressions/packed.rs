@@ -6,7 +6,7 @@ use ring_core::{Chain, Segment};
 use crate::peer::{AVAILABLE, NEXT, USED, WRITE, descriptor, meta};
 use crate::support::{
     BUFFERS, DESCRIPTORS, DeviceEnd, DriverEnd, IN_ORDER, INDIRECT, PACKED, ZEROED, device_end, driver_end,
-    setup, zero,
+    setup,
 };
 
 const BYTE: Segment = Segment::new(BUFFERS, 1);
@@ -151,7 +151,6 @@ fn an_in_order_batch_may_be_the_whole_ring() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
     let setup = setup(4, PACKED | IN_ORDER);
-    zero(&memory);
     let (mut driver, mut device) = (driver_end(memory.clone(), &setup), device_end(memory.clone(), &setup));
     for lap in 0..3 {
         (0..4).for_each(|cookie| driver.add(&[BYTE], &[], 4 * lap + cookie).unwrap());
