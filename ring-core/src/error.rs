@@ -1,7 +1,8 @@
 //! What can go wrong, by whose fault.
 //!
 //! - A [`Violation`] is the other side's fault. It **latches**: the queue reports it once and is idle
-//!   from then on, until it is reset. The numbers in it are what the other side wrote.
+//!   from then on, until it is reset. The numbers in it are what the other side wrote. A device can ask for the
+//!   reset with `DEVICE_NEEDS_RESET` (VIRTIO 1.4, 2.1 "Device Status Field").
 //! - A [`SetupError`] is the fault of whoever configured the queue; in a device that is the driver, too.
 //!   There is no queue then.
 //! - [`AddError`], [`CompleteError`] and [`PopError`] are the caller's to handle. They return whatever was
@@ -241,7 +242,7 @@ pub enum SetupError {
         taken: u64,
     },
     /// A chain that is to be taken over cannot have been in flight in this queue, or has been taken over already, or
-    /// after a later one; or the queue does not run.
+    /// comes after a later one, or after one that was popped; or the queue does not run.
     Taken(Taken),
 }
 
