@@ -140,7 +140,7 @@ impl<'s> Rest<'s> {
     }
 }
 
-/// Reads a chain's readable segments from front to back.
+/// Reads segments from front to back: a chain's readable ones, or at the driver end what the device wrote.
 #[derive(Debug)]
 pub struct Reader<'a, M> {
     memory: &'a M,
@@ -189,7 +189,7 @@ impl<'a, M: Memory> Reader<'a, M> {
     }
 }
 
-/// Writes a chain's writable segments from front to back.
+/// Writes segments from front to back: a chain's writable ones, or at the driver end what the device is to read.
 #[derive(Debug)]
 pub struct Writer<'a, M> {
     memory: &'a M,

@@ -10,6 +10,8 @@
 //!   those are not staged that wait for an older one;
 //! - after each `publish`: that it came so far. What was staged is then gone from the journal.
 //!
+//! The journal of a device that has not taken any chain has its position's used half, and the serial 0.
+//!
 //! The next device asks [`has_published`](Device::has_published) whether the batch that was staged last was published.
 //! Then it [recovers](Device::recover), and [adopts](Device::adopt) what is left, in the order in which it was taken.
 //! What was published may not have been announced; so the first [`publish`](Device::publish) after that notifies in any
