@@ -3,10 +3,10 @@
 use ring_core::memory::RawMemory;
 use ring_core::{Arm, Chain, Notify, Position, Segment, SetupError};
 
-use crate::peer::{FORMATS, get16, put16};
+use crate::peer::{FORMATS, ends, get16, put16};
 use crate::support::{
     BUFFERS, DESCRIPTORS, DEVICE, DRIVER, DeviceEnd, DriverEnd, EVENT_IDX, IN_ORDER, PACKED, SPLIT, ZEROED,
-    device_end, driver_end, reset_device, reset_driver, setup,
+    device_end, reset_device, reset_driver, setup,
 };
 
 const BYTE: Segment = Segment::new(BUFFERS, 1);
@@ -31,8 +31,7 @@ fn a_base_is_where_the_queue_stands_and_another_device_goes_on_there() {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
         let setup = setup(4, format);
-        let mut driver = driver_end(memory.clone(), &setup);
-        let mut device = device_end(memory.clone(), &setup);
+        let (mut driver, mut device) = ends(&memory, &setup);
         transfer(&mut driver, &mut device, 6);
         let _ = device.suspend();
         assert_eq!((device.vring_base(), device.vring_base()), (base, base));
@@ -60,8 +59,7 @@ fn half_a_packed_base_stands_for_a_queue_at_rest() {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
         let setup = setup(4, PACKED);
-        let mut driver = driver_end(memory.clone(), &setup);
-        let mut device = device_end(memory.clone(), &setup);
+        let (mut driver, mut device) = ends(&memory, &setup);
         transfer(&mut driver, &mut device, count);
         let (position, _) = device.suspend();
         assert_eq!(position, Position::quiescent(position.available));
@@ -76,9 +74,7 @@ fn half_a_packed_base_stands_for_a_queue_at_rest() {
 fn a_device_that_holds_chains_finds_its_own_base() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let setup = setup(4, PACKED);
-    let mut driver = driver_end(memory.clone(), &setup);
-    let mut device = device_end(memory.clone(), &setup);
+    let (mut driver, mut device) = ends(&memory, &setup(4, PACKED));
     transfer(&mut driver, &mut device, 4);
     driver.add(&[BYTE], &[], 7).unwrap();
     let _ = driver.publish();
@@ -118,8 +114,7 @@ fn a_reset_queue_begins_at_the_beginning() {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
         let setup = setup(4, format);
-        let mut driver = driver_end(memory.clone(), &setup);
-        let mut device = device_end(memory.clone(), &setup);
+        let (mut driver, mut device) = ends(&memory, &setup);
         transfer(&mut driver, &mut device, 7);
         driver.add(&[BYTE], &[], 8).unwrap();
         driver.publish_silently();
@@ -137,9 +132,7 @@ fn a_device_that_goes_on_finds_what_was_published_meanwhile() {
     for features in FORMATS.map(|format| format | EVENT_IDX) {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let setup = setup(4, features);
-        let mut driver = driver_end(memory.clone(), &setup);
-        let mut device = device_end(memory.clone(), &setup);
+        let (mut driver, mut device) = ends(&memory, &setup(4, features));
         transfer(&mut driver, &mut device, 3);
         let (position, _) = device.suspend();
         driver.add(&[BYTE], &[], 0).unwrap();
@@ -156,9 +149,7 @@ fn the_first_publish_after_a_resume_notifies() {
     for features in FORMATS.map(|format| format | EVENT_IDX) {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let setup = setup(4, features);
-        let mut driver = driver_end(memory.clone(), &setup);
-        let mut device = device_end(memory.clone(), &setup);
+        let (mut driver, mut device) = ends(&memory, &setup(4, features));
         transfer(&mut driver, &mut device, 3);
         let (position, _) = device.suspend();
         let _ = driver.suspend();
@@ -176,9 +167,7 @@ fn the_rest_of_an_in_order_batch_is_never_forgotten() {
     for features in FORMATS.map(|format| format | IN_ORDER) {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let setup = setup(4, features);
-        let mut driver = driver_end(memory.clone(), &setup);
-        let mut device = device_end(memory.clone(), &setup);
+        let (mut driver, mut device) = ends(&memory, &setup(4, features));
         (0..3).for_each(|cookie| driver.add(&[BYTE], &[], cookie).unwrap());
         driver.publish_silently();
         for _ in 0..3 {
@@ -201,9 +190,7 @@ fn the_rest_of_an_in_order_batch_is_never_forgotten() {
 fn a_suspended_device_leaves_its_wish_standing() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let setup = setup(4, SPLIT);
-    let mut driver = driver_end(memory.clone(), &setup);
-    let mut device = device_end(memory.clone(), &setup);
+    let (mut driver, mut device) = ends(&memory, &setup(4, SPLIT));
     transfer(&mut driver, &mut device, 1);
     assert_eq!(device.arm(), Arm::Armed);
     let _ = device.suspend();
