@@ -206,7 +206,7 @@ pub enum SetupError {
         /// The alignment in bytes.
         align: u64,
     },
-    /// An area is not in shared memory.
+    /// An area is not in shared memory, or not in one piece of it that is aligned as its address is.
     Unmapped {
         /// Which one.
         area: AreaName,
@@ -256,7 +256,9 @@ impl fmt::Display for SetupError {
             Self::Misaligned { area, address, align } => {
                 write!(f, "the {area} at {address:#x} is not aligned to {align} bytes")
             }
-            Self::Unmapped { area, range } => write!(f, "the {area}: {range}"),
+            Self::Unmapped { area, range: Unmapped { address, len } } => {
+                write!(f, "the {area}: {len} bytes at {address:#x} are no aligned piece of shared memory")
+            }
             Self::Staged => f.write_str("buffers are staged that have not been published"),
             Self::InFlight { descriptors } => {
                 write!(

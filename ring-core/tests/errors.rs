@@ -63,11 +63,11 @@ fn a_setup_error_names_the_area_and_what_it_lacks() {
         ),
         (
             SetupError::Unmapped { area: AreaName::Driver, range: RANGE },
-            "the driver area: 48 bytes at 0x1000 are not shared memory",
+            "the driver area: 48 bytes at 0x1000 are no aligned piece of shared memory",
         ),
         (
             SetupError::Unmapped { area: AreaName::Device, range: RANGE },
-            "the device area: 48 bytes at 0x1000 are not shared memory",
+            "the device area: 48 bytes at 0x1000 are no aligned piece of shared memory",
         ),
         (
             SetupError::Position { available: 0x8009, used: 1, size: 4 },
