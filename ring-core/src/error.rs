@@ -355,7 +355,7 @@ impl fmt::Display for AddReason {
 }
 
 /// A buffer was not added. Nothing has changed, and the cookie comes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AddError<T> {
     /// Why.
     pub reason: AddReason,
@@ -369,7 +369,14 @@ impl<T> fmt::Display for AddError<T> {
     }
 }
 
-impl<T: fmt::Debug> Error for AddError<T> {}
+/// Without the cookie, which may be of a type that cannot be printed.
+impl<T> fmt::Debug for AddError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddError").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl<T> Error for AddError<T> {}
 
 /// No chain could be popped.
 #[derive(Debug, PartialEq, Eq)]

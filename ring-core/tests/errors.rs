@@ -113,6 +113,13 @@ fn a_refused_buffer_is_told_what_would_do() {
 }
 
 #[test]
+fn a_buffer_that_was_not_added_is_an_error_whatever_its_cookie_is() {
+    struct Opaque;
+    let error: Box<dyn std::error::Error> = AddError { reason: AddReason::Empty, cookie: Opaque }.into();
+    assert_eq!(format!("{error:?}"), "AddError { reason: Empty, .. }");
+}
+
+#[test]
 fn what_is_left_of_a_payload_is_said() {
     let short = PayloadError::TooShort { needed: 8, remaining: 3 };
     assert_eq!(short.to_string(), "8 bytes needed, but the buffer has 3 left");
