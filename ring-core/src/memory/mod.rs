@@ -98,6 +98,7 @@
 //! ```
 
 mod barriers;
+mod copy;
 mod raw;
 #[cfg(feature = "vm-memory")]
 mod vm;

@@ -5,9 +5,10 @@
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::AtomicU8;
 
-use super::word::{Access as _, Word};
+use super::copy::{copy_in, copy_out};
+use super::word::Word;
 use super::{Area, Barriers, Load, Memory, Smp, Store, Unmapped};
 
 /// One contiguous window of shared memory.
@@ -122,75 +123,6 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
 /// Whether bytes lie in this program as they lie for the other side, as far as words care.
 pub(super) fn is_aligned_alike(start: NonNull<u8>, address: u64) -> bool {
     (start.addr().get() as u64 ^ address).is_multiple_of(8)
-}
-
-/// Copies shared bytes out, in words where the address allows it.
-///
-/// # Safety
-///
-/// The `into.len()` bytes at `start` are mapped and are reached through atomics only.
-unsafe fn copy_out(start: *mut u8, into: &mut [u8]) {
-    if start.addr().is_multiple_of(size_of::<u64>()) {
-        let (words, tail) = into.as_chunks_mut::<8>();
-        let head = words.len() * 8;
-        for (index, word) in words.iter_mut().enumerate() {
-            // SAFETY: within the caller's range, and aligned since `start` is.
-            *word = unsafe { u64::read(start.wrapping_add(index * 8)) }.to_le_bytes();
-        }
-        // SAFETY: the rest of the caller's range.
-        unsafe { copy_bytes_out(start.wrapping_add(head), tail) };
-    } else {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { copy_bytes_out(start, into) };
-    }
-}
-
-/// Copies shared bytes out, one by one.
-///
-/// # Safety
-///
-/// As for [`copy_out`].
-unsafe fn copy_bytes_out(start: *mut u8, into: &mut [u8]) {
-    for (offset, byte) in into.iter_mut().enumerate() {
-        // SAFETY: within the caller's range; bytes are always aligned.
-        let shared = unsafe { AtomicU8::from_ptr(start.wrapping_add(offset)) };
-        *byte = shared.load(Ordering::Relaxed);
-    }
-}
-
-/// Copies bytes in, in words where the address allows it.
-///
-/// # Safety
-///
-/// The `from.len()` bytes at `start` are mapped and are reached through atomics only.
-unsafe fn copy_in(start: *mut u8, from: &[u8]) {
-    if start.addr().is_multiple_of(size_of::<u64>()) {
-        let (words, tail) = from.as_chunks::<8>();
-        let head = words.len() * 8;
-        for (index, word) in words.iter().enumerate() {
-            let value = u64::from_le_bytes(*word);
-            // SAFETY: within the caller's range, and aligned since `start` is.
-            unsafe { u64::write(start.wrapping_add(index * 8), value) };
-        }
-        // SAFETY: the rest of the caller's range.
-        unsafe { copy_bytes_in(start.wrapping_add(head), tail) };
-    } else {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { copy_bytes_in(start, from) };
-    }
-}
-
-/// Copies bytes in, one by one.
-///
-/// # Safety
-///
-/// As for [`copy_in`].
-unsafe fn copy_bytes_in(start: *mut u8, from: &[u8]) {
-    for (offset, byte) in from.iter().enumerate() {
-        // SAFETY: within the caller's range; bytes are always aligned.
-        let shared = unsafe { AtomicU8::from_ptr(start.wrapping_add(offset)) };
-        shared.store(*byte, Ordering::Relaxed);
-    }
 }
 
 /// A resolved part of a [`RawMemory`], checked at every access.
