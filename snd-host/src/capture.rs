@@ -129,6 +129,7 @@ impl Capture {
 
     /// Fills all messages and hands them back: with what there is, and with silence.
     pub(crate) fn hand_back(&mut self) -> Vec<Completion> {
+        self.pacer.skip_to(self.params.duration(self.pending.end()));
         std::iter::from_fn(|| self.fill(u64::MAX)).collect()
     }
 

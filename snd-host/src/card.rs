@@ -16,7 +16,7 @@ use crate::io::{self, Completion, Message};
 use crate::layout::Layout;
 use crate::playback::Playback;
 use crate::spec::{FEATURE_CTLS, request};
-use crate::stream::{Direction, Stream};
+use crate::stream::{Direction, State, Stream};
 use crate::waker::Waker;
 
 /// The state of the whole card.
@@ -213,7 +213,32 @@ impl Card {
         due.min()
     }
 
-    /// All messages of a direction, because their queue stops. Audio to play is played all the same.
+    /// All messages of a direction, because their queue stops. Audio to play is played all the same, and nothing
+    /// is recorded until the queue is taken up again.
+    pub(crate) fn suspend(&mut self, direction: Direction, now: Instant) -> Vec<Completion> {
+        if direction == Direction::Input {
+            self.captures().for_each(|(_, capture)| capture.stop(now));
+        }
+        self.hand_back(direction)
+    }
+
+    /// Goes on after [`suspend`](Self::suspend).
+    pub(crate) fn resume(&mut self, direction: Direction, now: Instant) {
+        if direction == Direction::Input {
+            let running = self.captures().filter(|(state, _)| *state == State::Running);
+            running.for_each(|(_, capture)| capture.start(now));
+        }
+    }
+
+    /// What is recorded, and how each of these streams is.
+    fn captures(&mut self) -> impl Iterator<Item = (State, &mut Capture)> {
+        self.streams.iter().zip(&mut self.stretches).filter_map(|(stream, stretch)| match stretch {
+            Some(Stretch::Capture(capture)) => Some((stream.state, capture)),
+            _ => None,
+        })
+    }
+
+    /// All messages of a direction.
     pub(crate) fn hand_back(&mut self, direction: Direction) -> Vec<Completion> {
         let all = self.stretches.iter_mut().flatten().flat_map(|stretch| match (direction, stretch) {
             (Direction::Output, Stretch::Playback(playback)) => playback.hand_back(),

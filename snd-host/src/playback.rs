@@ -114,6 +114,7 @@ impl Playback {
 
     /// Hands all messages back, as if they were played. Their audio stays.
     pub(crate) fn hand_back(&mut self) -> Vec<Completion> {
+        self.pacer.skip_to(self.params.duration(self.pending.end()));
         std::iter::from_fn(|| self.pending.pop(u64::MAX)).map(|next| next.message.played(0)).collect()
     }
 
