@@ -71,6 +71,10 @@ impl Feed {
         self.first + (self.bytes.len() / self.frame_bytes) as u64
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Takes in whole frames, not more than a buffer. If that is too much, the oldest ones are dropped.
     pub(super) fn push(&mut self, frames: &[u8]) {
         let excess = (self.bytes.len() + frames.len()).saturating_sub(self.limit);

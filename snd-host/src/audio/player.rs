@@ -28,6 +28,9 @@ pub(super) fn run(link: &Link, port: &Port) {
     let mut retry = Retry::new();
     loop {
         let mode = link.feed.get().mode;
+        if mode == Mode::End && open.is_none() && link.feed.get().is_empty() {
+            return debug!("ends with nothing to play");
+        }
         if open.is_none() && retry.is_due() {
             match try_to_open(link, port) {
                 Ok(sink) => {
