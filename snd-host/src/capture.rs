@@ -1,18 +1,16 @@
 //! A stream that records: its messages, from the time they are accepted until they are full.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::audio::{Audio, Counts, Input, Level};
+use crate::audio::{Counts, Input};
 use crate::backlog::{Backlog, Tally};
 use crate::io::{Completion, Message};
 use crate::pacing::Pacer;
 use crate::pcm::Params;
 use crate::stats::Stats;
-use crate::waker::Waker;
 
 /// One stretch of recording, from PREPARE to RELEASE.
 ///
@@ -46,17 +44,12 @@ impl fmt::Display for Capture {
 }
 
 impl Capture {
-    pub(crate) fn new(
-        audio: &Arc<Audio>,
-        waker: &Arc<Waker>,
-        stream: usize,
-        params: Params,
-        level: Option<Arc<Level>>,
-    ) -> Self {
+    /// A stretch of stream number `stream`, which comes from `input`.
+    pub(crate) fn new(stream: usize, params: Params, input: Input) -> Self {
         Self {
             stream,
             params,
-            input: Input::new(audio, waker, stream, params, level),
+            input,
             pacer: Pacer::default(),
             led: false,
             pending: Backlog::new(params),

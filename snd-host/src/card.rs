@@ -7,7 +7,7 @@ use ring_core::memory::Memory;
 use ring_core::{Chain, Reader};
 use tracing::debug;
 
-use crate::audio::{Audio, Level};
+use crate::audio::{Audio, Input, Level, Output};
 use crate::capture::Capture;
 use crate::control::{self, Action, Answer, Change};
 use crate::elements::Elements;
@@ -122,9 +122,13 @@ impl Card {
             Change::Prepare(params) => {
                 let level = self.levels.get(id).filter(|_| self.controls).cloned();
                 stretch.replace(match direction {
-                    Direction::Output => Stretch::Playback(Playback::new(&self.audio, id, params, level)),
+                    Direction::Output => {
+                        let output = Output::new(&self.audio, id, params, level);
+                        Stretch::Playback(Playback::new(id, params, output))
+                    }
                     Direction::Input => {
-                        Stretch::Capture(Capture::new(&self.audio, &self.waker, id, params, level))
+                        let input = Input::new(&self.audio, &self.waker, id, params, level);
+                        Stretch::Capture(Capture::new(id, params, input))
                     }
                 })
             }
@@ -140,40 +144,29 @@ impl Card {
         Completions::of(direction, ended.map_or_else(Vec::new, Stretch::end))
     }
 
-    /// Takes a message with audio to play; hands it back if it is refused.
-    pub(crate) fn play(
+    /// Takes a message with audio to play, or one that asks for recorded audio; hands it back if it is refused.
+    pub(crate) fn take(
         &mut self,
+        direction: Direction,
         memory: &impl Memory,
         chain: Chain<'_>,
         now: Instant,
     ) -> Result<(), Completion> {
         let mut reader = Reader::new(memory, chain.readable());
         let id = io::stream_id(&mut reader);
-        let result = match id.and_then(|id| self.taking(id)) {
-            Some(Stretch::Playback(playback)) => match io::payload(&mut reader, playback.room()) {
-                Some(audio) => playback.accept(Message::to_play(chain), &audio, now),
-                None => Err(Message::to_play(chain)),
-            },
-            _ => Err(Message::to_play(chain)),
+        let result = match (direction, id.and_then(|id| self.taking(id))) {
+            (Direction::Output, Some(Stretch::Playback(playback))) => {
+                // What cannot be had is refused as nothing is.
+                let audio = io::payload(&mut reader, playback.room()).unwrap_or_default();
+                playback.accept(Message::to_play(chain), &audio, now)
+            }
+            (Direction::Input, Some(Stretch::Capture(capture))) => capture.accept(Message::new(chain), now),
+            _ => Err(Message::new(chain)),
         };
-        result.map_err(|message| refuse(id, message))
-    }
-
-    /// Takes a message that asks for recorded audio; hands it back if it is refused.
-    pub(crate) fn record(
-        &mut self,
-        memory: &impl Memory,
-        chain: Chain<'_>,
-        now: Instant,
-    ) -> Result<(), Completion> {
-        let mut reader = Reader::new(memory, chain.readable());
-        let id = io::stream_id(&mut reader);
-        let message = Message::to_record(chain);
-        let result = match id.and_then(|id| self.taking(id)) {
-            Some(Stretch::Capture(capture)) => capture.accept(message, now),
-            _ => Err(message),
-        };
-        result.map_err(|message| refuse(id, message))
+        result.map_err(|message| {
+            debug!(stream = id, "message refused");
+            message.failed()
+        })
     }
 
     /// What a stream does, if it takes messages now.
@@ -247,11 +240,6 @@ impl Card {
         });
         all.collect()
     }
-}
-
-fn refuse(stream: Option<usize>, message: Message) -> Completion {
-    debug!(stream, "message refused");
-    message.failed()
 }
 
 impl Stretch {

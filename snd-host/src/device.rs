@@ -219,7 +219,9 @@ impl Device {
         let mut budget = BUDGET;
         loop {
             // Messages come before requests: the guest sent them before it asked for the end.
-            while budget > 0 && (self.serve_tx(now) || self.serve_rx(now) || self.serve_control(now)) {
+            while budget > 0
+                && (IO_QUEUES.into_iter().any(|io| self.serve_io(io, now)) || self.serve_control(now))
+            {
                 budget -= 1;
             }
             for (index, direction) in IO_QUEUES {
@@ -260,21 +262,11 @@ impl Device {
         true
     }
 
-    /// Takes a message with audio. Returns whether there was one.
-    fn serve_tx(&mut self, now: Instant) -> bool {
-        let Some(queue) = self.queues[TX_QUEUE].live() else { return false };
+    /// Takes a message with audio, or one that asks for some. Returns whether there was one.
+    fn serve_io(&mut self, (index, direction): (usize, Direction), now: Instant) -> bool {
+        let Some(queue) = self.queues[index].live() else { return false };
         let Some(chain) = queue.pop(&mut self.segments) else { return false };
-        if let Err(refused) = self.card.play(queue.memory(), chain, now) {
-            queue.complete_all(vec![refused]);
-        }
-        true
-    }
-
-    /// Takes a message that asks for audio. Returns whether there was one.
-    fn serve_rx(&mut self, now: Instant) -> bool {
-        let Some(queue) = self.queues[RX_QUEUE].live() else { return false };
-        let Some(chain) = queue.pop(&mut self.segments) else { return false };
-        if let Err(refused) = self.card.record(queue.memory(), chain, now) {
+        if let Err(refused) = self.card.take(direction, queue.memory(), chain, now) {
             queue.complete_all(vec![refused]);
         }
         true

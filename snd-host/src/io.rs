@@ -30,16 +30,15 @@ pub(crate) struct Completion {
 }
 
 impl Message {
-    /// A message with audio to play: all that can be written is the status at the end.
-    pub(crate) fn to_play(chain: Chain<'_>) -> Self {
-        let (_, status) = split_status(chain.writable()).unwrap_or_default();
-        Self { token: chain.into_token(), audio: Vec::new(), status }
-    }
-
-    /// A message that asks for audio: all that can be written is for audio, but the status at the end.
-    pub(crate) fn to_record(chain: Chain<'_>) -> Self {
+    /// A message: all that can be written is for audio, but the status at the end.
+    pub(crate) fn new(chain: Chain<'_>) -> Self {
         let (audio, status) = split_status(chain.writable()).unwrap_or_default();
         Self { token: chain.into_token(), audio, status }
+    }
+
+    /// A message with audio to play: nothing is written but the status at the end.
+    pub(crate) fn to_play(chain: Chain<'_>) -> Self {
+        Self { audio: Vec::new(), ..Self::new(chain) }
     }
 
     /// How many bytes of recorded audio there is room for.

@@ -1,12 +1,11 @@
 //! A stream that plays: its messages, from the time they are accepted until they count as played.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::audio::{Audio, Ending, Level, Output};
+use crate::audio::{Ending, Output};
 use crate::backlog::{Backlog, Tally};
 use crate::io::{Completion, Message};
 use crate::pacing::Pacer;
@@ -35,11 +34,12 @@ impl fmt::Display for Playback {
 }
 
 impl Playback {
-    pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params, level: Option<Arc<Level>>) -> Self {
+    /// A stretch of stream number `stream`, which goes to `output`.
+    pub(crate) fn new(stream: usize, params: Params, output: Output) -> Self {
         Self {
             stream,
             params,
-            output: Output::new(audio, stream, params, level),
+            output,
             pacer: Pacer::default(),
             pending: Backlog::new(params),
             stats: Stats::default(),
