@@ -177,7 +177,8 @@ fn a_release_returns_every_message_before_its_answer() {
     (0..16).for_each(|_| guest.play(0, &counting(0..4 * FRAMES)));
     let start = Instant::now();
     guest.finish(0);
-    (0..16).for_each(|_| assert_eq!(guest.played().status, OK));
+    // They are there already, without waiting for them.
+    (0..16).for_each(|index| assert!(!guest.is_quiet(TX_QUEUE), "message {index}"));
     assert!(start.elapsed() < Duration::from_millis(640), "played to the end");
 }
 
