@@ -120,9 +120,14 @@ impl Capture {
         self.pending.next_end().and_then(|end| self.pacer.until(end))
     }
 
+    /// Gives back the newest message, as if it had not been accepted, if `give` takes it.
+    pub(crate) fn give_back(&mut self, give: impl FnOnce(Message) -> Result<(), Message>) -> bool {
+        self.pending.give_back(give)
+    }
+
     /// Fills all messages and hands them back: with what there is, and with silence.
     pub(crate) fn hand_back(&mut self) -> Vec<Completion> {
-        self.pacer.skip_to(self.params.duration(self.pending.end()));
+        self.pacer.skip_to(self.params.duration(self.pending.end_here()));
         std::iter::from_fn(|| self.fill(u64::MAX)).collect()
     }
 

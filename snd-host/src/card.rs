@@ -206,32 +206,37 @@ impl Card {
         due.min()
     }
 
-    /// All messages of a direction, because their queue stops. Audio to play is played all the same, and nothing
-    /// is recorded until the queue is taken up again.
-    pub(crate) fn suspend(&mut self, direction: Direction, now: Instant) -> Vec<Completion> {
-        if direction == Direction::Input {
-            self.captures().for_each(|(_, capture)| capture.stop(now));
-        }
-        self.hand_back(direction)
+    /// Holds all streams of a direction, because their queue stops, and gives back their messages, as far as `give`
+    /// takes them: the newest of all can be given back.
+    pub(crate) fn suspend(
+        &mut self,
+        direction: Direction,
+        now: Instant,
+        mut give: impl FnMut(Message) -> Result<(), Message>,
+    ) {
+        self.running(direction).for_each(|stretch| stretch.stop(now));
+        // Nobody knows whose message is the newest.
+        while self.stretches.iter_mut().flatten().any(|stretch| match (direction, stretch) {
+            (Direction::Output, Stretch::Playback(playback)) => playback.give_back(&mut give),
+            (Direction::Input, Stretch::Capture(capture)) => capture.give_back(&mut give),
+            _ => false,
+        }) {}
     }
 
     /// Goes on after [`suspend`](Self::suspend).
     pub(crate) fn resume(&mut self, direction: Direction, now: Instant) {
-        if direction == Direction::Input {
-            let running = self.captures().filter(|(state, _)| *state == State::Running);
-            running.for_each(|(_, capture)| capture.start(now));
-        }
+        self.running(direction).for_each(|stretch| stretch.start(now));
     }
 
-    /// What is recorded, and how each of these streams is.
-    fn captures(&mut self) -> impl Iterator<Item = (State, &mut Capture)> {
-        self.streams.iter().zip(&mut self.stretches).filter_map(|(stream, stretch)| match stretch {
-            Some(Stretch::Capture(capture)) => Some((stream.state, capture)),
-            _ => None,
-        })
+    /// What is played or recorded now.
+    fn running(&mut self, direction: Direction) -> impl Iterator<Item = &mut Stretch> {
+        let streams = self.streams.iter().zip(&mut self.stretches);
+        let running = streams
+            .filter(move |(stream, _)| stream.direction == direction && stream.state == State::Running);
+        running.filter_map(|(_, stretch)| stretch.as_mut())
     }
 
-    /// All messages of a direction.
+    /// All messages of a direction, as if they were over. Audio to play is played all the same.
     pub(crate) fn hand_back(&mut self, direction: Direction) -> Vec<Completion> {
         let all = self.stretches.iter_mut().flatten().flat_map(|stretch| match (direction, stretch) {
             (Direction::Output, Stretch::Playback(playback)) => playback.hand_back(),

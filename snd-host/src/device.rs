@@ -114,15 +114,22 @@ impl Device {
                 self.start(index, &vring, now);
             }
         }
+        // What was given back is there to be taken.
+        self.waker.wake();
     }
 
-    /// Stops a queue: what is in flight is returned, and its position goes to where the front-end finds it.
+    /// Stops a queue, and leaves its position where the front-end finds it.
+    ///
+    /// What is in flight is given back, to be taken again when the queue goes on. Linux would not notice if all of
+    /// it were returned at once: where it is in its buffer is the same after that. Only what came before something
+    /// that has been returned cannot be given back, and is returned.
     pub(crate) fn stop(&mut self, index: usize, now: Instant) -> Option<Vring> {
         let State::Running(mut queue) = self.queues.get_mut(index).map(std::mem::take)? else {
             return None;
         };
         if let Some(direction) = direction(index) {
-            queue.complete_all(self.card.suspend(direction, now));
+            self.card.suspend(direction, now, |message| queue.give_back(message));
+            queue.complete_all(self.card.hand_back(direction));
         }
         let (vring, position) = queue.stop();
         self.left[index] = Some(position);

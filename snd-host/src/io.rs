@@ -1,7 +1,7 @@
 //! I/O messages: what is in their chains, and where their status goes.
 
 use ring_core::memory::Memory;
-use ring_core::{Chain, Reader, Segment, Token, Writer};
+use ring_core::{Chain, CompleteError, Reader, Segment, Token, Writer};
 
 use crate::spec::{PcmStatus, PcmTransfer, Status};
 
@@ -44,6 +44,18 @@ impl Message {
     /// How many bytes of recorded audio there is room for.
     pub(crate) fn room(&self) -> u64 {
         self.audio.iter().map(|segment| u64::from(segment.len)).sum()
+    }
+
+    /// Gives its token to `give`. Fails if that does not take it.
+    pub(crate) fn give_back(self, give: impl FnOnce(Token) -> Result<(), CompleteError>) -> Result<(), Self> {
+        let Self { token, audio, status } = self;
+        match give(token) {
+            Err(CompleteError::NotNewest(token) | CompleteError::Suspended(token)) => {
+                Err(Self { token, audio, status })
+            }
+            // There is nothing left to be given back.
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Returns without audio: what there was has been played, or none was wanted.

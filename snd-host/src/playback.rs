@@ -58,9 +58,11 @@ impl Playback {
         self.advance(now);
         // That the audio ran out is known only now that there is more: otherwise it was the end.
         let ran_dry = self.pacer.runs() && self.pending.is_empty() && self.pending.end() > 0;
-        self.pending.accept(message, audio.len() as u64)?;
+        let known = self.pending.accept(message, audio.len() as u64)?;
         self.stats.xruns += u64::from(ran_dry);
-        self.output.write(audio);
+        if let Some(audio @ [_, ..]) = audio.get(known as usize..) {
+            self.output.write(audio);
+        }
         Ok(())
     }
 
@@ -112,9 +114,15 @@ impl Playback {
         self.pending.next_end().and_then(|end| self.pacer.until(end))
     }
 
+    /// Gives back the newest message, as if it had not been accepted, if `give` takes it. Its audio stays, and is
+    /// not played again when the message comes again.
+    pub(crate) fn give_back(&mut self, give: impl FnOnce(Message) -> Result<(), Message>) -> bool {
+        self.pending.give_back(give)
+    }
+
     /// Hands all messages back, as if they were played. Their audio stays.
     pub(crate) fn hand_back(&mut self) -> Vec<Completion> {
-        self.pacer.skip_to(self.params.duration(self.pending.end()));
+        self.pacer.skip_to(self.params.duration(self.pending.end_here()));
         std::iter::from_fn(|| self.pending.pop(u64::MAX)).map(|next| next.message.played(0)).collect()
     }
 

@@ -13,7 +13,7 @@ use vhost_user_backend::VringT;
 use virtio_queue::QueueT;
 use vm_memory::GuestMemoryMmap;
 
-use crate::io::Completion;
+use crate::io::{Completion, Message};
 use crate::vring::Vring;
 
 /// The guest's memory at one time.
@@ -100,6 +100,11 @@ impl Queue {
             let (token, written) = completion.write(self.ring.memory());
             self.complete(token, written);
         }
+    }
+
+    /// Gives back the message that was taken last, as if it had not been. Fails if a later one was taken.
+    pub(crate) fn give_back(&mut self, message: Message) -> Result<(), Message> {
+        message.give_back(|token| self.ring.give_back(token))
     }
 
     /// Shows the driver what was returned.

@@ -38,7 +38,7 @@ pub(super) struct Feed {
 
 /// The most bytes that are kept for one stretch, of audio with so many bytes a second.
 ///
-/// Messages that wait for their completion are one buffer. When a ring is stopped they are handed back
+/// Messages that wait for their completion are one buffer. When a ring is stopped, some of them may be returned
 /// early, and the guest may fill the buffer once more.
 pub(crate) const fn limit(buffer_bytes: u32, bytes_per_second: u32) -> u64 {
     buffer_bytes as u64 * 2 + bytes_per_second as u64 * MAX_LAG_SECONDS

@@ -221,7 +221,8 @@ fn queues_go_on_where_they_were_stopped_and_lose_nothing() {
         play(&mut guest, 4, 4);
         (4..8).for_each(|index| guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES)));
         guest.stop_queues();
-        // What was taken has come back; what was not is taken later.
+        // Nothing comes back that is not played.
+        assert!(guest.is_quiet(TX_QUEUE));
         guest.start_queues();
         (0..4).for_each(|_| assert_eq!(guest.played().status, OK));
         guest.set_memory_table();

@@ -96,35 +96,57 @@ fn a_machine_that_begins_anew_knows_of_no_stream() {
 }
 
 #[test]
-fn after_a_pause_the_next_message_takes_as_long_as_it_is() {
-    // A quarter of a second of U8 mono at 8 kHz.
-    const PERIOD: u32 = 2000;
-    let daemon = Daemon::start("fakesink sync=true");
-    let mut guest = Guest::connect(&daemon, Format::Split);
-    for stream in [0, 1] {
-        let give = |guest: &mut Guest| match stream {
-            0 => guest.play(0, &[0x80; PERIOD as usize]),
-            _ => guest.record(1, PERIOD),
-        };
-        let over = |guest: &mut Guest| match stream {
-            0 => assert_eq!(guest.played().status, OK),
-            _ => assert_eq!(guest.recorded().status, OK),
-        };
-        guest.must(&words(&[request::PCM_SET_PARAMS, stream, 4 * PERIOD, PERIOD, 0, 0x0001_0401]));
-        guest.must(&words(&[request::PCM_PREPARE, stream]));
-        (0..4).for_each(|_| give(&mut guest));
-        guest.start(stream);
-        assert_eq!(status_of(&guest.pcm_info()), OK);
+fn a_pause_returns_only_what_came_before_something_that_is_over() {
+    // Quarters of a second of U8 mono at 8 kHz, each with a number of its own.
+    const LONG: usize = 2000;
+    let long = |number: u8| vec![number; LONG];
+    let daemon =
+        Daemon::start_with(&["--streams", "2,1", "--sink", "filesink location={}/out-{stream} sync=true"]);
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    guest.must(&words(&[request::PCM_SET_PARAMS, 0, 4 * LONG as u32, LONG as u32, 0, 0x0001_0401]));
+    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    guest.prepare(1, 4);
+    (0..2).for_each(|number| guest.play(0, &long(number)));
+    guest.play(1, &counting(0..FRAMES));
+    (2..4).for_each(|number| guest.play(0, &long(number)));
+    (0..2).for_each(|stream| guest.start(stream));
+    // The short one.
+    assert_eq!(guest.played().status, OK);
+    guest.stop_queues();
+    (0..2).for_each(|_| assert!(!guest.is_quiet(TX_QUEUE)));
+    assert!(guest.is_quiet(TX_QUEUE));
+    guest.start_queues();
+    let start = Instant::now();
+    guest.play(0, &long(4));
+    (0..3).for_each(|_| assert_eq!(guest.played().status, OK));
+    let time = start.elapsed();
+    // What has come back early does not count any more.
+    assert!(time < Duration::from_millis(1200), "{time:?}");
+    (0..2).for_each(|stream| guest.finish(stream));
+    let directory = daemon.end();
+    let heard = |stream: u32| std::fs::read(directory.path().join(format!("out-{stream}"))).unwrap();
+    assert!(heard(0) == (0..5).flat_map(long).collect::<Vec<u8>>());
+    assert!(heard(1) == counting(0..FRAMES));
+}
+
+#[test]
+fn a_machine_that_is_paused_records_on_without_a_gap() {
+    let daemon = Daemon::start_with(&["--sink", "fakesink", "--source", "audiotestsrc wave=square"]);
+    for format in FORMATS {
+        let mut guest = Guest::connect(&daemon, format);
+        guest.prepare(1, 8);
+        (0..8).for_each(|_| guest.record(1, BYTES));
+        guest.start(1);
+        let mut recorded = guest.recorded().audio;
         guest.stop_queues();
+        assert!(guest.is_quiet(RX_QUEUE));
         guest.start_queues();
-        (0..4).for_each(|_| over(&mut guest));
-        let start = Instant::now();
-        give(&mut guest);
-        over(&mut guest);
-        let time = start.elapsed();
-        // All that was returned early would take a second.
-        assert!(time < Duration::from_millis(800), "{time:?} on stream {stream}");
-        guest.finish(stream);
+        (0..7).for_each(|_| recorded.extend(guest.recorded().audio));
+        assert_eq!(recorded.len(), 8 * BYTES as usize);
+        let silent = |frame: &&[u8]| **frame == [0; 4];
+        let frames: Vec<&[u8]> = recorded.chunks(4).collect();
+        assert!(!frames.iter().skip_while(|frame| silent(frame)).any(|frame| silent(&frame)));
+        guest.finish(1);
     }
 }
 

@@ -59,8 +59,15 @@ pub(super) fn check(descriptions: &Descriptions) -> Result<(), AudioError> {
     gst::init().map_err(AudioError::Init)?;
     // Threads that have nothing to do end, rather than wait for what may come.
     glib::ThreadPool::set_max_unused_threads(Some(0));
-    sink::check(&descriptions.sink)?;
-    source::check(&descriptions.source)
+    let Descriptions { sink, source } = descriptions;
+    let any = |ends: gst::Iterator<gst::Element>| ends.into_iter().flatten().next().is_some();
+    if !any(sink::parse(sink, "")?.iterate_sinks()) {
+        return Err(incomplete("sink", sink, "its audio goes nowhere"));
+    }
+    if !any(source::parse(source, "")?.iterate_sources()) {
+        return Err(incomplete("source", source, "its audio comes from nowhere"));
+    }
+    Ok(())
 }
 
 fn incomplete(role: &'static str, description: &str, what: &'static str) -> AudioError {

@@ -20,14 +20,6 @@ pub(super) fn parse(description: &str, volume: &str) -> Result<gst::Bin, AudioEr
     super::parse("sink", description, &whole, "sink")
 }
 
-/// Checks that a description is one of a sink.
-pub(super) fn check(description: &str) -> Result<(), AudioError> {
-    match parse(description, "")?.iterate_sinks().next() {
-        Ok(Some(_)) => Ok(()),
-        _ => Err(super::incomplete("sink", description, "its audio goes nowhere")),
-    }
-}
-
 /// Tells how far a pipeline has come. Anybody may ask at any time, and is answered at once.
 #[derive(Debug)]
 pub(in crate::audio) struct Gauge {

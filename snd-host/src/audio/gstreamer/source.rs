@@ -19,14 +19,6 @@ pub(super) fn parse(description: &str, volume: &str) -> Result<gst::Bin, AudioEr
     super::parse("source", description, &whole, "src")
 }
 
-/// Checks that a description is one of a source.
-pub(super) fn check(description: &str) -> Result<(), AudioError> {
-    match parse(description, "")?.iterate_sources().next() {
-        Ok(Some(_)) => Ok(()),
-        _ => Err(super::incomplete("source", description, "its audio comes from nowhere")),
-    }
-}
-
 /// How many pieces of audio wait to be taken.
 const MAX_PIECES: u32 = 64;
 
