@@ -12,8 +12,10 @@ const SECONDS: u8 = 3;
 
 const BOOT_AND_PLAY: Duration = Duration::from_secs(120);
 
-/// It says so when it has played for a second.
-const SCRIPT: &str = "(sleep 1; echo playing) & aplay -q -D hw:0,0 /pattern.wav";
+/// It says so when it has played for a second. Until it plays, a guest on a busy machine may need another one.
+const SCRIPT: &str = "until grep -q RUNNING /proc/asound/card0/pcm0p/sub0/status; do sleep 0.1; done && \
+     sleep 1 && echo playing &
+aplay -q -D hw:0,0 /pattern.wav";
 
 #[test]
 fn a_machine_that_is_killed_and_one_that_is_reset_leave_a_sound_card_for_the_next_one()
