@@ -79,8 +79,8 @@ struct Port {
     level: Option<Arc<Level>>,
 }
 
-/// How long a stretch waits for the end of the one before it of the same stream. A sink or a source may be one that
-/// only one can have at a time.
+/// How long a stretch whose sink or source cannot be opened waits for the end of the one before it of the same stream:
+/// it may be one that only one can have at a time.
 const TURN: Duration = Duration::from_millis(500);
 
 /// The ways out and in.
@@ -119,9 +119,13 @@ impl Audio {
         }
     }
 
-    /// Has a thread work for a stretch of audio of stream number `stream`. It is given the descriptions that are
-    /// meant for it. Returns false if there are too many.
-    fn spawn(self: &Arc<Self>, stream: usize, work: impl FnOnce(Descriptions) + Send + 'static) -> bool {
+    /// Has a thread work for a stretch of audio of stream number `stream`. It is given its place, and the descriptions
+    /// that are meant for it. Returns false if there are too many.
+    fn spawn(
+        self: &Arc<Self>,
+        stream: usize,
+        work: impl FnOnce(&Place, Descriptions) + Send + 'static,
+    ) -> bool {
         let Some(place) = self.enter(stream) else {
             warn!(stream, "{MAX_STRETCHES} stretches of audio are going on; this one is mute");
             return false;
@@ -130,8 +134,7 @@ impl Audio {
         let descriptions = self.descriptions.fill_in(stream, take);
         let work = move || {
             let _span = info_span!("audio", stream, take).entered();
-            place.wait_for_turn();
-            work(descriptions);
+            work(&place, descriptions);
         };
         let thread = thread::Builder::new().name(format!("audio {stream}")).spawn(work);
         thread.inspect_err(|error| warn!(stream, "no thread for audio: {error}")).is_ok()
@@ -157,6 +160,7 @@ impl Audio {
 }
 
 /// One of the [`MAX_STRETCHES`] places.
+#[derive(Debug)]
 struct Place {
     audio: Arc<Audio>,
     stream: usize,
@@ -165,10 +169,15 @@ struct Place {
 
 impl Place {
     /// Waits until the stretches before this one of the same stream have ended, if that takes no longer than a
-    /// [`TURN`].
-    fn wait_for_turn(&self) {
+    /// [`TURN`]. Returns whether there were any, and there are none any more.
+    fn wait_for_turn(&self) -> bool {
         let before = |(stream, take): &(usize, u64)| *stream == self.stream && *take < self.take;
+        let any = || lock(&self.audio.stretches).now.iter().any(before);
+        if !any() {
+            return false;
+        }
         self.audio.wait_while(TURN, |now| now.iter().any(before));
+        !any()
     }
 }
 

@@ -98,12 +98,12 @@ fn a_machine_that_begins_anew_knows_of_no_stream() {
 #[test]
 fn a_pause_returns_only_what_came_before_something_that_is_over() {
     // Quarters of a second of U8 mono at 8 kHz, each with a number of its own.
-    const LONG: usize = 2000;
-    let long = |number: u8| vec![number; LONG];
+    const LONG: u32 = 2000;
+    let long = |number: u8| [number; LONG as usize];
     let daemon =
         Daemon::start_with(&["--streams", "2,1", "--sink", "filesink location={}/out-{stream} sync=true"]);
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    guest.must(&words(&[request::PCM_SET_PARAMS, 0, 4 * LONG as u32, LONG as u32, 0, 0x0001_0401]));
+    guest.must(&words(&[request::PCM_SET_PARAMS, 0, 4 * LONG, LONG, 0, 0x0001_0401]));
     guest.must(&words(&[request::PCM_PREPARE, 0]));
     guest.prepare(1, 4);
     (0..2).for_each(|number| guest.play(0, &long(number)));
@@ -145,7 +145,7 @@ fn a_machine_that_is_paused_records_on_without_a_gap() {
         assert_eq!(recorded.len(), 8 * BYTES as usize);
         let silent = |frame: &&[u8]| **frame == [0; 4];
         let frames: Vec<&[u8]> = recorded.chunks(4).collect();
-        assert!(!frames.iter().skip_while(|frame| silent(frame)).any(|frame| silent(&frame)));
+        assert!(!frames.iter().skip_while(|frame| silent(frame)).any(silent));
         guest.finish(1);
     }
 }
