@@ -135,6 +135,12 @@ impl Door {
         Ok(Some(Channel::new(socket)))
     }
 
+    /// Whether there was a connection and will never be one again.
+    #[must_use]
+    pub const fn is_used_up(&self) -> bool {
+        matches!(self, Self::Once(None))
+    }
+
     /// Where to wait for a peer that comes to us.
     #[must_use]
     pub const fn listener(&self) -> Option<&UnixListener> {

@@ -9,12 +9,12 @@ use zerocopy::FromBytes as _;
 use super::queue::StartError;
 use super::vmm::News;
 use super::{Host, Source};
+use crate::causes::WithCauses;
 use crate::device_link::LinkError;
 use crate::guest_memory::RegionError;
 use crate::journal::{JournalError, JournalMemory};
 use crate::mmap::{MapError, Window};
 use crate::negotiation::{self, NegotiationError};
-use crate::protocol::features::LOG_ALL;
 use crate::protocol::payload::{
     Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd, VringState,
 };
@@ -38,8 +38,8 @@ pub(super) enum Answer {
 pub(super) enum RequestError {
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    #[error("{0:?} is not supported")]
-    Unsupported(Request),
+    #[error("it is not supported")]
+    Unsupported,
     #[error("message {0} is unknown")]
     Unknown(u32),
     #[error("queue {index} does not exist: there are {queues}")]
@@ -48,10 +48,14 @@ pub(super) enum RequestError {
     QueueSize { num: u32 },
     #[error("queue {index} runs, so this cannot be changed")]
     Running { index: usize },
+    #[error("queue {index} is to be polled for ever, which isolation-host does not do")]
+    NoKick { index: usize },
     #[error("{count} memory regions with {fds} file descriptors in {bytes} bytes")]
     MemoryTable { count: u32, fds: usize, bytes: usize },
     #[error("{bytes} bytes of configuration where {size} were announced")]
     Config { bytes: usize, size: u32 },
+    #[error("the device answers with {bytes} bytes of configuration where {asked} were asked for")]
+    ConfigAnswer { bytes: usize, asked: usize },
     #[error(transparent)]
     Map(#[from] MapError),
     #[error(transparent)]
@@ -81,7 +85,11 @@ impl Host {
         };
         let refused = u64::from(outcome.is_err());
         let answer = outcome.unwrap_or_else(|error| {
-            tracing::warn!("the VMM's request {} is refused: {error}", message.request);
+            let error = WithCauses(&error);
+            match name {
+                Ok(request) => tracing::warn!("the VMM's {request:?} is refused: {error}"),
+                Err(_) => tracing::warn!("the VMM's request is refused: {error}"),
+            }
             match name {
                 // It would wait for ever, so it gets an answer that cannot be taken for one.
                 Ok(request) if request.has_reply() => Answer::Reply(message.reply(&[0u8; 0])),
@@ -99,7 +107,7 @@ impl Host {
     pub(super) fn reply(&mut self, reply: &Message) {
         let sent = self.vmm.session().map(|session| session.channel.send(reply));
         if let Some(Err(error)) = sent {
-            self.lose_vmm(&error.to_string());
+            self.lose_vmm(&WithCauses(&error).to_string());
         }
     }
 
@@ -115,7 +123,8 @@ impl Host {
             }
             // What was offered means the same whether it is used or not.
             Request::SetProtocolFeatures | Request::SetOwner => {}
-            Request::ResetOwner | Request::ResetDevice => self.end_all_queues(),
+            Request::ResetOwner => self.end_all_queues(),
+            Request::ResetDevice => self.reset_device(),
             Request::SetMemTable => self.set_memory_table(message)?,
             Request::GetMaxMemSlots => return Ok(Answer::Reply(message.reply(&MEMORY_SLOTS))),
             Request::AddMemReg => {
@@ -150,7 +159,7 @@ impl Host {
                     queue.enabled = num != 0;
                 }
                 if let Err(error) = self.apply_enable(index) {
-                    self.lose_device(&error.to_string());
+                    self.lose_device(&WithCauses(&error).to_string());
                 }
             }
             Request::GetQueueNum => {
@@ -189,7 +198,7 @@ impl Host {
             | Request::GpuSetSocket
             | Request::VringKick
             | Request::GetSharedObject
-            | Request::GetShmemConfig => return Err(RequestError::Unsupported(request)),
+            | Request::GetShmemConfig => return Err(RequestError::Unsupported),
         }
         Ok(Answer::Done)
     }
@@ -200,14 +209,10 @@ impl Host {
             session.features = wanted;
         }
         self.update_log();
-        if let Some(link) = &mut self.device {
-            let mut asked = negotiation::ask(link.features, wanted, self.options.ring)?;
-            if !self.options.device_type.prepares_for_migration() {
-                asked &= !LOG_ALL;
-            }
-            if let Err(error) = link.set_features(asked) {
-                self.lose_device(&error.to_string());
-            }
+        let Some(features) = self.device.as_ref().map(|link| link.features) else { return Ok(()) };
+        let asked = self.asked(features, wanted)?;
+        if let Some(Err(error)) = self.device.as_mut().map(|link| link.set_features(asked)) {
+            self.lose_device(&WithCauses(&error).to_string());
         }
         Ok(())
     }
@@ -285,6 +290,9 @@ impl Host {
         let what = VringFd(message.body()?);
         let index = self.queue_index(what.index())?;
         let fd = if what.says_no_fd() { None } else { Some(message.take_fd()?) };
+        if request == Request::SetVringKick && fd.is_none() {
+            return Err(RequestError::NoKick { index });
+        }
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
         match request {
             Request::SetVringCall => queue.lane().call = fd,
