@@ -17,6 +17,7 @@ use crate::negotiation::RingChoice;
 /// gets a memory of its own instead of the guest's; requests and data are copied between the two.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLE)]
+#[command(override_usage = "isolation-host [--vmm ENDPOINT] --device-socket ENDPOINT [OPTIONS]")]
 pub struct Args {
     /// The VMM's side: listen:PATH, connect:PATH or fd:NUMBER.
     ///
@@ -160,7 +161,7 @@ fn device_type(text: &str) -> Result<DeviceType, String> {
              guest's memory; it cannot be isolated"
         ));
     }
-    DeviceType::from_str(text, false)
+    DeviceType::from_str(text, false).map_err(|_| "it is one of blk, net, fs, snd and generic".to_owned())
 }
 
 /// A number of bytes, with K, M or G behind it or nothing.
@@ -223,7 +224,10 @@ mod tests {
         for name in WITH_ADDRESSES {
             assert!(device_type(name).is_err_and(|reason| reason.contains("cannot be isolated")), "{name}");
         }
-        assert!(device_type("disk").is_err());
+        for device in DeviceType::value_variants() {
+            let name = device.to_possible_value().unwrap();
+            assert!(device_type("disk").is_err_and(|reason| reason.contains(name.get_name())), "{device:?}");
+        }
     }
 
     #[test]

@@ -69,5 +69,5 @@ fn an_area_with_no_room_for_the_queues_is_refused_before_a_vmm_comes() {
 fn without_any_socket_it_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let mut host = Host::run(directory, Command::new(PROGRAM));
-    host.wait_for("systemd's socket cannot be opened");
+    host.wait_for("systemd's socket cannot be opened: it has opened none, and no other is named");
 }

@@ -107,12 +107,21 @@ impl Host {
         if self.device.is_some() || self.greeting.is_some() {
             return Ok(());
         }
-        let connection = self.device_door.connection();
-        let connection = connection
-            .map_err(|source| HostError::NoPeer { endpoint: self.options.device.clone(), source })?;
-        let Some(channel) = connection else {
-            self.retry.soon();
-            return Ok(());
+        let channel = match self.device_door.connection() {
+            Ok(Some(channel)) => channel,
+            Ok(None) => {
+                self.retry.soon();
+                return Ok(());
+            }
+            Err(source) if self.device_door.is_used_up() => {
+                return Err(HostError::NoPeer { endpoint: self.options.device.clone(), source });
+            }
+            // It may be that its socket is there, and that it is not allowed yet to connect to it.
+            Err(error) => {
+                tracing::warn!("{} does not lead to a device: {error}", self.options.device);
+                self.retry.after_a_loss(Instant::now());
+                return Ok(());
+            }
         };
         let greeting = Greeting::new(channel).map_err(AdoptError::from).and_then(|greeting| {
             self.poller.add(&greeting, Source::Device).map_err(AdoptError::Poll)?;

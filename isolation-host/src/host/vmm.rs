@@ -142,6 +142,9 @@ impl Host {
     /// A VMM is at the door.
     pub(super) fn admit_vmm(&mut self) {
         if !self.is_open() {
+            if self.vmm.session().is_some() {
+                tracing::info!("another VMM wants to connect, and has to wait until this one has left");
+            }
             if let Some(listener) = self.vmm_door.listener() {
                 self.poller.pause(listener, Source::Door);
             }
