@@ -23,6 +23,9 @@ use crate::protocol::{Channel, Message, ReceiveError, Request};
 /// How long a device may think about an answer before it counts as dead.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long it may take to say whether it has moved its state, which it may still have to read: a VMM waits for ever.
+const PATIENCE_FOR_STATE: Duration = Duration::from_secs(300);
+
 /// A device that is connected, and what is known of it.
 #[derive(Debug)]
 pub struct DeviceLink {
@@ -276,8 +279,9 @@ impl DeviceLink {
     /// Asks, and waits for the answer. What the device asks meanwhile is answered: it may wait for that first.
     fn ask(&mut self, request: Request, message: Message) -> Result<Message, LinkError> {
         self.tell(request, message)?;
+        let patience = if request == Request::CheckDeviceState { PATIENCE_FOR_STATE } else { PATIENCE };
         let (deadline, receive) =
-            (Instant::now() + PATIENCE, |source| LinkError::Receive { request, source });
+            (Instant::now() + patience, |source| LinkError::Receive { request, source });
         let reply = loop {
             if let Some(reply) = self.channel.receive().map_err(receive)? {
                 break reply;

@@ -1,9 +1,9 @@
 //! The process: one thread for the two sockets, and others that move requests.
 //!
 //! It stands between a VMM, to which it is the device, and a device, to which it is the VMM. Either may go away
-//! and come back. What each event means is in a file of its own: the VMM's `requests`, the
-//! start and end of queues (`queue`), loss and return of the device (`device`). What moves in a queue is its `lane`,
-//! which a `worker` runs.
+//! and come back. What each event means is in a file of its own: the VMM's `requests`, which have to do with what it is
+//! `sharing`, with queues (`queue`, `stop`) or with the device alone (`passing`); coming and going of the VMM (`vmm`) and
+//! of the device (`device`, `retry`). What moves in a queue is its `lane`, which a `worker` runs.
 
 mod device;
 mod lane;
@@ -13,6 +13,7 @@ mod poller;
 mod queue;
 mod requests;
 mod retry;
+mod sharing;
 mod stop;
 mod vmm;
 mod worker;

@@ -4,7 +4,6 @@ use std::io;
 use std::time::Instant;
 
 use thiserror::Error;
-use zerocopy::FromBytes as _;
 
 use super::queue::StartError;
 use super::vmm::News;
@@ -12,12 +11,10 @@ use super::{Host, Source};
 use crate::causes::WithCauses;
 use crate::device_link::LinkError;
 use crate::guest_memory::RegionError;
-use crate::journal::{JournalError, JournalMemory};
-use crate::mmap::{MapError, Window};
+use crate::journal::JournalError;
+use crate::mmap::MapError;
 use crate::negotiation::{self, NegotiationError};
-use crate::protocol::payload::{
-    Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd, VringState,
-};
+use crate::protocol::payload::{SingleRegion, VringAddr, VringFd, VringState};
 use crate::protocol::{Channel, Malformed, Message, Request};
 
 /// How many memory regions a VMM may share: as many as vhost in the kernel takes. It must not become fewer.
@@ -127,20 +124,10 @@ impl Host {
             Request::ResetDevice => self.reset_device(),
             Request::SetMemTable => self.set_memory_table(message)?,
             Request::GetMaxMemSlots => return Ok(Answer::Reply(message.reply(&MEMORY_SLOTS))),
-            Request::AddMemReg => {
-                let SingleRegion { region, .. } = message.body()?;
-                let fd = message.take_fd()?;
-                let window = Window::map(fd, region.offset, region.size, region.guest_address)?;
-                self.memory.add(window, region.user_address)?;
-            }
+            Request::AddMemReg => self.add_memory(message)?,
             Request::RemMemReg => self.memory.remove(&message.body::<SingleRegion>()?.region)?,
             Request::SetLogBase => {
-                let LogArea { size, offset } = message.body()?;
-                let log = Window::map(message.take_fd()?, offset, size, 0)?;
-                if let Some(session) = self.vmm.session_mut() {
-                    session.log = Some(log);
-                }
-                self.update_log();
+                self.take_log(message)?;
                 return Ok(Answer::Reply(message.reply(&0u64)));
             }
             // Whoever wants to be told of each write to the log polls it instead.
@@ -213,43 +200,6 @@ impl Host {
         let asked = self.asked(features, wanted)?;
         if let Some(Err(error)) = self.device.as_mut().map(|link| link.set_features(asked)) {
             self.lose_device(&WithCauses(&error).to_string());
-        }
-        Ok(())
-    }
-
-    fn set_memory_table(&mut self, message: &Message) -> Result<(), RequestError> {
-        let (MemoryTableHeader { count, .. }, rest) = message.body_and_rest()?;
-        let malformed =
-            || RequestError::MemoryTable { count, fds: message.fds.len(), bytes: message.payload.len() };
-        let number = usize::try_from(count).map_err(|_| malformed())?;
-        let bytes = number.checked_mul(size_of::<MemoryRegion>()).and_then(|len| rest.get(..len));
-        let regions = bytes.and_then(|bytes| <[MemoryRegion]>::ref_from_bytes(bytes).ok().map(<[_]>::to_vec));
-        let regions = regions.filter(|regions| regions.len() == message.fds.len()).ok_or_else(malformed)?;
-        let mut windows = Vec::with_capacity(regions.len());
-        for (region, fd) in regions.iter().zip(&message.fds) {
-            let window = Window::map(fd, region.offset, region.size, region.guest_address)?;
-            windows.push((window, region.user_address));
-        }
-        Ok(self.memory.replace(windows)?)
-    }
-
-    /// Makes the file of requests in flight, for the VMM to keep.
-    fn make_journals(&mut self, message: &Message) -> Result<Answer, RequestError> {
-        let inflight: Inflight = message.body()?;
-        let (index, queues) = (u64::from(inflight.queues), self.queues.len());
-        if usize::from(inflight.queues) > queues {
-            return Err(RequestError::NoSuchQueue { index, queues });
-        }
-        let (file, size) = JournalMemory::make(inflight.queues, inflight.queue_size)?;
-        Ok(Answer::Reply(message.reply(&Inflight { size, offset: 0, ..inflight }).with_fd(file)))
-    }
-
-    /// Takes the file that the VMM has kept.
-    fn take_journals(&mut self, message: &mut Message) -> Result<(), RequestError> {
-        let Inflight { size, offset, queues, queue_size, .. } = message.body()?;
-        let journals = JournalMemory::open(message.take_fd()?, offset, size, queues, queue_size)?;
-        if let Some(session) = self.vmm.session_mut() {
-            session.journals = Some(journals);
         }
         Ok(())
     }

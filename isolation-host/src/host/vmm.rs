@@ -8,7 +8,6 @@ use crate::causes::WithCauses;
 use crate::device_link::{DeviceLink, Greeting};
 use crate::journal::JournalMemory;
 use crate::mmap::Window;
-use crate::protocol::features::LOG_ALL;
 use crate::protocol::{BackendRequest, Channel, Message, ReceiveError};
 
 /// How often a VMM is told of changes at most. A device may claim them without end.
@@ -254,21 +253,5 @@ impl Host {
         // The surest way to make the device forget it, too.
         self.renew_device();
         self.open_door();
-    }
-
-    /// Notes the guest's writes in the log if there is one and it is wanted.
-    pub(super) fn update_log(&mut self) {
-        if let Some(session) = self.vmm.session() {
-            let log = session.log.clone().filter(|_| session.features & LOG_ALL != 0);
-            if log.is_some() != self.memory.is_logging() {
-                tracing::info!(
-                    "dirty pages are {}",
-                    if log.is_some() { "logged" } else { "no longer logged" }
-                );
-            }
-            self.memory.log_to(log);
-            // Whoever was writing has finished when its lane can be locked, and knows of the log from then on.
-            self.queues.iter().for_each(|queue| drop(queue.lane()));
-        }
     }
 }
