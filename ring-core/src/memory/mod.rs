@@ -35,9 +35,11 @@
 //!   after the upper one. Packed descriptors are laid out so that this suffices.
 
 mod barriers;
+mod copy;
 mod raw;
 #[cfg(feature = "vm-memory")]
 mod vm;
+mod word;
 
 #[cfg(any(
     target_arch = "x86",
@@ -47,9 +49,10 @@ mod vm;
 ))]
 pub use barriers::Platform;
 pub use barriers::{Barriers, Smp};
-pub use raw::{RawArea, RawMemory, Word};
+pub use raw::{RawArea, RawMemory};
 #[cfg(feature = "vm-memory")]
 pub use vm::{VmArea, VmMemory};
+pub use word::Word;
 
 /// The ordering of a [`load`](Area::load).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
