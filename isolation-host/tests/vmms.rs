@@ -125,7 +125,11 @@ fn a_device_that_is_connected_and_silent_holds_up_no_vmm() {
     let start = Instant::now();
     (0..10).for_each(|_| guest.settle());
     guest.stop(0);
+    // Nor is the next one kept waiting for long.
+    guest.hang_up();
+    guest.reconnect(host.connect());
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    drop(listener.accept().unwrap());
     let starting = next(listener, Offer::default());
     guest.start(0);
     starting.join().unwrap();

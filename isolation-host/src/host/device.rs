@@ -87,6 +87,7 @@ impl Host {
             self.workers.wake(index);
         }
         if let Some(link) = self.device.take() {
+            self.lost = Instant::now();
             self.poller.remove(&link);
             link.requests().iter().for_each(|requests| self.poller.remove(requests));
         }
@@ -154,7 +155,6 @@ impl Host {
             }
             Err(error) => self.refuse_device(&error),
         }
-        self.open_door();
     }
 
     fn refuse_device(&mut self, error: &AdoptError) {

@@ -150,6 +150,8 @@ pub struct Host {
     device: Option<DeviceLink>,
     /// A device that has not answered yet what it offers.
     greeting: Option<Greeting>,
+    /// When there was a device last, if there is none.
+    lost: Instant,
     retry: Retry,
     /// What the VMM is offered; a device that comes later has to be able to do it, too.
     offer: Offer,
@@ -208,6 +210,7 @@ impl Host {
             vmm: Vmm::Absent,
             device: Some(link),
             greeting: None,
+            lost: Instant::now(),
             retry: Retry::default(),
             offer,
             memory: GuestMemory::default(),
@@ -277,7 +280,8 @@ impl Host {
     /// How long until something has to be done unasked.
     fn next_deadline(&self) -> Option<Duration> {
         let greeting = self.greeting.as_ref().map(Greeting::deadline);
-        let deadline = [self.retry.at(), greeting, self.vmm.deadline()].into_iter().flatten().min()?;
+        let deadlines = [self.retry.at(), greeting, self.grace(), self.vmm.deadline()];
+        let deadline = deadlines.into_iter().flatten().min()?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 }

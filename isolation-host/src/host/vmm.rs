@@ -13,6 +13,10 @@ use crate::protocol::{BackendRequest, Channel, Message, ReceiveError};
 /// How often a VMM is told of changes at most. A device may claim them without end.
 const BETWEEN_NEWS: Duration = Duration::from_millis(20);
 
+/// How long a VMM is kept waiting for a device that has just gone. What it asks first may need one, and a device that
+/// was only hung up on is back in a moment.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Whether there is a VMM.
 #[derive(Debug)]
 pub(super) enum Vmm {
@@ -123,12 +127,13 @@ impl Host {
         if self.retry.at().is_some_and(due) {
             self.seek_device()?;
         }
+        self.open_door();
         if matches!(self.vmm, Vmm::Absent) && self.vmm_door.is_used_up() {
             return Ok(false);
         }
         if matches!(self.vmm, Vmm::Absent) && self.device.is_some() && self.vmm_door.listener().is_none() {
             match self.vmm_door.connection() {
-                Ok(Some(channel)) => self.greet(channel),
+                Ok(Some(channel)) => self.let_in(channel),
                 Ok(None) => self.retry.soon(),
                 Err(source) => {
                     return Err(HostError::NoPeer { endpoint: self.options.vmm.clone(), source });
@@ -150,25 +155,31 @@ impl Host {
             return;
         }
         match self.vmm_door.connection() {
-            Ok(Some(channel)) => self.greet(channel),
+            Ok(Some(channel)) => self.let_in(channel),
             Ok(None) => {}
             Err(error) => tracing::warn!("a VMM could not be let in: {error}"),
         }
     }
 
-    /// Whether a VMM is let in: one at a time, and not while it is unknown what the device offers.
-    const fn is_open(&self) -> bool {
-        matches!(self.vmm, Vmm::Absent) && self.greeting.is_none()
+    /// Whether a VMM is let in: one at a time, and not before there is a device again, if that is a matter of moments.
+    fn is_open(&self) -> bool {
+        matches!(self.vmm, Vmm::Absent) && self.grace().is_none()
+    }
+
+    /// Until when a VMM is kept waiting for a device, if it is.
+    pub(super) fn grace(&self) -> Option<Instant> {
+        let end = self.lost + GRACE;
+        (self.device.is_none() && Instant::now() < end).then_some(end)
     }
 
     /// Lets the next VMM in, if it may come now.
-    pub(super) fn open_door(&self) {
+    fn open_door(&self) {
         if let Some(listener) = self.vmm_door.listener().filter(|_| self.is_open()) {
             self.poller.go_on(listener, Source::Door);
         }
     }
 
-    fn greet(&mut self, channel: Channel) {
+    fn let_in(&mut self, channel: Channel) {
         if let Err(error) = self.poller.add(&channel, Source::Vmm) {
             tracing::warn!("a VMM could not be let in: {error}");
             return;
@@ -252,6 +263,5 @@ impl Host {
         self.vmm = Vmm::Absent;
         // The surest way to make the device forget it, too.
         self.renew_device();
-        self.open_door();
     }
 }
