@@ -91,15 +91,14 @@ impl Host {
             self.poller.remove(&link);
             link.requests().iter().for_each(|requests| self.poller.remove(requests));
         }
-        if let Some(greeting) = self.greeting.take() {
-            self.poller.remove(&greeting);
-        }
     }
 
-    /// Hangs up on the device for a reason that is not its fault, and looks for it again.
+    /// Hangs up on the device, if it is there, for a reason that is not its fault, and looks for it again.
     pub(super) fn renew_device(&mut self) {
-        self.hang_up();
-        self.retry.now();
+        if self.device.is_some() {
+            self.hang_up();
+            self.retry.now();
+        }
     }
 
     /// Looks for the device once if there is none, and asks it what it offers.
@@ -119,11 +118,14 @@ impl Host {
             }
             // It may be that its socket is there, and that it is not allowed yet to connect to it.
             Err(error) => {
-                tracing::warn!("{} does not lead to a device: {error}", self.options.device);
-                self.retry.after_a_loss(Instant::now());
+                if !std::mem::replace(&mut self.unreachable, true) {
+                    tracing::warn!("{} does not lead to a device yet: {error}", self.options.device);
+                }
+                self.retry.soon();
                 return Ok(());
             }
         };
+        self.unreachable = false;
         let greeting = Greeting::new(channel).map_err(AdoptError::from).and_then(|greeting| {
             self.poller.add(&greeting, Source::Device).map_err(AdoptError::Poll)?;
             Ok(greeting)
@@ -159,7 +161,6 @@ impl Host {
 
     fn refuse_device(&mut self, error: &AdoptError) {
         tracing::warn!("a device is connected that cannot be used: {}", WithCauses(error));
-        self.hang_up();
         self.retry.after_a_loss(Instant::now());
     }
 

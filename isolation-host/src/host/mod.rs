@@ -152,6 +152,8 @@ pub struct Host {
     greeting: Option<Greeting>,
     /// When there was a device last, if there is none.
     lost: Instant,
+    /// It was said already why the device's socket leads nowhere.
+    unreachable: bool,
     retry: Retry,
     /// What the VMM is offered; a device that comes later has to be able to do it, too.
     offer: Offer,
@@ -211,6 +213,7 @@ impl Host {
             device: Some(link),
             greeting: None,
             lost: Instant::now(),
+            unreachable: false,
             retry: Retry::default(),
             offer,
             memory: GuestMemory::default(),
