@@ -57,7 +57,7 @@ unsafe fn words_out(start: *mut u8, into: &mut [u8]) {
     let end = start.wrapping_add(words.len() * 8);
     for (index, word) in words.iter_mut().enumerate() {
         // SAFETY: within the caller's range, and aligned since `start` is.
-        *word = unsafe { u64::load(start.wrapping_add(index * 8), Ordering::Relaxed) }.to_le_bytes();
+        *word = unsafe { u64::read(start.wrapping_add(index * 8)) }.to_le_bytes();
     }
     // SAFETY: the rest of the caller's range.
     unsafe { bytes_out(end, tail) };
@@ -117,7 +117,7 @@ unsafe fn words_in(start: *mut u8, from: &[u8]) {
     for (index, word) in words.iter().enumerate() {
         let value = u64::from_le_bytes(*word);
         // SAFETY: within the caller's range, and aligned since `start` is.
-        unsafe { u64::store(start.wrapping_add(index * 8), value, Ordering::Relaxed) };
+        unsafe { u64::write(start.wrapping_add(index * 8), value) };
     }
     // SAFETY: the rest of the caller's range.
     unsafe { bytes_in(end, tail) };

@@ -5,7 +5,7 @@
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::AtomicU8;
 
 use super::copy::{copy_in, copy_out};
 use super::word::Word;
@@ -14,7 +14,8 @@ use super::{Area, Barriers, Load, Memory, Smp, Store, Unmapped};
 /// One contiguous window of shared memory.
 ///
 /// The window maps the addresses `address..address + len` to the bytes behind a pointer. A kernel
-/// typically has one window for each DMA allocation, or a single one for its direct map.
+/// typically has one window for each DMA allocation. Its direct map does not do: whatever lies there it also
+/// reaches in other ways than through the window, which [`new`](Self::new) does not allow.
 ///
 /// Every access is a relaxed or ordered atomic, so a peer that writes the same bytes at the same time
 /// causes odd values, never undefined behaviour.
@@ -147,13 +148,12 @@ impl<B> RawArea<'_, B> {
     /// For the lifetime of the area, the `len` bytes at `start` are mapped, readable and writable, and
     /// this program reaches them through atomics only.
     pub(super) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
-        let limits = |count: usize| {
-            [2, 4, 8].map(|width: usize| {
-                let aligned = start.addr().get().is_multiple_of(width);
-                if aligned { (len + 1).saturating_sub(count * width) } else { 0 }
-            })
-        };
-        Self { start, words: limits(1), pairs: limits(2), shared: PhantomData }
+        let [two, four, eight] = [2, 4, 8].map(|width| {
+            let aligned = start.addr().get().is_multiple_of(width);
+            if aligned { (len + 1).saturating_sub(width) } else { 0 }
+        });
+        let pairs = [two.saturating_sub(2), four.saturating_sub(4), eight.saturating_sub(8)];
+        Self { start, words: [two, four, eight], pairs, shared: PhantomData }
     }
 
     /// A pointer to the word at `offset`, if it lies in the area. It is valid and aligned for `W`.
@@ -173,33 +173,22 @@ impl<B> RawArea<'_, B> {
         let start = self.start.as_ptr().wrapping_add(offset);
         (offset < self.pairs[W::WIDTH]).then(|| [start, start.wrapping_add(size_of::<W>())])
     }
-
-    #[inline]
-    fn get<W: Word>(&self, offset: usize, order: Ordering) -> W {
-        let Some(word) = self.word::<W>(offset) else { return nothing() };
-        // SAFETY: `word` returned a pointer that is inside the area, whose mapping `new` was promised,
-        // and aligned for `W`.
-        unsafe { W::load(word, order) }
-    }
-
-    #[inline]
-    fn set<W: Word>(&self, offset: usize, value: W, order: Ordering) {
-        if let Some(word) = self.word::<W>(offset) {
-            // SAFETY: as in `get`.
-            unsafe { W::store(word, value, order) };
-        }
-    }
 }
 
 impl<B: Barriers> Area for RawArea<'_, B> {
     #[inline]
     fn read<W: Word>(&self, offset: usize) -> W {
-        self.get(offset, Ordering::Relaxed)
+        let Some(word) = self.word::<W>(offset) else { return nothing() };
+        // SAFETY: `word` returned a pointer that is inside the area, whose mapping `new` was promised, and
+        // aligned for `W`.
+        unsafe { W::read(word) }
     }
 
     #[inline]
     fn write<W: Word>(&self, offset: usize, value: W) {
-        self.set(offset, value, Ordering::Relaxed);
+        let Some(word) = self.word::<W>(offset) else { return };
+        // SAFETY: as in `read`.
+        unsafe { W::write(word, value) };
     }
 
     #[inline]
@@ -207,9 +196,9 @@ impl<B: Barriers> Area for RawArea<'_, B> {
         let Some([first, second]) = self.pair::<W>(offset) else { return nothing() };
         // SAFETY: `pair` returned pointers that are inside the area, whose mapping `new` was promised, and
         // aligned for `W`.
-        let first = unsafe { W::load(first, Ordering::Relaxed) };
+        let first = unsafe { W::read(first) };
         // SAFETY: as above.
-        let second = unsafe { W::load(second, Ordering::Relaxed) };
+        let second = unsafe { W::read(second) };
         (first, second)
     }
 
@@ -217,31 +206,30 @@ impl<B: Barriers> Area for RawArea<'_, B> {
     fn write_pair<W: Word>(&self, offset: usize, values: (W, W)) {
         let Some([first, second]) = self.pair::<W>(offset) else { return };
         // SAFETY: as in `read_pair`.
-        unsafe { W::store(first, values.0, Ordering::Relaxed) };
+        unsafe { W::write(first, values.0) };
         // SAFETY: as in `read_pair`.
-        unsafe { W::store(second, values.1, Ordering::Relaxed) };
+        unsafe { W::write(second, values.1) };
     }
 
     #[inline]
     fn load<W: Word>(&self, offset: usize, order: Load) -> W {
+        let Some(word) = self.word::<W>(offset) else { return nothing() };
         match order {
-            Load::Relaxed => self.get(offset, Ordering::Relaxed),
-            Load::Acquire => {
-                let value = self.get(offset, Ordering::Acquire);
-                B::acquire();
-                value
-            }
+            // SAFETY: as in `read`.
+            Load::Relaxed => unsafe { W::read(word) },
+            // SAFETY: as in `read`.
+            Load::Acquire => unsafe { W::acquire::<B>(word) },
         }
     }
 
     #[inline]
     fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
+        let Some(word) = self.word::<W>(offset) else { return };
         match order {
-            Store::Relaxed => self.set(offset, value, Ordering::Relaxed),
-            Store::Release => {
-                B::release();
-                self.set(offset, value, Ordering::Release);
-            }
+            // SAFETY: as in `read`.
+            Store::Relaxed => unsafe { W::write(word, value) },
+            // SAFETY: as in `read`.
+            Store::Release => unsafe { W::release::<B>(word, value) },
         }
     }
 }
