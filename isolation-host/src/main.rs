@@ -1,7 +1,7 @@
 //! The command.
 
 use std::error::Error;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -14,16 +14,15 @@ fn main() -> ExitCode {
     let args = Args::parse();
     tracing_subscriber::fmt()
         .with_max_level(args.log)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
+        // Otherwise it panics when nobody reads its log any more.
+        .log_internal_errors(false)
         .init();
     let sandboxed = !args.no_sandbox;
     let outcome = match args.into_task() {
-        Task::Print(text) => {
-            println!("{text}");
-            Ok(())
-        }
+        Task::Print(text) => writeln!(io::stdout(), "{text}").map_err(Into::into),
         Task::Forward(options) => forward(options, sandboxed),
     };
     match outcome {

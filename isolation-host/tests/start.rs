@@ -66,6 +66,16 @@ fn an_area_with_no_room_for_the_queues_is_refused_before_a_vmm_comes() {
 }
 
 #[test]
+fn a_log_that_cannot_be_written_holds_up_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("activated");
+    let listener = UnixListener::bind(&path).unwrap();
+    let _host = start(listener.into(), r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@" 2>/dev/full"#);
+    assert!(is_served(UnixStream::connect(&path).unwrap()));
+    assert!(is_served(UnixStream::connect(&path).unwrap()));
+}
+
+#[test]
 fn without_any_socket_it_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let mut host = Host::run(directory, Command::new(PROGRAM));

@@ -1,9 +1,9 @@
 //! The command: see `snd-host --help`.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::Parser as _;
 use snd_host::{Args, CAPABILITIES, serve};
 use tracing::error;
 use tracing_subscriber::EnvFilter;
@@ -11,8 +11,10 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let args = Args::parse();
     if args.print_capabilities {
-        println!("{CAPABILITIES}");
-        return ExitCode::SUCCESS;
+        return match writeln!(io::stdout(), "{CAPABILITIES}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
     }
     let filter = EnvFilter::new(&args.log);
     let colours = io::stderr().is_terminal();
