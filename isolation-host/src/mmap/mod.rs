@@ -243,6 +243,16 @@ impl Area for WindowArea {
     }
 
     #[inline]
+    fn read_pair<W: Word>(&self, offset: usize) -> (W, W) {
+        self.raw.read_pair(offset)
+    }
+
+    #[inline]
+    fn write_pair<W: Word>(&self, offset: usize, values: (W, W)) {
+        self.raw.write_pair(offset, values);
+    }
+
+    #[inline]
     fn load<W: Word>(&self, offset: usize, order: Load) -> W {
         self.raw.load(offset, order)
     }
