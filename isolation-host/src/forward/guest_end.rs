@@ -1,13 +1,13 @@
 //! The guest's side of a queue: its ring, and the journal of what was taken from it.
 
-use std::collections::VecDeque;
-
 use ring_core::{
     Arm, CompleteError, Device, Features, PopError, Position, Segment, Setup, SetupError, Token, device,
 };
 
-use super::Request;
-use crate::guest_memory::GuestMemory;
+use super::framing::last_byte;
+use super::request::Request;
+use crate::device_type::DeviceType;
+use crate::guest_memory::{GuestMemory, View};
 use crate::journal::{Journal, LONGEST_CHAIN, Legacy, Noted};
 
 /// A queue as the guest sees it.
@@ -24,13 +24,13 @@ type Ring = Device<GuestMemory, Box<[device::Slot]>>;
 
 impl GuestEnd {
     /// Goes on with the guest's ring where `base`, a vhost-user vring base, says; or where a process that died has
-    /// left it, as it has noted in the journal. Returns what was in flight then, too.
+    /// left it, as it has noted in the journal. Returns what was in flight then, too, in the order in which it was taken.
     pub(super) fn new(
         memory: GuestMemory,
         setup: &Setup,
         base: u32,
         mut journal: Option<Journal>,
-    ) -> Result<(Self, VecDeque<Box<Request>>), SetupError> {
+    ) -> Result<(Self, Vec<Request>), SetupError> {
         let slots = vec![device::Slot::default(); setup.size.into()].into();
         let mut ring = Device::new(memory, setup, slots)?;
         let legacy = journal.as_mut().and_then(|journal| journal.recover(|used| ring.has_published(used)));
@@ -39,23 +39,24 @@ impl GuestEnd {
             None => {
                 start(&mut ring, setup, base)?;
                 journal.iter_mut().for_each(|journal| journal.begin(ring.position().used));
-                VecDeque::new()
+                Vec::new()
             }
         };
         Ok((Self { ring, journal, segments: vec![Segment::default(); LONGEST_CHAIN].into() }, requests))
     }
 
     /// Takes the next request, if there is one.
-    pub(super) fn take(&mut self) -> Result<Option<Box<Request>>, PopError> {
+    #[inline]
+    pub(super) fn take(&mut self) -> Result<Option<Request>, PopError> {
         let Some(chain) = self.ring.pop(&mut self.segments)? else { return Ok(None) };
         let (readable, writable) = (chain.readable(), chain.writable());
-        let request = Request::new(chain.into_token(), readable, writable);
+        let token = chain.into_token();
         if let Some(journal) = &mut self.journal
-            && let Some(taken) = self.ring.record(&request.token)
+            && let Some(taken) = self.ring.record(&token)
         {
-            journal.note(&taken, &request.readable, &request.writable);
+            journal.note(&taken, readable, writable);
         }
-        Ok(Some(request))
+        Ok(Some(Request::new(token, readable, writable)))
     }
 
     /// Stages a request that is done.
@@ -69,9 +70,19 @@ impl GuestEnd {
         let _ = self.ring.complete(token, written);
     }
 
+    /// Stages a request unserved, with an error where its device type has one.
+    pub(super) fn refuse(&mut self, memory: &View<'_>, request: Request, device_type: DeviceType) {
+        let status = device_type.failure_status().zip(last_byte(request.buffer.writable()));
+        if let Some((failure, address)) = status {
+            // If even this is no memory, the guest has asked for it.
+            let _ = memory.write_bytes(address, &[failure]);
+        }
+        self.complete(request.token, 0);
+    }
+
     /// Puts a request back into the ring as if it had never been taken. One that is not the newest is returned.
-    pub(super) fn give_back(&mut self, request: Box<Request>) -> Option<Box<Request>> {
-        let Request { token, readable, writable, .. } = *request;
+    pub(super) fn give_back(&mut self, request: Request) -> Option<Request> {
+        let Request { token, buffer, placement } = request;
         let taken = self.ring.record(&token);
         match self.ring.give_back(token) {
             Ok(()) => {
@@ -80,10 +91,15 @@ impl GuestEnd {
                 }
                 None
             }
-            Err(CompleteError::NotNewest(token)) => Some(Request::new(token, readable, writable)),
+            Err(CompleteError::NotNewest(token)) => Some(Request { token, buffer, placement }),
             // Its ring has been reset; there is nothing to give back to.
             Err(_) => None,
         }
+    }
+
+    /// A number that is higher than that of any request taken before it.
+    pub(super) fn serial(&self, request: &Request) -> u64 {
+        self.ring.record(&request.token).map_or(0, |taken| taken.serial)
     }
 
     /// Returns all that is staged. Returns whether to notify the guest.
@@ -127,11 +143,11 @@ fn start(ring: &mut Ring, setup: &Setup, base: u32) -> Result<(), SetupError> {
 }
 
 /// Goes on with a queue whose process died. Returns what was in flight.
-fn recover(ring: &mut Ring, legacy: Legacy) -> Result<VecDeque<Box<Request>>, SetupError> {
+fn recover(ring: &mut Ring, legacy: Legacy) -> Result<Vec<Request>, SetupError> {
     let Legacy { used, last, chains } = legacy;
     tracing::info!("{} requests were in flight when the queue was left", chains.len());
     ring.recover(used, last)?;
     let adopt =
-        |Noted { taken, readable, writable }| Ok(Request::new(ring.adopt(taken)?, readable, writable));
+        |Noted { taken, readable, writable }| Ok(Request::new(ring.adopt(taken)?, &readable, &writable));
     chains.into_iter().map(adopt).collect()
 }

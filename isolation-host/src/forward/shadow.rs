@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 
-use ring_core::memory::Memory as _;
+use ring_core::driver::Used;
 use ring_core::{Arm, PopError, Setup, SetupError, Violation};
+use slab::Slab;
 use thiserror::Error;
 
-use super::device_end::{DeviceEnd, Done, Refusal, Submission};
-use super::framing::last_byte;
+use super::Statistics;
+use super::device_end::{DeviceEnd, Refusal, Submission};
 use super::guest_end::GuestEnd;
-use super::{Request, Statistics};
+use super::placement::Placement;
+use super::request::Request;
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
 use crate::journal::Journal;
@@ -24,8 +26,10 @@ pub struct Shadow {
     memory: GuestMemory,
     device_type: DeviceType,
     device: Option<DeviceEnd>,
-    /// Requests that were taken from the guest and are not with the device: first in line.
-    backlog: VecDeque<Box<Request>>,
+    /// What was taken from the guest and not returned. Everything else knows a request by its key here.
+    requests: Slab<Request>,
+    /// Those that are not with the device: first in line.
+    backlog: VecDeque<usize>,
     /// Whether requests are taken from the guest.
     accepting: bool,
     /// What has been done so far.
@@ -67,12 +71,15 @@ impl Shadow {
         device_type: DeviceType,
         journal: Option<Journal>,
     ) -> Result<Self, ShadowError> {
-        let (guest, backlog) = GuestEnd::new(memory.clone(), setup, base, journal)?;
+        let (guest, left) = GuestEnd::new(memory.clone(), setup, base, journal)?;
+        let mut requests = Slab::new();
+        let backlog = left.into_iter().map(|request| requests.insert(request)).collect();
         Ok(Self {
             guest,
             memory,
             device_type,
             device: None,
+            requests,
             backlog,
             accepting: true,
             statistics: Statistics::default(),
@@ -91,9 +98,12 @@ impl Shadow {
         if let Err(violation) = self.take_back() {
             tracing::warn!("the device broke a queue at its end: {violation}");
         }
-        if let Some(device) = self.device.take() {
-            let later = std::mem::take(&mut self.backlog);
-            self.backlog = device.into_requests().chain(later).collect();
+        if self.device.take().is_some() {
+            // The area goes with the device, and all the requests wait for the next one.
+            self.requests.iter_mut().for_each(|(_, request)| request.placement = Placement::default());
+            let mut all: Vec<_> = self.requests.iter().collect();
+            all.sort_by_key(|(_, request)| self.guest.serial(request));
+            self.backlog = all.into_iter().map(|(key, _)| key).collect();
         }
     }
 
@@ -106,8 +116,10 @@ impl Shadow {
         self.detach();
         let left = self.backlog.len() - before;
         self.give_back();
-        for request in std::mem::take(&mut self.backlog) {
-            self.refuse(request, Refusal::Interrupted);
+        let memory = self.memory.view();
+        for request in self.backlog.drain(..).filter_map(|key| self.requests.try_remove(key)) {
+            self.statistics.note_refusal(Refusal::Interrupted);
+            self.guest.refuse(&memory, request, self.device_type);
         }
         let call = self.guest.publish();
         self.guest.end_journal();
@@ -116,9 +128,9 @@ impl Shadow {
 
     /// Puts requests that no device has back into the guest's ring, the newest first, as far as that goes.
     pub fn give_back(&mut self) {
-        while let Some(request) = self.backlog.pop_back() {
+        while let Some(request) = self.backlog.pop_back().and_then(|key| self.requests.try_remove(key)) {
             if let Some(request) = self.guest.give_back(request) {
-                self.backlog.push_back(request);
+                self.backlog.push_back(self.requests.insert(request));
                 return;
             }
         }
@@ -148,7 +160,7 @@ impl Shadow {
     /// Requests that were taken from the guest and not returned.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.backlog.len() + self.device.as_ref().map_or(0, DeviceEnd::in_flight)
+        self.requests.len()
     }
 
     /// Bytes of the queue's share of the isolated area that are in use, and all of them.
@@ -186,12 +198,13 @@ impl Shadow {
         let returned = self.take_back()?;
         // A network device is full of buffers for what may come. If fewer went to it than come from it in a round,
         // it would soon have none left when much does, although the guest has more.
-        let submitted = self.submit(returned + BATCH, &mut round);
+        let taken = self.take(returned + BATCH, &mut round);
+        let submitted = self.submit(returned + BATCH);
         round.call = self.guest.publish();
         round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
         self.statistics.calls_out += u64::from(round.call);
         self.statistics.kicks_out += u64::from(round.kick);
-        round.again = returned + submitted > 0;
+        round.again = returned + taken + submitted > 0;
         Ok(round)
     }
 
@@ -211,82 +224,73 @@ impl Shadow {
     /// buffers may belong together.
     fn take_back(&mut self) -> Result<usize, Violation> {
         let Some(device) = &mut self.device else { return Ok(0) };
+        let memory = self.memory.view();
         let mut count = 0;
         loop {
-            match device.reap(&self.memory, self.device_type) {
-                Ok(Some(Done { token, written })) => {
-                    self.statistics.requests += 1;
-                    self.statistics.to_guest += u64::from(written);
-                    self.guest.complete(token, written);
-                    count += 1;
-                }
+            let Used { cookie: key, written } = match device.reap() {
+                Ok(Some(used)) => used,
                 Ok(None) => return Ok(count),
                 Err(violation) => {
                     self.statistics.violations += 1;
                     return Err(violation);
                 }
+            };
+            // It is there: the ring returns each key once.
+            if let Some(mut request) = self.requests.try_remove(key) {
+                device.collect(&memory, &mut request, written, self.device_type);
+                self.statistics.requests += 1;
+                self.statistics.to_guest += u64::from(written);
+                self.guest.complete(request.token, written);
             }
+            count += 1;
         }
     }
 
-    /// Submits at most so many requests. Returns how many were dealt with.
-    fn submit(&mut self, most: usize, round: &mut Round) -> usize {
+    /// Takes requests from the guest until so many wait for the device. Returns how many were dealt with.
+    fn take(&mut self, most: usize, round: &mut Round) -> usize {
         let mut count = 0;
-        while count < most {
-            let Some(device) = &mut self.device else { break };
-            let request = match self.backlog.pop_front() {
-                Some(request) => request,
-                None if !self.accepting => break,
-                None => match self.guest.take() {
-                    Ok(Some(request)) => request,
-                    Ok(None) => break,
-                    Err(PopError::TooLong(token)) => {
-                        self.note_refusal(Refusal::TooLong);
-                        self.guest.complete(token, 0);
-                        count += 1;
-                        // The journal cannot hold it, so it has to be published before any later one is noted: a
-                        // process that takes over counts what has been taken by what is there.
-                        break;
-                    }
-                    Err(PopError::Violation(violation)) => {
-                        self.statistics.violations += 1;
-                        round.guest_fault = Some(violation);
-                        break;
-                    }
-                },
-            };
-            match device.submit(&self.memory, request) {
-                Submission::Staged(copied) => self.statistics.to_device += copied,
-                Submission::NoRoom(request) => {
-                    self.backlog.push_front(request);
+        while self.can_submit() && self.backlog.len() < most {
+            match self.guest.take() {
+                Ok(Some(request)) => self.backlog.push_back(self.requests.insert(request)),
+                Ok(None) => break,
+                Err(PopError::TooLong(token)) => {
+                    self.statistics.note_refusal(Refusal::TooLong);
+                    self.guest.complete(token, 0);
+                    // The journal cannot hold it, so it has to be published before any later one is noted: a
+                    // process that takes over counts what has been taken by what is there.
+                    return count + 1;
+                }
+                Err(PopError::Violation(violation)) => {
+                    self.statistics.violations += 1;
+                    round.guest_fault = Some(violation);
                     break;
                 }
-                Submission::Never(request, refusal) => self.refuse(request, refusal),
             }
             count += 1;
         }
         count
     }
 
-    /// Counts a request that is refused, and logs the first: a guest that goes on like that must not fill the log.
-    fn note_refusal(&mut self, refusal: Refusal) {
-        match self.statistics.refused {
-            0 => {
-                tracing::warn!("a request is refused: {refusal}; of this queue's, the next are only counted")
+    /// Submits at most so many of the requests that wait. Returns how many were dealt with.
+    fn submit(&mut self, most: usize) -> usize {
+        let Some(device) = &mut self.device else { return 0 };
+        let memory = self.memory.view();
+        let mut count = 0;
+        while count < most
+            && let Some(&key) = self.backlog.front()
+            && let Some(request) = self.requests.get_mut(key)
+        {
+            match device.submit(&memory, key, request) {
+                Submission::Staged(copied) => self.statistics.to_device += copied,
+                Submission::NoRoom => break,
+                Submission::Never(refusal) => {
+                    self.statistics.note_refusal(refusal);
+                    self.guest.refuse(&memory, self.requests.remove(key), self.device_type);
+                }
             }
-            _ => tracing::debug!("a request is refused: {refusal}"),
+            self.backlog.pop_front();
+            count += 1;
         }
-        self.statistics.refused += 1;
-    }
-
-    /// Returns a request to the guest unserved, with an error where its device type has one.
-    fn refuse(&mut self, request: Box<Request>, refusal: Refusal) {
-        self.note_refusal(refusal);
-        let status = self.device_type.failure_status().zip(last_byte(&request.writable));
-        if let Some((failure, address)) = status {
-            // If even this is no memory, the guest has asked for it.
-            let _ = self.memory.write_bytes(address, &[failure]);
-        }
-        self.guest.complete(request.token, 0);
+        count
     }
 }
