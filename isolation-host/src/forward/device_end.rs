@@ -3,13 +3,15 @@
 use ring_core::driver::Used;
 use ring_core::error::AddReason;
 use ring_core::memory::Unmapped;
-use ring_core::{Arm, Driver, Features, Notify, Segment, SetupError, Violation, driver};
+use ring_core::{Arm, Driver, Features, Notify, SetupError, Violation, driver};
 use thiserror::Error;
 
 use super::framing::{frame, in_step, last_byte};
+use super::placement::Placement;
 use super::request::Request;
 use crate::area::Share;
 use crate::area::buddy::Buddy;
+use crate::area::residue::Residue;
 use crate::device_type::DeviceType;
 use crate::guest_memory::View;
 use crate::journal::LONGEST_CHAIN;
@@ -22,6 +24,7 @@ pub struct DeviceEnd {
     window: Window,
     blocks: u64,
     buddy: Buddy,
+    residue: Residue,
     indirect: bool,
 }
 
@@ -68,13 +71,14 @@ impl DeviceEnd {
     ///
     /// [`SetupError`] if the ring's size or place is impossible.
     pub fn new(window: Window, share: Share) -> Result<Self, SetupError> {
-        let Share { setup, blocks, buddy } = share;
+        let Share { setup, blocks, buddy, residue } = share;
         let slots = (0..setup.size).map(|_| driver::Slot::EMPTY).collect();
         Ok(Self {
             ring: Driver::new(window.clone(), &setup, slots)?,
             window,
             blocks,
             buddy,
+            residue,
             indirect: setup.features.contains(Features::INDIRECT_DESC),
         })
     }
@@ -129,17 +133,30 @@ impl DeviceEnd {
     }
 
     /// Fills the readable part and clears the writable one, where bytes of earlier requests may be.
-    fn copy_out(&self, guest: &View<'_>, request: &Request) -> Result<u64, Unmapped> {
-        let (buffer, pieces) = (&request.buffer, &request.placement.pieces);
+    fn copy_out(&mut self, guest: &View<'_>, request: &Request) -> Result<u64, Unmapped> {
+        let (buffer, Placement { pieces, table, .. }) = (&request.buffer, &request.placement);
+        for piece in pieces.readable().iter().chain(table) {
+            self.residue.note(self.offset(piece.address), piece.len);
+        }
         let mut copied = 0;
         for (from, to, len) in in_step(buffer.readable(), pieces.readable(), u64::MAX) {
             guest.copy_out(from, &self.window, to, len)?;
             copied += u64::from(len);
         }
         for piece in pieces.writable() {
-            self.window.zero(piece.address, piece.len)?;
+            let offset = self.offset(piece.address);
+            for (stale, len) in self.residue.stale(offset, piece.len) {
+                self.window.zero(self.blocks + u64::from(stale), len)?;
+            }
+            self.residue.note_zeroed(offset, piece.len);
         }
         Ok(copied)
+    }
+
+    /// Where a piece is in the share's blocks, as the map of residues knows it.
+    fn offset(&self, address: u64) -> u32 {
+        // A share's blocks have less than 4 GiB.
+        u32::try_from(address - self.blocks).unwrap_or(u32::MAX)
     }
 
     /// The next request that the device has done: its key, and how many bytes the device wrote.
@@ -155,12 +172,34 @@ impl DeviceEnd {
         written: u32,
         device_type: DeviceType,
     ) {
-        let copied = copy_in(&self.window, guest, request, written, device_type);
-        if let Err(unmapped) = copied {
+        if let Err(unmapped) = self.copy_in(guest, request, written, device_type) {
             // The VMM took the memory away meanwhile, as it does when a guest's memory is unplugged.
             tracing::debug!("what the device wrote is lost: {unmapped}");
         }
         request.placement.release(&mut self.buddy);
+    }
+
+    /// Copies what the device wrote to the guest.
+    fn copy_in(
+        &mut self,
+        guest: &View<'_>,
+        request: &Request,
+        written: u32,
+        device_type: DeviceType,
+    ) -> Result<(), Unmapped> {
+        let (from, to) = (request.placement.pieces.writable(), request.buffer.writable());
+        for (from, to, len) in in_step(from, to, written.into()) {
+            self.residue.note(self.offset(from), len);
+            guest.copy_in(&self.window, from, to, len)?;
+        }
+        if device_type.writes_status_last()
+            && written < request.token.writable()
+            && let Some((from, to)) = last_byte(from).zip(last_byte(to))
+        {
+            self.residue.note(self.offset(from), 1);
+            guest.copy_in(&self.window, from, to, 1)?;
+        }
+        Ok(())
     }
 
     /// Makes all staged requests available to the device.
@@ -172,26 +211,4 @@ impl DeviceEnd {
     pub(super) fn arm(&mut self) -> Arm {
         self.ring.arm()
     }
-}
-
-/// Copies what the device wrote to the guest.
-fn copy_in(
-    window: &Window,
-    guest: &View<'_>,
-    request: &Request,
-    written: u32,
-    device_type: DeviceType,
-) -> Result<(), Unmapped> {
-    let (from, to) = (request.placement.pieces.writable(), request.buffer.writable());
-    let copy = |from: &[Segment], to: &[Segment], len: u64| {
-        in_step(from, to, len).try_for_each(|(from, to, len)| guest.copy_in(window, from, to, len))
-    };
-    copy(from, to, written.into())?;
-    if device_type.writes_status_last()
-        && written < request.token.writable()
-        && let Some((from, to)) = last_byte(from).zip(last_byte(to))
-    {
-        guest.copy_in(window, from, to, 1)?;
-    }
-    Ok(())
 }

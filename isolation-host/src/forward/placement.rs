@@ -5,14 +5,13 @@ use smallvec::SmallVec;
 
 use super::request::Pieces;
 use crate::area::buddy::{Block, Buddy, MAX_BLOCK, MIN_BLOCK};
+use crate::area::residue::UNIT;
 
 /// Up to this length a segment shares a block with others: headers and statuses.
 const SMALL: u64 = 128;
 /// Up to this length a segment gets one block, however much of it is left over. Above it, it is cut into
 /// blocks without rest, down to one of at most this size.
 const ONE_BLOCK: u64 = 64 << 10;
-/// Segments in a shared block begin at multiples of this.
-const ALIGN: u32 = 16;
 /// Bytes of a descriptor in an indirect table.
 const DESCRIPTOR: u32 = 16;
 
@@ -61,16 +60,17 @@ impl Placement {
         let count = self.pieces.all().len();
         let table =
             if indirect && count > 1 { u32::try_from(count).ok()?.checked_mul(DESCRIPTOR)? } else { 0 };
-        let room = |small: &Segment| small.len.next_multiple_of(ALIGN);
+        let room = |piece: &Segment| piece.len.next_multiple_of(UNIT);
         let small: u32 = self.pieces.all().iter().filter(|piece| is_unplaced(piece)).map(room).sum();
-        if small + table == 0 {
+        let size = table.next_multiple_of(UNIT) + small;
+        if size == 0 {
             return Some(());
         }
-        let block = buddy.allocate(small + table)?;
+        let block = buddy.allocate(size)?;
         self.blocks.push(block);
         let mut address = base + u64::from(block.offset);
         self.table = (table > 0).then_some(Segment::new(address, table));
-        address += u64::from(table);
+        address += u64::from(table.next_multiple_of(UNIT));
         for piece in self.pieces.all_mut().iter_mut().filter(|piece| is_unplaced(piece)) {
             piece.address = address;
             address += u64::from(room(piece));
