@@ -3,12 +3,12 @@
 use ring_core::driver::Used;
 use ring_core::error::AddReason;
 use ring_core::memory::Unmapped;
-use ring_core::{Arm, Driver, Features, Notify, SetupError, Violation, driver};
+use ring_core::{Arm, Driver, Features, Notify, Segment, SetupError, Violation, driver};
 use thiserror::Error;
 
-use super::framing::{frame, in_step, last_byte};
+use super::framing::{Frame, frame, in_step, last_byte};
 use super::placement::Placement;
-use super::request::Request;
+use super::requests::Request;
 use crate::area::Share;
 use crate::area::buddy::Buddy;
 use crate::area::residue::Residue;
@@ -16,6 +16,9 @@ use crate::device_type::DeviceType;
 use crate::guest_memory::View;
 use crate::journal::LONGEST_CHAIN;
 use crate::mmap::Window;
+
+/// The frames of a request without bytes.
+const NOTHING: (Frame, Frame) = ([0; 3], [0; 3]);
 
 /// A queue as the device sees it. Whose requests it has it knows by their keys.
 #[derive(Debug)]
@@ -92,30 +95,31 @@ impl DeviceEnd {
     /// Copies a request to the isolated area and stages it.
     pub(super) fn submit(&mut self, guest: &View<'_>, key: usize, request: &mut Request) -> Submission {
         let Request { buffer, placement, .. } = request;
-        if let Some(unmapped) = buffer.writable().iter().find_map(|segment| guest.check(segment).err()) {
+        let (readable, writable) = buffer.split();
+        if let Some(unmapped) = writable.iter().find_map(|segment| guest.check(segment).err()) {
             return Submission::Never(Refusal::Unmapped(unmapped));
         }
-        let (readable, writable) = (frame(buffer.readable()), frame(buffer.writable()));
-        if readable.is_empty() && writable.is_empty() {
+        let frames = (frame(readable), frame(writable));
+        if frames == NOTHING {
             return Submission::Never(Refusal::Empty);
         }
-        if !placement.place(&mut self.buddy, self.blocks, (&readable, &writable), self.indirect) {
+        if !placement.place(&mut self.buddy, self.blocks, frames, self.indirect) {
             return self.no_room(request);
         }
-        let copied = match self.copy_out(guest, request) {
+        let copied = match self.copy_out(guest, readable, placement) {
             Ok(copied) => copied,
             Err(unmapped) => {
-                request.placement.release(&mut self.buddy);
+                placement.release(&mut self.buddy);
                 return Submission::Never(Refusal::Unmapped(unmapped));
             }
         };
-        let pieces = &request.placement.pieces;
-        let added = match request.placement.table {
-            Some(table) => self.ring.add_indirect(table, pieces.readable(), pieces.writable(), key),
-            None => self.ring.add(pieces.readable(), pieces.writable(), key),
+        let (readable, writable) = placement.pieces.split();
+        let added = match placement.table {
+            Some(table) => self.ring.add_indirect(table, readable, writable, key),
+            None => self.ring.add(readable, writable, key),
         };
         let Err(error) = added else { return Submission::Staged(copied) };
-        request.placement.release(&mut self.buddy);
+        placement.release(&mut self.buddy);
         match error.reason {
             // A stopped ring is one that the device broke; the request waits for the next device.
             AddReason::Full { .. } | AddReason::Stopped => Submission::NoRoom,
@@ -128,22 +132,27 @@ impl DeviceEnd {
         if self.ring.in_flight() > 0 {
             return Submission::NoRoom;
         }
-        let bytes = request.buffer.all().iter().map(|segment| u64::from(segment.len)).sum();
+        let bytes = bytes_of(request.buffer.all());
         Submission::Never(Refusal::TooLarge { bytes, share: self.buddy.capacity() })
     }
 
     /// Fills the readable part and clears the writable one, where bytes of earlier requests may be.
-    fn copy_out(&mut self, guest: &View<'_>, request: &Request) -> Result<u64, Unmapped> {
-        let (buffer, Placement { pieces, table, .. }) = (&request.buffer, &request.placement);
-        for piece in pieces.readable().iter().chain(table) {
+    fn copy_out(
+        &mut self,
+        guest: &View<'_>,
+        from: &[Segment],
+        Placement { pieces, table, .. }: &Placement,
+    ) -> Result<u64, Unmapped> {
+        let (readable, writable) = pieces.split();
+        for piece in readable.iter().chain(table) {
             self.residue.note(self.offset(piece.address), piece.len);
         }
         let mut copied = 0;
-        for (from, to, len) in in_step(buffer.readable(), pieces.readable(), u64::MAX) {
+        for (from, to, len) in in_step(from, readable, u64::MAX) {
             guest.copy_out(from, &self.window, to, len)?;
             copied += u64::from(len);
         }
-        for piece in pieces.writable() {
+        for piece in writable {
             let offset = self.offset(piece.address);
             for (stale, len) in self.residue.stale(offset, piece.len) {
                 self.window.zero(self.blocks + u64::from(stale), len)?;
@@ -193,7 +202,7 @@ impl DeviceEnd {
             guest.copy_in(&self.window, from, to, len)?;
         }
         if device_type.writes_status_last()
-            && written < request.token.writable()
+            && u64::from(written) < bytes_of(to)
             && let Some((from, to)) = last_byte(from).zip(last_byte(to))
         {
             self.residue.note(self.offset(from), 1);
@@ -211,4 +220,8 @@ impl DeviceEnd {
     pub(super) fn arm(&mut self) -> Arm {
         self.ring.arm()
     }
+}
+
+fn bytes_of(segments: &[Segment]) -> u64 {
+    segments.iter().map(|segment| u64::from(segment.len)).sum()
 }

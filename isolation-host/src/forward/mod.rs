@@ -9,7 +9,7 @@ mod device_end;
 pub mod framing;
 mod guest_end;
 mod placement;
-mod request;
+mod requests;
 mod shadow;
 mod statistics;
 

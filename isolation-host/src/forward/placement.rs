@@ -3,7 +3,8 @@
 use ring_core::Segment;
 use smallvec::SmallVec;
 
-use super::request::Pieces;
+use super::framing::Frame;
+use super::requests::Pieces;
 use crate::area::buddy::{Block, Buddy, MAX_BLOCK, MIN_BLOCK};
 use crate::area::residue::UNIT;
 
@@ -25,7 +26,7 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// Places pieces of these lengths in blocks of a share that begin at `base`, and a table where `indirect` allows it
+    /// Places pieces of these lengths, as far as they have any, in blocks of a share that begin at `base`, and a table where `indirect` allows it
     /// and more than one piece asks for it. It has nothing placed yet.
     ///
     /// Returns whether there is enough room now; if not, there is still nothing placed.
@@ -33,7 +34,7 @@ impl Placement {
         &mut self,
         buddy: &mut Buddy,
         base: u64,
-        (readable, writable): (&[u64], &[u64]),
+        (readable, writable): (Frame, Frame),
         indirect: bool,
     ) -> bool {
         let placed = self.fill(buddy, base, (readable, writable), indirect).is_some();
@@ -47,14 +48,14 @@ impl Placement {
         &mut self,
         buddy: &mut Buddy,
         base: u64,
-        (readable, writable): (&[u64], &[u64]),
+        (readable, writable): (Frame, Frame),
         indirect: bool,
     ) -> Option<()> {
         // Blocks for data come first: only then is it known how many descriptors there are.
-        for &length in readable {
+        for length in readable.into_iter().filter(|length| *length > 0) {
             self.place_piece(buddy, base, length, Pieces::push_readable)?;
         }
-        for &length in writable {
+        for length in writable.into_iter().filter(|length| *length > 0) {
             self.place_piece(buddy, base, length, Pieces::push_writable)?;
         }
         let count = self.pieces.all().len();
@@ -107,7 +108,8 @@ impl Placement {
 
     /// Gives all its memory back.
     pub(super) fn release(&mut self, buddy: &mut Buddy) {
-        self.blocks.drain(..).for_each(|block| buddy.release(block));
+        self.blocks.iter().for_each(|block| buddy.release(*block));
+        self.blocks.clear();
         self.pieces.clear();
         self.table = None;
     }
@@ -149,7 +151,7 @@ mod tests {
     const BASE: u64 = 1 << 32;
 
     /// Where such pieces are placed, if there is room.
-    fn place(buddy: &mut Buddy, readable: &[u64], writable: &[u64]) -> Option<Placement> {
+    fn place(buddy: &mut Buddy, readable: Frame, writable: Frame) -> Option<Placement> {
         let mut placement = Placement::default();
         placement.place(buddy, BASE, (readable, writable), true).then_some(placement)
     }
@@ -161,9 +163,9 @@ mod tests {
     #[test]
     fn header_table_and_status_share_a_block_and_data_has_its_own() {
         let mut buddy = Buddy::new(4 << 20);
-        let mut placement = place(&mut buddy, &[16], &[4096, 1]).unwrap();
+        let mut placement = place(&mut buddy, [16, 0, 0], [4096, 0, 1]).unwrap();
         assert_eq!(
-            (lengths(placement.pieces.readable()), lengths(placement.pieces.writable())),
+            (lengths(placement.pieces.split().0), lengths(placement.pieces.writable())),
             (vec![16], vec![4096, 1])
         );
         assert_eq!(placement.table.unwrap().len, 3 * 16);
@@ -175,25 +177,25 @@ mod tests {
     #[test]
     fn what_needs_no_table_takes_no_more_than_its_data() {
         let mut buddy = Buddy::new(4 << 20);
-        let placement = place(&mut buddy, &[], &[4096]).unwrap();
+        let placement = place(&mut buddy, [0; 3], [4096, 0, 0]).unwrap();
         assert_eq!((placement.table, buddy.free()), (None, (4 << 20) - 4096));
         let mut direct = Placement::default();
-        assert!(direct.place(&mut buddy, BASE, (&[16], &[4096, 1]), false));
+        assert!(direct.place(&mut buddy, BASE, ([16, 0, 0], [4096, 0, 1]), false));
         assert_eq!((direct.table, direct.pieces.all().len()), (None, 3));
     }
 
     #[test]
     fn data_larger_than_a_block_is_cut() {
         let mut buddy = Buddy::new(8 << 20);
-        let placement = place(&mut buddy, &[16, 1280 << 10], &[1]).unwrap();
-        assert_eq!(lengths(placement.pieces.readable()), [16, 1 << 20, 256 << 10]);
+        let placement = place(&mut buddy, [16, 0, 1280 << 10], [1, 0, 0]).unwrap();
+        assert_eq!(lengths(placement.pieces.split().0), [16, 1 << 20, 256 << 10]);
     }
 
     #[test]
     fn without_enough_room_nothing_is_held() {
         let mut buddy = Buddy::new(1 << 20);
-        assert!(place(&mut buddy, &[16, 1 << 20], &[1]).is_none());
-        assert!(place(&mut buddy, &[u64::from(u32::MAX)], &[]).is_none());
+        assert!(place(&mut buddy, [16, 0, 1 << 20], [1, 0, 0]).is_none());
+        assert!(place(&mut buddy, [u64::from(u32::MAX), 0, 0], [0; 3]).is_none());
         assert_eq!(buddy.free(), 1 << 20);
     }
 
@@ -203,8 +205,8 @@ mod tests {
         // Every second block of 64 KiB is taken.
         let blocks: Vec<Block> = (0..16).map(|_| buddy.allocate(64 << 10).unwrap()).collect();
         blocks.iter().step_by(2).for_each(|block| buddy.release(*block));
-        let placement = place(&mut buddy, &[400 << 10], &[]).unwrap();
-        assert_eq!(lengths(placement.pieces.readable()), [[64 << 10; 6].as_slice(), &[16 << 10]].concat());
+        let placement = place(&mut buddy, [400 << 10, 0, 0], [0; 3]).unwrap();
+        assert_eq!(lengths(placement.pieces.split().0), [[64 << 10; 6].as_slice(), &[16 << 10]].concat());
     }
 
     proptest! {
@@ -217,7 +219,7 @@ mod tests {
             let Limits { size_max, seg_max } = Limits::new(device, area.size_of_share());
             prop_assert!(size_max > 0 && seg_max > 0);
             let (mut buddy, data) = (share.buddy, u64::from(size_max) * u64::from(seg_max));
-            for (readable, writable) in [([16, data].as_slice(), [1].as_slice()), (&[16], &[data, 1])] {
+            for (readable, writable) in [([16, 0, data], [1, 0, 0]), ([16, 0, 0], [data, 0, 1])] {
                 let mut placement = place(&mut buddy, readable, writable).unwrap();
                 prop_assert!(placement.pieces.all().len() <= 16);
                 placement.release(&mut buddy);
@@ -226,13 +228,13 @@ mod tests {
 
         #[test]
         fn pieces_keep_their_lengths_and_never_overlap(
-            readable in prop::collection::vec(1u64..300_000, 0..4),
-            writable in prop::collection::vec(1u64..300_000, 0..4),
+            readable in prop::array::uniform3(0u64..300_000),
+            writable in prop::array::uniform3(0u64..300_000),
         ) {
             let mut buddy = Buddy::new(8 << 20);
-            let mut placement = place(&mut buddy, &readable, &writable).unwrap();
+            let mut placement = place(&mut buddy, readable, writable).unwrap();
             let total = |segments: &[Segment]| segments.iter().map(|it| u64::from(it.len)).sum::<u64>();
-            prop_assert_eq!(total(placement.pieces.readable()), readable.iter().sum::<u64>());
+            prop_assert_eq!(total(placement.pieces.split().0), readable.iter().sum::<u64>());
             prop_assert_eq!(total(placement.pieces.writable()), writable.iter().sum::<u64>());
             let mut all: Vec<Segment> = [placement.pieces.all(), placement.table.as_slice()].concat();
             all.sort_by_key(|segment| segment.address);

@@ -4,14 +4,12 @@ use std::collections::VecDeque;
 
 use ring_core::driver::Used;
 use ring_core::{Arm, PopError, Setup, SetupError, Violation};
-use slab::Slab;
 use thiserror::Error;
 
 use super::Statistics;
 use super::device_end::{DeviceEnd, Refusal, Submission};
 use super::guest_end::GuestEnd;
-use super::placement::Placement;
-use super::request::Request;
+use super::requests::Requests;
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
 use crate::journal::Journal;
@@ -27,7 +25,7 @@ pub struct Shadow {
     device_type: DeviceType,
     device: Option<DeviceEnd>,
     /// What was taken from the guest and not returned. Everything else knows a request by its key here.
-    requests: Slab<Request>,
+    requests: Requests,
     /// Those that are not with the device: first in line.
     backlog: VecDeque<usize>,
     /// Whether requests are taken from the guest.
@@ -71,16 +69,15 @@ impl Shadow {
         device_type: DeviceType,
         journal: Option<Journal>,
     ) -> Result<Self, ShadowError> {
-        let (guest, left) = GuestEnd::new(memory.clone(), setup, base, journal)?;
-        let mut requests = Slab::new();
-        let backlog = left.into_iter().map(|request| requests.insert(request)).collect();
+        let mut requests = Requests::default();
+        let guest = GuestEnd::new(memory.clone(), setup, base, journal, &mut requests)?;
         Ok(Self {
+            backlog: guest.in_order(&requests),
             guest,
             memory,
             device_type,
             device: None,
             requests,
-            backlog,
             accepting: true,
             statistics: Statistics::default(),
         })
@@ -100,10 +97,8 @@ impl Shadow {
         }
         if self.device.take().is_some() {
             // The area goes with the device, and all the requests wait for the next one.
-            self.requests.iter_mut().for_each(|(_, request)| request.placement = Placement::default());
-            let mut all: Vec<_> = self.requests.iter().collect();
-            all.sort_by_key(|(_, request)| self.guest.serial(request));
-            self.backlog = all.into_iter().map(|(key, _)| key).collect();
+            self.requests.displace();
+            self.backlog = self.guest.in_order(&self.requests);
         }
     }
 
@@ -117,9 +112,9 @@ impl Shadow {
         let left = self.backlog.len() - before;
         self.give_back();
         let memory = self.memory.view();
-        for request in self.backlog.drain(..).filter_map(|key| self.requests.try_remove(key)) {
+        for key in self.backlog.drain(..) {
             self.statistics.note_refusal(Refusal::Interrupted);
-            self.guest.refuse(&memory, request, self.device_type);
+            self.guest.refuse(&memory, &mut self.requests, key, self.device_type);
         }
         let call = self.guest.publish();
         self.guest.end_journal();
@@ -128,11 +123,10 @@ impl Shadow {
 
     /// Puts requests that no device has back into the guest's ring, the newest first, as far as that goes.
     pub fn give_back(&mut self) {
-        while let Some(request) = self.backlog.pop_back().and_then(|key| self.requests.try_remove(key)) {
-            if let Some(request) = self.guest.give_back(request) {
-                self.backlog.push_back(self.requests.insert(request));
-                return;
-            }
+        while let Some(&key) = self.backlog.back()
+            && self.guest.give_back(&mut self.requests, key)
+        {
+            self.backlog.pop_back();
         }
     }
 
@@ -235,13 +229,14 @@ impl Shadow {
                     return Err(violation);
                 }
             };
-            // It is there: the ring returns each key once.
-            if let Some(mut request) = self.requests.try_remove(key) {
-                device.collect(&memory, &mut request, written, self.device_type);
-                self.statistics.requests += 1;
-                self.statistics.to_guest += u64::from(written);
-                self.guest.complete(request.token, written);
+            if let Some(request) = self.requests.get_mut(key) {
+                device.collect(&memory, request, written, self.device_type);
             }
+            if let Some(token) = self.requests.remove(key) {
+                self.guest.complete(token, written);
+            }
+            self.statistics.requests += 1;
+            self.statistics.to_guest += u64::from(written);
             count += 1;
         }
     }
@@ -250,8 +245,8 @@ impl Shadow {
     fn take(&mut self, most: usize, round: &mut Round) -> usize {
         let mut count = 0;
         while self.can_submit() && self.backlog.len() < most {
-            match self.guest.take() {
-                Ok(Some(request)) => self.backlog.push_back(self.requests.insert(request)),
+            match self.guest.take(&mut self.requests) {
+                Ok(Some(key)) => self.backlog.push_back(key),
                 Ok(None) => break,
                 Err(PopError::TooLong(token)) => {
                     self.statistics.note_refusal(Refusal::TooLong);
@@ -285,7 +280,7 @@ impl Shadow {
                 Submission::NoRoom => break,
                 Submission::Never(refusal) => {
                     self.statistics.note_refusal(refusal);
-                    self.guest.refuse(&memory, self.requests.remove(key), self.device_type);
+                    self.guest.refuse(&memory, &mut self.requests, key, self.device_type);
                 }
             }
             self.backlog.pop_front();
