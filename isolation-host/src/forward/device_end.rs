@@ -173,6 +173,12 @@ impl DeviceEnd {
         self.ring.reap()
     }
 
+    /// Has the processor fetch the beginning of what the device wrote, if it did.
+    pub(super) fn prefetch(&self, request: &Request, written: u32) {
+        let from = request.placement.pieces.writable().first().filter(|_| written > 0);
+        from.iter().for_each(|piece| self.window.prefetch(piece.address));
+    }
+
     /// Copies what the device wrote to the guest, and frees the request's room.
     pub(super) fn collect(
         &mut self,

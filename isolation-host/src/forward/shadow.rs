@@ -28,6 +28,8 @@ pub struct Shadow {
     requests: Requests,
     /// Those that are not with the device: first in line.
     backlog: VecDeque<usize>,
+    /// What the device has done and the guest does not know of yet; empty between rounds.
+    done: Vec<Used<usize>>,
     /// Whether requests are taken from the guest.
     accepting: bool,
     /// What has been done so far.
@@ -78,6 +80,7 @@ impl Shadow {
             device_type,
             device: None,
             requests,
+            done: Vec::new(),
             accepting: true,
             statistics: Statistics::default(),
         })
@@ -217,18 +220,10 @@ impl Shadow {
     /// Returns to the guest all that the device has done, to be published at once: a network device's receive
     /// buffers may belong together.
     fn take_back(&mut self) -> Result<usize, Violation> {
+        let outcome = self.reap();
         let Some(device) = &mut self.device else { return Ok(0) };
-        let memory = self.memory.view();
-        let mut count = 0;
-        loop {
-            let Used { cookie: key, written } = match device.reap() {
-                Ok(Some(used)) => used,
-                Ok(None) => return Ok(count),
-                Err(violation) => {
-                    self.statistics.violations += 1;
-                    return Err(violation);
-                }
-            };
+        let (memory, count) = (self.memory.view(), self.done.len());
+        for Used { cookie: key, written } in self.done.drain(..) {
             if let Some(request) = self.requests.get_mut(key) {
                 device.collect(&memory, request, written, self.device_type);
             }
@@ -237,8 +232,21 @@ impl Shadow {
             }
             self.statistics.requests += 1;
             self.statistics.to_guest += u64::from(written);
-            count += 1;
         }
+        outcome.map(|()| count)
+    }
+
+    /// Finds out all that the device has done. What it wrote is on its way from its processor to this one before the
+    /// first of it is copied: to wait for one packet after the other would take longer than all the rest.
+    fn reap(&mut self) -> Result<(), Violation> {
+        let Some(device) = &mut self.device else { return Ok(()) };
+        while let Some(used) = device.reap().inspect_err(|_| self.statistics.violations += 1)? {
+            if let Some(request) = self.requests.get_mut(used.cookie) {
+                device.prefetch(request, used.written);
+            }
+            self.done.push(used);
+        }
+        Ok(())
     }
 
     /// Takes requests from the guest until so many wait for the device. Returns how many were dealt with.
@@ -270,6 +278,14 @@ impl Shadow {
     fn submit(&mut self, most: usize) -> usize {
         let Some(device) = &mut self.device else { return 0 };
         let memory = self.memory.view();
+        // As in `reap`, for what comes from the guest's processor.
+        for &key in self.backlog.iter().take(most) {
+            let request = self.requests.get_mut(key);
+            request
+                .iter()
+                .filter_map(|it| it.buffer.split().0.first())
+                .for_each(|from| memory.prefetch(from));
+        }
         let mut count = 0;
         while count < most
             && let Some(&key) = self.backlog.front()

@@ -176,6 +176,14 @@ impl View<'_> {
         })
     }
 
+    /// Has the processor fetch the beginning of a segment that will soon be copied.
+    pub fn prefetch(&self, segment: &Segment) {
+        let _ = self.pieces(segment.address, segment.len.min(1).into(), |window, address, _, _| {
+            window.prefetch(address);
+            Ok(())
+        });
+    }
+
     /// Whether all bytes of a segment are the guest's memory.
     ///
     /// # Errors

@@ -170,6 +170,14 @@ impl Window {
         Ok(())
     }
 
+    /// Has the processor fetch what is at `address`, which will soon be copied, and does not wait for it.
+    #[inline]
+    pub fn prefetch(&self, address: u64) {
+        if let Ok(start) = self.resolve(address, 1) {
+            copy::prefetch(start);
+        }
+    }
+
     /// Fills `len` bytes at `address` with zeros.
     ///
     /// # Errors
