@@ -14,7 +14,9 @@ use arbitrary::{Arbitrary, Unstructured};
 use ends::{Ends, Operation};
 use ring_core::Features;
 use ring_core::memory::{Memory as _, RawMemory};
-use support::{BUFFERS, DESCRIPTORS, DEVICE, DRIVER, EVENT_IDX, IN_ORDER, INDIRECT, PACKED, ZEROED, setup};
+use support::{
+    BUFFERS, DESCRIPTORS, DEVICE, DRIVER, EVENT_IDX, IN_ORDER, INDIRECT, PACKED, SPLIT, ZEROED, setup,
+};
 
 pub use ring_core::Features as Format;
 
@@ -29,25 +31,47 @@ pub enum End {
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    Add { readable: u8, writable: u8, indirect: bool },
+    Add {
+        readable: u8,
+        writable: u8,
+        indirect: bool,
+    },
     PublishAvailable,
-    Pop { storage: u8 },
-    Complete { which: u8, written: u8 },
-    GiveBack { which: u8 },
+    Pop {
+        storage: u8,
+    },
+    Complete {
+        which: u8,
+        written: u8,
+    },
+    GiveBack {
+        which: u8,
+    },
     PublishUsed,
     Reap,
     ArmDriver,
     ArmDevice,
     RestDriver,
-    RestDevice { base: u32 },
+    RestDevice {
+        base: u32,
+    },
     Reset,
     ResetDriver,
     ResetDevice,
     Die,
     /// The vandal writes a 16-bit word, wherever the areas or the buffers are.
-    Word { at: u16, value: u16 },
+    Word {
+        at: u16,
+        value: u16,
+    },
     /// The vandal writes a descriptor whose flags and lengths are small enough to pass.
-    Descriptor { slot: u8, address: u16, len: u8, id: u8, flags: u16 },
+    Descriptor {
+        slot: u8,
+        address: u16,
+        len: u8,
+        id: u8,
+        flags: u16,
+    },
 }
 
 /// Runs one input.
@@ -111,7 +135,7 @@ fn steps(format: Features, end: End, input: &mut Unstructured<'_>) -> arbitrary:
 fn forged(end: End, format: Features, at: u16) -> u64 {
     let at = u64::from(at);
     let area = match end {
-        End::Driver if format != PACKED => DEVICE,
+        End::Driver if format == SPLIT => DEVICE,
         End::Device if at & 0x8000 != 0 => DRIVER,
         End::Driver | End::Device => DESCRIPTORS,
     };

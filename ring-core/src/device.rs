@@ -119,7 +119,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// # Errors
     ///
     /// [`PopError::Violation`] once, when the driver breaks a rule; the queue is idle from then on.
-    /// [`PopError::TooLong`] if the chain has more segments than there is room for.
+    /// [`PopError::TooLong`] if the chain has more segments than there is room for. The driver waits for it all the
+    /// same: complete the token that is in the error.
     #[inline]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
         either!(self, queue => queue.pop(segments))
@@ -202,13 +203,22 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
         }
     }
 
-    /// The position that a vhost-user vring base stands for. Of a split queue's base the lower 16 bits count, and
-    /// it lacks the used index; that is in the device area, where the device that ran before left it.
+    /// The position that a vhost-user vring base stands for, be it this device's own or another's that left the queue
+    /// with nothing in flight.
+    ///
+    /// Of a split queue's base the lower 16 bits count, and it lacks the used index; that is in the device area,
+    /// where the device that ran before left it. Of a packed queue's base many front-ends know the lower 16 bits only;
+    /// so where the upper ones are 0, the used half is what the available one is.
     #[expect(clippy::cast_possible_truncation, reason = "a split queue's base has 16 bits")]
     pub fn position_of(&self, base: u32) -> Position {
         match self {
             Self::Split(queue) => Position { available: base as u16, used: queue.used_index() },
-            Self::Packed(_) => Position::from_packed_base(base),
+            Self::Packed(_) => match Position::from_packed_base(base) {
+                Position { available, used: 0 } if base != self.vring_base() => {
+                    Position::quiescent(available)
+                }
+                position => position,
+            },
         }
     }
 }

@@ -49,6 +49,9 @@ pub use crate::ledger::{Slot, Used};
 /// The driver end of a queue, in the format that was negotiated.
 ///
 /// The format is decided once, by [`Features::RING_PACKED`]; each call branches on it.
+///
+/// The device may access the buffers in flight until it is stopped, also after a [`Violation`]. So stop it before you
+/// drop the queue, and their cookies with it; or let [`reset`](Self::reset) return the cookies.
 #[derive(Debug)]
 pub enum Driver<M: Memory, S, T> {
     /// A split queue.
@@ -68,7 +71,7 @@ macro_rules! either {
 }
 
 impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
-    /// Sets up the driver end of a queue. Its areas have to be zeroed before.
+    /// Sets up the driver end of a queue. Its areas are cleared, so the device must not run the queue yet.
     ///
     /// # Errors
     ///
@@ -81,8 +84,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
         }
     }
 
-    /// Sets the queue up anew, in the same format, once the device no longer runs it. The cookies of all
-    /// buffers in flight go to `returned`. The areas have to be zeroed before.
+    /// Sets the queue up anew, as [`new`](Self::new) does, in the same format, once the device no longer runs it.
+    /// The cookies of all buffers in flight go to `returned`.
     ///
     /// # Errors
     ///
@@ -126,8 +129,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 
     /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
     ///
-    /// `table` is memory for the table: 16 bytes for each segment, of any alignment. Like the segments, it
-    /// is the device's until the cookie comes back.
+    /// `table` is room for the table in the memory that the queue was set up with: 16 bytes for each segment, of any
+    /// alignment. Like the segments, it is the device's until the cookie comes back.
     ///
     /// # Errors
     ///

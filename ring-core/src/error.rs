@@ -1,7 +1,8 @@
 //! What can go wrong, by whose fault.
 //!
 //! - A [`Violation`] is the other side's fault. It **latches**: the queue reports it once and is idle
-//!   from then on, until it is reset. The numbers in it are what the other side wrote.
+//!   from then on, until it is reset. The numbers in it are what the other side wrote. A device can ask for the
+//!   reset with `DEVICE_NEEDS_RESET` (VIRTIO 1.4, 2.1 "Device Status Field").
 //! - A [`SetupError`] is the fault of whoever configured the queue; in a device that is the driver, too.
 //!   There is no queue then.
 //! - [`AddError`], [`CompleteError`] and [`PopError`] are the caller's to handle. They return whatever was
@@ -205,7 +206,7 @@ pub enum SetupError {
         /// The alignment in bytes.
         align: u64,
     },
-    /// An area is not in shared memory.
+    /// An area is not in shared memory, or not in one piece of it that is aligned as its address is.
     Unmapped {
         /// Which one.
         area: AreaName,
@@ -241,7 +242,7 @@ pub enum SetupError {
         taken: u64,
     },
     /// A chain that is to be taken over cannot have been in flight in this queue, or has been taken over already, or
-    /// after a later one; or the queue does not run.
+    /// comes after a later one, or after one that was popped; or the queue does not run.
     Taken(Taken),
 }
 
@@ -255,7 +256,9 @@ impl fmt::Display for SetupError {
             Self::Misaligned { area, address, align } => {
                 write!(f, "the {area} at {address:#x} is not aligned to {align} bytes")
             }
-            Self::Unmapped { area, range } => write!(f, "the {area}: {range}"),
+            Self::Unmapped { area, range: Unmapped { address, len } } => {
+                write!(f, "the {area}: {len} bytes at {address:#x} are no aligned piece of shared memory")
+            }
             Self::Staged => f.write_str("buffers are staged that have not been published"),
             Self::InFlight { descriptors } => {
                 write!(
@@ -352,7 +355,7 @@ impl fmt::Display for AddReason {
 }
 
 /// A buffer was not added. Nothing has changed, and the cookie comes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AddError<T> {
     /// Why.
     pub reason: AddReason,
@@ -366,7 +369,14 @@ impl<T> fmt::Display for AddError<T> {
     }
 }
 
-impl<T: fmt::Debug> Error for AddError<T> {}
+/// Without the cookie, which may be of a type that cannot be printed.
+impl<T> fmt::Debug for AddError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddError").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl<T> Error for AddError<T> {}
 
 /// No chain could be popped.
 #[derive(Debug, PartialEq, Eq)]

@@ -54,14 +54,23 @@ pub(crate) struct InFlight<S> {
     taken: u64,
     /// The serials of the chains of a device that died which can still be taken over. They come in order.
     adoptable: Range<u64>,
+    /// What `taken` is for as long as that can be done.
+    recovered: u64,
     /// In an in-order queue, whose turn it is.
     turns: Turns,
 }
 
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
-        let mut in_flight =
-            Self { slots, room: 0, staged: 0, taken: 0, adoptable: 0..0, turns: Turns::default() };
+        let mut in_flight = Self {
+            slots,
+            room: 0,
+            staged: 0,
+            taken: 0,
+            adoptable: 0..0,
+            recovered: 0,
+            turns: Turns::default(),
+        };
         in_flight.reset(size)?;
         Ok(in_flight)
     }
@@ -178,7 +187,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     /// Goes on counting chains after `last`, of which those can be adopted that are in flight. If there is a `gap`,
     /// none of them counts as the newest.
     pub(crate) fn go_on_after(&mut self, last: u64, gap: bool) {
-        self.taken = last + u64::from(gap);
+        self.recovered = last + u64::from(gap);
+        self.taken = self.recovered;
         self.adoptable = 1..last + 1;
     }
 
@@ -190,6 +200,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
             Some(slot)
                 if id < size.get()
                     && (1..=self.room).contains(&count)
+                    && self.taken == self.recovered
                     && self.adoptable.contains(&serial) =>
             {
                 (slot.serial, slot.count) = (serial, count);

@@ -68,7 +68,7 @@
 //! # let (request, answer) = (0x4100_0000, 0x4100_1000);
 //! # let notify = |queue_index: u16| {};
 //!
-//! // `page` is a zeroed page from the DMA allocator, which the device knows as `physical`.
+//! // `page` is a page from the DMA allocator, which the device knows as `physical`.
 //! // It stays mapped for as long as the queue lives, and nothing but the queue uses it, so this is sound.
 //! let memory = unsafe { RawMemory::new(page, physical, 4096) };
 //! let (setup, _bytes) = Setup::contiguous(physical, 16, negotiated)?;

@@ -1,7 +1,61 @@
 //! Reading and writing what a chain's segments hold, however the driver cut it up.
 //!
 //! A device must not rely on where one descriptor ends and the next begins (VIRTIO 1.4, 2.7.4.1 "Device
-//! Requirements: Message Framing"). A [`Reader`] and a [`Writer`] hide it.
+//! Requirements: Message Framing"). A [`Reader`] and a [`Writer`] hide it. A disk's answer to a read request:
+//!
+//! ```
+//! use ring_core::memory::Memory;
+//! use ring_core::payload::PayloadError;
+//! use ring_core::{Chain, Reader, Writer};
+//! use zerocopy::little_endian::{U32, U64}; // zerocopy 0.8
+//!
+//! #[derive(zerocopy::FromBytes, zerocopy::IntoBytes)]
+//! #[repr(C)]
+//! struct Header {
+//!     kind: U32,
+//!     reserved: U32,
+//!     sector: U64,
+//! }
+//!
+//! /// Returns the number of bytes written, for `Device::complete`.
+//! fn read(memory: &impl Memory, chain: &Chain<'_>, disk: &[u8]) -> Result<u32, PayloadError> {
+//!     let Header { sector, .. } = Reader::new(memory, chain.readable()).read_value()?;
+//!     let mut writer = Writer::new(memory, chain.writable());
+//!     // The last byte is for the status, and all others are for data.
+//!     let count = usize::try_from(writer.remaining().saturating_sub(1)).unwrap_or(usize::MAX);
+//!     let start = usize::try_from(sector.get()).ok().and_then(|sector| sector.checked_mul(512));
+//!     let data = start.and_then(|start| disk.get(start..start.checked_add(count)?));
+//!     match data {
+//!         Some(data) => writer.write(data)?,
+//!         // What counts as written has to be written.
+//!         None => (0..count).try_for_each(|_| writer.write(&[0]))?,
+//!     }
+//!     let status: u8 = if data.is_some() { 0 } else { 1 };
+//!     writer.write_value(&status)?;
+//!     Ok(writer.written())
+//! }
+//! #
+//! # use ring_core::memory::RawMemory;
+//! # use ring_core::{Device, Driver, Features, Segment, Setup, device, driver};
+//! # let mut page = [0u64; 512];
+//! # let memory = RawMemory::from_mut(&mut page, 0);
+//! # let (setup, _) = Setup::contiguous(0, 4, Features::empty())?;
+//! # let mut driver = Driver::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
+//! # let mut device = Device::new(memory.clone(), &setup, [device::Slot::default(); 4])?;
+//! # memory.write_bytes(0x808, &1u64.to_le_bytes())?;
+//! # driver.add(&[Segment::new(0x800, 16)], &[Segment::new(0x900, 300), Segment::new(0xb00, 213)], ())?;
+//! # let _ = driver.publish();
+//! # let mut segments = [Segment::default(); 4];
+//! # let chain = device.pop(&mut segments)?.unwrap();
+//! # assert_eq!(read(&memory, &chain, &[7; 1024]), Ok(513));
+//! # let mut answer = [1; 213];
+//! # memory.read_bytes(0xb00, &mut answer)?;
+//! # assert_eq!((answer[211], answer[212]), (7, 0));
+//! # assert_eq!(read(&memory, &chain, &[7; 512]), Ok(513));
+//! # memory.read_bytes(0xb00, &mut answer)?;
+//! # assert_eq!((answer[211], answer[212]), (0, 1));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
 
 use core::fmt;
 
@@ -86,7 +140,7 @@ impl<'s> Rest<'s> {
     }
 }
 
-/// Reads a chain's readable segments from front to back.
+/// Reads segments from front to back: a chain's readable ones, or at the driver end what the device wrote.
 #[derive(Debug)]
 pub struct Reader<'a, M> {
     memory: &'a M,
@@ -135,7 +189,7 @@ impl<'a, M: Memory> Reader<'a, M> {
     }
 }
 
-/// Writes a chain's writable segments from front to back.
+/// Writes segments from front to back: a chain's writable ones, or at the driver end what the device is to read.
 #[derive(Debug)]
 pub struct Writer<'a, M> {
     memory: &'a M,
@@ -188,7 +242,7 @@ impl<'a, M: Memory> Writer<'a, M> {
         self.write(value.as_bytes())
     }
 
-    /// Leaves the next `count` bytes as they are.
+    /// Leaves the next `count` bytes as they are, and counts them as written: something else has written them.
     ///
     /// # Errors
     ///

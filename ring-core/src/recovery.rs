@@ -10,6 +10,8 @@
 //!   those are not staged that wait for an older one;
 //! - after each `publish`: that it came so far. What was staged is then gone from the journal.
 //!
+//! The journal of a device that has not taken any chain has its position's used half, and the serial 0.
+//!
 //! The next device asks [`has_published`](Device::has_published) whether the batch that was staged last was published.
 //! Then it [recovers](Device::recover), and [adopts](Device::adopt) what is left, in the order in which it was taken.
 //! What was published may not have been announced; so the first [`publish`](Device::publish) after that notifies in any
@@ -124,8 +126,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Taken`] if it cannot have been in flight, or has been taken over already, or after a later one; or
-    /// if the queue does not run.
+    /// [`SetupError::Taken`] if it cannot have been in flight, or has been taken over already, or comes after a later
+    /// one, or after one that was popped; or if the queue does not run.
     pub fn adopt(&mut self, taken: Taken) -> Result<Token, SetupError> {
         either!(self, queue => queue.adopt(taken))
     }

@@ -63,11 +63,11 @@ fn a_setup_error_names_the_area_and_what_it_lacks() {
         ),
         (
             SetupError::Unmapped { area: AreaName::Driver, range: RANGE },
-            "the driver area: 48 bytes at 0x1000 are not shared memory",
+            "the driver area: 48 bytes at 0x1000 are no aligned piece of shared memory",
         ),
         (
             SetupError::Unmapped { area: AreaName::Device, range: RANGE },
-            "the device area: 48 bytes at 0x1000 are not shared memory",
+            "the device area: 48 bytes at 0x1000 are no aligned piece of shared memory",
         ),
         (
             SetupError::Position { available: 0x8009, used: 1, size: 4 },
@@ -110,6 +110,13 @@ fn a_refused_buffer_is_told_what_would_do() {
     ] {
         assert_eq!(AddError { reason, cookie: () }.to_string(), said);
     }
+}
+
+#[test]
+fn a_buffer_that_was_not_added_is_an_error_whatever_its_cookie_is() {
+    struct Opaque;
+    let error: Box<dyn std::error::Error> = AddError { reason: AddReason::Empty, cookie: Opaque }.into();
+    assert_eq!(format!("{error:?}"), "AddError { reason: Empty, .. }");
 }
 
 #[test]

@@ -276,6 +276,21 @@ fn a_chain_is_taken_over_once() {
 }
 
 #[test]
+fn no_chain_is_taken_over_after_one_that_was_popped() {
+    for features in FORMATS {
+        let mut page = [0; 512];
+        let mut world = World::new(&mut page, features);
+        world.device.recover(world.device.position().used, 3).unwrap();
+        [Step::Add(1), Step::Take].into_iter().for_each(|step| world.take_step(step));
+        let position = world.device.position();
+        // Where this one was, the device has just found another, so the next place would be skipped.
+        let taken = Taken { serial: 2, writable: 8, id: 1, count: 2 };
+        assert_eq!(world.device.adopt(taken), Err(SetupError::Taken(taken)));
+        assert_eq!(world.device.position(), position);
+    }
+}
+
+#[test]
 fn a_device_that_stands_still_takes_no_chain_over() {
     for features in FORMATS {
         let mut page = [0; 512];

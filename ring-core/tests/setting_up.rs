@@ -58,6 +58,29 @@ fn queues_run_with_the_barriers_of_real_hardware() {
 }
 
 #[test]
+fn a_queue_begins_empty_and_with_notifications_on_whatever_its_memory_held() {
+    for features in FORMATS {
+        // An index that is far ahead, a wish for no notifications, descriptors that look used.
+        for byte in [0x01, 0x80, 0xff] {
+            let mut page = [u64::from_ne_bytes([byte; 8]); 512];
+            let memory = RawMemory::from_mut(&mut page, 0x1000);
+            let (mut driver, mut device) = ends(&memory, &setup(4, features));
+            for _ in 0..2 {
+                assert_eq!(driver.reap(), Ok(None));
+                assert_eq!(device.pop(&mut []), Ok(None));
+                driver.add(&[Segment::new(0x1800, 8)], &[], 0).unwrap();
+                assert!(driver.publish().is_needed());
+                let token = device.pop(&mut [Segment::default()]).unwrap().unwrap().into_token();
+                device.complete(token, 0).unwrap();
+                assert!(device.publish().is_needed());
+                device.reset(memory.clone(), &setup(4, features)).unwrap();
+                driver.reset(memory.clone(), &setup(4, features), drop).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
 fn queues_run_in_mapped_memory() {
     for features in FORMATS {
         let mapped = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0x1000), 0x1000)]).unwrap();

@@ -8,7 +8,10 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use end_to_end::artifacts::target_dir;
 
-use crate::command::{captured, command, output, print, progress, run as run_command};
+use crate::command::{captured, cargo, command, output, print, progress, run as run_command};
+
+/// The targets' package. It is its own workspace, lest the others depend on what a fuzzer needs.
+pub(crate) const MANIFEST: &str = "fuzz/Cargo.toml";
 
 /// The targets in `fuzz/targets`.
 const TARGETS: [&str; 4] = ["split_driver", "split_device", "packed_driver", "packed_device"];
@@ -133,6 +136,14 @@ fn bounded(directory: &Path, target: &str, planted: bool) -> Result<(bool, Strin
     let result = captured(&mut command);
     progress.finish_and_clear();
     result
+}
+
+/// Clippy, on the targets.
+pub(crate) fn clippy() -> Result<Command> {
+    // Not a member of the workspace, so it says where its files go; not where a sanitizer's are.
+    let mut command = cargo(["clippy", "--manifest-path", MANIFEST, "--target-dir"]);
+    command.arg(target_dir()?.join("fuzz-lint"));
+    Ok(command)
 }
 
 fn fuzz(directory: &Path, target: &str, seconds: Option<u32>) -> Result<Command> {

@@ -33,11 +33,76 @@
 //! - **A 64-bit word is published by its upper half.** Where the target has no 64-bit atomics, a `store`
 //!   may write the lower half before it publishes the upper one, and a `load` may fetch the lower half
 //!   after the upper one. Packed descriptors are laid out so that this suffices.
+//!
+//! # Memory in pieces
+//!
+//! A queue knows one [`Memory`], with its three areas and its indirect tables. A few lines make one of several DMA
+//! allocations:
+//!
+//! ```
+//! use ring_core::memory::{Memory, RawArea, RawMemory, Unmapped};
+//!
+//! struct Windows<'m, const N: usize>([RawMemory<'m>; N]);
+//!
+//! impl<'m, const N: usize> Windows<'m, N> {
+//!     /// What the first window says that has all the bytes.
+//!     fn ask<T>(
+//!         &self,
+//!         address: u64,
+//!         len: usize,
+//!         of: impl FnMut(&RawMemory<'m>) -> Result<T, Unmapped>,
+//!     ) -> Result<T, Unmapped> {
+//!         self.0.iter().map(of).find_map(Result::ok).ok_or(Unmapped { address, len: len as u64 })
+//!     }
+//! }
+//!
+//! impl<'m, const N: usize> Memory for Windows<'m, N> {
+//!     type Area = RawArea<'m>;
+//!
+//!     fn area(&self, address: u64, len: usize) -> Result<RawArea<'m>, Unmapped> {
+//!         self.ask(address, len, |window| window.area(address, len))
+//!     }
+//!
+//!     fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+//!         self.ask(address, into.len(), |window| window.read_bytes(address, into))
+//!     }
+//!
+//!     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+//!         self.ask(address, from.len(), |window| window.write_bytes(address, from))
+//!     }
+//!
+//!     fn fence(&self) {
+//!         core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+//!     }
+//! }
+//! #
+//! # use ring_core::{Driver, Features, Segment, Setup, driver};
+//! # let mut pages = [[0u64; 64]; 3];
+//! # let [first, second, third] = &mut pages;
+//! # let windows = Windows([
+//! #     RawMemory::from_mut(first, 0x1000),
+//! #     RawMemory::from_mut(second, 0x8000),
+//! #     RawMemory::from_mut(third, 0x4000),
+//! # ]);
+//! # let setup = Setup {
+//! #     size: 4,
+//! #     features: Features::RING_PACKED | Features::INDIRECT_DESC,
+//! #     descriptor_area: 0x1000,
+//! #     driver_area: 0x8000,
+//! #     device_area: 0x8004,
+//! # };
+//! # let mut queue = Driver::new(windows, &setup, [driver::Slot::EMPTY; 4])?;
+//! # queue.add_indirect(Segment::new(0x4010, 32), &[Segment::new(0, 1)], &[Segment::new(2, 1)], ())?;
+//! # assert!(queue.publish().is_needed());
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
 
 mod barriers;
+mod copy;
 mod raw;
 #[cfg(feature = "vm-memory")]
 mod vm;
+mod word;
 
 #[cfg(any(
     target_arch = "x86",
@@ -47,9 +112,10 @@ mod vm;
 ))]
 pub use barriers::Platform;
 pub use barriers::{Barriers, Smp};
-pub use raw::{RawArea, RawMemory, Word};
+pub use raw::{RawArea, RawMemory};
 #[cfg(feature = "vm-memory")]
 pub use vm::{VmArea, VmMemory};
+pub use word::Word;
 
 /// The ordering of a [`load`](Area::load).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,14 +5,17 @@
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
+use core::sync::atomic::AtomicU8;
 
+use super::copy::{copy_in, copy_out};
+use super::word::Word;
 use super::{Area, Barriers, Load, Memory, Smp, Store, Unmapped};
 
 /// One contiguous window of shared memory.
 ///
 /// The window maps the addresses `address..address + len` to the bytes behind a pointer. A kernel
-/// typically has one window for each DMA allocation, or a single one for its direct map.
+/// typically has one window for each DMA allocation. Its direct map does not do: whatever lies there it also
+/// reaches in other ways than through the window, which [`new`](Self::new) does not allow.
 ///
 /// Every access is a relaxed or ordered atomic, so a peer that writes the same bytes at the same time
 /// causes odd values, never undefined behaviour.
@@ -122,75 +125,6 @@ pub(super) fn is_aligned_alike(start: NonNull<u8>, address: u64) -> bool {
     (start.addr().get() as u64 ^ address).is_multiple_of(8)
 }
 
-/// Copies shared bytes out, in words where the address allows it.
-///
-/// # Safety
-///
-/// The `into.len()` bytes at `start` are mapped and are reached through atomics only.
-unsafe fn copy_out(start: *mut u8, into: &mut [u8]) {
-    if start.addr().is_multiple_of(size_of::<u64>()) {
-        let (words, tail) = into.as_chunks_mut::<8>();
-        let head = words.len() * 8;
-        for (index, word) in words.iter_mut().enumerate() {
-            // SAFETY: within the caller's range, and aligned since `start` is.
-            *word = unsafe { u64::load(start.wrapping_add(index * 8), Ordering::Relaxed) }.to_le_bytes();
-        }
-        // SAFETY: the rest of the caller's range.
-        unsafe { copy_bytes_out(start.wrapping_add(head), tail) };
-    } else {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { copy_bytes_out(start, into) };
-    }
-}
-
-/// Copies shared bytes out, one by one.
-///
-/// # Safety
-///
-/// As for [`copy_out`].
-unsafe fn copy_bytes_out(start: *mut u8, into: &mut [u8]) {
-    for (offset, byte) in into.iter_mut().enumerate() {
-        // SAFETY: within the caller's range; bytes are always aligned.
-        let shared = unsafe { AtomicU8::from_ptr(start.wrapping_add(offset)) };
-        *byte = shared.load(Ordering::Relaxed);
-    }
-}
-
-/// Copies bytes in, in words where the address allows it.
-///
-/// # Safety
-///
-/// The `from.len()` bytes at `start` are mapped and are reached through atomics only.
-unsafe fn copy_in(start: *mut u8, from: &[u8]) {
-    if start.addr().is_multiple_of(size_of::<u64>()) {
-        let (words, tail) = from.as_chunks::<8>();
-        let head = words.len() * 8;
-        for (index, word) in words.iter().enumerate() {
-            let value = u64::from_le_bytes(*word);
-            // SAFETY: within the caller's range, and aligned since `start` is.
-            unsafe { u64::store(start.wrapping_add(index * 8), value, Ordering::Relaxed) };
-        }
-        // SAFETY: the rest of the caller's range.
-        unsafe { copy_bytes_in(start.wrapping_add(head), tail) };
-    } else {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { copy_bytes_in(start, from) };
-    }
-}
-
-/// Copies bytes in, one by one.
-///
-/// # Safety
-///
-/// As for [`copy_in`].
-unsafe fn copy_bytes_in(start: *mut u8, from: &[u8]) {
-    for (offset, byte) in from.iter().enumerate() {
-        // SAFETY: within the caller's range; bytes are always aligned.
-        let shared = unsafe { AtomicU8::from_ptr(start.wrapping_add(offset)) };
-        shared.store(*byte, Ordering::Relaxed);
-    }
-}
-
 /// A resolved part of a [`RawMemory`], checked at every access.
 #[derive(Clone, Debug)]
 pub struct RawArea<'m, B = Smp> {
@@ -240,33 +174,22 @@ impl<B> RawArea<'_, B> {
         let start = self.start.as_ptr().wrapping_add(offset);
         (offset < self.pairs[W::WIDTH]).then(|| [start, start.wrapping_add(size_of::<W>())])
     }
-
-    #[inline]
-    fn get<W: Word>(&self, offset: usize, order: Ordering) -> W {
-        let Some(word) = self.word::<W>(offset) else { return nothing() };
-        // SAFETY: `word` returned a pointer that is inside the area, whose mapping `new` was promised,
-        // and aligned for `W`.
-        unsafe { W::load(word, order) }
-    }
-
-    #[inline]
-    fn set<W: Word>(&self, offset: usize, value: W, order: Ordering) {
-        if let Some(word) = self.word::<W>(offset) {
-            // SAFETY: as in `get`.
-            unsafe { W::store(word, value, order) };
-        }
-    }
 }
 
 impl<B: Barriers> Area for RawArea<'_, B> {
     #[inline]
     fn read<W: Word>(&self, offset: usize) -> W {
-        self.get(offset, Ordering::Relaxed)
+        let Some(word) = self.word::<W>(offset) else { return nothing() };
+        // SAFETY: `word` returned a pointer that is inside the area, whose mapping `new` was promised, and
+        // aligned for `W`.
+        unsafe { W::read(word) }
     }
 
     #[inline]
     fn write<W: Word>(&self, offset: usize, value: W) {
-        self.set(offset, value, Ordering::Relaxed);
+        let Some(word) = self.word::<W>(offset) else { return };
+        // SAFETY: as in `read`.
+        unsafe { W::write(word, value) };
     }
 
     #[inline]
@@ -274,9 +197,9 @@ impl<B: Barriers> Area for RawArea<'_, B> {
         let Some([first, second]) = self.pair::<W>(offset) else { return nothing() };
         // SAFETY: `pair` returned pointers that are inside the area, whose mapping `new` was promised, and
         // aligned for `W`.
-        let first = unsafe { W::load(first, Ordering::Relaxed) };
+        let first = unsafe { W::read(first) };
         // SAFETY: as above.
-        let second = unsafe { W::load(second, Ordering::Relaxed) };
+        let second = unsafe { W::read(second) };
         (first, second)
     }
 
@@ -284,31 +207,30 @@ impl<B: Barriers> Area for RawArea<'_, B> {
     fn write_pair<W: Word>(&self, offset: usize, values: (W, W)) {
         let Some([first, second]) = self.pair::<W>(offset) else { return };
         // SAFETY: as in `read_pair`.
-        unsafe { W::store(first, values.0, Ordering::Relaxed) };
+        unsafe { W::write(first, values.0) };
         // SAFETY: as in `read_pair`.
-        unsafe { W::store(second, values.1, Ordering::Relaxed) };
+        unsafe { W::write(second, values.1) };
     }
 
     #[inline]
     fn load<W: Word>(&self, offset: usize, order: Load) -> W {
+        let Some(word) = self.word::<W>(offset) else { return nothing() };
         match order {
-            Load::Relaxed => self.get(offset, Ordering::Relaxed),
-            Load::Acquire => {
-                let value = self.get(offset, Ordering::Acquire);
-                B::acquire();
-                value
-            }
+            // SAFETY: as in `read`.
+            Load::Relaxed => unsafe { W::read(word) },
+            // SAFETY: as in `read`.
+            Load::Acquire => unsafe { W::acquire::<B>(word) },
         }
     }
 
     #[inline]
     fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
+        let Some(word) = self.word::<W>(offset) else { return };
         match order {
-            Store::Relaxed => self.set(offset, value, Ordering::Relaxed),
-            Store::Release => {
-                B::release();
-                self.set(offset, value, Ordering::Release);
-            }
+            // SAFETY: as in `read`.
+            Store::Relaxed => unsafe { W::write(word, value) },
+            // SAFETY: as in `read`.
+            Store::Release => unsafe { W::release::<B>(word, value) },
         }
     }
 }
@@ -317,111 +239,4 @@ impl<B: Barriers> Area for RawArea<'_, B> {
 #[cold]
 fn nothing<T: Default>() -> T {
     T::default()
-}
-
-/// A word that the two sides can exchange in one access: `u16`, `u32` or `u64`.
-pub trait Word: access::Access + Copy + Default + Into<u64> + TryFrom<u64> + core::fmt::Debug {}
-
-impl Word for u16 {}
-impl Word for u32 {}
-impl Word for u64 {}
-
-use access::Access as _;
-
-mod access {
-    use super::{AtomicU16, AtomicU32, Ordering};
-
-    /// How a word of this width is reached through a pointer; also seals [`Word`](super::Word).
-    pub trait Access: Sized {
-        /// Position among the widths: 0 for two bytes, 1 for four, 2 for eight.
-        const WIDTH: usize;
-
-        /// # Safety
-        ///
-        /// `at` is valid and aligned for `Self`, and this program reaches the bytes through atomics only.
-        unsafe fn load(at: *mut u8, order: Ordering) -> Self;
-
-        /// # Safety
-        ///
-        /// As for [`load`](Self::load).
-        unsafe fn store(at: *mut u8, value: Self, order: Ordering);
-    }
-
-    impl Access for u16 {
-        const WIDTH: usize = 0;
-
-        #[inline]
-        unsafe fn load(at: *mut u8, order: Ordering) -> Self {
-            // SAFETY: the caller's promise.
-            let word = unsafe { AtomicU16::from_ptr(at.cast()) };
-            Self::from_le(word.load(order))
-        }
-
-        #[inline]
-        unsafe fn store(at: *mut u8, value: Self, order: Ordering) {
-            // SAFETY: the caller's promise.
-            let word = unsafe { AtomicU16::from_ptr(at.cast()) };
-            word.store(value.to_le(), order);
-        }
-    }
-
-    impl Access for u32 {
-        const WIDTH: usize = 1;
-
-        #[inline]
-        unsafe fn load(at: *mut u8, order: Ordering) -> Self {
-            // SAFETY: the caller's promise.
-            let word = unsafe { AtomicU32::from_ptr(at.cast()) };
-            Self::from_le(word.load(order))
-        }
-
-        #[inline]
-        unsafe fn store(at: *mut u8, value: Self, order: Ordering) {
-            // SAFETY: the caller's promise.
-            let word = unsafe { AtomicU32::from_ptr(at.cast()) };
-            word.store(value.to_le(), order);
-        }
-    }
-
-    #[cfg(target_has_atomic = "64")]
-    impl Access for u64 {
-        const WIDTH: usize = 2;
-
-        #[inline]
-        unsafe fn load(at: *mut u8, order: Ordering) -> Self {
-            // SAFETY: the caller's promise.
-            let word = unsafe { core::sync::atomic::AtomicU64::from_ptr(at.cast()) };
-            Self::from_le(word.load(order))
-        }
-
-        #[inline]
-        unsafe fn store(at: *mut u8, value: Self, order: Ordering) {
-            // SAFETY: the caller's promise.
-            let word = unsafe { core::sync::atomic::AtomicU64::from_ptr(at.cast()) };
-            word.store(value.to_le(), order);
-        }
-    }
-
-    /// Two halves, of which the upper one publishes: see the contract in [`memory`](crate::memory).
-    #[cfg(not(target_has_atomic = "64"))]
-    impl Access for u64 {
-        const WIDTH: usize = 2;
-
-        #[inline]
-        unsafe fn load(at: *mut u8, order: Ordering) -> Self {
-            // SAFETY: the caller's promise covers both halves.
-            let high = unsafe { u32::load(at.wrapping_add(4), order) };
-            // SAFETY: as above.
-            let low = unsafe { u32::load(at, Ordering::Relaxed) };
-            Self::from(high) << 32 | Self::from(low)
-        }
-
-        #[inline]
-        unsafe fn store(at: *mut u8, value: Self, order: Ordering) {
-            // SAFETY: the caller's promise covers both halves.
-            unsafe { u32::store(at, value as u32, Ordering::Relaxed) };
-            // SAFETY: as above.
-            unsafe { u32::store(at.wrapping_add(4), (value >> 32) as u32, order) };
-        }
-    }
 }

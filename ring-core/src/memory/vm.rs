@@ -24,7 +24,9 @@ use super::{Area, Load, Memory, RawArea, Store, Unmapped, Word};
 ///
 /// `H` is a handle on that snapshot: an `Arc<GuestMemoryMmap<B>>`, or what
 /// `GuestMemoryAtomic::memory()` returns. Every area keeps its own region mapped, so it stays valid when
-/// the address space changes under it; a queue picks up such a change when it is set up again.
+/// the address space changes under it; a queue picks up such a change when it is set up again. Until then it
+/// looks up its indirect tables in the old snapshot. A host that adds memory to queues with chains in flight
+/// implements [`Memory`] itself, over a snapshot that it can exchange.
 ///
 /// Where the regions have a dirty bitmap, every write to an area or by
 /// [`write_bytes`](Memory::write_bytes) marks its pages.

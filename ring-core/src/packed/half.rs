@@ -52,6 +52,16 @@ impl<M: Memory> Half<M> {
         })
     }
 
+    /// Writes what the areas of a queue hold that has not run yet. The driver does so before the device runs it.
+    pub(super) fn clear(&self) {
+        // Relaxed: whatever makes the device run the queue comes later, and orders this.
+        (0..self.ring.size.get()).for_each(|slot| {
+            self.ring.descriptor.store(meta(slot), 0u64, Store::Relaxed);
+        });
+        event::enable(&self.ring.own, None);
+        event::enable(&self.ring.other, None);
+    }
+
     /// The next descriptor of the other side, if its flags are `due` on this lap. Never in a queue that does
     /// not run.
     #[inline]

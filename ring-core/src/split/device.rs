@@ -64,7 +64,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// # Errors
     ///
     /// [`PopError::Violation`] once, when the driver breaks a rule; the queue is idle from then on.
-    /// [`PopError::TooLong`] if the chain has more segments than there is room for.
+    /// [`PopError::TooLong`] if the chain has more segments than there is room for. The driver waits for it all the
+    /// same: complete the token that is in the error.
     #[inline(always)]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
         let size = self.half.ring.size.get();

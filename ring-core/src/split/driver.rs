@@ -29,18 +29,20 @@ pub struct Driver<M: Memory, S, T> {
 
 /// Setting up.
 impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
-    /// Sets up the driver end of a queue. Its areas have to be zeroed before.
+    /// Sets up the driver end of a queue. Its areas are cleared, so the device must not run the queue yet.
     ///
     /// # Errors
     ///
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let half = Half::new(memory, setup, End::Driver)?;
-        Ok(Self { ledger: Ledger::new(slots, half.ring.size)?, half, batch: None })
+        let ledger = Ledger::new(slots, half.ring.size)?;
+        half.clear();
+        Ok(Self { half, ledger, batch: None })
     }
 
-    /// Sets the queue up anew, once the device no longer runs it. The cookies of all buffers in flight go
-    /// to `returned`. The areas have to be zeroed before.
+    /// Sets the queue up anew, as [`new`](Self::new) does, once the device no longer runs it. The cookies of all
+    /// buffers in flight go to `returned`.
     ///
     /// # Errors
     ///
@@ -48,6 +50,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
         let half = Half::new(memory, setup, End::Driver)?;
         self.ledger.reset(half.ring.size, returned)?;
+        half.clear();
         (self.half, self.batch) = (half, None);
         Ok(())
     }
@@ -148,8 +151,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 
     /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
     ///
-    /// `table` is memory for the table: 16 bytes for each segment, of any alignment. Like the segments, it
-    /// is the device's until the cookie comes back.
+    /// `table` is room for the table in the memory that the queue was set up with: 16 bytes for each segment, of any
+    /// alignment. Like the segments, it is the device's until the cookie comes back.
     ///
     /// # Errors
     ///

@@ -46,8 +46,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Taken`] if it cannot have been in flight, or has been taken over already, or after a later one; or
-    /// if the queue does not run.
+    /// [`SetupError::Taken`] if it cannot have been in flight, or has been taken over already, or comes after a later
+    /// one, or after one that was popped; or if the queue does not run.
     pub fn adopt(&mut self, taken: Taken) -> Result<Token, SetupError> {
         if !self.half.state.is_running() {
             return Err(SetupError::Taken(taken));

@@ -257,11 +257,15 @@ fn driver_2_8_16_a_notification_may_be_repeated() {
 }
 
 #[test]
-fn both_2_8_13_a_zeroed_ring_holds_nothing() {
-    let mut page = Page::default();
-    let mut queue = Queue::new(&mut page, 2, PACKED);
-    assert_eq!(queue.device.pop(&mut []), Ok(None));
-    assert_eq!(queue.reap(), None);
+fn both_2_8_13_a_new_ring_is_zeroed_and_holds_nothing() {
+    // Flags that say available on one lap, or used.
+    for byte in [0x7f, 0x80, 0xff] {
+        let mut page = Page::filled(byte);
+        let mut queue = Queue::new(&mut page, 2, PACKED);
+        assert_eq!([8, 24].map(|meta| queue.fields(meta, &[4, 2, 2])), ["00000000 0000 0000"; 2]);
+        assert_eq!(queue.device.pop(&mut []), Ok(None));
+        assert_eq!(queue.reap(), None);
+    }
 }
 
 #[test]

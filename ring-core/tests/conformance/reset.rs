@@ -75,7 +75,6 @@ fn device_2_6_1_1_1_an_old_token_does_not_stand_for_a_buffer_of_the_new_queue() 
         let mut queue = Queue::new(&mut page, 4, features);
         let _ = queue.offer(&[READ_A], &[WRITE_A], 0);
         let late = queue.token();
-        zero(&queue);
         reset_device(&mut queue, &setup(4, features));
         let _ = reset_driver(&mut queue, &setup(4, features));
         // The same descriptors, and the same id.

@@ -40,6 +40,13 @@ pub(crate) struct Page([u64; PAGE_WORDS]);
 pub(crate) type DriverEnd<'m> = Driver<Recorder<'m>, Vec<driver::Slot<u32>>, u32>;
 pub(crate) type DeviceEnd<'m> = Device<Recorder<'m>, Vec<device::Slot>>;
 
+impl Page {
+    /// One that has held something else before.
+    pub(crate) const fn filled(byte: u8) -> Self {
+        Self([u64::from_ne_bytes([byte; 8]); PAGE_WORDS])
+    }
+}
+
 /// Where a queue in a [`Page`] is.
 pub(crate) const fn setup(size: u16, features: Features) -> Setup {
     Setup { size, features, descriptor_area: 0, driver_area: DRIVER_AREA, device_area: DEVICE_AREA }
@@ -58,9 +65,9 @@ fn names(address: u64) -> &'static str {
 pub(crate) struct Queue<'m> {
     pub(crate) driver: DriverEnd<'m>,
     pub(crate) device: DeviceEnd<'m>,
-    /// What the driver end did.
+    /// What the driver end did since the queue was set up.
     pub(crate) driver_log: Log,
-    /// What the device end did.
+    /// What the device end did since the queue was set up.
     pub(crate) device_log: Log,
     memory: RawMemory<'m>,
     setup: Setup,
@@ -75,6 +82,7 @@ impl<'m> Queue<'m> {
         let seen_by = |log: &Log| Recorder::new(memory.clone(), names, log.clone());
         let driver = Driver::new(seen_by(&driver_log), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
         let device = Device::new(seen_by(&device_log), &setup, vec![device::Slot::default(); slots]).unwrap();
+        drop((driver_log.take(), device_log.take()));
         Self { driver, device, driver_log, device_log, memory, setup }
     }
 

@@ -163,8 +163,8 @@ fn device_2_7_7_2_an_entry_at_used_event_inside_a_batch_is_announced() {
 }
 
 #[test]
-fn driver_2_7_10_1_a_zeroed_used_ring_asks_for_notifications_and_stays_the_devices() {
-    let mut page = Page::default();
+fn driver_2_7_10_1_a_new_used_ring_asks_for_notifications_and_is_the_devices_from_then_on() {
+    let mut page = Page::filled(0x01);
     let mut queue = Queue::new(&mut page, 4, SPLIT);
     assert!(queue.offer(&[READ_A], &[], 0).is_needed());
     let _ = (queue.reap(), queue.driver.arm());

@@ -1,9 +1,10 @@
-//! `CONFORMANCE.md` and the tests of this directory say the same.
+//! `CONFORMANCE.md` and the tests of this directory say the same; and what the README names exists.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 const TABLE: &str = include_str!("../../CONFORMANCE.md");
+const README: &str = include_str!("../../README.md");
 
 /// A requirement, as the table has it.
 struct Row {
@@ -83,6 +84,20 @@ fn each_test_stands_beside_a_requirement_of_its_section() {
         let found = rows.iter().any(|row| row.section == section && row.tests().any(|name| name == test));
         assert!(found, "{test} is not beside a requirement of {section}");
     }
+}
+
+#[test]
+fn each_test_that_the_readme_names_is_where_it_says() {
+    let mut named = 0;
+    for row in README.lines() {
+        // "| feature | [what](where): `test` |"
+        let link = row.split_once("](").and_then(|(_, link)| link.strip_suffix("` |")?.split_once("): `"));
+        let Some((path, test)) = link else { continue };
+        let source = fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert!(source.contains(&format!("fn {test}(")), "{test} is not in {path}");
+        named += 1;
+    }
+    assert!(named > 0, "the README names no tests");
 }
 
 #[test]

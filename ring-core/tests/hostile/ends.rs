@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use ring_core::memory::RawMemory;
 use ring_core::{Arm, CompleteError, PopError, Position, Segment, Setup, SetupError, Token};
 
-use crate::support::{
-    BUFFERS, DeviceEnd, DriverEnd, device_end, driver_end, reset_device, reset_driver, zero,
-};
+use crate::support::{BUFFERS, DeviceEnd, DriverEnd, device_end, driver_end, reset_device, reset_driver};
 use crate::watched::{Access, Watched};
 
 /// Something that one of the two ends does.
@@ -292,7 +290,6 @@ impl<'m> Ends<'m> {
 
     /// All cookies come back, each once.
     fn reset_driver(&mut self) {
-        zero(&self.driver_memory);
         let mut cookies = reset_driver(&mut self.driver, &self.driver_memory, &self.setup);
         cookies.sort_unstable();
         assert!(cookies.iter().eq(self.buffers.keys()), "{cookies:?} {:?}", self.buffers);

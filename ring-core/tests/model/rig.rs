@@ -7,9 +7,7 @@ use ring_core::memory::RawMemory;
 use ring_core::{Arm, CompleteError, Features, PopError, Segment, Setup};
 
 use super::reference::{Buffer, Lists, Sleeper, Stream, Taken, position};
-use crate::support::{
-    BUFFERS, DeviceEnd, DriverEnd, device_end, driver_end, reset_device, reset_driver, zero,
-};
+use crate::support::{BUFFERS, DeviceEnd, DriverEnd, device_end, driver_end, reset_device, reset_driver};
 
 /// Room for the table of one buffer.
 const TABLE_BYTES: u32 = 16 * 9;
@@ -346,7 +344,6 @@ impl<'m> Rig<'m> {
     fn reset(&mut self) {
         let Self { memory, setup, .. } = self;
         reset_device(&mut self.device, memory, setup);
-        zero(memory);
         let mut returned = reset_driver(&mut self.driver, memory, setup);
 
         let mut in_flight: Vec<u64> = self.lists.in_flight().map(|buffer| buffer.cookie).collect();

@@ -6,11 +6,9 @@ use ring_core::{
 };
 
 use crate::peer::{
-    AVAILABLE, AVAILABLE_AGAIN, FORMATS, NEXT, WRITE, descriptor, make_available, offer, put16,
+    AVAILABLE, AVAILABLE_AGAIN, FORMATS, NEXT, WRITE, descriptor, ends, make_available, offer, put16,
 };
-use crate::support::{
-    BUFFERS, DESCRIPTORS, DRIVER, PACKED, SPLIT, ZEROED, device_end, driver_end, reset_device, setup,
-};
+use crate::support::{BUFFERS, DESCRIPTORS, DRIVER, PACKED, SPLIT, ZEROED, device_end, reset_device, setup};
 
 const BYTE: Segment = Segment::new(BUFFERS, 1);
 const EMPTY: Segment = Segment::new(BUFFERS, 0);
@@ -216,8 +214,7 @@ fn a_token_dies_with_a_reset() {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
         let setup = setup(4, format);
-        let mut device = device_end(memory.clone(), &setup);
-        let mut driver = driver_end(memory.clone(), &setup);
+        let (mut driver, mut device) = ends(&memory, &setup);
         driver.add(&[BYTE], &[], ()).unwrap();
         driver.publish_silently();
         let old = device.pop(&mut [Segment::default()]).unwrap().map(Chain::into_token).unwrap();

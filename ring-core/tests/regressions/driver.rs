@@ -3,9 +3,9 @@
 use ring_core::memory::{Memory as _, RawMemory};
 use ring_core::{Arm, Notify, Segment, Violation};
 
-use crate::peer::{FORMATS, get16, make_used, put16};
+use crate::peer::{FORMATS, ends, get16, make_used, put16};
 use crate::support::{
-    BUFFERS, DESCRIPTORS, DEVICE, DriverEnd, SPLIT, ZEROED, device_end, driver_end, reset_driver, setup,
+    BUFFERS, DESCRIPTORS, DEVICE, DriverEnd, SPLIT, ZEROED, driver_end, reset_driver, setup,
 };
 
 const FOUR: Segment = Segment::new(BUFFERS, 4);
@@ -117,9 +117,7 @@ fn nothing_overflows_when_no_one_ever_decides_about_a_notification() {
     for format in FORMATS {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let setup = setup(4, format);
-        let mut driver = driver_end(memory.clone(), &setup);
-        let mut device = device_end(memory.clone(), &setup);
+        let (mut driver, mut device) = ends(&memory, &setup(4, format));
         let mut segments = [Segment::default(); 4];
         for round in 0..0x1_0010_u32 {
             driver.add(&[FOUR], &[], round).unwrap();

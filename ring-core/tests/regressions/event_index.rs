@@ -3,7 +3,7 @@
 use ring_core::memory::{Memory as _, RawMemory};
 use ring_core::{Arm, Features, Notify, Segment};
 
-use crate::peer::{FORMATS, get16, put16};
+use crate::peer::{self, FORMATS, get16, put16};
 use crate::support::{
     BUFFERS, DESCRIPTORS, DEVICE, DRIVER, DeviceEnd, DriverEnd, EVENT_IDX, PACKED, SPLIT, ZEROED, device_end,
     driver_end, setup,
@@ -17,8 +17,7 @@ const AVAILABLE_EVENT: u64 = DEVICE + 4 + 8 * 8;
 type Ends<'m> = (DriverEnd<RawMemory<'m>, ()>, DeviceEnd<RawMemory<'m>>);
 
 fn ends<'m>(memory: &RawMemory<'m>, features: Features) -> Ends<'m> {
-    let setup = setup(8, features);
-    (driver_end(memory.clone(), &setup), device_end(memory.clone(), &setup))
+    peer::ends(memory, &setup(8, features))
 }
 
 /// Makes buffers of one descriptor available.

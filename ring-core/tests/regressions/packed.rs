@@ -3,10 +3,10 @@
 use ring_core::memory::{Memory as _, RawMemory};
 use ring_core::{Chain, Segment};
 
-use crate::peer::{AVAILABLE, NEXT, USED, WRITE, descriptor, meta};
+use crate::peer::{AVAILABLE, NEXT, USED, WRITE, descriptor, ends, meta};
 use crate::support::{
     BUFFERS, DESCRIPTORS, DeviceEnd, DriverEnd, IN_ORDER, INDIRECT, PACKED, ZEROED, device_end, driver_end,
-    setup, zero,
+    setup,
 };
 
 const BYTE: Segment = Segment::new(BUFFERS, 1);
@@ -93,8 +93,7 @@ fn the_last_descriptor_has_the_id_that_counts() {
 fn a_buffer_is_known_by_its_id_wherever_the_device_returns_it() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let setup = setup(2, PACKED);
-    let (mut driver, mut device) = (driver_end(memory.clone(), &setup), device_end(memory.clone(), &setup));
+    let (mut driver, mut device) = ends(&memory, &setup(2, PACKED));
     for cookie in [0, 1] {
         driver.add(&[BYTE], &[], cookie).unwrap();
     }
@@ -123,9 +122,7 @@ fn chains_cross_the_end_of_a_ring_of_any_size() {
         for count in 1..=usize::from(size).min(4) {
             let mut words = ZEROED;
             let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-            let setup = setup(size, PACKED);
-            let mut driver = driver_end(memory.clone(), &setup);
-            let mut device = device_end(memory.clone(), &setup);
+            let (mut driver, mut device) = ends(&memory, &setup(size, PACKED));
             (0..4 * size).for_each(|_| round(&mut driver, &mut device, count));
         }
     }
@@ -136,8 +133,7 @@ fn chains_cross_the_end_of_a_ring_of_any_size() {
 fn a_chain_over_the_whole_ring_toggles_the_wrap_counter() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let setup = setup(3, PACKED);
-    let (mut driver, mut device) = (driver_end(memory.clone(), &setup), device_end(memory.clone(), &setup));
+    let (mut driver, mut device) = ends(&memory, &setup(3, PACKED));
     for wrap in [0, 1 << 15, 0] {
         round(&mut driver, &mut device, 3);
         assert_eq!((device.position().available, device.position().used), (wrap, wrap));
@@ -150,9 +146,7 @@ fn a_chain_over_the_whole_ring_toggles_the_wrap_counter() {
 fn an_in_order_batch_may_be_the_whole_ring() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let setup = setup(4, PACKED | IN_ORDER);
-    zero(&memory);
-    let (mut driver, mut device) = (driver_end(memory.clone(), &setup), device_end(memory.clone(), &setup));
+    let (mut driver, mut device) = ends(&memory, &setup(4, PACKED | IN_ORDER));
     for lap in 0..3 {
         (0..4).for_each(|cookie| driver.add(&[BYTE], &[], 4 * lap + cookie).unwrap());
         driver.publish_silently();

@@ -1,9 +1,9 @@
-//! The other side, by hand: it writes what it likes, where it likes.
+//! What these tests share: both ends, and the other side by hand, which writes what it likes, where it likes.
 
 use ring_core::memory::{Memory as _, RawMemory};
-use ring_core::{Features, Segment};
+use ring_core::{Features, Segment, Setup};
 
-use crate::support::{DESCRIPTORS, DEVICE, DRIVER};
+use crate::support::{DESCRIPTORS, DEVICE, DRIVER, DeviceEnd, DriverEnd, device_end, driver_end};
 
 pub(crate) const NEXT: u16 = 1;
 pub(crate) const WRITE: u16 = 2;
@@ -15,6 +15,14 @@ pub(crate) const USED: u16 = 1 << 7 | 1 << 15;
 pub(crate) const AVAILABLE_AGAIN: u16 = 1 << 15;
 
 pub(crate) const FORMATS: [Features; 2] = [Features::empty(), Features::RING_PACKED];
+
+/// Both ends of a queue.
+pub(crate) fn ends<'m, T>(
+    memory: &RawMemory<'m>,
+    setup: &Setup,
+) -> (DriverEnd<RawMemory<'m>, T>, DeviceEnd<RawMemory<'m>>) {
+    (driver_end(memory.clone(), setup), device_end(memory.clone(), setup))
+}
 
 pub(crate) fn put16(memory: &RawMemory<'_>, address: u64, value: u16) {
     memory.write_bytes(address, &value.to_le_bytes()).unwrap();

@@ -3,10 +3,8 @@
 use ring_core::memory::RawMemory;
 use ring_core::{Chain, Features, PopError, Segment, Violation};
 
-use crate::peer::{FORMATS, INDIRECT_TABLE, NEXT, WRITE, descriptor, make_available, offer};
-use crate::support::{
-    BUFFERS, DESCRIPTORS, IN_ORDER, INDIRECT, PACKED, SPLIT, ZEROED, device_end, driver_end, setup,
-};
+use crate::peer::{FORMATS, INDIRECT_TABLE, NEXT, WRITE, descriptor, ends, make_available, offer};
+use crate::support::{BUFFERS, DESCRIPTORS, IN_ORDER, INDIRECT, PACKED, SPLIT, ZEROED, device_end, setup};
 
 const BYTE: Segment = Segment::new(BUFFERS, 1);
 
@@ -185,9 +183,7 @@ fn a_chain_too_long_for_the_device_does_not_count_as_fully_written() {
         let features = format | INDIRECT | IN_ORDER;
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let setup = setup(4, features);
-        let mut device = device_end(memory.clone(), &setup);
-        let mut driver = driver_end(memory.clone(), &setup);
+        let (mut driver, mut device) = ends(&memory, &setup(4, features));
         let table = Segment::new(BUFFERS + 0x100, 32);
         driver.add_indirect(table, &[BYTE], &[BYTE], "long").unwrap();
         driver.add(&[BYTE], &[], "short").unwrap();

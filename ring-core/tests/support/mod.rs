@@ -52,10 +52,3 @@ pub(crate) fn reset_driver<M: Memory + Clone, T>(
     driver.reset(memory.clone(), setup, |cookie| cookies.push(cookie)).expect("the areas are mapped");
     cookies
 }
-
-/// Zeroes the areas, as a driver does before it sets up a queue.
-pub(crate) fn zero(memory: &impl Memory) {
-    for word in (DESCRIPTORS..BUFFERS).step_by(8) {
-        memory.write_bytes(word, &[0; 8]).expect("the areas are mapped");
-    }
-}

@@ -5,7 +5,7 @@ mod unsafety;
 use anyhow::Result;
 
 use crate::command::{cargo, run as run_command};
-use crate::{firmware, no_std};
+use crate::{firmware, fuzz, no_std};
 pub(crate) use unsafety::check as unsafe_code;
 
 /// Runs all lints.
@@ -19,7 +19,7 @@ pub(crate) fn run() -> Result<()> {
 /// The code is formatted.
 pub(crate) fn format() -> Result<()> {
     run_command(&mut cargo(["fmt", "--all", "--check"]))?;
-    for own_workspace in [no_std::MANIFEST, firmware::MANIFEST] {
+    for own_workspace in [no_std::MANIFEST, firmware::MANIFEST, fuzz::MANIFEST] {
         run_command(&mut cargo(["fmt", "--manifest-path", own_workspace, "--check"]))?;
     }
     Ok(())
@@ -30,7 +30,8 @@ pub(crate) fn clippy() -> Result<()> {
     let deny = ["--", "-D", "warnings"];
     run_command(cargo(["clippy", "--workspace", "--all-targets", "--all-features"]).args(deny))?;
     run_command(no_std::on_proof("clippy")?.args(deny))?;
-    run_command(firmware::on_firmware("clippy")?.args(deny))
+    run_command(firmware::on_firmware("clippy")?.args(deny))?;
+    run_command(fuzz::clippy()?.args(deny))
 }
 
 /// The documentation builds, with no link that leads nowhere.

@@ -1,0 +1,229 @@
+//! Words in shared memory, and how each width is accessed through a pointer.
+
+// UNSAFETY: reads and writes through pointers that the caller has resolved.
+#![expect(unsafe_code)]
+
+use core::fmt::Debug;
+use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+
+use super::Barriers;
+
+/// A word that the two sides can exchange in one access: `u16`, `u32` or `u64`.
+pub trait Word: Access + Copy + Default + Into<u64> + TryFrom<u64> + Debug {}
+
+impl Word for u16 {}
+impl Word for u32 {}
+impl Word for u64 {}
+
+/// How a word of this width is reached through a pointer; also seals [`Word`].
+pub trait Access: Sized {
+    /// Position among the widths: 0 for two bytes, 1 for four, 2 for eight.
+    const WIDTH: usize;
+
+    /// Reads the word, with no ordering.
+    ///
+    /// # Safety
+    ///
+    /// `at` is valid and aligned for `Self`, and this program reaches the bytes through atomics only.
+    unsafe fn read(at: *mut u8) -> Self;
+
+    /// Writes the word, with no ordering.
+    ///
+    /// # Safety
+    ///
+    /// As for [`read`](Self::read).
+    unsafe fn write(at: *mut u8, value: Self);
+
+    /// Reads the word before everything that follows.
+    ///
+    /// # Safety
+    ///
+    /// As for [`read`](Self::read).
+    unsafe fn acquire<B: Barriers>(at: *mut u8) -> Self;
+
+    /// Writes the word after everything that came before.
+    ///
+    /// # Safety
+    ///
+    /// As for [`read`](Self::read).
+    unsafe fn release<B: Barriers>(at: *mut u8, value: Self);
+}
+
+/// Implements [`Access`] for a width that the target has atomics of.
+macro_rules! accessed_as {
+    ($atomic:ty, $word:ty, $width:literal) => {
+        impl Access for $word {
+            const WIDTH: usize = $width;
+
+            #[inline]
+            unsafe fn read(at: *mut u8) -> Self {
+                // SAFETY: the caller's promise.
+                let word = unsafe { <$atomic>::from_ptr(at.cast()) };
+                Self::from_le(word.load(Ordering::Relaxed))
+            }
+
+            #[inline]
+            unsafe fn write(at: *mut u8, value: Self) {
+                // SAFETY: the caller's promise.
+                let word = unsafe { <$atomic>::from_ptr(at.cast()) };
+                word.store(value.to_le(), Ordering::Relaxed);
+            }
+
+            #[inline]
+            unsafe fn acquire<B: Barriers>(at: *mut u8) -> Self {
+                // SAFETY: the caller's promise.
+                let word = unsafe { <$atomic>::from_ptr(at.cast()) };
+                let value = Self::from_le(word.load(Ordering::Acquire));
+                B::acquire();
+                value
+            }
+
+            #[inline]
+            unsafe fn release<B: Barriers>(at: *mut u8, value: Self) {
+                // SAFETY: the caller's promise.
+                let word = unsafe { <$atomic>::from_ptr(at.cast()) };
+                B::release();
+                word.store(value.to_le(), Ordering::Release);
+            }
+        }
+    };
+}
+
+accessed_as!(AtomicU16, u16, 0);
+accessed_as!(AtomicU32, u32, 1);
+#[cfg(target_has_atomic = "64")]
+accessed_as!(core::sync::atomic::AtomicU64, u64, 2);
+
+#[cfg(not(target_has_atomic = "64"))]
+impl Access for u64 {
+    const WIDTH: usize = 2;
+
+    #[inline]
+    unsafe fn read(at: *mut u8) -> Self {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { halves::read(at) }
+    }
+
+    #[inline]
+    unsafe fn write(at: *mut u8, value: Self) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { halves::write(at, value) }
+    }
+
+    #[inline]
+    unsafe fn acquire<B: Barriers>(at: *mut u8) -> Self {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { halves::acquire::<B>(at) }
+    }
+
+    #[inline]
+    unsafe fn release<B: Barriers>(at: *mut u8, value: Self) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { halves::release::<B>(at, value) }
+    }
+}
+
+/// 64-bit words as two halves, of which the upper one publishes: see the contract in [`memory`](super).
+///
+/// The caller's promise, which is that of [`Access`], covers both halves.
+#[cfg(any(test, not(target_has_atomic = "64")))]
+mod halves {
+    use super::{Access as _, Barriers};
+
+    const UPPER: usize = 4;
+
+    pub(super) unsafe fn read(at: *mut u8) -> u64 {
+        // SAFETY: the caller's promise.
+        let upper = unsafe { u32::read(at.wrapping_add(UPPER)) };
+        // SAFETY: the caller's promise.
+        join(upper, unsafe { u32::read(at) })
+    }
+
+    pub(super) unsafe fn write(at: *mut u8, value: u64) {
+        let (lower, upper) = split(value);
+        // SAFETY: the caller's promise.
+        unsafe { u32::write(at, lower) };
+        // SAFETY: the caller's promise.
+        unsafe { u32::write(at.wrapping_add(UPPER), upper) };
+    }
+
+    pub(super) unsafe fn acquire<B: Barriers>(at: *mut u8) -> u64 {
+        // SAFETY: the caller's promise.
+        let upper = unsafe { u32::acquire::<B>(at.wrapping_add(UPPER)) };
+        // SAFETY: the caller's promise.
+        join(upper, unsafe { u32::read(at) })
+    }
+
+    pub(super) unsafe fn release<B: Barriers>(at: *mut u8, value: u64) {
+        let (lower, upper) = split(value);
+        // SAFETY: the caller's promise.
+        unsafe { u32::write(at, lower) };
+        // SAFETY: the caller's promise.
+        unsafe { u32::release::<B>(at.wrapping_add(UPPER), upper) };
+    }
+
+    fn join(upper: u32, lower: u32) -> u64 {
+        u64::from(upper) << 32 | u64::from(lower)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "takes the word apart")]
+    const fn split(value: u64) -> (u32, u32) {
+        (value as u32, (value >> 32) as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    /// A word of shared memory. Tests that run at the same time have one each.
+    static ACQUIRED: AtomicU64 = AtomicU64::new(0);
+    static RELEASED: AtomicU64 = AtomicU64::new(0);
+
+    fn at(word: &'static AtomicU64) -> *mut u8 {
+        word.as_ptr().cast()
+    }
+
+    /// What the other side does, or sees, at a barrier.
+    #[derive(Clone, Copy, Debug)]
+    enum OtherSide {}
+
+    impl Barriers for OtherSide {
+        fn acquire() {
+            ACQUIRED.store(u64::to_le(0x0403_0201), Ordering::Relaxed);
+        }
+
+        fn release() {
+            assert_eq!(u64::from_le(RELEASED.load(Ordering::Relaxed)), 0x0403_0201);
+        }
+
+        fn full() {}
+    }
+
+    #[test]
+    fn a_word_in_halves_is_the_same_word() {
+        static WORD: AtomicU64 = AtomicU64::new(0);
+        // SAFETY: the word is a static and an atomic.
+        unsafe { halves::write(at(&WORD), 0x0807_0605_0403_0201) };
+        assert_eq!(WORD.load(Ordering::Relaxed).to_ne_bytes(), [1, 2, 3, 4, 5, 6, 7, 8]);
+        // SAFETY: as above.
+        assert_eq!(unsafe { halves::read(at(&WORD)) }, 0x0807_0605_0403_0201);
+    }
+
+    #[test]
+    fn the_lower_half_is_read_behind_the_barrier_that_the_upper_half_has() {
+        ACQUIRED.store(u64::to_le(0x0807_0605_ffff_ffff), Ordering::Relaxed);
+        // SAFETY: the word is a static and an atomic.
+        let word = unsafe { halves::acquire::<OtherSide>(at(&ACQUIRED)) };
+        assert_eq!(word, 0x0807_0605_0403_0201);
+    }
+
+    #[test]
+    fn the_lower_half_is_written_before_the_barrier_that_the_upper_half_has() {
+        // SAFETY: the word is a static and an atomic.
+        unsafe { halves::release::<OtherSide>(at(&RELEASED), 0x0807_0605_0403_0201) };
+        assert_eq!(u64::from_le(RELEASED.load(Ordering::Relaxed)), 0x0807_0605_0403_0201);
+    }
+}

@@ -1,0 +1,79 @@
+//! Queues of the largest sizes, full: all arithmetic on their indices is at its limits.
+
+use ring_core::error::AddReason;
+use ring_core::memory::RawMemory;
+use ring_core::{Arm, Device, Driver, Features, Notify, Segment, Setup, device, driver};
+
+const BYTE: Segment = Segment::new(0x10, 1);
+
+/// Each format's largest size and, of a packed queue, the largest that is no power of two; with all that changes
+/// how the ends count.
+fn queues() -> impl Iterator<Item = (u16, Features)> {
+    let packed = Features::RING_PACKED;
+    let formats = [(32768, Features::empty()), (32767, packed), (32768, packed)];
+    let extras = [Features::empty(), Features::EVENT_IDX, Features::EVENT_IDX | Features::IN_ORDER];
+    formats.into_iter().flat_map(move |(size, format)| extras.map(|extra| (size, format | extra)))
+}
+
+type DriverEnd<'m> = Driver<RawMemory<'m>, Vec<driver::Slot<u16>>, u16>;
+type DeviceEnd<'m> = Device<RawMemory<'m>, Vec<device::Slot>>;
+
+fn ends(words: &mut Vec<u64>, size: u16, features: Features) -> (DriverEnd<'_>, DeviceEnd<'_>) {
+    let (setup, bytes) = Setup::contiguous(0x40, size, features).unwrap();
+    words.resize(usize::try_from(0x40 + bytes).unwrap() / 8, 0);
+    let memory = RawMemory::from_mut(words, 0);
+    let slots = usize::from(size);
+    let driver = Driver::new(memory.clone(), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
+    (driver, Device::new(memory, &setup, vec![device::Slot::default(); slots]).unwrap())
+}
+
+#[test]
+fn a_full_queue_is_published_taken_and_returned_in_one_batch() {
+    for (size, features) in queues() {
+        let mut words = Vec::new();
+        let (mut driver, mut device) = ends(&mut words, size, features);
+        // A split queue's index starts again from 0 after two of these laps.
+        for lap in 0..3 {
+            assert_eq!((driver.arm(), device.arm()), (Arm::Armed, Arm::Armed));
+            (0..size).for_each(|cookie| driver.add(&[BYTE], &[], cookie).unwrap());
+            let full = driver.add(&[BYTE], &[], 0).unwrap_err().reason;
+            assert_eq!(full, AddReason::Full { free: 0, needed: 1 });
+            assert_eq!(driver.publish(), Notify::Needed, "{features:?} {size} {lap}");
+
+            let mut storage = [Segment::default()];
+            let mut tokens = Vec::new();
+            while let Some(chain) = device.pop(&mut storage).unwrap() {
+                tokens.push(chain.into_token());
+            }
+            assert_eq!((tokens.len(), device.arm()), (size.into(), Arm::Armed));
+            tokens.into_iter().for_each(|token| device.complete(token, 0).unwrap());
+            assert_eq!(device.publish(), Notify::Needed, "{features:?} {size} {lap}");
+
+            (0..size).for_each(|cookie| assert_eq!(driver.reap().unwrap().unwrap().cookie, cookie));
+            assert_eq!((driver.reap(), driver.free()), (Ok(None), size));
+        }
+    }
+}
+
+#[test]
+fn a_buffer_may_take_up_the_whole_queue() {
+    for (size, features) in queues() {
+        let mut words = Vec::new();
+        let (mut driver, mut device) = ends(&mut words, size, features);
+        let segments = vec![BYTE; size.into()];
+        let mut storage = segments.clone();
+        for cookie in 0..3 {
+            let (readable, writable) = segments.split_at(usize::from(cookie));
+            driver.add(readable, writable, cookie).unwrap();
+            assert_eq!((driver.publish(), driver.free()), (Notify::Needed, 0));
+            let chain = device.pop(&mut storage).unwrap().unwrap();
+            assert_eq!((chain.readable(), chain.writable()), (readable, writable));
+            let token = chain.into_token();
+            let written = token.writable();
+            device.complete(token, written).unwrap();
+            assert_eq!((device.publish(), device.arm()), (Notify::Needed, Arm::Armed));
+            let used = driver.reap().unwrap().unwrap();
+            assert_eq!((used.cookie, used.written, driver.arm()), (cookie, written, Arm::Armed));
+        }
+    }
+}
