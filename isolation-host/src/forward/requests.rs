@@ -119,3 +119,40 @@ impl Pieces {
         &mut self.all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ring_core::memory::RawMemory;
+    use ring_core::{Device, Driver, Features, Setup, device, driver};
+
+    /// The tokens of so many requests.
+    fn tokens<const COUNT: usize>() -> [Token; COUNT] {
+        let mut words = [0; 512];
+        let memory = RawMemory::from_mut(&mut words, 0);
+        let (setup, _) = Setup::contiguous(0, 8, Features::empty()).unwrap();
+        let mut driver = Driver::new(memory.clone(), &setup, [const { driver::Slot::EMPTY }; 8]).unwrap();
+        let mut device = Device::new(memory, &setup, [device::Slot::default(); 8]).unwrap();
+        [(); COUNT].map(|()| {
+            driver.add(&[Segment::new(0, 1)], &[], ()).unwrap();
+            let _ = driver.publish();
+            device.pop(&mut [Segment::default()]).unwrap().unwrap().into_token()
+        })
+    }
+
+    #[test]
+    fn a_place_is_used_again_when_its_request_has_gone_and_not_before() {
+        let mut requests = Requests::default();
+        let [first, second, third] = tokens();
+        let pieces = [1, 2, 3].map(|len| Segment::new(7, len));
+        let kept = requests.insert(first, &pieces[..1], &pieces[1..]);
+        let gone = requests.insert(second, &pieces, &[]);
+        assert_ne!(kept, gone);
+        assert!(requests.remove(gone).is_some() && requests.remove(gone).is_none());
+        assert!(requests.get_mut(gone).is_none());
+        assert_eq!((requests.insert(third, &[], &pieces[..1]), requests.len()), (gone, 2));
+        assert_eq!(requests.get_mut(gone).unwrap().buffer.split(), ([].as_slice(), &pieces[..1]));
+        assert_eq!(requests.get_mut(kept).unwrap().buffer.split(), (&pieces[..1], &pieces[1..]));
+        assert_eq!(requests.tokens().map(|(key, _)| key).collect::<Vec<_>>(), [kept, gone]);
+    }
+}
