@@ -1,8 +1,8 @@
 //! Indirect tables: how a device end reads them, and how a driver end fills them.
 
-use crate::chain::Segment;
+use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddReason, Violation};
-use crate::ledger::admit;
+use crate::ledger::{bytes, fitting, refusal};
 use crate::memory::{Memory, Unmapped};
 use crate::setup::{Ring, State};
 
@@ -91,7 +91,12 @@ pub(crate) fn fill_table<M: Memory>(
     encode: impl Fn(Segment, bool, Option<u16>) -> (u64, u64),
 ) -> Result<(Segment, u32), AddReason> {
     // However many segments there are, they take up one descriptor of the queue.
-    let (count, bytes) = admit(readable, writable, state, ring.size, ring.size.get())?;
+    let size = ring.size;
+    let count = fitting(readable, writable, state, size.get());
+    let (readable_bytes, writable_bytes) = (bytes(readable), bytes(writable));
+    let Some(count) = count.filter(|_| readable_bytes + writable_bytes <= MAX_CHAIN_BYTES) else {
+        return Err(refusal(readable, writable, state, size, size.get()));
+    };
     if !ring.indirect {
         return Err(AddReason::IndirectNotNegotiated);
     }
@@ -120,5 +125,5 @@ pub(crate) fn fill_table<M: Memory>(
         ring.memory.write_bytes(address, filled).map_err(AddReason::TableUnmapped)?;
         address += filled.len() as u64;
     }
-    Ok((Segment::new(table.address, len), bytes))
+    Ok((Segment::new(table.address, len), saturate(writable_bytes)))
 }

@@ -4,8 +4,9 @@
 //! Everything that it needs to know of a buffer in flight is here.
 
 use core::marker::PhantomData;
+use core::mem;
 
-use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
+use crate::chain::{MAX_CHAIN_BYTES, Segment};
 use crate::error::{AddReason, SetupError, Violation};
 use crate::index::QueueSize;
 use crate::setup::State;
@@ -112,14 +113,15 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
     }
 
     /// Frees everything, and gives the cookies of what was in flight to `returned`.
+    #[expect(clippy::cast_possible_truncation, reason = "it is less than the queue's size")]
     pub(crate) fn reset(&mut self, size: QueueSize, mut returned: impl FnMut(T)) -> Result<(), SetupError> {
         let (slots, size) = (self.slots.as_mut(), size.get());
         if slots.len() < usize::from(size) {
             return Err(SetupError::TooFewSlots { slots: slots.len(), size });
         }
-        slots.iter_mut().filter_map(|slot| slot.cookie.take()).for_each(&mut returned);
-        for (slot, next) in slots.iter_mut().zip(1..=size) {
-            *slot = Slot { next: if next == size { 0 } else { next }, ..Slot::EMPTY };
+        for (index, slot) in slots.iter_mut().enumerate() {
+            let next = ((index + 1) % usize::from(size)) as u16;
+            mem::replace(slot, Slot { next, ..Slot::EMPTY }).cookie.map(&mut returned);
         }
         (self.head, self.tail, self.oldest) = (0, size - 1, 0);
         self.free = size;
@@ -211,30 +213,29 @@ pub(crate) fn fitting(readable: &[Segment], writable: &[Segment], state: State, 
     fits.then(|| u16::try_from(count).ok()).flatten()
 }
 
-/// The number of a buffer's segments, and of its writable bytes, saturated; or why it cannot be added.
-pub(crate) fn admit(
+/// The bytes of all segments.
+pub(crate) fn bytes(segments: &[Segment]) -> u64 {
+    segments.iter().map(|segment| u64::from(segment.len)).sum()
+}
+
+/// Why a buffer cannot be added of which it is known that it cannot.
+#[cold]
+pub(crate) fn refusal(
     readable: &[Segment],
     writable: &[Segment],
     state: State,
     size: QueueSize,
     free: u16,
-) -> Result<(u16, u32), AddReason> {
+) -> AddReason {
     if !state.is_running() {
-        return Err(AddReason::Stopped);
+        return AddReason::Stopped;
     }
     let (segments, size) = (readable.len() + writable.len(), size.get());
-    let count = match u16::try_from(segments) {
-        Ok(0) => return Err(AddReason::Empty),
-        Ok(count) if count <= size => count,
-        _ => return Err(AddReason::TooLong { segments, size }),
-    };
-    let bytes = |segments: &[Segment]| segments.iter().map(|segment| u64::from(segment.len)).sum::<u64>();
-    let (readable, writable) = (bytes(readable), bytes(writable));
-    if readable + writable > MAX_CHAIN_BYTES {
-        return Err(AddReason::TooManyBytes { bytes: readable + writable });
+    let bytes = bytes(readable) + bytes(writable);
+    match u16::try_from(segments) {
+        Ok(0) => AddReason::Empty,
+        Ok(_) if bytes > MAX_CHAIN_BYTES => AddReason::TooManyBytes { bytes },
+        Ok(needed) if needed <= size => AddReason::Full { free, needed },
+        _ => AddReason::TooLong { segments, size },
     }
-    if count > free {
-        return Err(AddReason::Full { free, needed: count });
-    }
-    Ok((count, saturate(writable)))
 }

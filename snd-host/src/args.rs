@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, ValueEnum, value_parser};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::limits;
 
@@ -21,8 +23,8 @@ use crate::limits;
 pub struct Args {
     /// The socket to listen on.
     ///
-    /// It is created, and replaced if it is there already. Without this and --fd, snd-host takes the socket
-    /// that systemd has opened for it.
+    /// It is created, and replaced if nobody listens on it any more. Without this and --fd, snd-host takes the
+    /// socket that systemd has opened for it.
     #[arg(long, visible_alias = "socket-path", value_name = "PATH", conflicts_with = "fd")]
     pub socket: Option<PathBuf>,
 
@@ -80,8 +82,18 @@ pub struct Args {
 
     /// How much to say on standard error: error, warn, info, debug, trace, or a filter such as
     /// snd_host=debug,warn.
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub log: String,
+}
+
+/// Checks what is given to `--log`. What is neither a level nor `target=level` is taken for a target by
+/// `EnvFilter`, so that `warning`, for instance, would log nothing at all.
+fn log_filter(text: &str) -> Result<String, String> {
+    let level = |directive: &str| directive.rsplit_once('=').map_or(directive, |(_, level)| level).to_owned();
+    match text.split(',').map(level).find(|level| level.parse::<LevelFilter>().is_err()) {
+        Some(level) => Err(format!("'{level}' is none of off, error, warn, info, debug, trace")),
+        None => EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string()),
+    }
 }
 
 /// The formats of virtqueues that a guest is offered.

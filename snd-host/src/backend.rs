@@ -22,13 +22,10 @@ use crate::vring::Vring;
 /// The longest queue that a front-end may set up. QEMU takes 64.
 pub(crate) const MAX_QUEUE_SIZE: usize = 1024;
 
-/// The event that says that the session is over. Events up to the number of queues are taken.
-pub(crate) const END_EVENT: u16 = 5;
+/// The event of the device's own wakers. Events up to the number of queues are taken.
+pub(crate) const WAKE_EVENT: u16 = 5;
 
-/// The event of the device's own wakers.
-pub(crate) const WAKE_EVENT: u16 = 6;
-
-const _: () = assert!(END_EVENT as usize > QUEUES && WAKE_EVENT as usize > QUEUES);
+const _: () = assert!(WAKE_EVENT as usize > QUEUES);
 
 /// The back-end of one session.
 #[derive(Debug)]
@@ -38,20 +35,24 @@ pub(crate) struct Backend {
     format: RingFormat,
     /// What was negotiated.
     features: Features,
+    /// Whether the session is over.
+    over: bool,
 }
 
 impl Backend {
     pub(crate) fn new(audio: Arc<Audio>, layout: Layout, format: RingFormat) -> io::Result<Self> {
-        Ok(Self { device: Device::new(audio, layout)?, layout, format, features: Features::empty() })
+        let device = Device::new(audio, layout)?;
+        Ok(Self { device, layout, format, features: Features::empty(), over: false })
     }
 
     pub(crate) const fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Ends the session: nothing is the guest's any more.
+    /// Ends the session, and its event loop: nothing is the guest's any more.
     pub(crate) fn end(&mut self) {
-        self.device.reset();
+        self.over = true;
+        self.device.end();
     }
 
     /// Whether what was negotiated is what the user wants.
@@ -121,20 +122,22 @@ impl VhostUserBackendMut for Backend {
             .to_vec()
     }
 
+    /// Leaves everything as it is: the configuration is read-only. That is no error, because `vhost-user-backend`
+    /// ends the session for one, and it is a guest that writes.
     fn set_config(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
         debug!(offset, len = bytes.len(), "the configuration is read-only");
-        Err(io::ErrorKind::Unsupported.into())
+        Ok(())
     }
 
     fn update_memory(&mut self, memory: GuestMemoryAtomic<GuestMemoryMmap>) -> io::Result<()> {
-        self.device.set_memory(memory.memory().into_inner());
+        self.device.set_memory(memory.memory().into_inner(), Instant::now());
         Ok(())
     }
 
     fn stop_vring(&mut self, index: u32) -> io::Result<()> {
         debug!(index, "queue stopped");
         if let Ok(index) = usize::try_from(index) {
-            self.device.stop(index);
+            self.device.stop(index, Instant::now());
         }
         Ok(())
     }
@@ -143,17 +146,48 @@ impl VhostUserBackendMut for Backend {
     /// only: when that is what is wanted.
     fn handle_event(
         &mut self,
-        event: u16,
+        _event: u16,
         _events: EventSet,
         vrings: &[Vring],
         _thread: usize,
     ) -> io::Result<()> {
-        if event == END_EVENT {
+        if self.over {
             return Err(io::ErrorKind::Interrupted.into());
         }
         if self.serves() {
             self.device.wake(vrings, Instant::now());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use vhost_user_backend::VringT as _;
+
+    use super::*;
+    use crate::args::Streams;
+
+    #[test]
+    fn queues_that_are_left_running_when_a_session_ends_are_not_served() {
+        let audio = Audio::new("fakesink", "audiotestsrc", Duration::from_millis(40)).unwrap();
+        let layout = Layout { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
+        let mut backend = Backend::new(audio, layout, RingFormat::Split).unwrap();
+        let memory = GuestMemoryMmap::<()>::from_ranges(&[(vm_memory::GuestAddress(0), 1 << 16)]).unwrap();
+        let memory = GuestMemoryAtomic::new(memory);
+        backend.update_memory(memory.clone()).unwrap();
+        let vring = Vring::new(memory, 64).unwrap();
+        vring.set_queue_size(4);
+        vring.set_queue_info(0, 0x1000, 0x2000).unwrap();
+        vring.set_queue_ready(true);
+        vring.set_enabled(true);
+        let vrings = [vring];
+        assert!(backend.handle_event(WAKE_EVENT, EventSet::IN, &vrings, 0).is_ok());
+        assert!(backend.device.runs());
+        backend.end();
+        assert!(backend.handle_event(0, EventSet::IN, &vrings, 0).is_err());
+        assert!(!backend.device.runs());
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Backlog {
     bytes: u32,
     /// Frames of all messages that were ever accepted.
     end: u64,
+    /// Bytes of audio of those messages that were given back, and are to come again.
+    given_back: u32,
 }
 
 /// A message that its guest waits for.
@@ -37,7 +39,7 @@ impl fmt::Display for Backlog {
 
 impl Backlog {
     pub(crate) const fn new(params: Params) -> Self {
-        Self { params, entries: VecDeque::new(), bytes: 0, end: 0 }
+        Self { params, entries: VecDeque::new(), bytes: 0, end: 0, given_back: 0 }
     }
 
     /// How many bytes of audio may be accepted now.
@@ -45,18 +47,33 @@ impl Backlog {
         self.params.buffer_bytes.saturating_sub(self.bytes)
     }
 
-    /// Accepts a message about whole frames; hands it back if it has none, or parts of one, or too many.
-    pub(crate) fn accept(&mut self, message: Message, bytes: u64) -> Result<(), Message> {
+    /// Accepts a message about whole frames; hands it back if it has none, or parts of one, or too many. Returns how
+    /// many of its bytes were accepted before, and given back.
+    pub(crate) fn accept(&mut self, message: Message, bytes: u64) -> Result<u32, Message> {
         let bytes = match u32::try_from(bytes) {
             Ok(bytes @ 1..) if bytes <= self.room() && bytes.is_multiple_of(self.params.frame_bytes()) => {
                 bytes
             }
             _ => return Err(message),
         };
-        self.end += self.params.frames(bytes.into());
+        let known = bytes.min(self.given_back);
+        self.given_back -= known;
+        self.end += self.params.frames((bytes - known).into());
         self.bytes += bytes;
-        self.entries.push_back(Entry { message, bytes, end: self.end });
-        Ok(())
+        self.entries.push_back(Entry { message, bytes, end: self.end_here() });
+        Ok(known)
+    }
+
+    /// Gives back the newest message, as if it had not been accepted, if `give` takes it. Returns whether it does.
+    pub(crate) fn give_back(&mut self, give: impl FnOnce(Message) -> Result<(), Message>) -> bool {
+        let Some(Entry { message, bytes, end }) = self.entries.pop_back() else { return false };
+        if let Err(message) = give(message) {
+            self.entries.push_back(Entry { message, bytes, end });
+            return false;
+        }
+        self.bytes -= bytes;
+        self.given_back += bytes;
+        true
     }
 
     /// Frames of all messages that were ever accepted.
@@ -64,8 +81,14 @@ impl Backlog {
         self.end
     }
 
+    /// The same, but for those that were given back.
+    pub(crate) const fn end_here(&self) -> u64 {
+        self.end - self.params.frames(self.given_back as u64)
+    }
+
+    /// Whether the guest waits for nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.given_back == 0
     }
 
     /// When, in time since the beginning, the next message is over.

@@ -1,18 +1,16 @@
 //! A stream that records: its messages, from the time they are accepted until they are full.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::audio::{Audio, Counts, Input, Level};
+use crate::audio::{Counts, Input};
 use crate::backlog::{Backlog, Tally};
 use crate::io::{Completion, Message};
 use crate::pacing::Pacer;
 use crate::pcm::Params;
 use crate::stats::Stats;
-use crate::waker::Waker;
 
 /// One stretch of recording, from PREPARE to RELEASE.
 ///
@@ -46,17 +44,12 @@ impl fmt::Display for Capture {
 }
 
 impl Capture {
-    pub(crate) fn new(
-        audio: &Arc<Audio>,
-        waker: &Arc<Waker>,
-        stream: usize,
-        params: Params,
-        level: Option<Arc<Level>>,
-    ) -> Self {
+    /// A stretch of stream number `stream`, which comes from `input`.
+    pub(crate) fn new(stream: usize, params: Params, input: Input) -> Self {
         Self {
             stream,
             params,
-            input: Input::new(audio, waker, stream, params, level),
+            input,
             pacer: Pacer::default(),
             led: false,
             pending: Backlog::new(params),
@@ -127,8 +120,14 @@ impl Capture {
         self.pending.next_end().and_then(|end| self.pacer.until(end))
     }
 
+    /// Gives back the newest message, as if it had not been accepted, if `give` takes it.
+    pub(crate) fn give_back(&mut self, give: impl FnOnce(Message) -> Result<(), Message>) -> bool {
+        self.pending.give_back(give)
+    }
+
     /// Fills all messages and hands them back: with what there is, and with silence.
     pub(crate) fn hand_back(&mut self) -> Vec<Completion> {
+        self.pacer.skip_to(self.params.duration(self.pending.end_here()));
         std::iter::from_fn(|| self.fill(u64::MAX)).collect()
     }
 

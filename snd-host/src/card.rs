@@ -7,7 +7,7 @@ use ring_core::memory::Memory;
 use ring_core::{Chain, Reader};
 use tracing::debug;
 
-use crate::audio::{Audio, Level};
+use crate::audio::{Audio, Input, Level, Output};
 use crate::capture::Capture;
 use crate::control::{self, Action, Answer, Change};
 use crate::elements::Elements;
@@ -16,7 +16,7 @@ use crate::io::{self, Completion, Message};
 use crate::layout::Layout;
 use crate::playback::Playback;
 use crate::spec::{FEATURE_CTLS, request};
-use crate::stream::{Direction, Stream};
+use crate::stream::{Direction, State, Stream};
 use crate::waker::Waker;
 
 /// The state of the whole card.
@@ -122,9 +122,13 @@ impl Card {
             Change::Prepare(params) => {
                 let level = self.levels.get(id).filter(|_| self.controls).cloned();
                 stretch.replace(match direction {
-                    Direction::Output => Stretch::Playback(Playback::new(&self.audio, id, params, level)),
+                    Direction::Output => {
+                        let output = Output::new(&self.audio, id, params, level);
+                        Stretch::Playback(Playback::new(id, params, output))
+                    }
                     Direction::Input => {
-                        Stretch::Capture(Capture::new(&self.audio, &self.waker, id, params, level))
+                        let input = Input::new(&self.audio, &self.waker, id, params, level);
+                        Stretch::Capture(Capture::new(id, params, input))
                     }
                 })
             }
@@ -140,40 +144,29 @@ impl Card {
         Completions::of(direction, ended.map_or_else(Vec::new, Stretch::end))
     }
 
-    /// Takes a message with audio to play; hands it back if it is refused.
-    pub(crate) fn play(
+    /// Takes a message with audio to play, or one that asks for recorded audio; hands it back if it is refused.
+    pub(crate) fn take(
         &mut self,
+        direction: Direction,
         memory: &impl Memory,
         chain: Chain<'_>,
         now: Instant,
     ) -> Result<(), Completion> {
         let mut reader = Reader::new(memory, chain.readable());
         let id = io::stream_id(&mut reader);
-        let result = match id.and_then(|id| self.taking(id)) {
-            Some(Stretch::Playback(playback)) => match io::payload(&mut reader, playback.room()) {
-                Some(audio) => playback.accept(Message::to_play(chain), &audio, now),
-                None => Err(Message::to_play(chain)),
-            },
-            _ => Err(Message::to_play(chain)),
+        let result = match (direction, id.and_then(|id| self.taking(id))) {
+            (Direction::Output, Some(Stretch::Playback(playback))) => {
+                // What cannot be had is refused as nothing is.
+                let audio = io::payload(&mut reader, playback.room()).unwrap_or_default();
+                playback.accept(Message::to_play(chain), &audio, now)
+            }
+            (Direction::Input, Some(Stretch::Capture(capture))) => capture.accept(Message::new(chain), now),
+            _ => Err(Message::new(chain)),
         };
-        result.map_err(|message| refuse(id, message))
-    }
-
-    /// Takes a message that asks for recorded audio; hands it back if it is refused.
-    pub(crate) fn record(
-        &mut self,
-        memory: &impl Memory,
-        chain: Chain<'_>,
-        now: Instant,
-    ) -> Result<(), Completion> {
-        let mut reader = Reader::new(memory, chain.readable());
-        let id = io::stream_id(&mut reader);
-        let message = Message::to_record(chain);
-        let result = match id.and_then(|id| self.taking(id)) {
-            Some(Stretch::Capture(capture)) => capture.accept(message, now),
-            _ => Err(message),
-        };
-        result.map_err(|message| refuse(id, message))
+        result.map_err(|message| {
+            debug!(stream = id, "message refused");
+            message.failed()
+        })
     }
 
     /// What a stream does, if it takes messages now.
@@ -213,7 +206,37 @@ impl Card {
         due.min()
     }
 
-    /// All messages of a direction, because their queue stops. Audio to play is played all the same.
+    /// Holds all streams of a direction, because their queue stops, and gives back their messages, as far as `give`
+    /// takes them: the newest of all can be given back.
+    pub(crate) fn suspend(
+        &mut self,
+        direction: Direction,
+        now: Instant,
+        mut give: impl FnMut(Message) -> Result<(), Message>,
+    ) {
+        self.running(direction).for_each(|stretch| stretch.stop(now));
+        // Nobody knows whose message is the newest.
+        while self.stretches.iter_mut().flatten().any(|stretch| match (direction, stretch) {
+            (Direction::Output, Stretch::Playback(playback)) => playback.give_back(&mut give),
+            (Direction::Input, Stretch::Capture(capture)) => capture.give_back(&mut give),
+            _ => false,
+        }) {}
+    }
+
+    /// Goes on after [`suspend`](Self::suspend).
+    pub(crate) fn resume(&mut self, direction: Direction, now: Instant) {
+        self.running(direction).for_each(|stretch| stretch.start(now));
+    }
+
+    /// What is played or recorded now.
+    fn running(&mut self, direction: Direction) -> impl Iterator<Item = &mut Stretch> {
+        let streams = self.streams.iter().zip(&mut self.stretches);
+        let running = streams
+            .filter(move |(stream, _)| stream.direction == direction && stream.state == State::Running);
+        running.filter_map(|(_, stretch)| stretch.as_mut())
+    }
+
+    /// All messages of a direction, as if they were over. Audio to play is played all the same.
     pub(crate) fn hand_back(&mut self, direction: Direction) -> Vec<Completion> {
         let all = self.stretches.iter_mut().flatten().flat_map(|stretch| match (direction, stretch) {
             (Direction::Output, Stretch::Playback(playback)) => playback.hand_back(),
@@ -222,11 +245,6 @@ impl Card {
         });
         all.collect()
     }
-}
-
-fn refuse(stream: Option<usize>, message: Message) -> Completion {
-    debug!(stream, "message refused");
-    message.failed()
 }
 
 impl Stretch {

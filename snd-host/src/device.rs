@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ring_core::memory::Memory;
-use ring_core::{Arm, Chain, Features, Reader, Segment, Writer};
+use ring_core::{Arm, Chain, Features, Position, Reader, Segment, Writer};
 use tracing::{debug, error, warn};
 
 use crate::audio::Audio;
@@ -18,7 +18,7 @@ use crate::control::{self, Answer};
 use crate::layout::Layout;
 use crate::pcm;
 use crate::queue::{self, GuestMemory, Queue};
-use crate::spec::{CONTROL_QUEUE, EVENT_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
+use crate::spec::{EVENT_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
 use crate::stream::Direction;
 use crate::timer::Timer;
 use crate::vring::Vring;
@@ -30,6 +30,11 @@ pub(crate) const MAX_SEGMENTS: usize = pcm::MAX_BUFFER_BYTES as usize / 4096 + 3
 /// The queues that carry audio, and which way.
 const IO_QUEUES: [(usize, Direction); 2] = [(TX_QUEUE, Direction::Output), (RX_QUEUE, Direction::Input)];
 
+/// Which way the audio goes that a queue carries, if it carries any.
+fn direction(queue: usize) -> Option<Direction> {
+    IO_QUEUES.into_iter().find(|(index, _)| *index == queue).map(|(_, direction)| direction)
+}
+
 /// How many chains are taken in one go. A guest that adds chains faster than they are served does not keep
 /// the timer from being served.
 const BUDGET: usize = 1024;
@@ -40,6 +45,8 @@ pub(crate) struct Device {
     memory: Option<GuestMemory>,
     features: Features,
     queues: [State; QUEUES],
+    /// Where each queue was stopped that has not been taken up since.
+    left: [Option<Position>; QUEUES],
     card: Card,
     /// Where chains put their segments while they are worked on.
     segments: Box<[Segment]>,
@@ -76,6 +83,7 @@ impl Device {
             memory: None,
             features: Features::empty(),
             queues: Default::default(),
+            left: Default::default(),
             card: Card::new(audio, waker.clone(), layout),
             segments: vec![Segment::default(); MAX_SEGMENTS].into_boxed_slice(),
             timer: Timer::new()?,
@@ -99,35 +107,47 @@ impl Device {
     }
 
     /// Changes the memory under the queues that run: they are taken up anew where they are.
-    pub(crate) fn set_memory(&mut self, memory: GuestMemory) {
+    pub(crate) fn set_memory(&mut self, memory: GuestMemory, now: Instant) {
         self.memory = Some(memory);
         for index in 0..QUEUES {
-            if let Some(vring) = self.stop(index) {
-                self.start(index, &vring);
+            if let Some(vring) = self.stop(index, now) {
+                self.start(index, &vring, now);
             }
         }
+        // What was given back is there to be taken.
+        self.waker.wake();
     }
 
-    /// Stops a queue: what is in flight is returned, and its position goes to where the front-end finds it.
-    pub(crate) fn stop(&mut self, index: usize) -> Option<Vring> {
+    /// Stops a queue, and leaves its position where the front-end finds it.
+    ///
+    /// What is in flight is given back, to be taken again when the queue goes on. Linux would not notice if all of
+    /// it were returned at once: where it is in its buffer is the same after that. Only what came before something
+    /// that has been returned cannot be given back, and is returned.
+    pub(crate) fn stop(&mut self, index: usize, now: Instant) -> Option<Vring> {
         let State::Running(mut queue) = self.queues.get_mut(index).map(std::mem::take)? else {
             return None;
         };
-        for (_, direction) in IO_QUEUES.into_iter().filter(|(io, _)| *io == index) {
+        if let Some(direction) = direction(index) {
+            self.card.suspend(direction, now, |message| queue.give_back(message));
             queue.complete_all(self.card.hand_back(direction));
         }
-        Some(queue.stop())
+        let (vring, position) = queue.stop();
+        self.left[index] = Some(position);
+        Some(vring)
     }
 
     /// Takes up a queue. It is known to be set up, and not to run.
-    fn start(&mut self, index: usize, vring: &Vring) {
+    fn start(&mut self, index: usize, vring: &Vring, now: Instant) {
         let Some(memory) = self.memory.clone() else { return };
         let state = match Queue::start(vring, memory, self.features) {
             Ok(queue) => {
                 debug!(index, position = ?queue.position(), "queue taken up");
-                if index == CONTROL_QUEUE && queue.is_fresh() {
-                    // A driver that has not said anything yet does not know of any stream.
+                if self.left[index].take().is_some_and(|left| left != queue.position()) {
+                    // The driver begins anew, and does not know of any stream.
                     self.forget_streams();
+                }
+                if let Some(direction) = direction(index) {
+                    self.card.resume(direction, now);
                 }
                 State::Running(Box::new(queue))
             }
@@ -144,7 +164,20 @@ impl Device {
     /// Back to the beginning. Whatever was in flight is no longer ours.
     pub(crate) fn reset(&mut self) {
         self.queues = Default::default();
+        self.left = Default::default();
         self.card.reset();
+    }
+
+    /// As [`reset`](Self::reset), for good. Wakes whoever waits for the device.
+    pub(crate) fn end(&mut self) {
+        self.reset();
+        self.waker.wake();
+    }
+
+    /// Whether any queue runs.
+    #[cfg(test)]
+    pub(crate) fn runs(&self) -> bool {
+        self.queues.iter().any(|queue| matches!(queue, State::Running(_)))
     }
 
     fn forget_streams(&mut self) {
@@ -166,7 +199,7 @@ impl Device {
         for index in 0..QUEUES {
             match vrings.get(index) {
                 Some(vring) if matches!(self.queues[index], State::Stopped) && queue::is_live(vring) => {
-                    self.start(index, vring);
+                    self.start(index, vring, now);
                 }
                 _ => {}
             }
@@ -193,7 +226,9 @@ impl Device {
         let mut budget = BUDGET;
         loop {
             // Messages come before requests: the guest sent them before it asked for the end.
-            while budget > 0 && (self.serve_tx(now) || self.serve_rx(now) || self.serve_control(now)) {
+            while budget > 0
+                && (IO_QUEUES.into_iter().any(|io| self.serve_io(io, now)) || self.serve_control(now))
+            {
                 budget -= 1;
             }
             for (index, direction) in IO_QUEUES {
@@ -234,21 +269,11 @@ impl Device {
         true
     }
 
-    /// Takes a message with audio. Returns whether there was one.
-    fn serve_tx(&mut self, now: Instant) -> bool {
-        let Some(queue) = self.queues[TX_QUEUE].live() else { return false };
+    /// Takes a message with audio, or one that asks for some. Returns whether there was one.
+    fn serve_io(&mut self, (index, direction): (usize, Direction), now: Instant) -> bool {
+        let Some(queue) = self.queues[index].live() else { return false };
         let Some(chain) = queue.pop(&mut self.segments) else { return false };
-        if let Err(refused) = self.card.play(queue.memory(), chain, now) {
-            queue.complete_all(vec![refused]);
-        }
-        true
-    }
-
-    /// Takes a message that asks for audio. Returns whether there was one.
-    fn serve_rx(&mut self, now: Instant) -> bool {
-        let Some(queue) = self.queues[RX_QUEUE].live() else { return false };
-        let Some(chain) = queue.pop(&mut self.segments) else { return false };
-        if let Err(refused) = self.card.record(queue.memory(), chain, now) {
+        if let Err(refused) = self.card.take(direction, queue.memory(), chain, now) {
             queue.complete_all(vec![refused]);
         }
         true

@@ -1,7 +1,7 @@
 //! I/O messages: what is in their chains, and where their status goes.
 
 use ring_core::memory::Memory;
-use ring_core::{Chain, Reader, Segment, Token, Writer};
+use ring_core::{Chain, CompleteError, Reader, Segment, Token, Writer};
 
 use crate::spec::{PcmStatus, PcmTransfer, Status};
 
@@ -30,21 +30,32 @@ pub(crate) struct Completion {
 }
 
 impl Message {
-    /// A message with audio to play: all that can be written is the status at the end.
-    pub(crate) fn to_play(chain: Chain<'_>) -> Self {
-        let (_, status) = split_status(chain.writable()).unwrap_or_default();
-        Self { token: chain.into_token(), audio: Vec::new(), status }
-    }
-
-    /// A message that asks for audio: all that can be written is for audio, but the status at the end.
-    pub(crate) fn to_record(chain: Chain<'_>) -> Self {
+    /// A message: all that can be written is for audio, but the status at the end.
+    pub(crate) fn new(chain: Chain<'_>) -> Self {
         let (audio, status) = split_status(chain.writable()).unwrap_or_default();
         Self { token: chain.into_token(), audio, status }
+    }
+
+    /// A message with audio to play: nothing is written but the status at the end.
+    pub(crate) fn to_play(chain: Chain<'_>) -> Self {
+        Self { audio: Vec::new(), ..Self::new(chain) }
     }
 
     /// How many bytes of recorded audio there is room for.
     pub(crate) fn room(&self) -> u64 {
         self.audio.iter().map(|segment| u64::from(segment.len)).sum()
+    }
+
+    /// Gives its token to `give`. Fails if that does not take it.
+    pub(crate) fn give_back(self, give: impl FnOnce(Token) -> Result<(), CompleteError>) -> Result<(), Self> {
+        let Self { token, audio, status } = self;
+        match give(token) {
+            Err(CompleteError::NotNewest(token) | CompleteError::Suspended(token)) => {
+                Err(Self { token, audio, status })
+            }
+            // There is nothing left to be given back.
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Returns without audio: what there was has been played, or none was wanted.

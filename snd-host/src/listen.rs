@@ -1,10 +1,10 @@
 //! The socket that front-ends connect to: ours, or one that somebody has opened for us.
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::RawFd;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
@@ -23,6 +23,9 @@ pub enum ListenError {
     /// Something that is no socket is where the socket should be.
     #[error("--socket: {} is there, and is no socket", .0.display())]
     Occupied(PathBuf),
+    /// Somebody listens there.
+    #[error("--socket: somebody listens on {} already: end them, or give another path", .0.display())]
+    InUse(PathBuf),
     /// The socket cannot be made.
     #[error("--socket: cannot listen on {}: {source}", path.display())]
     Bind {
@@ -51,7 +54,21 @@ pub enum ListenError {
 #[derive(Debug)]
 pub(crate) struct Socket {
     listener: UnixListener,
-    path: Option<PathBuf>,
+    file: Option<SocketFile>,
+}
+
+/// The socket's file.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    id: FileId,
+}
+
+/// What tells a file from another one that has the same path at another time: its device and its number.
+type FileId = (u64, u64);
+
+fn id(path: &Path) -> io::Result<FileId> {
+    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 impl Socket {
@@ -69,11 +86,18 @@ impl Socket {
         let failed = |source| ListenError::Bind { path: path.to_owned(), source };
         match fs::symlink_metadata(path).map(|file| file.file_type()) {
             Ok(kind) if !kind.is_socket() => return Err(ListenError::Occupied(path.to_owned())),
-            Ok(_) => fs::remove_file(path).map_err(failed)?,
+            Ok(_) => match UnixStream::connect(path) {
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    fs::remove_file(path).map_err(failed)?;
+                }
+                Err(error) => return Err(failed(error)),
+                Ok(_) => return Err(ListenError::InUse(path.to_owned())),
+            },
             Err(_) => {}
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
-        Ok(Self { listener, path: Some(path.to_owned()) })
+        let file = SocketFile { path: path.to_owned(), id: id(path).map_err(failed)? };
+        Ok(Self { listener, file: Some(file) })
     }
 
     /// Listens on the socket that is open as file `fd`.
@@ -83,7 +107,7 @@ impl Socket {
             .and_then(|this| pidfd_getfd(this, fd, PidfdGetfdFlags::empty()))
             .map_err(|source| ListenError::File { fd, source: source.into() })?;
         match socket_acceptconn(&file) {
-            Ok(true) => Ok(Self { listener: file.into(), path: None }),
+            Ok(true) => Ok(Self { listener: file.into(), file: None }),
             Ok(false) => Err(ListenError::NotListening(fd)),
             Err(source) => Err(ListenError::File { fd, source: source.into() }),
         }
@@ -92,7 +116,7 @@ impl Socket {
     fn activated() -> Result<Self, ListenError> {
         let listener = ListenFd::from_env().take_unix_listener(0).map_err(ListenError::Activation)?;
         let listener = listener.ok_or(ListenError::Nowhere)?;
-        Ok(Self { listener, path: None })
+        Ok(Self { listener, file: None })
     }
 
     pub(crate) const fn listener(&self) -> &UnixListener {
@@ -101,15 +125,18 @@ impl Socket {
 
     /// Where the socket is, if it is to be removed in the end.
     pub(crate) fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.file.as_ref().map(|file| file.path.as_path())
     }
 }
 
-impl Drop for Socket {
+impl Drop for SocketFile {
+    /// Removes it, unless somebody has put another one in its place.
     fn drop(&mut self) {
-        if let Some(path) = &self.path
-            && let Err(error) = fs::remove_file(path)
-        {
+        let Self { path, id: ours } = self;
+        if id(path).is_ok_and(|there| there != *ours) {
+            return;
+        }
+        if let Err(error) = fs::remove_file(&path) {
             warn!("{} cannot be removed: {error}", path.display());
         }
     }

@@ -73,6 +73,12 @@ impl Pacer {
         self.line = self.position;
     }
 
+    /// Goes on from `end`, up to where everything is over all at once.
+    pub(crate) fn skip_to(&mut self, end: Duration) {
+        self.position = self.position.max(end);
+        self.line = self.line.max(self.position);
+    }
+
     fn steer(&mut self, towards: Duration, limit: Duration) {
         self.line = if towards >= self.line {
             self.line + (towards - self.line).min(limit)
@@ -202,6 +208,16 @@ mod tests {
         // The last piece is there as well: as long as the position is not beyond it, nothing is missing.
         let missing = positions.iter().zip(1..).find(|(at, step)| **at > given(silence, *step) + ms(60));
         assert_eq!(missing, None);
+    }
+
+    #[test]
+    fn after_a_skip_the_next_message_takes_as_long_as_it_is() {
+        let (mut pacer, start) = (Pacer::default(), Instant::now());
+        pacer.start(start);
+        pacer.advance(start + ms(5), Some(ms(5)), ms(1000));
+        pacer.skip_to(ms(1000));
+        assert_eq!(pacer.advance(start + ms(6), Some(ms(6)), ms(1010)), ms(1000));
+        assert_eq!(pacer.advance(start + ms(6) + ms(10) + SLACK, Some(ms(36)), ms(1010)), ms(1010));
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! A stream that plays: its messages, from the time they are accepted until they count as played.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::audio::{Audio, Ending, Level, Output};
+use crate::audio::{Ending, Output};
 use crate::backlog::{Backlog, Tally};
 use crate::io::{Completion, Message};
 use crate::pacing::Pacer;
@@ -35,11 +34,12 @@ impl fmt::Display for Playback {
 }
 
 impl Playback {
-    pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params, level: Option<Arc<Level>>) -> Self {
+    /// A stretch of stream number `stream`, which goes to `output`.
+    pub(crate) fn new(stream: usize, params: Params, output: Output) -> Self {
         Self {
             stream,
             params,
-            output: Output::new(audio, stream, params, level),
+            output,
             pacer: Pacer::default(),
             pending: Backlog::new(params),
             stats: Stats::default(),
@@ -58,9 +58,11 @@ impl Playback {
         self.advance(now);
         // That the audio ran out is known only now that there is more: otherwise it was the end.
         let ran_dry = self.pacer.runs() && self.pending.is_empty() && self.pending.end() > 0;
-        self.pending.accept(message, audio.len() as u64)?;
+        let known = self.pending.accept(message, audio.len() as u64)?;
         self.stats.xruns += u64::from(ran_dry);
-        self.output.write(audio);
+        if let Some(audio @ [_, ..]) = audio.get(known as usize..) {
+            self.output.write(audio);
+        }
         Ok(())
     }
 
@@ -112,8 +114,15 @@ impl Playback {
         self.pending.next_end().and_then(|end| self.pacer.until(end))
     }
 
+    /// Gives back the newest message, as if it had not been accepted, if `give` takes it. Its audio stays, and is
+    /// not played again when the message comes again.
+    pub(crate) fn give_back(&mut self, give: impl FnOnce(Message) -> Result<(), Message>) -> bool {
+        self.pending.give_back(give)
+    }
+
     /// Hands all messages back, as if they were played. Their audio stays.
     pub(crate) fn hand_back(&mut self) -> Vec<Completion> {
+        self.pacer.skip_to(self.params.duration(self.pending.end_here()));
         std::iter::from_fn(|| self.pending.pop(u64::MAX)).map(|next| next.message.played(0)).collect()
     }
 

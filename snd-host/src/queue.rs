@@ -1,7 +1,7 @@
 //! A virtqueue as this device serves it: ring-core's rings on what vhost-user has told about them.
 //!
 //! `vhost-user-backend` keeps a split-only queue for each ring. It serves here as a notice board alone: where
-//! the areas are, the size, whether the ring runs, whom to notify, and from which position to go on.
+//! the areas are, whether the ring runs, whom to notify, and from which position to go on.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use vhost_user_backend::VringT;
 use virtio_queue::QueueT;
 use vm_memory::GuestMemoryMmap;
 
-use crate::io::Completion;
+use crate::io::{Completion, Message};
 use crate::vring::Vring;
 
 /// The guest's memory at one time.
@@ -39,7 +39,7 @@ impl Queue {
             let state = vring.get_ref();
             let queue = state.get_queue();
             let setup = Setup {
-                size: queue.size(),
+                size: vring.size(),
                 features,
                 descriptor_area: queue.desc_table(),
                 driver_area: queue.avail_ring(),
@@ -61,15 +61,6 @@ impl Queue {
 
     pub(crate) const fn position(&self) -> Position {
         self.ring.position()
-    }
-
-    /// Whether the driver has not used the queue yet.
-    pub(crate) fn is_fresh(&self) -> bool {
-        let start = match self.ring {
-            Device::Split(_) => Position::SPLIT_START,
-            Device::Packed(_) => Position::PACKED_START,
-        };
-        self.position() == start
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -111,6 +102,11 @@ impl Queue {
         }
     }
 
+    /// Gives back the message that was taken last, as if it had not been. Fails if a later one was taken.
+    pub(crate) fn give_back(&mut self, message: Message) -> Result<(), Message> {
+        message.give_back(|token| self.ring.give_back(token))
+    }
+
     /// Shows the driver what was returned.
     pub(crate) fn publish(&mut self) {
         if self.ring.publish().is_needed() {
@@ -130,12 +126,12 @@ impl Queue {
     }
 
     /// Stops, and leaves word where to go on. Nothing must be in flight.
-    pub(crate) fn stop(mut self) -> Vring {
+    pub(crate) fn stop(mut self) -> (Vring, Position) {
         let (position, notify) = self.ring.suspend();
         if notify.is_needed() {
             self.notify();
         }
         self.vring.set_queue_next_avail(position.available);
-        self.vring
+        (self.vring, position)
     }
 }

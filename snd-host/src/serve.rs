@@ -1,7 +1,6 @@
 //! Listening, and serving one front-end after the other.
 
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +9,10 @@ use vhost::vhost_user::{Error as ProtocolError, Listener};
 use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
-use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::args::{Args, RingFormat};
 use crate::audio::{Audio, AudioError};
-use crate::backend::{Backend, END_EVENT, WAKE_EVENT};
+use crate::backend::{Backend, WAKE_EVENT};
 use crate::layout::Layout;
 use crate::listen::{ListenError, Socket};
 use crate::sandbox::{self, SandboxError, Writable};
@@ -82,20 +80,13 @@ fn session(
     let wakers = backend.device().wakers();
     let backend = Arc::new(Mutex::new(backend));
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
-    // Lives longer than the event loop that waits for it.
-    let end = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
     let mut daemon =
         VhostUserDaemon::new("session".into(), backend.clone(), memory).map_err(ServeError::Session)?;
-    let listen = |fd, event| {
-        daemon
-            .get_epoll_handlers()
-            .iter()
-            .try_for_each(|handler| handler.register_listener(fd, EventSet::IN, u64::from(event)))
-    };
-    for waker in wakers {
-        listen(waker, WAKE_EVENT)?;
+    for handler in daemon.get_epoll_handlers() {
+        for waker in wakers {
+            handler.register_listener(waker, EventSet::IN, u64::from(WAKE_EVENT))?;
+        }
     }
-    listen(end.as_raw_fd(), END_EVENT)?;
     daemon.start(listener).map_err(ServeError::Session)?;
     info!("a front-end has connected");
     let session = daemon.shutdown_handle().map(|connection| Session { connection, backend: backend.clone() });
@@ -108,8 +99,7 @@ fn session(
         Err(error) => warn!("the session has ended: {error}"),
     }
     signals.watch(None);
-    // Ends the event loop. Its own way of ending leaks a file for each session.
-    end.write(1)?;
+    // Ends the event loop as well. Its own way of ending leaks a file for each session.
     backend.lock().unwrap_or_else(PoisonError::into_inner).end();
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What signals ask for: to end, or to say how things are.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -73,12 +73,13 @@ impl Signals {
     /// Says how each stream is: on standard error whatever is logged, because it was asked for.
     fn report(&self) {
         let backend = self.state().session.as_ref().map(|session| session.backend.clone());
-        match backend {
-            Some(backend) => {
-                let lines = backend.lock().unwrap_or_else(PoisonError::into_inner).device().report();
-                lines.iter().for_each(|line| eprintln!("snd-host: {line}"));
-            }
-            None => eprintln!("snd-host: no front-end is connected"),
+        let lines = match backend {
+            Some(backend) => backend.lock().unwrap_or_else(PoisonError::into_inner).device().report(),
+            None => vec!["no front-end is connected".into()],
+        };
+        for line in lines {
+            // Fails if nobody listens, which is no reason not to hear of other signals.
+            let _ = writeln!(io::stderr(), "snd-host: {line}");
         }
     }
 

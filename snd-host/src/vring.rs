@@ -1,12 +1,15 @@
 //! What the front-end has told about one ring, kept by `vhost-user-backend`.
 //!
-//! The one thing that is different here: [`read_kick`](VringT::read_kick) does not fail. The event loop of
+//! Two things are different here. [`read_kick`](VringT::read_kick) does not fail: the event loop of
 //! `vhost-user-backend` ends for good, and the device with it, when it does; and it does when a kick is no
 //! longer there by the time it is read, because the ring was stopped and started in between, or because the
-//! front-end has taken the kick back.
+//! front-end has taken the kick back. And a ring may have any [`size`](Vring::size): the queue that is kept for
+//! it is a split one, and would stay as it is when it is told the size of some packed ones.
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tracing::debug;
 use vhost_user_backend::{VringMutex, VringStateGuard, VringStateMutGuard, VringT};
@@ -17,7 +20,19 @@ type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
 
 /// The notice board of one ring. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Vring(VringMutex);
+pub(crate) struct Vring {
+    state: VringMutex,
+    /// Not checked; 0 until it is told.
+    size: Arc<AtomicU16>,
+}
+
+impl Vring {
+    /// How many descriptors the ring has, as the front-end says.
+    pub(crate) fn size(&self) -> u16 {
+        // Nothing else goes from one thread to the other by this.
+        self.size.load(Ordering::Relaxed)
+    }
+}
 
 impl std::fmt::Debug for Vring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -35,12 +50,12 @@ impl<'a> VringStateMutGuard<'a, Memory> for Vring {
 
 impl VringT<Memory> for Vring {
     fn new(memory: Memory, max_queue_size: u16) -> Result<Self, Error> {
-        VringMutex::new(memory, max_queue_size).map(Self)
+        Ok(Self { state: VringMutex::new(memory, max_queue_size)?, size: Arc::default() })
     }
 
     /// Takes the kick, if there is one. Returns whether the ring is to be looked at.
     fn read_kick(&self) -> io::Result<bool> {
-        let kicked = self.0.read_kick();
+        let kicked = self.state.read_kick();
         Ok(kicked.unwrap_or_else(|error| {
             debug!("a kick that is not there: {error}");
             // A ring that has been started meanwhile is looked at in any case.
@@ -49,79 +64,79 @@ impl VringT<Memory> for Vring {
     }
 
     fn get_ref(&self) -> <Self as VringStateGuard<'_, Memory>>::G {
-        self.0.get_ref()
+        self.state.get_ref()
     }
 
     fn get_mut(&self) -> <Self as VringStateMutGuard<'_, Memory>>::G {
-        self.0.get_mut()
+        self.state.get_mut()
     }
 
     fn add_used(&self, index: u16, len: u32) -> Result<(), Error> {
-        self.0.add_used(index, len)
+        self.state.add_used(index, len)
     }
 
     fn signal_used_queue(&self) -> io::Result<()> {
-        self.0.signal_used_queue()
+        self.state.signal_used_queue()
     }
 
     fn enable_notification(&self) -> Result<bool, Error> {
-        self.0.enable_notification()
+        self.state.enable_notification()
     }
 
     fn disable_notification(&self) -> Result<(), Error> {
-        self.0.disable_notification()
+        self.state.disable_notification()
     }
 
     fn needs_notification(&self) -> Result<bool, Error> {
-        self.0.needs_notification()
+        self.state.needs_notification()
     }
 
     fn set_enabled(&self, enabled: bool) {
-        self.0.set_enabled(enabled);
+        self.state.set_enabled(enabled);
     }
 
     fn set_queue_info(&self, descriptors: u64, available: u64, used: u64) -> Result<(), Error> {
-        self.0.set_queue_info(descriptors, available, used)
+        self.state.set_queue_info(descriptors, available, used)
     }
 
     fn queue_next_avail(&self) -> u16 {
-        self.0.queue_next_avail()
+        self.state.queue_next_avail()
     }
 
     fn set_queue_next_avail(&self, base: u16) {
-        self.0.set_queue_next_avail(base);
+        self.state.set_queue_next_avail(base);
     }
 
     fn set_queue_next_used(&self, index: u16) {
-        self.0.set_queue_next_used(index);
+        self.state.set_queue_next_used(index);
     }
 
     fn queue_used_idx(&self) -> Result<u16, Error> {
-        self.0.queue_used_idx()
+        self.state.queue_used_idx()
     }
 
     fn set_queue_size(&self, size: u16) {
-        self.0.set_queue_size(size);
+        self.size.store(size, Ordering::Relaxed);
     }
 
     fn set_queue_event_idx(&self, enabled: bool) {
-        self.0.set_queue_event_idx(enabled);
+        self.state.set_queue_event_idx(enabled);
     }
 
     fn set_queue_ready(&self, ready: bool) {
-        self.0.set_queue_ready(ready);
+        self.state.set_queue_ready(ready);
     }
 
     fn set_kick(&self, file: Option<File>) {
-        self.0.set_kick(file);
+        self.state.set_kick(file);
     }
 
     fn set_call(&self, file: Option<File>) {
-        self.0.set_call(file);
+        self.state.set_call(file);
     }
 
     fn set_err(&self, file: Option<File>) {
-        self.0.set_err(file);
+        self.state.set_err(file);
     }
 }
 

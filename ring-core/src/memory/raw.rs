@@ -148,13 +148,12 @@ impl<B> RawArea<'_, B> {
     /// For the lifetime of the area, the `len` bytes at `start` are mapped, readable and writable, and
     /// this program reaches them through atomics only.
     pub(super) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
-        let limits = |count: usize| {
-            [2, 4, 8].map(|width: usize| {
-                let aligned = start.addr().get().is_multiple_of(width);
-                if aligned { (len + 1).saturating_sub(count * width) } else { 0 }
-            })
-        };
-        Self { start, words: limits(1), pairs: limits(2), shared: PhantomData }
+        let [two, four, eight] = [2, 4, 8].map(|width| {
+            let aligned = start.addr().get().is_multiple_of(width);
+            if aligned { (len + 1).saturating_sub(width) } else { 0 }
+        });
+        let pairs = [two.saturating_sub(2), four.saturating_sub(4), eight.saturating_sub(8)];
+        Self { start, words: [two, four, eight], pairs, shared: PhantomData }
     }
 
     /// A pointer to the word at `offset`, if it lies in the area. It is valid and aligned for `W`.

@@ -6,7 +6,7 @@
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddReason, SetupError, Violation};
 use crate::indirect::fill_table;
-use crate::ledger::{Ledger, Slot, Used, admit, fitting};
+use crate::ledger::{Ledger, Slot, Used, fitting, refusal};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
@@ -100,8 +100,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     #[cold]
     fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddReason {
         let (size, free) = (self.half.ring.size, self.ledger.free());
-        // `admit` refuses what the short ways refuse; they only do not say why.
-        admit(readable, writable, self.half.state, size, free).err().unwrap_or(AddReason::Stopped)
+        refusal(readable, writable, self.half.state, size, free)
     }
 
     /// Stages a buffer of one descriptor, or gives back its cookie.

@@ -60,10 +60,13 @@ impl<M: Memory> Half<M> {
 
     /// Writes what the areas of a queue hold that has not run yet. The driver does so before the device runs it.
     pub(super) fn clear(&self) {
-        for (area, event) in [(&self.ring.own, self.own_event), (&self.ring.other, self.other_event)] {
-            // Relaxed: whatever makes the device run the queue comes later, and orders this.
-            [FLAGS, INDEX, event].into_iter().for_each(|field| area.store(field, 0u16, Store::Relaxed));
-        }
+        // Relaxed: whatever makes the device run the queue comes later, and orders this.
+        self.ring.own.store(FLAGS, 0u16, Store::Relaxed);
+        self.ring.own.store(INDEX, 0u16, Store::Relaxed);
+        self.ring.own.store(self.own_event, 0u16, Store::Relaxed);
+        self.ring.other.store(FLAGS, 0u16, Store::Relaxed);
+        self.ring.other.store(INDEX, 0u16, Store::Relaxed);
+        self.ring.other.store(self.other_event, 0u16, Store::Relaxed);
     }
 
     /// Whether the other side has published an entry to take. Never in a queue that does not run.

@@ -38,7 +38,7 @@ pub(super) struct Feed {
 
 /// The most bytes that are kept for one stretch, of audio with so many bytes a second.
 ///
-/// Messages that wait for their completion are one buffer. When a ring is stopped they are handed back
+/// Messages that wait for their completion are one buffer. When a ring is stopped, some of them may be returned
 /// early, and the guest may fill the buffer once more.
 pub(crate) const fn limit(buffer_bytes: u32, bytes_per_second: u32) -> u64 {
     buffer_bytes as u64 * 2 + bytes_per_second as u64 * MAX_LAG_SECONDS
@@ -69,6 +69,10 @@ impl Feed {
     /// The number of the next frame to be given.
     pub(super) fn end(&self) -> u64 {
         self.first + (self.bytes.len() / self.frame_bytes) as u64
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
     }
 
     /// Takes in whole frames, not more than a buffer. If that is too much, the oldest ones are dropped.

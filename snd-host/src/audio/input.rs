@@ -42,12 +42,9 @@ impl Input {
             let (store, waker) = (self.store.clone(), self.waker.clone());
             let (params, level) = (self.params, self.level.clone());
             let latency = self.audio.latency;
-            self.audio.spawn(self.stream, move |descriptions| {
-                recorder::run(
-                    &store,
-                    &waker,
-                    &Port { description: descriptions.source, latency, params, level },
-                );
+            self.audio.spawn(self.stream, move |place, descriptions| {
+                let port = Port { description: descriptions.source, latency, params, level };
+                recorder::run(&store, &waker, place, &port);
             });
         }
     }

@@ -17,7 +17,6 @@ mod shared;
 mod store;
 mod timeline;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -80,16 +79,26 @@ struct Port {
     level: Option<Arc<Level>>,
 }
 
+/// How long a stretch whose sink or source cannot be opened waits for the end of the one before it of the same stream:
+/// it may be one that only one can have at a time.
+const TURN: Duration = Duration::from_millis(500);
+
 /// The ways out and in.
 #[derive(Debug)]
 pub(crate) struct Audio {
     descriptions: Descriptions,
     latency: Duration,
-    /// How many stretches there were.
-    takes: AtomicU64,
-    /// How many threads are playing or recording.
-    threads: Mutex<usize>,
-    thread_ended: Condvar,
+    stretches: Mutex<Stretches>,
+    stretch_ended: Condvar,
+}
+
+/// Stretches of audio, each of which has a thread.
+#[derive(Debug, Default)]
+struct Stretches {
+    /// How many there were.
+    takes: u64,
+    /// The number of the stream and of the take of each that goes on.
+    now: Vec<(usize, u64)>,
 }
 
 impl Audio {
@@ -98,60 +107,83 @@ impl Audio {
     pub(crate) fn new(sink: &str, source: &str, latency: Duration) -> Result<Arc<Self>, AudioError> {
         let descriptions = Descriptions { sink: sink.to_owned(), source: source.to_owned() };
         gstreamer::check(&descriptions.fill_in(0, 0))?;
-        Ok(Arc::new(Self {
-            descriptions,
-            latency,
-            takes: AtomicU64::new(0),
-            threads: Mutex::new(0),
-            thread_ended: Condvar::new(),
-        }))
+        let (stretches, stretch_ended) = (Mutex::default(), Condvar::new());
+        Ok(Arc::new(Self { descriptions, latency, stretches, stretch_ended }))
     }
 
     /// Waits until all outputs that have ended have been heard, at most for `limit`.
     pub(crate) fn finish(&self, limit: Duration) {
-        let threads = lock(&self.threads);
-        let left = self.thread_ended.wait_timeout_while(threads, limit, |threads| *threads > 0);
-        let (left, _) = left.unwrap_or_else(PoisonError::into_inner);
-        if *left > 0 {
+        let left = self.wait_while(limit, |now| !now.is_empty());
+        if left > 0 {
             warn!("{left} sinks or sources have not finished in time");
         }
     }
 
-    /// Has a thread work for a stretch of audio of stream number `stream`. It is given the descriptions that are
-    /// meant for it. Returns false if there are too many.
-    fn spawn(self: &Arc<Self>, stream: usize, work: impl FnOnce(Descriptions) + Send + 'static) -> bool {
-        let Some(place) = self.enter() else {
+    /// Has a thread work for a stretch of audio of stream number `stream`. It is given its place, and the descriptions
+    /// that are meant for it. Returns false if there are too many.
+    fn spawn(
+        self: &Arc<Self>,
+        stream: usize,
+        work: impl FnOnce(&Place, Descriptions) + Send + 'static,
+    ) -> bool {
+        let Some(place) = self.enter(stream) else {
             warn!(stream, "{MAX_STRETCHES} stretches of audio are going on; this one is mute");
             return false;
         };
-        // Only has to be different each time.
-        let take = self.takes.fetch_add(1, Ordering::Relaxed);
+        let take = place.take;
         let descriptions = self.descriptions.fill_in(stream, take);
         let work = move || {
-            let _place = place;
             let _span = info_span!("audio", stream, take).entered();
-            work(descriptions);
+            work(&place, descriptions);
         };
         let thread = thread::Builder::new().name(format!("audio {stream}")).spawn(work);
         thread.inspect_err(|error| warn!(stream, "no thread for audio: {error}")).is_ok()
     }
 
     /// Reserves a place for a thread.
-    fn enter(self: &Arc<Self>) -> Option<Place> {
-        let mut threads = lock(&self.threads);
-        (*threads < MAX_STRETCHES).then(|| {
-            *threads += 1;
-            Place(self.clone())
+    fn enter(self: &Arc<Self>, stream: usize) -> Option<Place> {
+        let mut stretches = lock(&self.stretches);
+        (stretches.now.len() < MAX_STRETCHES).then(|| {
+            let take = stretches.takes;
+            stretches.takes += 1;
+            stretches.now.push((stream, take));
+            Place { audio: self.clone(), stream, take }
         })
+    }
+
+    /// Waits while the stretches that go on are such, at most for `limit`. Returns how many there are then.
+    fn wait_while(&self, limit: Duration, such: impl Fn(&[(usize, u64)]) -> bool) -> usize {
+        let stretches = lock(&self.stretches);
+        let left = self.stretch_ended.wait_timeout_while(stretches, limit, |stretches| such(&stretches.now));
+        left.unwrap_or_else(PoisonError::into_inner).0.now.len()
     }
 }
 
 /// One of the [`MAX_STRETCHES`] places.
-struct Place(Arc<Audio>);
+#[derive(Debug)]
+struct Place {
+    audio: Arc<Audio>,
+    stream: usize,
+    take: u64,
+}
+
+impl Place {
+    /// Waits until the stretches before this one of the same stream have ended, if that takes no longer than a
+    /// [`TURN`]. Returns whether there were any, and there are none any more.
+    fn wait_for_turn(&self) -> bool {
+        let before = |(stream, take): &(usize, u64)| *stream == self.stream && *take < self.take;
+        let any = || lock(&self.audio.stretches).now.iter().any(before);
+        if !any() {
+            return false;
+        }
+        self.audio.wait_while(TURN, |now| now.iter().any(before));
+        !any()
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        *lock(&self.0.threads) -= 1;
-        self.0.thread_ended.notify_all();
+        lock(&self.audio.stretches).now.retain(|(_, take)| *take != self.take);
+        self.audio.stretch_ended.notify_all();
     }
 }

@@ -59,8 +59,8 @@ impl Output {
     fn begin(&self) -> Player {
         let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
         let latency = self.audio.latency;
-        let begun = self.audio.spawn(self.stream, move |descriptions| {
-            player::run(&link, &Port { description: descriptions.sink, latency, params, level });
+        let begun = self.audio.spawn(self.stream, move |place, descriptions| {
+            player::run(&link, place, &Port { description: descriptions.sink, latency, params, level });
         });
         if begun { Player::Yes } else { Player::No }
     }

@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 use super::gstreamer::Sink;
 use super::output::Link;
 use super::retry::{self, Retry};
-use super::{AudioError, Mode, Port};
+use super::{AudioError, Mode, Place, Port};
 use crate::pcm::Params;
 
 /// How often to see to it.
@@ -23,11 +23,14 @@ const IDLE_TICK: Duration = Duration::from_millis(200);
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Plays what comes through `link` until its end.
-pub(super) fn run(link: &Link, port: &Port) {
+pub(super) fn run(link: &Link, place: &Place, port: &Port) {
     let mut open = None;
     let mut retry = Retry::new();
     loop {
         let mode = link.feed.get().mode;
+        if mode == Mode::End && open.is_none() && link.feed.get().is_empty() {
+            return debug!("ends with nothing to play");
+        }
         if open.is_none() && retry.is_due() {
             match try_to_open(link, port) {
                 Ok(sink) => {
@@ -35,17 +38,17 @@ pub(super) fn run(link: &Link, port: &Port) {
                     open = Some(sink);
                 }
                 Err(error) => {
-                    link.lost();
-                    retry.later(&error);
+                    failed(link, place, &mut retry, &error);
+                    continue;
                 }
             }
         }
         if let Some(sink) = &open
             && let Err(error) = serve(link, sink, port, mode)
         {
-            link.lost();
-            retry.later(&error);
             open = None;
+            failed(link, place, &mut retry, &error);
+            continue;
         }
         match (mode, &open) {
             (Mode::End, Some(sink)) => return finish(link, sink),
@@ -58,6 +61,16 @@ pub(super) fn run(link: &Link, port: &Port) {
             }
             (Mode::Ready | Mode::Pause | Mode::Run, _) => link.feed.wait(IDLE_TICK),
         }
+    }
+}
+
+/// Sees to what is next after a failure.
+fn failed(link: &Link, place: &Place, retry: &mut Retry, error: &AudioError) {
+    if place.wait_for_turn() {
+        debug!("the stretch before has ended, which may have had the sink: {error}");
+    } else {
+        link.lost();
+        retry.later(error);
     }
 }
 

@@ -11,7 +11,7 @@ use super::gstreamer::Source;
 use super::retry::{self, Retry};
 use super::shared::Shared;
 use super::store::Store;
-use super::{AudioError, Mode, Port};
+use super::{AudioError, Mode, Place, Port};
 use crate::waker::Waker;
 
 /// How long to wait for a source to give something, before seeing to everything else.
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 const IDLE_TICK: Duration = Duration::from_millis(100);
 
 /// Records into `store` until its end, and wakes the event loop whenever there is more.
-pub(super) fn run(store: &Shared<Store>, waker: &Waker, port: &Port) {
+pub(super) fn run(store: &Shared<Store>, waker: &Waker, place: &Place, port: &Port) {
     let mut open: Option<(Source, Instant)> = None;
     let mut retry = Retry::new();
     loop {
@@ -36,7 +36,10 @@ pub(super) fn run(store: &Shared<Store>, waker: &Waker, port: &Port) {
                     store.get().live = source.is_live();
                     open = Some((source, Instant::now()));
                 }
-                Err(error) => retry.later(&error),
+                Err(error) => {
+                    failed(place, &mut retry, &error);
+                    continue;
+                }
             }
         }
         let taken = match &open {
@@ -48,12 +51,21 @@ pub(super) fn run(store: &Shared<Store>, waker: &Waker, port: &Port) {
             Ok(false) => store.wait(IDLE_TICK),
             Err(error) => {
                 open = None;
-                retry.later(&error);
+                failed(place, &mut retry, &error);
             }
         }
         if open.as_ref().is_some_and(|(_, since)| since.elapsed() > retry::GOOD) {
             retry.forget();
         }
+    }
+}
+
+/// Sees to what is next after a failure.
+fn failed(place: &Place, retry: &mut Retry, error: &AudioError) {
+    if place.wait_for_turn() {
+        debug!("the stretch before has ended, which may have had the source: {error}");
+    } else {
+        retry.later(error);
     }
 }
 

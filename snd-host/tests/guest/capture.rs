@@ -14,7 +14,12 @@ const FILE: &str = "filesrc location={}/in.wav ! wavparse";
 
 /// A daemon with a file for a source, which counts to `frames`.
 fn daemon_with_file(frames: u32) -> Daemon {
-    let daemon = Daemon::start_with(&["--sink", "filesink location={}/out sync=true", "--source", FILE]);
+    daemon_with(FILE, frames)
+}
+
+/// A daemon with a source that reads a file, which counts to `frames`.
+fn daemon_with(source: &str, frames: u32) -> Daemon {
+    let daemon = Daemon::start_with(&["--sink", "filesink location={}/out sync=true", "--source", source]);
     let spec = hound::WavSpec {
         channels: 2,
         sample_rate: 48_000,
@@ -64,6 +69,18 @@ fn a_file_arrives_without_gap_or_repetition() {
         assert!(sound == counting(0..frames), "{format:?}");
         assert!(frames > 40 * FRAMES, "only {frames} frames");
     }
+}
+
+#[test]
+fn a_source_may_find_out_by_itself_what_it_gives() {
+    let daemon = daemon_with("filesrc location={}/in.wav ! decodebin", 60 * FRAMES);
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    guest.prepare(STREAM, AHEAD);
+    let recorded = record(&mut guest, 50);
+    guest.finish(STREAM);
+    let sound = sound(&recorded);
+    let frames = u32::try_from(sound.len()).unwrap() / 4;
+    assert!(sound == counting(0..frames) && frames > 0, "{frames} frames");
 }
 
 #[test]

@@ -31,10 +31,11 @@ fn write(guest: &mut Guest, control: u32, value: u32) -> u32 {
     guest.command(&bytes)
 }
 
-fn prepare(guest: &mut Guest) {
-    let set_params = [request::PCM_SET_PARAMS, 0, 4 * BYTES, BYTES, PCM_FEATURE_XRUNS, 0x0007_0502];
+/// Prepares a stream whose underruns and overruns are to be told.
+fn prepare(guest: &mut Guest, stream: u32) {
+    let set_params = [request::PCM_SET_PARAMS, stream, 4 * BYTES, BYTES, PCM_FEATURE_XRUNS, 0x0007_0502];
     guest.must(&words(&set_params));
-    guest.must(&words(&[request::PCM_PREPARE, 0]));
+    guest.must(&words(&[request::PCM_PREPARE, stream]));
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn a_volume_is_heard_at_full_it_changes_nothing_and_off_is_silence() {
     let mut guest = Guest::connect(&daemon, Format::Packed);
     for (control, value) in [(0, 100), (0, 60), (1, 0)] {
         assert_eq!(write(&mut guest, control, value), OK);
-        prepare(&mut guest);
+        prepare(&mut guest, 0);
         (0..4).for_each(|_| guest.play(0, &counting(0..FRAMES)));
         guest.start(0);
         (0..4).for_each(|_| assert_eq!(guest.played().status, OK));
@@ -92,7 +93,7 @@ fn an_underrun_is_told_when_it_is_over_and_an_end_is_none() {
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
     (0..2).for_each(|_| listen(&mut guest));
-    prepare(&mut guest);
+    prepare(&mut guest, 0);
     (0..2).for_each(|_| guest.play(0, &counting(0..FRAMES)));
     guest.start(0);
     (0..2).for_each(|_| assert_eq!(guest.played().status, OK));
@@ -103,4 +104,39 @@ fn an_underrun_is_told_when_it_is_over_and_an_end_is_none() {
     assert_eq!(guest.played().status, OK);
     guest.finish(0);
     assert!(guest.is_quiet(EVENT_QUEUE));
+}
+
+#[test]
+fn an_underrun_is_not_told_to_who_does_not_want_to_know() {
+    let daemon = Daemon::start("fakesink sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Split);
+    listen(&mut guest);
+    guest.prepare(0, 4);
+    guest.start(0);
+    for _ in 0..2 {
+        guest.play(0, &counting(0..FRAMES));
+        assert_eq!(guest.played().status, OK);
+    }
+    guest.finish(0);
+    daemon.wait_for("released: 1 xruns");
+    assert!(guest.is_quiet(EVENT_QUEUE));
+}
+
+#[test]
+fn an_overrun_is_told_and_the_recording_goes_on() {
+    let daemon = Daemon::start("fakesink");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    listen(&mut guest);
+    prepare(&mut guest, 1);
+    guest.record(1, BYTES);
+    guest.start(1);
+    assert_eq!(guest.recorded().status, OK);
+    // Nothing takes what the source gives.
+    assert_eq!(told(&mut guest), [event::PCM_XRUN, 1]);
+    guest.record(1, BYTES);
+    let recorded = guest.recorded();
+    assert_eq!((recorded.status, recorded.audio.len()), (OK, BYTES as usize));
+    guest.finish(1);
+    let summary = daemon.wait_for("released:");
+    assert!(!summary.contains("released: 0 xruns") && !summary.contains("dropped=0"), "{summary}");
 }

@@ -6,6 +6,7 @@ mod greed;
 mod hostile;
 mod operation;
 mod playback;
+mod protocol;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;

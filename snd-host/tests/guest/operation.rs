@@ -67,12 +67,67 @@ fn what_cannot_be_listened_on_is_refused_with_a_reason() {
 }
 
 #[test]
+fn a_socket_that_somebody_listens_on_is_left_to_them() {
+    let daemon = Daemon::start("fakesink");
+    let said = refused(&["--sink", "fakesink", "--socket", daemon.socket().to_str().unwrap()]);
+    assert!(said.contains("listens on") && said.contains("another path"), "{said}");
+    serves_two(&daemon);
+    assert!(!daemon.end().path().join("socket").exists());
+}
+
+#[test]
+fn a_socket_that_somebody_has_left_is_replaced_and_one_of_somebody_else_is_not_removed() {
+    let daemon = Daemon::launch(Command::new(PROGRAM), &["--sink", "fakesink"], |command, directory| {
+        drop(UnixListener::bind(directory.join("socket")).unwrap());
+        command.arg("--socket").arg(directory.join("socket"));
+    });
+    serves_two(&daemon);
+    std::fs::remove_file(daemon.socket()).unwrap();
+    let _somebody = UnixListener::bind(daemon.socket()).unwrap();
+    assert!(daemon.end().path().join("socket").exists());
+}
+
+#[test]
+fn a_level_that_is_none_is_refused() {
+    for level in ["warning", "snd_host=loud", "snd_host,info"] {
+        let said = refused(&["--log", level, "--socket", "/no/such/directory/socket"]);
+        assert!(said.contains("--log") && said.contains("info"), "{level}: {said}");
+    }
+    for level in ["off", "warn", "snd_host=debug,warn"] {
+        let said = refused(&["--log", level, "--streams", "x"]);
+        assert!(!said.contains("--log"), "{level}: {said}");
+    }
+}
+
+#[test]
+fn nobody_has_to_listen_to_what_it_says() {
+    let mut daemon = Daemon::start("fakesink sync=true");
+    daemon.ignore();
+    for _ in 0..3 {
+        daemon.signal(Signal::USR1);
+        serves_two(&daemon);
+    }
+    daemon.end();
+}
+
+#[test]
 fn a_sink_that_cannot_be_is_refused_before_anything_listens() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("socket");
-    let said = refused(&["--socket", socket.to_str().unwrap(), "--sink", "nosuchsink"]);
-    assert!(said.contains("nosuchsink"), "{said}");
-    assert!(!socket.exists());
+    for (option, description, why) in [
+        ("--sink", "nosuchsink", "no element \"nosuchsink\""),
+        ("--sink", "nosuchsink", "gst-inspect-1.0"),
+        ("--sink", "fakesink nosuch=1", "no property \"nosuch\""),
+        ("--sink", "", "is no sink"),
+        ("--sink", "audiotestsrc", "is no sink"),
+        ("--sink", "audioconvert", "goes nowhere"),
+        ("--source", "fakesink", "is no source"),
+        ("--source", "audioconvert", "comes from nowhere"),
+    ] {
+        let said = refused(&["--socket", socket.to_str().unwrap(), option, description]);
+        assert!(said.contains(why), "{option} '{description}': {said}");
+        assert!(!socket.exists());
+    }
 }
 
 #[test]

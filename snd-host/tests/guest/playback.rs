@@ -1,6 +1,7 @@
 //! What a guest plays arrives: all of it, once, in order, in time, unchanged.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use crate::support::{Daemon, FORMATS, FRAMES, Format, Guest, OK, Played, counting, status_of, words};
@@ -176,8 +177,29 @@ fn a_release_returns_every_message_before_its_answer() {
     (0..16).for_each(|_| guest.play(0, &counting(0..4 * FRAMES)));
     let start = Instant::now();
     guest.finish(0);
-    (0..16).for_each(|_| assert_eq!(guest.played().status, OK));
+    // They are there already, without waiting for them.
+    (0..16).for_each(|index| assert!(!guest.is_quiet(TX_QUEUE), "message {index}"));
     assert!(start.elapsed() < Duration::from_millis(640), "played to the end");
+}
+
+#[test]
+fn a_sink_that_only_one_can_have_is_had_by_one_stretch_after_the_other() {
+    // Nobody can listen on a port on which somebody does.
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let mut daemon = Daemon::start(&format!("tcpserversink host=127.0.0.1 port={port} sync=true"));
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    for _ in 0..5 {
+        guest.prepare(0, 8);
+        (0..8).for_each(|_| guest.play(0, &counting(0..FRAMES)));
+        guest.start(0);
+        guest.played();
+        // What the sink has by then is still heard.
+        guest.finish(0);
+        (0..7).for_each(|_| assert_eq!(guest.played().status, OK));
+    }
+    drop(guest);
+    let said = daemon.last_words();
+    assert!(!said.iter().any(|line| line.contains("trying again")), "{said:?}");
 }
 
 #[test]
@@ -199,7 +221,8 @@ fn queues_go_on_where_they_were_stopped_and_lose_nothing() {
         play(&mut guest, 4, 4);
         (4..8).for_each(|index| guest.play(0, &counting(index * FRAMES..(index + 1) * FRAMES)));
         guest.stop_queues();
-        // What was taken has come back; what was not is taken later.
+        // Nothing comes back that is not played.
+        assert!(guest.is_quiet(TX_QUEUE));
         guest.start_queues();
         (0..4).for_each(|_| assert_eq!(guest.played().status, OK));
         guest.set_memory_table();

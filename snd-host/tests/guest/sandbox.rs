@@ -1,6 +1,7 @@
 //! What the running daemon cannot do, and still does.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::{BYTES, Daemon, Format, Guest, OK, PROGRAM, counting, set_params, words};
@@ -29,48 +30,35 @@ fn every_thread_is_confined_while_it_plays() {
     }
 }
 
+/// Has a daemon with these arguments play to a file elsewhere. Returns what is in the file then, if it is there.
+fn play_elsewhere(file: &Path, args: &[&str], wait_for: Option<&str>) -> Option<Vec<u8>> {
+    let sink = format!("filesink sync=true location={}", file.display());
+    let args = [&["--sink", &sink], args].concat();
+    let daemon = Daemon::launch(Command::new(PROGRAM), &args, |command, directory| {
+        command.arg("--socket").arg(directory.join("socket"));
+    });
+    let mut guest = Guest::connect(&daemon, Format::Split);
+    play(&mut guest);
+    wait_for.into_iter().for_each(|words| drop(daemon.wait_for(words)));
+    guest.finish(0);
+    daemon.end();
+    fs::read(file).ok()
+}
+
 #[test]
 fn a_sink_writes_where_it_may_and_only_there() {
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("out");
-    let sink = format!("filesink sync=true location={}", file.display());
-    let listen = |command: &mut Command, directory: &std::path::Path| {
-        command.arg("--socket").arg(directory.join("socket"));
-    };
-
-    let daemon = Daemon::launch(Command::new(PROGRAM), &["--sink", &sink], listen);
-    let mut guest = Guest::connect(&daemon, Format::Split);
-    play(&mut guest);
-    daemon.wait_for("Permission denied");
-    guest.finish(0);
-    daemon.end();
-    assert!(!file.exists());
-
-    let allow = |command: &mut Command, directory: &std::path::Path| {
-        listen(command, directory);
-        command.arg("--writable").arg(elsewhere.path());
-    };
-    let daemon = Daemon::launch(Command::new(PROGRAM), &["--sink", &sink], allow);
-    let mut guest = Guest::connect(&daemon, Format::Split);
-    play(&mut guest);
-    guest.finish(0);
-    daemon.end();
-    assert!(fs::read(&file).unwrap() == counting(0..4800));
+    assert_eq!(play_elsewhere(&file, &[], Some("Permission denied")), None);
+    let allow = ["--writable", elsewhere.path().to_str().unwrap()];
+    assert!(play_elsewhere(&file, &allow, None) == Some(counting(0..4800)));
 }
 
 #[test]
 fn without_the_sandbox_it_writes_anywhere() {
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("out");
-    let sink = format!("filesink sync=true location={}", file.display());
-    let daemon = Daemon::launch(Command::new(PROGRAM), &["--sink", &sink], |command, directory| {
-        command.arg("--socket").arg(directory.join("socket")).arg("--no-sandbox");
-    });
-    let mut guest = Guest::connect(&daemon, Format::Split);
-    play(&mut guest);
-    guest.finish(0);
-    daemon.end();
-    assert!(fs::read(&file).unwrap() == counting(0..4800));
+    assert!(play_elsewhere(&file, &["--no-sandbox"], None) == Some(counting(0..4800)));
 }
 
 #[test]

@@ -65,13 +65,20 @@ impl Daemon {
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 eprintln!("{line}");
-                // The test may be over.
-                let _ = sender.send(line);
+                if sender.send(line).is_err() {
+                    // Nobody listens any more.
+                    return;
+                }
             }
         });
         let daemon = Self { child, directory, log };
         daemon.wait_for("listening on");
         daemon
+    }
+
+    /// Stops listening to what it says: soon it cannot say anything any more.
+    pub(crate) fn ignore(&mut self) {
+        self.log = mpsc::channel().1;
     }
 
     /// Sends it a signal.
@@ -130,15 +137,22 @@ impl Daemon {
         self.directory.path().join(name)
     }
 
-    /// Asks it to end, and waits until it has. Returns the directory, to look at what it has left.
-    pub(crate) fn end(mut self) -> TempDir {
+    /// Asks it to end, and waits until it has. Returns what it has said and nobody has waited for.
+    pub(crate) fn last_words(&mut self) -> Vec<String> {
         self.signal(Signal::TERM);
         // It closes its standard error when it ends.
         let deadline = Instant::now() + DEADLINE;
-        while self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let said = std::iter::from_fn(|| self.log.recv_timeout(left()).ok()).collect();
         assert!(Instant::now() < deadline, "snd-host does not end");
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}");
+        said
+    }
+
+    /// Asks it to end, and waits until it has. Returns the directory, to look at what it has left.
+    pub(crate) fn end(mut self) -> TempDir {
+        self.last_words();
         std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use snd_host::spec::{Status, request};
 
 pub(crate) use daemon::{Daemon, PROGRAM};
-pub(crate) use machine::{FORMATS, Format, Guest, MEMORY_END, Played, Recorded, TX_AREAS, TX_QUEUE_SIZE};
+pub(crate) use machine::{
+    FORMATS, Format, Guest, MEMORY_END, Played, Recorded, TX_AREAS, TX_QUEUE_SIZE, VMM_OFFSET,
+};
 
 /// How long anything may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);

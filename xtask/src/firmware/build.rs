@@ -3,18 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use end_to_end::artifacts::target_dir;
 use indicatif::HumanCount;
 
 use super::MANIFEST;
 use crate::command::{cargo, command, output, run as run_command};
 
-/// Programs that consist of ring-core and an entry point, what is in them, and how much it is meant
-/// to be at most.
+/// Programs that consist of ring-core and an entry point, what is in them, and how much it may be.
 const SIZES: [(&str, &str, u64); 3] = [
     ("size-split-driver", "one split driver: new, add, publish, reap, arm", 4 << 10),
-    ("size-split-driver-indirect", "the same with indirect tables", 4 << 10),
+    ("size-split-driver-indirect", "the same with indirect tables", 6 << 10),
     ("size-all", "both formats, both roles, all calls", 24 << 10),
 ];
 
@@ -44,7 +43,7 @@ pub(super) fn build() -> Result<PathBuf> {
     program("firmware")
 }
 
-/// Prints the size of the image and of ring-core's code.
+/// Prints the size of the image and of ring-core's code, which may not be more than it is meant to be.
 pub(super) fn show_sizes(firmware: &Path) -> Result<()> {
     println!("\nSizes, in bytes of code");
     let all = symbols(firmware)?;
@@ -54,8 +53,10 @@ pub(super) fn show_sizes(firmware: &Path) -> Result<()> {
     for (name, what, most) in SIZES {
         let all = symbols(&program(name)?)?;
         let bytes = sum(all.iter().filter(|symbol| !symbol.is_other()));
-        let verdict = if bytes <= most { "within" } else { "OVER" };
-        line(&format!("{what} ({verdict} {})", HumanCount(most)), bytes);
+        line(&format!("{what} (at most {})", HumanCount(most)), bytes);
+        if bytes > most {
+            bail!("{name} has {bytes} bytes of code, {} too many", bytes - most);
+        }
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub enum AudioError {
     #[error("GStreamer does not start: {0}")]
     Init(glib::Error),
     /// It does not understand a description.
-    #[error("'{description}' is no {role}: {error}")]
+    #[error("'{description}' is no {role}: {error}{}", hint(error))]
     Description {
         /// What was described: a sink or a source.
         role: &'static str,
@@ -35,6 +35,16 @@ pub enum AudioError {
         description: String,
         /// What GStreamer says to it.
         error: glib::Error,
+    },
+    /// There is no sink, or no source, among the elements that it describes.
+    #[error("'{description}' is no {role}: {what}")]
+    Incomplete {
+        /// What was described: a sink or a source.
+        role: &'static str,
+        /// The description.
+        description: String,
+        /// What is wrong.
+        what: &'static str,
     },
     /// The elements do not fit together.
     #[error("the pipeline cannot be linked: {0}")]
@@ -49,18 +59,44 @@ pub(super) fn check(descriptions: &Descriptions) -> Result<(), AudioError> {
     gst::init().map_err(AudioError::Init)?;
     // Threads that have nothing to do end, rather than wait for what may come.
     glib::ThreadPool::set_max_unused_threads(Some(0));
-    sink::parse(&descriptions.sink, "")?;
-    source::parse(&descriptions.source, "")?;
+    let Descriptions { sink, source } = descriptions;
+    let any = |ends: gst::Iterator<gst::Element>| ends.into_iter().flatten().next().is_some();
+    if !any(sink::parse(sink, "")?.iterate_sinks()) {
+        return Err(incomplete("sink", sink, "its audio goes nowhere"));
+    }
+    if !any(source::parse(source, "")?.iterate_sources()) {
+        return Err(incomplete("source", source, "its audio comes from nowhere"));
+    }
     Ok(())
 }
 
-/// Makes the elements that `description` describes, which are a part of `whole`.
-fn parse(role: &'static str, description: &str, whole: &str) -> Result<gst::Bin, AudioError> {
-    gst::parse::bin_from_description(whole, true).map_err(|error| AudioError::Description {
-        role,
-        description: description.to_owned(),
-        error,
-    })
+fn incomplete(role: &'static str, description: &str, what: &'static str) -> AudioError {
+    AudioError::Incomplete { role, description: description.to_owned(), what }
+}
+
+/// What to do about a description that is not understood.
+fn hint(error: &glib::Error) -> &'static str {
+    if error.matches(gst::ParseError::NoSuchElement) {
+        "; gst-inspect-1.0 lists those that are installed"
+    } else {
+        ""
+    }
+}
+
+/// The name of the element by which audio goes into a sink, or comes out of a source.
+const DOOR: &str = "snd-host-door";
+
+/// Makes the elements that `description` describes, which are a part of `whole`. Audio goes through the pad of
+/// this name of the [`DOOR`]: others may not be linked yet, because their peers have to see the audio first.
+fn parse(role: &'static str, description: &str, whole: &str, pad: &str) -> Result<gst::Bin, AudioError> {
+    let failed = |error| AudioError::Description { role, description: description.to_owned(), error };
+    let bin = gst::parse::bin_from_description(whole, false).map_err(failed)?;
+    let door = bin.by_name(DOOR).and_then(|door| door.static_pad(pad));
+    let door =
+        door.ok_or_else(|| incomplete(role, description, "no element of it may be named snd-host-door"))?;
+    let ghost = gst::GhostPad::with_target(&door).map_err(AudioError::Link)?;
+    bin.add_pad(&ghost).map_err(AudioError::Link)?;
+    Ok(bin)
 }
 
 /// What is put where audio can be made less loud; nothing if that is not wanted, because the element does not

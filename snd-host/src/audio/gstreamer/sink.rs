@@ -8,7 +8,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::channels::Channels;
-use super::{Pipeline, caps, clock_time, failure, samples, tune, volume};
+use super::{DOOR, Pipeline, caps, clock_time, failure, samples, tune, volume};
 use crate::audio::timeline::Timeline;
 use crate::audio::{AudioError, Port, lock};
 use crate::pcm::Params;
@@ -16,7 +16,8 @@ use crate::pcm::Params;
 /// The sink, and what turns any guest's audio into what it takes. Both ways of conversion leave alone what
 /// the sink takes as it is.
 pub(super) fn parse(description: &str, volume: &str) -> Result<gst::Bin, AudioError> {
-    super::parse("sink", description, &format!("audioconvert ! audioresample {volume} ! {description}"))
+    let whole = format!("audioconvert name={DOOR} ! audioresample {volume} ! {description}");
+    super::parse("sink", description, &whole, "sink")
 }
 
 /// Tells how far a pipeline has come. Anybody may ask at any time, and is answered at once.

@@ -8,14 +8,15 @@ use gstreamer_app as gst_app;
 use tracing::debug;
 
 use super::channels::Channels;
-use super::{Pipeline, caps, clock_time, samples, tune, volume};
+use super::{DOOR, Pipeline, caps, clock_time, samples, tune, volume};
 use crate::audio::{AudioError, Port};
 use crate::pcm::Params;
 
 /// The source, and what turns what it gives into any guest's audio. Both ways of conversion leave alone what
 /// is right as it is.
 pub(super) fn parse(description: &str, volume: &str) -> Result<gst::Bin, AudioError> {
-    super::parse("source", description, &format!("{description} ! audioconvert {volume} ! audioresample"))
+    let whole = format!("{description} ! audioconvert {volume} ! audioresample name={DOOR}");
+    super::parse("source", description, &whole, "src")
 }
 
 /// How many pieces of audio wait to be taken.

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use ring_core::driver::Slot;
-use ring_core::memory::VmMemory;
+use ring_core::memory::{Memory as _, VmMemory};
 use ring_core::{Driver, Features, Setup};
 use rustix::fs::{MemfdFlags, memfd_create};
 use snd_host::spec::{QUEUES, TX_QUEUE};
@@ -49,7 +49,7 @@ pub(crate) const TX_AREAS: Areas = areas(TX_QUEUE as u64);
 pub(crate) const TX_QUEUE_SIZE: u16 = QUEUE_SIZE;
 
 /// What separates the front-end's addresses from the guest's.
-const VMM_OFFSET: u64 = 0x7f00_0000_0000;
+pub(crate) const VMM_OFFSET: u64 = 0x7f00_0000_0000;
 
 /// The format of the queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,7 @@ pub(crate) struct Guest {
     pub(crate) frontend: Frontend,
     pub(crate) memory: GuestMemory,
     map: Arc<GuestMemoryMmap>,
+    features: Features,
     queues: Vec<Queue>,
     /// How many messages there were.
     messages: u64,
@@ -89,6 +90,11 @@ pub(crate) struct Guest {
 impl Guest {
     /// Connects, and starts all queues.
     pub(crate) fn connect(daemon: &Daemon, format: Format) -> Self {
+        Self::connect_with(daemon, format, QUEUE_SIZE)
+    }
+
+    /// Connects, and starts queues of `size` descriptors.
+    pub(crate) fn connect_with(daemon: &Daemon, format: Format, size: u16) -> Self {
         let mut frontend = Frontend::connect(daemon.socket(), QUEUES as u64).unwrap();
         let offered = frontend.get_features().unwrap();
         frontend.set_owner().unwrap();
@@ -110,8 +116,8 @@ impl Guest {
         let range = (GuestAddress(0), usize::try_from(MEMORY_END).unwrap(), Some(FileOffset::new(file, 0)));
         let map = Arc::new(GuestMemoryMmap::<()>::from_ranges_with_files([range]).unwrap());
         let memory = VmMemory::new(map.clone());
-        let queues = (0..QUEUES as u64).map(|index| Queue::new(&memory, index, features)).collect();
-        let mut guest = Self { frontend, memory, map, queues, messages: 0 };
+        let queues = (0..QUEUES as u64).map(|index| Queue::new(&memory, index, features, size)).collect();
+        let mut guest = Self { frontend, memory, map, features, queues, messages: 0 };
         guest.set_memory_table();
         guest.start_queues();
         guest
@@ -127,32 +133,52 @@ impl Guest {
 
     /// Starts all queues where they were stopped.
     pub(crate) fn start_queues(&mut self) {
-        for (index, queue) in self.queues.iter().enumerate() {
-            let setup = &queue.setup;
-            let config = VringConfigData {
-                queue_max_size: setup.size,
-                queue_size: setup.size,
-                flags: 0,
-                desc_table_addr: VMM_OFFSET + setup.descriptor_area,
-                used_ring_addr: VMM_OFFSET + setup.device_area,
-                avail_ring_addr: VMM_OFFSET + setup.driver_area,
-                log_addr: None,
-            };
-            self.frontend.set_vring_num(index, setup.size).unwrap();
-            self.frontend.set_vring_base(index, queue.base).unwrap();
-            self.frontend.set_vring_addr(index, &config).unwrap();
-            self.frontend.set_vring_call(index, &queue.call).unwrap();
-            self.frontend.set_vring_kick(index, &queue.kick).unwrap();
-            self.frontend.set_vring_enable(index, true).unwrap();
-        }
+        (0..QUEUES).for_each(|index| self.start_queue(index, |_| {}));
+    }
+
+    /// Starts a queue where it was stopped, after `change` has changed where it is said to be.
+    pub(crate) fn start_queue(&mut self, index: usize, change: impl FnOnce(&mut VringConfigData)) {
+        let queue = &self.queues[index];
+        let setup = &queue.setup;
+        let mut config = VringConfigData {
+            queue_max_size: setup.size,
+            queue_size: setup.size,
+            flags: 0,
+            desc_table_addr: VMM_OFFSET + setup.descriptor_area,
+            used_ring_addr: VMM_OFFSET + setup.device_area,
+            avail_ring_addr: VMM_OFFSET + setup.driver_area,
+            log_addr: None,
+        };
+        change(&mut config);
+        self.frontend.set_vring_num(index, setup.size).unwrap();
+        self.frontend.set_vring_base(index, queue.base).unwrap();
+        self.frontend.set_vring_addr(index, &config).unwrap();
+        self.frontend.set_vring_call(index, &queue.call).unwrap();
+        self.frontend.set_vring_kick(index, &queue.kick).unwrap();
+        self.frontend.set_vring_enable(index, true).unwrap();
     }
 
     /// Stops all queues.
     pub(crate) fn stop_queues(&mut self) {
-        for (index, queue) in self.queues.iter_mut().enumerate() {
-            self.frontend.set_vring_enable(index, false).unwrap();
-            queue.base = u16::try_from(self.frontend.get_vring_base(index).unwrap()).unwrap();
+        (0..QUEUES).for_each(|index| self.stop_queue(index));
+    }
+
+    /// Stops a queue.
+    pub(crate) fn stop_queue(&mut self, index: usize) {
+        self.frontend.set_vring_enable(index, false).unwrap();
+        self.queues[index].base = u16::try_from(self.frontend.get_vring_base(index).unwrap()).unwrap();
+    }
+
+    /// Begins anew, as a machine does that is reset: the driver knows of nothing, and the queues are empty.
+    pub(crate) fn reboot(&mut self) {
+        self.stop_queues();
+        for (index, queue) in (0..).zip(&mut self.queues) {
+            self.memory
+                .write_bytes(index * QUEUE_BYTES, &vec![0; usize::try_from(QUEUE_BYTES).unwrap()])
+                .unwrap();
+            *queue = Queue::new(&self.memory, index, self.features, queue.setup.size);
         }
+        self.start_queues();
     }
 
     /// The device's configuration.
@@ -163,16 +189,11 @@ impl Guest {
 }
 
 impl Queue {
-    fn new(memory: &GuestMemory, index: u64, features: Features) -> Self {
+    fn new(memory: &GuestMemory, index: u64, features: Features, size: u16) -> Self {
         let Areas { descriptors, driver, device } = areas(index);
-        let setup = Setup {
-            size: QUEUE_SIZE,
-            features,
-            descriptor_area: descriptors,
-            driver_area: driver,
-            device_area: device,
-        };
-        let slots = (0..QUEUE_SIZE).map(|_| Slot::EMPTY).collect();
+        let setup =
+            Setup { size, features, descriptor_area: descriptors, driver_area: driver, device_area: device };
+        let slots = (0..size).map(|_| Slot::EMPTY).collect();
         let driver = Driver::new(memory.clone(), &setup, slots).unwrap();
         let base = if features.contains(Features::RING_PACKED) { 1 << 15 } else { 0 };
         let event = || EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC).unwrap();
