@@ -8,7 +8,7 @@ use rustix::process::RawPid;
 
 use crate::device_type::DeviceType;
 use crate::endpoint::Endpoint;
-use crate::host::Options;
+use crate::host::{MOST_QUEUES, Options};
 use crate::negotiation::RingChoice;
 
 /// Runs any vhost-user device without giving it guest memory.
@@ -17,6 +17,7 @@ use crate::negotiation::RingChoice;
 /// gets a memory of its own instead of the guest's; requests and data are copied between the two.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLE)]
+#[command(override_usage = "isolation-host [--vmm ENDPOINT] --device-socket ENDPOINT [OPTIONS]")]
 pub struct Args {
     /// The VMM's side: listen:PATH, connect:PATH or fd:NUMBER.
     ///
@@ -59,7 +60,7 @@ pub struct Args {
     area_size: u64,
 
     /// The most queues that are offered to the VMM.
-    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_QUEUES)))]
     queues: u16,
 
     /// The ring format on the device's side. The guest chooses its own, whatever this is.
@@ -67,7 +68,7 @@ pub struct Args {
     ring: RingChoice,
 
     /// How many seconds requests in flight may take when a queue is stopped.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400))]
     drain_timeout: u64,
 
     /// How many threads move requests, each those of some of the queues.
@@ -160,7 +161,7 @@ fn device_type(text: &str) -> Result<DeviceType, String> {
              guest's memory; it cannot be isolated"
         ));
     }
-    DeviceType::from_str(text, false)
+    DeviceType::from_str(text, false).map_err(|_| "it is one of blk, net, fs, snd and generic".to_owned())
 }
 
 /// A number of bytes, with K, M or G behind it or nothing.
@@ -223,7 +224,26 @@ mod tests {
         for name in WITH_ADDRESSES {
             assert!(device_type(name).is_err_and(|reason| reason.contains("cannot be isolated")), "{name}");
         }
-        assert!(device_type("disk").is_err());
+        for device in DeviceType::value_variants() {
+            let name = device.to_possible_value().unwrap();
+            assert!(device_type("disk").is_err_and(|reason| reason.contains(name.get_name())), "{device:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_means_nothing_is_refused() {
+        let wrong: [&[&str]; 5] = [
+            &["--queues", "0"],
+            &["--queues", "257"],
+            &["--threads", "0"],
+            &["--poll-us", "1001"],
+            // So far ahead there is no time of the system's.
+            &["--drain-timeout", "18446744073709551615"],
+        ];
+        for options in wrong {
+            let error = task(&[options, &["--device-socket", "connect:/d"]].concat()).unwrap_err();
+            assert!(error.to_string().contains(" is not in "), "{error}");
+        }
     }
 
     #[test]

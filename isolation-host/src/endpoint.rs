@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -84,9 +85,7 @@ impl Door {
             Endpoint::Connect(path) => Ok(Self::Caller(path.clone())),
             Endpoint::Listen(path) => {
                 let listener = match UnixListener::bind(path) {
-                    Err(error)
-                        if error.kind() == io::ErrorKind::AddrInUse && UnixStream::connect(path).is_err() =>
-                    {
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
                         std::fs::remove_file(path)?;
                         UnixListener::bind(path)?
                     }
@@ -106,7 +105,9 @@ impl Door {
                 Ok(Self::Once(Some(socket)))
             }
             Endpoint::Activated => {
-                let listener = ListenFd::from_env().take_unix_listener(0)?.ok_or(io::ErrorKind::NotFound)?;
+                let none =
+                    || io::Error::new(io::ErrorKind::NotFound, "it has opened none, and no other is named");
+                let listener = ListenFd::from_env().take_unix_listener(0)?.ok_or_else(none)?;
                 listener.set_nonblocking(true)?;
                 Ok(Self::Listener(listener))
             }
@@ -135,6 +136,12 @@ impl Door {
         Ok(Some(Channel::new(socket)))
     }
 
+    /// Whether there was a connection and will never be one again.
+    #[must_use]
+    pub const fn is_used_up(&self) -> bool {
+        matches!(self, Self::Once(None))
+    }
+
     /// Where to wait for a peer that comes to us.
     #[must_use]
     pub const fn listener(&self) -> Option<&UnixListener> {
@@ -143,6 +150,13 @@ impl Door {
             Self::Caller(_) | Self::Once(_) => None,
         }
     }
+}
+
+/// Whether a path leads to a socket on which nobody listens: not to any other file, and not to a socket of somebody who
+/// is only busy, or does not let us in.
+fn is_abandoned(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+        && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// Connects without waiting for a peer that does not accept.
@@ -182,10 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn the_socket_of_a_dead_process_is_replaced_and_that_of_a_living_one_is_not() {
+    fn the_socket_of_a_dead_process_is_replaced_and_no_other_file_is() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         drop(UnixListener::bind(&path).unwrap());
+        std::fs::write(directory.path().join("disk"), b"data").unwrap();
+        let file = Door::open(&Endpoint::Listen(directory.path().join("disk")));
+        assert!(matches!(file, Err(error) if error.kind() == io::ErrorKind::AddrInUse));
+        assert_eq!(std::fs::read(directory.path().join("disk")).unwrap(), b"data");
         let _alive = Door::open(&Endpoint::Listen(path.clone())).unwrap();
         let second = Door::open(&Endpoint::Listen(path));
         assert!(matches!(second, Err(error) if error.kind() == io::ErrorKind::AddrInUse));

@@ -18,6 +18,7 @@
 pub mod area;
 pub mod args;
 pub mod block_limits;
+pub mod causes;
 pub mod device_link;
 pub mod device_type;
 pub mod endpoint;

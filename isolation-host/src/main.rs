@@ -1,16 +1,23 @@
 //! The command.
 
 use std::error::Error;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use isolation_host::args::{Args, Task};
+use isolation_host::causes::WithCauses;
 use isolation_host::host::{Doors, Host, Options, Workers};
 use isolation_host::sandbox;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    tracing_subscriber::fmt().with_max_level(args.log).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_max_level(args.log)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     let sandboxed = !args.no_sandbox;
     let outcome = match args.into_task() {
         Task::Print(text) => {
@@ -22,13 +29,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut said = error.to_string();
-            let mut source = error.source();
-            while let Some(cause) = source {
-                said = format!("{said}: {cause}");
-                source = cause.source();
-            }
-            tracing::error!("{said}");
+            tracing::error!("{}", WithCauses(&*error));
             ExitCode::FAILURE
         }
     }

@@ -67,6 +67,20 @@ pub enum NegotiationError {
         /// The missing bits.
         features: u64,
     },
+    /// A device that came back cannot do what the one before could.
+    #[error("the device no longer offers protocol features {features:#x}, which were offered to the VMM")]
+    FewerProtocol {
+        /// The missing bits.
+        features: u64,
+    },
+    /// A device that came back has fewer queues.
+    #[error("the device has {queues} queues now, and had {before}")]
+    FewerQueues {
+        /// How many it has.
+        queues: u16,
+        /// How many the one before had.
+        before: u16,
+    },
 }
 
 /// What is offered to the guest of a device with these features.
@@ -118,6 +132,27 @@ pub const fn accept_successor(device: u64, wanted: u64) -> Result<(), Negotiatio
     }
 }
 
+/// Whether a device with these protocol features can go on for a VMM to which those of `before` were passed on.
+///
+/// # Errors
+///
+/// [`NegotiationError::FewerProtocol`] if it cannot.
+pub const fn accept_protocol(device: u64, before: u64) -> Result<(), NegotiationError> {
+    match before & PASSED_ON & !device {
+        0 => Ok(()),
+        features => Err(NegotiationError::FewerProtocol { features }),
+    }
+}
+
+/// Whether a device with so many queues can take the place of one that had `before`.
+///
+/// # Errors
+///
+/// [`NegotiationError::FewerQueues`] if it cannot.
+pub const fn accept_queues(queues: u16, before: u16) -> Result<(), NegotiationError> {
+    if queues < before { Err(NegotiationError::FewerQueues { queues, before }) } else { Ok(()) }
+}
+
 /// The ring's part of what was negotiated with one side.
 #[must_use]
 pub const fn ring(negotiated: u64) -> Features {
@@ -162,7 +197,9 @@ pub const fn protocol_offered(device: u64) -> u64 {
 /// The protocol features that are used with a device that has these.
 #[must_use]
 pub const fn protocol_asked(device: u64) -> u64 {
-    device & (PASSED_ON | protocol::REPLY_ACK | protocol::LOG_SHMFD | protocol::CONFIGURE_MEM_SLOTS)
+    const OWN: u64 =
+        protocol::REPLY_ACK | protocol::LOG_SHMFD | protocol::RESET_DEVICE | protocol::CONFIGURE_MEM_SLOTS;
+    device & (PASSED_ON | OWN)
 }
 
 #[cfg(test)]
@@ -213,6 +250,16 @@ mod tests {
         let wanted = offered(POOR);
         assert_eq!(accept_successor(POOR, wanted), Ok(()));
         assert_eq!(accept_successor(POOR & !0b1, wanted), Err(NegotiationError::Fewer { features: 0b1 }));
+    }
+
+    #[test]
+    fn a_successor_has_to_do_what_is_passed_on_to_it_and_nothing_else() {
+        let before = protocol::CONFIG | protocol::MQ | protocol::REPLY_ACK;
+        assert_eq!(accept_protocol(protocol::CONFIG | protocol::MQ, before), Ok(()));
+        let fewer = NegotiationError::FewerProtocol { features: protocol::CONFIG };
+        assert_eq!(accept_protocol(protocol::MQ, before), Err(fewer));
+        assert_eq!(accept_queues(2, 2), Ok(()));
+        assert_eq!(accept_queues(1, 2), Err(NegotiationError::FewerQueues { queues: 1, before: 2 }));
     }
 
     #[test]

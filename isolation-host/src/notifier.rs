@@ -44,6 +44,7 @@ pub fn notify(fd: impl AsFd) {
 
 #[cfg(test)]
 mod tests {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::io::{Errno, read};
 
     use super::*;
@@ -56,6 +57,7 @@ mod tests {
         assert_eq!(read(&peer, &mut count), Ok(8));
         assert_eq!(u64::from_ne_bytes(count), 1);
         drop(kick);
+        assert_eq!(poll(&mut [PollFd::new(&peer, PollFlags::IN)], Some(&Timespec::default())), Ok(0));
         assert_eq!(read(&peer, &mut count), Err(Errno::AGAIN));
     }
 

@@ -1,15 +1,18 @@
 //! What the process gives up before it hears a peer.
 //!
 //! It keeps the system calls that forwarding takes and nothing else: no file can be opened, no program started,
-//! no other process looked at, and none can look at this one's memory, which is the guest's. Unix sockets that
-//! were named on the command line can still be connected to, because a device may come back.
+//! no other process looked at, and none can look at this one's memory, which is the guest's. Of sockets only Unix's can
+//! still be connected to, because a device may come back; which ones, the file system's permissions say.
 
 use std::io;
 
 use landlock::{ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
 use thiserror::Error;
 
 /// The system calls that are left. Every other one ends the process.
@@ -22,7 +25,6 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_recvmsg,
     libc::SYS_sendmsg,
     libc::SYS_sendto,
-    libc::SYS_shutdown,
     libc::SYS_socket,
     libc::SYS_socketpair,
     // Waiting, and being notified.
@@ -71,9 +73,16 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_tgkill,
 ];
 
-/// The system calls that fail instead, because there is somebody who takes that for an answer: the C library's allocator
-/// asks in a file whether it should return memory, whenever it has much to return.
-const REFUSED: &[libc::c_long] = &[libc::SYS_openat];
+/// A system call, and when it is meant: always, or if one of these is true of its arguments.
+type Call = (libc::c_long, Vec<SeccompRule>);
+
+/// The system calls that fail instead of ending the process: files, because the C library's allocator asks in one whether
+/// it should return memory, whenever it has much to return, and takes no for an answer; and sockets of networks.
+fn refused() -> Result<[Call; 2], seccompiler::BackendError> {
+    const UNIX: u64 = libc::AF_UNIX.unsigned_abs() as u64;
+    let network = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, UNIX)?;
+    Ok([(libc::SYS_openat, Vec::new()), (libc::SYS_socket, vec![SeccompRule::new(vec![network])?])])
+}
 
 /// The process cannot give up what it should. It runs without only if it is told to.
 #[derive(Debug, Error)]
@@ -105,16 +114,17 @@ pub fn enter() -> Result<(), SandboxError> {
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
         .map_err(io::Error::from)?;
-    let calls =
-        |numbers: &mut dyn Iterator<Item = &libc::c_long>| numbers.map(|call| (*call, Vec::new())).collect();
-    let (refused, known) = (calls(&mut REFUSED.iter()), calls(&mut SYSTEM_CALLS.iter().chain(REFUSED)));
+    let refused = refused()?;
+    let known = SYSTEM_CALLS.iter().copied().chain(refused.iter().map(|(call, _)| *call));
+    let known: Vec<Call> = known.map(|call| (call, Vec::new())).collect();
     let refuse = SeccompAction::Errno(libc::EACCES.unsigned_abs());
     // Of several filters the sternest counts. The second one leaves no system call to install another with.
-    for (calls, unmatched, matched) in
-        [(refused, SeccompAction::Allow, refuse), (known, SeccompAction::KillProcess, SeccompAction::Allow)]
-    {
+    for (calls, unmatched, matched) in [
+        (refused.to_vec(), SeccompAction::Allow, refuse),
+        (known, SeccompAction::KillProcess, SeccompAction::Allow),
+    ] {
         let arch = TargetArch::try_from(std::env::consts::ARCH)?;
-        let filter = SeccompFilter::new(calls, unmatched, matched, arch)?;
+        let filter = SeccompFilter::new(calls.into_iter().collect(), unmatched, matched, arch)?;
         seccompiler::apply_filter(&BpfProgram::try_from(filter)?)?;
     }
     Ok(())

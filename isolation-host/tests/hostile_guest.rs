@@ -248,6 +248,16 @@ fn a_vmm_may_send_any_payload_with_any_request() {
 }
 
 #[test]
+fn a_vmm_that_has_to_wait_for_an_answer_gets_one_although_it_is_refused() {
+    let (host, mut guest) = guest(Features::empty());
+    for request in [Request::SetLogBase, Request::GetVringBase, Request::GetConfig, Request::GetInflightFd] {
+        let reply = guest.ask(Message::request(request, &[0xffu8; 3]));
+        assert_eq!(reply.payload.len(), 0, "{request:?}");
+    }
+    drop(host);
+}
+
+#[test]
 fn a_vmm_may_set_up_a_queue_that_cannot_be() {
     let (mut host, mut guest) = guest(Features::empty());
     let state = |index, num| VringState { index, num };
@@ -269,6 +279,9 @@ fn a_vmm_may_set_up_a_queue_that_cannot_be() {
         let message = Message::request(Request::SetVringKick, &0u64).with_fd(kick);
         assert_eq!(code(&mut guest, message), Ok(1), "{size} {descriptor:#x}");
     }
+    // One that is to be polled.
+    assert_eq!(code(&mut guest, Message::request(Request::SetVringKick, &(1u64 << 8))), Ok(1));
+    host.wait_for("queue 0 is to be polled for ever");
     assert!(host.is_alive());
     works(&mut guest);
 }

@@ -2,11 +2,8 @@
 
 mod support;
 
-use std::time::Instant;
-
 use ring_core::Features;
 use ring_core::memory::Memory as _;
-use support::PATIENCE;
 use support::device::{Offer, TestDevice};
 use support::started::{FORMATS, Parts, started};
 
@@ -114,51 +111,5 @@ fn the_process_has_no_privileges_and_no_way_back_to_them() {
         {
             assert!(status.contains(line), "{line}: {status}");
         }
-    }
-}
-
-#[test]
-fn a_vmm_that_goes_and_comes_back_finds_everything_finished() {
-    let Parts { host, mut guest, mut driver, device, mut queue, listener } =
-        started(Features::empty(), Offer::default(), &["--device", "blk"]);
-    for number in 0..3 {
-        guest.request(&mut driver, u64::from(number) * 64, b"question", 8, number);
-    }
-    guest.publish(0, &mut driver);
-    let taken: Vec<_> = (0..3).map(|_| device.take(0, &mut queue)).collect();
-    // The VMM hangs up with all three in flight, and the device goes on as if nothing were.
-    guest.hang_up();
-    for (token, _, _) in taken.into_iter().rev() {
-        queue.complete(token, 8).unwrap();
-    }
-    let _ = queue.publish();
-    device.call(0);
-    let returned: Vec<u32> = std::iter::from_fn(|| Some(poll_used(&mut driver))).take(3).collect();
-    assert_eq!(returned, [2, 1, 0]);
-
-    // It is let in again, and so is the device.
-    let starting = std::thread::spawn(move || {
-        let mut device = TestDevice::accept(&listener, Offer::default());
-        let queue = device.serve_until_started(0);
-        (device, queue)
-    });
-    guest.reconnect(host.connect());
-    guest.start_at(0, 3);
-    let (device, mut queue) = starting.join().unwrap();
-    guest.request(&mut driver, 0, b"question", 8, 7);
-    guest.publish(0, &mut driver);
-    device.echo(0, &mut queue);
-    assert_eq!(guest.reap(0, &mut driver), (7, 8));
-}
-
-/// The next request that comes back to a guest whose VMM is gone, so that nobody notifies it.
-fn poll_used(driver: &mut support::guest::Queue) -> u32 {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(used) = driver.reap().unwrap() {
-            return used.cookie;
-        }
-        assert!(Instant::now() < deadline, "a request is lost");
-        std::thread::yield_now();
     }
 }

@@ -14,7 +14,7 @@ use support::{Host, PATIENCE};
 /// A device that does something, what is said about it, and how it does it.
 type Lie = (&'static str, &'static str, fn(&mut TestDevice));
 
-const LIES: [Lie; 11] = [
+const LIES: [Lie; 13] = [
     ("hangs up at once", "GetFeatures", |_| {}),
     ("answers with another message", "the device answers GetFeatures with message 77", |device| {
         let request = next(device);
@@ -46,6 +46,14 @@ const LIES: [Lie; 11] = [
     }),
     ("offers less than before", "the device no longer offers features 0x40", |device| {
         device.offer.features &= !BLOCK_SIZE;
+        introduce(device);
+    }),
+    ("has no configuration any more", "no longer offers protocol features 0x200", |device| {
+        device.offer.protocol &= !(1 << 9);
+        introduce(device);
+    }),
+    ("has fewer queues than before", "has 1 queues now, and had 2", |device| {
+        device.offer.queues = 1;
         introduce(device);
     }),
     ("is too old", "the device does not offer VIRTIO 1.0", |device| {

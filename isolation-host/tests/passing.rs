@@ -9,16 +9,11 @@ use std::time::{Duration, Instant};
 use isolation_host::protocol::{BackendRequest, Channel, Message, Request};
 use ring_core::Features;
 use support::PATIENCE;
-use support::device::{Offer, TestDevice};
+use support::device::Offer;
 use support::started::{Parts, started};
 
 /// `VHOST_F_LOG_ALL`.
 const LOG_ALL: u64 = 1 << 26;
-
-/// Has the device serve messages until it has served this one.
-fn serve_until(device: &mut TestDevice, request: Request) {
-    while device.step(Instant::now() + PATIENCE).expect("it is asked") != request {}
-}
 
 #[test]
 fn the_vmm_hears_that_the_configuration_has_changed_but_not_all_the_time() {
@@ -104,7 +99,7 @@ fn a_devices_state_goes_to_the_vmm_as_it_is() {
                 guest.ask(Message::request(Request::CheckDeviceState, &[0u8; 0])).body().unwrap();
             (set, check)
         });
-        serve_until(&mut device, Request::CheckDeviceState);
+        device.serve_until(Request::CheckDeviceState);
         assert_eq!(asking.join().unwrap(), (0, 0));
     });
     let mut state = [0; 8];
@@ -123,11 +118,58 @@ fn a_device_that_wants_to_know_of_a_migration_is_told_with_a_log_of_its_own() {
     std::thread::scope(|scope| {
         let message = Message::request(Request::SetFeatures, &wanted);
         let ordering = scope.spawn(|| guest.order(Request::SetFeatures, message));
-        serve_until(&mut device, Request::SetFeatures);
+        device.serve_until(Request::SetFeatures);
         ordering.join().unwrap();
     });
     assert_ne!(device.asked & LOG_ALL, 0);
     // A page for each bit, up to the last address that the device knows.
     let (area, log) = (&device.memory[0], rustix::fs::fstat(device.log.unwrap()).unwrap());
     assert!(u64::try_from(log.st_size).unwrap() * 8 * 4096 >= area.address() + area.size());
+}
+
+#[test]
+fn a_device_that_can_be_reset_is_and_hears_of_the_guests_features_again() {
+    let mut offer = Offer::default();
+    offer.protocol |= 1 << 13;
+    let Parts { mut guest, mut device, host: _host, .. } = started(Features::empty(), offer, &[]);
+    let features = device.asked & !Features::EVENT_IDX.bits() & !Features::INDIRECT_DESC.bits();
+    std::thread::scope(|scope| {
+        let resetting = scope.spawn(|| {
+            guest.order(Request::ResetDevice, Message::request(Request::ResetDevice, &[0u8; 0]));
+            guest.order(Request::SetFeatures, Message::request(Request::SetFeatures, &features));
+        });
+        device.serve_until(Request::ResetDevice);
+        device.serve_until(Request::SetFeatures);
+        resetting.join().unwrap();
+    });
+}
+
+#[test]
+fn no_file_goes_with_a_message_that_carries_none() {
+    let Parts { mut guest, mut device, host: _host, .. } = started(Features::empty(), Offer::default(), &[]);
+    let file = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+    let question = [0u32, 4, 0, 0].map(u32::to_ne_bytes);
+    let message = Message::request(Request::GetConfig, question.as_flattened()).with_fd(file());
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| guest.ask(message));
+        let asked = device.channel.receive_by(Instant::now() + PATIENCE).unwrap();
+        assert!(asked.fds.is_empty());
+        device.send(&asked.reply(&asked.payload[..]).with_fd(file()));
+        let answer = asking.join().unwrap();
+        assert!(answer.fds.is_empty() && answer.payload.len() == 16);
+    });
+}
+
+#[test]
+fn a_configuration_that_is_longer_than_the_question_is_no_answer() {
+    let Parts { mut guest, device, mut host, .. } = started(Features::empty(), Offer::default(), &[]);
+    let mut device = device;
+    let question = [0u32, 4, 0, 0].map(u32::to_ne_bytes);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| guest.ask(Message::request(Request::GetConfig, question.as_flattened())));
+        let asked = device.channel.receive_by(Instant::now() + PATIENCE).unwrap();
+        device.send(&asked.reply(&[0u8; 1000]));
+        assert_eq!(asking.join().unwrap().payload.len(), 0);
+    });
+    host.wait_for("answers with 1000 bytes of configuration where 16 were asked for");
 }

@@ -49,13 +49,25 @@ fn a_socket_may_be_handed_over_listening_or_connected() {
     assert!(is_served(UnixStream::connect(&path).unwrap()));
 
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let _host = start(theirs.into(), r#"exec "$0" --fd 3 "$@""#);
+    let mut host = start(theirs.into(), r#"exec "$0" --fd 3 "$@""#);
+    // There is no other VMM after this one.
     assert!(is_served(ours));
+    assert!(host.ends_well());
+}
+
+#[test]
+fn an_area_with_no_room_for_the_queues_is_refused_before_a_vmm_comes() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TestDevice::listen(directory.path());
+    std::thread::spawn(move || serve_honestly(TestDevice::accept(&listener, Offer::default())));
+    let mut host = Host::start(directory, &["--area-size", "1M"]);
+    host.wait_for("the device has 2 queues: 524288 bytes of the isolated area are too few");
+    assert!(!host.ends_well());
 }
 
 #[test]
 fn without_any_socket_it_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let mut host = Host::run(directory, Command::new(PROGRAM));
-    host.wait_for("systemd's socket cannot be opened");
+    host.wait_for("systemd's socket cannot be opened: it has opened none, and no other is named");
 }

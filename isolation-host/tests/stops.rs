@@ -2,10 +2,13 @@
 
 mod support;
 
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use isolation_host::protocol::Request;
-use ring_core::Features;
+use isolation_host::protocol::payload::VringState;
+use isolation_host::protocol::{Message, Request};
+use ring_core::{Arm, Features};
+use rustix::event::{PollFd, PollFlags, poll};
 use support::PATIENCE;
 use support::device::{Offer, TestDevice};
 use support::started::{FORMATS, Parts, started};
@@ -30,7 +33,7 @@ fn buffers_that_wait_for_what_may_come_are_back_in_the_ring_when_their_queue_is_
             let base = guest.stop(0);
             (guest, base)
         });
-        while device.step(Instant::now() + PATIENCE) != Some(Request::GetVringBase) {}
+        device.serve_until(Request::GetVringBase);
         let (mut guest, base) = stopping.join().unwrap();
         let starting = std::thread::spawn(move || {
             guest.start_at(0, base);
@@ -73,5 +76,77 @@ fn a_queue_whose_device_is_gone_is_stopped_at_once_with_all_requests_in_its_ring
             device.echo(0, &mut queue);
             assert_eq!(guest.reap(0, &mut driver), (number, 8));
         }
+    }
+}
+
+/// Has a device obey, and do nothing else, until somebody hangs up.
+fn obey(device: &mut TestDevice, until: &UnixStream) {
+    loop {
+        let mut fds = [PollFd::new(&device.channel, PollFlags::IN), PollFd::new(until, PollFlags::IN)];
+        poll(&mut fds, None).unwrap();
+        if !fds[1].revents().is_empty() {
+            return;
+        }
+        device.step(Instant::now() + PATIENCE).unwrap();
+    }
+}
+
+#[test]
+fn what_a_device_has_not_fetched_is_done_although_its_queue_is_paused_before_it_is_stopped() {
+    for features in FORMATS {
+        let Parts { mut host, mut guest, mut driver, mut device, mut queue, .. } =
+            started(features, Offer::default(), &["--device", "fs"]);
+        for number in 0..3 {
+            guest.request(&mut driver, u64::from(number) * 64, b"question", 8, number);
+        }
+        guest.publish(0, &mut driver);
+        while queue.arm() != Arm::Pending {}
+        let (hold, held) = UnixStream::pair().unwrap();
+        let obeying = std::thread::spawn(move || {
+            obey(&mut device, &held);
+            device
+        });
+        for request in [Request::SetVringEnable, Request::GetVringBase] {
+            guest.channel.send(&Message::request(request, &VringState::default())).unwrap();
+        }
+        host.wait_for("queue 0 stops when 3 requests are done");
+        drop(hold);
+        let mut device = obeying.join().unwrap();
+        // Like many devices, it would leave alone what it has not fetched.
+        assert!(device.vrings[&0].enabled);
+        for number in 0..3 {
+            device.echo(0, &mut queue);
+            assert_eq!(guest.reap(0, &mut driver), (number, 8));
+        }
+        device.serve_until(Request::GetVringBase);
+        let base = guest.channel.receive_by(Instant::now() + PATIENCE).unwrap();
+        assert_eq!(base.request, Request::GetVringBase as u32);
+    }
+}
+
+#[test]
+fn a_queue_that_is_being_stopped_takes_nothing_more_although_its_device_is_replaced() {
+    for features in FORMATS {
+        let Parts { mut host, guest, mut driver, device, mut queue, listener } =
+            started(features, Offer::default(), &["--device", "blk"]);
+        for number in 0..2 {
+            guest.request(&mut driver, u64::from(number) * 64, b"question", 8, number);
+        }
+        guest.publish(0, &mut driver);
+        // The second one is done, so the first one cannot go back into the ring.
+        let _first = device.take(0, &mut queue);
+        device.echo(0, &mut queue);
+        assert_eq!(guest.reap(0, &mut driver), (1, 8));
+        guest.channel.send(&Message::request(Request::GetVringBase, &VringState::default())).unwrap();
+        host.wait_for("queue 0 stops when 1 requests are done");
+        guest.request(&mut driver, 2 * 64, b"later", 8, 2);
+        guest.publish(0, &mut driver);
+        drop(device);
+        let mut device = TestDevice::accept(&listener, Offer::default());
+        let mut queue = device.serve_until_started(0);
+        assert_eq!(device.echo(0, &mut queue), b"question");
+        assert_eq!(guest.reap(0, &mut driver), (0, 8));
+        device.serve_until(Request::GetVringBase);
+        assert_eq!(queue.arm(), Arm::Armed);
     }
 }

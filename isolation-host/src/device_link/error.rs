@@ -11,7 +11,7 @@ use crate::protocol::{Malformed, ReceiveError, Request, SendError};
 #[derive(Debug, Error)]
 pub enum LinkError {
     /// It does not answer, or not with a message.
-    #[error("waiting for the answer to {request:?}: {source}")]
+    #[error("no answer to {request:?}")]
     Receive {
         /// What it was asked.
         request: Request,
@@ -19,7 +19,7 @@ pub enum LinkError {
         source: ReceiveError,
     },
     /// It cannot be asked.
-    #[error("sending {request:?}: {source}")]
+    #[error("{request:?} cannot be sent")]
     Send {
         /// What it was to be asked.
         request: Request,
@@ -54,6 +54,6 @@ pub enum LinkError {
     #[error(transparent)]
     Area(#[from] AreaError),
     /// A file descriptor cannot be had.
-    #[error("no file descriptors are left")]
+    #[error("no file descriptor can be had")]
     Descriptors(#[from] io::Error),
 }

@@ -1,6 +1,7 @@
 //! The connection to the device, of which isolation-host is the front-end.
 
 mod error;
+mod greeting;
 mod requests;
 
 use std::io;
@@ -8,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 pub use error::LinkError;
+pub use greeting::Greeting;
 use requests::DeviceRequests;
 use ring_core::{Features, Position, Setup};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -20,6 +22,9 @@ use crate::protocol::{Channel, Message, ReceiveError, Request};
 
 /// How long a device may think about an answer before it counts as dead.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it may take to say whether it has moved its state, which it may still have to read: a VMM waits for ever.
+const PATIENCE_FOR_STATE: Duration = Duration::from_secs(300);
 
 /// A device that is connected, and what is known of it.
 #[derive(Debug)]
@@ -45,10 +50,20 @@ impl DeviceLink {
     ///
     /// [`LinkError`] if it does not answer as a vhost-user back-end does.
     pub fn new(channel: Channel) -> Result<Self, LinkError> {
-        let (features, protocol) = (0, 0);
+        let mut greeting = Greeting::new(channel)?;
+        let features = greeting.wait()?;
+        Self::meet(greeting, features)
+    }
+
+    /// The same, of a device that has answered already that it offers these features.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn meet(greeting: Greeting, features: u64) -> Result<Self, LinkError> {
+        let channel = greeting.into_channel();
         let mut link =
-            Self { channel, requests: None, features, protocol, queues: None, asked: None, area: None };
-        link.features = link.ask_u64(Request::GetFeatures)?;
+            Self { channel, requests: None, features, protocol: 0, queues: None, asked: None, area: None };
         link.tell(Request::SetOwner, Message::request(Request::SetOwner, &[0u8; 0]))?;
         if link.features & PROTOCOL_FEATURES != 0 {
             let offered = link.ask_u64(Request::GetProtocolFeatures)?;
@@ -192,7 +207,21 @@ impl DeviceLink {
     pub fn stop_queue(&mut self, index: u32) -> Result<u32, LinkError> {
         let request = Request::GetVringBase;
         let reply = self.ask(request, Message::request(request, &VringState { index, num: 0 }))?;
-        Ok(Self::body::<VringState>(&reply, request)?.num)
+        Ok(body::<VringState>(&reply, request)?.num)
+    }
+
+    /// Has the device forget its driver and all that came of it, if it can be told to. Of one that cannot, the
+    /// queues were stopped, which is all that any front-end can do.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`] if the device does not do it.
+    pub fn reset(&mut self) -> Result<(), LinkError> {
+        if self.protocol & protocol::RESET_DEVICE == 0 {
+            return Ok(());
+        }
+        self.asked = None;
+        self.command(Request::ResetDevice, &[0u8; 0], None)
     }
 
     /// Passes a request on that means the same on both sides. Returns the answer where it has one.
@@ -244,18 +273,15 @@ impl DeviceLink {
 
     fn ask_u64(&mut self, request: Request) -> Result<u64, LinkError> {
         let reply = self.ask(request, Message::request(request, &[0u8; 0]))?;
-        Self::body(&reply, request)
-    }
-
-    fn body<T: FromBytes>(reply: &Message, request: Request) -> Result<T, LinkError> {
-        reply.body().map_err(|malformed| LinkError::Malformed { request, malformed })
+        body(&reply, request)
     }
 
     /// Asks, and waits for the answer. What the device asks meanwhile is answered: it may wait for that first.
     fn ask(&mut self, request: Request, message: Message) -> Result<Message, LinkError> {
         self.tell(request, message)?;
+        let patience = if request == Request::CheckDeviceState { PATIENCE_FOR_STATE } else { PATIENCE };
         let (deadline, receive) =
-            (Instant::now() + PATIENCE, |source| LinkError::Receive { request, source });
+            (Instant::now() + patience, |source| LinkError::Receive { request, source });
         let reply = loop {
             if let Some(reply) = self.channel.receive().map_err(receive)? {
                 break reply;
@@ -264,10 +290,7 @@ impl DeviceLink {
             let others = self.requests.as_ref().map(AsFd::as_fd);
             self.channel.wait(others, deadline).map_err(receive)?;
         };
-        if reply.request != request as u32 || !reply.is_reply() {
-            return Err(LinkError::OtherAnswer { request, number: reply.request });
-        }
-        Ok(reply)
+        answer(reply, request)
     }
 
     /// Orders, and waits for the acknowledgement if that was agreed on.
@@ -283,7 +306,7 @@ impl DeviceLink {
             return self.tell(request, message);
         }
         let reply = self.ask(request, message.needing_reply())?;
-        match Self::body(&reply, request)? {
+        match body(&reply, request)? {
             0u64 => Ok(()),
             code => Err(LinkError::Refused { request, code }),
         }
@@ -292,6 +315,19 @@ impl DeviceLink {
     fn tell(&self, request: Request, message: Message) -> Result<(), LinkError> {
         self.channel.send(&message).map_err(|source| LinkError::Send { request, source })
     }
+}
+
+/// A message, if it is the answer to this request.
+fn answer(message: Message, request: Request) -> Result<Message, LinkError> {
+    if message.request == request as u32 && message.is_reply() {
+        return Ok(message);
+    }
+    Err(LinkError::OtherAnswer { request, number: message.request })
+}
+
+/// What the answer to this request says.
+fn body<T: FromBytes>(answer: &Message, request: Request) -> Result<T, LinkError> {
+    answer.body().map_err(|malformed| LinkError::Malformed { request, malformed })
 }
 
 impl AsFd for DeviceLink {

@@ -1,9 +1,9 @@
 //! The process: one thread for the two sockets, and others that move requests.
 //!
 //! It stands between a VMM, to which it is the device, and a device, to which it is the VMM. Either may go away
-//! and come back. What each event means is in a file of its own: the VMM's `requests`, the
-//! start and end of queues (`queue`), loss and return of the device (`device`). What moves in a queue is its `lane`,
-//! which a `worker` runs.
+//! and come back. What each event means is in a file of its own: the VMM's `requests`, which have to do with what it is
+//! `sharing`, with queues (`queue`, `stop`) or with the device alone (`passing`); coming and going of the VMM (`vmm`) and
+//! of the device (`device`, `retry`). What moves in a queue is its `lane`, which a `worker` runs.
 
 mod device;
 mod lane;
@@ -12,6 +12,8 @@ mod patience;
 mod poller;
 mod queue;
 mod requests;
+mod retry;
+mod sharing;
 mod stop;
 mod vmm;
 mod worker;
@@ -20,23 +22,29 @@ use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use ring_core::Features;
 use signal_hook::consts::SIGUSR1;
 use signal_hook::low_level::pipe;
 use thiserror::Error;
 
+use crate::area::{Area, AreaError, ShareError};
 use crate::block_limits;
-use crate::device_link::{DeviceLink, LinkError};
+use crate::device_link::{DeviceLink, Greeting, LinkError};
 use crate::device_type::DeviceType;
 use crate::endpoint::{Door, Endpoint};
 use crate::guest_memory::GuestMemory;
 use crate::negotiation::{NegotiationError, RingChoice};
 use poller::{Poller, Source};
 use queue::Queue;
+use retry::Retry;
 use vmm::Vmm;
 pub use worker::{NoWorkers, Workers};
 
 /// The most queues that the protocol can name in all its messages.
-const MOST_QUEUES: u16 = 256;
+pub const MOST_QUEUES: u16 = 256;
+
+/// The size that queues usually have at most. There has to be room for one, or the operator hears of it at once.
+const USUAL_SIZE: u16 = 256;
 
 /// What is asked of the process.
 #[derive(Clone, Debug)]
@@ -49,7 +57,7 @@ pub struct Options {
     pub device_type: DeviceType,
     /// Size of the isolated area in bytes.
     pub area_size: u64,
-    /// The most queues that are offered to the VMM.
+    /// The most queues that are offered to the VMM, up to [`MOST_QUEUES`].
     pub queues: u16,
     /// The ring format that the device is to use.
     pub ring: RingChoice,
@@ -86,6 +94,17 @@ pub enum HostError {
     /// The device's features do not go with the options.
     #[error("the device cannot be used")]
     Features(#[from] NegotiationError),
+    /// There is no memory for the device.
+    #[error(transparent)]
+    Area(#[from] AreaError),
+    /// There is too little for each of its queues.
+    #[error("the device has {queues} queues")]
+    Room {
+        /// How many there are.
+        queues: u16,
+        /// How much there is for each.
+        source: ShareError,
+    },
     /// Waiting failed.
     #[error("events cannot be waited for")]
     Poll(#[source] io::Error),
@@ -129,9 +148,14 @@ pub struct Host {
     device_door: Door,
     vmm: Vmm,
     device: Option<DeviceLink>,
-    /// When to look for the device again.
-    retry: Option<Instant>,
-    /// What the first device offered; later ones have to do the same.
+    /// A device that has not answered yet what it offers.
+    greeting: Option<Greeting>,
+    /// When there was a device last, if there is none.
+    lost: Instant,
+    /// It was said already why the device's socket leads nowhere.
+    unreachable: bool,
+    retry: Retry,
+    /// What the VMM is offered; a device that comes later has to be able to do it, too.
     offer: Offer,
     memory: GuestMemory,
     queues: Vec<Queue>,
@@ -164,7 +188,12 @@ impl Host {
             offer.protocol,
             offer.queues
         );
-        device::listen(&poller, &link).map_err(HostError::Poll)?;
+        let room = Area::new(options.area_size, offer.queues)?.share(0, USUAL_SIZE, Features::empty());
+        room.map_err(|source| HostError::Room { queues: offer.queues, source })?;
+        poller.add(&link, Source::Device).map_err(HostError::Poll)?;
+        if let Some(requests) = link.requests() {
+            poller.add(requests, Source::DeviceRequest).map_err(HostError::Poll)?;
+        }
         poller.add(&signals, Source::Signal).map_err(HostError::Poll)?;
         if let Some(listener) = vmm_door.listener() {
             poller.add(listener, Source::Door).map_err(HostError::Poll)?;
@@ -182,7 +211,10 @@ impl Host {
             device_door,
             vmm: Vmm::Absent,
             device: Some(link),
-            retry: None,
+            greeting: None,
+            lost: Instant::now(),
+            unreachable: false,
+            retry: Retry::default(),
             offer,
             memory: GuestMemory::default(),
             queues,
@@ -194,16 +226,17 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`HostError`] if events cannot be waited for, or a peer is gone that cannot come back.
+    /// [`HostError`] if events cannot be waited for, or the device is gone and cannot come back.
     pub fn run(mut self) -> Result<(), HostError> {
-        loop {
-            self.seek_peers()?;
+        while self.seek_peers()? {
             self.finish_stops();
             self.relay_config_change();
             for source in self.poller.wait(self.next_deadline()).map_err(HostError::Poll)? {
                 self.dispatch(source);
             }
         }
+        tracing::info!("there is nobody left to forward for");
+        Ok(())
     }
 
     fn dispatch(&mut self, source: Source) {
@@ -249,7 +282,9 @@ impl Host {
 
     /// How long until something has to be done unasked.
     fn next_deadline(&self) -> Option<Duration> {
-        let deadline = [self.retry, self.vmm.deadline()].into_iter().flatten().min()?;
+        let greeting = self.greeting.as_ref().map(Greeting::deadline);
+        let deadlines = [self.retry.at(), greeting, self.grace(), self.vmm.deadline()];
+        let deadline = deadlines.into_iter().flatten().min()?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 }
@@ -258,7 +293,7 @@ impl Offer {
     fn of(link: &DeviceLink, options: &Options) -> Self {
         let usual = options.device_type.usual_queues().into();
         let said = link.queues.map(|queues| queues.saturating_mul(options.device_type.queues_per_unit()));
-        let most = options.queues.min(MOST_QUEUES);
+        let most = options.queues;
         let queues = u16::try_from(said.unwrap_or(usual)).map_or(most, |queues| queues.min(most));
         let features = link.features | block_limits::emulated(options.device_type);
         Self { features, protocol: link.protocol, queues: queues.max(1) }

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::lane::{Lane, signal};
 use super::{Host, Source};
 use crate::area::ShareError;
+use crate::causes::WithCauses;
 use crate::device_link::LinkError;
 use crate::device_type::AtStop;
 use crate::forward::{DeviceEnd, Shadow, ShadowError};
@@ -28,7 +29,7 @@ pub(super) struct Queue {
     /// From the guest.
     pub(super) kick: Option<OwnedFd>,
     pub(super) enabled: bool,
-    /// What the device was told of `enabled`, since the queue was given to it.
+    /// Whether the device was told to work on it, since it was given to the device.
     told: Option<bool>,
     /// From the device.
     device_call: OwnedFd,
@@ -53,7 +54,7 @@ pub(super) enum StartError {
         address: u64,
     },
     /// The guest's ring is impossible.
-    #[error("queue {index}")]
+    #[error("queue {index} is impossible")]
     Guest {
         /// The queue.
         index: usize,
@@ -164,10 +165,13 @@ impl Host {
         Ok(())
     }
 
-    /// Gives a started queue to the device. If the device does not take it, it is lost.
+    /// Gives a started queue to the device. A device that does not take it is lost.
     pub(super) fn attach_or_lose(&mut self, index: usize) {
-        if let Err(error) = self.attach(index) {
-            self.lose_device(&error.to_string());
+        match self.attach(index) {
+            Ok(()) => {}
+            Err(AttachError::Link(error)) => self.lose_device(&WithCauses(&error).to_string()),
+            // No other device could change that.
+            Err(error) => tracing::error!("queue {index} is not forwarded: {}", WithCauses(&error)),
         }
     }
 
@@ -199,22 +203,25 @@ impl Host {
 
     /// Lets a queue work or pauses it, as the VMM wants it.
     pub(super) fn apply_enable(&mut self, index: usize) -> Result<(), LinkError> {
-        let acked = self.vmm.session().map_or(0, |session| session.features);
+        let negotiated = self.vmm.features() & PROTOCOL_FEATURES != 0;
+        let at_stop = self.options.device_type.at_stop(index);
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
-        let enabled = queue.enabled || acked & PROTOCOL_FEATURES == 0;
-        match queue.lane().shadow.as_mut() {
-            Some(shadow) => shadow.accept(enabled),
-            None => return Ok(()),
-        }
-        self.wake(index);
-        let Some(queue) = self.queues.get_mut(index).filter(|queue| queue.told != Some(enabled)) else {
-            return Ok(());
-        };
-        match &mut self.device {
-            Some(link) => {
-                queue.told = Some(enabled);
-                link.enable(number(index).into(), enabled)
+        let enabled = queue.enabled || !negotiated;
+        let unfinished = match &mut queue.lane().shadow {
+            Some(shadow) => {
+                // A queue without a kick is being stopped, and stays so if the device is replaced meanwhile.
+                shadow.accept(enabled && queue.kick.is_some());
+                shadow.in_flight() > 0 && at_stop != AtStop::HandBack
             }
+            None => return Ok(()),
+        };
+        // Many devices leave alone what they have not fetched when their queue is paused. What the guest wants done
+        // is done first; that nothing follows is isolation-host's affair.
+        let works = enabled || unfinished;
+        let told = queue.told.replace(works);
+        self.wake(index);
+        match self.device.as_mut().filter(|_| told != Some(works)) {
+            Some(link) => link.enable(number(index).into(), works),
             None => Ok(()),
         }
     }
@@ -274,7 +281,7 @@ impl Host {
         let base = queue.base;
         tracing::debug!("queue {index} ends at {base:#x}: {}", shadow.statistics);
         match stopped {
-            Some(Err(error)) => self.lose_device(&error.to_string()),
+            Some(Err(error)) => self.lose_device(&WithCauses(&error).to_string()),
             // It may still be at it, and those requests will be made again: they must not be done twice, in any
             // order. Only a device that is gone does nothing any more.
             Some(Ok(_)) if left > 0 && self.options.device_type.at_stop(index) == AtStop::Finish => {

@@ -4,20 +4,17 @@ use std::io;
 use std::time::Instant;
 
 use thiserror::Error;
-use zerocopy::FromBytes as _;
 
 use super::queue::StartError;
 use super::vmm::News;
 use super::{Host, Source};
+use crate::causes::WithCauses;
 use crate::device_link::LinkError;
 use crate::guest_memory::RegionError;
-use crate::journal::{JournalError, JournalMemory};
-use crate::mmap::{MapError, Window};
+use crate::journal::JournalError;
+use crate::mmap::MapError;
 use crate::negotiation::{self, NegotiationError};
-use crate::protocol::features::LOG_ALL;
-use crate::protocol::payload::{
-    Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion, VringAddr, VringFd, VringState,
-};
+use crate::protocol::payload::{SingleRegion, VringAddr, VringFd, VringState};
 use crate::protocol::{Channel, Malformed, Message, Request};
 
 /// How many memory regions a VMM may share: as many as vhost in the kernel takes. It must not become fewer.
@@ -38,8 +35,8 @@ pub(super) enum Answer {
 pub(super) enum RequestError {
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    #[error("{0:?} is not supported")]
-    Unsupported(Request),
+    #[error("it is not supported")]
+    Unsupported,
     #[error("message {0} is unknown")]
     Unknown(u32),
     #[error("queue {index} does not exist: there are {queues}")]
@@ -48,10 +45,14 @@ pub(super) enum RequestError {
     QueueSize { num: u32 },
     #[error("queue {index} runs, so this cannot be changed")]
     Running { index: usize },
+    #[error("queue {index} is to be polled for ever, which isolation-host does not do")]
+    NoKick { index: usize },
     #[error("{count} memory regions with {fds} file descriptors in {bytes} bytes")]
     MemoryTable { count: u32, fds: usize, bytes: usize },
     #[error("{bytes} bytes of configuration where {size} were announced")]
     Config { bytes: usize, size: u32 },
+    #[error("the device answers with {bytes} bytes of configuration where {asked} were asked for")]
+    ConfigAnswer { bytes: usize, asked: usize },
     #[error(transparent)]
     Map(#[from] MapError),
     #[error(transparent)]
@@ -81,7 +82,11 @@ impl Host {
         };
         let refused = u64::from(outcome.is_err());
         let answer = outcome.unwrap_or_else(|error| {
-            tracing::warn!("the VMM's request {} is refused: {error}", message.request);
+            let error = WithCauses(&error);
+            match name {
+                Ok(request) => tracing::warn!("the VMM's {request:?} is refused: {error}"),
+                Err(_) => tracing::warn!("the VMM's request is refused: {error}"),
+            }
             match name {
                 // It would wait for ever, so it gets an answer that cannot be taken for one.
                 Ok(request) if request.has_reply() => Answer::Reply(message.reply(&[0u8; 0])),
@@ -99,7 +104,7 @@ impl Host {
     pub(super) fn reply(&mut self, reply: &Message) {
         let sent = self.vmm.session().map(|session| session.channel.send(reply));
         if let Some(Err(error)) = sent {
-            self.lose_vmm(&error.to_string());
+            self.lose_vmm(&WithCauses(&error).to_string());
         }
     }
 
@@ -115,23 +120,14 @@ impl Host {
             }
             // What was offered means the same whether it is used or not.
             Request::SetProtocolFeatures | Request::SetOwner => {}
-            Request::ResetOwner | Request::ResetDevice => self.end_all_queues(),
+            Request::ResetOwner => self.end_all_queues(),
+            Request::ResetDevice => self.reset_device(),
             Request::SetMemTable => self.set_memory_table(message)?,
             Request::GetMaxMemSlots => return Ok(Answer::Reply(message.reply(&MEMORY_SLOTS))),
-            Request::AddMemReg => {
-                let SingleRegion { region, .. } = message.body()?;
-                let fd = message.take_fd()?;
-                let window = Window::map(fd, region.offset, region.size, region.guest_address)?;
-                self.memory.add(window, region.user_address)?;
-            }
+            Request::AddMemReg => self.add_memory(message)?,
             Request::RemMemReg => self.memory.remove(&message.body::<SingleRegion>()?.region)?,
             Request::SetLogBase => {
-                let LogArea { size, offset } = message.body()?;
-                let log = Window::map(message.take_fd()?, offset, size, 0)?;
-                if let Some(session) = self.vmm.session_mut() {
-                    session.log = Some(log);
-                }
-                self.update_log();
+                self.take_log(message)?;
                 return Ok(Answer::Reply(message.reply(&0u64)));
             }
             // Whoever wants to be told of each write to the log polls it instead.
@@ -150,7 +146,7 @@ impl Host {
                     queue.enabled = num != 0;
                 }
                 if let Err(error) = self.apply_enable(index) {
-                    self.lose_device(&error.to_string());
+                    self.lose_device(&WithCauses(&error).to_string());
                 }
             }
             Request::GetQueueNum => {
@@ -189,7 +185,7 @@ impl Host {
             | Request::GpuSetSocket
             | Request::VringKick
             | Request::GetSharedObject
-            | Request::GetShmemConfig => return Err(RequestError::Unsupported(request)),
+            | Request::GetShmemConfig => return Err(RequestError::Unsupported),
         }
         Ok(Answer::Done)
     }
@@ -200,51 +196,10 @@ impl Host {
             session.features = wanted;
         }
         self.update_log();
-        if let Some(link) = &mut self.device {
-            let mut asked = negotiation::ask(link.features, wanted, self.options.ring)?;
-            if !self.options.device_type.prepares_for_migration() {
-                asked &= !LOG_ALL;
-            }
-            if let Err(error) = link.set_features(asked) {
-                self.lose_device(&error.to_string());
-            }
-        }
-        Ok(())
-    }
-
-    fn set_memory_table(&mut self, message: &Message) -> Result<(), RequestError> {
-        let (MemoryTableHeader { count, .. }, rest) = message.body_and_rest()?;
-        let malformed =
-            || RequestError::MemoryTable { count, fds: message.fds.len(), bytes: message.payload.len() };
-        let number = usize::try_from(count).map_err(|_| malformed())?;
-        let bytes = number.checked_mul(size_of::<MemoryRegion>()).and_then(|len| rest.get(..len));
-        let regions = bytes.and_then(|bytes| <[MemoryRegion]>::ref_from_bytes(bytes).ok().map(<[_]>::to_vec));
-        let regions = regions.filter(|regions| regions.len() == message.fds.len()).ok_or_else(malformed)?;
-        let mut windows = Vec::with_capacity(regions.len());
-        for (region, fd) in regions.iter().zip(&message.fds) {
-            let window = Window::map(fd, region.offset, region.size, region.guest_address)?;
-            windows.push((window, region.user_address));
-        }
-        Ok(self.memory.replace(windows)?)
-    }
-
-    /// Makes the file of requests in flight, for the VMM to keep.
-    fn make_journals(&mut self, message: &Message) -> Result<Answer, RequestError> {
-        let inflight: Inflight = message.body()?;
-        let (index, queues) = (u64::from(inflight.queues), self.queues.len());
-        if usize::from(inflight.queues) > queues {
-            return Err(RequestError::NoSuchQueue { index, queues });
-        }
-        let (file, size) = JournalMemory::make(inflight.queues, inflight.queue_size)?;
-        Ok(Answer::Reply(message.reply(&Inflight { size, offset: 0, ..inflight }).with_fd(file)))
-    }
-
-    /// Takes the file that the VMM has kept.
-    fn take_journals(&mut self, message: &mut Message) -> Result<(), RequestError> {
-        let Inflight { size, offset, queues, queue_size, .. } = message.body()?;
-        let journals = JournalMemory::open(message.take_fd()?, offset, size, queues, queue_size)?;
-        if let Some(session) = self.vmm.session_mut() {
-            session.journals = Some(journals);
+        let Some(features) = self.device.as_ref().map(|link| link.features) else { return Ok(()) };
+        let asked = self.asked(features, wanted)?;
+        if let Some(Err(error)) = self.device.as_mut().map(|link| link.set_features(asked)) {
+            self.lose_device(&WithCauses(&error).to_string());
         }
         Ok(())
     }
@@ -285,6 +240,9 @@ impl Host {
         let what = VringFd(message.body()?);
         let index = self.queue_index(what.index())?;
         let fd = if what.says_no_fd() { None } else { Some(message.take_fd()?) };
+        if request == Request::SetVringKick && fd.is_none() {
+            return Err(RequestError::NoKick { index });
+        }
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
         match request {
             Request::SetVringCall => queue.lane().call = fd,

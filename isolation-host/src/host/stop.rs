@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use super::requests::{Answer, RequestError};
 use super::vmm::Stopping;
 use super::{Host, Source};
+use crate::causes::WithCauses;
+use crate::device_link::DeviceLink;
 use crate::device_type::AtStop;
 use crate::protocol::Message;
 use crate::protocol::payload::VringState;
@@ -72,6 +74,15 @@ impl Host {
     pub(super) fn end_all_queues(&mut self) {
         for index in 0..self.queues.len() {
             self.end_queue(index);
+        }
+    }
+
+    /// Stops all queues, and has the device forget what came of them.
+    pub(super) fn reset_device(&mut self) {
+        self.end_all_queues();
+        self.queues.iter_mut().for_each(|queue| queue.enabled = false);
+        if let Some(Err(error)) = self.device.as_mut().map(DeviceLink::reset) {
+            self.lose_device(&WithCauses(&error).to_string());
         }
     }
 

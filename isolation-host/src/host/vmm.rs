@@ -4,14 +4,18 @@ use std::time::{Duration, Instant};
 
 use super::stop::QUIET;
 use super::{Host, HostError, Source};
-use crate::device_link::DeviceLink;
+use crate::causes::WithCauses;
+use crate::device_link::{DeviceLink, Greeting};
 use crate::journal::JournalMemory;
 use crate::mmap::Window;
-use crate::protocol::features::LOG_ALL;
 use crate::protocol::{BackendRequest, Channel, Message, ReceiveError};
 
 /// How often a VMM is told of changes at most. A device may claim them without end.
 const BETWEEN_NEWS: Duration = Duration::from_millis(20);
+
+/// How long a VMM is kept waiting for a device that has just gone. What it asks first may need one, and a device that
+/// was only hung up on is back in a moment.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Whether there is a VMM.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(super) enum Vmm {
     Leaving {
         /// When that has taken long enough.
         deadline: Instant,
+        /// The virtio features that it had asked for.
+        features: u64,
     },
 }
 
@@ -82,6 +88,15 @@ impl Vmm {
         }
     }
 
+    /// The virtio features that its queues have; 0 if it has asked for none yet.
+    pub(super) const fn features(&self) -> u64 {
+        match self {
+            Self::Absent => 0,
+            Self::Present(session) => session.features,
+            Self::Leaving { features, .. } => *features,
+        }
+    }
+
     /// When something has to be done for it unasked.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
@@ -91,51 +106,80 @@ impl Vmm {
                 let news = session.news.as_ref().filter(|news| news.due).map(|news| news.next);
                 stopping.into_iter().chain(news).min()
             }
-            Self::Leaving { deadline } => Some(*deadline),
+            Self::Leaving { deadline, .. } => Some(*deadline),
         }
     }
 }
 
 impl Host {
-    /// Looks for whoever is missing.
-    pub(super) fn seek_peers(&mut self) -> Result<(), HostError> {
-        if let Vmm::Leaving { deadline } = self.vmm
-            && (self.all_drained() || deadline <= Instant::now())
+    /// Looks for whoever is missing. Returns whether there is, or may be, a VMM.
+    pub(super) fn seek_peers(&mut self) -> Result<bool, HostError> {
+        let due = |at: Instant| at <= Instant::now();
+        if let Vmm::Leaving { deadline, .. } = self.vmm
+            && (due(deadline) || self.all_drained() || !self.may_finish())
         {
             self.forget_vmm();
         }
-        if self.retry.is_some_and(|retry| retry <= Instant::now()) {
+        if self.greeting.as_ref().map(Greeting::deadline).is_some_and(due) {
+            self.hear_greeting();
+        }
+        // Before the next VMM is let in, if this one has been forgotten just now.
+        if self.retry.at().is_some_and(due) {
             self.seek_device()?;
+        }
+        self.open_door();
+        if matches!(self.vmm, Vmm::Absent) && self.vmm_door.is_used_up() {
+            return Ok(false);
         }
         if matches!(self.vmm, Vmm::Absent) && self.device.is_some() && self.vmm_door.listener().is_none() {
             match self.vmm_door.connection() {
-                Ok(Some(channel)) => self.greet(channel),
-                Ok(None) => self.retry_soon(),
+                Ok(Some(channel)) => self.let_in(channel),
+                Ok(None) => self.retry.soon(),
                 Err(source) => {
                     return Err(HostError::NoPeer { endpoint: self.options.vmm.clone(), source });
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A VMM is at the door.
     pub(super) fn admit_vmm(&mut self) {
-        if !matches!(self.vmm, Vmm::Absent) {
-            // One at a time; the next is let in when this one has left.
+        if !self.is_open() {
+            if self.vmm.session().is_some() {
+                tracing::info!("another VMM wants to connect, and has to wait until this one has left");
+            }
             if let Some(listener) = self.vmm_door.listener() {
                 self.poller.pause(listener, Source::Door);
             }
             return;
         }
         match self.vmm_door.connection() {
-            Ok(Some(channel)) => self.greet(channel),
+            Ok(Some(channel)) => self.let_in(channel),
             Ok(None) => {}
             Err(error) => tracing::warn!("a VMM could not be let in: {error}"),
         }
     }
 
-    fn greet(&mut self, channel: Channel) {
+    /// Whether a VMM is let in: one at a time, and not before there is a device again, if that is a matter of moments.
+    fn is_open(&self) -> bool {
+        matches!(self.vmm, Vmm::Absent) && self.grace().is_none()
+    }
+
+    /// Until when a VMM is kept waiting for a device, if it is.
+    pub(super) fn grace(&self) -> Option<Instant> {
+        let end = self.lost + GRACE;
+        (self.device.is_none() && Instant::now() < end).then_some(end)
+    }
+
+    /// Lets the next VMM in, if it may come now.
+    fn open_door(&self) {
+        if let Some(listener) = self.vmm_door.listener().filter(|_| self.is_open()) {
+            self.poller.go_on(listener, Source::Door);
+        }
+    }
+
+    fn let_in(&mut self, channel: Channel) {
         if let Err(error) = self.poller.add(&channel, Source::Vmm) {
             tracing::warn!("a VMM could not be let in: {error}");
             return;
@@ -158,7 +202,7 @@ impl Host {
         match session.channel.receive() {
             Ok(Some(message)) => self.serve(message),
             Ok(None) => {}
-            Err(error) => self.lose_vmm(&error.to_string()),
+            Err(error) => self.lose_vmm(&WithCauses(&error).to_string()),
         }
     }
 
@@ -175,7 +219,7 @@ impl Host {
             // What is noted in a journal goes on when the VMM is back, which need not wait for a slow device.
             patience = patience.max(if self.has_journal(index) { own.min(QUIET) } else { own });
         }
-        self.vmm = Vmm::Leaving { deadline: Instant::now() + patience };
+        self.vmm = Vmm::Leaving { deadline: Instant::now() + patience, features: self.vmm.features() };
     }
 
     /// Tells the VMM that the configuration has changed, if it has, but not all the time.
@@ -189,6 +233,7 @@ impl Host {
             (news.due, news.next) = (false, now + BETWEEN_NEWS);
             let message = Message::request(BackendRequest::ConfigChangeMsg, &[0u8; 0]);
             if let Err(error) = news.channel.send(&message) {
+                let error = WithCauses(&error);
                 tracing::warn!("the VMM cannot be told that the configuration has changed: {error}");
                 session.news = None;
             }
@@ -197,6 +242,11 @@ impl Host {
 
     fn all_drained(&self) -> bool {
         (0..self.queues.len()).all(|index| self.in_flight(index) == 0)
+    }
+
+    /// Whether what is in flight can be expected to be finished: by the device, or by its successor.
+    const fn may_finish(&self) -> bool {
+        self.device.is_some() || self.options.device_type.survives_a_restart()
     }
 
     /// Forgets all about the VMM that was, and lets the next one in.
@@ -212,25 +262,6 @@ impl Host {
         self.memory = Default::default();
         self.vmm = Vmm::Absent;
         // The surest way to make the device forget it, too.
-        self.drop_device();
-        if let Some(listener) = self.vmm_door.listener() {
-            self.poller.go_on(listener, Source::Door);
-        }
-    }
-
-    /// Notes the guest's writes in the log if there is one and it is wanted.
-    pub(super) fn update_log(&mut self) {
-        if let Some(session) = self.vmm.session() {
-            let log = session.log.clone().filter(|_| session.features & LOG_ALL != 0);
-            if log.is_some() != self.memory.is_logging() {
-                tracing::info!(
-                    "dirty pages are {}",
-                    if log.is_some() { "logged" } else { "no longer logged" }
-                );
-            }
-            self.memory.log_to(log);
-            // Whoever was writing has finished when its lane can be locked, and knows of the log from then on.
-            self.queues.iter().for_each(|queue| drop(queue.lane()));
-        }
+        self.renew_device();
     }
 }

@@ -7,7 +7,8 @@ use ring_core::memory::Memory as _;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use thiserror::Error;
 
-use super::{Batch, HEADER, Journal, LONGEST_CHAIN, RECORD, SEGMENT};
+use super::records::{LONG_CHAIN, RECORD, Records};
+use super::{Batch, HEADER, Journal};
 use crate::mmap::{MapError, Window};
 
 /// What the file begins with: it is isolation-host's, and of this layout.
@@ -112,16 +113,15 @@ impl JournalMemory {
         let size_of = |each: usize| usize::from(size) * each;
         Some(Journal {
             header: self.window.area(start, HEADER).ok()?,
-            records: self.window.area(records, size_of(RECORD)).ok()?,
-            long_chains: self.window.area(long_chains, size_of(LONG_CHAIN)).ok()?,
+            records: Records {
+                records: self.window.area(records, size_of(RECORD)).ok()?,
+                long_chains: self.window.area(long_chains, size_of(LONG_CHAIN)).ok()?,
+            },
             state: u64::from(size) | u64::from(packed) << 16,
             settled: Batch { number: 0, used: 0 },
         })
     }
 }
-
-/// Bytes of the longest chain's segments.
-const LONG_CHAIN: usize = LONGEST_CHAIN * SEGMENT;
 
 const fn size_of_queue(size: u16) -> u64 {
     (HEADER + size as usize * (RECORD + LONG_CHAIN)) as u64

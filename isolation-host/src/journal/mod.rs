@@ -15,45 +15,33 @@
 //! were in the ring, so that indirect tables would have to be read from the guest a second time.
 
 mod memory;
+mod records;
 
 use ring_core::memory::{Area as _, Load, Store};
 use ring_core::{Segment, Taken};
-use smallvec::SmallVec;
 
 use crate::mmap::WindowArea;
+use records::Records;
 
 pub use memory::{JournalError, JournalMemory};
+pub use records::Noted;
 
 /// The longest chain that can be noted, in segments.
 pub const LONGEST_CHAIN: usize = 1024;
-/// Segments that are noted in the record itself.
-const SHORT_CHAIN: usize = 6;
 
 /// Offsets in a queue's header.
 const STATE: usize = 0;
 const INTENDED: usize = 8;
 const SETTLED: usize = 16;
 const LAST: usize = 24;
+/// The size of the header.
 const HEADER: usize = 64;
-
-/// Offsets in a record.
-const SERIAL: usize = 0;
-const RETURNED: usize = 8;
-const COUNTS: usize = 16;
-const SEGMENTS: usize = 32;
-const RECORD: usize = 128;
-/// A segment: an address and a length, each 64 bits.
-const SEGMENT: usize = 16;
-
-const _: () = assert!(SEGMENTS + SHORT_CHAIN * SEGMENT == RECORD);
 
 /// The journal of one queue.
 #[derive(Debug)]
 pub struct Journal {
     header: WindowArea,
-    records: WindowArea,
-    /// Where the segments are that have no room in the records.
-    long_chains: WindowArea,
+    records: Records,
     /// Of the queue: its size, and in bit 16 whether it is packed.
     state: u64,
     /// The batch that was settled last, and where it ended.
@@ -76,17 +64,6 @@ pub struct Legacy {
     pub last: u64,
     /// The chains that were in flight, in the order in which they were taken.
     pub chains: Vec<Noted>,
-}
-
-/// A chain that was in flight.
-#[derive(Debug)]
-pub struct Noted {
-    /// The ring's part.
-    pub taken: Taken,
-    /// What the device may read.
-    pub readable: SmallVec<[Segment; 4]>,
-    /// What the device may write.
-    pub writable: SmallVec<[Segment; 4]>,
 }
 
 impl Batch {
@@ -113,8 +90,9 @@ impl Journal {
             self.settled = intended;
         }
         // A number that was intended in vain is used again, for other chains.
-        let mut chains: Vec<Noted> = (0..self.size()).filter_map(|id| self.read(id)).collect();
-        chains.iter().for_each(|chain| self.set(chain.taken.id, RETURNED, 0));
+        let read = |id| self.records.read(id, self.settled.number);
+        let mut chains: Vec<Noted> = (0..self.size()).filter_map(read).collect();
+        chains.iter().for_each(|chain| self.records.mark(chain.taken.id, 0));
         self.header.store(INTENDED, self.settled.to_word(), Store::Release);
         self.header.store(SETTLED, self.settled.to_word(), Store::Release);
         chains.sort_by_key(|chain| chain.taken.serial);
@@ -125,7 +103,7 @@ impl Journal {
     /// Begins a journal of a queue that has nothing in flight.
     pub fn begin(&mut self, used: u16) {
         self.end();
-        (0..self.size()).for_each(|id| self.set(id, SERIAL, 0));
+        (0..self.size()).for_each(|id| self.records.forget(id));
         self.settled = Batch { number: 0, used };
         for offset in [INTENDED, SETTLED] {
             self.header.write(offset, self.settled.to_word());
@@ -141,31 +119,18 @@ impl Journal {
 
     /// Notes a chain that was taken.
     pub fn note(&mut self, taken: &Taken, readable: &[Segment], writable: &[Segment]) {
-        let id = taken.id;
-        let numbers = (u64::try_from(readable.len()), u64::try_from(writable.len()));
-        let (Ok(readables), Ok(writables)) = numbers else { return };
-        // What was here has gone back long ago; from now on until the end there is nothing.
-        self.set(id, SERIAL, 0);
-        self.set(id, RETURNED, 0);
-        self.set(id, COUNTS, u64::from(taken.count) | readables << 16 | writables << 32);
-        let (area, mut at) = self.place(id, readable.len() + writable.len());
-        for segment in readable.iter().chain(writable) {
-            area.write(at, segment.address);
-            area.write(at + 8, u64::from(segment.len));
-            at += SEGMENT;
-        }
-        self.set(id, SERIAL, taken.serial);
+        self.records.note(taken, readable, writable);
         self.header.store(LAST, taken.serial, Store::Release);
     }
 
     /// Notes that a chain goes back with the next batch.
     pub fn mark_returned(&mut self, id: u16) {
-        self.set(id, RETURNED, self.settled.number + 1);
+        self.records.mark(id, self.settled.number + 1);
     }
 
     /// Notes that a chain was given back, the newest of all: it is in the ring as if it had never been taken.
     pub fn forget(&mut self, taken: &Taken) {
-        self.set(taken.id, SERIAL, 0);
+        self.records.forget(taken.id);
         self.header.store(LAST, taken.serial.saturating_sub(1), Store::Release);
     }
 
@@ -189,45 +154,6 @@ impl Journal {
     #[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are the size")]
     const fn size(&self) -> u16 {
         self.state as u16
-    }
-
-    fn get(&self, id: u16, field: usize) -> u64 {
-        self.records.load(usize::from(id) * RECORD + field, Load::Acquire)
-    }
-
-    fn set(&self, id: u16, field: usize, value: u64) {
-        self.records.store(usize::from(id) * RECORD + field, value, Store::Release);
-    }
-
-    /// Where the segments of a chain are.
-    fn place(&self, id: u16, segments: usize) -> (&WindowArea, usize) {
-        if segments <= SHORT_CHAIN {
-            (&self.records, usize::from(id) * RECORD + SEGMENTS)
-        } else {
-            (&self.long_chains, usize::from(id) * LONGEST_CHAIN * SEGMENT)
-        }
-    }
-
-    /// The chain with this id, if one was in flight.
-    #[expect(clippy::cast_possible_truncation, reason = "takes words apart")]
-    fn read(&self, id: u16) -> Option<Noted> {
-        let (serial, returned) = (self.get(id, SERIAL), self.get(id, RETURNED));
-        if serial == 0 || (1..=self.settled.number).contains(&returned) {
-            return None;
-        }
-        let counts = self.get(id, COUNTS);
-        let (readables, writables) = (usize::from((counts >> 16) as u16), usize::from((counts >> 32) as u16));
-        let segments = (readables + writables).min(LONGEST_CHAIN);
-        let (area, start) = self.place(id, segments);
-        let segments = (0..segments).map(|index| {
-            let at = start + index * SEGMENT;
-            Segment::new(area.read(at), area.read::<u64>(at + 8) as u32)
-        });
-        let readable = segments.clone().take(readables).collect();
-        let writable: SmallVec<[Segment; 4]> = segments.skip(readables).collect();
-        let bytes: u64 = writable.iter().map(|segment| u64::from(segment.len)).sum();
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        Some(Noted { taken: Taken { serial, writable: bytes, id, count: counts as u16 }, readable, writable })
     }
 }
 
@@ -282,22 +208,22 @@ mod tests {
 
     #[test]
     fn a_marked_chain_is_gone_if_its_batch_was_published_and_only_then() {
-        for published in [false, true] {
-            // Killed before the intention is noted, after it, and after it is settled.
+        let killed_after = |steps: fn(&mut Journal), published| {
             let memory = memory();
-            let mut journal = two_chains(&memory);
-            assert_eq!(left(&memory, false), (7, 2, vec![1, 2]));
-            journal.mark_returned(0);
-            journal.intend(9);
-            assert_eq!(
-                left(&memory, published),
-                if published { (9, 2, vec![1]) } else { (7, 2, vec![1, 2]) }
-            );
-            let mut journal = two_chains(&memory);
+            steps(&mut two_chains(&memory));
+            left(&memory, published)
+        };
+        let (both, one) = ((7, 2, vec![1, 2]), (9, 2, vec![1]));
+        // The ring is where it was, so that a batch that was not even intended is not taken for published.
+        assert_eq!(killed_after(|_| {}, true), both);
+        assert_eq!(killed_after(|journal| journal.intend(9), false), both);
+        assert_eq!(killed_after(|journal| journal.intend(9), true), one);
+        let settled: fn(&mut Journal) = |journal| {
             journal.intend(9);
             journal.settle();
-            assert_eq!(left(&memory, false), (9, 2, vec![1]));
-        }
+        };
+        assert_eq!(killed_after(settled, false), one);
+        assert_eq!(killed_after(settled, true), one);
     }
 
     #[test]

@@ -54,17 +54,20 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether a back-end answers this with a message of its own, whatever was negotiated.
+    /// Whether a back-end answers this in any case, asked for an acknowledgement or not: the front-end waits for it.
     #[must_use]
     pub const fn has_reply(self) -> bool {
         matches!(
             self,
             Self::GetFeatures
+                | Self::SetLogBase
                 | Self::GetVringBase
                 | Self::GetProtocolFeatures
                 | Self::GetQueueNum
                 | Self::GetConfig
                 | Self::CreateCryptoSession
+                | Self::PostcopyAdvise
+                | Self::PostcopyEnd
                 | Self::GetInflightFd
                 | Self::GetMaxMemSlots
                 | Self::GetStatus

@@ -155,6 +155,13 @@ impl TestDevice {
         Some(request)
     }
 
+    /// Serves messages until it has served this one.
+    pub(crate) fn serve_until(&mut self, request: Request) {
+        while self.step(Instant::now() + PATIENCE).unwrap_or_else(|| panic!("nobody asks {request:?}"))
+            != request
+        {}
+    }
+
     /// Serves messages until a queue is enabled, and sets it up.
     pub(crate) fn serve_until_started(&mut self, index: u32) -> Queue {
         let deadline = Instant::now() + PATIENCE;

@@ -43,10 +43,7 @@ impl Host {
     /// Starts it by another command, to which what all of them need is added.
     pub(crate) fn run(directory: TempDir, mut command: Command) -> Self {
         let device = format!("connect:{}", directory.path().join("device.sock").display());
-        command
-            .args(["--device-socket", &device, "--log", "debug"])
-            .env("NO_COLOR", "1")
-            .stderr(Stdio::piped());
+        command.args(["--device-socket", &device, "--log", "debug"]).stderr(Stdio::piped());
         let (process, log) = spawn(&mut command);
         Self { command, process, log, lines: Vec::new(), directory }
     }
@@ -108,6 +105,11 @@ impl Host {
     /// Whether it still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end. Returns whether that was what is expected of it.
+    pub(crate) fn ends_well(&mut self) -> bool {
+        self.process.wait().unwrap().success()
     }
 
     /// The process id.
