@@ -83,8 +83,8 @@ fn forwarded(len: u32, direction: Direction) -> Timed {
     timed(move || {
         let at = next();
         let copied = match direction {
-            Direction::ToDevice => guest.copy_out(at, &area, AREA, len),
-            Direction::ToGuest => guest.copy_in(&area, AREA, at, len),
+            Direction::ToDevice => guest.view().copy_out(at, &area, AREA, len),
+            Direction::ToGuest => guest.view().copy_in(&area, AREA, at, len),
         };
         copied.expect("both places are mapped");
     })

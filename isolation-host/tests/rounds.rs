@@ -10,7 +10,7 @@ use ring_core::{Device, Driver, Features, Segment, Setup, device, driver};
 const SIZE: u16 = 1024;
 const MEMORY: u64 = 1 << 16;
 /// Room for fewer buffers than the guest has.
-const AREA: u64 = 2 << 20;
+const AREA: u64 = 3 << 19;
 /// Where the guest has each of its buffers.
 const BUFFER: Segment = Segment::new(0x8000, 4096);
 

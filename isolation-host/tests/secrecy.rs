@@ -67,3 +67,59 @@ fn bytes_of_an_earlier_request_are_never_visible_to_a_later_one() {
         assert_eq!(guest.bytes(answer, len), vec![0; len as usize]);
     }
 }
+
+#[test]
+fn a_buffer_that_was_filled_in_part_comes_clean_to_the_next_request() {
+    const LEN: u32 = 5000;
+    let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
+        started(Features::empty(), Offer::default(), &[]);
+    for (id, written) in [(1u32, 1u32), (2, 64), (3, 65), (4, 4999), (5, LEN)] {
+        // What is written, and what is said of it, end somewhere in the buffer.
+        guest.request(&mut driver, 0, b"x", LEN, id);
+        guest.publish(0, &mut driver);
+        let (token, _, writable) = device.take(0, &mut queue);
+        device.memory[0].write_bytes(writable[0].address, &vec![0xaa; written as usize]).unwrap();
+        queue.complete(token, written).unwrap();
+        let _ = queue.publish();
+        device.call(0);
+        assert_eq!(guest.reap(0, &mut driver), (id, written));
+        // The next one finds nothing of it in the same place.
+        let answer = guest.request(&mut driver, 0, b"x", LEN, id);
+        guest.publish(0, &mut driver);
+        let (token, _, again) = device.take(0, &mut queue);
+        assert_eq!(again, writable);
+        queue.complete(token, LEN).unwrap();
+        let _ = queue.publish();
+        device.call(0);
+        assert_eq!(guest.reap(0, &mut driver), (id, LEN));
+        assert_eq!(guest.bytes(answer, LEN), vec![0; LEN as usize]);
+    }
+}
+
+#[test]
+fn what_a_device_was_given_to_read_is_not_what_a_later_request_gets() {
+    const LEN: u32 = 5000;
+    let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
+        started(Features::empty(), Offer::default(), &[]);
+    // The device writes nothing, admits it at first, and then claims to have written everything.
+    for claimed in [0, LEN] {
+        // Two at a time have the two blocks that there are.
+        let answers = [(0, 1), (0x4000, 2)].map(|(at, id)| guest.request(&mut driver, at, b"x", LEN, id));
+        guest.publish(0, &mut driver);
+        for id in [1, 2] {
+            let (token, _, _) = device.take(0, &mut queue);
+            queue.complete(token, claimed).unwrap();
+            let _ = queue.publish();
+            device.call(0);
+            assert_eq!(guest.reap(0, &mut driver), (id, claimed));
+        }
+        for answer in answers {
+            assert_eq!(guest.bytes(answer, claimed), vec![0; claimed as usize]);
+        }
+        // Then one of them has what the device is to read.
+        guest.request(&mut driver, 0, &[0xaa; LEN as usize], 1, 3);
+        guest.publish(0, &mut driver);
+        device.echo(0, &mut queue);
+        assert_eq!(guest.reap(0, &mut driver), (3, 1));
+    }
+}

@@ -22,7 +22,8 @@ fn every_one_of_ten_million_packets_arrives_once_whatever_rings_the_two_ends_use
         let card = directory.path().join("card.sock");
         let mut testpmd = Testpmd::start(&card)?;
         let ring = behind.to_string();
-        let options = ["--device", "net", "--ring", &ring, "--log", "debug"];
+        // Both ends poll, so that a notification costs them more than a packet.
+        let options = ["--device", "net", "--ring", &ring, "--poll-us", "50", "--log", "debug"];
         let mut forwarder = start_forwarder(
             &program("isolation-host", Profile::Release)?,
             directory.path(),

@@ -5,6 +5,7 @@
 //! starve another one: its ring, and blocks for what the requests in flight carry.
 
 pub mod buddy;
+pub mod residue;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,6 +17,7 @@ use thiserror::Error;
 use crate::mmap::{MapError, Window};
 use crate::protocol::payload::MemoryRegion;
 use buddy::{Buddy, MAX_BLOCK};
+use residue::Residue;
 
 /// The address that the device is told for the area's first byte, both as the guest's and as the front-end's.
 /// It means nothing in any process.
@@ -137,13 +139,14 @@ impl Area {
         let device = (driver + layout.driver.size as u64).next_multiple_of(PAGE);
         let blocks = (device + layout.device.size as u64).next_multiple_of(PAGE);
         let left = (start + share).checked_sub(blocks).filter(|left| *left >= LEAST_BLOCKS);
-        let left = left.ok_or_else(too_small)?.min(MOST_BLOCKS);
+        let left = u32::try_from(left.ok_or_else(too_small)?.min(MOST_BLOCKS)).map_err(|_| too_small())?;
         let ring = u32::try_from(blocks - start).map_err(|_| too_small())?;
         self.window.zero(start, ring).map_err(|_| too_small())?;
         Ok(Share {
             setup: Setup { size, features, descriptor_area: start, driver_area: driver, device_area: device },
             blocks,
-            buddy: Buddy::new(u32::try_from(left).map_err(|_| too_small())?),
+            buddy: Buddy::new(left),
+            residue: Residue::new(left),
         })
     }
 }
@@ -177,6 +180,8 @@ pub struct Share {
     pub blocks: u64,
     /// Which blocks are free.
     pub buddy: Buddy,
+    /// Where bytes of requests may lie in them.
+    pub residue: Residue,
 }
 
 #[cfg(test)]

@@ -1,47 +1,34 @@
 //! The device's side of a queue: a ring and blocks in the isolated area, and what is in flight there.
 
+use ring_core::driver::Used;
 use ring_core::error::AddReason;
 use ring_core::memory::Unmapped;
-use ring_core::{Arm, Driver, Features, Notify, Segment, SetupError, Token, Violation, driver};
-use slab::Slab;
-use smallvec::SmallVec;
+use ring_core::{Arm, Driver, Features, Notify, Segment, SetupError, Violation, driver};
 use thiserror::Error;
 
-use super::Request;
-use super::framing::{frame, in_step, last_byte};
+use super::framing::{Frame, frame, in_step, last_byte};
 use super::placement::Placement;
+use super::requests::Request;
 use crate::area::Share;
 use crate::area::buddy::Buddy;
+use crate::area::residue::Residue;
 use crate::device_type::DeviceType;
-use crate::guest_memory::GuestMemory;
+use crate::guest_memory::View;
 use crate::journal::LONGEST_CHAIN;
 use crate::mmap::Window;
 
-/// A queue as the device sees it.
+/// The frames of a request without bytes.
+const NOTHING: (Frame, Frame) = ([0; 3], [0; 3]);
+
+/// A queue as the device sees it. Whose requests it has it knows by their keys.
 #[derive(Debug)]
 pub struct DeviceEnd {
     ring: Driver<Window, Box<[driver::Slot<usize>]>, usize>,
     window: Window,
     blocks: u64,
     buddy: Buddy,
+    residue: Residue,
     indirect: bool,
-    in_flight: Slab<InFlight>,
-    /// The number of requests submitted, which tells their order.
-    submitted: u64,
-}
-
-#[derive(Debug)]
-struct InFlight {
-    number: u64,
-    request: Box<Request>,
-}
-
-/// A request that the device has done.
-#[derive(Debug)]
-pub(super) struct Done {
-    pub(super) token: Token,
-    /// Bytes that the device wrote.
-    pub(super) written: u32,
 }
 
 /// What became of a request that was to be submitted.
@@ -50,9 +37,9 @@ pub(super) enum Submission {
     /// It is staged, after so many bytes were copied.
     Staged(u64),
     /// There is no room for it until another one comes back.
-    NoRoom(Box<Request>),
+    NoRoom,
     /// It will never be.
-    Never(Box<Request>, Refusal),
+    Never(Refusal),
 }
 
 /// Why a request cannot be forwarded.
@@ -87,23 +74,16 @@ impl DeviceEnd {
     ///
     /// [`SetupError`] if the ring's size or place is impossible.
     pub fn new(window: Window, share: Share) -> Result<Self, SetupError> {
-        let Share { setup, blocks, buddy } = share;
+        let Share { setup, blocks, buddy, residue } = share;
         let slots = (0..setup.size).map(|_| driver::Slot::EMPTY).collect();
         Ok(Self {
             ring: Driver::new(window.clone(), &setup, slots)?,
             window,
             blocks,
             buddy,
+            residue,
             indirect: setup.features.contains(Features::INDIRECT_DESC),
-            in_flight: Slab::with_capacity(setup.size.into()),
-            submitted: 0,
         })
-    }
-
-    /// Requests that the device has not done yet.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
     }
 
     /// Bytes of the share's blocks that are in use, and all of them.
@@ -113,90 +93,128 @@ impl DeviceEnd {
     }
 
     /// Copies a request to the isolated area and stages it.
-    pub(super) fn submit(&mut self, guest: &GuestMemory, mut request: Box<Request>) -> Submission {
-        if let Some(unmapped) = request.writable.iter().find_map(|segment| guest.check(segment).err()) {
-            return Submission::Never(request, Refusal::Unmapped(unmapped));
+    pub(super) fn submit(&mut self, guest: &View<'_>, key: usize, request: &mut Request) -> Submission {
+        let Request { buffer, placement, .. } = request;
+        let (readable, writable) = buffer.split();
+        if let Some(unmapped) = writable.iter().find_map(|segment| guest.check(segment).err()) {
+            return Submission::Never(Refusal::Unmapped(unmapped));
         }
-        let (readable, writable) = (frame(&request.readable), frame(&request.writable));
-        if readable.is_empty() && writable.is_empty() {
-            return Submission::Never(request, Refusal::Empty);
+        let frames = (frame(readable), frame(writable));
+        if frames == NOTHING {
+            return Submission::Never(Refusal::Empty);
         }
-        if !request.placement.place(&mut self.buddy, self.blocks, &readable, &writable) {
+        if !placement.place(&mut self.buddy, self.blocks, frames, self.indirect) {
             return self.no_room(request);
         }
-        let copied = match self.copy_out(guest, &request) {
+        let copied = match self.copy_out(guest, readable, placement) {
             Ok(copied) => copied,
             Err(unmapped) => {
-                request.placement.release(&mut self.buddy);
-                return Submission::Never(request, Refusal::Unmapped(unmapped));
+                placement.release(&mut self.buddy);
+                return Submission::Never(Refusal::Unmapped(unmapped));
             }
         };
-        let Placement { readable, writable, table, .. } = &request.placement;
-        let key = self.in_flight.vacant_key();
-        let added = if self.indirect && readable.len() + writable.len() > 1 {
-            self.ring.add_indirect(*table, readable, writable, key)
-        } else {
-            self.ring.add(readable, writable, key)
+        let (readable, writable) = placement.pieces.split();
+        let added = match placement.table {
+            Some(table) => self.ring.add_indirect(table, readable, writable, key),
+            None => self.ring.add(readable, writable, key),
         };
-        match added.map_err(|error| error.reason) {
-            Ok(()) => {
-                self.in_flight.insert(InFlight { number: self.submitted, request });
-                self.submitted += 1;
-                Submission::Staged(copied)
-            }
+        let Err(error) = added else { return Submission::Staged(copied) };
+        placement.release(&mut self.buddy);
+        match error.reason {
             // A stopped ring is one that the device broke; the request waits for the next device.
-            Err(AddReason::Full { .. } | AddReason::Stopped) => {
-                request.placement.release(&mut self.buddy);
-                Submission::NoRoom(request)
-            }
-            Err(_) => {
-                request.placement.release(&mut self.buddy);
-                self.no_room(request)
-            }
+            AddReason::Full { .. } | AddReason::Stopped => Submission::NoRoom,
+            _ => self.no_room(request),
         }
     }
 
     /// Whether there is no room for a request now, or never.
-    fn no_room(&self, request: Box<Request>) -> Submission {
-        if self.in_flight.is_empty() {
-            let segments = request.readable.iter().chain(&request.writable);
-            let bytes = segments.map(|segment| u64::from(segment.len)).sum();
-            Submission::Never(request, Refusal::TooLarge { bytes, share: self.buddy.capacity() })
-        } else {
-            Submission::NoRoom(request)
+    fn no_room(&self, request: &Request) -> Submission {
+        if self.ring.in_flight() > 0 {
+            return Submission::NoRoom;
         }
+        let bytes = bytes_of(request.buffer.all());
+        Submission::Never(Refusal::TooLarge { bytes, share: self.buddy.capacity() })
     }
 
     /// Fills the readable part and clears the writable one, where bytes of earlier requests may be.
-    fn copy_out(&self, guest: &GuestMemory, request: &Request) -> Result<u64, Unmapped> {
+    fn copy_out(
+        &mut self,
+        guest: &View<'_>,
+        from: &[Segment],
+        Placement { pieces, table, .. }: &Placement,
+    ) -> Result<u64, Unmapped> {
+        let (readable, writable) = pieces.split();
+        for piece in readable.iter().chain(table) {
+            self.residue.note(self.offset(piece.address), piece.len);
+        }
         let mut copied = 0;
-        for (from, to, len) in in_step(&request.readable, &request.placement.readable, u64::MAX) {
+        for (from, to, len) in in_step(from, readable, u64::MAX) {
             guest.copy_out(from, &self.window, to, len)?;
             copied += u64::from(len);
         }
-        for segment in &request.placement.writable {
-            self.window.zero(segment.address, segment.len)?;
+        for piece in writable {
+            let offset = self.offset(piece.address);
+            for (stale, len) in self.residue.stale(offset, piece.len) {
+                self.window.zero(self.blocks + u64::from(stale), len)?;
+            }
+            self.residue.note_zeroed(offset, piece.len);
         }
         Ok(copied)
     }
 
-    /// Takes back the next request that the device has done, with what it wrote copied to the guest.
-    pub(super) fn reap(
+    /// Where a piece is in the share's blocks, as the map of residues knows it.
+    fn offset(&self, address: u64) -> u32 {
+        // A share's blocks have less than 4 GiB.
+        u32::try_from(address - self.blocks).unwrap_or(u32::MAX)
+    }
+
+    /// The next request that the device has done: its key, and how many bytes the device wrote.
+    pub(super) fn reap(&mut self) -> Result<Option<Used<usize>>, Violation> {
+        self.ring.reap()
+    }
+
+    /// Has the processor fetch the beginning of what the device wrote, if it did.
+    pub(super) fn prefetch(&self, request: &Request, written: u32) {
+        let from = request.placement.pieces.writable().first().filter(|_| written > 0);
+        from.iter().for_each(|piece| self.window.prefetch(piece.address));
+    }
+
+    /// Copies what the device wrote to the guest, and frees the request's room.
+    pub(super) fn collect(
         &mut self,
-        guest: &GuestMemory,
+        guest: &View<'_>,
+        request: &mut Request,
+        written: u32,
         device_type: DeviceType,
-    ) -> Result<Option<Done>, Violation> {
-        let Some(used) = self.ring.reap()? else { return Ok(None) };
-        let Some(InFlight { mut request, .. }) = self.in_flight.try_remove(used.cookie) else {
-            return Err(Violation::NotInFlight { id: u32::try_from(used.cookie).unwrap_or(u32::MAX) });
-        };
-        let copied = copy_in(&self.window, guest, &request, used.written, device_type);
-        if let Err(unmapped) = copied {
+    ) {
+        if let Err(unmapped) = self.copy_in(guest, request, written, device_type) {
             // The VMM took the memory away meanwhile, as it does when a guest's memory is unplugged.
             tracing::debug!("what the device wrote is lost: {unmapped}");
         }
         request.placement.release(&mut self.buddy);
-        Ok(Some(Done { token: request.token, written: used.written }))
+    }
+
+    /// Copies what the device wrote to the guest.
+    fn copy_in(
+        &mut self,
+        guest: &View<'_>,
+        request: &Request,
+        written: u32,
+        device_type: DeviceType,
+    ) -> Result<(), Unmapped> {
+        let (from, to) = (request.placement.pieces.writable(), request.buffer.writable());
+        for (from, to, len) in in_step(from, to, written.into()) {
+            self.residue.note(self.offset(from), len);
+            guest.copy_in(&self.window, from, to, len)?;
+        }
+        if device_type.writes_status_last()
+            && u64::from(written) < bytes_of(to)
+            && let Some((from, to)) = last_byte(from).zip(last_byte(to))
+        {
+            self.residue.note(self.offset(from), 1);
+            guest.copy_in(&self.window, from, to, 1)?;
+        }
+        Ok(())
     }
 
     /// Makes all staged requests available to the device.
@@ -208,37 +226,8 @@ impl DeviceEnd {
     pub(super) fn arm(&mut self) -> Arm {
         self.ring.arm()
     }
-
-    /// Gives up the ring. What was in flight comes out in the order in which it went in.
-    pub(super) fn into_requests(self) -> impl Iterator<Item = Box<Request>> {
-        let mut left: Vec<InFlight> = self.in_flight.into_iter().map(|(_, flight)| flight).collect();
-        left.sort_by_key(|flight| flight.number);
-        left.into_iter().map(|InFlight { mut request, .. }| {
-            // The area goes with the ring.
-            request.placement = Placement::default();
-            request
-        })
-    }
 }
 
-/// Copies what the device wrote to the guest.
-fn copy_in(
-    window: &Window,
-    guest: &GuestMemory,
-    request: &Request,
-    written: u32,
-    device_type: DeviceType,
-) -> Result<(), Unmapped> {
-    let copy = |from: &[Segment], to: &[Segment], len: u64| {
-        in_step(from, to, len).try_for_each(|(from, to, len)| guest.copy_in(window, from, to, len))
-    };
-    copy(&request.placement.writable, &request.writable, written.into())?;
-    if device_type.writes_status_last()
-        && written < request.token.writable()
-        && let Some((from, to)) = last_byte(&request.placement.writable).zip(last_byte(&request.writable))
-    {
-        let status: SmallVec<[Segment; 2]> = [from, to].map(|address| Segment::new(address, 1)).into();
-        copy(status.get(..1).unwrap_or_default(), status.get(1..).unwrap_or_default(), 1)?;
-    }
-    Ok(())
+fn bytes_of(segments: &[Segment]) -> u64 {
+    segments.iter().map(|segment| u64::from(segment.len)).sum()
 }

@@ -6,8 +6,10 @@ use ring_core::{
     Arm, CompleteError, Device, Features, PopError, Position, Segment, Setup, SetupError, Token, device,
 };
 
-use super::Request;
-use crate::guest_memory::GuestMemory;
+use super::framing::last_byte;
+use super::requests::Requests;
+use crate::device_type::DeviceType;
+use crate::guest_memory::{GuestMemory, View};
 use crate::journal::{Journal, LONGEST_CHAIN, Legacy, Noted};
 
 /// A queue as the guest sees it.
@@ -24,38 +26,39 @@ type Ring = Device<GuestMemory, Box<[device::Slot]>>;
 
 impl GuestEnd {
     /// Goes on with the guest's ring where `base`, a vhost-user vring base, says; or where a process that died has
-    /// left it, as it has noted in the journal. Returns what was in flight then, too.
+    /// left it, as it has noted in the journal. What was in flight then is added to `requests`.
     pub(super) fn new(
         memory: GuestMemory,
         setup: &Setup,
         base: u32,
         mut journal: Option<Journal>,
-    ) -> Result<(Self, VecDeque<Box<Request>>), SetupError> {
+        requests: &mut Requests,
+    ) -> Result<Self, SetupError> {
         let slots = vec![device::Slot::default(); setup.size.into()].into();
         let mut ring = Device::new(memory, setup, slots)?;
         let legacy = journal.as_mut().and_then(|journal| journal.recover(|used| ring.has_published(used)));
-        let requests = match legacy {
-            Some(legacy) => recover(&mut ring, legacy)?,
+        match legacy {
+            Some(legacy) => recover(&mut ring, legacy, requests)?,
             None => {
                 start(&mut ring, setup, base)?;
                 journal.iter_mut().for_each(|journal| journal.begin(ring.position().used));
-                VecDeque::new()
             }
-        };
-        Ok((Self { ring, journal, segments: vec![Segment::default(); LONGEST_CHAIN].into() }, requests))
+        }
+        Ok(Self { ring, journal, segments: vec![Segment::default(); LONGEST_CHAIN].into() })
     }
 
-    /// Takes the next request, if there is one.
-    pub(super) fn take(&mut self) -> Result<Option<Box<Request>>, PopError> {
+    /// Takes the next request, if there is one. Returns its key.
+    #[inline]
+    pub(super) fn take(&mut self, requests: &mut Requests) -> Result<Option<usize>, PopError> {
         let Some(chain) = self.ring.pop(&mut self.segments)? else { return Ok(None) };
         let (readable, writable) = (chain.readable(), chain.writable());
-        let request = Request::new(chain.into_token(), readable, writable);
+        let token = chain.into_token();
         if let Some(journal) = &mut self.journal
-            && let Some(taken) = self.ring.record(&request.token)
+            && let Some(taken) = self.ring.record(&token)
         {
-            journal.note(&taken, &request.readable, &request.writable);
+            journal.note(&taken, readable, writable);
         }
-        Ok(Some(request))
+        Ok(Some(requests.insert(token, readable, writable)))
     }
 
     /// Stages a request that is done.
@@ -69,21 +72,53 @@ impl GuestEnd {
         let _ = self.ring.complete(token, written);
     }
 
-    /// Puts a request back into the ring as if it had never been taken. One that is not the newest is returned.
-    pub(super) fn give_back(&mut self, request: Box<Request>) -> Option<Box<Request>> {
-        let Request { token, readable, writable, .. } = *request;
+    /// Stages a request unserved, with an error where its device type has one.
+    pub(super) fn refuse(
+        &mut self,
+        memory: &View<'_>,
+        requests: &mut Requests,
+        key: usize,
+        device_type: DeviceType,
+    ) {
+        let end = requests.get_mut(key).and_then(|request| last_byte(request.buffer.writable()));
+        if let Some((failure, address)) = device_type.failure_status().zip(end) {
+            // If even this is no memory, the guest has asked for it.
+            let _ = memory.write_bytes(address, &[failure]);
+        }
+        if let Some(token) = requests.remove(key) {
+            self.complete(token, 0);
+        }
+    }
+
+    /// Puts a request back into the ring as if it had never been taken. Returns whether that goes: one that is not the
+    /// newest stays.
+    pub(super) fn give_back(&mut self, requests: &mut Requests, key: usize) -> bool {
+        let Some(request) = requests.get_mut(key) else { return true };
+        let Some(token) = request.token.take() else { return true };
         let taken = self.ring.record(&token);
         match self.ring.give_back(token) {
             Ok(()) => {
                 if let Some((journal, taken)) = self.journal.as_mut().zip(taken) {
                     journal.forget(&taken);
                 }
-                None
             }
-            Err(CompleteError::NotNewest(token)) => Some(Request::new(token, readable, writable)),
+            Err(CompleteError::NotNewest(token)) => {
+                request.token = Some(token);
+                return false;
+            }
             // Its ring has been reset; there is nothing to give back to.
-            Err(_) => None,
+            Err(_) => {}
         }
+        requests.free(key);
+        true
+    }
+
+    /// The keys of all requests, in the order in which they were taken.
+    pub(super) fn in_order(&self, requests: &Requests) -> VecDeque<usize> {
+        let serial = |token| self.ring.record(token).map(|taken| taken.serial);
+        let mut all: Vec<_> = requests.tokens().map(|(key, token)| (serial(token), key)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, key)| key).collect()
     }
 
     /// Returns all that is staged. Returns whether to notify the guest.
@@ -126,12 +161,13 @@ fn start(ring: &mut Ring, setup: &Setup, base: u32) -> Result<(), SetupError> {
     ring.resume(position)
 }
 
-/// Goes on with a queue whose process died. Returns what was in flight.
-fn recover(ring: &mut Ring, legacy: Legacy) -> Result<VecDeque<Box<Request>>, SetupError> {
+/// Goes on with a queue whose process died, and adds what was in flight to `requests`.
+fn recover(ring: &mut Ring, legacy: Legacy, requests: &mut Requests) -> Result<(), SetupError> {
     let Legacy { used, last, chains } = legacy;
     tracing::info!("{} requests were in flight when the queue was left", chains.len());
     ring.recover(used, last)?;
-    let adopt =
-        |Noted { taken, readable, writable }| Ok(Request::new(ring.adopt(taken)?, readable, writable));
-    chains.into_iter().map(adopt).collect()
+    for Noted { taken, readable, writable } in chains {
+        requests.insert(ring.adopt(taken)?, &readable, &writable);
+    }
+    Ok(())
 }

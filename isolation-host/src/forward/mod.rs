@@ -9,39 +9,10 @@ mod device_end;
 pub mod framing;
 mod guest_end;
 mod placement;
+mod requests;
 mod shadow;
 mod statistics;
 
 pub use device_end::DeviceEnd;
 pub use shadow::{Round, Shadow, ShadowError};
 pub use statistics::Statistics;
-
-use ring_core::{Segment, Token};
-use smallvec::SmallVec;
-
-use placement::Placement;
-
-/// A request of the guest that it has not got back yet.
-///
-/// It is a private copy of the guest's descriptors, checked when it was popped. It can be offered to a device
-/// any number of times, and completed once.
-#[derive(Debug)]
-pub struct Request {
-    token: Token,
-    readable: SmallVec<[Segment; 4]>,
-    writable: SmallVec<[Segment; 4]>,
-    /// Where it lies in the isolated area, while a device has it.
-    placement: Placement,
-}
-
-impl Request {
-    /// In a box, because it is passed on several times, and copying it each time would take longer than all the rest.
-    fn new(
-        token: Token,
-        readable: impl Into<SmallVec<[Segment; 4]>>,
-        writable: impl Into<SmallVec<[Segment; 4]>>,
-    ) -> Box<Self> {
-        let (readable, writable) = (readable.into(), writable.into());
-        Box::new(Self { token, readable, writable, placement: Placement::default() })
-    }
-}

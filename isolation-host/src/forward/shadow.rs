@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use ring_core::memory::Memory as _;
+use ring_core::driver::Used;
 use ring_core::{Arm, PopError, Setup, SetupError, Violation};
 use thiserror::Error;
 
-use super::device_end::{DeviceEnd, Done, Refusal, Submission};
-use super::framing::last_byte;
+use super::Statistics;
+use super::device_end::{DeviceEnd, Refusal, Submission};
 use super::guest_end::GuestEnd;
-use super::{Request, Statistics};
+use super::requests::Requests;
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
 use crate::journal::Journal;
@@ -24,8 +24,12 @@ pub struct Shadow {
     memory: GuestMemory,
     device_type: DeviceType,
     device: Option<DeviceEnd>,
-    /// Requests that were taken from the guest and are not with the device: first in line.
-    backlog: VecDeque<Box<Request>>,
+    /// What was taken from the guest and not returned. Everything else knows a request by its key here.
+    requests: Requests,
+    /// Those that are not with the device: first in line.
+    backlog: VecDeque<usize>,
+    /// What the device has done and the guest does not know of yet; empty between rounds.
+    done: Vec<Used<usize>>,
     /// Whether requests are taken from the guest.
     accepting: bool,
     /// What has been done so far.
@@ -67,13 +71,16 @@ impl Shadow {
         device_type: DeviceType,
         journal: Option<Journal>,
     ) -> Result<Self, ShadowError> {
-        let (guest, backlog) = GuestEnd::new(memory.clone(), setup, base, journal)?;
+        let mut requests = Requests::default();
+        let guest = GuestEnd::new(memory.clone(), setup, base, journal, &mut requests)?;
         Ok(Self {
+            backlog: guest.in_order(&requests),
             guest,
             memory,
             device_type,
             device: None,
-            backlog,
+            requests,
+            done: Vec::new(),
             accepting: true,
             statistics: Statistics::default(),
         })
@@ -91,9 +98,10 @@ impl Shadow {
         if let Err(violation) = self.take_back() {
             tracing::warn!("the device broke a queue at its end: {violation}");
         }
-        if let Some(device) = self.device.take() {
-            let later = std::mem::take(&mut self.backlog);
-            self.backlog = device.into_requests().chain(later).collect();
+        if self.device.take().is_some() {
+            // The area goes with the device, and all the requests wait for the next one.
+            self.requests.displace();
+            self.backlog = self.guest.in_order(&self.requests);
         }
     }
 
@@ -106,8 +114,10 @@ impl Shadow {
         self.detach();
         let left = self.backlog.len() - before;
         self.give_back();
-        for request in std::mem::take(&mut self.backlog) {
-            self.refuse(request, Refusal::Interrupted);
+        let memory = self.memory.view();
+        for key in self.backlog.drain(..) {
+            self.statistics.note_refusal(Refusal::Interrupted);
+            self.guest.refuse(&memory, &mut self.requests, key, self.device_type);
         }
         let call = self.guest.publish();
         self.guest.end_journal();
@@ -116,11 +126,10 @@ impl Shadow {
 
     /// Puts requests that no device has back into the guest's ring, the newest first, as far as that goes.
     pub fn give_back(&mut self) {
-        while let Some(request) = self.backlog.pop_back() {
-            if let Some(request) = self.guest.give_back(request) {
-                self.backlog.push_back(request);
-                return;
-            }
+        while let Some(&key) = self.backlog.back()
+            && self.guest.give_back(&mut self.requests, key)
+        {
+            self.backlog.pop_back();
         }
     }
 
@@ -148,7 +157,7 @@ impl Shadow {
     /// Requests that were taken from the guest and not returned.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.backlog.len() + self.device.as_ref().map_or(0, DeviceEnd::in_flight)
+        self.requests.len()
     }
 
     /// Bytes of the queue's share of the isolated area that are in use, and all of them.
@@ -186,12 +195,13 @@ impl Shadow {
         let returned = self.take_back()?;
         // A network device is full of buffers for what may come. If fewer went to it than come from it in a round,
         // it would soon have none left when much does, although the guest has more.
-        let submitted = self.submit(returned + BATCH, &mut round);
+        let taken = self.take(returned + BATCH, &mut round);
+        let submitted = self.submit(returned + BATCH);
         round.call = self.guest.publish();
         round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
         self.statistics.calls_out += u64::from(round.call);
         self.statistics.kicks_out += u64::from(round.kick);
-        round.again = returned + submitted > 0;
+        round.again = returned + taken + submitted > 0;
         Ok(round)
     }
 
@@ -210,83 +220,88 @@ impl Shadow {
     /// Returns to the guest all that the device has done, to be published at once: a network device's receive
     /// buffers may belong together.
     fn take_back(&mut self) -> Result<usize, Violation> {
+        let outcome = self.reap();
         let Some(device) = &mut self.device else { return Ok(0) };
-        let mut count = 0;
-        loop {
-            match device.reap(&self.memory, self.device_type) {
-                Ok(Some(Done { token, written })) => {
-                    self.statistics.requests += 1;
-                    self.statistics.to_guest += u64::from(written);
-                    self.guest.complete(token, written);
-                    count += 1;
-                }
-                Ok(None) => return Ok(count),
-                Err(violation) => {
-                    self.statistics.violations += 1;
-                    return Err(violation);
-                }
+        let (memory, count) = (self.memory.view(), self.done.len());
+        for Used { cookie: key, written } in self.done.drain(..) {
+            if let Some(request) = self.requests.get_mut(key) {
+                device.collect(&memory, request, written, self.device_type);
             }
+            if let Some(token) = self.requests.remove(key) {
+                self.guest.complete(token, written);
+            }
+            self.statistics.requests += 1;
+            self.statistics.to_guest += u64::from(written);
         }
+        outcome.map(|()| count)
     }
 
-    /// Submits at most so many requests. Returns how many were dealt with.
-    fn submit(&mut self, most: usize, round: &mut Round) -> usize {
+    /// Finds out all that the device has done. What it wrote is on its way from its processor to this one before the
+    /// first of it is copied: to wait for one packet after the other would take longer than all the rest.
+    fn reap(&mut self) -> Result<(), Violation> {
+        let Some(device) = &mut self.device else { return Ok(()) };
+        while let Some(used) = device.reap().inspect_err(|_| self.statistics.violations += 1)? {
+            if let Some(request) = self.requests.get_mut(used.cookie) {
+                device.prefetch(request, used.written);
+            }
+            self.done.push(used);
+        }
+        Ok(())
+    }
+
+    /// Takes requests from the guest until so many wait for the device. Returns how many were dealt with.
+    fn take(&mut self, most: usize, round: &mut Round) -> usize {
         let mut count = 0;
-        while count < most {
-            let Some(device) = &mut self.device else { break };
-            let request = match self.backlog.pop_front() {
-                Some(request) => request,
-                None if !self.accepting => break,
-                None => match self.guest.take() {
-                    Ok(Some(request)) => request,
-                    Ok(None) => break,
-                    Err(PopError::TooLong(token)) => {
-                        self.note_refusal(Refusal::TooLong);
-                        self.guest.complete(token, 0);
-                        count += 1;
-                        // The journal cannot hold it, so it has to be published before any later one is noted: a
-                        // process that takes over counts what has been taken by what is there.
-                        break;
-                    }
-                    Err(PopError::Violation(violation)) => {
-                        self.statistics.violations += 1;
-                        round.guest_fault = Some(violation);
-                        break;
-                    }
-                },
-            };
-            match device.submit(&self.memory, request) {
-                Submission::Staged(copied) => self.statistics.to_device += copied,
-                Submission::NoRoom(request) => {
-                    self.backlog.push_front(request);
+        while self.can_submit() && self.backlog.len() < most {
+            match self.guest.take(&mut self.requests) {
+                Ok(Some(key)) => self.backlog.push_back(key),
+                Ok(None) => break,
+                Err(PopError::TooLong(token)) => {
+                    self.statistics.note_refusal(Refusal::TooLong);
+                    self.guest.complete(token, 0);
+                    // The journal cannot hold it, so it has to be published before any later one is noted: a
+                    // process that takes over counts what has been taken by what is there.
+                    return count + 1;
+                }
+                Err(PopError::Violation(violation)) => {
+                    self.statistics.violations += 1;
+                    round.guest_fault = Some(violation);
                     break;
                 }
-                Submission::Never(request, refusal) => self.refuse(request, refusal),
             }
             count += 1;
         }
         count
     }
 
-    /// Counts a request that is refused, and logs the first: a guest that goes on like that must not fill the log.
-    fn note_refusal(&mut self, refusal: Refusal) {
-        match self.statistics.refused {
-            0 => {
-                tracing::warn!("a request is refused: {refusal}; of this queue's, the next are only counted")
+    /// Submits at most so many of the requests that wait. Returns how many were dealt with.
+    fn submit(&mut self, most: usize) -> usize {
+        let Some(device) = &mut self.device else { return 0 };
+        let memory = self.memory.view();
+        // As in `reap`, for what comes from the guest's processor.
+        for &key in self.backlog.iter().take(most) {
+            let request = self.requests.get_mut(key);
+            request
+                .iter()
+                .filter_map(|it| it.buffer.split().0.first())
+                .for_each(|from| memory.prefetch(from));
+        }
+        let mut count = 0;
+        while count < most
+            && let Some(&key) = self.backlog.front()
+            && let Some(request) = self.requests.get_mut(key)
+        {
+            match device.submit(&memory, key, request) {
+                Submission::Staged(copied) => self.statistics.to_device += copied,
+                Submission::NoRoom => break,
+                Submission::Never(refusal) => {
+                    self.statistics.note_refusal(refusal);
+                    self.guest.refuse(&memory, &mut self.requests, key, self.device_type);
+                }
             }
-            _ => tracing::debug!("a request is refused: {refusal}"),
+            self.backlog.pop_front();
+            count += 1;
         }
-        self.statistics.refused += 1;
-    }
-
-    /// Returns a request to the guest unserved, with an error where its device type has one.
-    fn refuse(&mut self, request: Box<Request>, refusal: Refusal) {
-        self.note_refusal(refusal);
-        let status = self.device_type.failure_status().zip(last_byte(&request.writable));
-        if let Some((failure, address)) = status {
-            // If even this is no memory, the guest has asked for it.
-            let _ = self.memory.write_bytes(address, &[failure]);
-        }
-        self.guest.complete(request.token, 0);
+        count
     }
 }

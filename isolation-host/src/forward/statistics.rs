@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::device_end::Refusal;
+
 /// Counters of one queue, since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -23,6 +25,19 @@ pub struct Statistics {
     pub refused: u64,
     /// Rules that the guest or the device broke.
     pub violations: u64,
+}
+
+impl Statistics {
+    /// Counts a request that is refused, and logs the first: a guest that goes on like that must not fill the log.
+    pub(super) fn note_refusal(&mut self, refusal: Refusal) {
+        match self.refused {
+            0 => {
+                tracing::warn!("a request is refused: {refusal}; of this queue's, the next are only counted")
+            }
+            _ => tracing::debug!("a request is refused: {refusal}"),
+        }
+        self.refused += 1;
+    }
 }
 
 impl fmt::Display for Statistics {

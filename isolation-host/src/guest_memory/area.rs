@@ -20,8 +20,8 @@ impl GuestArea {
     }
 
     #[inline]
-    fn mark<W: Word>(&self, offset: usize) {
-        self.log.mark(self.address + offset as u64, size_of::<W>() as u64);
+    fn mark(&self, offset: usize, len: usize) {
+        self.log.mark(self.address + offset as u64, len as u64);
     }
 }
 
@@ -34,7 +34,18 @@ impl Area for GuestArea {
     #[inline]
     fn write<W: Word>(&self, offset: usize, value: W) {
         self.area.write(offset, value);
-        self.mark::<W>(offset);
+        self.mark(offset, size_of::<W>());
+    }
+
+    #[inline]
+    fn read_pair<W: Word>(&self, offset: usize) -> (W, W) {
+        self.area.read_pair(offset)
+    }
+
+    #[inline]
+    fn write_pair<W: Word>(&self, offset: usize, values: (W, W)) {
+        self.area.write_pair(offset, values);
+        self.mark(offset, 2 * size_of::<W>());
     }
 
     #[inline]
@@ -45,6 +56,6 @@ impl Area for GuestArea {
     #[inline]
     fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
         self.area.store(offset, value, order);
-        self.mark::<W>(offset);
+        self.mark(offset, size_of::<W>());
     }
 }

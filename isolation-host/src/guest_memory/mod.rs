@@ -9,7 +9,7 @@ use std::sync::atomic::{Ordering, fence};
 
 pub use area::GuestArea;
 use log::Log;
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 use ring_core::Segment;
 use ring_core::memory::{Memory, Unmapped};
 use thiserror::Error;
@@ -19,8 +19,8 @@ use crate::protocol::payload::MemoryRegion;
 
 /// The guest's memory as it is mapped now. Clones are the same memory, whatever threads they are on.
 ///
-/// Regions may come and go while queues run: payloads are looked up at each copy, and rings keep their own
-/// region mapped. Every write, to a ring or to a payload, is noted in the log while there is one.
+/// Regions may come and go while queues run: payloads are looked up at each copy, in a [`View`] that is soon dropped, and
+/// rings keep their own region mapped. Every write, to a ring or to a payload, is noted in the log while there is one.
 #[derive(Clone, Default)]
 pub struct GuestMemory {
     inner: Arc<Inner>,
@@ -122,6 +122,21 @@ impl GuestMemory {
         self.inner.log.is_on()
     }
 
+    /// The memory as it is now, for many copies at once. Meanwhile the same thread asks for nothing else here: if another
+    /// one waits to change the memory, it would wait for itself.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View { regions: self.inner.regions.read(), log: &self.inner.log }
+    }
+}
+
+/// The guest's memory, which stays as it is while this lives: whoever changes it waits.
+pub struct View<'m> {
+    regions: RwLockReadGuard<'m, Vec<Region>>,
+    log: &'m Log,
+}
+
+impl View<'_> {
     /// Copies `len` guest bytes at `from` to `to` in another window.
     ///
     /// # Errors
@@ -141,9 +156,32 @@ impl GuestMemory {
     pub fn copy_in(&self, source: &Window, from: u64, to: u64, len: u32) -> Result<(), Unmapped> {
         self.pieces(to, len.into(), |window, address, at, len| {
             source.copy(from + at, window, address, u32::try_from(len).unwrap_or(u32::MAX))?;
-            self.inner.log.mark(address, len);
+            self.log.mark(address, len);
             Ok(())
         })
+    }
+
+    /// Writes `from` to `address`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmapped`] if not all of it is the guest's memory; a part has then been written.
+    pub fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+        self.pieces(address, from.len() as u64, |window, address, at, len| {
+            let part = usize::try_from(at).ok().zip(usize::try_from(at + len).ok());
+            let part = part.and_then(|(start, end)| from.get(start..end)).unwrap_or_default();
+            window.write_bytes(address, part)?;
+            self.log.mark(address, len);
+            Ok(())
+        })
+    }
+
+    /// Has the processor fetch the beginning of a segment that will soon be copied.
+    pub fn prefetch(&self, segment: &Segment) {
+        let _ = self.pieces(segment.address, segment.len.min(1).into(), |window, address, _, _| {
+            window.prefetch(address);
+            Ok(())
+        });
     }
 
     /// Whether all bytes of a segment are the guest's memory.
@@ -157,6 +195,7 @@ impl GuestMemory {
 
     /// Calls `each` for every part of a range that lies in one region: the region's window, the part's
     /// address, its distance from the start of the range, and its length.
+    #[inline]
     fn pieces(
         &self,
         address: u64,
@@ -165,12 +204,12 @@ impl GuestMemory {
     ) -> Result<(), Unmapped> {
         let unmapped = Unmapped { address, len };
         address.checked_add(len).ok_or(unmapped)?;
-        let regions = self.inner.regions.read();
         let mut at = 0;
         while at < len {
             let here = address + at;
-            let index = regions.partition_point(|region| region.window.address() <= here);
-            let window = &index.checked_sub(1).and_then(|index| regions.get(index)).ok_or(unmapped)?.window;
+            let index = self.regions.partition_point(|region| region.window.address() <= here);
+            let window =
+                &index.checked_sub(1).and_then(|index| self.regions.get(index)).ok_or(unmapped)?.window;
             let inside = here - window.address();
             let part = window.size().checked_sub(inside).filter(|part| *part > 0).ok_or(unmapped)?;
             let part = part.min(len - at);
@@ -197,6 +236,12 @@ fn insert(table: &mut Vec<Region>, region: Region) -> Result<(), RegionError> {
     Ok(())
 }
 
+impl fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.regions.iter()).finish()
+    }
+}
+
 impl fmt::Debug for GuestMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.inner.regions.read().iter()).finish()
@@ -215,7 +260,7 @@ impl Memory for GuestMemory {
     }
 
     fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
-        self.pieces(address, into.len() as u64, |window, address, at, len| {
+        self.view().pieces(address, into.len() as u64, |window, address, at, len| {
             let part = usize::try_from(at).ok().zip(usize::try_from(at + len).ok());
             let part = part.and_then(|(from, to)| into.get_mut(from..to)).unwrap_or_default();
             window.read_bytes(address, part)
@@ -223,13 +268,7 @@ impl Memory for GuestMemory {
     }
 
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
-        self.pieces(address, from.len() as u64, |window, address, at, len| {
-            let part = usize::try_from(at).ok().zip(usize::try_from(at + len).ok());
-            let part = part.and_then(|(start, end)| from.get(start..end)).unwrap_or_default();
-            window.write_bytes(address, part)?;
-            self.inner.log.mark(address, len);
-            Ok(())
-        })
+        self.view().write_bytes(address, from)
     }
 
     #[inline]
@@ -276,13 +315,13 @@ mod tests {
     fn copies_go_both_ways_and_stay_inside() {
         let (memory, area) = (memory(), window(1 << 32, 0x1000));
         memory.write_bytes(0x2ffc, b"straddle").unwrap();
-        memory.copy_out(0x2ffc, &area, 1 << 32, 8).unwrap();
-        memory.copy_in(&area, 1 << 32, 0x10_0ff8, 8).unwrap();
+        memory.view().copy_out(0x2ffc, &area, 1 << 32, 8).unwrap();
+        memory.view().copy_in(&area, 1 << 32, 0x10_0ff8, 8).unwrap();
         let mut read = [0; 8];
         memory.read_bytes(0x10_0ff8, &mut read).unwrap();
         assert_eq!(&read, b"straddle");
-        assert!(memory.copy_in(&area, 1 << 32, 0x10_0ff9, 8).is_err());
-        assert!(memory.copy_out(0, &area, (1 << 32) + 0xff9, 8).is_err());
+        assert!(memory.view().copy_in(&area, 1 << 32, 0x10_0ff9, 8).is_err());
+        assert!(memory.view().copy_out(0, &area, (1 << 32) + 0xff9, 8).is_err());
     }
 
     #[test]
@@ -314,7 +353,7 @@ mod tests {
         let _ = ring.read::<u64>(0);
         ring.store(0xfe, 7u16, Store::Release);
         memory.write_bytes(0x10_0000, b"x").unwrap();
-        memory.copy_in(&area, 1 << 32, 0x2fff, 2).unwrap();
+        memory.view().copy_in(&area, 1 << 32, 0x2fff, 2).unwrap();
         let mut bits = [0; 0x40];
         log.read_bytes(0, &mut bits).unwrap();
         let dirty: Vec<usize> = (0..0x200).filter(|page| bits[page / 8] & 1 << (page % 8) != 0).collect();

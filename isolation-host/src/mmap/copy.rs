@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-/// From how many bytes on the processor's string instructions beat a loop over words.
+/// From how many bytes on the processor's string instructions beat a loop.
 const STRING_FROM: usize = 128;
 
 /// Copies between shared ranges.
@@ -32,6 +32,19 @@ pub(super) unsafe fn copy_shared(from: *const u8, to: *mut u8, len: usize) {
         }
         return;
     }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(last) = len.checked_sub(vector::SIZE) {
+        // Packets: short, and aligned to nothing. The last move may repeat a part of the one before.
+        let mut at = 0;
+        while at < last {
+            // SAFETY: ends before `last` does, so it is inside the caller's ranges.
+            unsafe { vector::copy(from.wrapping_add(at), to.wrapping_add(at)) };
+            at += vector::SIZE;
+        }
+        // SAFETY: ends where the caller's ranges end.
+        unsafe { vector::copy(from.wrapping_add(last), to.wrapping_add(last)) };
+        return;
+    }
     let _ = STRING_FROM;
     let mut at = 0;
     if from.addr().is_multiple_of(8) && to.addr().is_multiple_of(8) {
@@ -51,6 +64,21 @@ pub(super) unsafe fn copy_shared(from: *const u8, to: *mut u8, len: usize) {
         let target = unsafe { AtomicU8::from_ptr(to.wrapping_add(at)) };
         target.store(byte.load(Ordering::Relaxed), Ordering::Relaxed);
     }
+}
+
+/// Has the processor fetch two cache lines from `from` on: as much as a short packet has.
+#[inline]
+pub(super) fn prefetch(from: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch accesses nothing, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(64).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = from;
 }
 
 /// Zeroes a shared range.
@@ -76,5 +104,30 @@ pub(super) unsafe fn zero_shared(to: *mut u8, len: usize) {
         // SAFETY: inside the caller's range; bytes are always aligned.
         let byte = unsafe { AtomicU8::from_ptr(to.wrapping_add(at)) };
         byte.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The largest move that every such processor does at any address.
+#[cfg(target_arch = "x86_64")]
+mod vector {
+    /// Its bytes.
+    pub(super) const SIZE: usize = 16;
+
+    /// Copies `SIZE` bytes.
+    ///
+    /// # Safety
+    ///
+    /// As for [`copy_shared`](super::copy_shared).
+    #[inline]
+    pub(super) unsafe fn copy(from: *const u8, to: *mut u8) {
+        // SAFETY: moves `SIZE` bytes between the caller's ranges, and leaves everything else alone.
+        unsafe {
+            core::arch::asm!(
+                "movups {bytes}, [{from}]",
+                "movups [{to}], {bytes}",
+                bytes = out(xmm_reg) _, from = in(reg) from, to = in(reg) to,
+                options(nostack, preserves_flags)
+            );
+        }
     }
 }

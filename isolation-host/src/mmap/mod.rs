@@ -170,6 +170,14 @@ impl Window {
         Ok(())
     }
 
+    /// Has the processor fetch what is at `address`, which will soon be copied, and does not wait for it.
+    #[inline]
+    pub fn prefetch(&self, address: u64) {
+        if let Ok(start) = self.resolve(address, 1) {
+            copy::prefetch(start);
+        }
+    }
+
     /// Fills `len` bytes at `address` with zeros.
     ///
     /// # Errors
@@ -240,6 +248,16 @@ impl Area for WindowArea {
     #[inline]
     fn write<W: Word>(&self, offset: usize, value: W) {
         self.raw.write(offset, value);
+    }
+
+    #[inline]
+    fn read_pair<W: Word>(&self, offset: usize) -> (W, W) {
+        self.raw.read_pair(offset)
+    }
+
+    #[inline]
+    fn write_pair<W: Word>(&self, offset: usize, values: (W, W)) {
+        self.raw.write_pair(offset, values);
     }
 
     #[inline]
