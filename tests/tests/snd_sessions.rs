@@ -1,6 +1,7 @@
 //! One snd-host serves one machine after the other, and the same one again, however each of them ends.
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 use end_to_end::artifacts::{GuestImage, Profile, program};
@@ -17,17 +18,19 @@ const SCRIPT: &str = "until grep -q RUNNING /proc/asound/card0/pcm0p/sub0/status
      sleep 1 && echo playing &
 aplay -q -D hw:0,0 /pattern.wav";
 
+/// An snd-host that may write to a directory, and listens there.
+fn sound_card(sink: &str, directory: &Path) -> Result<Daemon, Box<dyn Error>> {
+    let options = ["--sink".as_ref(), sink.as_ref(), "--writable".as_ref(), directory.as_os_str()];
+    Ok(Daemon::start(&program("snd-host", Profile::Debug)?, &directory.join("snd.sock"), options)?)
+}
+
 #[test]
 fn a_machine_that_is_killed_and_one_that_is_reset_leave_a_sound_card_for_the_next_one()
 -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let recording = |take: usize| directory.path().join(format!("{take}.wav"));
     let sink = format!("wavenc ! filesink sync=true location={}/{{take}}.wav", directory.path().display());
-    let mut daemon = Daemon::start(
-        &program("snd-host", Profile::Debug)?,
-        &directory.path().join("snd.sock"),
-        ["--sink".as_ref(), sink.as_ref(), "--writable".as_ref(), directory.path()],
-    )?;
+    let mut daemon = sound_card(&sink, directory.path())?;
     let pattern = Pattern::seconds(SECONDS);
     let overlay = Overlay::script(SCRIPT).file("pattern.wav", pattern.to_wav());
     let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
@@ -60,11 +63,7 @@ fn a_machine_that_is_paused_while_it_plays_goes_on_and_loses_nothing() -> Result
     let directory = tempfile::tempdir()?;
     let recording = directory.path().join("recording");
     let sink = format!("filesink sync=true location={}", recording.display());
-    let mut daemon = Daemon::start(
-        &program("snd-host", Profile::Debug)?,
-        &directory.path().join("snd.sock"),
-        ["--sink".as_ref(), sink.as_ref(), "--writable".as_ref(), directory.path()],
-    )?;
+    let mut daemon = sound_card(&sink, directory.path())?;
     let pattern = Pattern::seconds(SECONDS);
     let overlay = Overlay::script(SCRIPT).file("pattern.wav", pattern.to_wav());
     let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
