@@ -74,11 +74,11 @@ fn a_buffer_that_was_filled_in_part_comes_clean_to_the_next_request() {
     let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
         started(Features::empty(), Offer::default(), &[]);
     for (id, written) in [(1u32, 1u32), (2, 64), (3, 65), (4, 4999), (5, LEN)] {
-        // What is written, and what is said of it, end somewhere in the buffer.
+        // All of it is written, and how much is said of it ends somewhere in the buffer.
         guest.request(&mut driver, 0, b"x", LEN, id);
         guest.publish(0, &mut driver);
         let (token, _, writable) = device.take(0, &mut queue);
-        device.memory[0].write_bytes(writable[0].address, &vec![0xaa; written as usize]).unwrap();
+        device.memory[0].write_bytes(writable[0].address, &vec![0xaa; LEN as usize]).unwrap();
         queue.complete(token, written).unwrap();
         let _ = queue.publish();
         device.call(0);

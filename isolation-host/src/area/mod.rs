@@ -5,7 +5,6 @@
 //! starve another one: its ring, and blocks for what the requests in flight carry.
 
 pub mod buddy;
-pub mod residue;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,7 +16,6 @@ use thiserror::Error;
 use crate::mmap::{MapError, Window};
 use crate::protocol::payload::MemoryRegion;
 use buddy::{Buddy, MAX_BLOCK};
-use residue::Residue;
 
 /// The address that the device is told for the area's first byte, both as the guest's and as the front-end's.
 /// It means nothing in any process.
@@ -146,7 +144,6 @@ impl Area {
             setup: Setup { size, features, descriptor_area: start, driver_area: driver, device_area: device },
             blocks,
             buddy: Buddy::new(left),
-            residue: Residue::new(left),
         })
     }
 }
@@ -180,8 +177,6 @@ pub struct Share {
     pub blocks: u64,
     /// Which blocks are free.
     pub buddy: Buddy,
-    /// Where bytes of requests may lie in them.
-    pub residue: Residue,
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use super::placement::Placement;
 use super::requests::Request;
 use crate::area::Share;
 use crate::area::buddy::Buddy;
-use crate::area::residue::Residue;
 use crate::device_type::DeviceType;
 use crate::guest_memory::View;
 use crate::journal::LONGEST_CHAIN;
@@ -27,7 +26,6 @@ pub struct DeviceEnd {
     window: Window,
     blocks: u64,
     buddy: Buddy,
-    residue: Residue,
     indirect: bool,
 }
 
@@ -74,14 +72,13 @@ impl DeviceEnd {
     ///
     /// [`SetupError`] if the ring's size or place is impossible.
     pub fn new(window: Window, share: Share) -> Result<Self, SetupError> {
-        let Share { setup, blocks, buddy, residue } = share;
+        let Share { setup, blocks, buddy } = share;
         let slots = (0..setup.size).map(|_| driver::Slot::EMPTY).collect();
         Ok(Self {
             ring: Driver::new(window.clone(), &setup, slots)?,
             window,
             blocks,
             buddy,
-            residue,
             indirect: setup.features.contains(Features::INDIRECT_DESC),
         })
     }
@@ -137,35 +134,17 @@ impl DeviceEnd {
     }
 
     /// Fills the readable part and clears the writable one, where bytes of earlier requests may be.
-    fn copy_out(
-        &mut self,
-        guest: &View<'_>,
-        from: &[Segment],
-        Placement { pieces, table, .. }: &Placement,
-    ) -> Result<u64, Unmapped> {
-        let (readable, writable) = pieces.split();
-        for piece in readable.iter().chain(table) {
-            self.residue.note(self.offset(piece.address), piece.len);
-        }
+    fn copy_out(&self, guest: &View<'_>, from: &[Segment], placement: &Placement) -> Result<u64, Unmapped> {
+        let (readable, writable) = placement.pieces.split();
         let mut copied = 0;
         for (from, to, len) in in_step(from, readable, u64::MAX) {
             guest.copy_out(from, &self.window, to, len)?;
             copied += u64::from(len);
         }
         for piece in writable {
-            let offset = self.offset(piece.address);
-            for (stale, len) in self.residue.stale(offset, piece.len) {
-                self.window.zero(self.blocks + u64::from(stale), len)?;
-            }
-            self.residue.note_zeroed(offset, piece.len);
+            self.window.zero(piece.address, piece.len)?;
         }
         Ok(copied)
-    }
-
-    /// Where a piece is in the share's blocks, as the map of residues knows it.
-    fn offset(&self, address: u64) -> u32 {
-        // A share's blocks have less than 4 GiB.
-        u32::try_from(address - self.blocks).unwrap_or(u32::MAX)
     }
 
     /// The next request that the device has done: its key, and how many bytes the device wrote.
@@ -196,7 +175,7 @@ impl DeviceEnd {
 
     /// Copies what the device wrote to the guest.
     fn copy_in(
-        &mut self,
+        &self,
         guest: &View<'_>,
         request: &Request,
         written: u32,
@@ -204,14 +183,12 @@ impl DeviceEnd {
     ) -> Result<(), Unmapped> {
         let (from, to) = (request.placement.pieces.writable(), request.buffer.writable());
         for (from, to, len) in in_step(from, to, written.into()) {
-            self.residue.note(self.offset(from), len);
             guest.copy_in(&self.window, from, to, len)?;
         }
         if device_type.writes_status_last()
             && u64::from(written) < bytes_of(to)
             && let Some((from, to)) = last_byte(from).zip(last_byte(to))
         {
-            self.residue.note(self.offset(from), 1);
             guest.copy_in(&self.window, from, to, 1)?;
         }
         Ok(())

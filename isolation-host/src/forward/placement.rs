@@ -6,13 +6,14 @@ use smallvec::SmallVec;
 use super::framing::Frame;
 use super::requests::Pieces;
 use crate::area::buddy::{Block, Buddy, MAX_BLOCK, MIN_BLOCK};
-use crate::area::residue::UNIT;
 
 /// Up to this length a segment shares a block with others: headers and statuses.
 const SMALL: u64 = 128;
 /// Up to this length a segment gets one block, however much of it is left over. Above it, it is cut into
 /// blocks without rest, down to one of at most this size.
 const ONE_BLOCK: u64 = 64 << 10;
+/// Segments in a shared block begin at multiples of this.
+const ALIGN: u32 = 16;
 /// Bytes of a descriptor in an indirect table.
 const DESCRIPTOR: u32 = 16;
 
@@ -26,8 +27,8 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// Places pieces of these lengths, as far as they have any, in blocks of a share that begin at `base`, and a table where `indirect` allows it
-    /// and more than one piece asks for it. It has nothing placed yet.
+    /// Places pieces of these lengths, as far as they have any, in blocks of a share that begin at `base`, and a table
+    /// where `indirect` allows it and more than one piece asks for it. It has nothing placed yet.
     ///
     /// Returns whether there is enough room now; if not, there is still nothing placed.
     pub(super) fn place(
@@ -61,9 +62,9 @@ impl Placement {
         let count = self.pieces.all().len();
         let table =
             if indirect && count > 1 { u32::try_from(count).ok()?.checked_mul(DESCRIPTOR)? } else { 0 };
-        let room = |piece: &Segment| piece.len.next_multiple_of(UNIT);
+        let room = |piece: &Segment| piece.len.next_multiple_of(ALIGN);
         let small: u32 = self.pieces.all().iter().filter(|piece| is_unplaced(piece)).map(room).sum();
-        let size = table.next_multiple_of(UNIT) + small;
+        let size = table.next_multiple_of(ALIGN) + small;
         if size == 0 {
             return Some(());
         }
@@ -71,7 +72,7 @@ impl Placement {
         self.blocks.push(block);
         let mut address = base + u64::from(block.offset);
         self.table = (table > 0).then_some(Segment::new(address, table));
-        address += u64::from(table.next_multiple_of(UNIT));
+        address += u64::from(table.next_multiple_of(ALIGN));
         for piece in self.pieces.all_mut().iter_mut().filter(|piece| is_unplaced(piece)) {
             piece.address = address;
             address += u64::from(room(piece));
