@@ -7,7 +7,7 @@ use isolation_host::forward::{DeviceEnd, Shadow};
 use isolation_host::guest_memory::GuestMemory;
 use isolation_host::mmap::Window;
 use ring_core::memory::Memory;
-use ring_core::{Device, Driver, Features, Position, Segment, Setup, device, driver};
+use ring_core::{DeviceQueue, DriverQueue, Features, Position, Segment, Setup, device, driver};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
 use crate::measure::{Contender, Timed, Work, compare, timed};
@@ -34,7 +34,7 @@ pub(crate) fn request(criterion: &mut Criterion) {
 struct Guest {
     memory: GuestMemory,
     setup: Setup,
-    ring: Driver<GuestMemory, Vec<driver::Slot<u32>>, u32>,
+    ring: DriverQueue<GuestMemory, Vec<driver::Slot<u32>>, u32>,
     len: u32,
 }
 
@@ -47,7 +47,7 @@ impl Guest {
         memory.add(window, 0).expect("there is no other region");
         let (setup, _) = Setup::contiguous(0, QUEUE, features).expect("it is a power of two");
         let slots = vec![driver::Slot::EMPTY; QUEUE.into()];
-        let ring = Driver::new(memory.clone(), &setup, slots).expect("it fits");
+        let ring = DriverQueue::new(memory.clone(), &setup, slots).expect("it fits");
         Self { memory, setup, ring, len }
     }
 
@@ -67,7 +67,7 @@ impl Guest {
 }
 
 /// A device that does nothing with what it gets.
-fn serve<M: Memory>(ring: &mut Device<M, Vec<device::Slot>>) {
+fn serve<M: Memory>(ring: &mut DeviceQueue<M, Vec<device::Slot>>) {
     let mut segments = [Segment::default(); 4];
     while let Some(chain) = ring.pop(&mut segments).expect("the driver is honest") {
         ring.complete(chain.into_token(), 0).expect("it was just taken");
@@ -78,7 +78,7 @@ fn serve<M: Memory>(ring: &mut Device<M, Vec<device::Slot>>) {
 fn direct(len: u32, features: Features) -> Timed {
     let mut guest = Guest::new(len, features);
     let slots = vec![device::Slot::default(); QUEUE.into()];
-    let mut device = Device::new(guest.memory.clone(), &guest.setup, slots).expect("it fits");
+    let mut device = DeviceQueue::new(guest.memory.clone(), &guest.setup, slots).expect("it fits");
     timed(move || {
         guest.send();
         serve(&mut device);
@@ -95,7 +95,7 @@ fn forwarded(len: u32, features: Features) -> Timed {
     let area = Area::new(8 << 20, 1).expect("there is memory");
     let share = area.share(0, QUEUE, features).expect("there is room");
     let slots = vec![device::Slot::default(); QUEUE.into()];
-    let mut device = Device::new(area.window().clone(), &share.setup, slots).expect("it fits");
+    let mut device = DeviceQueue::new(area.window().clone(), &share.setup, slots).expect("it fits");
     shadow.attach(DeviceEnd::new(area.window().clone(), share).expect("it fits"));
     timed(move || {
         guest.send();

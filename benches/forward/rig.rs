@@ -15,7 +15,7 @@ use isolation_host::notifier;
 use isolation_host::protocol::Channel;
 use isolation_host::protocol::features::PROTOCOL_FEATURES;
 use ring_core::memory::Memory as _;
-use ring_core::{Arm, Driver, Features, Segment, driver};
+use ring_core::{Arm, DriverQueue, Features, Segment, driver};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::read;
 use rustix::process::setpriority_process;
@@ -57,7 +57,7 @@ pub(crate) enum Processors {
 /// A disk, and a VMM that reads it.
 pub(crate) struct Disk {
     memory: Window,
-    queue: Driver<Window, Box<[driver::Slot<u32>]>, u32>,
+    queue: DriverQueue<Window, Box<[driver::Slot<u32>]>, u32>,
     kick: OwnedFd,
     call: OwnedFd,
     /// Where the next request reads.
@@ -100,7 +100,7 @@ impl Disk {
         let memory = area.window().clone();
         let setup = area.share(0, QUEUE, features).map_err(io::Error::other)?.setup;
         let slots = (0..QUEUE).map(|_| driver::Slot::EMPTY).collect();
-        let queue = Driver::new(memory.clone(), &setup, slots).map_err(io::Error::other)?;
+        let queue = DriverQueue::new(memory.clone(), &setup, slots).map_err(io::Error::other)?;
         let (kick, call) = (notifier::new()?, notifier::new()?);
         link.start_queue(0, &setup, kick.as_fd(), call.as_fd()).map_err(io::Error::other)?;
         link.enable(0, true).map_err(io::Error::other)?;

@@ -44,7 +44,7 @@ enum Step {
         which: u8,
         written: u8,
     },
-    GiveBack {
+    Unpop {
         which: u8,
     },
     PublishUsed,
@@ -100,7 +100,7 @@ fn steps(format: Features, end: End, input: &mut Unstructured<'_>) -> arbitrary:
             Step::PublishAvailable => Operation::PublishAvailable,
             Step::Pop { storage } => Operation::Pop { storage: storage % 13 },
             Step::Complete { which, written } => Operation::Complete { which, written },
-            Step::GiveBack { which } => Operation::GiveBack { which },
+            Step::Unpop { which } => Operation::Unpop { which },
             Step::PublishUsed => Operation::PublishUsed,
             Step::Reap => Operation::Reap,
             Step::ArmDriver => Operation::ArmDriver,

@@ -129,7 +129,7 @@ fn descriptors(guest: &TestGuest, at: u64, descriptors: &[Descriptor]) {
 
 /// Makes the first entries of the driver area available.
 fn available(guest: &TestGuest, index: u16, heads: &[u16]) {
-    let at = guest.setup(0).driver_area;
+    let at = guest.setup(0).areas.driver;
     for (slot, head) in (0..).zip(heads) {
         guest.memory.write_bytes(at + 4 + 2 * slot, &head.to_le_bytes()).unwrap();
     }
@@ -144,7 +144,7 @@ fn a_guest_may_chain_anything_and_only_its_own_queue_suffers() {
     host.new_lines();
     for (name, chain, table) in CHAINS {
         drop(guest.start(0));
-        let base = guest.setup(0).descriptor_area;
+        let base = guest.setup(0).areas.descriptor;
         descriptors(&guest, base, chain);
         descriptors(&guest, DATA, table);
         available(&guest, 1, &[0]);
@@ -159,7 +159,7 @@ fn a_guest_may_chain_anything_in_a_packed_queue() {
     host.new_lines();
     for (name, chain, table) in PACKED_CHAINS {
         drop(guest.start(0));
-        let base = guest.setup(0).descriptor_area;
+        let base = guest.setup(0).areas.descriptor;
         descriptors(&guest, DATA, table);
         descriptors(&guest, base, chain);
         guest.kick(0);
@@ -180,7 +180,7 @@ fn a_guest_may_make_anything_available() {
     ];
     for (name, index, heads) in cases {
         drop(guest.start(0));
-        descriptors(&guest, guest.setup(0).descriptor_area, &[(DATA, 16, WRITE, 0)]);
+        descriptors(&guest, guest.setup(0).areas.descriptor, &[(DATA, 16, WRITE, 0)]);
         available(&guest, index, heads);
         isolated(&mut host, &mut guest, name, "WARN the guest broke queue 0");
     }
@@ -213,7 +213,7 @@ fn a_guest_may_fill_its_rings_with_noise() {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 *byte = state.to_le_bytes()[5];
             }
-            guest.memory.write_bytes(guest.setup(0).descriptor_area, &noise).unwrap();
+            guest.memory.write_bytes(guest.setup(0).areas.descriptor, &noise).unwrap();
             guest.kick(0);
             guest.settle();
             guest.stop(0);

@@ -9,7 +9,7 @@ use isolation_host::journal::JournalMemory;
 use isolation_host::mmap::Window;
 use proptest::prelude::*;
 use ring_core::memory::Memory as _;
-use ring_core::{Device, Driver, Features, Position, Segment, Setup, Token, device, driver};
+use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Position, Segment, Setup, Token, device, driver};
 
 const SIZE: u16 = 8;
 const MEMORY: u64 = 1 << 16;
@@ -64,7 +64,7 @@ type Taken = (Token, Vec<u8>, Vec<Segment>);
 struct World {
     memory: GuestMemory,
     setup: Setup,
-    driver: Driver<GuestMemory, Vec<driver::Slot<u8>>, u8>,
+    driver: DriverQueue<GuestMemory, Vec<driver::Slot<u8>>, u8>,
     made: u8,
     returned: Vec<u8>,
     failed: usize,
@@ -77,7 +77,7 @@ struct World {
 /// A device on one isolated area.
 struct TestDevice {
     window: Window,
-    ring: Device<Window, Vec<device::Slot>>,
+    ring: DeviceQueue<Window, Vec<device::Slot>>,
     taken: Vec<Taken>,
 }
 
@@ -87,10 +87,9 @@ impl World {
         rustix::fs::ftruncate(&file, MEMORY).unwrap();
         let memory = GuestMemory::default();
         memory.add(Window::map(&file, 0, MEMORY, 0).unwrap(), 0).unwrap();
-        let setup =
-            Setup { size: SIZE, features, descriptor_area: 0, driver_area: 0x1000, device_area: 0x2000 };
+        let setup = Setup::new(SIZE, features, Areas { descriptor: 0, driver: 0x1000, device: 0x2000 });
         let slots = (0..SIZE).map(|_| driver::Slot::EMPTY).collect();
-        let driver = Driver::new(memory.clone(), &setup, slots).unwrap();
+        let driver = DriverQueue::new(memory.clone(), &setup, slots).unwrap();
         let base = if is_packed(features) { Position::PACKED_START.packed_base() } else { 0 };
         // An in-order queue has none.
         let journals = (!features.contains(Features::IN_ORDER)).then(|| {
@@ -120,7 +119,7 @@ impl World {
         let share = area.share(0, SIZE, self.device_features).unwrap();
         let window = area.window().clone();
         let slots = vec![device::Slot::default(); SIZE.into()];
-        let ring = Device::new(window.clone(), &share.setup, slots).unwrap();
+        let ring = DeviceQueue::new(window.clone(), &share.setup, slots).unwrap();
         self.shadow.attach(DeviceEnd::new(window.clone(), share).unwrap());
         self.device = Some(TestDevice { window, ring, taken: Vec::new() });
     }

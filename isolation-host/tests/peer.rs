@@ -5,7 +5,7 @@ mod support;
 use std::os::fd::AsRawFd as _;
 
 use ring_core::memory::Memory as _;
-use ring_core::{Driver, Segment, Setup, driver};
+use ring_core::{Areas, DriverQueue, Segment, Setup, driver};
 use support::Host;
 use support::device::{Offer, TestDevice, serve_honestly};
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
@@ -48,15 +48,13 @@ fn rust_vmms_front_end_gets_an_answer_through_isolation_host() {
     };
     frontend.set_mem_table(&[region]).unwrap();
 
-    let setup = Setup {
-        size: 16,
-        features: ring_core::Features::from_bits_retain(features & !packed),
-        descriptor_area: 0,
-        driver_area: 0x1000,
-        device_area: 0x2000,
-    };
+    let setup = Setup::new(
+        16,
+        ring_core::Features::from_bits_retain(features & !packed),
+        Areas { descriptor: 0, driver: 0x1000, device: 0x2000 },
+    );
     let slots = (0..16).map(|_| driver::Slot::EMPTY).collect::<Vec<_>>();
-    let mut queue = Driver::new(memory.clone(), &setup, slots).unwrap();
+    let mut queue = DriverQueue::new(memory.clone(), &setup, slots).unwrap();
     let (kick, call) = (EventFd::new(0).unwrap(), EventFd::new(0).unwrap());
     frontend.set_vring_num(0, 16).unwrap();
     let areas = VringConfigData {

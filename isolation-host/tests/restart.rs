@@ -20,7 +20,7 @@ fn base_after_a_crash(guest: &TestGuest) -> u32 {
         return 0x8000_8000;
     }
     let mut used = [0; 2];
-    guest.memory.read_bytes(guest.setup(0).device_area + 2, &mut used).unwrap();
+    guest.memory.read_bytes(guest.setup(0).areas.device + 2, &mut used).unwrap();
     u16::from_le_bytes(used).into()
 }
 

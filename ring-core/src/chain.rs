@@ -47,7 +47,7 @@ impl Segment {
 /// The right to complete one chain, exactly once.
 ///
 /// Only `pop` makes tokens, and `adopt` where a device [goes on for another](crate::recovery); `complete` and
-/// `give_back` consume them. A token that has outlived a reset of its queue is
+/// `unpop` consume them. A token that has outlived a reset of its queue is
 /// refused. A token knows its chain, but not its queue: it is for the caller to keep those of several queues
 /// apart. Dropping a token leaks the driver's buffer until the queue is reset.
 #[must_use = "the driver waits for this chain: complete it"]

@@ -3,12 +3,12 @@
 //! A device takes buffers, works on them, and returns them, in any order and as late as it likes:
 //!
 //! ```
-//! use ring_core::{Arm, Device, PopError, Segment, Violation};
+//! use ring_core::{Arm, DeviceQueue, PopError, Segment, Violation};
 //! # use ring_core::memory::Memory;
 //! # use ring_core::device::Slot;
 //!
 //! fn serve<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>>(
-//!     queue: &mut Device<M, S>,
+//!     queue: &mut DeviceQueue<M, S>,
 //!     mut notify: impl FnMut(),
 //! ) -> Result<(), Violation> {
 //!     let mut segments = [Segment::default(); 64];
@@ -41,7 +41,7 @@
 //! }
 //! ```
 //!
-//! Between [`arm`](Device::arm) and the next `pop` that finds a buffer the driver is asked to notify; from
+//! Between [`arm`](DeviceQueue::arm) and the next `pop` that finds a buffer the driver is asked to notify; from
 //! then on it is not. (In a split queue with `EVENT_IDX` that takes no store: the driver announces the entry
 //! that was named, and that has gone by.) A device that polls, and so never arms, writes a word for it at most
 //! once.
@@ -61,25 +61,25 @@ pub use crate::in_flight::Slot;
 ///
 /// The format is decided once, by [`Features::RING_PACKED`]; each call branches on it.
 #[derive(Debug)]
-pub enum Device<M: Memory, S> {
+pub enum DeviceQueue<M: Memory, S> {
     /// A split queue.
-    Split(split::Device<M, S>),
+    Split(split::DeviceQueue<M, S>),
     /// A packed queue.
-    Packed(packed::Device<M, S>),
+    Packed(packed::DeviceQueue<M, S>),
 }
 
 /// Does the same with the queue of either format.
 macro_rules! either {
     ($device:expr, $queue:ident => $call:expr) => {
         match $device {
-            Device::Split($queue) => $call,
-            Device::Packed($queue) => $call,
+            DeviceQueue::Split($queue) => $call,
+            DeviceQueue::Packed($queue) => $call,
         }
     };
 }
 pub(crate) use either;
 
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// Sets up the device end of a queue that has not run yet. To set one up again, use [`reset`](Self::reset),
     /// which alone makes the tokens of its earlier life stale.
     ///
@@ -88,9 +88,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         if setup.features.contains(Features::RING_PACKED) {
-            packed::Device::new(memory, setup, slots).map(Self::Packed)
+            packed::DeviceQueue::new(memory, setup, slots).map(Self::Packed)
         } else {
-            split::Device::new(memory, setup, slots).map(Self::Split)
+            split::DeviceQueue::new(memory, setup, slots).map(Self::Split)
         }
     }
 
@@ -161,8 +161,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
     /// [`CompleteError::Stale`] if the token is from before a reset; [`CompleteError::Suspended`] if the queue
     /// is, whose position would move.
-    pub fn give_back(&mut self, token: Token) -> Result<(), CompleteError> {
-        either!(self, queue => queue.give_back(token))
+    pub fn unpop(&mut self, token: Token) -> Result<(), CompleteError> {
+        either!(self, queue => queue.unpop(token))
     }
 
     /// Asks the driver to notify when it makes the next buffer available.

@@ -3,12 +3,12 @@
 //! A driver makes buffers available and takes them back when the device has used them:
 //!
 //! ```
-//! use ring_core::{Arm, Driver, Segment};
+//! use ring_core::{Arm, DriverQueue, Segment};
 //! # use ring_core::memory::Memory;
 //! # use ring_core::driver::Slot;
 //!
 //! fn request<M: Memory, S: AsRef<[Slot<u32>]> + AsMut<[Slot<u32>]>>(
-//!     queue: &mut Driver<M, S, u32>,
+//!     queue: &mut DriverQueue<M, S, u32>,
 //!     mut notify: impl FnMut(),
 //!     mut sleep: impl FnMut(),
 //! ) -> Option<u32> {
@@ -30,7 +30,7 @@
 //! }
 //! ```
 //!
-//! Between [`arm`](Driver::arm) and the next `reap` that finds a buffer the device is asked to notify; from
+//! Between [`arm`](DriverQueue::arm) and the next `reap` that finds a buffer the device is asked to notify; from
 //! then on it is not. (In a split queue with `EVENT_IDX` that takes no store: the device announces the entry
 //! that was named, and that has gone by.) A driver that polls, and so never arms, writes a word for it at most
 //! once.
@@ -53,24 +53,24 @@ pub use crate::ledger::{Slot, Used};
 /// The device may access the buffers in flight until it is stopped, also after a [`Violation`]. So stop it before you
 /// drop the queue, and their cookies with it; or let [`reset`](Self::reset) return the cookies.
 #[derive(Debug)]
-pub enum Driver<M: Memory, S, T> {
+pub enum DriverQueue<M: Memory, S, T> {
     /// A split queue.
-    Split(split::Driver<M, S, T>),
+    Split(split::DriverQueue<M, S, T>),
     /// A packed queue.
-    Packed(packed::Driver<M, S, T>),
+    Packed(packed::DriverQueue<M, S, T>),
 }
 
 /// Does the same with the queue of either format.
 macro_rules! either {
     ($driver:expr, $queue:ident => $call:expr) => {
         match $driver {
-            Driver::Split($queue) => $call,
-            Driver::Packed($queue) => $call,
+            DriverQueue::Split($queue) => $call,
+            DriverQueue::Packed($queue) => $call,
         }
     };
 }
 
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
     /// Sets up the driver end of a queue. Its areas are cleared, so the device must not run the queue yet.
     ///
     /// # Errors
@@ -78,9 +78,9 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         if setup.features.contains(Features::RING_PACKED) {
-            packed::Driver::new(memory, setup, slots).map(Self::Packed)
+            packed::DriverQueue::new(memory, setup, slots).map(Self::Packed)
         } else {
-            split::Driver::new(memory, setup, slots).map(Self::Split)
+            split::DriverQueue::new(memory, setup, slots).map(Self::Split)
         }
     }
 

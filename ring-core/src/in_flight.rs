@@ -5,7 +5,7 @@ use core::ops::Range;
 use crate::chain::Token;
 use crate::error::{CompleteError, SetupError, Violation};
 use crate::index::{QueueSize, Turns};
-use crate::recovery::Taken;
+use crate::recovery::ChainRecord;
 
 /// Storage for what a device end remembers of one chain. A queue needs as many as it has descriptors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,12 +167,12 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
 /// What outlives the device that took the chains.
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     /// The record of a chain that is in flight.
-    pub(crate) fn record(&self, token: &Token) -> Option<Taken> {
+    pub(crate) fn record(&self, token: &Token) -> Option<ChainRecord> {
         let &Token { serial, id, writable, whole, .. } = token;
         let slot = self.slots.as_ref().get(usize::from(id)).filter(|slot| slot.serial == serial)?;
         // Of a chain that was not read to its end nobody can write a part only.
         let writable = if whole { writable } else { 0 };
-        Some(Taken { serial, writable, id, count: slot.count })
+        Some(ChainRecord { serial, writable, id, count: slot.count })
     }
 
     /// Whether this device can go on for another one that had taken `last` chains.
@@ -193,8 +193,13 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     }
 
     /// Notes a chain that another device has taken, if it is not impossible. Returns the right to complete it.
-    pub(crate) fn adopt(&mut self, taken: Taken, start: u16, size: QueueSize) -> Result<Token, SetupError> {
-        let Taken { serial, writable, id, count } = taken;
+    pub(crate) fn adopt(
+        &mut self,
+        taken: ChainRecord,
+        start: u16,
+        size: QueueSize,
+    ) -> Result<Token, SetupError> {
+        let ChainRecord { serial, writable, id, count } = taken;
         let slot = self.slots.as_mut().get_mut(usize::from(id)).filter(|slot| slot.serial == 0);
         match slot {
             Some(slot)

@@ -15,12 +15,12 @@ pub struct QueueSize(NonZeroU16);
 
 /// A number that is not the size of a queue of that format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadQueueSize {
+pub struct QueueSizeError {
     /// The number.
     pub size: u16,
 }
 
-impl core::fmt::Display for BadQueueSize {
+impl core::fmt::Display for QueueSizeError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(
             f,
@@ -30,27 +30,27 @@ impl core::fmt::Display for BadQueueSize {
     }
 }
 
-impl core::error::Error for BadQueueSize {}
+impl core::error::Error for QueueSizeError {}
 
 impl QueueSize {
     /// The size of a split queue (VIRTIO 1.4, 2.7 "Split Virtqueues").
     ///
     /// # Errors
     ///
-    /// [`BadQueueSize`] unless `size` is a power of two up to 32768.
-    pub const fn split(size: u16) -> Result<Self, BadQueueSize> {
-        if size.is_power_of_two() { Self::packed(size) } else { Err(BadQueueSize { size }) }
+    /// [`QueueSizeError`] unless `size` is a power of two up to 32768.
+    pub const fn split(size: u16) -> Result<Self, QueueSizeError> {
+        if size.is_power_of_two() { Self::packed(size) } else { Err(QueueSizeError { size }) }
     }
 
     /// The size of a packed queue (VIRTIO 1.4, 2.8.10.1 "Structure Size and Alignment").
     ///
     /// # Errors
     ///
-    /// [`BadQueueSize`] if `size` is 0 or over 32768.
-    pub const fn packed(size: u16) -> Result<Self, BadQueueSize> {
+    /// [`QueueSizeError`] if `size` is 0 or over 32768.
+    pub const fn packed(size: u16) -> Result<Self, QueueSizeError> {
         match NonZeroU16::new(size) {
             Some(nonzero) if size <= MAX_QUEUE_SIZE => Ok(Self(nonzero)),
-            _ => Err(BadQueueSize { size }),
+            _ => Err(QueueSizeError { size }),
         }
     }
 

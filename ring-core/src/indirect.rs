@@ -1,9 +1,9 @@
 //! Indirect tables: how a device end reads them, and how a driver end fills them.
 
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
-use crate::error::{AddReason, Violation};
+use crate::error::{AddErrorKind, Violation};
 use crate::ledger::{bytes, fitting, refusal};
-use crate::memory::{Memory, Unmapped};
+use crate::memory::{AccessError, Memory};
 use crate::setup::{Ring, State};
 
 /// A descriptor as it lies in memory, in either format: `addr`, `len`, and two 16-bit fields.
@@ -66,7 +66,7 @@ impl<'m, M: Memory> Table<'m, M> {
 
     /// Fills the window with the descriptors from `index` on.
     #[cold]
-    fn fetch(&mut self, index: u32) -> Result<(), Unmapped> {
+    fn fetch(&mut self, index: u32) -> Result<(), AccessError> {
         let count = (self.len - index).min(WINDOW);
         let window = self.window.get_mut(..count as usize).unwrap_or_default();
         let address = self.address + u64::from(index) * u64::from(DESCRIPTOR_BYTES);
@@ -89,7 +89,7 @@ pub(crate) fn fill_table<M: Memory>(
     readable: &[Segment],
     writable: &[Segment],
     encode: impl Fn(Segment, bool, Option<u16>) -> (u64, u64),
-) -> Result<(Segment, u32), AddReason> {
+) -> Result<(Segment, u32), AddErrorKind> {
     // However many segments there are, they take up one descriptor of the queue.
     let size = ring.size;
     let count = fitting(readable, writable, state, size.get());
@@ -98,16 +98,16 @@ pub(crate) fn fill_table<M: Memory>(
         return Err(refusal(readable, writable, state, size, size.get()));
     };
     if !ring.indirect {
-        return Err(AddReason::IndirectNotNegotiated);
+        return Err(AddErrorKind::IndirectNotNegotiated);
     }
     if free == 0 {
-        return Err(AddReason::Full { free, needed: 1 });
+        return Err(AddErrorKind::Full { free, needed: 1 });
     }
     let len = u32::from(count) * DESCRIPTOR_BYTES;
     if len > table.len {
-        return Err(AddReason::TableTooSmall { capacity: table.len / DESCRIPTOR_BYTES, needed: count });
+        return Err(AddErrorKind::TableTooSmall { capacity: table.len / DESCRIPTOR_BYTES, needed: count });
     }
-    let unmapped = AddReason::TableUnmapped(Unmapped { address: table.address, len: len.into() });
+    let unmapped = AddErrorKind::TableUnmapped(AccessError { address: table.address, len: len.into() });
     table.address.checked_add(len.into()).ok_or(unmapped)?;
     let mut segments = readable.iter().map(|s| (s, false)).chain(writable.iter().map(|s| (s, true)));
     let mut window = Window::default();
@@ -122,7 +122,7 @@ pub(crate) fn fill_table<M: Memory>(
             (*first, *second) = (low.to_le_bytes(), high.to_le_bytes());
         }
         let filled = window.get(..filled).unwrap_or_default().as_flattened();
-        ring.memory.write_bytes(address, filled).map_err(AddReason::TableUnmapped)?;
+        ring.memory.write_bytes(address, filled).map_err(AddErrorKind::TableUnmapped)?;
         address += filled.len() as u64;
     }
     Ok((Segment::new(table.address, len), saturate(writable_bytes)))

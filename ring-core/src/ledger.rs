@@ -7,7 +7,7 @@ use core::marker::PhantomData;
 use core::mem;
 
 use crate::chain::{MAX_CHAIN_BYTES, Segment};
-use crate::error::{AddReason, SetupError, Violation};
+use crate::error::{AddErrorKind, SetupError, Violation};
 use crate::index::QueueSize;
 use crate::setup::State;
 
@@ -226,16 +226,16 @@ pub(crate) fn refusal(
     state: State,
     size: QueueSize,
     free: u16,
-) -> AddReason {
+) -> AddErrorKind {
     if !state.is_running() {
-        return AddReason::Stopped;
+        return AddErrorKind::Stopped;
     }
     let (segments, size) = (readable.len() + writable.len(), size.get());
     let bytes = bytes(readable) + bytes(writable);
     match u16::try_from(segments) {
-        Ok(0) => AddReason::Empty,
-        Ok(_) if bytes > MAX_CHAIN_BYTES => AddReason::TooManyBytes { bytes },
-        Ok(needed) if needed <= size => AddReason::Full { free, needed },
-        _ => AddReason::TooLong { segments, size },
+        Ok(0) => AddErrorKind::Empty,
+        Ok(_) if bytes > MAX_CHAIN_BYTES => AddErrorKind::TooManyBytes { bytes },
+        Ok(needed) if needed <= size => AddErrorKind::Full { free, needed },
+        _ => AddErrorKind::TooLong { segments, size },
     }
 }

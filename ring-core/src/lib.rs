@@ -6,30 +6,24 @@
 //!
 //! | | split | packed |
 //! |---|---|---|
-//! | driver | [`split::Driver`] | [`packed::Driver`] |
-//! | device | [`split::Device`] | [`packed::Device`] |
+//! | driver | [`split::DriverQueue`] | [`packed::DriverQueue`] |
+//! | device | [`split::DeviceQueue`] | [`packed::DeviceQueue`] |
 //!
-//! [`Driver`] and [`Device`] are either format, as negotiated.
+//! [`DriverQueue`] and [`DeviceQueue`] are either format, as negotiated.
 //!
 //! # Both ends of one request
 //!
 //! ```
 //! use ring_core::memory::{Memory, RawMemory};
-//! use ring_core::{Device, Driver, Features, QueueSize, Segment, Setup, device, driver};
+//! use ring_core::{Areas, DeviceQueue, DriverQueue, Features, QueueSize, Segment, Setup, device, driver};
 //!
 //! for features in [Features::empty(), Features::RING_PACKED] {
 //!     // Memory that both sides see, and where the areas of a queue of four lie in it.
 //!     let mut page = [0u64; 512];
 //!     let memory = RawMemory::from_mut(&mut page, 0x1000);
-//!     let setup = Setup {
-//!         size: 4,
-//!         features,
-//!         descriptor_area: 0x1000,
-//!         driver_area: 0x1100,
-//!         device_area: 0x1200,
-//!     };
-//!     let mut driver = Driver::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
-//!     let mut device = Device::new(memory.clone(), &setup, [device::Slot::default(); 4])?;
+//!     let setup = Setup::new(4, features, Areas { descriptor: 0x1000, driver: 0x1100, device: 0x1200 });
+//!     let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
+//!     let mut device = DeviceQueue::new(memory.clone(), &setup, [device::Slot::default(); 4])?;
 //!
 //!     // The driver asks a question and provides room for the answer.
 //!     memory.write_bytes(0x1800, b"ping")?;
@@ -61,7 +55,7 @@
 //! use core::ptr::NonNull;
 //!
 //! use ring_core::memory::RawMemory;
-//! use ring_core::{Driver, Features, Segment, Setup, driver};
+//! use ring_core::{DriverQueue, Features, Segment, Setup, driver};
 //! # let negotiated = Features::VERSION_1 | Features::RING_PACKED;
 //! # let mut pages = vec![[0u64; 512]; 1];
 //! # let (page, physical) = (NonNull::from(&mut pages[..]).cast::<u8>(), 0x4000_0000);
@@ -72,7 +66,7 @@
 //! // It stays mapped for as long as the queue lives, and nothing but the queue uses it, so this is sound.
 //! let memory = unsafe { RawMemory::new(page, physical, 4096) };
 //! let (setup, _bytes) = Setup::contiguous(physical, 16, negotiated)?;
-//! let mut queue = Driver::new(memory, &setup, [driver::Slot::EMPTY; 16])?;
+//! let mut queue = DriverQueue::new(memory, &setup, [driver::Slot::EMPTY; 16])?;
 //! // Tell the device the size and the three addresses, and enable the queue. Then, for each request:
 //! queue.add(&[Segment::new(request, 16)], &[Segment::new(answer, 512)], "whose request it is")?;
 //! if queue.publish().is_needed() {
@@ -90,19 +84,13 @@
 //! use std::sync::Arc;
 //!
 //! use ring_core::memory::VmMemory;
-//! use ring_core::{Device, Features, Position, Setup, device};
+//! use ring_core::{Areas, DeviceQueue, Features, Position, Setup, device};
 //! use vm_memory::{GuestAddress, GuestMemoryMmap};
 //!
 //! let mapped = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), 0x10000)])?;
-//! let setup = Setup {
-//!     size: 256,
-//!     features: Features::VERSION_1 | Features::EVENT_IDX,
-//!     descriptor_area: 0x1000,
-//!     driver_area: 0x2000,
-//!     device_area: 0x3000,
-//! };
+//! let setup = Setup::new(256, Features::VERSION_1 | Features::EVENT_IDX, Areas { descriptor: 0x1000, driver: 0x2000, device: 0x3000 });
 //! let slots = vec![device::Slot::default(); 256].into_boxed_slice();
-//! let mut queue = Device::new(VmMemory::new(Arc::new(mapped)), &setup, slots)?;
+//! let mut queue = DeviceQueue::new(VmMemory::new(Arc::new(mapped)), &setup, slots)?;
 //! // A front-end says where to go on: here, at the vring base 0.
 //! let position = queue.position_of(0);
 //! queue.resume(position)?;
@@ -157,13 +145,13 @@ mod setup;
 pub mod split;
 
 pub use chain::{Chain, Segment, Token};
-pub use device::Device;
-pub use driver::Driver;
+pub use device::DeviceQueue;
+pub use driver::DriverQueue;
 pub use error::{AddError, CompleteError, PopError, SetupError, Violation};
 pub use features::Features;
 pub use index::QueueSize;
 pub use notify::{Arm, Notify};
 pub use payload::{Reader, Writer};
 pub use position::Position;
-pub use recovery::Taken;
-pub use setup::{AreaLayout, Layout, Setup};
+pub use recovery::ChainRecord;
+pub use setup::{AreaLayout, Areas, Layout, Setup};

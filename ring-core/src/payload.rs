@@ -17,7 +17,7 @@
 //!     sector: U64,
 //! }
 //!
-//! /// Returns the number of bytes written, for `Device::complete`.
+//! /// Returns the number of bytes written, for `DeviceQueue::complete`.
 //! fn read(memory: &impl Memory, chain: &Chain<'_>, disk: &[u8]) -> Result<u32, PayloadError> {
 //!     let Header { sector, .. } = Reader::new(memory, chain.readable()).read_value()?;
 //!     let mut writer = Writer::new(memory, chain.writable());
@@ -36,12 +36,12 @@
 //! }
 //! #
 //! # use ring_core::memory::RawMemory;
-//! # use ring_core::{Device, Driver, Features, Segment, Setup, device, driver};
+//! # use ring_core::{DeviceQueue, DriverQueue, Features, Segment, Setup, device, driver};
 //! # let mut page = [0u64; 512];
 //! # let memory = RawMemory::from_mut(&mut page, 0);
 //! # let (setup, _) = Setup::contiguous(0, 4, Features::empty())?;
-//! # let mut driver = Driver::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
-//! # let mut device = Device::new(memory.clone(), &setup, [device::Slot::default(); 4])?;
+//! # let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
+//! # let mut device = DeviceQueue::new(memory.clone(), &setup, [device::Slot::default(); 4])?;
 //! # memory.write_bytes(0x808, &1u64.to_le_bytes())?;
 //! # driver.add(&[Segment::new(0x800, 16)], &[Segment::new(0x900, 300), Segment::new(0xb00, 213)], ())?;
 //! # let _ = driver.publish();
@@ -62,7 +62,7 @@ use core::fmt;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::chain::Segment;
-use crate::memory::{Memory, Unmapped};
+use crate::memory::{AccessError, Memory};
 
 /// Some bytes of a chain could not be read or written. Nothing has been consumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub enum PayloadError {
         remaining: u64,
     },
     /// A segment is not shared memory.
-    Unmapped(Unmapped),
+    Unmapped(AccessError),
 }
 
 impl fmt::Display for PayloadError {
@@ -304,7 +304,7 @@ mod tests {
         let mut words = [0; 4];
         let memory = letters(&mut words);
         let segments = [Segment::new(0x11e, 4)];
-        let unmapped = PayloadError::Unmapped(Unmapped { address: 0x11e, len: 4 });
+        let unmapped = PayloadError::Unmapped(AccessError { address: 0x11e, len: 4 });
         assert_eq!(Reader::new(&memory, &segments).read(&mut [0; 4]), Err(unmapped));
         assert_eq!(Writer::new(&memory, &segments).write(&[0; 4]), Err(unmapped));
     }

@@ -53,7 +53,7 @@ impl Position {
     /// The position of a queue in which nothing is in flight.
     ///
     /// This is what a base means that has its available half only, as 16-bit front-ends send it:
-    /// [`Device::position_of`](crate::Device::position_of) knows.
+    /// [`DeviceQueue::position_of`](crate::DeviceQueue::position_of) knows.
     #[must_use]
     pub const fn quiescent(available: u16) -> Self {
         Self { available, used: available }

@@ -3,24 +3,24 @@
 //! A [`Position`](crate::Position) is not enough then: what was in flight would be lost. So a device that may die keeps
 //! a journal where the next one finds it. It notes
 //!
-//! - each chain that it has taken, before it begins to work on it or takes another: its [record](Device::record), and
+//! - each chain that it has taken, before it begins to work on it or takes another: its [record](DeviceQueue::record), and
 //!   its segments;
-//! - each chain that it [gives back](Device::give_back): that it was never taken;
-//! - before each `publish`: the chains that are staged, and [`next_used`](Device::next_used). In an in-order queue
+//! - each chain that it [gives back](DeviceQueue::unpop): that it was never taken;
+//! - before each `publish`: the chains that are staged, and [`next_used`](DeviceQueue::next_used). In an in-order queue
 //!   those are not staged that wait for an older one;
 //! - after each `publish`: that it came so far. What was staged is then gone from the journal.
 //!
 //! The journal of a device that has not taken any chain has its position's used half, and the serial 0.
 //!
-//! The next device asks [`has_published`](Device::has_published) whether the batch that was staged last was published.
-//! Then it [recovers](Device::recover), and [adopts](Device::adopt) what is left, in the order in which it was taken.
-//! What was published may not have been announced; so the first [`publish`](Device::publish) after that notifies in any
+//! The next device asks [`has_published`](DeviceQueue::has_published) whether the batch that was staged last was published.
+//! Then it [recovers](DeviceQueue::recover), and [adopts](DeviceQueue::adopt) what is left, in the order in which it was taken.
+//! What was published may not have been announced; so the first [`publish`](DeviceQueue::publish) after that notifies in any
 //! case, and is called even where nothing has been completed.
 //!
 //! ```
 //! use ring_core::memory::{Memory, RawMemory};
-//! # use ring_core::{Driver, Features, QueueSize, Segment, device, driver};
-//! use ring_core::{Device, Setup, SetupError, Taken, Token};
+//! # use ring_core::{DriverQueue, Features, QueueSize, Segment, device, driver};
+//! use ring_core::{DeviceQueue, Setup, SetupError, ChainRecord, Token};
 //!
 //! struct Journal {
 //!     /// Where the last batch ended that was published.
@@ -28,13 +28,13 @@
 //!     /// The serial of the chain that was taken last.
 //!     last: u64,
 //!     /// What was in flight then, in the order in which it was taken.
-//!     taken: Vec<Taken>,
+//!     taken: Vec<ChainRecord>,
 //!     /// What was about to be published: where that ends, and which chains.
-//!     staged: Option<(u16, Vec<Taken>)>,
+//!     staged: Option<(u16, Vec<ChainRecord>)>,
 //! }
 //!
 //! fn go_on<M: Memory, S: AsRef<[device::Slot]> + AsMut<[device::Slot]>>(
-//!     device: &mut Device<M, S>,
+//!     device: &mut DeviceQueue<M, S>,
 //!     journal: &mut Journal,
 //! ) -> Result<Vec<Token>, SetupError> {
 //!     if let Some((used, staged)) = journal.staged.take() {
@@ -50,8 +50,8 @@
 //! # let mut page = [0u64; 512];
 //! # let memory = RawMemory::from_mut(&mut page, 0);
 //! # let (setup, _) = Setup::contiguous(0, 4, Features::RING_PACKED)?;
-//! # let mut driver = Driver::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
-//! # let new = || Device::new(memory.clone(), &setup, [device::Slot::default(); 4]);
+//! # let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
+//! # let new = || DeviceQueue::new(memory.clone(), &setup, [device::Slot::default(); 4]);
 //! # let mut device = new()?;
 //! # let used = device.position().used;
 //! # (0..3).for_each(|cookie| driver.add(&[], &[Segment::new(0x800, 8)], cookie).unwrap());
@@ -74,14 +74,14 @@
 //! ```
 
 use crate::chain::Token;
-use crate::device::{Device, Slot, either};
+use crate::device::{DeviceQueue, Slot, either};
 use crate::error::SetupError;
 use crate::memory::Memory;
 
 /// A chain in flight, as a record that outlives the device that took it: with it another device can
-/// [adopt](Device::adopt) the chain. The segments are not in it; whoever keeps the record keeps them, too.
+/// [adopt](DeviceQueue::adopt) the chain. The segments are not in it; whoever keeps the record keeps them, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct ChainRecord {
     /// The number of the chain: higher than that of any taken before. Never 0.
     pub serial: u64,
     /// Bytes that the device may write, in all; saturated at `u32::MAX`. 0 for a chain that did not fit the storage
@@ -94,9 +94,9 @@ pub struct Taken {
 }
 
 /// Going on for a device that died: see [`recovery`](crate::recovery).
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// The record of a chain in flight.
-    pub fn record(&self, token: &Token) -> Option<Taken> {
+    pub fn record(&self, token: &Token) -> Option<ChainRecord> {
         either!(self, queue => queue.record(token))
     }
 
@@ -128,7 +128,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// [`SetupError::Taken`] if it cannot have been in flight, or has been taken over already, or comes after a later
     /// one, or after one that was popped; or if the queue does not run.
-    pub fn adopt(&mut self, taken: Taken) -> Result<Token, SetupError> {
+    pub fn adopt(&mut self, taken: ChainRecord) -> Result<Token, SetupError> {
         either!(self, queue => queue.adopt(taken))
     }
 }

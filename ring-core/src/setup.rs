@@ -4,23 +4,33 @@ use core::fmt;
 
 use crate::error::{AreaName, SetupError};
 use crate::features::Features;
-use crate::index::{BadQueueSize, QueueSize};
+use crate::index::{QueueSize, QueueSizeError};
 use crate::memory::Memory;
 use crate::{packed, split};
 
 /// The configuration of one queue, as the driver gives it to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Setup {
-    /// Number of descriptors.
+    /// The number of descriptors.
     pub size: u16,
-    /// What was negotiated.
+    /// The negotiated features.
     pub features: Features,
-    /// Address of the descriptor area.
-    pub descriptor_area: u64,
-    /// Address of the driver area.
-    pub driver_area: u64,
-    /// Address of the device area.
-    pub device_area: u64,
+    /// The addresses of the three areas.
+    pub areas: Areas,
+}
+
+/// The addresses of the three areas of a queue.
+///
+/// Exhaustive, since a virtqueue has these three areas and no other: VIRTIO 1.4, 2.6 "Virtqueues".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Areas {
+    /// The address of the descriptor area.
+    pub descriptor: u64,
+    /// The address of the driver area.
+    pub driver: u64,
+    /// The address of the device area.
+    pub device: u64,
 }
 
 /// Bytes and alignment of the three areas of a queue, which the driver has to provide.
@@ -41,8 +51,8 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// [`BadQueueSize`] if the format has no queue of this size.
-    pub const fn of(size: u16, features: Features) -> Result<Self, BadQueueSize> {
+    /// [`QueueSizeError`] if the format has no queue of this size.
+    pub const fn of(size: u16, features: Features) -> Result<Self, QueueSizeError> {
         if features.contains(Features::RING_PACKED) {
             match QueueSize::packed(size) {
                 Ok(size) => Ok(packed::layout(size)),
@@ -58,25 +68,33 @@ impl Layout {
 }
 
 impl Setup {
+    /// Returns the configuration of a queue of `size` descriptors.
+    ///
+    /// Nothing is checked here: the queues check it when they are made from it.
+    #[must_use]
+    pub const fn new(size: u16, features: Features, areas: Areas) -> Self {
+        Self { size, features, areas }
+    }
+
     /// A queue whose areas follow each other from `address` on, which is a multiple of 64; and how many bytes
     /// they take up together. Each begins on a cache line of its own, since different sides write them.
     ///
     /// # Errors
     ///
-    /// [`BadQueueSize`] if the format has no queue of this size.
+    /// [`QueueSizeError`] if the format has no queue of this size.
     ///
     /// ```
     /// use ring_core::{Features, Setup};
     ///
     /// let (setup, bytes) = Setup::contiguous(0x4000, 256, Features::empty())?;
-    /// assert_eq!((setup.driver_area, setup.device_area, bytes), (0x5000, 0x5240, 0x1a80));
-    /// # Ok::<(), ring_core::index::BadQueueSize>(())
+    /// assert_eq!((setup.areas.driver, setup.areas.device, bytes), (0x5000, 0x5240, 0x1a80));
+    /// # Ok::<(), ring_core::index::QueueSizeError>(())
     /// ```
     pub const fn contiguous(
         address: u64,
         size: u16,
         features: Features,
-    ) -> Result<(Self, u64), BadQueueSize> {
+    ) -> Result<(Self, u64), QueueSizeError> {
         const LINE: u64 = 64;
         let layout = match Layout::of(size, features) {
             Ok(layout) => layout,
@@ -86,14 +104,12 @@ impl Setup {
         let driver = (layout.descriptor.size as u64).next_multiple_of(LINE);
         let device = driver + (layout.driver.size as u64).next_multiple_of(LINE);
         let end = device + (layout.device.size as u64).next_multiple_of(LINE);
-        let setup = Self {
-            size,
-            features,
-            descriptor_area: address,
-            driver_area: address.saturating_add(driver),
-            device_area: address.saturating_add(device),
+        let areas = Areas {
+            descriptor: address,
+            driver: address.saturating_add(driver),
+            device: address.saturating_add(device),
         };
-        Ok((setup, end))
+        Ok((Self::new(size, features, areas), end))
     }
 }
 
@@ -145,9 +161,9 @@ impl<M: Memory> Ring<M> {
             }
             memory.area(address, layout.size).map_err(|range| SetupError::Unmapped { area, range })
         };
-        let descriptor = area(AreaName::Descriptor, setup.descriptor_area, layout.descriptor)?;
-        let driver = area(AreaName::Driver, setup.driver_area, layout.driver)?;
-        let device = area(AreaName::Device, setup.device_area, layout.device)?;
+        let descriptor = area(AreaName::Descriptor, setup.areas.descriptor, layout.descriptor)?;
+        let driver = area(AreaName::Driver, setup.areas.driver, layout.driver)?;
+        let device = area(AreaName::Device, setup.areas.device, layout.device)?;
         let (own, other) = match end {
             End::Driver => (driver, device),
             End::Device => (device, driver),

@@ -1,11 +1,11 @@
 //! Errors say what is wrong, with the numbers that show it.
 
-use ring_core::error::{AddReason, AreaName};
-use ring_core::memory::Unmapped;
+use ring_core::error::{AddErrorKind, AreaName};
+use ring_core::memory::AccessError;
 use ring_core::payload::PayloadError;
-use ring_core::{AddError, CompleteError, PopError, QueueSize, SetupError, Taken, Violation};
+use ring_core::{AddError, ChainRecord, CompleteError, PopError, QueueSize, SetupError, Violation};
 
-const RANGE: Unmapped = Unmapped { address: 0x1000, len: 48 };
+const RANGE: AccessError = AccessError { address: 0x1000, len: 48 };
 
 #[test]
 fn a_violation_names_what_the_other_side_wrote() {
@@ -85,7 +85,7 @@ fn a_setup_error_names_the_area_and_what_it_lacks() {
             "a device whose chains are numbered up to 2 cannot go on after chain 7 of another",
         ),
         (
-            SetupError::Taken(Taken { serial: 7, writable: 16, id: 3, count: 2 }),
+            SetupError::Taken(ChainRecord { serial: 7, writable: 16, id: 3, count: 2 }),
             "chain 7 with id 3 and 2 descriptors cannot be taken over",
         ),
     ] {
@@ -96,17 +96,17 @@ fn a_setup_error_names_the_area_and_what_it_lacks() {
 #[test]
 fn a_refused_buffer_is_told_what_would_do() {
     for (reason, said) in [
-        (AddReason::Full { free: 1, needed: 3 }, "the queue is full: 3 descriptors needed, 1 free"),
-        (AddReason::TooLong { segments: 5, size: 4 }, "a buffer of 5 segments can never fit a queue of 4"),
-        (AddReason::Empty, "a buffer without segments"),
-        (AddReason::TooManyBytes { bytes: 5_000_000_000 }, "a buffer of 5000000000 bytes, over 2^32"),
-        (AddReason::IndirectNotNegotiated, "indirect tables were not negotiated for this queue"),
+        (AddErrorKind::Full { free: 1, needed: 3 }, "the queue is full: 3 descriptors needed, 1 free"),
+        (AddErrorKind::TooLong { segments: 5, size: 4 }, "a buffer of 5 segments can never fit a queue of 4"),
+        (AddErrorKind::Empty, "a buffer without segments"),
+        (AddErrorKind::TooManyBytes { bytes: 5_000_000_000 }, "a buffer of 5000000000 bytes, over 2^32"),
+        (AddErrorKind::IndirectNotNegotiated, "indirect tables were not negotiated for this queue"),
         (
-            AddReason::TableTooSmall { capacity: 2, needed: 3 },
+            AddErrorKind::TableTooSmall { capacity: 2, needed: 3 },
             "a buffer of 3 segments in an indirect table for 2",
         ),
-        (AddReason::TableUnmapped(RANGE), "the indirect table: 48 bytes at 0x1000 are not shared memory"),
-        (AddReason::Stopped, "the queue is suspended, or the device broke it"),
+        (AddErrorKind::TableUnmapped(RANGE), "the indirect table: 48 bytes at 0x1000 are not shared memory"),
+        (AddErrorKind::Stopped, "the queue is suspended, or the device broke it"),
     ] {
         assert_eq!(AddError { reason, cookie: () }.to_string(), said);
     }
@@ -115,7 +115,7 @@ fn a_refused_buffer_is_told_what_would_do() {
 #[test]
 fn a_buffer_that_was_not_added_is_an_error_whatever_its_cookie_is() {
     struct Opaque;
-    let error: Box<dyn std::error::Error> = AddError { reason: AddReason::Empty, cookie: Opaque }.into();
+    let error: Box<dyn std::error::Error> = AddError { reason: AddErrorKind::Empty, cookie: Opaque }.into();
     assert_eq!(format!("{error:?}"), "AddError { reason: Empty, .. }");
 }
 
@@ -133,10 +133,11 @@ fn a_chain_that_was_not_completed_is_told_why() {
     let memory = ring_core::memory::RawMemory::from_mut(&mut page, 0);
     let features = ring_core::Features::empty();
     let setup =
-        ring_core::Setup { size: 2, features, descriptor_area: 0, driver_area: 0x100, device_area: 0x200 };
+        ring_core::Setup::new(2, features, ring_core::Areas { descriptor: 0, driver: 0x100, device: 0x200 });
     let mut driver =
-        ring_core::Driver::new(memory.clone(), &setup, [ring_core::driver::Slot::EMPTY; 2]).unwrap();
-    let mut device = ring_core::Device::new(memory, &setup, [ring_core::device::Slot::default(); 2]).unwrap();
+        ring_core::DriverQueue::new(memory.clone(), &setup, [ring_core::driver::Slot::EMPTY; 2]).unwrap();
+    let mut device =
+        ring_core::DeviceQueue::new(memory, &setup, [ring_core::device::Slot::default(); 2]).unwrap();
     let segment = ring_core::Segment::new(0x300, 8);
     driver.add(&[segment], &[segment], ()).unwrap();
     let _ = driver.publish();

@@ -1,20 +1,22 @@
 //! VIRTIO 1.4, 2.7.9 and 2.8.8, both "In-order use of descriptors".
 
 use ring_core::memory::{Memory as _, RawMemory};
-use ring_core::{Device, Driver, Features, Segment, Setup, Token, Violation, device, driver};
+use ring_core::{
+    Areas, DeviceQueue, DriverQueue, Features, Segment, Setup, Token, Violation, device, driver,
+};
 
 const IN_ORDER: Features = Features::IN_ORDER;
 const FORMATS: [Features; 2] = [IN_ORDER, IN_ORDER.union(Features::RING_PACKED)];
 
-type DriverEnd<'m> = Driver<RawMemory<'m>, [driver::Slot<u32>; 4], u32>;
-type DeviceEnd<'m> = Device<RawMemory<'m>, [device::Slot; 4]>;
+type DriverEnd<'m> = DriverQueue<RawMemory<'m>, [driver::Slot<u32>; 4], u32>;
+type DeviceEnd<'m> = DeviceQueue<RawMemory<'m>, [device::Slot; 4]>;
 
 /// Both ends of a queue of four, with all its areas in one page.
 fn ends(page: &mut [u64], features: Features) -> (RawMemory<'_>, DriverEnd<'_>, DeviceEnd<'_>) {
     let memory = RawMemory::from_mut(page, 0);
-    let setup = Setup { size: 4, features, descriptor_area: 0, driver_area: 0x100, device_area: 0x200 };
-    let driver = Driver::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4]).unwrap();
-    let device = Device::new(memory.clone(), &setup, [device::Slot::default(); 4]).unwrap();
+    let setup = Setup::new(4, features, Areas { descriptor: 0, driver: 0x100, device: 0x200 });
+    let driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4]).unwrap();
+    let device = DeviceQueue::new(memory.clone(), &setup, [device::Slot::default(); 4]).unwrap();
     (memory, driver, device)
 }
 

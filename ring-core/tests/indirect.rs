@@ -1,21 +1,21 @@
 //! VIRTIO 1.4, 2.7.5.3 "Indirect Descriptors" and 2.8.7 "Indirect Flag: Scatter-Gather Support", from both ends.
 
-use ring_core::error::AddReason;
+use ring_core::error::AddErrorKind;
 use ring_core::memory::RawMemory;
-use ring_core::{AddError, Device, Driver, Features, Segment, Setup, device, driver};
+use ring_core::{AddError, Areas, DeviceQueue, DriverQueue, Features, Segment, Setup, device, driver};
 
 const FORMATS: [Features; 2] =
     [Features::INDIRECT_DESC, Features::INDIRECT_DESC.union(Features::RING_PACKED)];
 
-type DriverEnd<'m> = Driver<RawMemory<'m>, Vec<driver::Slot<u32>>, u32>;
-type DeviceEnd<'m> = Device<RawMemory<'m>, Vec<device::Slot>>;
+type DriverEnd<'m> = DriverQueue<RawMemory<'m>, Vec<driver::Slot<u32>>, u32>;
+type DeviceEnd<'m> = DeviceQueue<RawMemory<'m>, Vec<device::Slot>>;
 
 fn ends(page: &mut [u64], size: u16, features: Features) -> (RawMemory<'_>, DriverEnd<'_>, DeviceEnd<'_>) {
     let memory = RawMemory::from_mut(page, 0);
-    let setup = Setup { size, features, descriptor_area: 0, driver_area: 0x400, device_area: 0x500 };
+    let setup = Setup::new(size, features, Areas { descriptor: 0, driver: 0x400, device: 0x500 });
     let slots = usize::from(size);
-    let driver = Driver::new(memory.clone(), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
-    let device = Device::new(memory.clone(), &setup, vec![device::Slot::default(); slots]).unwrap();
+    let driver = DriverQueue::new(memory.clone(), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
+    let device = DeviceQueue::new(memory.clone(), &setup, vec![device::Slot::default(); slots]).unwrap();
     (memory, driver, device)
 }
 
@@ -61,21 +61,21 @@ fn a_buffer_that_cannot_go_through_a_table_comes_back_with_the_reason() {
             assert_eq!(device.pop(&mut []).unwrap(), None);
             reason
         };
-        assert_eq!(refused(&mut driver, table(16), &[]), AddReason::Empty);
-        let two = AddReason::TableTooSmall { capacity: 1, needed: 2 };
+        assert_eq!(refused(&mut driver, table(16), &[]), AddErrorKind::Empty);
+        let two = AddErrorKind::TableTooSmall { capacity: 1, needed: 2 };
         assert_eq!(refused(&mut driver, table(31), &[segment; 2]), two);
         // No chain may be longer than the queue, wherever its descriptors are.
         assert_eq!(
             refused(&mut driver, table(64), &[segment; 3]),
-            AddReason::TooLong { segments: 3, size: 2 }
+            AddErrorKind::TooLong { segments: 3, size: 2 }
         );
         let outside = refused(&mut driver, Segment::new(0xff8, 16), &[segment]);
-        assert!(matches!(outside, AddReason::TableUnmapped(_)), "{outside}");
+        assert!(matches!(outside, AddErrorKind::TableUnmapped(_)), "{outside}");
         driver.add(&[segment; 2], &[], 2).unwrap();
-        assert_eq!(refused(&mut driver, table(16), &[segment]), AddReason::Full { free: 0, needed: 1 });
+        assert_eq!(refused(&mut driver, table(16), &[segment]), AddErrorKind::Full { free: 0, needed: 1 });
 
         let (_, mut driver, _) = ends(&mut page, 2, features.difference(Features::INDIRECT_DESC));
         let refused = driver.add_indirect(table(16), &[segment], &[], 1).unwrap_err();
-        assert_eq!(refused.reason, AddReason::IndirectNotNegotiated);
+        assert_eq!(refused.reason, AddErrorKind::IndirectNotNegotiated);
     }
 }

@@ -1,8 +1,8 @@
 //! Queues of the largest sizes, full: all arithmetic on their indices is at its limits.
 
-use ring_core::error::AddReason;
+use ring_core::error::AddErrorKind;
 use ring_core::memory::RawMemory;
-use ring_core::{Arm, Device, Driver, Features, Notify, Segment, Setup, device, driver};
+use ring_core::{Arm, DeviceQueue, DriverQueue, Features, Notify, Segment, Setup, device, driver};
 
 const BYTE: Segment = Segment::new(0x10, 1);
 
@@ -15,16 +15,16 @@ fn queues() -> impl Iterator<Item = (u16, Features)> {
     formats.into_iter().flat_map(move |(size, format)| extras.map(|extra| (size, format | extra)))
 }
 
-type DriverEnd<'m> = Driver<RawMemory<'m>, Vec<driver::Slot<u16>>, u16>;
-type DeviceEnd<'m> = Device<RawMemory<'m>, Vec<device::Slot>>;
+type DriverEnd<'m> = DriverQueue<RawMemory<'m>, Vec<driver::Slot<u16>>, u16>;
+type DeviceEnd<'m> = DeviceQueue<RawMemory<'m>, Vec<device::Slot>>;
 
 fn ends(words: &mut Vec<u64>, size: u16, features: Features) -> (DriverEnd<'_>, DeviceEnd<'_>) {
     let (setup, bytes) = Setup::contiguous(0x40, size, features).unwrap();
     words.resize(usize::try_from(0x40 + bytes).unwrap() / 8, 0);
     let memory = RawMemory::from_mut(words, 0);
     let slots = usize::from(size);
-    let driver = Driver::new(memory.clone(), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
-    (driver, Device::new(memory, &setup, vec![device::Slot::default(); slots]).unwrap())
+    let driver = DriverQueue::new(memory.clone(), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
+    (driver, DeviceQueue::new(memory, &setup, vec![device::Slot::default(); slots]).unwrap())
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_full_queue_is_published_taken_and_returned_in_one_batch() {
             assert_eq!((driver.arm(), device.arm()), (Arm::Armed, Arm::Armed));
             (0..size).for_each(|cookie| driver.add(&[BYTE], &[], cookie).unwrap());
             let full = driver.add(&[BYTE], &[], 0).unwrap_err().reason;
-            assert_eq!(full, AddReason::Full { free: 0, needed: 1 });
+            assert_eq!(full, AddErrorKind::Full { free: 0, needed: 1 });
             assert_eq!(driver.publish(), Notify::Needed, "{features:?} {size} {lap}");
 
             let mut storage = [Segment::default()];

@@ -2,19 +2,19 @@
 
 use ring_core::memory::RawMemory;
 use ring_core::{
-    CompleteError, Device, Driver, Features, Position, Segment, Setup, SetupError, device, driver,
+    CompleteError, DeviceQueue, DriverQueue, Features, Position, Segment, Setup, SetupError, device, driver,
 };
 
 const FORMATS: [Features; 2] = [Features::empty(), Features::RING_PACKED];
 
-type DriverEnd<'m> = Driver<RawMemory<'m>, [driver::Slot<u32>; 4], u32>;
-type DeviceEnd<'m> = Device<RawMemory<'m>, [device::Slot; 4]>;
+type DriverEnd<'m> = DriverQueue<RawMemory<'m>, [driver::Slot<u32>; 4], u32>;
+type DeviceEnd<'m> = DeviceQueue<RawMemory<'m>, [device::Slot; 4]>;
 
 fn ends(page: &mut [u64; 512], features: Features) -> (DriverEnd<'_>, DeviceEnd<'_>) {
     let memory = RawMemory::from_mut(page, 0);
     let (setup, _) = Setup::contiguous(0, 4, features).unwrap();
-    let driver = Driver::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4]).unwrap();
-    (driver, Device::new(memory, &setup, [device::Slot::default(); 4]).unwrap())
+    let driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4]).unwrap();
+    (driver, DeviceQueue::new(memory, &setup, [device::Slot::default(); 4]).unwrap())
 }
 
 fn add(driver: &mut DriverEnd<'_>, cookie: u32) {
@@ -63,7 +63,7 @@ fn a_chain_that_others_have_overtaken_is_not_given_back() {
             add(&mut driver, 7);
             let held = pop(&mut device);
             pass(&mut driver, &mut device, others);
-            let refused = device.give_back(held).unwrap_err();
+            let refused = device.unpop(held).unwrap_err();
             assert!(matches!(refused, CompleteError::NotNewest(_)), "{features:?} {others}: {refused}");
             assert_eq!(device.pop(&mut [Segment::default(); 4]).unwrap(), None);
         }
@@ -99,11 +99,9 @@ fn a_chain_is_not_given_back_in_a_suspended_queue() {
         add(&mut driver, 7);
         let held = pop(&mut device);
         let (position, _) = device.suspend();
-        let Err(CompleteError::Suspended(held)) = device.give_back(held) else {
-            panic!("{position:?} moved")
-        };
+        let Err(CompleteError::Suspended(held)) = device.unpop(held) else { panic!("{position:?} moved") };
         device.resume(position).unwrap();
-        device.give_back(held).unwrap();
+        device.unpop(held).unwrap();
         assert!(device.pop(&mut [Segment::default(); 4]).unwrap().is_some());
     }
 }

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use ring_core::memory::RawMemory;
-use ring_core::{Chain, CompleteError, Device, Driver, Features, Notify, PopError};
-use ring_core::{Segment, Setup, SetupError, Taken, Token, device, driver};
+use ring_core::{Areas, Chain, CompleteError, DeviceQueue, DriverQueue, Features, Notify, PopError};
+use ring_core::{ChainRecord, Segment, Setup, SetupError, Token, device, driver};
 
 const FORMATS: [Features; 4] = [
     Features::empty(),
@@ -16,17 +16,17 @@ const FORMATS: [Features; 4] = [
 /// The most segments that the devices take.
 const LONGEST: usize = 2;
 
-type DriverEnd<'m> = Driver<RawMemory<'m>, [driver::Slot<usize>; 8], usize>;
-type DeviceEnd<'m> = Device<RawMemory<'m>, [device::Slot; 8]>;
+type DriverEnd<'m> = DriverQueue<RawMemory<'m>, [driver::Slot<usize>; 8], usize>;
+type DeviceEnd<'m> = DeviceQueue<RawMemory<'m>, [device::Slot; 8]>;
 
 fn setup(features: Features) -> Setup {
     // Five descriptors where the format allows it, so that laps end anywhere.
     let size = if features.contains(Features::RING_PACKED) { 5 } else { 4 };
-    Setup { size, features, descriptor_area: 0, driver_area: 0x100, device_area: 0x200 }
+    Setup::new(size, features, Areas { descriptor: 0, driver: 0x100, device: 0x200 })
 }
 
 fn device<'m>(memory: &RawMemory<'m>, features: Features) -> DeviceEnd<'m> {
-    Device::new(memory.clone(), &setup(features), [device::Slot::default(); 8]).unwrap()
+    DeviceQueue::new(memory.clone(), &setup(features), [device::Slot::default(); 8]).unwrap()
 }
 
 /// What outlives a device.
@@ -34,9 +34,9 @@ fn device<'m>(memory: &RawMemory<'m>, features: Features) -> DeviceEnd<'m> {
 struct Journal {
     used: u16,
     last: u64,
-    taken: Vec<Taken>,
+    taken: Vec<ChainRecord>,
     /// What is to be published: where that ends, and the chains.
-    staged: Option<(u16, Vec<Taken>)>,
+    staged: Option<(u16, Vec<ChainRecord>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ enum Step {
     Add(usize),
     Take,
     Complete(prop::sample::Index),
-    GiveBack,
+    Unpop,
     Stage,
     Publish,
     Note,
@@ -57,7 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1usize..4).prop_map(Step::Add),
         4 => Just(Step::Take),
         4 => any::<prop::sample::Index>().prop_map(Step::Complete),
-        1 => Just(Step::GiveBack),
+        1 => Just(Step::Unpop),
         3 => Just(Step::Stage),
         3 => Just(Step::Publish),
         3 => Just(Step::Note),
@@ -73,9 +73,9 @@ struct World<'m> {
     device: DeviceEnd<'m>,
     journal: Journal,
     /// In the order in which they were taken.
-    tokens: Vec<(Token, Taken)>,
+    tokens: Vec<(Token, ChainRecord)>,
     /// Completed, and not yet noted as staged; in order of completion.
-    completed: Vec<Taken>,
+    completed: Vec<ChainRecord>,
     published: bool,
     /// The segments of each buffer, by its cookie.
     added: Vec<usize>,
@@ -85,7 +85,7 @@ struct World<'m> {
 impl<'m> World<'m> {
     fn new(page: &'m mut [u64; 512], features: Features) -> Self {
         let memory = RawMemory::from_mut(page, 0);
-        let driver = Driver::new(memory.clone(), &setup(features), [driver::Slot::EMPTY; 8]).unwrap();
+        let driver = DriverQueue::new(memory.clone(), &setup(features), [driver::Slot::EMPTY; 8]).unwrap();
         let device = device(&memory, features);
         let used = device.position().used;
         let journal = Journal { used, last: 0, taken: Vec::new(), staged: None };
@@ -129,7 +129,7 @@ impl<'m> World<'m> {
                 self.device.complete(token, taken.writable).unwrap();
                 self.completed.push(taken);
             }
-            Step::GiveBack if self.completed.is_empty() && self.journal.staged.is_none() => self.give_back(),
+            Step::Unpop if self.completed.is_empty() && self.journal.staged.is_none() => self.unpop(),
             Step::Stage if self.journal.staged.is_none() => {
                 self.journal.staged = Some((self.device.next_used(), self.staged()));
                 self.published = false;
@@ -146,7 +146,7 @@ impl<'m> World<'m> {
     }
 
     /// The completed chains that are staged: all, or in an in-order queue those whose turn has come.
-    fn staged(&mut self) -> Vec<Taken> {
+    fn staged(&mut self) -> Vec<ChainRecord> {
         let in_order = self.features.contains(Features::IN_ORDER);
         let waiting = self.tokens.iter().map(|(_, taken)| taken.serial).min().filter(|_| in_order);
         let waiting = waiting.unwrap_or(u64::MAX);
@@ -162,9 +162,9 @@ impl<'m> World<'m> {
         self.published = false;
     }
 
-    fn give_back(&mut self) {
+    fn unpop(&mut self) {
         let Some((token, taken)) = self.tokens.pop() else { return };
-        match self.device.give_back(token) {
+        match self.device.unpop(token) {
             Ok(()) => {
                 self.journal.taken.retain(|other| *other != taken);
                 self.journal.last = taken.serial - 1;
@@ -193,7 +193,7 @@ impl<'m> World<'m> {
         }
         self.journal.staged = None;
         self.device.recover(self.journal.used, self.journal.last).unwrap();
-        let adopt = |taken: &Taken| (self.device.adopt(*taken).unwrap(), *taken);
+        let adopt = |taken: &ChainRecord| (self.device.adopt(*taken).unwrap(), *taken);
         self.tokens = self.journal.taken.iter().map(adopt).collect();
         self.completed.clear();
         self.published = false;
@@ -241,19 +241,19 @@ fn what_cannot_have_been_in_flight_is_not_taken_over() {
         let mut device = device(&memory, features);
         let used = device.position().used;
         device.recover(used, 3).unwrap();
-        let good = Taken { serial: 2, writable: 8, id: 1, count: 2 };
+        let good = ChainRecord { serial: 2, writable: 8, id: 1, count: 2 };
         let _token = device.adopt(good).unwrap();
         let size = setup(features).size;
         for bad in [
             good,
-            Taken { id: size, ..good },
-            Taken { id: 2, serial: 0, ..good },
+            ChainRecord { id: size, ..good },
+            ChainRecord { id: 2, serial: 0, ..good },
             // Not in the order in which they were taken.
-            Taken { id: 2, serial: 1, ..good },
-            Taken { id: 2, serial: 5, ..good },
-            Taken { id: 2, serial: 1 << 63 | 1, ..good },
-            Taken { id: 2, count: 0, ..good },
-            Taken { id: 2, count: size - 1, ..good },
+            ChainRecord { id: 2, serial: 1, ..good },
+            ChainRecord { id: 2, serial: 5, ..good },
+            ChainRecord { id: 2, serial: 1 << 63 | 1, ..good },
+            ChainRecord { id: 2, count: 0, ..good },
+            ChainRecord { id: 2, count: size - 1, ..good },
         ] {
             assert_eq!(device.adopt(bad), Err(SetupError::Taken(bad)));
         }
@@ -267,7 +267,7 @@ fn a_chain_is_taken_over_once() {
         let memory = RawMemory::from_mut(&mut page, 0);
         let mut device = device(&memory, features);
         device.recover(device.position().used, 3).unwrap();
-        let taken = Taken { serial: 2, writable: 8, id: 1, count: 2 };
+        let taken = ChainRecord { serial: 2, writable: 8, id: 1, count: 2 };
         let token = device.adopt(taken).unwrap();
         device.complete(token, 8).unwrap();
         let _ = device.publish();
@@ -284,7 +284,7 @@ fn no_chain_is_taken_over_after_one_that_was_popped() {
         [Step::Add(1), Step::Take].into_iter().for_each(|step| world.take_step(step));
         let position = world.device.position();
         // Where this one was, the device has just found another, so the next place would be skipped.
-        let taken = Taken { serial: 2, writable: 8, id: 1, count: 2 };
+        let taken = ChainRecord { serial: 2, writable: 8, id: 1, count: 2 };
         assert_eq!(world.device.adopt(taken), Err(SetupError::Taken(taken)));
         assert_eq!(world.device.position(), position);
     }
@@ -298,7 +298,7 @@ fn a_device_that_stands_still_takes_no_chain_over() {
         let mut device = device(&memory, features);
         device.recover(device.position().used, 3).unwrap();
         let (position, _) = device.suspend();
-        let taken = Taken { serial: 2, writable: 8, id: 1, count: 2 };
+        let taken = ChainRecord { serial: 2, writable: 8, id: 1, count: 2 };
         assert_eq!(device.adopt(taken), Err(SetupError::Taken(taken)));
         assert_eq!(device.position(), position);
     }

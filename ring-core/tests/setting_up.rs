@@ -4,26 +4,28 @@ use std::ops::Deref as _;
 use std::sync::Arc;
 
 use ring_core::error::AreaName;
-use ring_core::index::BadQueueSize;
-use ring_core::memory::{Area as _, Memory, Platform, RawMemory, Store, Unmapped, VmMemory, Word};
-use ring_core::{Device, Driver, Features, Layout, Segment, Setup, SetupError, Writer, device, driver};
+use ring_core::index::QueueSizeError;
+use ring_core::memory::{AccessError, Area as _, Memory, Platform, RawMemory, Store, VmMemory, Word};
+use ring_core::{
+    Areas, DeviceQueue, DriverQueue, Features, Layout, Segment, Setup, SetupError, Writer, device, driver,
+};
 use vm_memory::bitmap::{AtomicBitmap, Bitmap as _};
 use vm_memory::{GuestAddress, GuestMemoryBackend as _, GuestMemoryMmap, GuestMemoryRegion as _};
 
 const FORMATS: [Features; 2] = [Features::empty(), Features::RING_PACKED];
 
 fn setup(size: u16, features: Features) -> Setup {
-    Setup { size, features, descriptor_area: 0x1000, driver_area: 0x1100, device_area: 0x1200 }
+    Setup::new(size, features, Areas { descriptor: 0x1000, driver: 0x1100, device: 0x1200 })
 }
 
-type DriverEnd<M, T> = Driver<M, Vec<driver::Slot<T>>, T>;
-type DeviceEnd<M> = Device<M, Vec<device::Slot>>;
+type DriverEnd<M, T> = DriverQueue<M, Vec<driver::Slot<T>>, T>;
+type DeviceEnd<M> = DeviceQueue<M, Vec<device::Slot>>;
 
 fn ends<M: Memory + Clone>(memory: &M, setup: &Setup) -> (DriverEnd<M, u32>, DeviceEnd<M>) {
     let slots = (0..setup.size).map(|_| driver::Slot::default()).collect();
-    let driver = Driver::new(memory.clone(), setup, slots).unwrap();
+    let driver = DriverQueue::new(memory.clone(), setup, slots).unwrap();
     let device =
-        Device::new(memory.clone(), setup, vec![device::Slot::default(); setup.size.into()]).unwrap();
+        DeviceQueue::new(memory.clone(), setup, vec![device::Slot::default(); setup.size.into()]).unwrap();
     (driver, device)
 }
 
@@ -100,7 +102,7 @@ fn what_a_device_writes_is_marked_dirty() {
             (0..8).filter(|page| region.bitmap().dirty_at(usize::try_from(page * PAGE).unwrap())).collect()
         };
         let clean = || region.deref().bitmap().reset();
-        let setup = Setup { size: 2, features, descriptor_area: 0, driver_area: PAGE, device_area: 2 * PAGE };
+        let setup = Setup::new(2, features, Areas { descriptor: 0, driver: PAGE, device: 2 * PAGE });
         let (mut driver, mut device) = ends(&memory, &setup);
         driver.add(&[], &[Segment::new(5 * PAGE, 8)], 0).unwrap();
         let _ = driver.publish();
@@ -209,15 +211,15 @@ fn memory_that_is_aligned_otherwise_than_its_addresses_is_refused() {
     let mut page = [0; 512];
     let memory = RawMemory::from_mut(&mut page, 0x1004);
     let (setup, _) = Setup::contiguous(0x1040, 2, Features::empty()).unwrap();
-    let refused = Device::new(memory, &setup, vec![device::Slot::default(); 2]);
-    let range = Unmapped { address: 0x1040, len: 32 };
+    let refused = DeviceQueue::new(memory, &setup, vec![device::Slot::default(); 2]);
+    let range = AccessError { address: 0x1040, len: 32 };
     assert_eq!(refused.err(), Some(SetupError::Unmapped { area: AreaName::Descriptor, range }));
 }
 
 #[test]
 fn there_is_no_layout_for_a_size_that_the_format_does_not_have() {
-    assert_eq!(Layout::of(3, Features::empty()), Err(BadQueueSize { size: 3 }));
+    assert_eq!(Layout::of(3, Features::empty()), Err(QueueSizeError { size: 3 }));
     assert!(Layout::of(3, Features::RING_PACKED).is_ok());
-    assert_eq!(Layout::of(0, Features::RING_PACKED), Err(BadQueueSize { size: 0 }));
-    assert_eq!(Setup::contiguous(0, 0, Features::empty()), Err(BadQueueSize { size: 0 }));
+    assert_eq!(Layout::of(0, Features::RING_PACKED), Err(QueueSizeError { size: 0 }));
+    assert_eq!(Setup::contiguous(0, 0, Features::empty()), Err(QueueSizeError { size: 0 }));
 }

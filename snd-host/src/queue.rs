@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use ring_core::device::Slot;
 use ring_core::memory::VmMemory;
-use ring_core::{Arm, Chain, Device, Features, PopError, Position, Segment, Setup, SetupError, Token};
+use ring_core::{
+    Areas, Arm, Chain, DeviceQueue, Features, PopError, Position, Segment, Setup, SetupError, Token,
+};
 use tracing::{debug, warn};
 use vhost_user_backend::VringT;
 use virtio_queue::QueueT;
@@ -22,7 +24,7 @@ pub(crate) type GuestMemory = Arc<GuestMemoryMmap>;
 /// A queue that runs.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    ring: Device<VmMemory<GuestMemory>, Box<[Slot]>>,
+    ring: DeviceQueue<VmMemory<GuestMemory>, Box<[Slot]>>,
     vring: Vring,
 }
 
@@ -38,22 +40,24 @@ impl Queue {
         let (setup, base) = {
             let state = vring.get_ref();
             let queue = state.get_queue();
-            let setup = Setup {
-                size: vring.size(),
+            let setup = Setup::new(
+                vring.size(),
                 features,
-                descriptor_area: queue.desc_table(),
-                driver_area: queue.avail_ring(),
-                device_area: queue.used_ring(),
-            };
+                Areas {
+                    descriptor: queue.desc_table(),
+                    driver: queue.avail_ring(),
+                    device: queue.used_ring(),
+                },
+            );
             (setup, queue.next_avail())
         };
         let slots = vec![Slot::default(); setup.size.into()].into_boxed_slice();
-        let mut ring = Device::new(VmMemory::new(memory), &setup, slots)?;
+        let mut ring = DeviceQueue::new(VmMemory::new(memory), &setup, slots)?;
         // The notice board has room for 16 bits. A packed ring is only ever left with nothing in flight,
         // so they say it all; a split ring has the other half in memory.
         let position = match &ring {
-            Device::Split(_) => ring.position_of(base.into()),
-            Device::Packed(_) => Position::quiescent(base),
+            DeviceQueue::Split(_) => ring.position_of(base.into()),
+            DeviceQueue::Packed(_) => Position::quiescent(base),
         };
         ring.resume(position)?;
         Ok(Self { ring, vring: vring.clone() })
@@ -104,7 +108,7 @@ impl Queue {
 
     /// Gives back the message that was taken last, as if it had not been. Fails if a later one was taken.
     pub(crate) fn give_back(&mut self, message: Message) -> Result<(), Message> {
-        message.give_back(|token| self.ring.give_back(token))
+        message.give_back(|token| self.ring.unpop(token))
     }
 
     /// Shows the driver what was returned.

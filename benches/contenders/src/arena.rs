@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 
 use ring_core::memory::{Memory as _, RawMemory, VmMemory};
-use ring_core::{Features, Setup};
+use ring_core::{Areas, Features, Setup};
 use vm_memory::mmap::MmapRegion;
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
 
@@ -102,13 +102,15 @@ impl Arena {
     /// A queue in this arena, with event indices.
     #[must_use]
     pub fn setup(&self, format: Features) -> Setup {
-        Setup {
-            size: QUEUE_SIZE,
-            features: Features::VERSION_1 | Features::EVENT_IDX | Features::INDIRECT_DESC | format,
-            descriptor_area: self.address(),
-            driver_area: self.address() + DRIVER_AREA,
-            device_area: self.address() + DEVICE_AREA,
-        }
+        Setup::new(
+            QUEUE_SIZE,
+            Features::VERSION_1 | Features::EVENT_IDX | Features::INDIRECT_DESC | format,
+            Areas {
+                descriptor: self.address(),
+                driver: self.address() + DRIVER_AREA,
+                device: self.address() + DEVICE_AREA,
+            },
+        )
     }
 
     /// Where the requests' tables are.

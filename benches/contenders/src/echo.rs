@@ -41,7 +41,7 @@ pub const ENTRANTS: &[Entrant] = &[
         make: |shape| {
             with_driver(shape, |arena, setup| {
                 let slots = vec![device::Slot::default(); setup.size.into()];
-                let queue = split::Device::new(arena.raw(), setup, slots).expect("the arena has room");
+                let queue = split::DeviceQueue::new(arena.raw(), setup, slots).expect("the arena has room");
                 Ours { memory: arena.raw(), queue, buffer: [0; BYTES] }
             })
         },
@@ -51,7 +51,7 @@ pub const ENTRANTS: &[Entrant] = &[
         make: |shape| {
             with_driver(shape, |arena, setup| {
                 let slots = vec![device::Slot::default(); setup.size.into()];
-                let queue = split::Device::new(arena.vm(), setup, slots).expect("the arena has room");
+                let queue = split::DeviceQueue::new(arena.vm(), setup, slots).expect("the arena has room");
                 Ours { memory: arena.vm(), queue, buffer: [0; BYTES] }
             })
         },
@@ -108,7 +108,7 @@ fn verify(arena: &Arena, shape: Shape, mut work: Box<dyn Work>) -> Box<dyn Work>
 /// ring-core's device.
 struct Ours<M: Memory> {
     memory: M,
-    queue: split::Device<M, Vec<device::Slot>>,
+    queue: split::DeviceQueue<M, Vec<device::Slot>>,
     buffer: [u8; BYTES],
 }
 

@@ -35,8 +35,8 @@ impl Driver {
     #[must_use]
     pub fn new(arena: &Arena, format: Features) -> (Self, Setup) {
         let mut setup = arena.setup(format);
-        let bytes = usize::try_from(arena.tables() - setup.descriptor_area).expect("an arena is small");
-        let start = arena::pointer(setup.descriptor_area).as_ptr();
+        let bytes = usize::try_from(arena.tables() - setup.areas.descriptor).expect("an arena is small");
+        let start = arena::pointer(setup.areas.descriptor).as_ptr();
         // SAFETY: the arena is never unmapped. While it belongs to the queue, others access it atomically or
         // volatilely; that they do so at all is how this crate is meant to be used.
         let memory: &'static mut [u8] = unsafe { slice::from_raw_parts_mut(start, bytes) };
@@ -44,8 +44,8 @@ impl Driver {
         let queue =
             Virtqueue::new(translator().expect("the handshake succeeds"), memory, setup.size, features)
                 .expect("there is room for the queue");
-        setup.driver_area = setup.descriptor_area + queue.layout().driver_area_offset as u64;
-        setup.device_area = setup.descriptor_area + queue.layout().device_area_offset as u64;
+        setup.areas.driver = setup.areas.descriptor + queue.layout().driver_area_offset as u64;
+        setup.areas.device = setup.areas.descriptor + queue.layout().device_area_offset as u64;
         (Self { queue, requests: [(0, 0); QUEUE_SIZE as usize] }, setup)
     }
 }

@@ -143,6 +143,6 @@ macro_rules! contend {
     };
 }
 
-contend!(split::Driver<M, DriverSlots, u16>, split::Device<M, DeviceSlots>, split_driver, split_device);
-contend!(packed::Driver<M, DriverSlots, u16>, packed::Device<M, DeviceSlots>, packed_driver, packed_device);
-contend!(ring_core::Driver<M, DriverSlots, u16>, ring_core::Device<M, DeviceSlots>, driver, device);
+contend!(split::DriverQueue<M, DriverSlots, u16>, split::DeviceQueue<M, DeviceSlots>, split_driver, split_device);
+contend!(packed::DriverQueue<M, DriverSlots, u16>, packed::DeviceQueue<M, DeviceSlots>, packed_driver, packed_device);
+contend!(ring_core::DriverQueue<M, DriverSlots, u16>, ring_core::DeviceQueue<M, DeviceSlots>, driver, device);

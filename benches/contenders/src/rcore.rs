@@ -40,7 +40,7 @@ impl Driver {
     #[must_use]
     pub fn new(arena: &Arena, requests: &[Request], shape: Shape) -> (Self, Setup) {
         let setup = arena.setup(ring_core::Features::empty());
-        PAGES.set(setup.descriptor_area);
+        PAGES.set(setup.areas.descriptor);
         let mut transport = Nowhere { setup };
         let queue = VirtQueue::new(&mut transport, 0, shape.is_indirect(), true).expect("there is room");
         let buffers = requests.iter().map(Buffers::of).collect();
@@ -170,9 +170,9 @@ impl Transport for Nowhere {
     }
 
     fn queue_set(&mut self, _: u16, _: u32, descriptors: PhysAddr, driver: PhysAddr, device: PhysAddr) {
-        self.setup.descriptor_area = descriptors;
-        self.setup.driver_area = driver;
-        self.setup.device_area = device;
+        self.setup.areas.descriptor = descriptors;
+        self.setup.areas.driver = driver;
+        self.setup.areas.device = device;
     }
 
     fn queue_unset(&mut self, _: u16) {}

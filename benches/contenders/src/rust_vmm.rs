@@ -40,9 +40,9 @@ impl Ready {
 pub(crate) fn queue(memory: &Mapped, setup: &Setup) -> Queue {
     let mut queue = Queue::new(setup.size).expect("a power of two");
     queue.set_event_idx(true);
-    queue.try_set_desc_table_address(GuestAddress(setup.descriptor_area)).expect("it is aligned");
-    queue.try_set_avail_ring_address(GuestAddress(setup.driver_area)).expect("it is aligned");
-    queue.try_set_used_ring_address(GuestAddress(setup.device_area)).expect("it is aligned");
+    queue.try_set_desc_table_address(GuestAddress(setup.areas.descriptor)).expect("it is aligned");
+    queue.try_set_avail_ring_address(GuestAddress(setup.areas.driver)).expect("it is aligned");
+    queue.try_set_used_ring_address(GuestAddress(setup.areas.device)).expect("it is aligned");
     queue.set_ready(true);
     assert!(queue.is_valid(&**memory));
     queue

@@ -9,7 +9,7 @@ pub mod buddy;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use ring_core::{Features, QueueSize, Setup, packed, split};
+use ring_core::{Areas, Features, QueueSize, Setup, packed, split};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use thiserror::Error;
 
@@ -64,7 +64,7 @@ pub enum ShareError {
     },
     /// The format does not allow the size.
     #[error(transparent)]
-    Size(#[from] ring_core::index::BadQueueSize),
+    Size(#[from] ring_core::index::QueueSizeError),
     /// The area is too small for so many queues.
     #[error(
         "{share} bytes of the isolated area are too few for a queue of {size}; give a larger --area-size"
@@ -141,7 +141,7 @@ impl Area {
         let ring = u32::try_from(blocks - start).map_err(|_| too_small())?;
         self.window.zero(start, ring).map_err(|_| too_small())?;
         Ok(Share {
-            setup: Setup { size, features, descriptor_area: start, driver_area: driver, device_area: device },
+            setup: Setup::new(size, features, Areas { descriptor: start, driver, device }),
             blocks,
             buddy: Buddy::new(left),
         })
@@ -199,9 +199,9 @@ mod tests {
         for queue in 0..4 {
             for features in [Features::empty(), Features::RING_PACKED] {
                 let share = area.share(queue, 256, features).unwrap();
-                let Setup { descriptor_area, driver_area, device_area, .. } = share.setup;
-                assert!(end <= descriptor_area && descriptor_area < driver_area);
-                assert!(driver_area / PAGE < device_area / PAGE && device_area / PAGE < share.blocks / PAGE);
+                let Areas { descriptor, driver, device } = share.setup.areas;
+                assert!(end <= descriptor && descriptor < driver);
+                assert!(driver / PAGE < device / PAGE && device / PAGE < share.blocks / PAGE);
                 assert!(area.window().contains(share.blocks, share.buddy.capacity()));
                 if features.contains(Features::RING_PACKED) {
                     end = share.blocks + share.buddy.capacity();

@@ -174,9 +174,9 @@ impl DeviceLink {
         let areas = VringAddr {
             index,
             flags: 0,
-            descriptor: setup.descriptor_area,
-            device: setup.device_area,
-            driver: setup.driver_area,
+            descriptor: setup.areas.descriptor,
+            device: setup.areas.device,
+            driver: setup.areas.driver,
             log: 0,
         };
         self.command(Request::SetVringAddr, &areas, None)?;

@@ -1,9 +1,9 @@
 //! The device's side of a queue: a ring and blocks in the isolated area, and what is in flight there.
 
 use ring_core::driver::Used;
-use ring_core::error::AddReason;
-use ring_core::memory::Unmapped;
-use ring_core::{Arm, Driver, Features, Notify, Segment, SetupError, Violation, driver};
+use ring_core::error::AddErrorKind;
+use ring_core::memory::AccessError;
+use ring_core::{Arm, DriverQueue, Features, Notify, Segment, SetupError, Violation, driver};
 use thiserror::Error;
 
 use super::framing::{Frame, frame, in_step, last_byte};
@@ -22,7 +22,7 @@ const NOTHING: (Frame, Frame) = ([0; 3], [0; 3]);
 /// A queue as the device sees it. Whose requests it has it knows by their keys.
 #[derive(Debug)]
 pub struct DeviceEnd {
-    ring: Driver<Window, Box<[driver::Slot<usize>]>, usize>,
+    ring: DriverQueue<Window, Box<[driver::Slot<usize>]>, usize>,
     window: Window,
     blocks: u64,
     buddy: Buddy,
@@ -45,7 +45,7 @@ pub(super) enum Submission {
 pub(super) enum Refusal {
     /// The guest named memory that it does not have.
     #[error("{0}")]
-    Unmapped(Unmapped),
+    Unmapped(AccessError),
     /// It is cut into more pieces than any driver does.
     #[error("it has more than {LONGEST_CHAIN} segments")]
     TooLong,
@@ -75,7 +75,7 @@ impl DeviceEnd {
         let Share { setup, blocks, buddy } = share;
         let slots = (0..setup.size).map(|_| driver::Slot::EMPTY).collect();
         Ok(Self {
-            ring: Driver::new(window.clone(), &setup, slots)?,
+            ring: DriverQueue::new(window.clone(), &setup, slots)?,
             window,
             blocks,
             buddy,
@@ -119,7 +119,7 @@ impl DeviceEnd {
         placement.release(&mut self.buddy);
         match error.reason {
             // A stopped ring is one that the device broke; the request waits for the next device.
-            AddReason::Full { .. } | AddReason::Stopped => Submission::NoRoom,
+            AddErrorKind::Full { .. } | AddErrorKind::Stopped => Submission::NoRoom,
             _ => self.no_room(request),
         }
     }
@@ -134,7 +134,12 @@ impl DeviceEnd {
     }
 
     /// Fills the readable part and clears the writable one, where bytes of earlier requests may be.
-    fn copy_out(&self, guest: &View<'_>, from: &[Segment], placement: &Placement) -> Result<u64, Unmapped> {
+    fn copy_out(
+        &self,
+        guest: &View<'_>,
+        from: &[Segment],
+        placement: &Placement,
+    ) -> Result<u64, AccessError> {
         let (readable, writable) = placement.pieces.split();
         let mut copied = 0;
         for (from, to, len) in in_step(from, readable, u64::MAX) {
@@ -180,7 +185,7 @@ impl DeviceEnd {
         request: &Request,
         written: u32,
         device_type: DeviceType,
-    ) -> Result<(), Unmapped> {
+    ) -> Result<(), AccessError> {
         let (from, to) = (request.placement.pieces.writable(), request.buffer.writable());
         for (from, to, len) in in_step(from, to, written.into()) {
             guest.copy_in(&self.window, from, to, len)?;

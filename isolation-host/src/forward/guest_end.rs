@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use ring_core::{
-    Arm, CompleteError, Device, Features, PopError, Position, Segment, Setup, SetupError, Token, device,
+    Arm, CompleteError, DeviceQueue, Features, PopError, Position, Segment, Setup, SetupError, Token, device,
 };
 
 use super::framing::last_byte;
@@ -22,7 +22,7 @@ pub(super) struct GuestEnd {
     segments: Box<[Segment]>,
 }
 
-type Ring = Device<GuestMemory, Box<[device::Slot]>>;
+type Ring = DeviceQueue<GuestMemory, Box<[device::Slot]>>;
 
 impl GuestEnd {
     /// Goes on with the guest's ring where `base`, a vhost-user vring base, says; or where a process that died has
@@ -35,7 +35,7 @@ impl GuestEnd {
         requests: &mut Requests,
     ) -> Result<Self, SetupError> {
         let slots = vec![device::Slot::default(); setup.size.into()].into();
-        let mut ring = Device::new(memory, setup, slots)?;
+        let mut ring = DeviceQueue::new(memory, setup, slots)?;
         let legacy = journal.as_mut().and_then(|journal| journal.recover(|used| ring.has_published(used)));
         match legacy {
             Some(legacy) => recover(&mut ring, legacy, requests)?,
@@ -96,7 +96,7 @@ impl GuestEnd {
         let Some(request) = requests.get_mut(key) else { return true };
         let Some(token) = request.token.take() else { return true };
         let taken = self.ring.record(&token);
-        match self.ring.give_back(token) {
+        match self.ring.unpop(token) {
             Ok(()) => {
                 if let Some((journal, taken)) = self.journal.as_mut().zip(taken) {
                     journal.forget(&taken);

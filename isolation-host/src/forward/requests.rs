@@ -124,15 +124,16 @@ impl Pieces {
 mod tests {
     use super::*;
     use ring_core::memory::RawMemory;
-    use ring_core::{Device, Driver, Features, Setup, device, driver};
+    use ring_core::{DeviceQueue, DriverQueue, Features, Setup, device, driver};
 
     /// The tokens of so many requests.
     fn tokens<const COUNT: usize>() -> [Token; COUNT] {
         let mut words = [0; 512];
         let memory = RawMemory::from_mut(&mut words, 0);
         let (setup, _) = Setup::contiguous(0, 8, Features::empty()).unwrap();
-        let mut driver = Driver::new(memory.clone(), &setup, [const { driver::Slot::EMPTY }; 8]).unwrap();
-        let mut device = Device::new(memory, &setup, [device::Slot::default(); 8]).unwrap();
+        let mut driver =
+            DriverQueue::new(memory.clone(), &setup, [const { driver::Slot::EMPTY }; 8]).unwrap();
+        let mut device = DeviceQueue::new(memory, &setup, [device::Slot::default(); 8]).unwrap();
         [(); COUNT].map(|()| {
             driver.add(&[Segment::new(0, 1)], &[], ()).unwrap();
             let _ = driver.publish();

@@ -11,7 +11,7 @@ pub use area::GuestArea;
 use log::Log;
 use parking_lot::{RwLock, RwLockReadGuard};
 use ring_core::Segment;
-use ring_core::memory::{Memory, Unmapped};
+use ring_core::memory::{AccessError, Memory};
 use thiserror::Error;
 
 use crate::mmap::Window;
@@ -141,8 +141,8 @@ impl View<'_> {
     ///
     /// # Errors
     ///
-    /// [`Unmapped`] if not all of them are the guest's memory; a part has then been copied.
-    pub fn copy_out(&self, from: u64, target: &Window, to: u64, len: u32) -> Result<(), Unmapped> {
+    /// [`AccessError`] if not all of them are the guest's memory; a part has then been copied.
+    pub fn copy_out(&self, from: u64, target: &Window, to: u64, len: u32) -> Result<(), AccessError> {
         self.pieces(from, len.into(), |window, address, at, len| {
             window.copy(address, target, to + at, u32::try_from(len).unwrap_or(u32::MAX))
         })
@@ -152,8 +152,8 @@ impl View<'_> {
     ///
     /// # Errors
     ///
-    /// [`Unmapped`] if not all of it is the guest's memory; a part has then been written.
-    pub fn copy_in(&self, source: &Window, from: u64, to: u64, len: u32) -> Result<(), Unmapped> {
+    /// [`AccessError`] if not all of it is the guest's memory; a part has then been written.
+    pub fn copy_in(&self, source: &Window, from: u64, to: u64, len: u32) -> Result<(), AccessError> {
         self.pieces(to, len.into(), |window, address, at, len| {
             source.copy(from + at, window, address, u32::try_from(len).unwrap_or(u32::MAX))?;
             self.log.mark(address, len);
@@ -165,8 +165,8 @@ impl View<'_> {
     ///
     /// # Errors
     ///
-    /// [`Unmapped`] if not all of it is the guest's memory; a part has then been written.
-    pub fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+    /// [`AccessError`] if not all of it is the guest's memory; a part has then been written.
+    pub fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.pieces(address, from.len() as u64, |window, address, at, len| {
             let part = usize::try_from(at).ok().zip(usize::try_from(at + len).ok());
             let part = part.and_then(|(start, end)| from.get(start..end)).unwrap_or_default();
@@ -188,8 +188,8 @@ impl View<'_> {
     ///
     /// # Errors
     ///
-    /// [`Unmapped`] if not.
-    pub fn check(&self, segment: &Segment) -> Result<(), Unmapped> {
+    /// [`AccessError`] if not.
+    pub fn check(&self, segment: &Segment) -> Result<(), AccessError> {
         self.pieces(segment.address, segment.len.into(), |_, _, _, _| Ok(()))
     }
 
@@ -200,9 +200,9 @@ impl View<'_> {
         &self,
         address: u64,
         len: u64,
-        mut each: impl FnMut(&Window, u64, u64, u64) -> Result<(), Unmapped>,
-    ) -> Result<(), Unmapped> {
-        let unmapped = Unmapped { address, len };
+        mut each: impl FnMut(&Window, u64, u64, u64) -> Result<(), AccessError>,
+    ) -> Result<(), AccessError> {
+        let unmapped = AccessError { address, len };
         address.checked_add(len).ok_or(unmapped)?;
         let mut at = 0;
         while at < len {
@@ -251,15 +251,15 @@ impl fmt::Debug for GuestMemory {
 impl Memory for GuestMemory {
     type Area = GuestArea;
 
-    fn area(&self, address: u64, len: usize) -> Result<GuestArea, Unmapped> {
-        let unmapped = Unmapped { address, len: len as u64 };
+    fn area(&self, address: u64, len: usize) -> Result<GuestArea, AccessError> {
+        let unmapped = AccessError { address, len: len as u64 };
         let regions = self.inner.regions.read();
         let region = regions.iter().find(|region| region.window.contains(address, len as u64));
         let area = region.ok_or(unmapped)?.window.area(address, len)?;
         Ok(GuestArea::new(area, address, self.inner.log.clone()))
     }
 
-    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
         self.view().pieces(address, into.len() as u64, |window, address, at, len| {
             let part = usize::try_from(at).ok().zip(usize::try_from(at + len).ok());
             let part = part.and_then(|(from, to)| into.get_mut(from..to)).unwrap_or_default();
@@ -267,7 +267,7 @@ impl Memory for GuestMemory {
         })
     }
 
-    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.view().write_bytes(address, from)
     }
 

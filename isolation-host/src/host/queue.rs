@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
-use ring_core::{Features, Setup};
+use ring_core::{Areas, Features, Setup};
 use thiserror::Error;
 
 use super::lane::{Lane, signal};
@@ -131,13 +131,15 @@ impl Queue {
     fn setup(&self, index: usize, memory: &GuestMemory, features: Features) -> Result<Setup, StartError> {
         let areas = self.areas.ok_or(StartError::Incomplete { index })?;
         let place = |address| memory.guest_address(address).ok_or(StartError::NoRegion { index, address });
-        Ok(Setup {
-            size: self.size,
+        Ok(Setup::new(
+            self.size,
             features,
-            descriptor_area: place(areas.descriptor)?,
-            driver_area: place(areas.driver)?,
-            device_area: place(areas.device)?,
-        })
+            Areas {
+                descriptor: place(areas.descriptor)?,
+                driver: place(areas.driver)?,
+                device: place(areas.device)?,
+            },
+        ))
     }
 }
 

@@ -18,7 +18,7 @@ mod memory;
 mod records;
 
 use ring_core::memory::{Area as _, Load, Store};
-use ring_core::{Segment, Taken};
+use ring_core::{ChainRecord, Segment};
 
 use crate::mmap::WindowArea;
 use records::Records;
@@ -118,7 +118,7 @@ impl Journal {
     }
 
     /// Notes a chain that was taken.
-    pub fn note(&mut self, taken: &Taken, readable: &[Segment], writable: &[Segment]) {
+    pub fn note(&mut self, taken: &ChainRecord, readable: &[Segment], writable: &[Segment]) {
         self.records.note(taken, readable, writable);
         self.header.store(LAST, taken.serial, Store::Release);
     }
@@ -129,7 +129,7 @@ impl Journal {
     }
 
     /// Notes that a chain was given back, the newest of all: it is in the ring as if it had never been taken.
-    pub fn forget(&mut self, taken: &Taken) {
+    pub fn forget(&mut self, taken: &ChainRecord) {
         self.records.forget(taken.id);
         self.header.store(LAST, taken.serial.saturating_sub(1), Store::Release);
     }
@@ -172,8 +172,8 @@ mod tests {
         memory.queue(1, SIZE, true).unwrap()
     }
 
-    fn taken(serial: u64, id: u16) -> Taken {
-        Taken { serial, writable: 3, id, count: 2 }
+    fn taken(serial: u64, id: u16) -> ChainRecord {
+        ChainRecord { serial, writable: 3, id, count: 2 }
     }
 
     /// A journal of two chains, of which the second has been marked.
@@ -196,7 +196,7 @@ mod tests {
         let memory = memory();
         let long: Vec<Segment> = (0..1000).map(|number| Segment::new(number, 1)).collect();
         let mut first = two_chains(&memory);
-        first.note(&Taken { writable: 1000, ..taken(3, 7) }, &[], &long);
+        first.note(&ChainRecord { writable: 1000, ..taken(3, 7) }, &[], &long);
         let chains = journal(&memory).recover(|_| false).unwrap().chains;
         assert_eq!(chains[0].taken, taken(1, 5));
         assert_eq!(chains[0].readable[..], [Segment::new(1, 2)]);

@@ -1,7 +1,7 @@
 //! The records of a queue: one for each chain that may be in flight.
 
 use ring_core::memory::{Area as _, Load, Store};
-use ring_core::{Segment, Taken};
+use ring_core::{ChainRecord, Segment};
 use smallvec::SmallVec;
 
 use super::LONGEST_CHAIN;
@@ -36,7 +36,7 @@ pub(super) struct Records {
 #[derive(Debug)]
 pub struct Noted {
     /// The ring's part.
-    pub taken: Taken,
+    pub taken: ChainRecord,
     /// What the device may read.
     pub readable: SmallVec<[Segment; 4]>,
     /// What the device may write.
@@ -45,7 +45,7 @@ pub struct Noted {
 
 impl Records {
     /// Notes a chain. Until the end of that there is none with its id.
-    pub(super) fn note(&self, taken: &Taken, readable: &[Segment], writable: &[Segment]) {
+    pub(super) fn note(&self, taken: &ChainRecord, readable: &[Segment], writable: &[Segment]) {
         let id = taken.id;
         let numbers = (u64::try_from(readable.len()), u64::try_from(writable.len()));
         let (Ok(readables), Ok(writables)) = numbers else { return };
@@ -90,7 +90,11 @@ impl Records {
         let writable: SmallVec<[Segment; 4]> = segments.skip(readables).collect();
         let bytes: u64 = writable.iter().map(|segment| u64::from(segment.len)).sum();
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        Some(Noted { taken: Taken { serial, writable: bytes, id, count: counts as u16 }, readable, writable })
+        Some(Noted {
+            taken: ChainRecord { serial, writable: bytes, id, count: counts as u16 },
+            readable,
+            writable,
+        })
     }
 
     fn get(&self, id: u16, field: usize) -> u64 {

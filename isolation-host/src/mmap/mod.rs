@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use copy::{copy_shared, zero_shared};
-use ring_core::memory::{Area, Load, Memory, RawArea, RawMemory, Store, Unmapped, Word};
+use ring_core::memory::{AccessError, Area, Load, Memory, RawArea, RawMemory, Store, Word};
 use rustix::fs::fstat;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use thiserror::Error;
@@ -146,8 +146,8 @@ impl Window {
     }
 
     /// A pointer to the `len` bytes at `address`, if they all lie in the window.
-    fn resolve(&self, address: u64, len: u64) -> Result<*mut u8, Unmapped> {
-        let unmapped = Unmapped { address, len };
+    fn resolve(&self, address: u64, len: u64) -> Result<*mut u8, AccessError> {
+        let unmapped = AccessError { address, len };
         let offset = address.checked_sub(self.address).ok_or(unmapped)?;
         let end = offset.checked_add(len).ok_or(unmapped)?;
         if end > self.len as u64 {
@@ -161,8 +161,8 @@ impl Window {
     ///
     /// # Errors
     ///
-    /// [`Unmapped`] if a range does not lie in its window; nothing has been copied then.
-    pub fn copy(&self, from: u64, target: &Self, to: u64, len: u32) -> Result<(), Unmapped> {
+    /// [`AccessError`] if a range does not lie in its window; nothing has been copied then.
+    pub fn copy(&self, from: u64, target: &Self, to: u64, len: u32) -> Result<(), AccessError> {
         let from = self.resolve(from, len.into())?;
         let to = target.resolve(to, len.into())?;
         // SAFETY: both ranges lie in windows, whose mappings are alive as the windows are.
@@ -182,8 +182,8 @@ impl Window {
     ///
     /// # Errors
     ///
-    /// [`Unmapped`] if the range does not lie in the window; nothing has been written then.
-    pub fn zero(&self, address: u64, len: u32) -> Result<(), Unmapped> {
+    /// [`AccessError`] if the range does not lie in the window; nothing has been written then.
+    pub fn zero(&self, address: u64, len: u32) -> Result<(), AccessError> {
         let start = self.resolve(address, len.into())?;
         // SAFETY: the range lies in this window, whose mapping is alive as the window is.
         unsafe { zero_shared(start, len as usize) };
@@ -194,8 +194,8 @@ impl Window {
     ///
     /// # Errors
     ///
-    /// [`Unmapped`] if the byte does not lie in the window.
-    pub fn set_bits(&self, address: u64, bits: u8) -> Result<(), Unmapped> {
+    /// [`AccessError`] if the byte does not lie in the window.
+    pub fn set_bits(&self, address: u64, bits: u8) -> Result<(), AccessError> {
         let byte = self.resolve(address, 1)?;
         // SAFETY: the byte lies in this window, whose mapping is alive as the window is; bytes are aligned.
         let byte = unsafe { AtomicU8::from_ptr(byte) };
@@ -208,16 +208,16 @@ impl Window {
 impl Memory for Window {
     type Area = WindowArea;
 
-    fn area(&self, address: u64, len: usize) -> Result<WindowArea, Unmapped> {
+    fn area(&self, address: u64, len: usize) -> Result<WindowArea, AccessError> {
         let raw = self.raw.area(address, len)?;
         Ok(WindowArea { raw, _mapping: Arc::clone(&self.mapping) })
     }
 
-    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
         self.raw.read_bytes(address, into)
     }
 
-    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.raw.write_bytes(address, from)
     }
 

@@ -10,7 +10,7 @@ use isolation_host::mmap::Window;
 use isolation_host::protocol::payload::{SingleRegion, VringAddr, VringState};
 use isolation_host::protocol::{Channel, Message, Request};
 use ring_core::memory::Memory as _;
-use ring_core::{Device, Features, Segment, Setup, device};
+use ring_core::{Areas, DeviceQueue, Features, Segment, Setup, device};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::PATIENCE;
@@ -64,7 +64,7 @@ pub(crate) struct Vring {
     pub(crate) enabled: bool,
 }
 
-pub(crate) type Queue = Device<Window, Vec<device::Slot>>;
+pub(crate) type Queue = DeviceQueue<Window, Vec<device::Slot>>;
 
 impl TestDevice {
     /// Waits for isolation-host.
@@ -174,14 +174,17 @@ impl TestDevice {
     /// A queue as it was told of it.
     pub(crate) fn queue(&self, index: u32) -> Queue {
         let vring = &self.vrings[&index];
-        let setup = Setup {
-            size: vring.size,
-            features: Features::from_bits_retain(self.asked),
-            descriptor_area: vring.areas.descriptor,
-            driver_area: vring.areas.driver,
-            device_area: vring.areas.device,
-        };
-        Device::new(self.memory[0].clone(), &setup, vec![device::Slot::default(); vring.size.into()]).unwrap()
+        let setup = Setup::new(
+            vring.size,
+            Features::from_bits_retain(self.asked),
+            Areas {
+                descriptor: vring.areas.descriptor,
+                driver: vring.areas.driver,
+                device: vring.areas.device,
+            },
+        );
+        DeviceQueue::new(self.memory[0].clone(), &setup, vec![device::Slot::default(); vring.size.into()])
+            .unwrap()
     }
 
     /// Waits for the next request on a queue, and takes it: what it may read, and where it may write.

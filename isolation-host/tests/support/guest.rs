@@ -8,7 +8,7 @@ use isolation_host::mmap::Window;
 use isolation_host::protocol::payload::{Inflight, MemoryRegion, SingleRegion, VringAddr, VringState};
 use isolation_host::protocol::{Channel, Message, Request};
 use ring_core::memory::Memory as _;
-use ring_core::{Driver, Features, Position, Segment, Setup, driver};
+use ring_core::{Areas, DriverQueue, Features, Position, Segment, Setup, driver};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
@@ -37,7 +37,7 @@ pub(crate) struct TestGuest {
     journal: Option<(Inflight, OwnedFd)>,
 }
 
-pub(crate) type Queue = Driver<Window, Vec<driver::Slot<u32>>, u32>;
+pub(crate) type Queue = DriverQueue<Window, Vec<driver::Slot<u32>>, u32>;
 
 impl TestGuest {
     /// Connects, agrees on these ring features, and shares the guest's memory.
@@ -120,21 +120,19 @@ impl TestGuest {
     /// Where a queue's areas are.
     pub(crate) fn setup(&self, index: u32) -> Setup {
         let start = RAM + RINGS * u64::from(index);
-        Setup {
-            size: QUEUE,
-            features: self.features,
-            descriptor_area: start,
-            driver_area: start + 0x1000,
-            device_area: start + 0x2000,
-        }
+        Setup::new(
+            QUEUE,
+            self.features,
+            Areas { descriptor: start, driver: start + 0x1000, device: start + 0x2000 },
+        )
     }
 
     /// Starts a queue at its beginning, and returns the driver's end of it.
     pub(crate) fn start(&mut self, index: u32) -> Queue {
         let setup = self.setup(index);
-        self.memory.write_bytes(setup.descriptor_area, &[0; 0x3000]).unwrap();
+        self.memory.write_bytes(setup.areas.descriptor, &[0; 0x3000]).unwrap();
         let slots = (0..QUEUE).map(|_| driver::Slot::EMPTY).collect();
-        let queue = Driver::new(self.memory.clone(), &setup, slots).unwrap();
+        let queue = DriverQueue::new(self.memory.clone(), &setup, slots).unwrap();
         let base = match self.features.contains(Features::RING_PACKED) {
             true => Position::PACKED_START.packed_base(),
             false => 0,
@@ -150,9 +148,9 @@ impl TestGuest {
         let areas = VringAddr {
             index,
             flags: 0,
-            descriptor: user(setup.descriptor_area),
-            device: user(setup.device_area),
-            driver: user(setup.driver_area),
+            descriptor: user(setup.areas.descriptor),
+            device: user(setup.areas.device),
+            driver: user(setup.areas.driver),
             log: 0,
         };
         let state = |num| VringState { index, num };

@@ -17,7 +17,7 @@ use core::hint::{black_box, spin_loop};
 use core::panic::PanicInfo;
 
 use ring_core::memory::RawMemory;
-use ring_core::{Device, Driver, Features, Segment, Setup, device, driver};
+use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Segment, Setup, device, driver};
 
 /// The linker's default entry point.
 #[unsafe(no_mangle)]
@@ -35,10 +35,9 @@ pub extern "C" fn _start() -> ! {
 fn one_request(features: Features) -> Option<u32> {
     let mut page = [0_u64; 512];
     let memory = RawMemory::from_mut(&mut page, 0x1000);
-    let setup =
-        Setup { size: 4, features, descriptor_area: 0x1000, driver_area: 0x1100, device_area: 0x1200 };
-    let mut driver = Driver::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4]).ok()?;
-    let mut device = Device::new(memory, &setup, [device::Slot::default(); 4]).ok()?;
+    let setup = Setup::new(4, features, Areas { descriptor: 0x1000, driver: 0x1100, device: 0x1200 });
+    let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4]).ok()?;
+    let mut device = DeviceQueue::new(memory, &setup, [device::Slot::default(); 4]).ok()?;
 
     driver.add(&[], &[Segment::new(0x1900, 16)], ()).ok()?;
     let _ = driver.publish(); // both ends are right here

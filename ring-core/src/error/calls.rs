@@ -4,14 +4,14 @@ use core::error::Error;
 use core::fmt;
 
 use crate::chain::Token;
-use crate::memory::Unmapped;
+use crate::memory::AccessError;
 
 use super::Violation;
 
 /// Why a buffer was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AddReason {
+pub enum AddErrorKind {
     /// There are not enough free descriptors now. Reap, and try again.
     Full {
         /// Free descriptors.
@@ -43,12 +43,12 @@ pub enum AddReason {
         needed: u16,
     },
     /// The indirect table is not in shared memory.
-    TableUnmapped(Unmapped),
+    TableUnmapped(AccessError),
     /// The queue does not run: the device broke a rule, or the queue is suspended.
     Stopped,
 }
 
-impl fmt::Display for AddReason {
+impl fmt::Display for AddErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Full { free, needed } => {
@@ -73,7 +73,7 @@ impl fmt::Display for AddReason {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AddError<T> {
     /// Why.
-    pub reason: AddReason,
+    pub reason: AddErrorKind,
     /// What was handed in.
     pub cookie: T,
 }

@@ -14,6 +14,6 @@ mod calls;
 mod setup;
 mod violation;
 
-pub use calls::{AddError, AddReason, CompleteError, PopError};
+pub use calls::{AddError, AddErrorKind, CompleteError, PopError};
 pub use setup::{AreaName, SetupError};
 pub use violation::Violation;

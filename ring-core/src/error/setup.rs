@@ -3,9 +3,9 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::index::BadQueueSize;
-use crate::memory::Unmapped;
-use crate::recovery::Taken;
+use crate::index::QueueSizeError;
+use crate::memory::AccessError;
+use crate::recovery::ChainRecord;
 
 /// The three areas of a queue, as VIRTIO 1.4, 2.6 "Virtqueues" names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl fmt::Display for AreaName {
 #[non_exhaustive]
 pub enum SetupError {
     /// The size is not one that the format allows.
-    Size(BadQueueSize),
+    Size(QueueSizeError),
     /// The slots that were lent are fewer than the queue has descriptors.
     TooFewSlots {
         /// Slots lent.
@@ -55,7 +55,7 @@ pub enum SetupError {
         /// Which one.
         area: AreaName,
         /// The range that was asked for.
-        range: Unmapped,
+        range: AccessError,
     },
     /// Buffers are staged, which would be lost. Publish them, or suspend the queue, before it is resumed.
     Staged,
@@ -87,7 +87,7 @@ pub enum SetupError {
     },
     /// A chain that is to be taken over cannot have been in flight in this queue, or has been taken over already, or
     /// comes after a later one, or after one that was popped; or the queue does not run.
-    Taken(Taken),
+    Taken(ChainRecord),
 }
 
 impl fmt::Display for SetupError {
@@ -100,7 +100,7 @@ impl fmt::Display for SetupError {
             Self::Misaligned { area, address, align } => {
                 write!(f, "the {area} at {address:#x} is not aligned to {align} bytes")
             }
-            Self::Unmapped { area, range: Unmapped { address, len } } => {
+            Self::Unmapped { area, range: AccessError { address, len } } => {
                 write!(f, "the {area}: {len} bytes at {address:#x} are no aligned piece of shared memory")
             }
             Self::Staged => f.write_str("buffers are staged that have not been published"),
@@ -122,7 +122,7 @@ impl fmt::Display for SetupError {
                     "a device whose chains are numbered up to {taken} cannot go on after chain {last} of another"
                 )
             }
-            Self::Taken(Taken { serial, id, count, .. }) => {
+            Self::Taken(ChainRecord { serial, id, count, .. }) => {
                 write!(f, "chain {serial} with id {id} and {count} descriptors cannot be taken over")
             }
         }
@@ -131,8 +131,8 @@ impl fmt::Display for SetupError {
 
 impl Error for SetupError {}
 
-impl From<BadQueueSize> for SetupError {
-    fn from(bad: BadQueueSize) -> Self {
+impl From<QueueSizeError> for SetupError {
+    fn from(bad: QueueSizeError) -> Self {
         Self::Size(bad)
     }
 }

@@ -3,7 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
-use crate::memory::Unmapped;
+use crate::memory::AccessError;
 
 /// The other side broke a rule of the standard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub enum Violation {
         len: u32,
     },
     /// An indirect table is not in shared memory.
-    IndirectUnmapped(Unmapped),
+    IndirectUnmapped(AccessError),
     /// The device used more buffers than were in flight: the index in the device area ran ahead.
     UsedIndex {
         /// What the device area says.

@@ -40,7 +40,7 @@
 //! allocations:
 //!
 //! ```
-//! use ring_core::memory::{Memory, RawArea, RawMemory, Unmapped};
+//! use ring_core::memory::{Memory, RawArea, RawMemory, AccessError};
 //!
 //! struct Windows<'m, const N: usize>([RawMemory<'m>; N]);
 //!
@@ -50,24 +50,24 @@
 //!         &self,
 //!         address: u64,
 //!         len: usize,
-//!         of: impl FnMut(&RawMemory<'m>) -> Result<T, Unmapped>,
-//!     ) -> Result<T, Unmapped> {
-//!         self.0.iter().map(of).find_map(Result::ok).ok_or(Unmapped { address, len: len as u64 })
+//!         of: impl FnMut(&RawMemory<'m>) -> Result<T, AccessError>,
+//!     ) -> Result<T, AccessError> {
+//!         self.0.iter().map(of).find_map(Result::ok).ok_or(AccessError { address, len: len as u64 })
 //!     }
 //! }
 //!
 //! impl<'m, const N: usize> Memory for Windows<'m, N> {
 //!     type Area = RawArea<'m>;
 //!
-//!     fn area(&self, address: u64, len: usize) -> Result<RawArea<'m>, Unmapped> {
+//!     fn area(&self, address: u64, len: usize) -> Result<RawArea<'m>, AccessError> {
 //!         self.ask(address, len, |window| window.area(address, len))
 //!     }
 //!
-//!     fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+//!     fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
 //!         self.ask(address, into.len(), |window| window.read_bytes(address, into))
 //!     }
 //!
-//!     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+//!     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
 //!         self.ask(address, from.len(), |window| window.write_bytes(address, from))
 //!     }
 //!
@@ -76,7 +76,7 @@
 //!     }
 //! }
 //! #
-//! # use ring_core::{Driver, Features, Segment, Setup, driver};
+//! # use ring_core::{Areas, DriverQueue, Features, Segment, Setup, driver};
 //! # let mut pages = [[0u64; 64]; 3];
 //! # let [first, second, third] = &mut pages;
 //! # let windows = Windows([
@@ -84,14 +84,8 @@
 //! #     RawMemory::from_mut(second, 0x8000),
 //! #     RawMemory::from_mut(third, 0x4000),
 //! # ]);
-//! # let setup = Setup {
-//! #     size: 4,
-//! #     features: Features::RING_PACKED | Features::INDIRECT_DESC,
-//! #     descriptor_area: 0x1000,
-//! #     driver_area: 0x8000,
-//! #     device_area: 0x8004,
-//! # };
-//! # let mut queue = Driver::new(windows, &setup, [driver::Slot::EMPTY; 4])?;
+//! # let setup = Setup::new(4, Features::RING_PACKED | Features::INDIRECT_DESC, Areas { descriptor: 0x1000, driver: 0x8000, device: 0x8004 });
+//! # let mut queue = DriverQueue::new(windows, &setup, [driver::Slot::EMPTY; 4])?;
 //! # queue.add_indirect(Segment::new(0x4010, 32), &[Segment::new(0, 1)], &[Segment::new(2, 1)], ())?;
 //! # assert!(queue.publish().is_needed());
 //! # Ok::<(), Box<dyn core::error::Error>>(())
@@ -140,21 +134,21 @@ pub enum Store {
 
 /// An address range is not, or not wholly, memory that the two sides share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unmapped {
+pub struct AccessError {
     /// The first address of the range.
     pub address: u64,
     /// Its length in bytes.
     pub len: u64,
 }
 
-impl core::fmt::Display for Unmapped {
+impl core::fmt::Display for AccessError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { address, len } = self;
         write!(f, "{len} bytes at {address:#x} are not shared memory")
     }
 }
 
-impl core::error::Error for Unmapped {}
+impl core::error::Error for AccessError {}
 
 /// Shared memory, seen from one side: it resolves the addresses that the two sides exchange.
 ///
@@ -168,24 +162,24 @@ pub trait Memory {
     ///
     /// # Errors
     ///
-    /// [`Unmapped`] if any byte of the range is not shared memory, or if the range cannot be reached as
+    /// [`AccessError`] if any byte of the range is not shared memory, or if the range cannot be reached as
     /// one piece that is aligned as its address is.
-    fn area(&self, address: u64, len: usize) -> Result<Self::Area, Unmapped>;
+    fn area(&self, address: u64, len: usize) -> Result<Self::Area, AccessError>;
 
     /// Copies `into.len()` bytes from `address`, whatever its alignment.
     ///
     /// # Errors
     ///
-    /// [`Unmapped`] if any byte of the range is not shared memory; `into` is then unspecified.
-    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped>;
+    /// [`AccessError`] if any byte of the range is not shared memory; `into` is then unspecified.
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError>;
 
     /// Copies `from` to `address`, whatever its alignment.
     ///
     /// # Errors
     ///
-    /// [`Unmapped`] if any byte of the range is not shared memory; nothing or a part has then been
+    /// [`AccessError`] if any byte of the range is not shared memory; nothing or a part has then been
     /// written.
-    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped>;
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError>;
 
     /// Orders every store before this point before every load after it, on both sides' view.
     ///

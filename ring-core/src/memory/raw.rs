@@ -9,7 +9,7 @@ use core::sync::atomic::AtomicU8;
 
 use super::copy::{copy_in, copy_out};
 use super::word::Word;
-use super::{Area, Barriers, Load, Memory, Smp, Store, Unmapped};
+use super::{AccessError, Area, Barriers, Load, Memory, Smp, Store};
 
 /// One contiguous window of shared memory.
 ///
@@ -73,8 +73,8 @@ impl<'m> RawMemory<'m> {
 
 impl<B> RawMemory<'_, B> {
     /// The start of `len` bytes at `address`, if they all lie in the window.
-    fn resolve(&self, address: u64, len: usize) -> Result<NonNull<u8>, Unmapped> {
-        let unmapped = Unmapped { address, len: len as u64 };
+    fn resolve(&self, address: u64, len: usize) -> Result<NonNull<u8>, AccessError> {
+        let unmapped = AccessError { address, len: len as u64 };
         let offset = address.checked_sub(self.address).ok_or(unmapped)?;
         let offset = usize::try_from(offset).map_err(|_| unmapped)?;
         let end = offset.checked_add(len).ok_or(unmapped)?;
@@ -90,16 +90,16 @@ impl<B> RawMemory<'_, B> {
 impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
     type Area = RawArea<'m, B>;
 
-    fn area(&self, address: u64, len: usize) -> Result<RawArea<'m, B>, Unmapped> {
+    fn area(&self, address: u64, len: usize) -> Result<RawArea<'m, B>, AccessError> {
         let start = self.resolve(address, len)?;
         if !is_aligned_alike(start, address) {
-            return Err(Unmapped { address, len: len as u64 });
+            return Err(AccessError { address, len: len as u64 });
         }
         // SAFETY: `resolve` found the `len` bytes inside a window for which `new` was promised just this.
         Ok(unsafe { RawArea::new(start, len) })
     }
 
-    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
         let start = self.resolve(address, into.len())?;
         // SAFETY: `resolve` found `into.len()` bytes at `start` inside the window, whose creator
         // vouched for them.
@@ -107,7 +107,7 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
         Ok(())
     }
 
-    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         let start = self.resolve(address, from.len())?;
         // SAFETY: as in `read_bytes`.
         unsafe { copy_in(start.as_ptr(), from) };

@@ -18,7 +18,7 @@ use vm_memory::{
 };
 
 use super::raw::is_aligned_alike;
-use super::{Area, Load, Memory, RawArea, Store, Unmapped, Word};
+use super::{AccessError, Area, Load, Memory, RawArea, Store, Word};
 
 /// A snapshot of the memory that a `vm-memory` address space maps.
 ///
@@ -55,8 +55,8 @@ where
 {
     type Area = VmArea<B>;
 
-    fn area(&self, address: u64, len: usize) -> Result<VmArea<B>, Unmapped> {
-        let unmapped = Unmapped { address, len: len as u64 };
+    fn area(&self, address: u64, len: usize) -> Result<VmArea<B>, AccessError> {
+        let unmapped = AccessError { address, len: len as u64 };
         let region = self.handle.find_region(GuestAddress(address)).ok_or(unmapped)?;
         // The collection gives out a shared handle on a region only with a copy that lacks it.
         let (_, region) =
@@ -75,13 +75,13 @@ where
         Ok(VmArea { raw, offset, region })
     }
 
-    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
-        let unmapped = Unmapped { address, len: into.len() as u64 };
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
+        let unmapped = AccessError { address, len: into.len() as u64 };
         self.handle.read_slice(into, GuestAddress(address)).map_err(|_| unmapped)
     }
 
-    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
-        let unmapped = Unmapped { address, len: from.len() as u64 };
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
+        let unmapped = AccessError { address, len: from.len() as u64 };
         self.handle.write_slice(from, GuestAddress(address)).map_err(|_| unmapped)
     }
 

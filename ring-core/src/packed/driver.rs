@@ -4,7 +4,7 @@
 // takes as long as all the rest.
 
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
-use crate::error::{AddError, AddReason, SetupError, Violation};
+use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::index::Cursor;
 use crate::indirect::fill_table;
 use crate::ledger::{Ledger, Slot, Used, fitting, refusal};
@@ -20,7 +20,7 @@ use super::layout::{DescriptorFlags, Meta, address};
 ///
 /// [`driver`](crate::driver) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
-pub struct Driver<M: Memory, S, T> {
+pub struct DriverQueue<M: Memory, S, T> {
     half: Half<M>,
     ledger: Ledger<S, T>,
     /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
@@ -29,7 +29,7 @@ pub struct Driver<M: Memory, S, T> {
 }
 
 /// Setting up.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
     /// Sets up the driver end of a queue. Its areas are cleared, so the device must not run the queue yet.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 }
 
 /// Making buffers available.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
     /// Free descriptors.
     pub const fn free(&self) -> u16 {
         self.ledger.free()
@@ -99,7 +99,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 
     /// Why a buffer cannot be added.
     #[cold]
-    fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddReason {
+    fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddErrorKind {
         let (size, free) = (self.half.ring.size, self.ledger.free());
         refusal(readable, writable, self.half.state, size, free)
     }
@@ -222,7 +222,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 }
 
 /// Taking buffers back.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
     /// Takes back the next used buffer, if there is one.
     ///
     /// # Errors
@@ -284,7 +284,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 }
 
 /// Stopping and going on.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
     /// Publishes what is staged, and stops. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();

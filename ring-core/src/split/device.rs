@@ -19,7 +19,7 @@ use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slo
 ///
 /// [`device`](crate::device) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
-pub struct Device<M: Memory, S> {
+pub struct DeviceQueue<M: Memory, S> {
     pub(super) half: Half<M>,
     pub(super) in_flight: InFlight<S>,
     /// In an in-order queue, the staged used entry that the next used buffer may take over.
@@ -27,7 +27,7 @@ pub struct Device<M: Memory, S> {
 }
 
 /// Setting up.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// Sets up the device end of a queue that has not run yet. To set one up again, use [`reset`](Self::reset),
     /// which alone makes the tokens of its earlier life stale.
     ///
@@ -58,7 +58,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
 }
 
 /// Taking buffers.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// Takes the next available buffer, if there is one. Its segments go to `segments`.
     ///
     /// # Errors
@@ -195,7 +195,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
     /// [`CompleteError::Stale`] if the token is from before a reset; [`CompleteError::Suspended`] if the queue
     /// is, whose position would move.
-    pub fn give_back(&mut self, token: Token) -> Result<(), CompleteError> {
+    pub fn unpop(&mut self, token: Token) -> Result<(), CompleteError> {
         if self.half.state == State::Suspended {
             return Err(CompleteError::Suspended(token));
         }
@@ -213,7 +213,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
 }
 
 /// Returning buffers.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// Stages a used buffer, with the number of bytes written to it. [`publish`](Self::publish) makes it
     /// visible. After a violation this accepts tokens and does nothing.
     ///
@@ -276,7 +276,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
 }
 
 /// Stopping and going on.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// Publishes what is staged, and stops. Tokens stay good: after [`resume`](Self::resume) their chains
     /// can be completed.
     pub fn suspend(&mut self) -> (Position, Notify) {

@@ -4,7 +4,7 @@
 // takes as long as all the rest.
 
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
-use crate::error::{AddError, AddReason, SetupError, Violation};
+use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::indirect::fill_table;
 use crate::ledger::{Ledger, Slot, Used, fitting, refusal};
 use crate::memory::{Area as _, Memory};
@@ -19,7 +19,7 @@ use super::layout::{Descriptor, DescriptorFlags, available_slot, used_slot};
 ///
 /// [`driver`](crate::driver) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
-pub struct Driver<M: Memory, S, T> {
+pub struct DriverQueue<M: Memory, S, T> {
     half: Half<M>,
     ledger: Ledger<S, T>,
     /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
@@ -28,7 +28,7 @@ pub struct Driver<M: Memory, S, T> {
 }
 
 /// Setting up.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
     /// Sets up the driver end of a queue. Its areas are cleared, so the device must not run the queue yet.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 }
 
 /// Making buffers available.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
     /// Free descriptors.
     pub const fn free(&self) -> u16 {
         self.ledger.free()
@@ -98,7 +98,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 
     /// Why a buffer cannot be added.
     #[cold]
-    fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddReason {
+    fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddErrorKind {
         let (size, free) = (self.half.ring.size, self.ledger.free());
         refusal(readable, writable, self.half.state, size, free)
     }
@@ -223,7 +223,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 }
 
 /// Taking buffers back.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
     /// Takes back the next used buffer, if there is one.
     ///
     /// # Errors
@@ -282,7 +282,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
 }
 
 /// Stopping and going on.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Driver<M, S, T> {
+impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
     /// Publishes what is staged, and stops. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();

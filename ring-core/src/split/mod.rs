@@ -15,6 +15,6 @@ mod half;
 pub(crate) mod layout;
 mod recovery;
 
-pub use device::Device;
-pub use driver::Driver;
+pub use device::DeviceQueue;
+pub use driver::DriverQueue;
 pub use layout::layout;

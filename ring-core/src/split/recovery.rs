@@ -5,15 +5,15 @@ use crate::error::SetupError;
 use crate::in_flight::Slot;
 use crate::memory::Memory;
 use crate::position::Position;
-use crate::recovery::Taken;
+use crate::recovery::ChainRecord;
 use crate::setup::State;
 
-use super::Device;
+use super::DeviceQueue;
 
 /// Going on for a device that died: see [`recovery`](crate::recovery).
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
+impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// The record of a chain in flight.
-    pub fn record(&self, token: &Token) -> Option<Taken> {
+    pub fn record(&self, token: &Token) -> Option<ChainRecord> {
         self.in_flight.record(token)
     }
 
@@ -48,7 +48,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> Device<M, S> {
     ///
     /// [`SetupError::Taken`] if it cannot have been in flight, or has been taken over already, or comes after a later
     /// one, or after one that was popped; or if the queue does not run.
-    pub fn adopt(&mut self, taken: Taken) -> Result<Token, SetupError> {
+    pub fn adopt(&mut self, taken: ChainRecord) -> Result<Token, SetupError> {
         if !self.half.state.is_running() {
             return Err(SetupError::Taken(taken));
         }

@@ -3,7 +3,8 @@
 use ring_core::error::AreaName;
 use ring_core::memory::RawMemory;
 use ring_core::{
-    AreaLayout, Device, Driver, Features, Layout, QueueSize, SetupError, device, driver, packed, split,
+    AreaLayout, DeviceQueue, DriverQueue, Features, Layout, QueueSize, SetupError, device, driver, packed,
+    split,
 };
 
 use crate::rig::{PACKED, SPLIT, setup};
@@ -21,15 +22,15 @@ fn misaligned_areas_are_refused(features: Features, layout: Layout) {
         let align = align as u64;
         let mut setup = good;
         let address = match area {
-            AreaName::Descriptor => &mut setup.descriptor_area,
-            AreaName::Driver => &mut setup.driver_area,
-            AreaName::Device => &mut setup.device_area,
+            AreaName::Descriptor => &mut setup.areas.descriptor,
+            AreaName::Driver => &mut setup.areas.driver,
+            AreaName::Device => &mut setup.areas.device,
         };
         *address += align / 2;
         let error = SetupError::Misaligned { area, address: *address, align };
-        let driver = Driver::<_, _, ()>::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4]);
+        let driver = DriverQueue::<_, _, ()>::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4]);
         assert_eq!(driver.map(drop), Err(error));
-        let device = Device::new(memory.clone(), &setup, [device::Slot::default(); 4]);
+        let device = DeviceQueue::new(memory.clone(), &setup, [device::Slot::default(); 4]);
         assert_eq!(device.map(drop), Err(error));
     }
 }

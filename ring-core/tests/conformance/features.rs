@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use ring_core::memory::{Barriers, RawMemory};
-use ring_core::{Device, Driver, Features, Segment, device, driver};
+use ring_core::{DeviceQueue, DriverQueue, Features, Segment, device, driver};
 
 use crate::rig::{IN_ORDER, PACKED, Page, Queue, READ_A, SPLIT, WRITE_A, setup};
 
@@ -93,8 +93,8 @@ fn both_6_1_the_platforms_barriers_stand_wherever_accesses_are_ordered() {
         let mut words = [0; 32];
         let memory = RawMemory::from_mut(&mut words, 0).with_barriers::<Noted>();
         let setup = setup(2, features.union(Features::ORDER_PLATFORM));
-        let mut driver = Driver::new(memory.clone(), &setup, [driver::Slot::EMPTY; 2]).unwrap();
-        let mut device = Device::new(memory, &setup, [device::Slot::default(); 2]).unwrap();
+        let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 2]).unwrap();
+        let mut device = DeviceQueue::new(memory, &setup, [device::Slot::default(); 2]).unwrap();
         let asked_for = || BARRIERS.take();
 
         driver.add(&[READ_A], &[], ()).unwrap();

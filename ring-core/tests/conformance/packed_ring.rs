@@ -1,7 +1,7 @@
 //! 2.8.1 "Driver and Device Ring Wrap Counters", 2.8.2 "Polling of available and used descriptors", and the
 //! requirements on descriptors in 2.8.12 "Device Requirements: Virtqueues", 2.8.15 and 2.8.16.
 
-use ring_core::error::AddReason;
+use ring_core::error::AddErrorKind;
 use ring_core::{Notify, Position, Violation};
 
 use crate::rig::{IN_ORDER, NO_DESCRIPTOR, NO_EVENT, PACKED, Page, Queue, READ_A, READ_B, WRITE_A, WRITE_B};
@@ -203,7 +203,7 @@ fn driver_2_8_16_no_descriptor_is_changed_before_it_was_used() {
     let _ = queue.offer(&[READ_A], &[], 0);
     let _ = queue.offer(&[READ_A], &[WRITE_A], 1);
     let before = queue.picture();
-    let full = |free| AddReason::Full { free, needed: 1 };
+    let full = |free| AddErrorKind::Full { free, needed: 1 };
     assert_eq!(queue.driver.add(&[READ_B], &[], 2).unwrap_err().reason, full(0));
     // The list of two comes back first. Its used descriptor is in slot 0, so that slots 0 and 1 are free; slot
     // 2 is where the other buffer comes back.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use ring_core::memory::{Area, Load, Memory, RawArea, RawMemory, Store, Unmapped, Word};
+use ring_core::memory::{AccessError, Area, Load, Memory, RawArea, RawMemory, Store, Word};
 
 /// What one end did, oldest first, a line for each access: `"driver+2 store u16 Release"`.
 #[derive(Clone, Debug, Default)]
@@ -38,17 +38,17 @@ impl<'m> Recorder<'m> {
 impl<'m> Memory for Recorder<'m> {
     type Area = RecordedArea<'m>;
 
-    fn area(&self, address: u64, len: usize) -> Result<RecordedArea<'m>, Unmapped> {
+    fn area(&self, address: u64, len: usize) -> Result<RecordedArea<'m>, AccessError> {
         let area = self.memory.area(address, len)?;
         Ok(RecordedArea { area, name: (self.names)(address), log: self.log.clone() })
     }
 
-    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
         self.log.note(format!("{address:#x} read {} bytes", into.len()));
         self.memory.read_bytes(address, into)
     }
 
-    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.log.note(format!("{address:#x} write {} bytes", from.len()));
         self.memory.write_bytes(address, from)
     }

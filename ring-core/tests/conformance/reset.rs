@@ -1,7 +1,7 @@
 //! 2.6.1 "Virtqueue Reset", and what 3.3 "Device Cleanup" and 3.4 "Device Suspend" demand of a queue.
 
-use ring_core::error::AddReason;
-use ring_core::{CompleteError, Device, Driver, Features, Notify, Position, Setup};
+use ring_core::error::AddErrorKind;
+use ring_core::{Areas, CompleteError, DeviceQueue, DriverQueue, Features, Notify, Position, Setup};
 
 use crate::rig::{EVENT_IDX, PACKED, Page, Queue, READ_A, READ_B, SPARE, SPLIT, WRITE_A, setup};
 
@@ -19,8 +19,8 @@ fn zero(queue: &Queue<'_>) {
 fn reset_device(queue: &mut Queue<'_>, setup: &Setup) {
     let memory = queue.device.memory().clone();
     match &mut queue.device {
-        Device::Split(device) => device.reset(memory, setup),
-        Device::Packed(device) => device.reset(memory, setup),
+        DeviceQueue::Split(device) => device.reset(memory, setup),
+        DeviceQueue::Packed(device) => device.reset(memory, setup),
     }
     .unwrap();
 }
@@ -30,8 +30,8 @@ fn reset_driver(queue: &mut Queue<'_>, setup: &Setup) -> Vec<u32> {
     let memory = queue.driver.memory().clone();
     let mut cookies = vec![];
     match &mut queue.driver {
-        Driver::Split(driver) => driver.reset(memory, setup, |cookie| cookies.push(cookie)),
-        Driver::Packed(driver) => driver.reset(memory, setup, |cookie| cookies.push(cookie)),
+        DriverQueue::Split(driver) => driver.reset(memory, setup, |cookie| cookies.push(cookie)),
+        DriverQueue::Packed(driver) => driver.reset(memory, setup, |cookie| cookies.push(cookie)),
     }
     .unwrap();
     cookies
@@ -120,13 +120,11 @@ fn device_2_6_1_2_1_a_changed_configuration_is_observed() {
         let mut queue = Queue::new(&mut page, 4, features);
         wear(&mut queue);
         zero(&queue);
-        let changed = Setup {
-            size: 2,
-            features: features.union(EVENT_IDX),
-            descriptor_area: SPARE,
-            driver_area: SPARE + 0x40,
-            device_area: SPARE + 0x60,
-        };
+        let changed = Setup::new(
+            2,
+            features.union(EVENT_IDX),
+            Areas { descriptor: SPARE, driver: SPARE + 0x40, device: SPARE + 0x60 },
+        );
         reset_device(&mut queue, &changed);
         assert_eq!(reset_driver(&mut queue, &changed), [5]);
         for cookie in 0..5 {
@@ -179,7 +177,7 @@ fn driver_3_4_1_a_suspended_queue_offers_and_announces_nothing() {
         let (_, notify) = queue.driver.suspend();
         assert!(notify.is_needed(), "for what was staged");
         drop(queue.driver_log.take());
-        assert_eq!(queue.driver.add(&[READ_A], &[], 1).unwrap_err().reason, AddReason::Stopped);
+        assert_eq!(queue.driver.add(&[READ_A], &[], 1).unwrap_err().reason, AddErrorKind::Stopped);
         assert_eq!(queue.driver.publish(), Notify::NotNeeded);
         assert_eq!(queue.driver_log.take(), [""; 0]);
         queue.driver.resume();

@@ -2,7 +2,8 @@
 
 use ring_core::memory::{Memory as _, RawMemory};
 use ring_core::{
-    Device, Driver, Features, Notify, PopError, Segment, Setup, Token, Violation, device, driver,
+    Areas, DeviceQueue, DriverQueue, Features, Notify, PopError, Segment, Setup, Token, Violation, device,
+    driver,
 };
 
 use crate::recorder::{Log, Recorder};
@@ -37,8 +38,8 @@ pub(crate) const WRITE_B: Segment = Segment::new(0x4000, 0x40);
 #[derive(Default)]
 pub(crate) struct Page([u64; PAGE_WORDS]);
 
-pub(crate) type DriverEnd<'m> = Driver<Recorder<'m>, Vec<driver::Slot<u32>>, u32>;
-pub(crate) type DeviceEnd<'m> = Device<Recorder<'m>, Vec<device::Slot>>;
+pub(crate) type DriverEnd<'m> = DriverQueue<Recorder<'m>, Vec<driver::Slot<u32>>, u32>;
+pub(crate) type DeviceEnd<'m> = DeviceQueue<Recorder<'m>, Vec<device::Slot>>;
 
 impl Page {
     /// One that has held something else before.
@@ -49,7 +50,7 @@ impl Page {
 
 /// Where a queue in a [`Page`] is.
 pub(crate) const fn setup(size: u16, features: Features) -> Setup {
-    Setup { size, features, descriptor_area: 0, driver_area: DRIVER_AREA, device_area: DEVICE_AREA }
+    Setup::new(size, features, Areas { descriptor: 0, driver: DRIVER_AREA, device: DEVICE_AREA })
 }
 
 fn names(address: u64) -> &'static str {
@@ -80,8 +81,10 @@ impl<'m> Queue<'m> {
         let setup = setup(size, features);
         let slots = usize::from(size);
         let seen_by = |log: &Log| Recorder::new(memory.clone(), names, log.clone());
-        let driver = Driver::new(seen_by(&driver_log), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
-        let device = Device::new(seen_by(&device_log), &setup, vec![device::Slot::default(); slots]).unwrap();
+        let driver =
+            DriverQueue::new(seen_by(&driver_log), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
+        let device =
+            DeviceQueue::new(seen_by(&device_log), &setup, vec![device::Slot::default(); slots]).unwrap();
         drop((driver_log.take(), device_log.take()));
         Self { driver, device, driver_log, device_log, memory, setup }
     }

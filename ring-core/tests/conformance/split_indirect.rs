@@ -1,6 +1,6 @@
 //! 2.7.5.3 "Indirect Descriptors".
 
-use ring_core::error::AddReason;
+use ring_core::error::AddErrorKind;
 use ring_core::{Segment, Violation};
 
 use crate::rig::{
@@ -20,7 +20,7 @@ fn driver_2_7_5_3_1_a_table_is_refused_unless_the_feature_was_negotiated() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, SPLIT);
     let error = queue.driver.add_indirect(TABLE, &[READ_A], &[], 3).unwrap_err();
-    assert_eq!((error.reason, error.cookie), (AddReason::IndirectNotNegotiated, 3));
+    assert_eq!((error.reason, error.cookie), (AddErrorKind::IndirectNotNegotiated, 3));
     assert!(!queue.driver.publish().is_needed());
     assert_eq!(queue.driver_log.take(), [""; 0]);
 }
@@ -72,7 +72,7 @@ fn device_2_7_5_3_1_a_table_in_a_table_is_a_violation() {
 fn driver_2_7_5_3_1_a_buffer_longer_than_the_queue_is_refused() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, INDIRECT);
-    let reason = AddReason::TooLong { segments: 3, size: 2 };
+    let reason = AddErrorKind::TooLong { segments: 3, size: 2 };
     let (readable, writable) = ([READ_A, READ_B], [WRITE_A]);
     assert_eq!(queue.driver.add(&readable, &writable, 0).unwrap_err().reason, reason);
     assert_eq!(queue.driver.add_indirect(TABLE, &readable, &writable, 0).unwrap_err().reason, reason);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ring_core::memory::RawMemory;
-use ring_core::{Arm, Chain, Device, Features, Reader, Segment, Setup, Token, Writer, device};
+use ring_core::{Areas, Arm, Chain, DeviceQueue, Features, Reader, Segment, Setup, Token, Writer, device};
 
 use crate::contents::{answer, question};
 use crate::their_driver::{Buffer, TheirDriver, memory};
@@ -13,13 +13,13 @@ struct Rig {
     features: Features,
     memory: RawMemory<'static>,
     driver: TheirDriver,
-    device: Device<RawMemory<'static>, Vec<device::Slot>>,
+    device: DeviceQueue<RawMemory<'static>, Vec<device::Slot>>,
     next_cookie: u64,
     /// Questions by the driver's tokens.
     questions: BTreeMap<u16, Vec<u8>>,
     /// The driver's tokens of what is available, oldest first. This driver publishes each buffer as it is added.
     available: VecDeque<u16>,
-    taken: Vec<Taken>,
+    taken: Vec<ChainRecord>,
     completed: VecDeque<(u16, Vec<u8>)>,
     used: VecDeque<(u16, Vec<u8>)>,
     /// Buffers returned in all; when it was last decided whether to notify; and taken back.
@@ -29,7 +29,7 @@ struct Rig {
     device_sleeps: bool,
 }
 
-struct Taken {
+struct ChainRecord {
     theirs: u16,
     ours: Token,
     answer: Vec<u8>,
@@ -39,13 +39,17 @@ pub(crate) fn run(features: Features, operations: &[Operation]) {
     let driver = TheirDriver::new(features.contains(INDIRECT), features.contains(EVENT_IDX));
     let [descriptor_area, driver_area, device_area] = driver.areas();
     // What was negotiated for the driver is so for the device.
-    let setup = Setup { size: SIZE, features, descriptor_area, driver_area, device_area };
+    let setup = Setup::new(
+        SIZE,
+        features,
+        Areas { descriptor: descriptor_area, driver: driver_area, device: device_area },
+    );
     let slots = vec![device::Slot::default(); SIZE.into()];
     let mut rig = Rig {
         features,
         memory: memory(),
         driver,
-        device: Device::new(memory(), &setup, slots).expect("the areas are mapped"),
+        device: DeviceQueue::new(memory(), &setup, slots).expect("the areas are mapped"),
         next_cookie: 0,
         questions: BTreeMap::new(),
         available: VecDeque::new(),
@@ -67,7 +71,7 @@ impl Rig {
             Operation::Publish => {}
             Operation::Take => self.take(),
             Operation::Answer { which, written } => self.answer(*which, *written),
-            Operation::Return => self.give_back(),
+            Operation::Return => self.unpop(),
             Operation::Reap => self.reap(),
             // It always asks to be notified.
             Operation::DriverSleeps => {}
@@ -110,7 +114,7 @@ impl Rig {
         let mut writer = Writer::new(&self.memory, chain.writable());
         let answer = answer(&read, usize::try_from(writer.remaining()).unwrap());
         writer.write(&answer).unwrap();
-        self.taken.push(Taken { theirs, ours: chain.into_token(), answer });
+        self.taken.push(ChainRecord { theirs, ours: chain.into_token(), answer });
     }
 
     fn answer(&mut self, which: u8, written: u16) {
@@ -118,13 +122,13 @@ impl Rig {
             return;
         }
         let which = usize::from(which) % self.taken.len();
-        let Taken { theirs, ours, mut answer } = self.taken.swap_remove(which);
+        let ChainRecord { theirs, ours, mut answer } = self.taken.swap_remove(which);
         answer.truncate(usize::from(written) % (answer.len() + 1));
         self.device.complete(ours, u32::try_from(answer.len()).unwrap()).unwrap();
         self.completed.push_back((theirs, answer));
     }
 
-    fn give_back(&mut self) {
+    fn unpop(&mut self) {
         let notify = self.device.publish();
         self.returned += self.completed.len() as u64;
         self.used.append(&mut self.completed);

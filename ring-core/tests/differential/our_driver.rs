@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use ring_core::memory::{Memory as _, VmMemory};
-use ring_core::{Arm, Driver, Features, Notify, Reader, Segment, Setup, driver};
+use ring_core::{Areas, Arm, DriverQueue, Features, Notify, Reader, Segment, Setup, driver};
 use virtio_queue::{Queue, QueueT as _};
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
@@ -39,7 +39,7 @@ impl Buffer {
 struct Rig {
     shared: SharedMemory,
     features: Features,
-    driver: Driver<VmMemory<SharedMemory>, Vec<driver::Slot<u64>>, u64>,
+    driver: DriverQueue<VmMemory<SharedMemory>, Vec<driver::Slot<u64>>, u64>,
     device: Queue,
     next_cookie: u64,
     staged: VecDeque<Buffer>,
@@ -70,9 +70,14 @@ impl Rig {
         let shared: SharedMemory =
             Arc::new(GuestMemoryMmap::from_ranges(&[(GuestAddress(0), bytes)]).expect("it is a few pages"));
         let [descriptor_area, driver_area, device_area] = AREAS;
-        let setup = Setup { size: SIZE, features, descriptor_area, driver_area, device_area };
+        let setup = Setup::new(
+            SIZE,
+            features,
+            Areas { descriptor: descriptor_area, driver: driver_area, device: device_area },
+        );
         let slots = vec![driver::Slot::EMPTY; SIZE.into()];
-        let driver = Driver::new(VmMemory::new(shared.clone()), &setup, slots).expect("the areas are mapped");
+        let driver =
+            DriverQueue::new(VmMemory::new(shared.clone()), &setup, slots).expect("the areas are mapped");
         let mut device = Queue::new(SIZE).expect("the size is a power of two");
         device.try_set_desc_table_address(GuestAddress(descriptor_area)).expect("it is aligned");
         device.try_set_avail_ring_address(GuestAddress(driver_area)).expect("it is aligned");

@@ -24,7 +24,7 @@ pub(crate) enum Operation {
         which: u8,
         written: u8,
     },
-    GiveBack {
+    Unpop {
         which: u8,
     },
     PublishUsed,
@@ -98,7 +98,7 @@ impl<'m> Ends<'m> {
                 self.pop(storage);
             }
             Operation::Complete { which, written } => self.complete(which, written),
-            Operation::GiveBack { which } => self.give_back(which),
+            Operation::Unpop { which } => self.unpop(which),
             Operation::PublishUsed => {
                 let answer = self.device.publish();
                 assert!(!(device_was_idle && answer.is_needed()));
@@ -235,12 +235,12 @@ impl<'m> Ends<'m> {
         self.unpublished += 1;
     }
 
-    fn give_back(&mut self, which: u8) {
+    fn unpop(&mut self, which: u8) {
         if self.tokens.is_empty() {
             return;
         }
         let token = self.tokens.swap_remove(usize::from(which) % self.tokens.len());
-        match self.device.give_back(token) {
+        match self.device.unpop(token) {
             Ok(()) => self.last -= 1,
             Err(CompleteError::NotNewest(token)) => self.tokens.push(token),
             Err(error) => panic!("{error}"),

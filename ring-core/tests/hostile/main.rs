@@ -33,7 +33,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         60 => (0..=12u8).prop_map(|storage| Operation::Pop { storage }),
         40 => (any::<u8>(), any::<u8>())
             .prop_map(|(which, written)| Operation::Complete { which, written }),
-        10 => any::<u8>().prop_map(|which| Operation::GiveBack { which }),
+        10 => any::<u8>().prop_map(|which| Operation::Unpop { which }),
         30 => Just(Operation::PublishUsed),
         40 => Just(Operation::Reap),
         8 => Just(Operation::ArmDriver),

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering as StdOrdering};
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
-use ring_core::memory::{Area, Load, Memory, Store, Unmapped, Word};
-use ring_core::{Features, QueueSize, Setup, packed, split};
+use ring_core::memory::{AccessError, Area, Load, Memory, Store, Word};
+use ring_core::{Areas, Features, QueueSize, Setup, packed, split};
 
 /// One word of shared memory, by what the rings use it for.
 enum Cell {
@@ -83,12 +83,12 @@ pub(crate) const PAYLOAD: u64 = 0x4000;
 impl LoomMemory {
     /// How to set up a queue of `size` in its memory.
     pub(crate) const fn setup(size: u16, features: Features) -> Setup {
-        Setup { size, features, descriptor_area: 0x1000, driver_area: 0x2000, device_area: 0x3000 }
+        Setup::new(size, features, Areas { descriptor: 0x1000, driver: 0x2000, device: 0x3000 })
     }
 
     /// The memory of a queue of `size`.
     pub(crate) fn new(size: u16, features: Features) -> Self {
-        let Setup { descriptor_area, driver_area, device_area, .. } = Self::setup(size, features);
+        let Areas { descriptor, driver, device } = Self::setup(size, features).areas;
         let n = u64::from(size);
         let plain = || Cell::Plain(Plain(UnsafeCell::new(0)));
         let half = || Cell::Half(AtomicU16::new(0));
@@ -97,19 +97,19 @@ impl LoomMemory {
             let layout = packed::layout(QueueSize::packed(size).unwrap());
             assert_eq!(layout.descriptor.size as u64, 16 * n);
             for slot in 0..n {
-                cells.insert(descriptor_area + 16 * slot, plain());
-                cells.insert(descriptor_area + 16 * slot + 8, Cell::Double(AtomicU64::new(0)));
+                cells.insert(descriptor + 16 * slot, plain());
+                cells.insert(descriptor + 16 * slot + 8, Cell::Double(AtomicU64::new(0)));
             }
-            cells.insert(driver_area, Cell::Word(AtomicU32::new(0)));
-            cells.insert(device_area, Cell::Word(AtomicU32::new(0)));
+            cells.insert(driver, Cell::Word(AtomicU32::new(0)));
+            cells.insert(device, Cell::Word(AtomicU32::new(0)));
         } else {
             let layout = split::layout(QueueSize::split(size).unwrap());
             let (driver_end, device_end) = (layout.driver.size as u64 - 2, layout.device.size as u64 - 2);
-            cells.extend((0..2 * n).map(|word| (descriptor_area + 8 * word, plain())));
-            cells.extend([0, 2, driver_end].map(|field| (driver_area + field, half())));
-            cells.extend((0..n).map(|slot| (driver_area + 4 + 2 * slot, plain())));
-            cells.extend([0, 2, device_end].map(|field| (device_area + field, half())));
-            cells.extend((0..2 * n).map(|word| (device_area + 4 + 4 * word, plain())));
+            cells.extend((0..2 * n).map(|word| (descriptor + 8 * word, plain())));
+            cells.extend([0, 2, driver_end].map(|field| (driver + field, half())));
+            cells.extend((0..n).map(|slot| (driver + 4 + 2 * slot, plain())));
+            cells.extend([0, 2, device_end].map(|field| (device + field, half())));
+            cells.extend((0..2 * n).map(|word| (device + 4 + 4 * word, plain())));
         }
         cells.extend((0..16).map(|word| (PAYLOAD + 8 * word, plain())));
         let published = Arc::new(AtomicBool::new(false));
@@ -140,18 +140,18 @@ impl LoomMemory {
 impl Memory for LoomMemory {
     type Area = LoomArea;
 
-    fn area(&self, address: u64, _len: usize) -> Result<LoomArea, Unmapped> {
+    fn area(&self, address: u64, _len: usize) -> Result<LoomArea, AccessError> {
         Ok(LoomArea { memory: self.clone(), start: address })
     }
 
-    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
         for (at, word) in (address..).step_by(8).zip(into.chunks_mut(8)) {
             word.copy_from_slice(&self.plain(at).get().to_le_bytes());
         }
         Ok(())
     }
 
-    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         for (at, word) in (address..).step_by(8).zip(from.chunks(8)) {
             self.plain(at).set(u64::from_le_bytes(word.try_into().unwrap()));
         }

@@ -4,7 +4,7 @@ use loom::sync::{Arc, Mutex};
 use loom::thread;
 use ring_core::memory::Memory as _;
 use ring_core::{
-    Arm, CompleteError, Device, Driver, Features, Notify, Segment, Setup, Token, device, driver,
+    Arm, CompleteError, DeviceQueue, DriverQueue, Features, Notify, Segment, Setup, Token, device, driver,
 };
 
 use crate::memory::{LoomMemory, PAYLOAD, Weakened};
@@ -54,8 +54,8 @@ pub(crate) struct Case {
     pub(crate) mutation: Option<Mutation>,
 }
 
-type DriverEnd = Driver<LoomMemory, Vec<driver::Slot<u64>>, u64>;
-type DeviceEnd = Device<LoomMemory, Vec<device::Slot>>;
+type DriverEnd = DriverQueue<LoomMemory, Vec<driver::Slot<u64>>, u64>;
+type DeviceEnd = DeviceQueue<LoomMemory, Vec<device::Slot>>;
 
 impl Case {
     fn setup(self) -> Setup {
@@ -71,8 +71,8 @@ impl Case {
         };
         let slots = usize::from(self.size);
         (
-            Driver::new(memory.side(driver), &setup, vec![driver::Slot::EMPTY; slots]).unwrap(),
-            Device::new(memory.side(device), &setup, vec![device::Slot::default(); slots]).unwrap(),
+            DriverQueue::new(memory.side(driver), &setup, vec![driver::Slot::EMPTY; slots]).unwrap(),
+            DeviceQueue::new(memory.side(device), &setup, vec![device::Slot::default(); slots]).unwrap(),
         )
     }
 }
@@ -217,8 +217,9 @@ pub(crate) fn a_late_completion_returns_its_buffer_once(case: Case) {
     let slots = usize::from(case.size);
     let side = memory.side(None);
     let mut driver: DriverEnd =
-        Driver::new(side.clone(), &setup, (0..slots).map(|_| driver::Slot::EMPTY).collect()).unwrap();
-    let device: DeviceEnd = Device::new(side.clone(), &setup, vec![device::Slot::default(); slots]).unwrap();
+        DriverQueue::new(side.clone(), &setup, (0..slots).map(|_| driver::Slot::EMPTY).collect()).unwrap();
+    let device: DeviceEnd =
+        DeviceQueue::new(side.clone(), &setup, vec![device::Slot::default(); slots]).unwrap();
     let device = Arc::new(Mutex::new(device));
     add(&mut driver, case.buffers, 0);
     driver.publish_silently();
@@ -268,7 +269,7 @@ fn a_device_dies(case: Case, after_publishing: bool) {
         }
 
         let slots = vec![device::Slot::default(); usize::from(case.size)];
-        let mut device: DeviceEnd = Device::new(memory, &setup, slots).unwrap();
+        let mut device: DeviceEnd = DeviceQueue::new(memory, &setup, slots).unwrap();
         assert_eq!(device.has_published(start), after_publishing);
         if after_publishing {
             device.recover(end, 2).unwrap();

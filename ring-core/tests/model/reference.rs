@@ -32,7 +32,7 @@ impl Buffer {
 
 /// A buffer that the device has taken.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct ChainRecord {
     pub(crate) buffer: Buffer,
     /// The right to complete it; or, while it waits for its turn, the bytes that were written.
     pub(crate) state: Result<Token, u32>,
@@ -45,8 +45,8 @@ pub(crate) struct Lists {
     pub(crate) staged: VecDeque<Buffer>,
     /// Published by the driver.
     pub(crate) available: VecDeque<Buffer>,
-    /// Taken by the device, in that order.
-    pub(crate) taken: VecDeque<Taken>,
+    /// ChainRecord by the device, in that order.
+    pub(crate) taken: VecDeque<ChainRecord>,
     /// Completed with so many bytes written, and not yet published.
     pub(crate) completed: VecDeque<(Buffer, u32)>,
     /// Published by the device.

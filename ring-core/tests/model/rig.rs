@@ -2,11 +2,11 @@
 
 use std::mem;
 
-use ring_core::error::AddReason;
+use ring_core::error::AddErrorKind;
 use ring_core::memory::RawMemory;
 use ring_core::{Arm, CompleteError, Features, PopError, Segment, Setup};
 
-use super::reference::{Buffer, Lists, Sleeper, Stream, Taken, position};
+use super::reference::{Buffer, ChainRecord, Lists, Sleeper, Stream, position};
 use crate::support::{BUFFERS, DeviceEnd, DriverEnd, device_end, driver_end, reset_device, reset_driver};
 
 /// Room for the table of one buffer.
@@ -167,17 +167,17 @@ impl<'m> Rig<'m> {
     }
 
     /// Why a buffer cannot be added now.
-    fn refusal(&self, buffer: &Buffer) -> Option<AddReason> {
+    fn refusal(&self, buffer: &Buffer) -> Option<AddErrorKind> {
         let (size, free, segments) = (self.setup.size, self.driver.free(), buffer.segments());
         let needed = u16::try_from(buffer.count()).expect("a buffer has a few segments");
         if segments == 0 {
-            Some(AddReason::Empty)
+            Some(AddErrorKind::Empty)
         } else if segments > size.into() {
-            Some(AddReason::TooLong { segments, size })
+            Some(AddErrorKind::TooLong { segments, size })
         } else if buffer.table.is_some() && !self.setup.features.contains(Features::INDIRECT_DESC) {
-            Some(AddReason::IndirectNotNegotiated)
+            Some(AddErrorKind::IndirectNotNegotiated)
         } else if needed > free {
-            Some(AddReason::Full { free, needed })
+            Some(AddErrorKind::Full { free, needed })
         } else {
             None
         }
@@ -226,11 +226,12 @@ impl<'m> Rig<'m> {
         };
         self.available.taken += self.steps(&buffer);
         self.device_side.wake();
-        self.lists.taken.push_back(Taken { buffer, state: Ok(token) });
+        self.lists.taken.push_back(ChainRecord { buffer, state: Ok(token) });
     }
 
     fn complete(&mut self, which: u8, written: u8) {
-        let mut open: Vec<&mut Taken> = self.lists.taken.iter_mut().filter(|t| t.state.is_ok()).collect();
+        let mut open: Vec<&mut ChainRecord> =
+            self.lists.taken.iter_mut().filter(|t| t.state.is_ok()).collect();
         if open.is_empty() {
             return;
         }
@@ -254,7 +255,7 @@ impl<'m> Rig<'m> {
         let Lists { taken, completed, .. } = &mut self.lists;
         let in_order = self.setup.features.contains(Features::IN_ORDER);
         while let Some(index) = taken.iter().position(|t| t.state.is_err() || in_order) {
-            let Some(Taken { buffer, state: Err(written) }) = taken.get(index) else { return };
+            let Some(ChainRecord { buffer, state: Err(written) }) = taken.get(index) else { return };
             completed.push_back((buffer.clone(), *written));
             taken.remove(index);
         }
@@ -294,7 +295,7 @@ impl<'m> Rig<'m> {
         assert_eq!(stands, position(self.available.published, self.used.taken, size, features));
 
         let refused = self.driver.add(&[Segment::new(0, 1)], &[], 0).map_err(|error| error.reason);
-        assert_eq!(refused, Err(AddReason::Stopped));
+        assert_eq!(refused, Err(AddErrorKind::Stopped));
         assert_eq!(self.driver.reap(), Ok(None));
         assert!(!self.driver.publish().is_needed());
 
@@ -319,7 +320,7 @@ impl<'m> Rig<'m> {
         self.stop_device();
         assert_eq!(self.device.pop(&mut []), Ok(None));
         assert!(!self.device.publish().is_needed());
-        for Taken { state, .. } in &mut self.lists.taken {
+        for ChainRecord { state, .. } in &mut self.lists.taken {
             if let Ok(token) = mem::replace(state, Err(0)) {
                 let Err(CompleteError::Suspended(token)) = self.device.complete(token, 0) else {
                     panic!("a chain was completed in a queue that is suspended");

@@ -2,7 +2,7 @@
 
 use ring_core::memory::RawMemory;
 use ring_core::{
-    Chain, CompleteError, Device, Features, PopError, QueueSize, Segment, SetupError, Violation, device,
+    Chain, CompleteError, DeviceQueue, Features, PopError, QueueSize, Segment, SetupError, Violation, device,
 };
 
 use crate::peer::{
@@ -114,7 +114,7 @@ fn a_queue_of_no_size_is_refused() {
         for &size in sizes {
             let mut words = ZEROED;
             let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-            let refused = Device::new(memory, &setup(size, format), [device::Slot::default(); 8]);
+            let refused = DeviceQueue::new(memory, &setup(size, format), [device::Slot::default(); 8]);
             assert!(matches!(refused, Err(SetupError::Size(bad)) if bad.size == size), "{format:?} {size}");
         }
     }
@@ -183,7 +183,7 @@ fn a_head_or_id_outside_the_queue_is_refused() {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
         let slots = [device::Slot::default(); 8];
-        let mut device = Device::new(memory.clone(), &setup(4, format), slots).unwrap();
+        let mut device = DeviceQueue::new(memory.clone(), &setup(4, format), slots).unwrap();
         if format == SPLIT {
             make_available(&memory, &[4]);
         } else {

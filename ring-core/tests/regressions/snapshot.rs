@@ -73,7 +73,7 @@ fn what_publishes_is_one_access_of_its_whole_width() {
         let mut driver = driver_end(ours.clone(), &setup);
         let mut device = device_end(theirs.clone(), &setup);
         let (publication, len) =
-            if format.is_empty() { (setup.driver_area + 2, 2) } else { (DESCRIPTORS + 8, 8) };
+            if format.is_empty() { (setup.areas.driver + 2, 2) } else { (DESCRIPTORS + 8, 8) };
         driver.add(&[Segment::new(BUFFERS, 1)], &[Segment::new(BUFFERS, 1)], ()).unwrap();
         ours.accesses();
         driver.publish_silently();

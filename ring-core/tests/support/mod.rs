@@ -1,7 +1,7 @@
 //! What the tests of the rings have in common: the four cells, and queues to run them in.
 
 use ring_core::memory::Memory;
-use ring_core::{Device, Driver, Features, Setup, device, driver};
+use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Setup, device, driver};
 
 pub(crate) const SPLIT: Features = Features::empty();
 pub(crate) const PACKED: Features = Features::RING_PACKED;
@@ -19,22 +19,22 @@ pub(crate) const BUFFERS: u64 = 0x1400;
 /// All of shared memory, before there was a queue.
 pub(crate) const ZEROED: [u64; 0x400] = [0; 0x400];
 
-pub(crate) type DriverEnd<M, T> = Driver<M, Vec<driver::Slot<T>>, T>;
-pub(crate) type DeviceEnd<M> = Device<M, Vec<device::Slot>>;
+pub(crate) type DriverEnd<M, T> = DriverQueue<M, Vec<driver::Slot<T>>, T>;
+pub(crate) type DeviceEnd<M> = DeviceQueue<M, Vec<device::Slot>>;
 
 /// A queue of up to 32 descriptors.
 pub(crate) const fn setup(size: u16, features: Features) -> Setup {
-    Setup { size, features, descriptor_area: DESCRIPTORS, driver_area: DRIVER, device_area: DEVICE }
+    Setup::new(size, features, Areas { descriptor: DESCRIPTORS, driver: DRIVER, device: DEVICE })
 }
 
 pub(crate) fn driver_end<M: Memory, T>(memory: M, setup: &Setup) -> DriverEnd<M, T> {
     let slots = (0..setup.size).map(|_| driver::Slot::EMPTY).collect();
-    Driver::new(memory, setup, slots).expect("the areas are mapped")
+    DriverQueue::new(memory, setup, slots).expect("the areas are mapped")
 }
 
 pub(crate) fn device_end<M: Memory>(memory: M, setup: &Setup) -> DeviceEnd<M> {
     let slots = vec![device::Slot::default(); usize::from(setup.size)];
-    Device::new(memory, setup, slots).expect("the areas are mapped")
+    DeviceQueue::new(memory, setup, slots).expect("the areas are mapped")
 }
 
 /// Sets the device end up anew.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::mem;
 use std::rc::Rc;
 
-use ring_core::memory::{Area, Load, Memory, RawArea, RawMemory, Store, Unmapped, Word};
+use ring_core::memory::{AccessError, Area, Load, Memory, RawArea, RawMemory, Store, Word};
 
 /// One access to shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +35,17 @@ impl<'m> Watched<'m> {
 impl<'m> Memory for Watched<'m> {
     type Area = WatchedArea<'m>;
 
-    fn area(&self, address: u64, len: usize) -> Result<Self::Area, Unmapped> {
+    fn area(&self, address: u64, len: usize) -> Result<Self::Area, AccessError> {
         let area = self.memory.area(address, len)?;
         Ok(WatchedArea { area, address, len, log: self.log.clone() })
     }
 
-    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
         self.log.borrow_mut().push(Access::Read { address, len: into.len() });
         self.memory.read_bytes(address, into)
     }
 
-    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), Unmapped> {
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.log.borrow_mut().push(Access::Write { address, len: from.len() });
         self.memory.write_bytes(address, from)
     }

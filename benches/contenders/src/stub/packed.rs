@@ -23,11 +23,11 @@ type Descriptors = &'static [[AtomicU64; 2]; SIZE];
 
 /// The descriptor area. Both event suppression structures are set, so that the other end has to compare.
 fn descriptors(arena: &Arena, setup: &Setup) -> Descriptors {
-    for area in [setup.driver_area, setup.device_area] {
+    for area in [setup.areas.driver, setup.areas.device] {
         let [event]: &[AtomicU32; 1] = arena.view(area);
         event.store(AT_FIRST, Relaxed);
     }
-    arena.view(setup.descriptor_area)
+    arena.view(setup.areas.descriptor)
 }
 
 /// A place in the ring: descriptors passed since the start.

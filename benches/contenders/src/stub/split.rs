@@ -43,8 +43,8 @@ impl Driver {
     #[must_use]
     pub fn new(arena: &Arena, setup: &Setup, requests: &[Request], shape: Shape) -> Self {
         assert!(SIZE.is_multiple_of(requests.len()), "a burst straddles two laps");
-        let descriptors: &[[AtomicU64; 2]; SIZE] = arena.view(setup.descriptor_area);
-        let available: Available = arena.view(setup.driver_area);
+        let descriptors: &[[AtomicU64; 2]; SIZE] = arena.view(setup.areas.descriptor);
+        let available: Available = arena.view(setup.areas.driver);
         let mut cookies = [0; SIZE];
         let mut free = 0u16..;
         let mut room = descriptors.iter();
@@ -61,7 +61,7 @@ impl Driver {
                 available[2 + slot].store(head, Relaxed);
             }
         }
-        let (used, used_head) = (arena.view(setup.device_area), arena.view(setup.device_area));
+        let (used, used_head) = (arena.view(setup.areas.device), arena.view(setup.areas.device));
         Self { available, used, used_head, cookies, added: 0, reaped: 0 }
     }
 }
@@ -139,9 +139,9 @@ impl Device {
     /// Serves `requests` from the queue that `setup` says.
     #[must_use]
     pub fn new(arena: &Arena, setup: &Setup, requests: &[Request]) -> Self {
-        let (used, used_head) = (arena.view(setup.device_area), arena.view(setup.device_area));
+        let (used, used_head) = (arena.view(setup.areas.device), arena.view(setup.areas.device));
         let (burst, written) = (Tally::seen(requests), requests.first().map_or(0, Request::written));
-        Self { available: arena.view(setup.driver_area), used, used_head, served: 0, burst, written }
+        Self { available: arena.view(setup.areas.driver), used, used_head, served: 0, burst, written }
     }
 }
 

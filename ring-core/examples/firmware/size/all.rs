@@ -39,8 +39,8 @@ macro_rules! reach_device {
 /// Keeps what is to be measured in the program.
 #[inline(always)]
 fn reach() {
-    reach_driver!(split::Driver<Memory, DriverSlots, u16>);
-    reach_driver!(packed::Driver<Memory, DriverSlots, u16>);
-    reach_device!(split::Device<Memory, DeviceSlots>);
-    reach_device!(packed::Device<Memory, DeviceSlots>);
+    reach_driver!(split::DriverQueue<Memory, DriverSlots, u16>);
+    reach_driver!(packed::DriverQueue<Memory, DriverSlots, u16>);
+    reach_device!(split::DeviceQueue<Memory, DeviceSlots>);
+    reach_device!(packed::DeviceQueue<Memory, DeviceSlots>);
 }

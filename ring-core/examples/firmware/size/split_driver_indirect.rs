@@ -11,7 +11,7 @@ use ring_core::driver::Slot;
 use ring_core::memory::RawMemory;
 use ring_core::split;
 
-type Driver = split::Driver<RawMemory<'static>, &'static mut [Slot<u16>], u16>;
+type Driver = split::DriverQueue<RawMemory<'static>, &'static mut [Slot<u16>], u16>;
 
 /// Keeps what is to be measured in the program.
 #[inline(always)]

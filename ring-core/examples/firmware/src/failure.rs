@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use ring_core::error::AddReason;
-use ring_core::memory::Unmapped;
+use ring_core::error::AddErrorKind;
+use ring_core::memory::AccessError;
 use ring_core::{AddError, Features, SetupError, Violation};
 
 /// What went wrong. All end the check, so there is one type for them.
@@ -29,13 +29,13 @@ pub(crate) enum Failure {
     /// ring-core refused the set-up.
     Setup(SetupError),
     /// ring-core refused a buffer.
-    Add(AddReason),
+    Add(AddErrorKind),
     /// The device broke a rule.
     Violation(Violation),
     /// The device gave up.
     NeedsReset,
     /// There is not enough memory for devices, or an address is outside it.
-    Memory(Unmapped),
+    Memory(AccessError),
     /// A buffer came back with another length than it has to.
     Written {
         /// How much the device wrote.
@@ -115,8 +115,8 @@ impl From<Violation> for Failure {
     }
 }
 
-impl From<Unmapped> for Failure {
-    fn from(unmapped: Unmapped) -> Self {
+impl From<AccessError> for Failure {
+    fn from(unmapped: AccessError) -> Self {
         Self::Memory(unmapped)
     }
 }

@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
 
 use ring_core::Segment;
-use ring_core::memory::{Memory as _, RawMemory, Unmapped};
+use ring_core::memory::{AccessError, Memory as _, RawMemory};
 
 use crate::failure::Failure;
 
@@ -56,7 +56,7 @@ impl Pool {
         let address = self.next.next_multiple_of(align.into());
         let next = address + u64::from(len);
         if next > self.end {
-            return Err(Failure::Memory(Unmapped { address, len: len.into() }));
+            return Err(Failure::Memory(AccessError { address, len: len.into() }));
         }
         self.next = next;
         let segment = Segment::new(address, len);

@@ -13,8 +13,8 @@
 //! It needs two things of the platform: a window onto the device's registers, and a way to sleep until its
 //! interrupt.
 //!
-//! [`publish`]: ring_core::Driver::publish
-//! [`arm`]: ring_core::Driver::arm
+//! [`publish`]: ring_core::DriverQueue::publish
+//! [`arm`]: ring_core::DriverQueue::arm
 
 use ring_core::{Features, Setup};
 
@@ -132,9 +132,9 @@ impl Device {
         }
         self.registers.write(register::QUEUE_SIZE, setup.size.into());
         for (register, address) in [
-            (register::DESCRIPTOR_AREA, setup.descriptor_area),
-            (register::DRIVER_AREA, setup.driver_area),
-            (register::DEVICE_AREA, setup.device_area),
+            (register::DESCRIPTOR_AREA, setup.areas.descriptor),
+            (register::DRIVER_AREA, setup.areas.driver),
+            (register::DEVICE_AREA, setup.areas.device),
         ] {
             let [low, high] = halves(address);
             self.registers.write(register, low);

@@ -2,7 +2,7 @@
 
 use ring_core::driver::{Slot, Used};
 use ring_core::memory::RawMemory;
-use ring_core::{AreaLayout, Arm, Driver, QueueSize, Segment, Setup, packed, split};
+use ring_core::{AreaLayout, Areas, Arm, DriverQueue, QueueSize, Segment, Setup, packed, split};
 
 use crate::combination::Combination;
 use crate::failure::Failure;
@@ -34,7 +34,7 @@ pub(crate) struct Plan {
 /// One queue. Requests are known by their number, below [`Plan::requests`].
 #[derive(Debug)]
 pub(crate) struct Queue<'s> {
-    driver: Driver<RawMemory<'static>, &'s mut [Slot<u16>], u16>,
+    driver: DriverQueue<RawMemory<'static>, &'s mut [Slot<u16>], u16>,
     plan: Plan,
     combination: Combination,
     /// One indirect table for each request, if buffers go through such.
@@ -61,14 +61,16 @@ impl<'s> Queue<'s> {
             let bytes = |number| u32::try_from(number).unwrap_or(u32::MAX);
             pool.take(bytes(area.size), bytes(area.align)).map(|segment| segment.address)
         };
-        let setup = Setup {
-            size: plan.size,
-            features: combination.features(),
-            descriptor_area: take(layout.descriptor)?,
-            driver_area: take(layout.driver)?,
-            device_area: take(layout.device)?,
-        };
-        let driver = Driver::new(pool.memory().clone(), &setup, slots)?;
+        let setup = Setup::new(
+            plan.size,
+            combination.features(),
+            Areas {
+                descriptor: take(layout.descriptor)?,
+                driver: take(layout.driver)?,
+                device: take(layout.device)?,
+            },
+        );
+        let driver = DriverQueue::new(pool.memory().clone(), &setup, slots)?;
         device.start_queue(plan.index, &setup)?;
 
         let table = u32::from(plan.segments) * DESCRIPTOR;

@@ -114,7 +114,7 @@ fn split(guest: &mut Guest, table: &[(u64, u32, u16, u16)], heads: &[u16], index
         .flat_map(|(address, len, flags, next)| descriptor(*address, *len, *flags, *next))
         .collect();
     let heads: Vec<u8> = heads.iter().flat_map(|head| head.to_le_bytes()).collect();
-    guest.memory.write_bytes(TX_AREAS.descriptors, &table).unwrap();
+    guest.memory.write_bytes(TX_AREAS.descriptor, &table).unwrap();
     guest.memory.write_bytes(TX_AREAS.driver + 4, &heads).unwrap();
     guest.memory.write_bytes(TX_AREAS.driver + 2, &index.to_le_bytes()).unwrap();
     guest.kick(TX_QUEUE);
@@ -126,6 +126,6 @@ fn packed(guest: &mut Guest, ring: &[(u64, u32, u16, u16)]) {
         .iter()
         .flat_map(|(address, len, id, flags)| descriptor(*address, *len, *id, flags | AVAILABLE))
         .collect();
-    guest.memory.write_bytes(TX_AREAS.descriptors, &ring).unwrap();
+    guest.memory.write_bytes(TX_AREAS.descriptor, &ring).unwrap();
     guest.kick(TX_QUEUE);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ring_core::driver::Slot;
 use ring_core::memory::{Memory as _, VmMemory};
-use ring_core::{Driver, Features, Setup};
+use ring_core::{Areas, DriverQueue, Features, Setup};
 use rustix::fs::{MemfdFlags, memfd_create};
 use snd_host::spec::{QUEUES, TX_QUEUE};
 use vhost::vhost_user::message::{VhostUserConfigFlags, VhostUserHeaderFlag, VhostUserProtocolFeatures};
@@ -30,17 +30,9 @@ const QUEUE_BYTES: u64 = 64 << 10;
 
 const QUEUE_SIZE: u16 = 64;
 
-/// Where the areas of a queue are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Areas {
-    pub(crate) descriptors: u64,
-    pub(crate) driver: u64,
-    device: u64,
-}
-
 const fn areas(queue: u64) -> Areas {
     let start = queue * QUEUE_BYTES;
-    Areas { descriptors: start, driver: start + QUEUE_BYTES / 4, device: start + QUEUE_BYTES / 2 }
+    Areas { descriptor: start, driver: start + QUEUE_BYTES / 4, device: start + QUEUE_BYTES / 2 }
 }
 
 /// Those of the queue for audio to play.
@@ -65,7 +57,7 @@ type GuestMemory = VmMemory<Arc<GuestMemoryMmap>>;
 
 /// One queue of the guest.
 struct Queue {
-    driver: Driver<GuestMemory, Box<[Slot<u64>]>, u64>,
+    driver: DriverQueue<GuestMemory, Box<[Slot<u64>]>, u64>,
     kick: EventFd,
     call: EventFd,
     /// Waits for `call`.
@@ -144,9 +136,9 @@ impl Guest {
             queue_max_size: setup.size,
             queue_size: setup.size,
             flags: 0,
-            desc_table_addr: VMM_OFFSET + setup.descriptor_area,
-            used_ring_addr: VMM_OFFSET + setup.device_area,
-            avail_ring_addr: VMM_OFFSET + setup.driver_area,
+            desc_table_addr: VMM_OFFSET + setup.areas.descriptor,
+            used_ring_addr: VMM_OFFSET + setup.areas.device,
+            avail_ring_addr: VMM_OFFSET + setup.areas.driver,
             log_addr: None,
         };
         change(&mut config);
@@ -190,11 +182,9 @@ impl Guest {
 
 impl Queue {
     fn new(memory: &GuestMemory, index: u64, features: Features, size: u16) -> Self {
-        let Areas { descriptors, driver, device } = areas(index);
-        let setup =
-            Setup { size, features, descriptor_area: descriptors, driver_area: driver, device_area: device };
+        let setup = Setup::new(size, features, areas(index));
         let slots = (0..size).map(|_| Slot::EMPTY).collect();
-        let driver = Driver::new(memory.clone(), &setup, slots).unwrap();
+        let driver = DriverQueue::new(memory.clone(), &setup, slots).unwrap();
         let base = if features.contains(Features::RING_PACKED) { 1 << 15 } else { 0 };
         let event = || EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC).unwrap();
         let (kick, call, called) = (event(), event(), Epoll::new().unwrap());

@@ -1,7 +1,9 @@
 //! A device that gives back what it has taken: the driver, and whoever goes on, see no difference.
 
 use ring_core::memory::{Memory as _, RawMemory};
-use ring_core::{CompleteError, Device, Driver, Features, Segment, Setup, Token, device, driver};
+use ring_core::{
+    Areas, CompleteError, DeviceQueue, DriverQueue, Features, Segment, Setup, Token, device, driver,
+};
 
 const FORMATS: [Features; 4] = [
     Features::empty(),
@@ -10,16 +12,16 @@ const FORMATS: [Features; 4] = [
     Features::RING_PACKED.union(Features::IN_ORDER),
 ];
 
-type DriverEnd<'m> = Driver<RawMemory<'m>, [driver::Slot<u32>; 8], u32>;
-type DeviceEnd<'m> = Device<RawMemory<'m>, [device::Slot; 8]>;
+type DriverEnd<'m> = DriverQueue<RawMemory<'m>, [driver::Slot<u32>; 8], u32>;
+type DeviceEnd<'m> = DeviceQueue<RawMemory<'m>, [device::Slot; 8]>;
 
 fn ends(page: &mut [u64; 512], features: Features) -> (DriverEnd<'_>, DeviceEnd<'_>) {
     let memory = RawMemory::from_mut(page, 0);
     // Five descriptors where the format allows it, so that laps end anywhere.
     let size = if features.contains(Features::RING_PACKED) { 5 } else { 4 };
-    let setup = Setup { size, features, descriptor_area: 0, driver_area: 0x100, device_area: 0x200 };
-    let driver = Driver::new(memory.clone(), &setup, [driver::Slot::EMPTY; 8]).unwrap();
-    (driver, Device::new(memory, &setup, [device::Slot::default(); 8]).unwrap())
+    let setup = Setup::new(size, features, Areas { descriptor: 0, driver: 0x100, device: 0x200 });
+    let driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 8]).unwrap();
+    (driver, DeviceQueue::new(memory, &setup, [device::Slot::default(); 8]).unwrap())
 }
 
 /// Adds a buffer of `count` segments and publishes it.
@@ -48,8 +50,8 @@ fn chains_given_back_newest_first_are_taken_again_in_order() {
             add(&mut driver, 10 * round + 1, 2);
             let before = device.position();
             let (first, second) = (pop(&mut device), pop(&mut device));
-            device.give_back(second).unwrap();
-            device.give_back(first).unwrap();
+            device.unpop(second).unwrap();
+            device.unpop(first).unwrap();
             assert_eq!(device.position(), before);
             let (first, second) = (pop(&mut device), pop(&mut device));
             device.complete(first, 8).unwrap();
@@ -67,10 +69,10 @@ fn only_the_newest_can_be_given_back_and_the_others_can_still_be_completed() {
         let (mut driver, mut device) = ends(&mut page, features);
         (0..3).for_each(|cookie| add(&mut driver, cookie, 1));
         let [first, second, third] = [pop(&mut device), pop(&mut device), pop(&mut device)];
-        let Err(CompleteError::NotNewest(first)) = device.give_back(first) else { panic!("not the newest") };
+        let Err(CompleteError::NotNewest(first)) = device.unpop(first) else { panic!("not the newest") };
         device.complete(third, 8).unwrap();
         // Not even now: the third has been returned, and would be taken again.
-        let Err(CompleteError::NotNewest(second)) = device.give_back(second) else { panic!("a hole") };
+        let Err(CompleteError::NotNewest(second)) = device.unpop(second) else { panic!("a hole") };
         device.complete(second, 8).unwrap();
         device.complete(first, 8).unwrap();
         let _ = device.publish();
@@ -88,13 +90,13 @@ fn another_device_goes_on_with_what_was_given_back() {
         (0..3).for_each(|cookie| add(&mut driver, cookie, 1));
         let [first, second, third] = [pop(&mut device), pop(&mut device), pop(&mut device)];
         device.complete(first, 8).unwrap();
-        device.give_back(third).unwrap();
-        device.give_back(second).unwrap();
+        device.unpop(third).unwrap();
+        device.unpop(second).unwrap();
         let (position, _) = device.suspend();
         let memory = device.memory().clone();
         let size = if features.contains(Features::RING_PACKED) { 5 } else { 4 };
-        let setup = Setup { size, features, descriptor_area: 0, driver_area: 0x100, device_area: 0x200 };
-        let mut successor = Device::new(memory, &setup, [device::Slot::default(); 8]).unwrap();
+        let setup = Setup::new(size, features, Areas { descriptor: 0, driver: 0x100, device: 0x200 });
+        let mut successor = DeviceQueue::new(memory, &setup, [device::Slot::default(); 8]).unwrap();
         successor.resume(position).unwrap();
         for _ in 0..2 {
             let token = pop(&mut successor);
@@ -111,17 +113,11 @@ fn a_stale_token_is_refused() {
     let (mut driver, mut device) = ends(&mut page, Features::empty());
     add(&mut driver, 0, 1);
     let token = pop(&mut device);
-    let setup = Setup {
-        size: 4,
-        features: Features::empty(),
-        descriptor_area: 0,
-        driver_area: 0x100,
-        device_area: 0x200,
-    };
-    let Device::Split(split) = &mut device else { unreachable!("the queue was set up as a split one") };
+    let setup = Setup::new(4, Features::empty(), Areas { descriptor: 0, driver: 0x100, device: 0x200 });
+    let DeviceQueue::Split(split) = &mut device else { unreachable!("the queue was set up as a split one") };
     let memory = split.memory().clone();
     memory.write_bytes(0x100, &[0; 4]).unwrap();
     split.reset(memory, &setup).unwrap();
     split.resume(ring_core::Position { available: 1, used: 1 }).unwrap();
-    assert_eq!(device.give_back(token), Err(CompleteError::Stale));
+    assert_eq!(device.unpop(token), Err(CompleteError::Stale));
 }
