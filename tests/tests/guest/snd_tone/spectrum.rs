@@ -14,15 +14,15 @@ const WINDOW: [f64; 4] = [0.35875, -0.48829, 0.14128, -0.01168];
 
 /// The strongest tone, and how it stands out.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Tone {
+pub(super) struct Tone {
     /// In hertz.
-    pub(crate) frequency: f64,
+    pub(super) frequency: f64,
     /// How much the strongest of all other frequencies is below it, in decibels.
-    pub(crate) clearance: f64,
+    pub(super) clearance: f64,
 }
 
 /// Finds the strongest tone in samples, of which there are `rate` in a second.
-pub(crate) fn strongest_tone(samples: &[f64], rate: f64) -> Option<Tone> {
+pub(super) fn strongest_tone(samples: &[f64], rate: f64) -> Option<Tone> {
     let decibels = spectrum(samples);
     let peak = loudest(&decibels, |_| true)?;
     let other = loudest(&decibels, |bin| bin.abs_diff(peak) > LOBE)?;

@@ -12,32 +12,32 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 /// A place in between.
 #[derive(Debug)]
-pub(crate) struct Tap {
+pub(super) struct Tap {
     socket: PathBuf,
     notes: Arc<Mutex<Notes>>,
 }
 
 /// What was said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Notes {
+pub(super) struct Notes {
     /// Requests that the device was sent.
-    pub(crate) requests: Vec<Request>,
+    pub(super) requests: Vec<Request>,
     /// All virtio features that it offers, whether they were hidden or not.
-    pub(crate) offered: u64,
+    pub(super) offered: u64,
     /// All virtio features that it was ever asked for.
-    pub(crate) asked: u64,
+    pub(super) asked: u64,
 }
 
 /// Whether the device's dirty log is hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Log {
+pub(super) enum Log {
     Shown,
     Hidden,
 }
 
 impl Tap {
     /// A place in front of a device.
-    pub(crate) fn new(device: &Path, log: Log) -> io::Result<Self> {
+    pub(super) fn new(device: &Path, log: Log) -> io::Result<Self> {
         let socket = device.with_extension("tap");
         let listener = UnixListener::bind(&socket)?;
         let (device, notes) = (device.to_owned(), Arc::<Mutex<Notes>>::default());
@@ -53,12 +53,12 @@ impl Tap {
     }
 
     /// Where the device seems to be.
-    pub(crate) fn socket(&self) -> &Path {
+    pub(super) fn socket(&self) -> &Path {
         &self.socket
     }
 
     /// What was said so far.
-    pub(crate) fn notes(&self) -> Notes {
+    pub(super) fn notes(&self) -> Notes {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
