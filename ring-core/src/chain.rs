@@ -9,6 +9,9 @@ use crate::error::Violation;
 /// Whether the device may write it follows from where it stands: the readable segments of a buffer come
 /// first, then the writable ones (VIRTIO 1.4, 2.7.4.2 "Driver Requirements: Message Framing" and 2.8.17
 /// "Driver Requirements: Scatter-Gather Support").
+///
+/// Exhaustive, because an address and a length are all that a descriptor says of a buffer.
+#[doc(alias("element", "iovec", "scatterlist"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Segment {
     /// Address of the first byte, as the two sides exchange it.
@@ -22,6 +25,12 @@ impl Segment {
     #[must_use]
     pub const fn new(address: u64, len: u32) -> Self {
         Self { address, len }
+    }
+
+    /// Returns the total length of `segments` in bytes.
+    #[must_use]
+    pub fn total(segments: &[Self]) -> u64 {
+        segments.iter().map(|segment| u64::from(segment.len)).sum()
     }
 
     /// Whether it lies in the address space to its end.

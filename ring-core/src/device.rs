@@ -121,6 +121,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// [`PopError::Violation`] once, when the driver breaks a rule; the queue is idle from then on.
     /// [`PopError::TooLong`] if the chain has more segments than there is room for. The driver waits for it all the
     /// same: complete the token that is in the error.
+    #[doc(alias("virtqueue_pop", "pop_descriptor_chain"))]
     #[inline]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
         either!(self, queue => queue.pop(segments))
@@ -135,12 +136,14 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// # Errors
     ///
     /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
+    #[doc(alias("virtqueue_push", "virtqueue_fill", "add_used"))]
     #[inline]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         either!(self, queue => queue.complete(token, written))
     }
 
     /// Makes all staged buffers visible, and says whether to notify the driver.
+    #[doc(alias("virtqueue_flush", "virtio_notify", "needs_notification"))]
     #[inline]
     pub fn publish(&mut self) -> Notify {
         either!(self, queue => queue.publish())
@@ -161,11 +164,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
     /// [`CompleteError::Stale`] if the token is from before a reset; [`CompleteError::Suspended`] if the queue
     /// is, whose position would move.
+    #[doc(alias("virtqueue_unpop", "virtqueue_detach_element"))]
     pub fn unpop(&mut self, token: Token) -> Result<(), CompleteError> {
         either!(self, queue => queue.unpop(token))
     }
 
     /// Asks the driver to notify when it makes the next buffer available.
+    #[doc(alias("virtio_queue_set_notification", "enable_notification"))]
     #[inline]
     pub fn arm(&mut self) -> Arm {
         either!(self, queue => queue.arm())
@@ -196,6 +201,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     }
 
     /// [`position`](Self::position) as a vhost-user vring base.
+    #[doc(alias = "VHOST_USER_GET_VRING_BASE")]
     pub const fn vring_base(&self) -> u32 {
         match self {
             Self::Split(queue) => queue.position().split_base(),
@@ -209,6 +215,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// Of a split queue's base the lower 16 bits count, and it lacks the used index; that is in the device area,
     /// where the device that ran before left it. Of a packed queue's base many front-ends know the lower 16 bits only;
     /// so where the upper ones are 0, the used half is what the available one is.
+    #[doc(alias = "VHOST_USER_SET_VRING_BASE")]
     #[expect(clippy::cast_possible_truncation, reason = "a split queue's base has 16 bits")]
     pub fn position_of(&self, base: u32) -> Position {
         match self {

@@ -91,6 +91,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// As for [`new`](Self::new), and [`SetupError::Format`] if `setup` asks for the other format; the queue
     /// is then as it was.
+    #[doc(alias("virtqueue_reset", "virtqueue_detach_unused_buf"))]
     pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
         match (self, setup.features.contains(Features::RING_PACKED)) {
             (Self::Split(queue), false) => queue.reset(memory, setup, returned),
@@ -105,6 +106,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     }
 
     /// Free descriptors.
+    #[doc(alias = "num_free")]
     pub const fn free(&self) -> u16 {
         either!(self, queue => queue.free())
     }
@@ -122,6 +124,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// # Errors
     ///
     /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
+    #[doc(alias("virtqueue_add", "virtqueue_add_sgs"))]
     #[inline]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
         either!(self, queue => queue.add(readable, writable, cookie))
@@ -158,6 +161,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     }
 
     /// Makes all staged buffers available, and says whether to notify the device.
+    #[doc(alias("virtqueue_kick", "virtqueue_kick_prepare"))]
     #[inline]
     pub fn publish(&mut self) -> Notify {
         either!(self, queue => queue.publish())
@@ -175,12 +179,14 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// # Errors
     ///
     /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
+    #[doc(alias("virtqueue_get_buf", "pop_used"))]
     #[inline]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
         either!(self, queue => queue.reap())
     }
 
     /// Asks the device to notify when it returns the next buffer.
+    #[doc(alias("virtqueue_enable_cb", "virtqueue_poll"))]
     #[inline]
     pub fn arm(&mut self) -> Arm {
         either!(self, queue => queue.arm())

@@ -7,8 +7,8 @@ use crate::error::{CompleteError, SetupError, Violation};
 use crate::index::{QueueSize, Turns};
 use crate::recovery::ChainRecord;
 
-/// Storage for what a device end remembers of one chain. A queue needs as many as it has descriptors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Storage for what a device end remembers of one chain. A queue needs one slot for each descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// The serial of the chain that is in flight here; 0 if there is none.
     serial: u64,
@@ -20,6 +20,17 @@ pub struct Slot {
     turn: u16,
     /// Whether those bytes are all that could be written.
     full: bool,
+}
+
+impl Slot {
+    /// An unused slot, for storage that is initialised at compile time.
+    pub const EMPTY: Self = Self { serial: 0, written: 0, count: 0, turn: 0, full: false };
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::EMPTY
+    }
 }
 
 /// In a slot's serial: the chain has been completed, and waits for its turn.
@@ -81,7 +92,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         if slots.len() < usize::from(size.get()) {
             return Err(SetupError::TooFewSlots { slots: slots.len(), size: size.get() });
         }
-        slots.fill(Slot::default());
+        slots.fill(Slot::EMPTY);
         (self.room, self.staged, self.turns) = (size.get(), 0, Turns::default());
         self.adoptable = 0..0;
         Ok(())
@@ -215,7 +226,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
                 // fully written, which would let an in-order device skip it.
                 Ok(Token { serial, start, id, writable, whole: writable > 0 })
             }
-            _ => Err(SetupError::Taken(taken)),
+            _ => Err(SetupError::ChainRecord(taken)),
         }
     }
 }

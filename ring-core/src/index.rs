@@ -14,6 +14,8 @@ pub const MAX_QUEUE_SIZE: u16 = 1 << 15;
 pub struct QueueSize(NonZeroU16);
 
 /// A number that is not the size of a queue of that format.
+///
+/// Exhaustive, because the refused number is all that there is to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueSizeError {
     /// The number.

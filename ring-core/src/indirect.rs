@@ -2,7 +2,7 @@
 
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddErrorKind, Violation};
-use crate::ledger::{bytes, fitting, refusal};
+use crate::ledger::{fitting, refusal};
 use crate::memory::{AccessError, Memory};
 use crate::setup::{Ring, State};
 
@@ -93,7 +93,7 @@ pub(crate) fn fill_table<M: Memory>(
     // However many segments there are, they take up one descriptor of the queue.
     let size = ring.size;
     let count = fitting(readable, writable, state, size.get());
-    let (readable_bytes, writable_bytes) = (bytes(readable), bytes(writable));
+    let (readable_bytes, writable_bytes) = (Segment::total(readable), Segment::total(writable));
     let Some(count) = count.filter(|_| readable_bytes + writable_bytes <= MAX_CHAIN_BYTES) else {
         return Err(refusal(readable, writable, state, size, size.get()));
     };

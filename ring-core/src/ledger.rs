@@ -42,6 +42,7 @@ impl<T> Slot<T> {
 
 /// A buffer that the device has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Used<T> {
     /// What the caller gave to `add` with the buffer.
     pub cookie: T,
@@ -213,11 +214,6 @@ pub(crate) fn fitting(readable: &[Segment], writable: &[Segment], state: State, 
     fits.then(|| u16::try_from(count).ok()).flatten()
 }
 
-/// The bytes of all segments.
-pub(crate) fn bytes(segments: &[Segment]) -> u64 {
-    segments.iter().map(|segment| u64::from(segment.len)).sum()
-}
-
 /// Why a buffer cannot be added of which it is known that it cannot.
 #[cold]
 pub(crate) fn refusal(
@@ -228,10 +224,10 @@ pub(crate) fn refusal(
     free: u16,
 ) -> AddErrorKind {
     if !state.is_running() {
-        return AddErrorKind::Stopped;
+        return AddErrorKind::NotRunning;
     }
     let (segments, size) = (readable.len() + writable.len(), size.get());
-    let bytes = bytes(readable) + bytes(writable);
+    let bytes = Segment::total(readable) + Segment::total(writable);
     match u16::try_from(segments) {
         Ok(0) => AddErrorKind::Empty,
         Ok(_) if bytes > MAX_CHAIN_BYTES => AddErrorKind::TooManyBytes { bytes },

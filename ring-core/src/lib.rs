@@ -23,7 +23,7 @@
 //!     let memory = RawMemory::from_mut(&mut page, 0x1000);
 //!     let setup = Setup::new(4, features, Areas { descriptor: 0x1000, driver: 0x1100, device: 0x1200 });
 //!     let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
-//!     let mut device = DeviceQueue::new(memory.clone(), &setup, [device::Slot::default(); 4])?;
+//!     let mut device = DeviceQueue::new(memory.clone(), &setup, [device::Slot::EMPTY; 4])?;
 //!
 //!     // The driver asks a question and provides room for the answer.
 //!     memory.write_bytes(0x1800, b"ping")?;
@@ -89,7 +89,7 @@
 //!
 //! let mapped = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), 0x10000)])?;
 //! let setup = Setup::new(256, Features::VERSION_1 | Features::EVENT_IDX, Areas { descriptor: 0x1000, driver: 0x2000, device: 0x3000 });
-//! let slots = vec![device::Slot::default(); 256].into_boxed_slice();
+//! let slots = vec![device::Slot::EMPTY; 256].into_boxed_slice();
 //! let mut queue = DeviceQueue::new(VmMemory::new(Arc::new(mapped)), &setup, slots)?;
 //! // A front-end says where to go on: here, at the vring base 0.
 //! let position = queue.position_of(0);

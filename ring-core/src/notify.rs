@@ -19,6 +19,8 @@
 //! Sending Available Buffer Notifications"; the device's side mirrors them.)
 
 /// Whether the other side has to be notified of what was just published.
+///
+/// Exhaustive, because a notification is either sent or not.
 #[must_use = "the other side may be asleep: notify it if this says so"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notify {
@@ -40,6 +42,8 @@ impl Notify {
 }
 
 /// What came of asking to be notified.
+///
+/// Exhaustive, because the caller either may sleep or may not.
 #[must_use = "if something is pending already, no notification will come for it"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {

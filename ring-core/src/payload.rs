@@ -41,7 +41,7 @@
 //! # let memory = RawMemory::from_mut(&mut page, 0);
 //! # let (setup, _) = Setup::contiguous(0, 4, Features::empty())?;
 //! # let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
-//! # let mut device = DeviceQueue::new(memory.clone(), &setup, [device::Slot::default(); 4])?;
+//! # let mut device = DeviceQueue::new(memory.clone(), &setup, [device::Slot::EMPTY; 4])?;
 //! # memory.write_bytes(0x808, &1u64.to_le_bytes())?;
 //! # driver.add(&[Segment::new(0x800, 16)], &[Segment::new(0x900, 300), Segment::new(0xb00, 213)], ())?;
 //! # let _ = driver.publish();
@@ -66,6 +66,7 @@ use crate::memory::{AccessError, Memory};
 
 /// Some bytes of a chain could not be read or written. Nothing has been consumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PayloadError {
     /// The segments have fewer bytes left.
     TooShort {
@@ -103,7 +104,7 @@ struct Rest<'s> {
 
 impl<'s> Rest<'s> {
     fn new(segments: &'s [Segment]) -> Self {
-        Self { segments, gone: 0, bytes: segments.iter().map(|segment| u64::from(segment.len)).sum() }
+        Self { segments, gone: 0, bytes: Segment::total(segments) }
     }
 
     /// What remains of these segments after the first `count` bytes.

@@ -16,6 +16,9 @@
 /// assert_eq!(packed, Position { available: 0x8003, used: 0x0002 });
 /// assert_eq!(packed.packed_base(), 0x0002_8003);
 /// ```
+///
+/// Exhaustive, because a queue has these two positions and no other.
+#[doc(alias("vring_base", "last_avail_idx"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The next buffer that the device takes; at the driver end, the next one to be published.

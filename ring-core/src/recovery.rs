@@ -51,7 +51,7 @@
 //! # let memory = RawMemory::from_mut(&mut page, 0);
 //! # let (setup, _) = Setup::contiguous(0, 4, Features::RING_PACKED)?;
 //! # let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
-//! # let new = || DeviceQueue::new(memory.clone(), &setup, [device::Slot::default(); 4]);
+//! # let new = || DeviceQueue::new(memory.clone(), &setup, [device::Slot::EMPTY; 4]);
 //! # let mut device = new()?;
 //! # let used = device.position().used;
 //! # (0..3).for_each(|cookie| driver.add(&[], &[Segment::new(0x800, 8)], cookie).unwrap());
@@ -80,6 +80,9 @@ use crate::memory::Memory;
 
 /// A chain in flight, as a record that outlives the device that took it: with it another device can
 /// [adopt](DeviceQueue::adopt) the chain. The segments are not in it; whoever keeps the record keeps them, too.
+///
+/// Exhaustive, because a journal stores each field and makes the record from them again: a new field must
+/// not be forgotten there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainRecord {
     /// The number of the chain: higher than that of any taken before. Never 0.
@@ -126,7 +129,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Taken`] if it cannot have been in flight, or has been taken over already, or comes after a later
+    /// [`SetupError::ChainRecord`] if it cannot have been in flight, or has been taken over already, or comes after a later
     /// one, or after one that was popped; or if the queue does not run.
     pub fn adopt(&mut self, taken: ChainRecord) -> Result<Token, SetupError> {
         either!(self, queue => queue.adopt(taken))

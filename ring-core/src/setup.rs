@@ -36,6 +36,8 @@ pub struct Areas {
 /// Bytes and alignment of the three areas of a queue, which the driver has to provide.
 ///
 /// VIRTIO 1.4, 2.7 "Split Virtqueues" and 2.8.10.1 "Structure Size and Alignment".
+///
+/// Exhaustive, because a virtqueue has these three areas and no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The descriptor area.
@@ -114,6 +116,8 @@ impl Setup {
 }
 
 /// Size and alignment of one area, in bytes.
+///
+/// Exhaustive, because memory is allocated by these two numbers and no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AreaLayout {
     /// Its size.

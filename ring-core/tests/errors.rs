@@ -85,7 +85,7 @@ fn a_setup_error_names_the_area_and_what_it_lacks() {
             "a device whose chains are numbered up to 2 cannot go on after chain 7 of another",
         ),
         (
-            SetupError::Taken(ChainRecord { serial: 7, writable: 16, id: 3, count: 2 }),
+            SetupError::ChainRecord(ChainRecord { serial: 7, writable: 16, id: 3, count: 2 }),
             "chain 7 with id 3 and 2 descriptors cannot be taken over",
         ),
     ] {
@@ -95,7 +95,7 @@ fn a_setup_error_names_the_area_and_what_it_lacks() {
 
 #[test]
 fn a_refused_buffer_is_told_what_would_do() {
-    for (reason, said) in [
+    for (kind, said) in [
         (AddErrorKind::Full { free: 1, needed: 3 }, "the queue is full: 3 descriptors needed, 1 free"),
         (AddErrorKind::TooLong { segments: 5, size: 4 }, "a buffer of 5 segments can never fit a queue of 4"),
         (AddErrorKind::Empty, "a buffer without segments"),
@@ -106,17 +106,17 @@ fn a_refused_buffer_is_told_what_would_do() {
             "a buffer of 3 segments in an indirect table for 2",
         ),
         (AddErrorKind::TableUnmapped(RANGE), "the indirect table: 48 bytes at 0x1000 are not shared memory"),
-        (AddErrorKind::Stopped, "the queue is suspended, or the device broke it"),
+        (AddErrorKind::NotRunning, "the queue is suspended, or the device broke it"),
     ] {
-        assert_eq!(AddError { reason, cookie: () }.to_string(), said);
+        assert_eq!(AddError { kind, cookie: () }.to_string(), said);
     }
 }
 
 #[test]
 fn a_buffer_that_was_not_added_is_an_error_whatever_its_cookie_is() {
     struct Opaque;
-    let error: Box<dyn std::error::Error> = AddError { reason: AddErrorKind::Empty, cookie: Opaque }.into();
-    assert_eq!(format!("{error:?}"), "AddError { reason: Empty, .. }");
+    let error: Box<dyn std::error::Error> = AddError { kind: AddErrorKind::Empty, cookie: Opaque }.into();
+    assert_eq!(format!("{error:?}"), "AddError { kind: Empty, .. }");
 }
 
 #[test]

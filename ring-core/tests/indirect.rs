@@ -56,10 +56,10 @@ fn a_buffer_that_cannot_go_through_a_table_comes_back_with_the_reason() {
         let (_, mut driver, mut device) = ends(&mut page, 2, features);
         let table = |len| Segment::new(0x800, len);
         let mut refused = |driver: &mut DriverEnd<'_>, table, readable: &[Segment]| {
-            let AddError { reason, cookie } = driver.add_indirect(table, readable, &[], 1).unwrap_err();
+            let AddError { kind, cookie } = driver.add_indirect(table, readable, &[], 1).unwrap_err();
             assert_eq!(cookie, 1);
             assert_eq!(device.pop(&mut []).unwrap(), None);
-            reason
+            kind
         };
         assert_eq!(refused(&mut driver, table(16), &[]), AddErrorKind::Empty);
         let two = AddErrorKind::TableTooSmall { capacity: 1, needed: 2 };
@@ -76,6 +76,6 @@ fn a_buffer_that_cannot_go_through_a_table_comes_back_with_the_reason() {
 
         let (_, mut driver, _) = ends(&mut page, 2, features.difference(Features::INDIRECT_DESC));
         let refused = driver.add_indirect(table(16), &[segment], &[], 1).unwrap_err();
-        assert_eq!(refused.reason, AddErrorKind::IndirectNotNegotiated);
+        assert_eq!(refused.kind, AddErrorKind::IndirectNotNegotiated);
     }
 }

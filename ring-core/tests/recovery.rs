@@ -255,7 +255,7 @@ fn what_cannot_have_been_in_flight_is_not_taken_over() {
             ChainRecord { id: 2, count: 0, ..good },
             ChainRecord { id: 2, count: size - 1, ..good },
         ] {
-            assert_eq!(device.adopt(bad), Err(SetupError::Taken(bad)));
+            assert_eq!(device.adopt(bad), Err(SetupError::ChainRecord(bad)));
         }
     }
 }
@@ -271,7 +271,7 @@ fn a_chain_is_taken_over_once() {
         let token = device.adopt(taken).unwrap();
         device.complete(token, 8).unwrap();
         let _ = device.publish();
-        assert_eq!(device.adopt(taken), Err(SetupError::Taken(taken)));
+        assert_eq!(device.adopt(taken), Err(SetupError::ChainRecord(taken)));
     }
 }
 
@@ -285,7 +285,7 @@ fn no_chain_is_taken_over_after_one_that_was_popped() {
         let position = world.device.position();
         // Where this one was, the device has just found another, so the next place would be skipped.
         let taken = ChainRecord { serial: 2, writable: 8, id: 1, count: 2 };
-        assert_eq!(world.device.adopt(taken), Err(SetupError::Taken(taken)));
+        assert_eq!(world.device.adopt(taken), Err(SetupError::ChainRecord(taken)));
         assert_eq!(world.device.position(), position);
     }
 }
@@ -299,7 +299,7 @@ fn a_device_that_stands_still_takes_no_chain_over() {
         device.recover(device.position().used, 3).unwrap();
         let (position, _) = device.suspend();
         let taken = ChainRecord { serial: 2, writable: 8, id: 1, count: 2 };
-        assert_eq!(device.adopt(taken), Err(SetupError::Taken(taken)));
+        assert_eq!(device.adopt(taken), Err(SetupError::ChainRecord(taken)));
         assert_eq!(device.position(), position);
     }
 }
@@ -315,7 +315,7 @@ fn a_token_of_a_device_does_not_stand_for_a_chain_that_another_has_taken() {
         let used = device.position().used;
         let (token, taken) = tokens.remove(0);
         assert_eq!(device.recover(used, 1), Err(SetupError::Recovery { last: 1, taken: 1 }));
-        assert_eq!(device.adopt(taken), Err(SetupError::Taken(taken)));
+        assert_eq!(device.adopt(taken), Err(SetupError::ChainRecord(taken)));
         assert_eq!(device.complete(token, 8), Err(CompleteError::Stale));
     }
 }

@@ -16,7 +16,7 @@ fn a_refused_buffer_leaves_nothing_that_the_device_could_take() {
         let huge = Segment::new(0, u32::MAX);
         let refused = driver.add(&[huge; 2], &[huge], 1).unwrap_err();
         assert_eq!(
-            (refused.reason, refused.cookie),
+            (refused.kind, refused.cookie),
             (AddErrorKind::TooManyBytes { bytes: 3 * 0xffff_ffff }, 1)
         );
 

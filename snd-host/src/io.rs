@@ -43,7 +43,7 @@ impl Message {
 
     /// How many bytes of recorded audio there is room for.
     pub(crate) fn room(&self) -> u64 {
-        self.audio.iter().map(|segment| u64::from(segment.len)).sum()
+        Segment::total(&self.audio)
     }
 
     /// Gives its token to `give`. Fails if that does not take it.

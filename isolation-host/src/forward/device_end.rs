@@ -117,9 +117,9 @@ impl DeviceEnd {
         };
         let Err(error) = added else { return Submission::Staged(copied) };
         placement.release(&mut self.buddy);
-        match error.reason {
+        match error.kind {
             // A stopped ring is one that the device broke; the request waits for the next device.
-            AddErrorKind::Full { .. } | AddErrorKind::Stopped => Submission::NoRoom,
+            AddErrorKind::Full { .. } | AddErrorKind::NotRunning => Submission::NoRoom,
             _ => self.no_room(request),
         }
     }
@@ -129,7 +129,7 @@ impl DeviceEnd {
         if self.ring.in_flight() > 0 {
             return Submission::NoRoom;
         }
-        let bytes = bytes_of(request.buffer.all());
+        let bytes = Segment::total(request.buffer.all());
         Submission::Never(Refusal::TooLarge { bytes, share: self.buddy.capacity() })
     }
 
@@ -191,7 +191,7 @@ impl DeviceEnd {
             guest.copy_in(&self.window, from, to, len)?;
         }
         if device_type.writes_status_last()
-            && u64::from(written) < bytes_of(to)
+            && u64::from(written) < Segment::total(to)
             && let Some((from, to)) = last_byte(from).zip(last_byte(to))
         {
             guest.copy_in(&self.window, from, to, 1)?;
@@ -208,8 +208,4 @@ impl DeviceEnd {
     pub(super) fn arm(&mut self) -> Arm {
         self.ring.arm()
     }
-}
-
-fn bytes_of(segments: &[Segment]) -> u64 {
-    segments.iter().map(|segment| u64::from(segment.len)).sum()
 }

@@ -234,9 +234,8 @@ mod tests {
         ) {
             let mut buddy = Buddy::new(8 << 20);
             let mut placement = place(&mut buddy, readable, writable).unwrap();
-            let total = |segments: &[Segment]| segments.iter().map(|it| u64::from(it.len)).sum::<u64>();
-            prop_assert_eq!(total(placement.pieces.split().0), readable.iter().sum::<u64>());
-            prop_assert_eq!(total(placement.pieces.writable()), writable.iter().sum::<u64>());
+            prop_assert_eq!(Segment::total(placement.pieces.split().0), readable.iter().sum::<u64>());
+            prop_assert_eq!(Segment::total(placement.pieces.writable()), writable.iter().sum::<u64>());
             let mut all: Vec<Segment> = [placement.pieces.all(), placement.table.as_slice()].concat();
             all.sort_by_key(|segment| segment.address);
             for pair in all.windows(2) {

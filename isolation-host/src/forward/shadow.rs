@@ -223,7 +223,7 @@ impl Shadow {
         let outcome = self.reap();
         let Some(device) = &mut self.device else { return Ok(0) };
         let (memory, count) = (self.memory.view(), self.done.len());
-        for Used { cookie: key, written } in self.done.drain(..) {
+        for Used { cookie: key, written, .. } in self.done.drain(..) {
             if let Some(request) = self.requests.get_mut(key) {
                 device.collect(&memory, request, written, self.device_type);
             }

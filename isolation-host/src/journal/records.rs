@@ -88,8 +88,7 @@ impl Records {
         });
         let readable = segments.clone().take(readables).collect();
         let writable: SmallVec<[Segment; 4]> = segments.skip(readables).collect();
-        let bytes: u64 = writable.iter().map(|segment| u64::from(segment.len)).sum();
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(Segment::total(&writable)).unwrap_or(u32::MAX);
         Some(Noted {
             taken: ChainRecord { serial, writable: bytes, id, count: counts as u16 },
             readable,

@@ -37,7 +37,7 @@ fn one_request(features: Features) -> Option<u32> {
     let memory = RawMemory::from_mut(&mut page, 0x1000);
     let setup = Setup::new(4, features, Areas { descriptor: 0x1000, driver: 0x1100, device: 0x1200 });
     let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4]).ok()?;
-    let mut device = DeviceQueue::new(memory, &setup, [device::Slot::default(); 4]).ok()?;
+    let mut device = DeviceQueue::new(memory, &setup, [device::Slot::EMPTY; 4]).ok()?;
 
     driver.add(&[], &[Segment::new(0x1900, 16)], ()).ok()?;
     let _ = driver.publish(); // both ends are right here

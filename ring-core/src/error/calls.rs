@@ -44,8 +44,8 @@ pub enum AddErrorKind {
     },
     /// The indirect table is not in shared memory.
     TableUnmapped(AccessError),
-    /// The queue does not run: the device broke a rule, or the queue is suspended.
-    Stopped,
+    /// The queue does not run: it is suspended, or the device has broken it.
+    NotRunning,
 }
 
 impl fmt::Display for AddErrorKind {
@@ -64,36 +64,40 @@ impl fmt::Display for AddErrorKind {
                 write!(f, "a buffer of {needed} segments in an indirect table for {capacity}")
             }
             Self::TableUnmapped(unmapped) => write!(f, "the indirect table: {unmapped}"),
-            Self::Stopped => f.write_str("the queue is suspended, or the device broke it"),
+            Self::NotRunning => f.write_str("the queue is suspended, or the device broke it"),
         }
     }
 }
 
-/// A buffer was not added. Nothing has changed, and the cookie comes back.
+/// A buffer was not added. The queue has not changed, and the cookie comes back.
+///
+/// Exhaustive, because a call that fails returns what it was given and the kind of error, and nothing else.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AddError<T> {
-    /// Why.
-    pub reason: AddErrorKind,
-    /// What was handed in.
+    /// Why the buffer was not added.
+    pub kind: AddErrorKind,
+    /// The cookie that was passed to the call.
     pub cookie: T,
 }
 
 impl<T> fmt::Display for AddError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.fmt(f)
+        self.kind.fmt(f)
     }
 }
 
 /// Without the cookie, which may be of a type that cannot be printed.
 impl<T> fmt::Debug for AddError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AddError").field("reason", &self.reason).finish_non_exhaustive()
+        f.debug_struct("AddError").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
 impl<T> Error for AddError<T> {}
 
 /// No chain could be popped.
+///
+/// Exhaustive, because a variant can hold a [`Token`], and a `_` arm would drop the token unnoticed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PopError {
     /// The driver broke a rule. Said once; the queue is idle from now on.
@@ -121,6 +125,8 @@ impl From<Violation> for PopError {
 }
 
 /// A chain was not completed.
+///
+/// Exhaustive, because a variant can hold a [`Token`], and a `_` arm would drop the token unnoticed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CompleteError {
     /// The token is from before a reset. The buffer is no longer the device's.

@@ -8,6 +8,8 @@ use crate::memory::AccessError;
 use crate::recovery::ChainRecord;
 
 /// The three areas of a queue, as VIRTIO 1.4, 2.6 "Virtqueues" names them.
+///
+/// Exhaustive, because a virtqueue has these three areas and no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AreaName {
     /// The descriptors.
@@ -87,7 +89,7 @@ pub enum SetupError {
     },
     /// A chain that is to be taken over cannot have been in flight in this queue, or has been taken over already, or
     /// comes after a later one, or after one that was popped; or the queue does not run.
-    Taken(ChainRecord),
+    ChainRecord(ChainRecord),
 }
 
 impl fmt::Display for SetupError {
@@ -122,7 +124,7 @@ impl fmt::Display for SetupError {
                     "a device whose chains are numbered up to {taken} cannot go on after chain {last} of another"
                 )
             }
-            Self::Taken(ChainRecord { serial, id, count, .. }) => {
+            Self::ChainRecord(ChainRecord { serial, id, count, .. }) => {
                 write!(f, "chain {serial} with id {id} and {count} descriptors cannot be taken over")
             }
         }

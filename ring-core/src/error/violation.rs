@@ -6,6 +6,10 @@ use core::fmt;
 use crate::memory::AccessError;
 
 /// The other side broke a rule of the standard.
+///
+/// The name does not end in `Error`, because a violation is not an error of the call that reports it:
+/// the call was right, and the other side of the queue was not.
+#[doc(alias("virtio_error", "broken"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {

@@ -112,6 +112,8 @@ pub use vm::{VmArea, VmMemory};
 pub use word::Word;
 
 /// The ordering of a [`load`](Area::load).
+///
+/// Exhaustive, because each [`Area`] has to implement every ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
     /// No ordering of its own: a fence or another load precedes it and orders enough, or nothing depends on it.
@@ -124,6 +126,8 @@ pub enum Load {
 ///
 /// There is no sequentially consistent variant, here or in [`Load`]: where a store must come before a
 /// load, the rings say [`Memory::fence`].
+///
+/// Exhaustive, because each [`Area`] has to implement every ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
     /// No ordering of its own.
@@ -133,6 +137,8 @@ pub enum Store {
 }
 
 /// An address range is not, or not wholly, memory that the two sides share.
+///
+/// Exhaustive, because each [`Memory`] makes these errors; a range is all that they say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessError {
     /// The first address of the range.

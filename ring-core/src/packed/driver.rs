@@ -94,7 +94,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
             Some((segment, kind, bytes)) => self.add_one(segment, kind, bytes, cookie),
             None => self.add_list(readable, writable, cookie),
         };
-        added.map_err(|cookie| AddError { reason: self.refusal(readable, writable), cookie })
+        added.map_err(|cookie| AddError { kind: self.refusal(readable, writable), cookie })
     }
 
     /// Why a buffer cannot be added.
@@ -125,10 +125,9 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// Stages a buffer of any number of descriptors, or gives back its cookie.
     #[inline(never)]
     fn add_list(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), T> {
-        let bytes =
-            [readable, writable].map(|segments| segments.iter().map(|s| u64::from(s.len)).sum::<u64>());
+        let (readable_bytes, writable_bytes) = (Segment::total(readable), Segment::total(writable));
         let fitting = fitting(readable, writable, self.half.state, self.ledger.free());
-        let Some(count) = fitting.filter(|_| bytes.iter().sum::<u64>() <= MAX_CHAIN_BYTES) else {
+        let Some(count) = fitting.filter(|_| readable_bytes + writable_bytes <= MAX_CHAIN_BYTES) else {
             return Err(cookie);
         };
         let (id, mut at, mut left) = (self.ledger.head(), self.half.staged, count);
@@ -141,8 +140,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
                 at = at.advance(1, self.half.ring.size);
             }
         }
-        let [_, writable] = bytes;
-        self.stage(id, count, saturate(writable), cookie);
+        self.stage(id, count, saturate(writable_bytes), cookie);
         Ok(())
     }
 
@@ -185,7 +183,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         });
         let (table, bytes) = match filled {
             Ok(filled) => filled,
-            Err(reason) => return Err(AddError { reason, cookie }),
+            Err(kind) => return Err(AddError { kind, cookie }),
         };
         let id = self.ledger.head();
         self.write(self.half.staged, id, table, DescriptorFlags::INDIRECT);

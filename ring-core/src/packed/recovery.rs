@@ -54,11 +54,11 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Taken`] if it cannot have been in flight, or has been taken over already, or comes after a later
+    /// [`SetupError::ChainRecord`] if it cannot have been in flight, or has been taken over already, or comes after a later
     /// one, or after one that was popped; or if the queue does not run.
     pub fn adopt(&mut self, taken: ChainRecord) -> Result<Token, SetupError> {
         if !self.half.state.is_running() {
-            return Err(SetupError::Taken(taken));
+            return Err(SetupError::ChainRecord(taken));
         }
         let token = self.in_flight.adopt(taken, self.half.next.bits(), self.half.ring.size)?;
         if self.half.state == State::InOrder {

@@ -93,7 +93,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
             Some((segment, kind, bytes)) => self.add_one(segment, kind, bytes, cookie),
             None => self.add_chain(readable, writable, cookie),
         };
-        added.map_err(|cookie| AddError { reason: self.refusal(readable, writable), cookie })
+        added.map_err(|cookie| AddError { kind: self.refusal(readable, writable), cookie })
     }
 
     /// Why a buffer cannot be added.
@@ -172,7 +172,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         });
         let (table, bytes) = match filled {
             Ok(filled) => filled,
-            Err(reason) => return Err(AddError { reason, cookie }),
+            Err(kind) => return Err(AddError { kind, cookie }),
         };
         let head = self.ledger.head();
         self.write(head, Descriptor::new(table, DescriptorFlags::INDIRECT, 0));

@@ -46,11 +46,11 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Taken`] if it cannot have been in flight, or has been taken over already, or comes after a later
+    /// [`SetupError::ChainRecord`] if it cannot have been in flight, or has been taken over already, or comes after a later
     /// one, or after one that was popped; or if the queue does not run.
     pub fn adopt(&mut self, taken: ChainRecord) -> Result<Token, SetupError> {
         if !self.half.state.is_running() {
-            return Err(SetupError::Taken(taken));
+            return Err(SetupError::ChainRecord(taken));
         }
         // Its entry in the driver area need not be this one, if later chains were returned before it. But the newest
         // one's is, and the next newest one's then, and only those can be given back.

@@ -138,7 +138,7 @@ fn driver_2_8_17_a_list_longer_than_the_queue_is_refused() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 1, PACKED);
     let error = queue.driver.add(&[READ_A], &[WRITE_A], 3).unwrap_err();
-    assert_eq!((error.reason, error.cookie), (AddErrorKind::TooLong { segments: 2, size: 1 }, 3));
+    assert_eq!((error.kind, error.cookie), (AddErrorKind::TooLong { segments: 2, size: 1 }, 3));
     assert_eq!(queue.driver_log.take(), [""; 0]);
 }
 
@@ -184,7 +184,7 @@ fn driver_2_8_17_a_list_is_added_whole_or_not_at_all() {
     let before = queue.picture();
     drop(queue.driver_log.take());
     let error = queue.driver.add(&[READ_A], &[WRITE_A, WRITE_B], 1).unwrap_err();
-    assert_eq!((error.reason, error.cookie), (AddErrorKind::Full { free: 2, needed: 3 }, 1));
+    assert_eq!((error.kind, error.cookie), (AddErrorKind::Full { free: 2, needed: 3 }, 1));
     let _ = queue.driver.publish();
     assert_eq!((queue.driver_log.take(), queue.picture()), (vec![], before));
 }
@@ -229,7 +229,7 @@ fn driver_2_8_19_a_table_is_refused_unless_the_feature_was_negotiated() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, PACKED);
     let error = queue.driver.add_indirect(TABLE, &[READ_A], &[], 3).unwrap_err();
-    assert_eq!((error.reason, error.cookie), (AddErrorKind::IndirectNotNegotiated, 3));
+    assert_eq!((error.kind, error.cookie), (AddErrorKind::IndirectNotNegotiated, 3));
     assert_eq!(queue.driver_log.take(), [""; 0]);
 }
 
@@ -265,7 +265,7 @@ fn driver_2_8_19_a_table_longer_than_the_queue_is_refused() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 1, PACKED.union(INDIRECT));
     let error = queue.driver.add_indirect(TABLE, &[READ_A], &[WRITE_A], 3).unwrap_err();
-    assert_eq!(error.reason, AddErrorKind::TooLong { segments: 2, size: 1 });
+    assert_eq!(error.kind, AddErrorKind::TooLong { segments: 2, size: 1 });
     assert_eq!(queue.driver_log.take(), [""; 0]);
 }
 

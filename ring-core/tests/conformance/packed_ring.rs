@@ -204,7 +204,7 @@ fn driver_2_8_16_no_descriptor_is_changed_before_it_was_used() {
     let _ = queue.offer(&[READ_A], &[WRITE_A], 1);
     let before = queue.picture();
     let full = |free| AddErrorKind::Full { free, needed: 1 };
-    assert_eq!(queue.driver.add(&[READ_B], &[], 2).unwrap_err().reason, full(0));
+    assert_eq!(queue.driver.add(&[READ_B], &[], 2).unwrap_err().kind, full(0));
     // The list of two comes back first. Its used descriptor is in slot 0, so that slots 0 and 1 are free; slot
     // 2 is where the other buffer comes back.
     let (one, two) = (queue.token(), queue.token());
@@ -212,7 +212,7 @@ fn driver_2_8_16_no_descriptor_is_changed_before_it_was_used() {
     let _ = queue.device.publish();
     assert_eq!(queue.reap(), Some((1, 0)));
     let _ = queue.offer(&[], &[WRITE_B, WRITE_B], 3);
-    assert_eq!(queue.driver.add(&[READ_B], &[], 4).unwrap_err().reason, full(0));
+    assert_eq!(queue.driver.add(&[READ_B], &[], 4).unwrap_err().kind, full(0));
     assert_eq!(queue.picture()[2], before[2]);
     queue.device.complete(one, 0).unwrap();
 }

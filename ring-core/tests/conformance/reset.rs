@@ -177,7 +177,7 @@ fn driver_3_4_1_a_suspended_queue_offers_and_announces_nothing() {
         let (_, notify) = queue.driver.suspend();
         assert!(notify.is_needed(), "for what was staged");
         drop(queue.driver_log.take());
-        assert_eq!(queue.driver.add(&[READ_A], &[], 1).unwrap_err().reason, AddErrorKind::Stopped);
+        assert_eq!(queue.driver.add(&[READ_A], &[], 1).unwrap_err().kind, AddErrorKind::NotRunning);
         assert_eq!(queue.driver.publish(), Notify::NotNeeded);
         assert_eq!(queue.driver_log.take(), [""; 0]);
         queue.driver.resume();

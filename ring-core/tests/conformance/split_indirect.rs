@@ -20,7 +20,7 @@ fn driver_2_7_5_3_1_a_table_is_refused_unless_the_feature_was_negotiated() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, SPLIT);
     let error = queue.driver.add_indirect(TABLE, &[READ_A], &[], 3).unwrap_err();
-    assert_eq!((error.reason, error.cookie), (AddErrorKind::IndirectNotNegotiated, 3));
+    assert_eq!((error.kind, error.cookie), (AddErrorKind::IndirectNotNegotiated, 3));
     assert!(!queue.driver.publish().is_needed());
     assert_eq!(queue.driver_log.take(), [""; 0]);
 }
@@ -74,8 +74,8 @@ fn driver_2_7_5_3_1_a_buffer_longer_than_the_queue_is_refused() {
     let mut queue = Queue::new(&mut page, 2, INDIRECT);
     let reason = AddErrorKind::TooLong { segments: 3, size: 2 };
     let (readable, writable) = ([READ_A, READ_B], [WRITE_A]);
-    assert_eq!(queue.driver.add(&readable, &writable, 0).unwrap_err().reason, reason);
-    assert_eq!(queue.driver.add_indirect(TABLE, &readable, &writable, 0).unwrap_err().reason, reason);
+    assert_eq!(queue.driver.add(&readable, &writable, 0).unwrap_err().kind, reason);
+    assert_eq!(queue.driver.add_indirect(TABLE, &readable, &writable, 0).unwrap_err().kind, reason);
     assert_eq!(queue.driver_log.take(), [""; 0]);
 }
 

@@ -160,7 +160,7 @@ impl<'m> Rig<'m> {
                 self.driver.add_indirect(table, &buffer.readable, &buffer.writable, cookie)
             }
         };
-        assert_eq!(result.map_err(|error| (error.reason, error.cookie)).err(), refused.map(|r| (r, cookie)));
+        assert_eq!(result.map_err(|error| (error.kind, error.cookie)).err(), refused.map(|r| (r, cookie)));
         if refused.is_none() {
             self.lists.staged.push_back(buffer);
         }
@@ -294,8 +294,8 @@ impl<'m> Rig<'m> {
         self.available.decide(&mut self.device_side, answer);
         assert_eq!(stands, position(self.available.published, self.used.taken, size, features));
 
-        let refused = self.driver.add(&[Segment::new(0, 1)], &[], 0).map_err(|error| error.reason);
-        assert_eq!(refused, Err(AddErrorKind::Stopped));
+        let refused = self.driver.add(&[Segment::new(0, 1)], &[], 0).map_err(|error| error.kind);
+        assert_eq!(refused, Err(AddErrorKind::NotRunning));
         assert_eq!(self.driver.reap(), Ok(None));
         assert!(!self.driver.publish().is_needed());
 

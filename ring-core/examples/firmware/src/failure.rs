@@ -105,7 +105,7 @@ impl From<SetupError> for Failure {
 
 impl<T> From<AddError<T>> for Failure {
     fn from(error: AddError<T>) -> Self {
-        Self::Add(error.reason)
+        Self::Add(error.kind)
     }
 }
 

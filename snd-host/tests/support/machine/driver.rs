@@ -170,7 +170,7 @@ impl Guest {
 
     /// Waits until the next message has been played.
     pub(crate) fn played(&mut self) -> Played {
-        let Used { cookie, written } = self.wait(TX_QUEUE);
+        let Used { cookie, written, .. } = self.wait(TX_QUEUE);
         let mut bytes = [0; 8];
         self.memory.read_bytes(cookie, &mut bytes).unwrap();
         let [status, latency_bytes] =
@@ -193,7 +193,7 @@ impl Guest {
 
     /// Waits until the next message has been filled.
     pub(crate) fn recorded(&mut self) -> Recorded {
-        let Used { cookie, written } = self.wait(RX_QUEUE);
+        let Used { cookie, written, .. } = self.wait(RX_QUEUE);
         let (audio, bytes) = (cookie >> 16, cookie & 0xffff);
         let mut status = [0; 8];
         self.memory.read_bytes(audio + bytes, &mut status).unwrap();
