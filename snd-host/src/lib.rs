@@ -16,39 +16,18 @@
 //!
 //! The structures of the standard are in [`spec`].
 
-mod args;
 mod audio;
-mod backend;
-mod backlog;
-mod capabilities;
-mod capture;
 mod card;
-mod control;
-mod device;
-mod elements;
-mod events;
-mod io;
-mod layout;
 mod limits;
-mod listen;
-mod pacing;
+mod options;
 mod pcm;
-mod playback;
-mod queue;
-mod sandbox;
-mod serve;
-mod signals;
+mod process;
 mod speakers;
 pub mod spec;
-mod stats;
 mod stream;
-mod timer;
-mod vring;
+mod vhost_user;
 mod waker;
 
-pub use args::{Args, RingFormat, Streams};
 pub use audio::AudioError;
-pub use capabilities::CAPABILITIES;
-pub use listen::ListenError;
-pub use sandbox::SandboxError;
-pub use serve::{ServeError, serve};
+pub use options::{RingFormat, Streams, StreamsError};
+pub use process::{Args, CAPABILITIES, ListenError, SandboxError, ServeError, serve};

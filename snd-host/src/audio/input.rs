@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::capture_buffer::{CaptureBuffer, Counts};
 use super::shared::Shared;
-use super::store::{Counts, Store};
 use super::{Audio, Level, Mode, Port, recorder};
 use crate::pcm::Params;
 use crate::waker::Waker;
@@ -15,7 +15,7 @@ pub(crate) struct Input {
     stream: usize,
     params: Params,
     level: Option<Arc<Level>>,
-    store: Arc<Shared<Store>>,
+    store: Arc<Shared<CaptureBuffer>>,
     /// Told when there is more.
     waker: Arc<Waker>,
     begun: bool,
@@ -31,7 +31,7 @@ impl Input {
         params: Params,
         level: Option<Arc<Level>>,
     ) -> Self {
-        let store = Arc::new(Shared::new(Store::new(&params)));
+        let store = Arc::new(Shared::new(CaptureBuffer::new(&params)));
         Self { audio: audio.clone(), stream, params, level, store, waker: waker.clone(), begun: false }
     }
 

@@ -5,16 +5,17 @@
 //! around does not touch the sink, and it outlives the [`Output`] until the rest has been heard. An
 //! [`Input`] is the same in the other direction.
 
-mod feed;
+mod capture_buffer;
 mod gstreamer;
 mod input;
 mod level;
+mod link;
 mod output;
+mod playback_buffer;
 mod player;
 mod recorder;
 mod retry;
 mod shared;
-mod store;
 mod timeline;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -24,18 +25,15 @@ use std::time::Duration;
 use tracing::{info_span, warn};
 
 use self::shared::lock;
+use crate::limits::MAX_TAKES;
 use crate::pcm::Params;
 
-pub(crate) use self::feed::{Ending, limit};
+pub(crate) use self::capture_buffer::Counts;
 pub use self::gstreamer::AudioError;
 pub(crate) use self::input::Input;
 pub(crate) use self::level::Level;
 pub(crate) use self::output::Output;
-pub(crate) use self::store::Counts;
-
-/// The most stretches of audio that go on at a time, counting those that are playing out. A guest that
-/// starts and stops faster than the host can follow is not heard for some of the time.
-pub(crate) const MAX_STRETCHES: usize = 16;
+pub(crate) use self::playback_buffer::{Ending, max_buffered_bytes};
 
 /// What the host shall do with the audio of a stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +125,7 @@ impl Audio {
         work: impl FnOnce(&Place, Descriptions) + Send + 'static,
     ) -> bool {
         let Some(place) = self.enter(stream) else {
-            warn!(stream, "{MAX_STRETCHES} stretches of audio are going on; this one is mute");
+            warn!(stream, "{MAX_TAKES} stretches of audio are going on; this one is mute");
             return false;
         };
         let take = place.take;
@@ -143,7 +141,7 @@ impl Audio {
     /// Reserves a place for a thread.
     fn enter(self: &Arc<Self>, stream: usize) -> Option<Place> {
         let mut stretches = lock(&self.stretches);
-        (stretches.now.len() < MAX_STRETCHES).then(|| {
+        (stretches.now.len() < MAX_TAKES).then(|| {
             let take = stretches.takes;
             stretches.takes += 1;
             stretches.now.push((stream, take));
@@ -159,7 +157,7 @@ impl Audio {
     }
 }
 
-/// One of the [`MAX_STRETCHES`] places.
+/// One of the [`MAX_TAKES`] places.
 #[derive(Debug)]
 struct Place {
     audio: Arc<Audio>,

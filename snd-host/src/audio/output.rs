@@ -1,10 +1,9 @@
 //! One stretch of playback, as the event loop sees it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::feed::{Ending, Feed};
-use super::gstreamer::{Gauge, Sink};
-use super::shared::{Shared, lock};
+use super::link::{Link, Stage};
+use super::playback_buffer::Ending;
 use super::{Audio, Level, Mode, Port, player};
 use crate::pcm::Params;
 
@@ -80,7 +79,7 @@ impl Output {
 
     /// How far it has come.
     pub(crate) fn heard(&self) -> Heard {
-        let stage = lock(&self.link.stage).clone();
+        let stage = self.link.stage();
         match stage {
             Stage::Opening => Heard { frame: self.link.feed.get().first(), live: false },
             Stage::Open(gauge) => Heard { frame: gauge.heard(), live: true },
@@ -111,44 +110,5 @@ impl Drop for Output {
                 feed.end_with(Ending::Cut);
             }
         });
-    }
-}
-
-/// What an [`Output`] and its player share.
-#[derive(Debug)]
-pub(super) struct Link {
-    pub(super) feed: Shared<Feed>,
-    stage: Mutex<Stage>,
-}
-
-/// Where the player stands.
-#[derive(Clone, Debug)]
-enum Stage {
-    /// It is opening the sink, which will play all there is.
-    Opening,
-    /// The sink is open, and this tells how far it has come.
-    Open(Arc<Gauge>),
-    /// There is no sink. If one comes, it goes on from where the guest believes to be.
-    Lost,
-}
-
-impl Link {
-    fn new(params: &Params) -> Self {
-        Self { feed: Shared::new(Feed::new(params)), stage: Mutex::new(Stage::Opening) }
-    }
-
-    /// The sink is open.
-    pub(super) fn opened(&self, sink: &Sink) {
-        *lock(&self.stage) = Stage::Open(sink.gauge().clone());
-    }
-
-    /// The sink cannot be opened, or has failed.
-    pub(super) fn lost(&self) {
-        *lock(&self.stage) = Stage::Lost;
-    }
-
-    /// Whether there was a sink, or should have been one.
-    pub(super) fn is_lost(&self) -> bool {
-        matches!(*lock(&self.stage), Stage::Lost)
     }
 }

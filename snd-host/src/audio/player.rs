@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use super::gstreamer::Sink;
-use super::output::Link;
+use super::link::Link;
 use super::retry::{self, Retry};
 use super::{AudioError, Mode, Place, Port};
 use crate::pcm::Params;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
 
+use super::capture_buffer::CaptureBuffer;
 use super::gstreamer::Source;
 use super::retry::{self, Retry};
 use super::shared::Shared;
-use super::store::Store;
 use super::{AudioError, Mode, Place, Port};
 use crate::waker::Waker;
 
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 const IDLE_TICK: Duration = Duration::from_millis(100);
 
 /// Records into `store` until its end, and wakes the event loop whenever there is more.
-pub(super) fn run(store: &Shared<Store>, waker: &Waker, place: &Place, port: &Port) {
+pub(super) fn run(store: &Shared<CaptureBuffer>, waker: &Waker, place: &Place, port: &Port) {
     let mut open: Option<(Source, Instant)> = None;
     let mut retry = Retry::new();
     loop {
@@ -70,7 +70,7 @@ fn failed(place: &Place, retry: &mut Retry, error: &AudioError) {
 }
 
 /// Has the source do what the guest wants. Returns whether it has given something, or soon will.
-fn serve(source: &Source, store: &Shared<Store>, mode: Mode) -> Result<bool, AudioError> {
+fn serve(source: &Source, store: &Shared<CaptureBuffer>, mode: Mode) -> Result<bool, AudioError> {
     if source.check()? {
         info!("the source has come to its end; silence follows");
     }

@@ -3,13 +3,15 @@
 //! VIRTIO 1.4, 5.14 "Sound Device". All fields are little-endian. Codes that come from the driver are plain
 //! integers here: only the code that checks them decides what they mean.
 
-mod elements;
-mod pcm;
+mod control_element;
+mod pcm_stream;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, LE, U32};
 
-pub use elements::{CtlEvent, CtlHeader, CtlInfo, CtlValue, TlvDbScale, ctl_access, ctl_role, ctl_type};
-pub use pcm::{
+pub use control_element::{
+    CtlEvent, CtlHeader, CtlInfo, CtlValue, TlvDbScale, ctl_access, ctl_role, ctl_type,
+};
+pub use pcm_stream::{
     ChmapInfo, INPUT, OUTPUT, PCM_FEATURE_XRUNS, PcmHeader, PcmInfo, PcmSetParams, PcmStatus, PcmTransfer,
 };
 

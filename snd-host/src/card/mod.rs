@@ -1,5 +1,9 @@
 //! The sound card: its streams, and what they play and record.
 
+mod control;
+mod events;
+mod topology;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,23 +12,21 @@ use ring_core::{Chain, Reader};
 use tracing::debug;
 
 use crate::audio::{Audio, Input, Level, Output};
-use crate::capture::Capture;
-use crate::control::{self, Action, Answer, Change};
-use crate::elements::Elements;
-use crate::events::Events;
-use crate::io::{self, Completion, Message};
-use crate::layout::Layout;
-use crate::playback::Playback;
 use crate::spec::{FEATURE_CTLS, request};
-use crate::stream::{Direction, State, Stream};
+use crate::stream::{self, Capture, Completion, Direction, Message, Playback, State, Stream};
 use crate::waker::Waker;
+
+use self::control::{Action, Change, Elements};
+pub(crate) use self::control::{Answer, MAX_REQUEST, STATUS_BYTES};
+use self::events::Events;
+pub(crate) use self::topology::Topology;
 
 /// The state of the whole card.
 #[derive(Debug)]
 pub(crate) struct Card {
     audio: Arc<Audio>,
     waker: Arc<Waker>,
-    layout: Layout,
+    topology: Topology,
     /// What the guest knows of each stream.
     streams: Vec<Stream>,
     /// What each stream plays or records.
@@ -62,13 +64,13 @@ impl Completions {
 
 impl Card {
     /// A card whose inputs wake the event loop by `waker`.
-    pub(crate) fn new(audio: Arc<Audio>, waker: Arc<Waker>, layout: Layout) -> Self {
-        let streams = layout.streams();
+    pub(crate) fn new(audio: Arc<Audio>, waker: Arc<Waker>, topology: Topology) -> Self {
+        let streams = topology.streams();
         let stretches = streams.iter().map(|_| None).collect();
         let levels: Vec<Arc<Level>> = streams.iter().map(|_| Arc::default()).collect();
         let elements = Elements::new(&streams, &levels);
         let events = Events::default();
-        Self { audio, waker, layout, streams, stretches, levels, elements, controls: false, events }
+        Self { audio, waker, topology, streams, stretches, levels, elements, controls: false, events }
     }
 
     /// How each stream is, in words.
@@ -88,13 +90,13 @@ impl Card {
     /// Forgets everything, as on a reset of the device. The guest does not wait for messages any more.
     pub(crate) fn reset(&mut self) {
         let controls = self.controls;
-        *self = Self::new(self.audio.clone(), self.waker.clone(), self.layout);
+        *self = Self::new(self.audio.clone(), self.waker.clone(), self.topology);
         self.controls = controls;
     }
 
     /// Takes what was negotiated.
     pub(crate) fn set_features(&mut self, features: u64) {
-        self.controls = self.layout.controls && features & FEATURE_CTLS != 0;
+        self.controls = self.topology.controls && features & FEATURE_CTLS != 0;
     }
 
     /// Answers a control request, and does what it asks for. Before the answer is sent, the messages have to
@@ -107,7 +109,7 @@ impl Card {
             changed.into_iter().for_each(|id| self.events.value_changed(id));
             return (answer, Completions::default());
         }
-        let answer = control::answer(bytes, room, self.layout, &mut self.streams);
+        let answer = control::answer(bytes, room, self.topology, &mut self.streams);
         let completions = answer.action.map_or_else(Completions::default, |action| self.act(action, now));
         (answer, completions)
     }
@@ -153,11 +155,11 @@ impl Card {
         now: Instant,
     ) -> Result<(), Completion> {
         let mut reader = Reader::new(memory, chain.readable());
-        let id = io::stream_id(&mut reader);
+        let id = stream::stream_id(&mut reader);
         let result = match (direction, id.and_then(|id| self.taking(id))) {
             (Direction::Output, Some(Stretch::Playback(playback))) => {
                 // What cannot be had is refused as nothing is.
-                let audio = io::payload(&mut reader, playback.room()).unwrap_or_default();
+                let audio = stream::payload(&mut reader, playback.room()).unwrap_or_default();
                 playback.accept(Message::to_play(chain), &audio, now)
             }
             (Direction::Input, Some(Stretch::Capture(capture))) => capture.accept(Message::new(chain), now),

@@ -12,20 +12,15 @@ use ring_core::memory::Memory;
 use ring_core::{Arm, Chain, Features, Position, Reader, Segment, Writer};
 use tracing::{debug, error, warn};
 
+use super::queue::{self, GuestMemory, Queue};
+use super::timer::Timer;
+use super::vring::Vring;
 use crate::audio::Audio;
-use crate::card::Card;
-use crate::control::{self, Answer};
-use crate::layout::Layout;
-use crate::pcm;
-use crate::queue::{self, GuestMemory, Queue};
+use crate::card::{Answer, Card, MAX_REQUEST, STATUS_BYTES, Topology};
+use crate::limits::MAX_SEGMENTS;
 use crate::spec::{EVENT_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
 use crate::stream::Direction;
-use crate::timer::Timer;
-use crate::vring::Vring;
 use crate::waker::Waker;
-
-/// The most pieces that a buffer may be in: every page of the largest one by itself, and both ends.
-pub(crate) const MAX_SEGMENTS: usize = pcm::MAX_BUFFER_BYTES as usize / 4096 + 3;
 
 /// The queues that carry audio, and which way.
 const IO_QUEUES: [(usize, Direction); 2] = [(TX_QUEUE, Direction::Output), (RX_QUEUE, Direction::Input)];
@@ -77,14 +72,14 @@ impl State {
 
 /// What the front-end tells.
 impl Device {
-    pub(crate) fn new(audio: Arc<Audio>, layout: Layout) -> io::Result<Self> {
+    pub(crate) fn new(audio: Arc<Audio>, topology: Topology) -> io::Result<Self> {
         let waker = Arc::new(Waker::new()?);
         Ok(Self {
             memory: None,
             features: Features::empty(),
             queues: Default::default(),
             left: Default::default(),
-            card: Card::new(audio, waker.clone(), layout),
+            card: Card::new(audio, waker.clone(), topology),
             segments: vec![Segment::default(); MAX_SEGMENTS].into_boxed_slice(),
             timer: Timer::new()?,
             waker,
@@ -286,7 +281,7 @@ impl Device {
         let Some(chain) = control.pop(&mut self.segments) else { return false };
         let memory = control.memory().clone();
         let mut writer = Writer::new(&memory, chain.writable());
-        if writer.remaining() >= control::STATUS_BYTES {
+        if writer.remaining() >= STATUS_BYTES {
             let request = read_request(&memory, &chain);
             let (Answer { status, payload, .. }, messages) =
                 self.card.request(&request, writer.remaining(), now);
@@ -311,7 +306,7 @@ impl Device {
 /// The bytes of a request, as far as they mean anything; none if they are not in shared memory.
 fn read_request(memory: &impl Memory, chain: &Chain<'_>) -> Vec<u8> {
     let mut reader = Reader::new(memory, chain.readable());
-    let len = usize::try_from(reader.remaining()).unwrap_or(usize::MAX).min(control::MAX_REQUEST);
+    let len = usize::try_from(reader.remaining()).unwrap_or(usize::MAX).min(MAX_REQUEST);
     let mut request = vec![0; len];
     match reader.read(&mut request) {
         Ok(()) => request,

@@ -3,10 +3,13 @@
 //! This is a function from the bytes of a request and the state of the streams to the bytes of an answer
 //! and what has to be done before it is sent. It does nothing else.
 
+mod elements;
+
 use tracing::debug;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::layout::Layout;
+pub(super) use self::elements::Elements;
+use super::topology::Topology;
 use crate::pcm::{Params, ParamsError};
 use crate::spec::{CtlHeader, CtlValue, PcmHeader, PcmSetParams, QueryInfo, Status, request};
 use crate::stream::{Command, Stream};
@@ -57,14 +60,14 @@ impl From<Status> for Answer {
 }
 
 /// Answers one request. There are `room` bytes for the answer, at least [`STATUS_BYTES`].
-pub(crate) fn answer(bytes: &[u8], room: u64, layout: Layout, streams: &mut [Stream]) -> Answer {
+pub(crate) fn answer(bytes: &[u8], room: u64, topology: Topology, streams: &mut [Stream]) -> Answer {
     let Some(code) = code(bytes) else {
         return Status::BadMsg.into();
     };
     match code {
-        request::JACK_INFO => info(bytes, room, &layout.jack_infos()),
-        request::PCM_INFO => info(bytes, room, &layout.pcm_infos()),
-        request::CHMAP_INFO => info(bytes, room, &layout.chmap_infos()),
+        request::JACK_INFO => info(bytes, room, &topology.jack_infos()),
+        request::PCM_INFO => info(bytes, room, &topology.pcm_infos()),
+        request::CHMAP_INFO => info(bytes, room, &topology.chmap_infos()),
         request::PCM_SET_PARAMS => set_params(bytes, streams),
         request::PCM_PREPARE => command(bytes, Command::Prepare, streams),
         request::PCM_START => command(bytes, Command::Start, streams),
@@ -178,20 +181,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::args::Streams;
+    use crate::options::Streams;
     use crate::stream::State;
 
     const PLENTY: u64 = 4096;
 
     /// One stream that plays and one that records.
-    const LAYOUT: Layout = Layout { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
+    const TOPOLOGY: Topology = Topology { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
 
     fn streams() -> Vec<Stream> {
-        LAYOUT.streams()
+        TOPOLOGY.streams()
     }
 
     fn answer(bytes: &[u8], room: u64, streams: &mut [Stream]) -> Answer {
-        super::answer(bytes, room, LAYOUT, streams)
+        super::answer(bytes, room, TOPOLOGY, streams)
     }
 
     fn words(words: &[u32]) -> Vec<u8> {
@@ -210,14 +213,14 @@ mod tests {
     #[test]
     fn pcm_info_describes_every_stream() {
         let answer = answer(&words(&[request::PCM_INFO, 0, 2, 32]), 68, &mut streams());
-        assert_eq!((answer.status, &answer.payload[..]), (Status::Ok, LAYOUT.pcm_infos().as_bytes()));
+        assert_eq!((answer.status, &answer.payload[..]), (Status::Ok, TOPOLOGY.pcm_infos().as_bytes()));
     }
 
     #[test]
     fn an_item_is_cut_or_padded_to_the_size_that_the_driver_expects() {
         let info = |size| answer(&words(&[request::PCM_INFO, 0, 1, size]), PLENTY, &mut streams()).payload;
-        assert_eq!(info(8), LAYOUT.pcm_infos()[0].as_bytes()[..8]);
-        assert_eq!(info(40), [LAYOUT.pcm_infos()[0].as_bytes(), &[0; 8]].concat());
+        assert_eq!(info(8), TOPOLOGY.pcm_infos()[0].as_bytes()[..8]);
+        assert_eq!(info(40), [TOPOLOGY.pcm_infos()[0].as_bytes(), &[0; 8]].concat());
         assert_eq!(info(0), []);
     }
 

@@ -14,7 +14,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::args::Args;
+    use crate::process::args::Args;
 
     /// Those that every back-end has.
     const CONVENTIONAL: [&str; 3] = ["socket", "fd", "print-capabilities"];

@@ -12,7 +12,7 @@ const SPARE_MILLISECONDS: u64 = 200;
 /// A queue of frames. Frames are taken out in time, whether they are there or not: silence stands for those
 /// that are missing.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct CaptureBuffer {
     pub(super) mode: Mode,
     bytes: VecDeque<u8>,
     frame_bytes: usize,
@@ -43,7 +43,7 @@ pub(crate) struct Counts {
     pub(crate) silent: u64,
 }
 
-impl Store {
+impl CaptureBuffer {
     pub(super) fn new(params: &Params) -> Self {
         let frame_bytes = params.frame_bytes();
         let spare = u64::from(params.rate) * SPARE_MILLISECONDS / 1000 * u64::from(frame_bytes);
@@ -123,15 +123,15 @@ mod tests {
     use super::*;
     use crate::pcm::tests::s16_stereo;
 
-    fn live(params: &Params) -> Store {
-        let mut store = Store::new(params);
+    fn live(params: &Params) -> CaptureBuffer {
+        let mut store = CaptureBuffer::new(params);
         store.live = true;
         store
     }
 
     #[test]
     fn frames_come_out_once_and_in_order() {
-        let mut store = Store::new(&s16_stereo());
+        let mut store = CaptureBuffer::new(&s16_stereo());
         store.push(&[1, 1, 1, 1, 2, 2, 2, 2]);
         store.push(&[3, 3, 3, 3]);
         assert_eq!(store.take(4), [1, 1, 1, 1]);
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_source_that_is_not_live_is_asked_for_as_much_as_a_live_one_may_give() {
-        let mut store = Store::new(&s16_stereo());
+        let mut store = CaptureBuffer::new(&s16_stereo());
         while store.is_wanting() {
             store.push(&[0; 480]);
         }

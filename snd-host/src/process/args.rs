@@ -2,13 +2,14 @@
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use clap::{Parser, ValueEnum, value_parser};
+use clap::{Parser, value_parser};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::limits;
+use super::memory_bound::memory_bound;
+use crate::limits::MAX_LATENCY_MS;
+use crate::options::{RingFormat, Streams};
 
 /// Plays what a virtual machine plays, and lets it record.
 ///
@@ -96,54 +97,9 @@ fn log_filter(text: &str) -> Result<String, String> {
     }
 }
 
-/// The formats of virtqueues that a guest is offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RingFormat {
-    /// Packed, or split for drivers that do not know packed ones.
-    Auto,
-    /// Split only.
-    Split,
-    /// Packed only: a driver that does not know them has no sound.
-    Packed,
-}
-
-/// How many streams there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Streams {
-    /// Streams that play.
-    pub outputs: u8,
-    /// Streams that record.
-    pub inputs: u8,
-}
-
-/// The most streams of one direction.
-pub(crate) const MAX_STREAMS: u8 = 4;
-
-/// Why a number of streams is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is neither a number from 1 to {MAX_STREAMS} nor two of at most {MAX_STREAMS}, such as 2,1")]
-pub struct BadStreams(String);
-
-impl FromStr for Streams {
-    type Err = BadStreams;
-
-    fn from_str(text: &str) -> Result<Self, BadStreams> {
-        let (outputs, inputs) = text.split_once(',').unwrap_or((text, text));
-        match (outputs.trim().parse(), inputs.trim().parse()) {
-            (Ok(outputs @ 0..=MAX_STREAMS), Ok(inputs @ 0..=MAX_STREAMS)) if outputs + inputs > 0 => {
-                Ok(Self { outputs, inputs })
-            }
-            _ => Err(BadStreams(text.to_owned())),
-        }
-    }
-}
-
-/// The most for `--latency`.
-pub(crate) const MAX_LATENCY_MS: i64 = 500;
-
 /// The examples, and what a guest can cost.
 fn after_help() -> String {
-    let mib = limits::memory().div_ceil(1 << 20);
+    let mib = memory_bound().div_ceil(1 << 20);
     format!(
         "{EXAMPLES}
 
@@ -183,18 +139,3 @@ Sources:
 
 If the sink or the source is slow to start, fails, or is not there, the guest plays and records
 on in time, and it is tried again.";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn streams_are_one_number_or_two() {
-        let streams = |text: &str| text.parse().ok().map(|Streams { outputs, inputs }| (outputs, inputs));
-        assert_eq!(streams("1"), Some((1, 1)));
-        assert_eq!(streams("4,0"), Some((4, 0)));
-        for bad in ["", "0", "0,0", "5", "1,5", "-1", "1,2,3", "x"] {
-            assert_eq!(streams(bad), None, "{bad}");
-        }
-    }
-}

@@ -11,7 +11,7 @@ use signal_hook::iterator;
 use tracing::info;
 use vhost_user_backend::ShutdownHandle;
 
-use crate::backend::Backend;
+use crate::vhost_user::Backend;
 
 /// Knows whether this process has been asked to end, and whom else a signal concerns.
 #[derive(Debug)]

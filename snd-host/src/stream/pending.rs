@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use crate::io::Message;
+use super::message::Message;
 use crate::pcm::Params;
 
 /// Messages in the order in which they were accepted, and how much audio they are about.

@@ -1,7 +1,6 @@
 //! What the card has, as a guest finds it before it does anything.
 
-use crate::args::Streams;
-use crate::elements;
+use crate::options::Streams;
 use crate::pcm;
 use crate::speakers::{self, Speaker};
 use crate::spec::{ChmapInfo, Config, INPUT, JackInfo, OUTPUT, PCM_FEATURE_XRUNS, PcmInfo};
@@ -21,15 +20,18 @@ const MICROPHONE: u32 = 0xa;
 const PIN_OUT: u32 = 1 << 4;
 const PIN_IN: u32 = 1 << 5;
 
+/// The number of control elements of each stream: a volume and a switch.
+pub(crate) const ELEMENTS_PER_STREAM: usize = 2;
+
 /// What is fixed for as long as this process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Layout {
+pub(crate) struct Topology {
     pub(crate) streams: Streams,
     /// Whether there are control elements.
     pub(crate) controls: bool,
 }
 
-impl Layout {
+impl Topology {
     /// The directions of all streams, in the order of their numbers: those that play come first.
     fn directions(self) -> impl Iterator<Item = Direction> {
         let outputs = (0..self.streams.outputs).map(|_| Direction::Output);
@@ -48,7 +50,7 @@ impl Layout {
             jacks: count(self.jack_infos().len()),
             streams: count(self.directions().count()),
             chmaps: count(self.chmap_infos().len()),
-            controls: count(if self.controls { elements::count(self.directions().count()) } else { 0 }),
+            controls: count(if self.controls { self.directions().count() * ELEMENTS_PER_STREAM } else { 0 }),
         }
     }
 
@@ -126,8 +128,8 @@ const fn code(direction: Direction) -> u8 {
 mod tests {
     use super::*;
 
-    fn layout(outputs: u8, inputs: u8) -> Layout {
-        Layout { streams: Streams { outputs, inputs }, controls: true }
+    fn topology(outputs: u8, inputs: u8) -> Topology {
+        Topology { streams: Streams { outputs, inputs }, controls: true }
     }
 
     #[test]
@@ -135,7 +137,7 @@ mod tests {
         for (outputs, inputs, expected) in
             [(1, 1, (2, 2, 10)), (3, 0, (1, 3, 5)), (0, 2, (1, 2, 5)), (8, 8, (2, 16, 10))]
         {
-            let config = layout(outputs, inputs).config();
+            let config = topology(outputs, inputs).config();
             assert_eq!((config.jacks.get(), config.streams.get(), config.chmaps.get()), expected);
             assert_eq!(config.controls.get(), 2 * config.streams.get());
         }
@@ -143,18 +145,18 @@ mod tests {
 
     #[test]
     fn there_are_no_control_elements_unless_they_are_wanted() {
-        assert_eq!(Layout { controls: false, ..layout(2, 2) }.config().controls.get(), 0);
+        assert_eq!(Topology { controls: false, ..topology(2, 2) }.config().controls.get(), 0);
     }
 
     #[test]
     fn streams_that_play_come_first() {
-        let directions: Vec<u8> = layout(2, 1).pcm_infos().iter().map(|info| info.direction).collect();
+        let directions: Vec<u8> = topology(2, 1).pcm_infos().iter().map(|info| info.direction).collect();
         assert_eq!(directions, [OUTPUT, OUTPUT, INPUT]);
     }
 
     #[test]
     fn a_map_has_alsas_order() {
-        let map = layout(1, 0).chmap_infos()[3];
+        let map = topology(1, 0).chmap_infos()[3];
         assert_eq!((map.channels, map.direction), (6, OUTPUT));
         assert_eq!(map.positions, [3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     }

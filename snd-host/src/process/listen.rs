@@ -12,7 +12,7 @@ use rustix::net::sockopt::socket_acceptconn;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use tracing::warn;
 
-use crate::args::Args;
+use super::args::Args;
 
 /// Why there is no socket to listen on.
 #[derive(Debug, thiserror::Error)]

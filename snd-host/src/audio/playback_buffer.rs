@@ -20,7 +20,7 @@ pub(crate) enum Ending {
 
 /// A queue of frames, each of which has a number, from 0 for the first one given.
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(super) struct PlaybackBuffer {
     pub(super) mode: Mode,
     /// Whether it was ever told to play.
     pub(super) started: bool,
@@ -40,14 +40,14 @@ pub(super) struct Feed {
 ///
 /// Messages that wait for their completion are one buffer. When a ring is stopped, some of them may be returned
 /// early, and the guest may fill the buffer once more.
-pub(crate) const fn limit(buffer_bytes: u32, bytes_per_second: u32) -> u64 {
+pub(crate) const fn max_buffered_bytes(buffer_bytes: u32, bytes_per_second: u32) -> u64 {
     buffer_bytes as u64 * 2 + bytes_per_second as u64 * MAX_LAG_SECONDS
 }
 
-impl Feed {
+impl PlaybackBuffer {
     pub(super) fn new(params: &Params) -> Self {
         let frame_bytes = params.frame_bytes();
-        let limit = limit(params.buffer_bytes, params.rate * frame_bytes);
+        let limit = max_buffered_bytes(params.buffer_bytes, params.rate * frame_bytes);
         Self {
             mode: Mode::Ready,
             started: false,
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn frames_come_out_once_in_order_and_numbered() {
-        let mut feed = Feed::new(&s16_stereo());
+        let mut feed = PlaybackBuffer::new(&s16_stereo());
         feed.push(&[1, 1, 1, 1, 2, 2, 2, 2]);
         feed.push(&[3, 3, 3, 3]);
         assert_eq!(feed.take(2), Some((0, vec![1, 1, 1, 1, 2, 2, 2, 2])));
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
         let params = s16_stereo();
-        let mut feed = Feed::new(&params);
+        let mut feed = PlaybackBuffer::new(&params);
         let second = vec![0; 48_000 * 4];
         (0..10).for_each(|_| feed.push(&second));
         let kept = 2 * 48_000 + 2 * params.frames(params.buffer_bytes.into());
@@ -167,14 +167,14 @@ mod tests {
 
     #[test]
     fn what_is_passed_over_counts_and_is_not_kept() {
-        let mut feed = Feed::new(&s16_stereo());
+        let mut feed = PlaybackBuffer::new(&s16_stereo());
         feed.pass_over(&[0; 40]);
         assert_eq!((feed.first(), feed.end(), feed.dropped, feed.bytes.capacity()), (10, 10, 10, 0));
     }
 
     #[test]
     fn no_more_memory_is_held_than_the_limit_says() {
-        let mut feed = Feed::new(&s16_stereo());
+        let mut feed = PlaybackBuffer::new(&s16_stereo());
         (0..1000).for_each(|_| feed.push(&[0; 7680]));
         assert!(feed.bytes.capacity() <= feed.limit, "{} > {}", feed.bytes.capacity(), feed.limit);
         feed.end_with(Ending::Drain);
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn catching_up_drops_what_is_believed_to_be_played_and_no_more() {
-        let mut feed = Feed::new(&s16_stereo());
+        let mut feed = PlaybackBuffer::new(&s16_stereo());
         feed.push(&[0; 40]);
         feed.played = 4;
         assert_eq!(feed.first_to_be_heard(), 4);
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_cut_drops_what_is_left_and_a_drain_does_not() {
-        let mut feed = Feed::new(&s16_stereo());
+        let mut feed = PlaybackBuffer::new(&s16_stereo());
         feed.push(&[0; 8]);
         feed.end_with(Ending::Drain);
         assert!(feed.take(1).is_some());

@@ -10,13 +10,14 @@ use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 
-use crate::args::{Args, RingFormat};
+use super::args::Args;
+use super::listen::{ListenError, Socket};
+use super::sandbox::{self, SandboxError, Writable};
+use super::signals::{Session, Signals};
 use crate::audio::{Audio, AudioError};
-use crate::backend::{Backend, WAKE_EVENT};
-use crate::layout::Layout;
-use crate::listen::{ListenError, Socket};
-use crate::sandbox::{self, SandboxError, Writable};
-use crate::signals::{Session, Signals};
+use crate::card::Topology;
+use crate::options::RingFormat;
+use crate::vhost_user::{Backend, WAKE_EVENT};
 
 /// How long this process waits at its end for what is still playing.
 const LAST_NOTES: Duration = Duration::from_secs(3);
@@ -48,7 +49,7 @@ pub enum ServeError {
 /// [`ServeError`] if that cannot begin, or cannot go on. What a front-end or a guest does is no reason.
 pub fn serve(args: &Args) -> Result<(), ServeError> {
     let audio = Audio::new(&args.sink, &args.source, Duration::from_millis(args.latency.into()))?;
-    let layout = Layout { streams: args.streams, controls: args.controls };
+    let topology = Topology { streams: args.streams, controls: args.controls };
     let socket = Socket::open(args)?;
     if args.no_sandbox {
         warn!("not sandboxed");
@@ -62,7 +63,7 @@ pub fn serve(args: &Args) -> Result<(), ServeError> {
         None => info!("listening on the socket that was handed over"),
     }
     while signals.wait_for(socket.listener())? {
-        session(&mut listener, &signals, args.ring, &audio, layout)?;
+        session(&mut listener, &signals, args.ring, &audio, topology)?;
     }
     audio.finish(LAST_NOTES);
     Ok(())
@@ -74,9 +75,9 @@ fn session(
     signals: &Signals,
     ring: RingFormat,
     audio: &Arc<Audio>,
-    layout: Layout,
+    topology: Topology,
 ) -> Result<(), ServeError> {
-    let backend = Backend::new(audio.clone(), layout, ring)?;
+    let backend = Backend::new(audio.clone(), topology, ring)?;
     let wakers = backend.device().wakers();
     let backend = Arc::new(Mutex::new(backend));
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());

@@ -15,8 +15,8 @@ use vhost_user_backend::VringT;
 use virtio_queue::QueueT;
 use vm_memory::GuestMemoryMmap;
 
-use crate::io::{Completion, Message};
-use crate::vring::Vring;
+use super::vring::Vring;
+use crate::stream::{Completion, Message};
 
 /// The guest's memory at one time.
 pub(crate) type GuestMemory = Arc<GuestMemoryMmap>;

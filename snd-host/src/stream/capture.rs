@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
+use super::message::{Completion, Message};
+use super::pacer::Pacer;
+use super::pending::{Backlog, Tally};
+use super::stats::Stats;
 use crate::audio::{Counts, Input};
-use crate::backlog::{Backlog, Tally};
-use crate::io::{Completion, Message};
-use crate::pacing::Pacer;
 use crate::pcm::Params;
-use crate::stats::Stats;
 
 /// One stretch of recording, from PREPARE to RELEASE.
 ///

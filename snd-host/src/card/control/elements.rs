@@ -1,15 +1,16 @@
 //! Control elements: what an application in the guest can turn and switch.
 //!
 //! Each stream has a volume and a switch. This is a function from requests to answers, like
-//! [`control`](crate::control); what is turned takes effect through each stream's [`Level`].
+//! [`control`](super); what is turned takes effect through each stream's [`Level`].
 
 use std::sync::Arc;
 
 use tracing::debug;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
+use super::{Answer, STATUS_BYTES, parse, select};
 use crate::audio::Level;
-use crate::control::{Answer, STATUS_BYTES, parse, select};
+use crate::card::topology::ELEMENTS_PER_STREAM;
 use crate::spec::{
     CtlHeader, CtlInfo, CtlValue, Status, TlvDbScale, ctl_access, ctl_role, ctl_type, request,
 };
@@ -57,12 +58,7 @@ impl Kind {
 }
 
 /// The elements of a stream.
-const KINDS: [Kind; 2] = [Kind::Volume, Kind::Switch];
-
-/// How many elements there are for so many streams.
-pub(crate) const fn count(streams: usize) -> usize {
-    streams * KINDS.len()
-}
+const KINDS: [Kind; ELEMENTS_PER_STREAM] = [Kind::Volume, Kind::Switch];
 
 impl Elements {
     /// Elements for `streams`, which act on `levels`. All is as loud as it can be.
@@ -243,7 +239,7 @@ mod tests {
             ("Capture Switch", 0),
         ];
         assert_eq!(names, expected);
-        assert_eq!(elements.0.len(), count(3));
+        assert_eq!(elements.0.len(), 3 * ELEMENTS_PER_STREAM);
     }
 
     #[test]

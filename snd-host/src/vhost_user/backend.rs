@@ -12,15 +12,13 @@ use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 use zerocopy::IntoBytes;
 
-use crate::args::RingFormat;
+use super::device::Device;
+use super::vring::Vring;
 use crate::audio::Audio;
-use crate::device::Device;
-use crate::layout::Layout;
+use crate::card::Topology;
+use crate::limits::MAX_QUEUE_SIZE;
+use crate::options::RingFormat;
 use crate::spec::{FEATURE_CTLS, QUEUES};
-use crate::vring::Vring;
-
-/// The longest queue that a front-end may set up. QEMU takes 64.
-pub(crate) const MAX_QUEUE_SIZE: usize = 1024;
 
 /// The event of the device's own wakers. Events up to the number of queues are taken.
 pub(crate) const WAKE_EVENT: u16 = 5;
@@ -31,7 +29,7 @@ const _: () = assert!(WAKE_EVENT as usize > QUEUES);
 #[derive(Debug)]
 pub(crate) struct Backend {
     device: Device,
-    layout: Layout,
+    topology: Topology,
     format: RingFormat,
     /// What was negotiated.
     features: Features,
@@ -40,9 +38,9 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(crate) fn new(audio: Arc<Audio>, layout: Layout, format: RingFormat) -> io::Result<Self> {
-        let device = Device::new(audio, layout)?;
-        Ok(Self { device, layout, format, features: Features::empty(), over: false })
+    pub(crate) fn new(audio: Arc<Audio>, topology: Topology, format: RingFormat) -> io::Result<Self> {
+        let device = Device::new(audio, topology)?;
+        Ok(Self { device, topology, format, features: Features::empty(), over: false })
     }
 
     pub(crate) const fn device(&self) -> &Device {
@@ -84,7 +82,7 @@ impl VhostUserBackendMut for Backend {
     }
 
     fn features(&self) -> u64 {
-        let controls = if self.layout.controls { FEATURE_CTLS } else { 0 };
+        let controls = if self.topology.controls { FEATURE_CTLS } else { 0 };
         self.virtio_features().bits() | controls | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
     }
 
@@ -114,7 +112,7 @@ impl VhostUserBackendMut for Backend {
     }
 
     fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
-        let config = self.layout.config();
+        let config = self.topology.config();
         let range = usize::try_from(offset).ok().zip(usize::try_from(size).ok());
         range
             .and_then(|(offset, size)| config.as_bytes().get(offset..offset.checked_add(size)?))
@@ -168,13 +166,13 @@ mod tests {
     use vhost_user_backend::VringT as _;
 
     use super::*;
-    use crate::args::Streams;
+    use crate::options::Streams;
 
     #[test]
     fn queues_that_are_left_running_when_a_session_ends_are_not_served() {
         let audio = Audio::new("fakesink", "audiotestsrc", Duration::from_millis(40)).unwrap();
-        let layout = Layout { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
-        let mut backend = Backend::new(audio, layout, RingFormat::Split).unwrap();
+        let topology = Topology { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
+        let mut backend = Backend::new(audio, topology, RingFormat::Split).unwrap();
         let memory = GuestMemoryMmap::<()>::from_ranges(&[(vm_memory::GuestAddress(0), 1 << 16)]).unwrap();
         let memory = GuestMemoryAtomic::new(memory);
         backend.update_memory(memory.clone()).unwrap();

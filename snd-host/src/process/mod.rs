@@ -1,0 +1,15 @@
+//! The process: its command line, socket, signals and sandbox, and one session after another.
+
+mod args;
+mod capabilities;
+mod listen;
+mod memory_bound;
+mod sandbox;
+mod serve;
+mod signals;
+
+pub use self::args::Args;
+pub use self::capabilities::CAPABILITIES;
+pub use self::listen::ListenError;
+pub use self::sandbox::SandboxError;
+pub use self::serve::{ServeError, serve};

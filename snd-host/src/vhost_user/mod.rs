@@ -1,0 +1,10 @@
+//! The device as a vhost-user front-end and the driver see it: queues, a timer, and one function that
+//! serves them.
+
+mod backend;
+mod device;
+mod queue;
+mod timer;
+mod vring;
+
+pub(crate) use self::backend::{Backend, WAKE_EVENT};
