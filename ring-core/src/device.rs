@@ -55,7 +55,7 @@ use crate::position::Position;
 use crate::setup::Setup;
 use crate::{packed, split};
 
-pub use crate::in_flight::Slot;
+pub use crate::slots::device::Slot;
 
 /// The device end of a queue, in the format that was negotiated.
 ///

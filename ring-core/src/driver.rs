@@ -44,7 +44,7 @@ use crate::position::Position;
 use crate::setup::Setup;
 use crate::{packed, split};
 
-pub use crate::ledger::{Slot, Used};
+pub use crate::slots::driver::{Slot, Used};
 
 /// The driver end of a queue, in the format that was negotiated.
 ///

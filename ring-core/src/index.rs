@@ -65,19 +65,19 @@ impl QueueSize {
 
 /// How the free-running indices of a split queue find their slots.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Slots {
+pub(crate) struct Mask {
     /// The queue's size, a power of two, less 1.
     mask: usize,
 }
 
-impl Slots {
+impl Mask {
     pub(crate) const fn new(size: QueueSize) -> Self {
         Self { mask: size.get() as usize - 1 }
     }
 
     /// The slot of an index; less than the queue's size.
     #[inline]
-    pub(crate) const fn of(self, index: u16) -> usize {
+    pub(crate) const fn slot(self, index: u16) -> usize {
         index as usize & self.mask
     }
 }
@@ -166,13 +166,13 @@ impl Cursor {
 /// A circular list with room for as many entries as a queue has descriptors: whose turn it is, in order. It knows
 /// the places of its entries; what is there lies in the slots of whoever keeps it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Turns {
+pub(crate) struct Fifo {
     /// Both are less than the queue's size.
     first: u16,
     end: u16,
 }
 
-impl Turns {
+impl Fifo {
     /// The place of the first entry.
     pub(crate) const fn first(self) -> u16 {
         self.first

@@ -1,10 +1,10 @@
 //! Indirect tables: how a device end reads them, and how a driver end fills them.
 
+use crate::admission::{fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddErrorKind, Violation};
-use crate::ledger::{fitting, refusal};
 use crate::memory::{AccessError, Memory};
-use crate::setup::{Ring, State};
+use crate::ring::{Ring, State};
 
 /// A descriptor as it lies in memory, in either format: `addr`, `len`, and two 16-bit fields.
 const DESCRIPTOR_BYTES: u32 = 16;

@@ -126,32 +126,34 @@
 #![deny(missing_docs)]
 #![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 
+mod admission;
 mod chain;
 pub mod device;
 pub mod driver;
 pub mod error;
 mod features;
-mod in_flight;
 pub mod index;
 mod indirect;
-mod ledger;
+mod layout;
 pub mod memory;
 pub mod notify;
 pub mod packed;
 pub mod payload;
 mod position;
 pub mod recovery;
+mod ring;
 mod setup;
+mod slots;
 pub mod split;
 
-pub use chain::{Chain, Segment, Token};
+pub use chain::{Chain, ChainRecord, Segment, Token};
 pub use device::DeviceQueue;
 pub use driver::DriverQueue;
 pub use error::{AddError, CompleteError, PopError, SetupError, Violation};
 pub use features::Features;
 pub use index::QueueSize;
+pub use layout::{AreaLayout, Layout};
 pub use notify::{Arm, Notify};
 pub use payload::{Reader, Writer};
 pub use position::Position;
-pub use recovery::ChainRecord;
-pub use setup::{AreaLayout, Areas, Layout, Setup};
+pub use setup::{Areas, Setup};

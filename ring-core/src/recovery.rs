@@ -73,28 +73,10 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
-use crate::chain::Token;
+use crate::chain::{ChainRecord, Token};
 use crate::device::{DeviceQueue, Slot, either};
 use crate::error::SetupError;
 use crate::memory::Memory;
-
-/// A chain in flight, as a record that outlives the device that took it: with it another device can
-/// [adopt](DeviceQueue::adopt) the chain. The segments are not in it; whoever keeps the record keeps them, too.
-///
-/// Exhaustive, because a journal stores each field and makes the record from them again: a new field must
-/// not be forgotten there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChainRecord {
-    /// The number of the chain: higher than that of any taken before. Never 0.
-    pub serial: u64,
-    /// Bytes that the device may write, in all; saturated at `u32::MAX`. 0 for a chain that did not fit the storage
-    /// lent to `pop`, which the next device can only return unused.
-    pub writable: u32,
-    /// The head's index in the descriptor area (split), or the buffer id (packed).
-    pub id: u16,
-    /// Descriptors that it takes up in the ring; at least 1.
-    pub count: u16,
-}
 
 /// Going on for a device that died: see [`recovery`](crate::recovery).
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {

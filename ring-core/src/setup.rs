@@ -1,11 +1,8 @@
 //! What it takes to set up a queue: its size, its features, and where its areas are.
 
-use core::fmt;
-
-use crate::error::{AreaName, SetupError};
 use crate::features::Features;
 use crate::index::{QueueSize, QueueSizeError};
-use crate::memory::Memory;
+use crate::layout::Layout;
 use crate::{packed, split};
 
 /// The configuration of one queue, as the driver gives it to the device.
@@ -31,21 +28,6 @@ pub struct Areas {
     pub driver: u64,
     /// The address of the device area.
     pub device: u64,
-}
-
-/// Bytes and alignment of the three areas of a queue, which the driver has to provide.
-///
-/// VIRTIO 1.4, 2.7 "Split Virtqueues" and 2.8.10.1 "Structure Size and Alignment".
-///
-/// Exhaustive, because a virtqueue has these three areas and no other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// The descriptor area.
-    pub descriptor: AreaLayout,
-    /// The driver area.
-    pub driver: AreaLayout,
-    /// The device area.
-    pub device: AreaLayout,
 }
 
 impl Layout {
@@ -112,116 +94,5 @@ impl Setup {
             device: address.saturating_add(device),
         };
         Ok((Self::new(size, features, areas), end))
-    }
-}
-
-/// Size and alignment of one area, in bytes.
-///
-/// Exhaustive, because memory is allocated by these two numbers and no other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AreaLayout {
-    /// Its size.
-    pub size: usize,
-    /// Its alignment, a power of two.
-    pub align: usize,
-}
-
-/// Which end of a queue it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It writes the driver area.
-    Driver,
-    /// It writes the device area.
-    Device,
-}
-
-/// A queue as one end sees it: resolved, and constant from then on.
-pub(crate) struct Ring<M: Memory> {
-    pub(crate) memory: M,
-    pub(crate) descriptor: M::Area,
-    /// The area that this end writes, besides descriptors.
-    pub(crate) own: M::Area,
-    /// The area that the other side writes.
-    pub(crate) other: M::Area,
-    pub(crate) size: QueueSize,
-    pub(crate) event_idx: bool,
-    pub(crate) indirect: bool,
-    /// What the queue's state is when it runs.
-    pub(crate) running: State,
-}
-
-impl<M: Memory> Ring<M> {
-    pub(crate) fn new(
-        memory: M,
-        setup: &Setup,
-        end: End,
-        size: QueueSize,
-        layout: Layout,
-    ) -> Result<Self, SetupError> {
-        let area = |area, address: u64, layout: AreaLayout| {
-            let align = layout.align as u64;
-            if !address.is_multiple_of(align) {
-                return Err(SetupError::Misaligned { area, address, align });
-            }
-            memory.area(address, layout.size).map_err(|range| SetupError::Unmapped { area, range })
-        };
-        let descriptor = area(AreaName::Descriptor, setup.areas.descriptor, layout.descriptor)?;
-        let driver = area(AreaName::Driver, setup.areas.driver, layout.driver)?;
-        let device = area(AreaName::Device, setup.areas.device, layout.device)?;
-        let (own, other) = match end {
-            End::Driver => (driver, device),
-            End::Device => (device, driver),
-        };
-        let in_order = setup.features.contains(Features::IN_ORDER);
-        Ok(Self {
-            memory,
-            descriptor,
-            own,
-            other,
-            size,
-            event_idx: setup.features.contains(Features::EVENT_IDX),
-            indirect: setup.features.contains(Features::INDIRECT_DESC),
-            running: if in_order { State::InOrder } else { State::Running },
-        })
-    }
-}
-
-impl<M: Memory> fmt::Debug for Ring<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, event_idx, indirect, running, .. } = self;
-        f.debug_struct("Ring")
-            .field("size", size)
-            .field("event_idx", event_idx)
-            .field("indirect", indirect)
-            .field("running", running)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Whether a queue runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It does.
-    Running,
-    /// It does, and the device returns buffers in order.
-    InOrder,
-    /// It was suspended, and can be resumed.
-    Suspended,
-    /// The other side broke a rule; only a reset helps.
-    Broken,
-}
-
-impl State {
-    #[inline]
-    pub(crate) const fn is_running(self) -> bool {
-        matches!(self, Self::Running | Self::InOrder)
-    }
-
-    /// The state after a suspend: a broken queue stays broken.
-    pub(crate) const fn suspended(self) -> Self {
-        match self {
-            Self::Broken => Self::Broken,
-            Self::Running | Self::InOrder | Self::Suspended => Self::Suspended,
-        }
     }
 }

@@ -3,9 +3,9 @@
 use core::error::Error;
 use core::fmt;
 
+use crate::chain::ChainRecord;
 use crate::index::QueueSizeError;
 use crate::memory::AccessError;
-use crate::recovery::ChainRecord;
 
 /// The three areas of a queue, as VIRTIO 1.4, 2.6 "Virtqueues" names them.
 ///

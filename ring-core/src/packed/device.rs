@@ -5,24 +5,25 @@
 
 use crate::chain::{Chain, Collector, Contents, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
-use crate::in_flight::{InFlight, Returned, Slot};
 use crate::index::Cursor;
 use crate::indirect::Table;
 use crate::memory::{Area as _, Load, Memory};
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
-use crate::setup::{End, Setup, State};
+use crate::ring::{Role, State};
+use crate::setup::Setup;
+use crate::slots::device::{Completion, Slot, Slots};
 
-use super::half::Half;
-use super::layout::{DescriptorFlags, Meta, address, meta};
+use super::end::End;
+use super::layout::{Control, DescriptorFlags, address, control};
 
 /// Takes available buffers from a packed queue and returns them used.
 ///
 /// [`device`](crate::device) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
 pub struct DeviceQueue<M: Memory, S> {
-    pub(super) half: Half<M>,
-    pub(super) in_flight: InFlight<S>,
+    pub(super) end: End<M>,
+    pub(super) slots: Slots<S>,
     /// In an in-order queue, the staged used descriptor that the next used buffer may take over.
     batch: Option<Cursor>,
 }
@@ -36,8 +37,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     ///
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
-        let half = Half::new(memory, setup, End::Device)?;
-        Ok(Self { in_flight: InFlight::new(slots, half.ring.size)?, half, batch: None })
+        let end = End::new(memory, setup, Role::Device)?;
+        Ok(Self { slots: Slots::new(slots, end.ring.size)?, end, batch: None })
     }
 
     /// Sets the queue up anew. What was in flight is forgotten, and all tokens become stale.
@@ -46,15 +47,15 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     ///
     /// As for [`new`](Self::new); the queue is then as it was.
     pub fn reset(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
-        let half = Half::new(memory, setup, End::Device)?;
-        self.in_flight.reset(half.ring.size)?;
-        (self.half, self.batch) = (half, None);
+        let end = End::new(memory, setup, Role::Device)?;
+        self.slots.reset(end.ring.size)?;
+        (self.end, self.batch) = (end, None);
         Ok(())
     }
 
     /// The memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
-        &self.half.ring.memory
+        &self.end.ring.memory
     }
 }
 
@@ -69,7 +70,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// same: complete the token that is in the error.
     #[inline(always)]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
-        let Some(head) = self.half.peek(DescriptorFlags::available) else { return Ok(None) };
+        let Some(head) = self.end.peek(DescriptorFlags::available) else { return Ok(None) };
         match self.take(head, segments) {
             Ok(chain) => Ok(Some(chain)),
             Err(PopError::Violation(violation)) => Err(self.broken(violation)),
@@ -79,20 +80,20 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
 
     #[cold]
     fn broken(&mut self, violation: Violation) -> PopError {
-        self.half.fail();
+        self.end.fail();
         PopError::Violation(violation)
     }
 
     /// Takes the next chain.
     #[inline(always)]
-    fn take<'s>(&mut self, head: Meta, segments: &'s mut [Segment]) -> Result<Chain<'s>, PopError> {
+    fn take<'s>(&mut self, head: Control, segments: &'s mut [Segment]) -> Result<Chain<'s>, PopError> {
         let longer = head.flags.intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT));
         // Most buffers are one descriptor; that way is kept short.
         if longer || segments.is_empty() {
             let (id, contents) = self.gather(head, segments)?;
             self.accept(id, contents)
         } else {
-            let address = self.half.ring.descriptor.read(address(self.half.next.slot()));
+            let address = self.end.ring.descriptor.read(address(self.end.next.slot()));
             let writable = head.flags.contains(DescriptorFlags::WRITE);
             self.accept(head.id, Contents::one(segments, Segment::new(address, head.len), writable)?)
         }
@@ -101,37 +102,41 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// Records a chain that has been checked.
     #[inline(always)]
     fn accept<'s>(&mut self, id: u16, contents: Contents<'s>) -> Result<Chain<'s>, PopError> {
-        let size = self.half.ring.size;
+        let size = self.end.ring.size;
         if id >= size.get() {
             return Err(Violation::BufferId { id: id.into(), size: size.get() }.into());
         }
-        let serial = self.in_flight.insert(id, contents.count, size)?;
-        if self.half.state == State::InOrder {
-            self.in_flight.queue_up(id, size);
+        let serial = self.slots.insert(id, contents.count, size)?;
+        if self.end.state == State::InOrder {
+            self.slots.enqueue(id, size);
         }
-        let start = self.half.next;
-        self.half.next = start.advance(contents.count, size);
+        let start = self.end.next;
+        self.end.next = start.advance(contents.count, size);
         contents.into_chain(id, serial, start.bits()).map_err(PopError::TooLong)
     }
 
     /// Follows a chain to its end, where its id is.
     #[inline(never)]
-    fn gather<'s>(&self, head: Meta, segments: &'s mut [Segment]) -> Result<(u16, Contents<'s>), Violation> {
+    fn gather<'s>(
+        &self,
+        head: Control,
+        segments: &'s mut [Segment],
+    ) -> Result<(u16, Contents<'s>), Violation> {
         let mut collector = Collector::new(segments);
         let (id, count) = self.walk(head, &mut collector)?;
         Ok((id, collector.finish(count)?))
     }
 
     /// Follows a chain through the ring. Returns its id, and how many descriptors it takes up.
-    fn walk(&self, head: Meta, collector: &mut Collector<'_>) -> Result<(u16, u16), Violation> {
-        let size = self.half.ring.size.get();
-        let (mut cursor, mut descriptor, mut count) = (self.half.next, head, 1);
+    fn walk(&self, head: Control, collector: &mut Collector<'_>) -> Result<(u16, u16), Violation> {
+        let size = self.end.ring.size.get();
+        let (mut cursor, mut descriptor, mut count) = (self.end.next, head, 1);
         loop {
-            let Meta { len, id, flags } = descriptor;
+            let Control { len, id, flags } = descriptor;
             if !flags.is_turn(DescriptorFlags::available(cursor)) {
                 return Err(Violation::NotAvailable { slot: cursor.slot() });
             }
-            let segment = Segment::new(self.half.ring.descriptor.read(address(cursor.slot())), len);
+            let segment = Segment::new(self.end.ring.descriptor.read(address(cursor.slot())), len);
             if flags.contains(DescriptorFlags::INDIRECT) {
                 if count > 1 || flags.contains(DescriptorFlags::NEXT) {
                     return Err(Violation::IndirectChained);
@@ -147,22 +152,23 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
                 return Err(Violation::ChainLoop { size: size.into() });
             }
             count += 1;
-            cursor = cursor.advance(1, self.half.ring.size);
+            cursor = cursor.advance(1, self.end.ring.size);
             // Relaxed: the head's flags were loaded with Acquire and published the whole chain.
-            descriptor = Meta::from_word(self.half.ring.descriptor.load(meta(cursor.slot()), Load::Relaxed));
+            descriptor =
+                Control::from_word(self.end.ring.descriptor.load(control(cursor.slot()), Load::Relaxed));
         }
     }
 
     /// Goes through an indirect table. All of it is the chain: its ids and its flags other than `WRITE` are
     /// reserved and ignored (VIRTIO 1.4, 2.8.7 "Indirect Flag: Scatter-Gather Support").
     fn walk_table(&self, table: Segment, collector: &mut Collector<'_>) -> Result<(), Violation> {
-        if !self.half.ring.indirect {
+        if !self.end.ring.indirect {
             return Err(Violation::IndirectNotNegotiated);
         }
-        let mut table = Table::new(&self.half.ring.memory, table.address, table.len)?;
+        let mut table = Table::new(&self.end.ring.memory, table.address, table.len)?;
         for index in 0..table.len() {
             let (address, word) = table.get(index)?;
-            let Meta { len, flags, .. } = Meta::from_word(word);
+            let Control { len, flags, .. } = Control::from_word(word);
             collector.push(Segment::new(address, len), flags.contains(DescriptorFlags::WRITE))?;
             // A table may be longer than any storage; what cannot be kept need not be read.
             if collector.overflowed() {
@@ -177,25 +183,25 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     ///
     /// # Errors
     ///
-    /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
+    /// [`CompleteError::NotNewest`] if a later one is in flight or has been completion;
     /// [`CompleteError::Stale`] if the token is from before a reset; [`CompleteError::Suspended`] if the queue
     /// is, whose position would move.
     pub fn unpop(&mut self, token: Token) -> Result<(), CompleteError> {
-        if self.half.state == State::Suspended {
+        if self.end.state == State::Suspended {
             return Err(CompleteError::Suspended(token));
         }
-        let size = self.half.ring.size;
+        let size = self.end.ring.size;
         let start = Cursor::from_bits(token.start, size);
-        self.in_flight.forget_newest(token, size)?;
+        self.slots.undo_insert(token, size)?;
         // The token is this queue's, so its start was this queue's cursor.
-        self.half.next = start.unwrap_or(self.half.next);
+        self.end.next = start.unwrap_or(self.end.next);
         Ok(())
     }
 
     /// Asks the driver to notify when it makes the next buffer available.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        self.half.arm(DescriptorFlags::available)
+        self.end.arm(DescriptorFlags::available)
     }
 }
 
@@ -212,56 +218,56 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
     #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        if self.half.state != State::Running {
-            return self.complete_specially(token, written);
+        if self.end.state != State::Running {
+            return self.complete_slow(token, written);
         }
-        let returned = self.in_flight.remove(token, written)?;
-        self.stage(self.half.staged, returned);
+        let completion = self.slots.remove(token, written)?;
+        self.stage(self.end.staged, completion);
         Ok(())
     }
 
     #[inline(never)]
-    fn complete_specially(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        match self.half.state {
+    fn complete_slow(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        match self.end.state {
             State::Suspended => return Err(CompleteError::Suspended(token)),
-            State::Broken => return self.in_flight.remove(token, written).map(drop),
-            State::Running | State::InOrder => self.in_flight.settle(token, written)?,
+            State::Broken => return self.slots.remove(token, written).map(drop),
+            State::Running | State::InOrder => self.slots.hold(token, written)?,
         }
-        while let Some(returned) = self.in_flight.next_in_turn(self.half.ring.size) {
-            let at = self.batch.unwrap_or(self.half.staged);
-            self.stage(at, returned);
+        while let Some(completion) = self.slots.next_in_order(self.end.ring.size) {
+            let at = self.batch.unwrap_or(self.end.staged);
+            self.stage(at, completion);
             // A buffer that is skipped counts as fully written, so only such a one can be taken over; and a
             // descriptor that is marked used must not change any more (VIRTIO 1.4, 2.8.15 "Device
             // Requirements: The Virtqueue Descriptor Table"), so it has to be the one that is kept back.
-            let kept_back = at == self.half.published;
-            self.batch = (kept_back && returned.full).then_some(at);
+            let kept_back = at == self.end.published;
+            self.batch = (kept_back && completion.full).then_some(at);
         }
         Ok(())
     }
 
     /// Writes the used descriptor at `at`, for the buffer that is staged next.
     #[inline(always)]
-    fn stage(&mut self, at: Cursor, returned: Returned) {
-        let Returned { id, count, written, .. } = returned;
+    fn stage(&mut self, at: Cursor, completion: Completion) {
+        let Completion { id, count, written, .. } = completion;
         let write = if written == 0 { DescriptorFlags::empty() } else { DescriptorFlags::WRITE };
         let flags = DescriptorFlags::used(at).union(write);
-        self.half.put(at, Meta { len: written, id, flags });
-        self.half.stage(count);
+        self.end.put(at, Control { len: written, id, flags });
+        self.end.stage(count);
     }
 
     /// Makes all staged buffers visible, and says whether to notify the driver.
     #[inline]
     pub fn publish(&mut self) -> Notify {
         self.publish_silently();
-        self.half.decide()
+        self.end.decide()
     }
 
     /// Makes all staged buffers visible to a driver that polls. The next [`publish`](Self::publish)
     /// decides about notifying it of these buffers, too.
     #[inline]
     pub fn publish_silently(&mut self) {
-        if self.half.publish() {
-            self.in_flight.publish();
+        if self.end.publish() {
+            self.slots.publish();
             self.batch = None;
         }
     }
@@ -273,7 +279,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// can be completed.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
-        self.half.suspend();
+        self.end.suspend();
         (self.position(), notify)
     }
 
@@ -288,28 +294,28 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// [`SetupError::Broken`] after a violation. The queue is then as it was.
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         let Position { available, used } = position;
-        let size = self.half.ring.size;
+        let size = self.end.ring.size;
         let cursors = Cursor::from_bits(available, size).zip(Cursor::from_bits(used, size));
         let Some((available, used)) = cursors.filter(|(to, from)| to.since(*from, size).is_some()) else {
             return Err(SetupError::Position { available, used, size: size.get() });
         };
-        if self.half.staged != self.half.published {
+        if self.end.staged != self.end.published {
             return Err(SetupError::Staged);
         }
-        if self.half.state == State::Broken {
+        if self.end.state == State::Broken {
             return Err(SetupError::Broken);
         }
-        let descriptors = self.in_flight.descriptors(size);
+        let descriptors = self.slots.descriptors(size);
         if descriptors > 0 && position != self.position() {
             return Err(SetupError::InFlight { descriptors });
         }
-        self.half.resume(used, available);
+        self.end.resume(used, available);
         self.batch = None;
         Ok(())
     }
 
     /// Where the queue stands: the next buffer to take, and what has been published.
     pub const fn position(&self) -> Position {
-        Position { available: self.half.next.bits(), used: self.half.published.bits() }
+        Position { available: self.end.next.bits(), used: self.end.published.bits() }
     }
 }

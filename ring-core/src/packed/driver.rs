@@ -3,26 +3,28 @@
 // What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
 // takes as long as all the rest.
 
+use crate::admission::{fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::index::Cursor;
 use crate::indirect::fill_table;
-use crate::ledger::{Ledger, Slot, Used, fitting, refusal};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
-use crate::setup::{End, Setup, State};
+use crate::ring::{Role, State};
+use crate::setup::Setup;
+use crate::slots::driver::{Slot, Slots, Used};
 
-use super::half::Half;
-use super::layout::{DescriptorFlags, Meta, address};
+use super::end::End;
+use super::layout::{Control, DescriptorFlags, address};
 
 /// Makes buffers available in a packed queue and takes them back used.
 ///
 /// [`driver`](crate::driver) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
 pub struct DriverQueue<M: Memory, S, T> {
-    half: Half<M>,
-    ledger: Ledger<S, T>,
+    end: End<M>,
+    slots: Slots<S, T>,
     /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
     /// its id, and the bytes written.
     batch: Option<(u32, u32)>,
@@ -36,10 +38,10 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
-        let half = Half::new(memory, setup, End::Driver)?;
-        let ledger = Ledger::new(slots, half.ring.size)?;
-        half.clear();
-        Ok(Self { half, ledger, batch: None })
+        let end = End::new(memory, setup, Role::Driver)?;
+        let slots = Slots::new(slots, end.ring.size)?;
+        end.clear();
+        Ok(Self { end, slots, batch: None })
     }
 
     /// Sets the queue up anew, as [`new`](Self::new) does, once the device no longer runs it. The cookies of all
@@ -49,16 +51,16 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// As for [`new`](Self::new); the queue is then as it was.
     pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
-        let half = Half::new(memory, setup, End::Driver)?;
-        self.ledger.reset(half.ring.size, returned)?;
-        half.clear();
-        (self.half, self.batch) = (half, None);
+        let end = End::new(memory, setup, Role::Driver)?;
+        self.slots.reset(end.ring.size, returned)?;
+        end.clear();
+        (self.end, self.batch) = (end, None);
         Ok(())
     }
 
     /// The memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
-        &self.half.ring.memory
+        &self.end.ring.memory
     }
 }
 
@@ -66,12 +68,12 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
     /// Free descriptors.
     pub const fn free(&self) -> u16 {
-        self.ledger.free()
+        self.slots.free()
     }
 
     /// Buffers that were added and not yet reaped.
     pub const fn in_flight(&self) -> u16 {
-        self.ledger.in_flight()
+        self.slots.in_flight()
     }
 
     /// Stages a buffer of readable, then writable segments. [`publish`](Self::publish) makes it available.
@@ -100,8 +102,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// Why a buffer cannot be added.
     #[cold]
     fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddErrorKind {
-        let (size, free) = (self.half.ring.size, self.ledger.free());
-        refusal(readable, writable, self.half.state, size, free)
+        let (size, free) = (self.end.ring.size, self.slots.free());
+        refusal(readable, writable, self.end.state, size, free)
     }
 
     /// Stages a buffer of one descriptor, or gives back its cookie.
@@ -113,11 +115,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         writable: u32,
         cookie: T,
     ) -> Result<(), T> {
-        if !self.half.state.is_running() || self.ledger.free() == 0 {
+        if !self.end.state.is_running() || self.slots.free() == 0 {
             return Err(cookie);
         }
-        let id = self.ledger.head();
-        self.write(self.half.staged, id, segment, flags);
+        let id = self.slots.head();
+        self.write(self.end.staged, id, segment, flags);
         self.stage(id, 1, writable, cookie);
         Ok(())
     }
@@ -126,18 +128,18 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     #[inline(never)]
     fn add_list(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), T> {
         let (readable_bytes, writable_bytes) = (Segment::total(readable), Segment::total(writable));
-        let fitting = fitting(readable, writable, self.half.state, self.ledger.free());
+        let fitting = fitting(readable, writable, self.end.state, self.slots.free());
         let Some(count) = fitting.filter(|_| readable_bytes + writable_bytes <= MAX_CHAIN_BYTES) else {
             return Err(cookie);
         };
-        let (id, mut at, mut left) = (self.ledger.head(), self.half.staged, count);
+        let (id, mut at, mut left) = (self.slots.head(), self.end.staged, count);
         let kinds = [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)];
         for (segments, kind) in kinds {
             for &segment in segments {
                 left -= 1;
                 let flags = if left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
                 self.write(at, id, segment, flags);
-                at = at.advance(1, self.half.ring.size);
+                at = at.advance(1, self.end.ring.size);
             }
         }
         self.stage(id, count, saturate(writable_bytes), cookie);
@@ -148,16 +150,16 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     #[inline]
     fn write(&mut self, at: Cursor, id: u16, segment: Segment, flags: DescriptorFlags) {
         let flags = flags.union(DescriptorFlags::available(at));
-        self.half.ring.descriptor.write(address(at.slot()), segment.address);
+        self.end.ring.descriptor.write(address(at.slot()), segment.address);
         // The device reads the id from the last descriptor; some old ones read it from the first.
-        self.half.put(at, Meta { len: segment.len, id, flags });
+        self.end.put(at, Control { len: segment.len, id, flags });
     }
 
     /// Stages the buffer whose `count` descriptors have been written.
     #[inline(always)]
     fn stage(&mut self, id: u16, count: u16, writable: u32, cookie: T) {
-        self.ledger.take(id, id, count, writable, cookie);
-        self.half.stage(count);
+        self.slots.allocate(id, id, count, writable, cookie);
+        self.end.stage(count);
     }
 
     /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
@@ -176,17 +178,17 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         writable: &[Segment],
         cookie: T,
     ) -> Result<(), AddError<T>> {
-        let (ring, state, free) = (&self.half.ring, self.half.state, self.ledger.free());
+        let (ring, state, free) = (&self.end.ring, self.end.state, self.slots.free());
         let filled = fill_table(ring, state, free, table, readable, writable, |segment, writable, _| {
             let flags = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
-            (segment.address, Meta { len: segment.len, id: 0, flags }.to_word())
+            (segment.address, Control { len: segment.len, id: 0, flags }.to_word())
         });
         let (table, bytes) = match filled {
             Ok(filled) => filled,
             Err(kind) => return Err(AddError { kind, cookie }),
         };
-        let id = self.ledger.head();
-        self.write(self.half.staged, id, table, DescriptorFlags::INDIRECT);
+        let id = self.slots.head();
+        self.write(self.end.staged, id, table, DescriptorFlags::INDIRECT);
         self.stage(id, 1, bytes, cookie);
         Ok(())
     }
@@ -199,22 +201,22 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// [`NOTIFICATION_DATA`]: crate::Features::NOTIFICATION_DATA
     /// [`NOTIF_CONFIG_DATA`]: crate::Features::NOTIF_CONFIG_DATA
     pub const fn notification_data(&self, queue: u16) -> u32 {
-        queue as u32 | (self.half.published.bits() as u32) << 16
+        queue as u32 | (self.end.published.bits() as u32) << 16
     }
 
     /// Makes all staged buffers available, and says whether to notify the device.
     #[inline]
     pub fn publish(&mut self) -> Notify {
         self.publish_silently();
-        self.half.decide()
+        self.end.decide()
     }
 
     /// Makes all staged buffers available to a device that polls. The next [`publish`](Self::publish)
     /// decides about notifying it of these buffers, too.
     #[inline]
     pub fn publish_silently(&mut self) {
-        if self.half.publish() {
-            self.ledger.publish();
+        if self.end.publish() {
+            self.slots.publish();
         }
     }
 }
@@ -229,13 +231,13 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     #[inline(always)]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
         let used = match self.used() {
-            Ok(Some((id, written))) => self.ledger.release(id, written),
+            Ok(Some((id, written))) => self.slots.release(id, written),
             Ok(None) => return Ok(None),
             Err(violation) => Err(violation),
         };
         match used {
             Ok((used, count)) => {
-                self.half.next = self.half.next.advance(count, self.half.ring.size);
+                self.end.next = self.end.next.advance(count, self.end.ring.size);
                 Ok(Some(used))
             }
             Err(violation) => Err(self.broken(violation)),
@@ -244,7 +246,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 
     #[cold]
     fn broken(&mut self, violation: Violation) -> Violation {
-        self.half.fail();
+        self.end.fail();
         violation
     }
 
@@ -254,30 +256,30 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// QEMU's devices never set the flag; so it is taken in any case, and held to what was writable.
     #[inline(always)]
     fn used(&mut self) -> Result<Option<(u32, u32)>, Violation> {
-        if self.half.state == State::InOrder {
+        if self.end.state == State::InOrder {
             return self.next_in_order();
         }
-        Ok(self.half.peek(DescriptorFlags::used).map(|used| (used.id.into(), used.len)))
+        Ok(self.end.peek(DescriptorFlags::used).map(|used| (used.id.into(), used.len)))
     }
 
     /// The same in an in-order queue, where one used descriptor can stand for several buffers.
     #[inline(never)]
     fn next_in_order(&mut self) -> Result<Option<(u32, u32)>, Violation> {
         if self.batch.is_some() {
-            self.half.disarm();
+            self.end.disarm();
         } else {
-            let Some(used) = self.half.peek(DescriptorFlags::used) else { return Ok(None) };
+            let Some(used) = self.end.peek(DescriptorFlags::used) else { return Ok(None) };
             self.batch = Some((used.id.into(), used.len));
         }
-        self.ledger.next_in_order(&mut self.batch).map(Some)
+        self.slots.next_in_order(&mut self.batch).map(Some)
     }
 
     /// Asks the device to notify when it returns the next buffer.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        let arm = self.half.arm(DescriptorFlags::used);
+        let arm = self.end.arm(DescriptorFlags::used);
         // The rest of a batch has no used descriptors of its own.
-        if self.batch.is_some() && self.half.state.is_running() { Arm::Pending } else { arm }
+        if self.batch.is_some() && self.end.state.is_running() { Arm::Pending } else { arm }
     }
 }
 
@@ -286,20 +288,20 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// Publishes what is staged, and stops. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
-        self.half.suspend();
+        self.end.suspend();
         (self.position(), notify)
     }
 
     /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
     /// notifies, because nobody knows what was announced before. A queue that is not suspended is left alone.
     pub fn resume(&mut self) {
-        if self.half.state == State::Suspended {
-            self.half.resume(self.half.published, self.half.next);
+        if self.end.state == State::Suspended {
+            self.end.resume(self.end.published, self.end.next);
         }
     }
 
     /// Where the queue stands: what has been published, and the next buffer to take back.
     pub const fn position(&self) -> Position {
-        Position { available: self.half.published.bits(), used: self.half.next.bits() }
+        Position { available: self.end.published.bits(), used: self.end.next.bits() }
     }
 }

@@ -3,7 +3,7 @@
 use bitflags::bitflags;
 
 use crate::index::{Cursor, QueueSize};
-use crate::setup::{AreaLayout, Layout};
+use crate::layout::{AreaLayout, Layout};
 
 bitflags! {
     /// `pvirtq_desc.flags` (VIRTIO 1.4, 2.8.13 "The Virtqueue Descriptor Format").
@@ -46,13 +46,13 @@ impl DescriptorFlags {
 /// The second word of a `pvirtq_desc`: `len`, `id` and `flags`. The first word is `addr`.
 #[doc(alias = "pvirtq_desc")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Meta {
+pub(crate) struct Control {
     pub(crate) len: u32,
     pub(crate) id: u16,
     pub(crate) flags: DescriptorFlags,
 }
 
-impl Meta {
+impl Control {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "takes the word apart")]
     pub(crate) const fn from_word(word: u64) -> Self {
@@ -75,9 +75,9 @@ pub(crate) const fn address(slot: u16) -> usize {
     slot as usize * 16
 }
 
-/// Offset of the [`Meta`] word of the descriptor in `slot`.
+/// Offset of the [`Control`] word of the descriptor in `slot`.
 #[inline]
-pub(crate) const fn meta(slot: u16) -> usize {
+pub(crate) const fn control(slot: u16) -> usize {
     address(slot) + 8
 }
 
@@ -102,7 +102,7 @@ const _: () = {
 
 // `pvirtq_desc` is le64 addr, le32 len, le16 id, le16 flags.
 const _: () = {
-    let all = Meta { len: 0x0403_0201, id: 0x0605, flags: DescriptorFlags::from_bits_retain(0x0807) };
+    let all = Control { len: 0x0403_0201, id: 0x0605, flags: DescriptorFlags::from_bits_retain(0x0807) };
     assert!(all.to_word() == 0x0807_0605_0403_0201);
-    assert!(meta(1) == 24);
+    assert!(control(1) == 24);
 };

@@ -17,8 +17,8 @@
 
 mod device;
 mod driver;
+mod end;
 mod event;
-mod half;
 pub(crate) mod layout;
 mod recovery;
 

@@ -5,14 +5,15 @@
 
 use crate::chain::{Chain, Collector, Contents, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
-use crate::in_flight::{InFlight, Returned, Slot};
 use crate::indirect::Table;
 use crate::memory::{Area as _, Load, Memory};
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
-use crate::setup::{End, Setup, State};
+use crate::ring::{Role, State};
+use crate::setup::Setup;
+use crate::slots::device::{Completion, Slot, Slots};
 
-use super::half::Half;
+use super::end::End;
 use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slot};
 
 /// Takes available buffers from a split queue and returns them used.
@@ -20,8 +21,8 @@ use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slo
 /// [`device`](crate::device) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
 pub struct DeviceQueue<M: Memory, S> {
-    pub(super) half: Half<M>,
-    pub(super) in_flight: InFlight<S>,
+    pub(super) end: End<M>,
+    pub(super) slots: Slots<S>,
     /// In an in-order queue, the staged used entry that the next used buffer may take over.
     batch: Option<u16>,
 }
@@ -35,8 +36,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     ///
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
-        let half = Half::new(memory, setup, End::Device)?;
-        Ok(Self { in_flight: InFlight::new(slots, half.ring.size)?, half, batch: None })
+        let end = End::new(memory, setup, Role::Device)?;
+        Ok(Self { slots: Slots::new(slots, end.ring.size)?, end, batch: None })
     }
 
     /// Sets the queue up anew. What was in flight is forgotten, and all tokens become stale.
@@ -45,15 +46,15 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     ///
     /// As for [`new`](Self::new); the queue is then as it was.
     pub fn reset(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
-        let half = Half::new(memory, setup, End::Device)?;
-        self.in_flight.reset(half.ring.size)?;
-        (self.half, self.batch) = (half, None);
+        let end = End::new(memory, setup, Role::Device)?;
+        self.slots.reset(end.ring.size)?;
+        (self.end, self.batch) = (end, None);
         Ok(())
     }
 
     /// The memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
-        &self.half.ring.memory
+        &self.end.ring.memory
     }
 }
 
@@ -68,12 +69,12 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// same: complete the token that is in the error.
     #[inline(always)]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
-        let size = self.half.ring.size.get();
-        match self.half.is_pending(size) {
+        let size = self.end.ring.size.get();
+        match self.end.is_pending(size) {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(index) => {
-                return Err(self.broken(Violation::AvailableIndex { index, next: self.half.next, size }));
+                return Err(self.broken(Violation::AvailableIndex { index, next: self.end.next, size }));
             }
         }
         match self.take(segments) {
@@ -85,14 +86,14 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
 
     #[cold]
     fn broken(&mut self, violation: Violation) -> PopError {
-        self.half.fail();
+        self.end.fail();
         PopError::Violation(violation)
     }
 
     /// Takes the next available chain.
     #[inline(always)]
     fn take<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Chain<'s>, PopError> {
-        let head = self.half.ring.other.read(available_slot(self.half.slots.of(self.half.next)));
+        let head = self.end.ring.other.read(available_slot(self.end.mask.slot(self.end.next)));
         let first = self.descriptor(head)?;
         let longer = first.flags().intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT));
         // Most buffers are one descriptor; that way is kept short.
@@ -108,12 +109,12 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// Records a chain that has been checked.
     #[inline(always)]
     fn accept<'s>(&mut self, head: u16, contents: Contents<'s>) -> Result<Chain<'s>, PopError> {
-        let serial = self.in_flight.insert(head, contents.count, self.half.ring.size)?;
-        if self.half.state == State::InOrder {
-            self.in_flight.queue_up(head, self.half.ring.size);
+        let serial = self.slots.insert(head, contents.count, self.end.ring.size)?;
+        if self.end.state == State::InOrder {
+            self.slots.enqueue(head, self.end.ring.size);
         }
-        let start = self.half.next;
-        self.half.next = start.wrapping_add(1);
+        let start = self.end.next;
+        self.end.next = start.wrapping_add(1);
         contents.into_chain(head, serial, start).map_err(PopError::TooLong)
     }
 
@@ -128,17 +129,17 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// A copy of a descriptor.
     #[inline]
     fn descriptor(&self, index: u16) -> Result<Descriptor, Violation> {
-        let size = self.half.ring.size.get();
+        let size = self.end.ring.size.get();
         if index >= size {
             return Err(Violation::DescriptorIndex { index, size: size.into() });
         }
-        let (area, offset) = (&self.half.ring.descriptor, Descriptor::offset(index));
+        let (area, offset) = (&self.end.ring.descriptor, Descriptor::offset(index));
         Ok(Descriptor::from_words(area.read_pair(offset)))
     }
 
     /// Follows a chain in the descriptor area. Returns how many of its descriptors the chain takes up.
     fn walk(&self, first: Descriptor, collector: &mut Collector<'_>) -> Result<u16, Violation> {
-        let size = self.half.ring.size.get();
+        let size = self.end.ring.size.get();
         let (mut descriptor, mut count) = (first, 1);
         loop {
             let (segment, flags) = (descriptor.segment(), descriptor.flags());
@@ -163,10 +164,10 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
 
     /// Follows the chain in an indirect table, which begins with its first descriptor.
     fn walk_table(&self, table: Segment, collector: &mut Collector<'_>) -> Result<(), Violation> {
-        if !self.half.ring.indirect {
+        if !self.end.ring.indirect {
             return Err(Violation::IndirectNotNegotiated);
         }
-        let mut table = Table::new(&self.half.ring.memory, table.address, table.len)?;
+        let mut table = Table::new(&self.end.ring.memory, table.address, table.len)?;
         let mut index = 0;
         for _ in 0..table.len() {
             if u32::from(index) >= table.len() {
@@ -192,23 +193,23 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     ///
     /// # Errors
     ///
-    /// [`CompleteError::NotNewest`] if a later one is in flight or has been returned;
+    /// [`CompleteError::NotNewest`] if a later one is in flight or has been completion;
     /// [`CompleteError::Stale`] if the token is from before a reset; [`CompleteError::Suspended`] if the queue
     /// is, whose position would move.
     pub fn unpop(&mut self, token: Token) -> Result<(), CompleteError> {
-        if self.half.state == State::Suspended {
+        if self.end.state == State::Suspended {
             return Err(CompleteError::Suspended(token));
         }
         let start = token.start;
-        self.in_flight.forget_newest(token, self.half.ring.size)?;
-        self.half.go_to(start);
+        self.slots.undo_insert(token, self.end.ring.size)?;
+        self.end.set_next(start);
         Ok(())
     }
 
     /// Asks the driver to notify when it makes the next buffer available.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        self.half.arm()
+        self.end.arm()
     }
 }
 
@@ -225,51 +226,51 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
     #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        if self.half.state != State::Running {
-            return self.complete_specially(token, written);
+        if self.end.state != State::Running {
+            return self.complete_slow(token, written);
         }
-        let returned = self.in_flight.remove(token, written)?;
-        self.stage(self.half.staged, returned);
+        let completion = self.slots.remove(token, written)?;
+        self.stage(self.end.staged, completion);
         Ok(())
     }
 
     #[inline(never)]
-    fn complete_specially(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        match self.half.state {
+    fn complete_slow(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        match self.end.state {
             State::Suspended => return Err(CompleteError::Suspended(token)),
-            State::Broken => return self.in_flight.remove(token, written).map(drop),
-            State::Running | State::InOrder => self.in_flight.settle(token, written)?,
+            State::Broken => return self.slots.remove(token, written).map(drop),
+            State::Running | State::InOrder => self.slots.hold(token, written)?,
         }
-        while let Some(returned) = self.in_flight.next_in_turn(self.half.ring.size) {
-            let entry = self.batch.unwrap_or(self.half.staged);
-            self.stage(entry, returned);
+        while let Some(completion) = self.slots.next_in_order(self.end.ring.size) {
+            let entry = self.batch.unwrap_or(self.end.staged);
+            self.stage(entry, completion);
             // A buffer that is skipped counts as fully written, so only such a one can be taken over.
-            self.batch = returned.full.then_some(entry);
+            self.batch = completion.full.then_some(entry);
         }
         Ok(())
     }
 
     /// Writes the used entry at index `entry`, for the buffer at index `used`.
     #[inline(always)]
-    fn stage(&mut self, entry: u16, returned: Returned) {
-        self.half.staged = self.half.staged.wrapping_add(1);
-        let slot = used_slot(self.half.slots.of(entry));
-        self.half.ring.own.write_pair(slot, (u32::from(returned.id), returned.written));
+    fn stage(&mut self, entry: u16, completion: Completion) {
+        self.end.staged = self.end.staged.wrapping_add(1);
+        let slot = used_slot(self.end.mask.slot(entry));
+        self.end.ring.own.write_pair(slot, (u32::from(completion.id), completion.written));
     }
 
     /// Makes all staged buffers visible, and says whether to notify the driver.
     #[inline]
     pub fn publish(&mut self) -> Notify {
         self.publish_silently();
-        self.half.decide()
+        self.end.decide()
     }
 
     /// Makes all staged buffers visible to a driver that polls. The next [`publish`](Self::publish)
     /// decides about notifying it of these buffers, too.
     #[inline]
     pub fn publish_silently(&mut self) {
-        if self.half.publish() {
-            self.in_flight.publish();
+        if self.end.publish() {
+            self.slots.publish();
             self.batch = None;
         }
     }
@@ -281,7 +282,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// can be completed.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
-        self.half.suspend();
+        self.end.suspend();
         (self.position(), notify)
     }
 
@@ -296,33 +297,33 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// [`SetupError::Broken`] after a violation. The queue is then as it was.
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         let Position { available, used } = position;
-        let size = self.half.ring.size.get();
+        let size = self.end.ring.size.get();
         if available.wrapping_sub(used) > size {
             return Err(SetupError::Position { available, used, size });
         }
-        if self.half.staged != self.half.published {
+        if self.end.staged != self.end.published {
             return Err(SetupError::Staged);
         }
-        if self.half.state == State::Broken {
+        if self.end.state == State::Broken {
             return Err(SetupError::Broken);
         }
-        let descriptors = self.in_flight.descriptors(self.half.ring.size);
+        let descriptors = self.slots.descriptors(self.end.ring.size);
         if descriptors > 0 && position != self.position() {
             return Err(SetupError::InFlight { descriptors });
         }
-        self.half.resume(used, available);
+        self.end.resume(used, available);
         self.batch = None;
         Ok(())
     }
 
     /// Where the queue stands: the next buffer to take, and what has been published.
     pub const fn position(&self) -> Position {
-        Position { available: self.half.next, used: self.half.published }
+        Position { available: self.end.next, used: self.end.published }
     }
 
     /// The index in the device area, where the device that ran before left it: the half of a position
     /// that a split queue's vring base does not say.
     pub fn used_index(&self) -> u16 {
-        self.half.ring.own.load(INDEX, Load::Relaxed)
+        self.end.ring.own.load(INDEX, Load::Relaxed)
     }
 }

@@ -3,16 +3,18 @@
 // What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
 // takes as long as all the rest.
 
+use crate::admission::{fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::indirect::fill_table;
-use crate::ledger::{Ledger, Slot, Used, fitting, refusal};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
-use crate::setup::{End, Setup, State};
+use crate::ring::{Role, State};
+use crate::setup::Setup;
+use crate::slots::driver::{Slot, Slots, Used};
 
-use super::half::Half;
+use super::end::End;
 use super::layout::{Descriptor, DescriptorFlags, available_slot, used_slot};
 
 /// Makes buffers available in a split queue and takes them back used.
@@ -20,8 +22,8 @@ use super::layout::{Descriptor, DescriptorFlags, available_slot, used_slot};
 /// [`driver`](crate::driver) explains how the calls work together; they are the same for both formats.
 #[derive(Debug)]
 pub struct DriverQueue<M: Memory, S, T> {
-    half: Half<M>,
-    ledger: Ledger<S, T>,
+    end: End<M>,
+    slots: Slots<S, T>,
     /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
     /// its id, and the bytes written.
     batch: Option<(u32, u32)>,
@@ -35,10 +37,10 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
-        let half = Half::new(memory, setup, End::Driver)?;
-        let ledger = Ledger::new(slots, half.ring.size)?;
-        half.clear();
-        Ok(Self { half, ledger, batch: None })
+        let end = End::new(memory, setup, Role::Driver)?;
+        let slots = Slots::new(slots, end.ring.size)?;
+        end.clear();
+        Ok(Self { end, slots, batch: None })
     }
 
     /// Sets the queue up anew, as [`new`](Self::new) does, once the device no longer runs it. The cookies of all
@@ -48,16 +50,16 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// As for [`new`](Self::new); the queue is then as it was.
     pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
-        let half = Half::new(memory, setup, End::Driver)?;
-        self.ledger.reset(half.ring.size, returned)?;
-        half.clear();
-        (self.half, self.batch) = (half, None);
+        let end = End::new(memory, setup, Role::Driver)?;
+        self.slots.reset(end.ring.size, returned)?;
+        end.clear();
+        (self.end, self.batch) = (end, None);
         Ok(())
     }
 
     /// The memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
-        &self.half.ring.memory
+        &self.end.ring.memory
     }
 }
 
@@ -65,12 +67,12 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
     /// Free descriptors.
     pub const fn free(&self) -> u16 {
-        self.ledger.free()
+        self.slots.free()
     }
 
     /// Buffers that were added and not yet reaped.
     pub const fn in_flight(&self) -> u16 {
-        self.ledger.in_flight()
+        self.slots.in_flight()
     }
 
     /// Stages a buffer of readable, then writable segments. [`publish`](Self::publish) makes it available.
@@ -99,8 +101,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// Why a buffer cannot be added.
     #[cold]
     fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddErrorKind {
-        let (size, free) = (self.half.ring.size, self.ledger.free());
-        refusal(readable, writable, self.half.state, size, free)
+        let (size, free) = (self.end.ring.size, self.slots.free());
+        refusal(readable, writable, self.end.state, size, free)
     }
 
     /// Stages a buffer of one descriptor, or gives back its cookie.
@@ -112,10 +114,10 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         writable: u32,
         cookie: T,
     ) -> Result<(), T> {
-        if !self.half.state.is_running() || self.ledger.free() == 0 {
+        if !self.end.state.is_running() || self.slots.free() == 0 {
             return Err(cookie);
         }
-        let head = self.ledger.head();
+        let head = self.slots.head();
         self.write(head, Descriptor::new(segment, flags, 0));
         self.stage(head, head, 1, writable, cookie);
         Ok(())
@@ -124,16 +126,16 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// Stages a buffer of any number of descriptors, or gives back its cookie.
     #[inline(never)]
     fn add_chain(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), T> {
-        let Some(count) = fitting(readable, writable, self.half.state, self.ledger.free()) else {
+        let Some(count) = fitting(readable, writable, self.end.state, self.slots.free()) else {
             return Err(cookie);
         };
-        let head = self.ledger.head();
+        let head = self.slots.head();
         let (mut last, mut next, mut left) = (head, head, count);
         let mut bytes = [0, 0];
         let kinds = [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)];
         for ((segments, kind), bytes) in kinds.into_iter().zip(&mut bytes) {
             for &segment in segments {
-                (last, next, left) = (next, self.ledger.next(next), left - 1);
+                (last, next, left) = (next, self.slots.next(next), left - 1);
                 let flags = if left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
                 self.write(last, Descriptor::new(segment, flags, next));
                 *bytes += u64::from(segment.len);
@@ -164,7 +166,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         writable: &[Segment],
         cookie: T,
     ) -> Result<(), AddError<T>> {
-        let (ring, state, free) = (&self.half.ring, self.half.state, self.ledger.free());
+        let (ring, state, free) = (&self.end.ring, self.end.state, self.slots.free());
         let filled = fill_table(ring, state, free, table, readable, writable, |segment, writable, next| {
             let kind = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
             let (flags, next) = next.map_or((kind, 0), |next| (kind.union(DescriptorFlags::NEXT), next));
@@ -174,7 +176,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
             Ok(filled) => filled,
             Err(kind) => return Err(AddError { kind, cookie }),
         };
-        let head = self.ledger.head();
+        let head = self.slots.head();
         self.write(head, Descriptor::new(table, DescriptorFlags::INDIRECT, 0));
         self.stage(head, head, 1, bytes, cookie);
         Ok(())
@@ -182,16 +184,16 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 
     #[inline]
     fn write(&self, index: u16, descriptor: Descriptor) {
-        self.half.ring.descriptor.write_pair(Descriptor::offset(index), descriptor.to_words());
+        self.end.ring.descriptor.write_pair(Descriptor::offset(index), descriptor.to_words());
     }
 
     /// Stages the chain of `count` descriptors from the first free one, `head`, to `last`.
     #[inline(always)]
     fn stage(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
-        self.ledger.take(head, last, count, writable, cookie);
-        let entry = self.half.staged;
-        self.half.staged = entry.wrapping_add(1);
-        self.half.ring.own.write(available_slot(self.half.slots.of(entry)), head);
+        self.slots.allocate(head, last, count, writable, cookie);
+        let entry = self.end.staged;
+        self.end.staged = entry.wrapping_add(1);
+        self.end.ring.own.write(available_slot(self.end.mask.slot(entry)), head);
     }
 
     /// What to tell the device with a notification, where [`NOTIFICATION_DATA`] was negotiated.
@@ -202,22 +204,22 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// [`NOTIFICATION_DATA`]: crate::Features::NOTIFICATION_DATA
     /// [`NOTIF_CONFIG_DATA`]: crate::Features::NOTIF_CONFIG_DATA
     pub const fn notification_data(&self, queue: u16) -> u32 {
-        queue as u32 | (self.half.published as u32) << 16
+        queue as u32 | (self.end.published as u32) << 16
     }
 
     /// Makes all staged buffers available, and says whether to notify the device.
     #[inline]
     pub fn publish(&mut self) -> Notify {
         self.publish_silently();
-        self.half.decide()
+        self.end.decide()
     }
 
     /// Makes all staged buffers available to a device that polls. The next [`publish`](Self::publish)
     /// decides about notifying it of these buffers, too.
     #[inline]
     pub fn publish_silently(&mut self) {
-        if self.half.publish() {
-            self.ledger.publish();
+        if self.end.publish() {
+            self.slots.publish();
         }
     }
 }
@@ -232,12 +234,12 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     #[inline(always)]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
         // What is only staged is not the device's to use.
-        let in_flight = self.half.published.wrapping_sub(self.half.next);
-        match self.half.is_pending(in_flight) {
+        let in_flight = self.end.published.wrapping_sub(self.end.next);
+        match self.end.is_pending(in_flight) {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(index) => {
-                return Err(self.broken(Violation::UsedIndex { index, next: self.half.next, in_flight }));
+                return Err(self.broken(Violation::UsedIndex { index, next: self.end.next, in_flight }));
             }
         }
         match self.take() {
@@ -248,36 +250,36 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 
     #[cold]
     fn broken(&mut self, violation: Violation) -> Violation {
-        self.half.fail();
+        self.end.fail();
         violation
     }
 
     #[inline(always)]
     fn take(&mut self) -> Result<Used<T>, Violation> {
-        let (id, written) = if self.half.state == State::InOrder {
+        let (id, written) = if self.end.state == State::InOrder {
             if self.batch.is_none() {
                 self.batch = Some(self.used_entry());
             }
-            self.ledger.next_in_order(&mut self.batch)?
+            self.slots.next_in_order(&mut self.batch)?
         } else {
             self.used_entry()
         };
-        let (used, _) = self.ledger.release(id, written)?;
-        self.half.next = self.half.next.wrapping_add(1);
+        let (used, _) = self.slots.release(id, written)?;
+        self.end.next = self.end.next.wrapping_add(1);
         Ok(used)
     }
 
     /// The next used entry: an id, and the bytes written.
     #[inline]
     fn used_entry(&self) -> (u32, u32) {
-        let slot = used_slot(self.half.slots.of(self.half.next));
-        self.half.ring.other.read_pair(slot)
+        let slot = used_slot(self.end.mask.slot(self.end.next));
+        self.end.ring.other.read_pair(slot)
     }
 
     /// Asks the device to notify when it returns the next buffer.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        self.half.arm()
+        self.end.arm()
     }
 }
 
@@ -286,20 +288,20 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// Publishes what is staged, and stops. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
-        self.half.suspend();
+        self.end.suspend();
         (self.position(), notify)
     }
 
     /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
     /// notifies, because nobody knows what was announced before. A queue that is not suspended is left alone.
     pub fn resume(&mut self) {
-        if self.half.state == State::Suspended {
-            self.half.resume(self.half.published, self.half.next);
+        if self.end.state == State::Suspended {
+            self.end.resume(self.end.published, self.end.next);
         }
     }
 
     /// Where the queue stands: what has been published, and the next buffer to take back.
     pub const fn position(&self) -> Position {
-        Position { available: self.half.published, used: self.half.next }
+        Position { available: self.end.published, used: self.end.next }
     }
 }

@@ -4,7 +4,7 @@ use bitflags::bitflags;
 
 use crate::chain::Segment;
 use crate::index::QueueSize;
-use crate::setup::{AreaLayout, Layout};
+use crate::layout::{AreaLayout, Layout};
 
 bitflags! {
     /// `virtq_desc.flags` (VIRTIO 1.4, 2.7.5 "The Virtqueue Descriptor Table").

@@ -11,7 +11,7 @@
 
 mod device;
 mod driver;
-mod half;
+mod end;
 pub(crate) mod layout;
 mod recovery;
 

@@ -1,12 +1,11 @@
 //! Going on for a device of a split queue that died.
 
-use crate::chain::Token;
+use crate::chain::{ChainRecord, Token};
 use crate::error::SetupError;
-use crate::in_flight::Slot;
 use crate::memory::Memory;
 use crate::position::Position;
-use crate::recovery::ChainRecord;
-use crate::setup::State;
+use crate::ring::State;
+use crate::slots::device::Slot;
 
 use super::DeviceQueue;
 
@@ -14,12 +13,12 @@ use super::DeviceQueue;
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// The record of a chain in flight.
     pub fn record(&self, token: &Token) -> Option<ChainRecord> {
-        self.in_flight.record(token)
+        self.slots.record(token)
     }
 
     /// Where [`position`](Self::position) will have its used half once what is staged has been published.
     pub const fn next_used(&self) -> u16 {
-        self.half.staged
+        self.end.staged
     }
 
     /// Whether a device that had published up to `used`, and had staged more, published that, too.
@@ -35,9 +34,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// [`SetupError::Recovery`] if this device has taken chains, or if no queue can have come to `last`; otherwise as for
     /// [`resume`](Self::resume). The queue is then as it was.
     pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
-        self.in_flight.can_go_on_after(last)?;
+        self.slots.check_recovery(last)?;
         self.resume(Position::quiescent(used))?;
-        self.in_flight.go_on_after(last, false);
+        self.slots.recover(last, false);
         Ok(())
     }
 
@@ -49,17 +48,17 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// [`SetupError::ChainRecord`] if it cannot have been in flight, or has been taken over already, or comes after a later
     /// one, or after one that was popped; or if the queue does not run.
     pub fn adopt(&mut self, taken: ChainRecord) -> Result<Token, SetupError> {
-        if !self.half.state.is_running() {
+        if !self.end.state.is_running() {
             return Err(SetupError::ChainRecord(taken));
         }
         // Its entry in the driver area need not be this one, if later chains were returned before it. But the newest
         // one's is, and the next newest one's then, and only those can be given back.
-        let start = self.half.next;
-        let token = self.in_flight.adopt(taken, start, self.half.ring.size)?;
-        if self.half.state == State::InOrder {
-            self.in_flight.queue_up(taken.id, self.half.ring.size);
+        let start = self.end.next;
+        let token = self.slots.adopt(taken, start, self.end.ring.size)?;
+        if self.end.state == State::InOrder {
+            self.slots.enqueue(taken.id, self.end.ring.size);
         }
-        self.half.go_to(start.wrapping_add(1));
+        self.end.set_next(start.wrapping_add(1));
         Ok(token)
     }
 }

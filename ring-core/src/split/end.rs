@@ -5,19 +5,20 @@
 //! notified, and looks in the other area whether the other side does.
 
 use crate::error::SetupError;
-use crate::index::{QueueSize, Slots};
+use crate::index::{Mask, QueueSize};
 use crate::memory::{Area as _, Load, Memory, Store};
 use crate::notify::{Arm, Notify, Unannounced, need_event};
-use crate::setup::{End, Ring, Setup, State};
+use crate::ring::{Ring, Role, State};
+use crate::setup::Setup;
 
 use super::layout::{FLAG_NO_NOTIFICATION, FLAGS, INDEX, available_event, layout, used_event};
 
 /// One end, as far as it does not matter which.
 #[derive(Debug)]
-pub(super) struct Half<M: Memory> {
+pub(super) struct End<M: Memory> {
     pub(super) ring: Ring<M>,
     pub(super) state: State,
-    pub(super) slots: Slots,
+    pub(super) mask: Mask,
     /// Offset of the event field in the own area, and in the other.
     own_event: usize,
     other_event: usize,
@@ -35,17 +36,17 @@ pub(super) struct Half<M: Memory> {
     armed: bool,
 }
 
-impl<M: Memory> Half<M> {
-    pub(super) fn new(memory: M, setup: &Setup, end: End) -> Result<Self, SetupError> {
+impl<M: Memory> End<M> {
+    pub(super) fn new(memory: M, setup: &Setup, role: Role) -> Result<Self, SetupError> {
         let size = QueueSize::split(setup.size)?;
-        let ring = Ring::new(memory, setup, end, size, layout(size))?;
-        let (own_event, other_event) = match end {
-            End::Driver => (used_event(size), available_event(size)),
-            End::Device => (available_event(size), used_event(size)),
+        let ring = Ring::new(memory, setup, role, size, layout(size))?;
+        let (own_event, other_event) = match role {
+            Role::Driver => (used_event(size), available_event(size)),
+            Role::Device => (available_event(size), used_event(size)),
         };
         Ok(Self {
             state: ring.running,
-            slots: Slots::new(size),
+            mask: Mask::new(size),
             ring,
             own_event,
             other_event,
@@ -76,12 +77,12 @@ impl<M: Memory> Half<M> {
     /// The other side's index, if it is more than `limit` ahead.
     #[inline]
     pub(super) fn is_pending(&mut self, limit: u16) -> Result<bool, u16> {
-        if self.next == self.seen { self.look(limit) } else { Ok(true) }
+        if self.next == self.seen { self.refresh(limit) } else { Ok(true) }
     }
 
     /// Looks how far the other side has come.
     #[inline(never)]
-    fn look(&mut self, limit: u16) -> Result<bool, u16> {
+    fn refresh(&mut self, limit: u16) -> Result<bool, u16> {
         if !self.state.is_running() {
             return Ok(false);
         }
@@ -102,7 +103,7 @@ impl<M: Memory> Half<M> {
     }
 
     /// Goes back to an entry that was taken, or on to one behind those that were.
-    pub(super) const fn go_to(&mut self, next: u16) {
+    pub(super) const fn set_next(&mut self, next: u16) {
         // Whatever is before the other side's index is found when it is loaded again.
         (self.next, self.seen) = (next, next);
     }

@@ -2,10 +2,9 @@
 
 use core::ops::Range;
 
-use crate::chain::Token;
+use crate::chain::{ChainRecord, Token};
 use crate::error::{CompleteError, SetupError, Violation};
-use crate::index::{QueueSize, Turns};
-use crate::recovery::ChainRecord;
+use crate::index::{Fifo, QueueSize};
 
 /// Storage for what a device end remembers of one chain. A queue needs one slot for each descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +33,14 @@ impl Default for Slot {
 }
 
 /// In a slot's serial: the chain has been completed, and waits for its turn.
-const SETTLED: u64 = 1 << 63;
+const HELD: u64 = 1 << 63;
 
-/// More chains than this no queue has ever taken. From here on nobody counts as far as [`SETTLED`].
-const MOST_TAKEN: u64 = 1 << 62;
+/// More chains than this no queue has ever taken. From here on nobody counts as far as [`HELD`].
+const MAX_SERIAL: u64 = 1 << 62;
 
 /// A chain that goes back to the driver now.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Returned {
+pub(crate) struct Completion {
     /// The head (split) or buffer id (packed).
     pub(crate) id: u16,
     /// Descriptors that it takes up in the ring.
@@ -54,7 +53,7 @@ pub(crate) struct Returned {
 
 /// All chains in flight, by head (split) or buffer id (packed).
 #[derive(Debug)]
-pub(crate) struct InFlight<S> {
+pub(crate) struct Slots<S> {
     slots: S,
     /// How many descriptors the driver can still have made available: those of no chain that has been taken and
     /// not yet published as used.
@@ -68,22 +67,22 @@ pub(crate) struct InFlight<S> {
     /// What `taken` is for as long as that can be done.
     recovered: u64,
     /// In an in-order queue, whose turn it is.
-    turns: Turns,
+    fifo: Fifo,
 }
 
-impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
+impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
-        let mut in_flight = Self {
+        let mut slots = Self {
             slots,
             room: 0,
             staged: 0,
             taken: 0,
             adoptable: 0..0,
             recovered: 0,
-            turns: Turns::default(),
+            fifo: Fifo::default(),
         };
-        in_flight.reset(size)?;
-        Ok(in_flight)
+        slots.reset(size)?;
+        Ok(slots)
     }
 
     /// Forgets everything and begins a new life.
@@ -93,7 +92,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
             return Err(SetupError::TooFewSlots { slots: slots.len(), size: size.get() });
         }
         slots.fill(Slot::EMPTY);
-        (self.room, self.staged, self.turns) = (size.get(), 0, Turns::default());
+        (self.room, self.staged, self.fifo) = (size.get(), 0, Fifo::default());
         self.adoptable = 0..0;
         Ok(())
     }
@@ -111,7 +110,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     }
 
     /// Records a chain of `count` descriptors, which is at least 1, and whose id is less than the queue's
-    /// size. Returns its serial.
+    /// size. Refifo its serial.
     #[inline]
     pub(crate) fn insert(&mut self, id: u16, count: u16, size: QueueSize) -> Result<u64, Violation> {
         let Some(room) = self.room.checked_sub(count) else {
@@ -136,17 +135,17 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
 
     /// Accepts a token, and forgets its chain.
     #[inline]
-    pub(crate) fn remove(&mut self, token: Token, written: u32) -> Result<Returned, CompleteError> {
+    pub(crate) fn remove(&mut self, token: Token, written: u32) -> Result<Completion, CompleteError> {
         let (id, full) = (token.id, token.is_full(written));
         let slot = self.slot(token, written)?;
         let count = slot.count;
         slot.serial = 0;
         self.staged += count;
-        Ok(Returned { id, count, written, full })
+        Ok(Completion { id, count, written, full })
     }
 
     /// Accepts the token of the chain that was taken last, and forgets that it ever was.
-    pub(crate) fn forget_newest(&mut self, token: Token, size: QueueSize) -> Result<(), CompleteError> {
+    pub(crate) fn undo_insert(&mut self, token: Token, size: QueueSize) -> Result<(), CompleteError> {
         let (id, newest) = (token.id, token.serial == self.taken);
         let slot = match self.slots.as_mut().get_mut(usize::from(id)) {
             Some(slot) if slot.serial == token.serial => slot,
@@ -158,7 +157,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
         slot.serial = 0;
         self.room += slot.count;
         self.taken -= 1;
-        self.turns.undo_push(size);
+        self.fifo.undo_push(size);
         Ok(())
     }
 
@@ -176,7 +175,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
 }
 
 /// What outlives the device that took the chains.
-impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
+impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
     /// The record of a chain that is in flight.
     pub(crate) fn record(&self, token: &Token) -> Option<ChainRecord> {
         let &Token { serial, id, writable, whole, .. } = token;
@@ -187,9 +186,9 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
     }
 
     /// Whether this device can go on for another one that had taken `last` chains.
-    pub(crate) const fn can_go_on_after(&self, last: u64) -> Result<(), SetupError> {
+    pub(crate) const fn check_recovery(&self, last: u64) -> Result<(), SetupError> {
         // Tokens of an earlier life must not stand for chains that are adopted.
-        if self.taken != 0 || last >= MOST_TAKEN {
+        if self.taken != 0 || last >= MAX_SERIAL {
             return Err(SetupError::Recovery { last, taken: self.taken });
         }
         Ok(())
@@ -197,13 +196,13 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
 
     /// Goes on counting chains after `last`, of which those can be adopted that are in flight. If there is a `gap`,
     /// none of them counts as the newest.
-    pub(crate) fn go_on_after(&mut self, last: u64, gap: bool) {
+    pub(crate) fn recover(&mut self, last: u64, gap: bool) {
         self.recovered = last + u64::from(gap);
         self.taken = self.recovered;
         self.adoptable = 1..last + 1;
     }
 
-    /// Notes a chain that another device has taken, if it is not impossible. Returns the right to complete it.
+    /// Notes a chain that another device has taken, if it is not impossible. Refifo the right to complete it.
     pub(crate) fn adopt(
         &mut self,
         taken: ChainRecord,
@@ -232,33 +231,33 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
 }
 
 /// In-order queues: chains go back in the order in which they were taken.
-impl<S: AsRef<[Slot]> + AsMut<[Slot]>> InFlight<S> {
+impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
     /// Notes that the chain that was just inserted is the last in turn.
-    pub(crate) fn queue_up(&mut self, id: u16, size: QueueSize) {
-        let place = self.turns.push(size);
+    pub(crate) fn enqueue(&mut self, id: u16, size: QueueSize) {
+        let place = self.fifo.push(size);
         if let Some(slot) = self.slots.as_mut().get_mut(usize::from(place)) {
             slot.turn = id;
         }
     }
 
     /// Accepts a token, and keeps its chain until its turn comes.
-    pub(crate) fn settle(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+    pub(crate) fn hold(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         let full = token.is_full(written);
         let slot = self.slot(token, written)?;
-        slot.serial |= SETTLED;
+        slot.serial |= HELD;
         (slot.written, slot.full) = (written, full);
         Ok(())
     }
 
-    /// Forgets and returns the chain whose turn it is, if it has been settled.
-    pub(crate) fn next_in_turn(&mut self, size: QueueSize) -> Option<Returned> {
+    /// Forgets and refifo the chain whose turn it is, if it has been settled.
+    pub(crate) fn next_in_order(&mut self, size: QueueSize) -> Option<Completion> {
         let slots = self.slots.as_mut();
-        let id = slots.get(usize::from(self.turns.first()))?.turn;
-        let slot = slots.get_mut(usize::from(id)).filter(|slot| slot.serial & SETTLED != 0)?;
+        let id = slots.get(usize::from(self.fifo.first()))?.turn;
+        let slot = slots.get_mut(usize::from(id)).filter(|slot| slot.serial & HELD != 0)?;
         let Slot { count, written, full, .. } = *slot;
         slot.serial = 0;
         self.staged += count;
-        self.turns.pop(size);
-        Some(Returned { id, count, written, full })
+        self.fifo.pop(size);
+        Some(Completion { id, count, written, full })
     }
 }

@@ -9,14 +9,15 @@ use crate::error::SetupError;
 use crate::index::{Cursor, QueueSize};
 use crate::memory::{Area as _, Load, Memory, Store};
 use crate::notify::{Arm, Notify, Unannounced};
-use crate::setup::{End, Ring, Setup, State};
+use crate::ring::{Ring, Role, State};
+use crate::setup::Setup;
 
 use super::event;
-use super::layout::{DescriptorFlags, Meta, layout, meta};
+use super::layout::{Control, DescriptorFlags, control, layout};
 
 /// One end, as far as it does not matter which.
 #[derive(Debug)]
-pub(super) struct Half<M: Memory> {
+pub(super) struct End<M: Memory> {
     pub(super) ring: Ring<M>,
     pub(super) state: State,
     /// The next descriptor to write goes here; ahead of `published` by what is staged.
@@ -32,13 +33,13 @@ pub(super) struct Half<M: Memory> {
     unannounced: Unannounced,
     /// Whether there is something to do before a descriptor is taken: to take back the wish to be notified,
     /// or not to look at all because the queue does not run.
-    alert: bool,
+    slow_peek: bool,
 }
 
-impl<M: Memory> Half<M> {
-    pub(super) fn new(memory: M, setup: &Setup, end: End) -> Result<Self, SetupError> {
+impl<M: Memory> End<M> {
+    pub(super) fn new(memory: M, setup: &Setup, role: Role) -> Result<Self, SetupError> {
         let size = QueueSize::packed(setup.size)?;
-        let ring = Ring::new(memory, setup, end, size, layout(size))?;
+        let ring = Ring::new(memory, setup, role, size, layout(size))?;
         Ok(Self {
             state: ring.running,
             ring,
@@ -48,7 +49,7 @@ impl<M: Memory> Half<M> {
             first: 0,
             next: Cursor::START,
             unannounced: Unannounced::nothing(),
-            alert: true,
+            slow_peek: true,
         })
     }
 
@@ -56,7 +57,7 @@ impl<M: Memory> Half<M> {
     pub(super) fn clear(&self) {
         // Relaxed: whatever makes the device run the queue comes later, and orders this.
         (0..self.ring.size.get()).for_each(|slot| {
-            self.ring.descriptor.store(meta(slot), 0u64, Store::Relaxed);
+            self.ring.descriptor.store(control(slot), 0u64, Store::Relaxed);
         });
         event::enable(&self.ring.own, None);
         event::enable(&self.ring.other, None);
@@ -65,15 +66,15 @@ impl<M: Memory> Half<M> {
     /// The next descriptor of the other side, if its flags are `due` on this lap. Never in a queue that does
     /// not run.
     #[inline]
-    pub(super) fn peek(&mut self, due: impl Fn(Cursor) -> DescriptorFlags) -> Option<Meta> {
-        if self.alert {
-            return self.peek_alert(due(self.next));
+    pub(super) fn peek(&mut self, due: impl Fn(Cursor) -> DescriptorFlags) -> Option<Control> {
+        if self.slow_peek {
+            return self.peek_slow(due(self.next));
         }
         self.find(due(self.next))
     }
 
     #[inline(never)]
-    fn peek_alert(&mut self, due: DescriptorFlags) -> Option<Meta> {
+    fn peek_slow(&mut self, due: DescriptorFlags) -> Option<Control> {
         if !self.state.is_running() {
             return None;
         }
@@ -84,21 +85,22 @@ impl<M: Memory> Half<M> {
 
     /// The next descriptor of the other side, if its flags are `due`.
     #[inline]
-    fn find(&self, due: DescriptorFlags) -> Option<Meta> {
+    fn find(&self, due: DescriptorFlags) -> Option<Control> {
         // Acquire: pairs with the Release in the other end's `publish`; orders the rest of the batch, what it
         // refers to and the buffers' contents after the flags of its first descriptor.
-        let descriptor = Meta::from_word(self.ring.descriptor.load(meta(self.next.slot()), Load::Acquire));
+        let descriptor =
+            Control::from_word(self.ring.descriptor.load(control(self.next.slot()), Load::Acquire));
         descriptor.flags.is_turn(due).then_some(descriptor)
     }
 
     /// Writes the second word of a descriptor that is not published yet.
     #[inline]
-    pub(super) fn put(&mut self, at: Cursor, descriptor: Meta) {
+    pub(super) fn put(&mut self, at: Cursor, descriptor: Control) {
         if at == self.published {
             self.first = descriptor.to_word();
         } else {
             // Relaxed: the other side comes here only after the batch's first descriptor is published.
-            self.ring.descriptor.store(meta(at.slot()), descriptor.to_word(), Store::Relaxed);
+            self.ring.descriptor.store(control(at.slot()), descriptor.to_word(), Store::Relaxed);
         }
     }
 
@@ -117,7 +119,7 @@ impl<M: Memory> Half<M> {
         }
         // Release: pairs with the Acquire in the other end's `find`; orders the rest of the batch, what it
         // refers to and the buffers' contents before the flags of its first descriptor.
-        self.ring.descriptor.store(meta(self.published.slot()), self.first, Store::Release);
+        self.ring.descriptor.store(control(self.published.slot()), self.first, Store::Release);
         self.published = self.staged;
         self.unannounced.add(self.staged_count);
         self.staged_count = 0;
@@ -146,20 +148,21 @@ impl<M: Memory> Half<M> {
             return Arm::Armed;
         }
         event::enable(&self.ring.own, self.ring.event_idx.then_some(self.next));
-        self.alert = true;
+        self.slow_peek = true;
         // Orders the store of the wish before the load of the other side's flags; pairs with the fence in
         // the other end's `decide`.
         self.ring.memory.fence();
         // Relaxed: `find` loads the flags again, with Acquire, before anyone relies on them.
-        let descriptor = Meta::from_word(self.ring.descriptor.load(meta(self.next.slot()), Load::Relaxed));
+        let descriptor =
+            Control::from_word(self.ring.descriptor.load(control(self.next.slot()), Load::Relaxed));
         if descriptor.flags.is_turn(due(self.next)) { Arm::Pending } else { Arm::Armed }
     }
 
     /// Takes back the wish to be notified.
     #[inline]
     pub(super) fn disarm(&mut self) {
-        if self.alert && self.state.is_running() {
-            self.alert = false;
+        if self.slow_peek && self.state.is_running() {
+            self.slow_peek = false;
             event::disable(&self.ring.own);
         }
     }
@@ -169,13 +172,13 @@ impl<M: Memory> Half<M> {
     pub(super) fn fail(&mut self) {
         self.state = State::Broken;
         (self.staged, self.staged_count) = (self.published, 0);
-        self.alert = true;
+        self.slow_peek = true;
     }
 
     /// Makes the queue idle until it is resumed.
     pub(super) fn suspend(&mut self) {
         self.state = self.state.suspended();
-        self.alert = true;
+        self.slow_peek = true;
     }
 
     /// Goes on, with nothing staged. The queue is not broken.
@@ -183,7 +186,7 @@ impl<M: Memory> Half<M> {
         (self.staged, self.published, self.staged_count) = (published, published, 0);
         self.next = next;
         self.unannounced = Unannounced::unknown();
-        self.alert = true;
+        self.slow_peek = true;
         self.state = self.ring.running;
     }
 }

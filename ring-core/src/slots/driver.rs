@@ -6,10 +6,8 @@
 use core::marker::PhantomData;
 use core::mem;
 
-use crate::chain::{MAX_CHAIN_BYTES, Segment};
-use crate::error::{AddErrorKind, SetupError, Violation};
+use crate::error::{SetupError, Violation};
 use crate::index::QueueSize;
-use crate::setup::State;
 
 /// Storage for what a driver end remembers of one descriptor (split) or buffer id (packed), and of the
 /// buffer in flight there. A queue needs as many as it has descriptors.
@@ -53,7 +51,7 @@ pub struct Used<T> {
 
 /// The slots, as a queue of free ones (oldest first) and the buffers in flight.
 #[derive(Debug)]
-pub(crate) struct Ledger<S, T> {
+pub(crate) struct Slots<S, T> {
     slots: S,
     cookies: PhantomData<fn() -> T>,
     /// The next slot to hand out; [`NONE`] if there is none.
@@ -75,7 +73,7 @@ pub(crate) struct Ledger<S, T> {
 /// No slot: larger than any queue.
 const NONE: u16 = u16::MAX;
 
-impl<S, T> Ledger<S, T> {
+impl<S, T> Slots<S, T> {
     /// Free descriptors.
     #[inline]
     pub(crate) const fn free(&self) -> u16 {
@@ -96,9 +94,9 @@ impl<S, T> Ledger<S, T> {
     }
 }
 
-impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
+impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
-        let mut ledger = Self {
+        let mut slots = Self {
             slots,
             cookies: PhantomData,
             head: NONE,
@@ -109,8 +107,8 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
             released: 0,
             oldest: 0,
         };
-        ledger.reset(size, drop)?;
-        Ok(ledger)
+        slots.reset(size, drop)?;
+        Ok(slots)
     }
 
     /// Frees everything, and gives the cookies of what was in flight to `returned`.
@@ -144,7 +142,7 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
 
     /// Hands out the slots from `head` to `last`, for a buffer of `count` descriptors.
     #[inline(always)]
-    pub(crate) fn take(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
+    pub(crate) fn allocate(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
         let next = if last == self.tail { NONE } else { self.next(last) };
         if let Some(slot) = self.slots.as_mut().get_mut(usize::from(head)) {
             (slot.last, slot.count) = (last, count);
@@ -203,35 +201,5 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Ledger<S, T> {
             // Skipped: fully written (VIRTIO 1.4, 2.7.9 and 2.8.8, both "In-order use of descriptors").
             Ok((oldest.into(), u32::MAX))
         }
-    }
-}
-
-/// The number of a buffer's segments, if there are so many free descriptors for it in a queue that runs.
-#[inline]
-pub(crate) fn fitting(readable: &[Segment], writable: &[Segment], state: State, free: u16) -> Option<u16> {
-    let count = readable.len() + writable.len();
-    let fits = state.is_running() && count.wrapping_sub(1) < usize::from(free);
-    fits.then(|| u16::try_from(count).ok()).flatten()
-}
-
-/// Why a buffer cannot be added of which it is known that it cannot.
-#[cold]
-pub(crate) fn refusal(
-    readable: &[Segment],
-    writable: &[Segment],
-    state: State,
-    size: QueueSize,
-    free: u16,
-) -> AddErrorKind {
-    if !state.is_running() {
-        return AddErrorKind::NotRunning;
-    }
-    let (segments, size) = (readable.len() + writable.len(), size.get());
-    let bytes = Segment::total(readable) + Segment::total(writable);
-    match u16::try_from(segments) {
-        Ok(0) => AddErrorKind::Empty,
-        Ok(_) if bytes > MAX_CHAIN_BYTES => AddErrorKind::TooManyBytes { bytes },
-        Ok(needed) if needed <= size => AddErrorKind::Full { free, needed },
-        _ => AddErrorKind::TooLong { segments, size },
     }
 }

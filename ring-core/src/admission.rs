@@ -1,0 +1,36 @@
+//! Which buffers a driver end accepts, and why it refuses the others.
+
+use crate::chain::{MAX_CHAIN_BYTES, Segment};
+use crate::error::AddErrorKind;
+use crate::index::QueueSize;
+use crate::ring::State;
+
+/// The number of a buffer's segments, if there are so many free descriptors for it in a queue that runs.
+#[inline]
+pub(crate) fn fitting(readable: &[Segment], writable: &[Segment], state: State, free: u16) -> Option<u16> {
+    let count = readable.len() + writable.len();
+    let fits = state.is_running() && count.wrapping_sub(1) < usize::from(free);
+    fits.then(|| u16::try_from(count).ok()).flatten()
+}
+
+/// Why a buffer cannot be added of which it is known that it cannot.
+#[cold]
+pub(crate) fn refusal(
+    readable: &[Segment],
+    writable: &[Segment],
+    state: State,
+    size: QueueSize,
+    free: u16,
+) -> AddErrorKind {
+    if !state.is_running() {
+        return AddErrorKind::NotRunning;
+    }
+    let (segments, size) = (readable.len() + writable.len(), size.get());
+    let bytes = Segment::total(readable) + Segment::total(writable);
+    match u16::try_from(segments) {
+        Ok(0) => AddErrorKind::Empty,
+        Ok(_) if bytes > MAX_CHAIN_BYTES => AddErrorKind::TooManyBytes { bytes },
+        Ok(needed) if needed <= size => AddErrorKind::Full { free, needed },
+        _ => AddErrorKind::TooLong { segments, size },
+    }
+}
