@@ -1,0 +1,191 @@
+//! One queue that runs.
+
+use std::fmt;
+
+use ring_core::device::Slot;
+use ring_core::memory::VmMemory;
+use ring_core::{
+    Arm, Chain, CompleteError, DeviceQueue, Features, PopError, Position, Reader, Segment, SetupError, Token,
+    Violation, Writer,
+};
+use vhost_user_backend::VringT as _;
+use vm_memory::bitmap::NewBitmap;
+
+use crate::{GuestMemory, Vring};
+
+/// The guest's memory as ring-core's queues access it.
+type GuestView<B> = VmMemory<GuestMemory<B>>;
+
+/// A queue that runs: ring-core's device queue, in the format that was negotiated, on a [`Vring`].
+pub struct Queue<B: NewBitmap + 'static = ()> {
+    ring: DeviceQueue<GuestView<B>, Box<[Slot]>>,
+    /// The number of descriptors.
+    size: u16,
+    vring: Vring<B>,
+}
+
+impl<B: NewBitmap + 'static> Queue<B> {
+    /// Starts the queue at the 16-bit vring base that its vring records.
+    ///
+    /// A packed queue is taken to have nothing in flight, which is what 16 bits can say.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] if the configuration is invalid, or if the queue cannot stand at the base.
+    pub fn start(vring: &Vring<B>, memory: GuestMemory<B>, features: Features) -> Result<Self, SetupError> {
+        let (setup, base) = vring.setup(features);
+        let slots = vec![Slot::default(); setup.size.into()].into_boxed_slice();
+        let mut ring = DeviceQueue::new(VmMemory::new(memory), &setup, slots)?;
+        let position = match &ring {
+            DeviceQueue::Split(_) => ring.position_of(base.into()),
+            DeviceQueue::Packed(_) => Position::quiescent(base),
+        };
+        ring.resume(position)?;
+        Ok(Self { ring, size: setup.size, vring: vring.clone() })
+    }
+
+    /// Moves a queue that has taken nothing yet to another position, such as
+    /// [`position_of`](DeviceQueue::position_of) a full 32-bit packed base.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DeviceQueue::resume`].
+    pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
+        self.ring.resume(position)
+    }
+
+    /// Returns the position: the next buffer to take, and what has been published.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.ring.position()
+    }
+
+    /// Returns whether the front-end lets the queue run.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.vring.is_live()
+    }
+
+    /// Returns the memory that the queue's segments lie in.
+    #[must_use]
+    pub const fn memory(&self) -> &GuestView<B> {
+        self.ring.memory()
+    }
+
+    /// Takes the next chain, if there is one that fits into `segments`.
+    ///
+    /// A chain of more segments than `segments` has room for is completed with nothing written, and `pop`
+    /// returns `None`; [`arm`](Self::arm) then finds what is left.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation`] once, when the driver breaks a rule. The queue is idle from then on, and the front-end
+    /// has been told by the vring's error file.
+    pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, Violation> {
+        match self.ring.pop(segments) {
+            Ok(chain) => Ok(chain),
+            Err(PopError::TooLong(token)) => {
+                log::debug!("a chain of too many segments is completed unread");
+                // A token that has just been taken is neither stale nor suspended.
+                let completed = self.ring.complete(token, 0);
+                debug_assert!(completed.is_ok());
+                Ok(None)
+            }
+            Err(PopError::Violation(violation)) => {
+                if let Err(error) = self.vring.signal_error() {
+                    log::debug!("the front-end cannot be told of a broken queue: {error}");
+                }
+                Err(violation)
+            }
+        }
+    }
+
+    /// Stages a used chain, with the number of bytes written to it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DeviceQueue::complete`].
+    pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        self.ring.complete(token, written)
+    }
+
+    /// Returns the newest chain to the ring, as if it had not been taken.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DeviceQueue::unpop`].
+    pub fn unpop(&mut self, token: Token) -> Result<(), CompleteError> {
+        self.ring.unpop(token)
+    }
+
+    /// Makes all staged chains visible, and notifies the driver if the driver wants it.
+    pub fn publish(&mut self) {
+        if self.ring.publish().is_needed() {
+            self.call();
+        }
+    }
+
+    /// Asks the driver to notify when it makes the next chain available.
+    pub fn arm(&mut self) -> Arm {
+        self.ring.arm()
+    }
+
+    /// Answers chains until the queue is empty and armed, or as many chains as the queue has descriptors.
+    /// Publishes the answers.
+    ///
+    /// `answer` reads the request from the chain's readable bytes and writes the response to its
+    /// writable bytes; the chain is completed with the number of bytes written. Returns
+    /// [`Arm::Pending`] if there may be more to do; then call `serve` again, after the other queues.
+    ///
+    /// # Errors
+    ///
+    /// As for [`pop`](Self::pop). What was answered before has been published.
+    pub fn serve(
+        &mut self,
+        segments: &mut [Segment],
+        mut answer: impl FnMut(Reader<'_, GuestView<B>>, &mut Writer<'_, GuestView<B>>),
+    ) -> Result<Arm, Violation> {
+        // The chain borrows nothing of the queue, and the memory is a shared handle.
+        let memory = self.memory().clone();
+        for _ in 0..self.size {
+            let chain = match self.pop(segments) {
+                Ok(Some(chain)) => chain,
+                Ok(None) => break,
+                Err(violation) => {
+                    self.publish();
+                    return Err(violation);
+                }
+            };
+            let mut response = Writer::new(&memory, chain.writable());
+            answer(Reader::new(&memory, chain.readable()), &mut response);
+            let written = response.written();
+            if let Err(error) = self.complete(chain.into_token(), written) {
+                log::debug!("a chain was not completed: {error}");
+            }
+        }
+        self.publish();
+        Ok(self.arm())
+    }
+
+    /// Stops, and records the position in the vring, where GET_VRING_BASE reads it.
+    pub(crate) fn stop(mut self) -> Position {
+        let (position, notify) = self.ring.suspend();
+        if notify.is_needed() {
+            self.call();
+        }
+        self.vring.set_queue_next_avail(position.available);
+        position
+    }
+
+    fn call(&self) {
+        if let Err(error) = self.vring.call() {
+            log::debug!("the driver cannot be notified: {error}");
+        }
+    }
+}
+
+impl<B: NewBitmap + 'static> fmt::Debug for Queue<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("ring", &self.ring).finish_non_exhaustive()
+    }
+}

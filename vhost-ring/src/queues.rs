@@ -1,0 +1,245 @@
+//! The queues of a device, as the front-end starts and stops them.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use ring_core::memory::VmMemory;
+use ring_core::{Arm, Features, Position, Reader, Segment, SetupError, Writer};
+use rustix::event::{EventfdFlags, eventfd};
+use vm_memory::bitmap::NewBitmap;
+
+use crate::{GuestMemory, Queue, Vring};
+
+/// What [`Queues::start`] has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// Nothing: the queue runs already, or the front-end does not let the queue run, or the queue could not be
+    /// started as it is configured.
+    Unchanged,
+    /// The queue has started for the first time, or after [`reset`](Queues::reset).
+    First,
+    /// The queue has started where it was stopped, as after a pause of the virtual machine.
+    Continued,
+    /// The queue has started at another position than where it was stopped: the driver has been reset.
+    ///
+    /// vhost-user does not tell a back-end of a driver's reset in another way.
+    DriverReset,
+}
+
+#[derive(Default)]
+enum State<B: NewBitmap + 'static> {
+    #[default]
+    Fresh,
+    /// Stopped at a position.
+    Stopped(Position),
+    Running(Box<Queue<B>>),
+    /// The queue cannot be started as it is configured. Trying again is useless until it is stopped.
+    Invalid,
+}
+
+/// The queues of a device.
+///
+/// Queues are named by their index: queue `n` belongs to the `n`-th vring.
+pub struct Queues<B: NewBitmap + 'static = ()> {
+    states: Box<[State<B>]>,
+    features: Features,
+    memory: Option<GuestMemory<B>>,
+    waker: OwnedFd,
+}
+
+/// What the front-end says.
+impl<B: NewBitmap + 'static> Queues<B> {
+    /// Returns the queues of a device that has `count` of them.
+    ///
+    /// # Errors
+    ///
+    /// The error of creating the eventfd behind [`waker`](Self::waker).
+    pub fn new(count: usize) -> io::Result<Self> {
+        let waker = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        let states = (0..count).map(|_| State::default()).collect();
+        Ok(Self { states, features: Features::empty(), memory: None, waker })
+    }
+
+    /// Returns the features of virtqueues that a device can offer with these queues: VERSION_1,
+    /// EVENT_IDX, INDIRECT_DESC and RING_PACKED.
+    #[must_use]
+    pub const fn offered() -> Features {
+        Features::VERSION_1
+            .union(Features::EVENT_IDX)
+            .union(Features::INDIRECT_DESC)
+            .union(Features::RING_PACKED)
+    }
+
+    /// Takes the negotiated features. Queues that run keep those that they were started with.
+    pub const fn set_features(&mut self, features: u64) {
+        self.features = Features::from_bits_retain(features);
+    }
+
+    /// Returns the negotiated features.
+    #[must_use]
+    pub const fn features(&self) -> Features {
+        self.features
+    }
+
+    /// Takes the guest's memory, after a front-end has changed it.
+    ///
+    /// Each queue that runs is stopped, and starts again in the new memory at the next
+    /// [`start`](Self::start); `give_back` returns its chains in flight, as in [`stop`](Self::stop).
+    pub fn set_memory(&mut self, memory: GuestMemory<B>, mut give_back: impl FnMut(usize, &mut Queue<B>)) {
+        self.memory = Some(memory);
+        for index in 0..self.states.len() {
+            self.stop(index, |queue| give_back(index, queue));
+        }
+        self.wake();
+    }
+
+    /// Stops a queue, and leaves its position where GET_VRING_BASE finds it.
+    ///
+    /// `give_back` is called if the queue runs. It returns the chains in flight, with
+    /// [`unpop`](Queue::unpop) newest first where that can be done, and otherwise with
+    /// [`complete`](Queue::complete): a chain that is still in flight afterwards is lost to the driver.
+    pub fn stop(&mut self, index: usize, give_back: impl FnOnce(&mut Queue<B>)) {
+        let Some(state) = self.states.get_mut(index) else { return };
+        *state = match std::mem::take(state) {
+            State::Running(mut queue) => {
+                give_back(&mut queue);
+                State::Stopped(queue.stop())
+            }
+            State::Invalid => State::Fresh,
+            state => state,
+        };
+    }
+
+    /// Forgets all queues, as on RESET_DEVICE and at the end of a session.
+    pub fn reset(&mut self) {
+        self.states.iter_mut().for_each(|state| *state = State::Fresh);
+    }
+}
+
+/// What the device does.
+impl<B: NewBitmap + 'static> Queues<B> {
+    /// Starts a queue if the front-end lets the queue run and it does not run yet.
+    ///
+    /// Call this for each queue before the queue is looked at, since vhost-user starts a queue by its
+    /// first kick.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] once, if the queue cannot run as it is configured; the queue is left alone until the
+    /// front-end has stopped it.
+    pub fn start(&mut self, index: usize, vring: &Vring<B>) -> Result<Started, SetupError> {
+        let (Some(state), Some(memory)) = (self.states.get_mut(index), &self.memory) else {
+            return Ok(Started::Unchanged);
+        };
+        let left = match state {
+            State::Running(_) | State::Invalid => return Ok(Started::Unchanged),
+            State::Fresh => None,
+            State::Stopped(position) => Some(*position),
+        };
+        if !vring.is_live() {
+            return Ok(Started::Unchanged);
+        }
+        match Queue::start(vring, memory.clone(), self.features) {
+            Ok(queue) => {
+                let started = match left {
+                    None => Started::First,
+                    Some(left) if left == queue.position() => Started::Continued,
+                    Some(_) => Started::DriverReset,
+                };
+                *state = State::Running(Box::new(queue));
+                Ok(started)
+            }
+            Err(error) => {
+                *state = State::Invalid;
+                if let Err(error) = vring.signal_error() {
+                    log::debug!("the front-end cannot be told of an invalid queue: {error}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns a queue, if it runs and the front-end has not disabled it.
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut Queue<B>> {
+        match self.states.get_mut(index) {
+            Some(State::Running(queue)) if queue.is_live() => Some(queue),
+            _ => None,
+        }
+    }
+
+    /// Returns a queue if it runs, enabled or not.
+    ///
+    /// VIRTIO lets a device return chains of a disabled queue; it takes none.
+    pub fn running(&mut self, index: usize) -> Option<&mut Queue<B>> {
+        match self.states.get_mut(index) {
+            Some(State::Running(queue)) => Some(queue),
+            _ => None,
+        }
+    }
+
+    /// Starts and serves all queues, for a device that answers each chain at once: see [`Queue::serve`].
+    ///
+    /// `answer` gets the index of the queue as well. The work is bounded: each queue is served as many
+    /// chains as it has descriptors. If there may be more to do, the [`waker`](Self::waker) is readable
+    /// afterwards. Errors go to the log.
+    pub fn serve(
+        &mut self,
+        vrings: &[Vring<B>],
+        segments: &mut [Segment],
+        mut answer: impl FnMut(
+            usize,
+            Reader<'_, VmMemory<GuestMemory<B>>>,
+            &mut Writer<'_, VmMemory<GuestMemory<B>>>,
+        ),
+    ) {
+        self.clear_waker();
+        for (index, vring) in vrings.iter().enumerate() {
+            if let Err(error) = self.start(index, vring) {
+                log::error!("queue {index} cannot be started: {error}");
+            }
+            let Some(queue) = self.get_mut(index) else { continue };
+            match queue.serve(segments, |request, response| answer(index, request, response)) {
+                Ok(Arm::Armed) => {}
+                Ok(Arm::Pending) => self.wake(),
+                Err(violation) => log::warn!("the driver has broken queue {index}: {violation}"),
+            }
+        }
+    }
+}
+
+/// The waker.
+impl<B: NewBitmap + 'static> Queues<B> {
+    /// Returns a file that is readable when the device has to look at its queues although no kick came.
+    ///
+    /// Register it with the event loop (`VringEpollHandler::register_listener`) under a number above that of
+    /// the queues, such as [`wake_event`](Self::wake_event).
+    #[must_use]
+    pub fn waker(&self) -> BorrowedFd<'_> {
+        self.waker.as_fd()
+    }
+
+    /// Returns an event number for the waker that `vhost-user-backend` does not use itself.
+    #[must_use]
+    pub const fn wake_event(&self) -> u64 {
+        self.states.len() as u64 + 1
+    }
+
+    /// Makes the waker readable.
+    pub fn wake(&self) {
+        // A full counter is readable already.
+        let _ = rustix::io::write(&self.waker, &1u64.to_ne_bytes());
+    }
+
+    /// Makes the waker unreadable again. [`serve`](Self::serve) does this itself.
+    pub fn clear_waker(&self) {
+        // An empty counter is unreadable already.
+        let _ = rustix::io::read(&self.waker, &mut [0; 8]);
+    }
+}
+
+impl<B: NewBitmap + 'static> fmt::Debug for Queues<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queues").field("features", &self.features).finish_non_exhaustive()
+    }
+}
