@@ -1,8 +1,7 @@
-//! A complete virtio-entropy device (VIRTIO 1.4, 5.4 "Entropy Device"), for split and packed rings:
+//! A complete virtio-entropy device (VIRTIO 1.4, 5.4 "Entropy Device"); guest memory has to be shared:
 //!
 //!     cargo run -p vhost-ring --example entropy -- /tmp/rng.sock /dev/urandom
 //!     qemu-system-x86_64 … -chardev socket,id=c,path=/tmp/rng.sock -device vhost-user-rng-pci,chardev=c
-//! The guest's memory has to be shared (`-object memory-backend-memfd,share=on`).
 
 use std::fs::File;
 use std::io::{self, Read as _};
