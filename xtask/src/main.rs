@@ -65,6 +65,8 @@ enum Task {
     NoStd,
     /// Check format, clippy, documentation, and where `unsafe` is.
     Lint,
+    /// Check the style that CONTRIBUTING.md asks for: words, lengths, citations, imports, links.
+    Tidy(lint::Tidy),
 }
 
 impl Task {
@@ -82,6 +84,7 @@ impl Task {
             Self::Firmware => firmware::run(),
             Self::NoStd => no_std::run(),
             Self::Lint => lint::run(),
+            Self::Tidy(tidy) => tidy.run(),
         }
     }
 }

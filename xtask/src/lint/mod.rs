@@ -1,12 +1,15 @@
 //! `cargo xtask lint`: what can be judged without running anything.
 
-mod unsafety;
+mod tidy;
 
 use anyhow::Result;
 
 use crate::command::{cargo, run as run_command};
 use crate::{firmware, fuzz, no_std};
-pub(crate) use unsafety::check as unsafe_code;
+pub(crate) use tidy::{Tidy, unsafe_code};
+
+/// The workspaces beside the main one. Each needs a toolchain or a target of its own.
+const OWN_WORKSPACES: [&str; 3] = [no_std::MANIFEST, firmware::MANIFEST, fuzz::MANIFEST];
 
 /// Runs all lints.
 pub(crate) fn run() -> Result<()> {
@@ -19,8 +22,8 @@ pub(crate) fn run() -> Result<()> {
 /// The code is formatted.
 pub(crate) fn format() -> Result<()> {
     run_command(&mut cargo(["fmt", "--all", "--check"]))?;
-    for own_workspace in [no_std::MANIFEST, firmware::MANIFEST, fuzz::MANIFEST] {
-        run_command(&mut cargo(["fmt", "--manifest-path", own_workspace, "--check"]))?;
+    for workspace in OWN_WORKSPACES {
+        run_command(&mut cargo(["fmt", "--manifest-path", workspace, "--check"]))?;
     }
     Ok(())
 }

@@ -1,0 +1,47 @@
+//! The rules, one file each.
+
+pub(super) mod circles;
+mod citations;
+mod comment_width;
+mod dead_files;
+mod file_length;
+mod function_length;
+mod links;
+mod name_length;
+pub(super) mod unsafe_code;
+mod words;
+
+use super::allowed::{Allowed, Violation, excuse};
+use super::tree::Tree;
+
+/// All rules.
+pub(super) const RULES: [Rule; 10] = [
+    unsafe_code::RULE,
+    comment_width::RULE,
+    words::RULE,
+    file_length::RULE,
+    function_length::RULE,
+    name_length::RULE,
+    citations::RULE,
+    links::RULE,
+    dead_files::RULE,
+    circles::RULE,
+];
+
+/// A rule of the style guide.
+#[derive(Debug)]
+pub(super) struct Rule {
+    /// What the rule says.
+    pub(super) claim: &'static str,
+    find: fn(&Tree) -> Vec<Violation>,
+    allowed: &'static [Allowed],
+    /// The file with the list of what is allowed.
+    list: &'static str,
+}
+
+impl Rule {
+    /// What violates the rule and is not allowed.
+    pub(super) fn violations(&self, tree: &Tree) -> Vec<Violation> {
+        excuse((self.find)(tree), self.allowed, self.list)
+    }
+}

@@ -1,0 +1,160 @@
+//! The project's files and the roots of its crates.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use super::rust::Rust;
+use crate::command::{cargo, command, output};
+use crate::lint::OWN_WORKSPACES;
+
+/// All text files that git knows or would add.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// Paths from the project's root.
+    pub(super) files: BTreeMap<String, Source>,
+    /// What Cargo builds.
+    pub(super) targets: Vec<Target>,
+}
+
+/// A text file.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) text: String,
+    /// What the text of a Rust file consists of.
+    pub(super) rust: Option<Rust>,
+}
+
+/// One target of a package.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) package: String,
+    /// The file with the crate's root.
+    pub(super) root: String,
+}
+
+impl Tree {
+    /// The tree in the current directory, which is the project's root.
+    pub(super) fn of_project() -> Result<Self> {
+        let mut tree = Self::default();
+        let paths = output(&mut command(["git", "ls-files", "--cached", "--others", "--exclude-standard"]))?;
+        for path in paths.lines() {
+            // Git lists a deleted file until the deletion is staged. Binary files have no rules.
+            if let Ok(text) = fs::read_to_string(path) {
+                tree.add(path, text)?;
+            }
+        }
+        for manifest in ["Cargo.toml"].into_iter().chain(OWN_WORKSPACES) {
+            tree.targets.extend(targets(manifest)?);
+        }
+        Ok(tree)
+    }
+
+    /// A tree of one crate named `planted`, whose root is the first file.
+    #[cfg(test)]
+    pub(super) fn planted(files: &[(&str, &str)]) -> Result<Self> {
+        let mut tree = Self::default();
+        for (path, text) in files {
+            tree.add(path, (*text).to_owned())?;
+        }
+        tree.targets = files.iter().take(1).map(|(root, _)| Target::new("planted", root)).collect();
+        Ok(tree)
+    }
+
+    fn add(&mut self, path: &str, text: String) -> Result<()> {
+        let rust = if path.ends_with(".rs") {
+            Some(Rust::parse(&text).with_context(|| format!("{path} is not Rust"))?)
+        } else {
+            None
+        };
+        self.files.insert(path.to_owned(), Source { text, rust });
+        Ok(())
+    }
+
+    /// The Rust files.
+    pub(super) fn rust(&self) -> impl Iterator<Item = (&str, &Source, &Rust)> {
+        self.files.iter().filter_map(|(path, source)| Some((path.as_str(), source, source.rust.as_ref()?)))
+    }
+
+    /// The Markdown files.
+    pub(super) fn markdown(&self) -> impl Iterator<Item = (&str, &Source)> {
+        let files = self.files.iter().map(|(path, source)| (path.as_str(), source));
+        files.filter(|(path, _)| path.ends_with(".md"))
+    }
+
+    /// Whether a file or a directory exists.
+    pub(super) fn has(&self, path: &str) -> bool {
+        let directory = format!("{}/", path.trim_end_matches('/'));
+        path.is_empty()
+            || self.files.contains_key(path)
+            || self
+                .files
+                .range(directory.clone()..)
+                .next()
+                .is_some_and(|(next, _)| next.starts_with(&directory))
+    }
+
+    /// The names of the packages.
+    pub(super) fn packages(&self) -> BTreeSet<&str> {
+        self.targets.iter().map(|target| target.package.as_str()).collect()
+    }
+}
+
+impl Target {
+    fn new(package: &str, root: &str) -> Self {
+        Self { package: package.to_owned(), root: root.to_owned() }
+    }
+}
+
+/// Cargo's description of a workspace, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    name: String,
+    targets: Vec<Built>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Built {
+    src_path: String,
+}
+
+/// The targets of a workspace's packages.
+fn targets(manifest: &str) -> Result<Vec<Target>> {
+    let arguments = ["metadata", "--no-deps", "--format-version=1", "--manifest-path", manifest];
+    let metadata: Metadata = serde_json::from_str(&output(&mut cargo(arguments))?)?;
+    let here = fs::canonicalize(".")?;
+    let mut targets = Vec::new();
+    for package in metadata.packages {
+        for built in package.targets {
+            let root = fs::canonicalize(&built.src_path)?;
+            let root = root.strip_prefix(&here)?.to_string_lossy();
+            targets.push(Target::new(&package.name, &root));
+        }
+    }
+    Ok(targets)
+}
+
+/// A path relative to a directory, with `.` and `..` resolved.
+pub(super) fn joined(directory: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in directory.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// The directory of a file.
+pub(super) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
