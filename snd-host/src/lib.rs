@@ -8,10 +8,10 @@
 //!   the protocol and runs the event loop;
 //! - `backend` says what is offered, and passes everything on to `device`: the queues (`queue`, on
 //!   ring-core) and the `card`, moved on by one function that never waits;
-//! - `control` answers requests and keeps the life of each `stream`, without doing anything itself; `pcm` knows
-//!   formats and counts frames;
-//! - `playback` and `capture` hold a stream's messages until they are played or full; when that is, `pacing`
-//!   decides;
+//! - `control` answers requests and keeps the life of each `stream`, without doing anything itself;
+//!   `pcm` knows formats and counts frames;
+//! - `playback` and `capture` hold a stream's messages until they are played or full; when that is,
+//!   `pacing` decides;
 //! - `audio` takes the frames to and from GStreamer, in a thread that may wait as long as it takes.
 //!
 //! The structures of the standard are in [`spec`].

@@ -1,4 +1,4 @@
-//! The command: see `snd-host --help`.
+//! The `snd-host` command. Run `snd-host --help` for its options.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let filter = EnvFilter::new(&args.log);
     let colours = io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
-    // If nobody listens any more, it would panic to say so.
+    // Otherwise `eprintln!` reports a failed write, and panics if standard error is closed.
     log.log_internal_errors(false).init();
     match serve(&args) {
         Ok(()) => ExitCode::SUCCESS,

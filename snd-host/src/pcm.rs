@@ -1,4 +1,4 @@
-//! Sample formats, frame rates, and the arithmetic of frames.
+//! Sample formats, frame rates, and conversions between bytes, frames and time.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use crate::spec::{PCM_FEATURE_XRUNS, PcmSetParams};
 /// A sample format that a guest may choose.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Format {
-    /// Its number in the standard.
+    /// The code of the format in VIRTIO.
     code: u8,
-    /// Bytes that a sample takes up.
+    /// Size of a sample in bytes.
     sample_bytes: u8,
-    /// What GStreamer calls it.
+    /// The name of the format in GStreamer.
     pub(crate) gst_name: &'static str,
-    /// How many bits a sample has less than in GStreamer, where they are the lower ones.
+    /// The number of unused high bits that GStreamer has as low bits instead.
     pub(crate) headroom: u8,
-    /// A sample of silence: 0, or the middle of the range where samples have no sign.
+    /// A sample of silence: 0, or the middle of the range for unsigned samples.
     silence: u64,
 }
 
@@ -28,10 +28,10 @@ const fn unsigned(code: u8, sample_bytes: u8, gst_name: &'static str, bits: u8) 
     Format { silence: 1 << (bits - 1), ..format(code, sample_bytes, gst_name) }
 }
 
-/// VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_FMT_*`: all that are plain numbers.
+/// All linear formats (VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_FMT_*`).
 ///
-/// Linux derives the largest buffer that it grants to applications from the largest sample, frame and rate
-/// here: it is almost two megabytes, or 320 ms of the largest frames.
+/// Linux derives the largest buffer that it grants to applications from the largest sample, number
+/// of channels and rate on offer. That is almost 2 MB, or 160 ms at the highest rate.
 static FORMATS: [Format; 18] = [
     format(3, 1, "S8"),
     unsigned(4, 1, "U8", 8),
@@ -54,7 +54,8 @@ static FORMATS: [Format; 18] = [
     format(20, 8, "F64LE"),
 ];
 
-/// VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_RATE_*`: numbers, and frames in a second.
+/// Codes of frame rates, and the rates in frames per second (VIRTIO 1.4, 5.14.6.6 "PCM Control
+/// Messages", `VIRTIO_SND_PCM_RATE_*`).
 static RATES: [(u8, u32); 15] = [
     (0, 5_512),
     (1, 8_000),
@@ -73,35 +74,35 @@ static RATES: [(u8, u32); 15] = [
     (15, 24_000),
 ];
 
-/// The most channels that a guest may choose.
+/// The largest number of channels that a guest may choose.
 pub(crate) const MAX_CHANNELS: u8 = 8;
 
-/// The largest buffer that a guest may choose: twice the largest one that Linux would.
+/// The largest buffer that a guest may choose, in bytes. Twice the largest buffer of Linux.
 pub(crate) const MAX_BUFFER_BYTES: u32 = 4 << 20;
 
-/// The most bytes of audio in a second, in eight bytes for each sample.
+/// The largest number of bytes per second, with 8 bytes per sample.
 pub(crate) const MAX_BYTES_PER_SECOND: u32 = 192_000 * MAX_CHANNELS as u32 * 8;
 
-/// The bit map of all formats.
+/// Returns the bit map of the formats on offer.
 pub(crate) fn formats() -> u64 {
     FORMATS.iter().fold(0, |bits, format| bits | 1 << format.code)
 }
 
-/// The bit map of all rates.
+/// Returns the bit map of the rates on offer.
 pub(crate) fn rates() -> u64 {
     RATES.iter().fold(0, |bits, (code, _)| bits | 1 << code)
 }
 
-/// What a guest has chosen for a stream. It has been checked.
+/// The parameters of a stream: valid, and chosen by the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Params {
     pub(crate) format: &'static Format,
-    /// Frames in a second.
+    /// Frames per second.
     pub(crate) rate: u32,
     pub(crate) channels: u8,
-    /// Size of the guest's buffer.
+    /// Size of the guest's buffer in bytes.
     pub(crate) buffer_bytes: u32,
-    /// Whether the guest wants to be told of underruns and overruns.
+    /// Whether the guest asks for notifications of underruns and overruns.
     pub(crate) xruns: bool,
 }
 
@@ -112,7 +113,7 @@ impl fmt::Display for Params {
     }
 }
 
-/// Why parameters are refused.
+/// The reason why parameters are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ParamsError {
     #[error("format {0} is not offered")]
@@ -123,12 +124,12 @@ pub(crate) enum ParamsError {
     Channels(u8),
     #[error("features {0:#x} are not offered")]
     Features(u32),
-    #[error("a buffer of {buffer} bytes with periods of {period} and frames of {frame}")]
+    #[error("invalid sizes: a buffer of {buffer} bytes, periods of {period} bytes, frames of {frame} bytes")]
     Sizes { buffer: u32, period: u32, frame: u32 },
 }
 
 impl Params {
-    /// Checks what a guest asks for.
+    /// Validates the parameters of a request.
     pub(crate) fn parse(request: &PcmSetParams) -> Result<Self, ParamsError> {
         let &PcmSetParams { channels, format, rate, .. } = request;
         let (_, rate) = *RATES.iter().find(|(code, _)| *code == rate).ok_or(ParamsError::Rate(rate))?;
@@ -150,35 +151,37 @@ impl Params {
         Ok(params)
     }
 
-    /// Bytes that a sample takes up.
+    /// Returns the size of a sample in bytes.
     pub(crate) fn sample_bytes(&self) -> usize {
         self.format.sample_bytes.into()
     }
 
-    /// Bytes that a frame takes up: one sample for each channel.
+    /// Returns the size of a frame in bytes: one sample for each channel.
     pub(crate) const fn frame_bytes(&self) -> u32 {
-        // Both factors are single digits.
+        // No overflow: both factors are at most 8.
         self.format.sample_bytes as u32 * self.channels as u32
     }
 
-    /// A frame of silence.
+    /// Returns a frame of silence.
     pub(crate) fn silence(&self) -> Vec<u8> {
         let sample = &self.format.silence.to_le_bytes()[..self.sample_bytes()];
         sample.repeat(self.channels.into())
     }
 
-    /// How many whole frames `bytes` hold.
+    /// Returns the number of whole frames in `bytes` bytes.
     pub(crate) const fn frames(&self, bytes: u64) -> u64 {
         bytes / self.frame_bytes() as u64
     }
 
-    /// How long `frames` last, rounded up: when that long has passed, they have passed wholly.
+    /// Returns the duration of `frames` frames, rounded up to nanoseconds.
+    ///
+    /// [`frames_in`](Self::frames_in) of the result is `frames` again.
     pub(crate) fn duration(&self, frames: u64) -> Duration {
         let nanos = (u128::from(frames) * NANOS).div_ceil(self.rate.into());
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// How many frames fit wholly in `duration`.
+    /// Returns the number of whole frames in `duration`.
     pub(crate) fn frames_in(&self, duration: Duration) -> u64 {
         u64::try_from(duration.as_nanos() * u128::from(self.rate) / NANOS).unwrap_or(u64::MAX)
     }
@@ -214,7 +217,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn no_form_of_audio_has_more_bytes_in_a_second_than_the_most() {
+    fn no_parameters_exceed_the_largest_number_of_bytes_per_second() {
         let sample = FORMATS.iter().map(|format| u32::from(format.sample_bytes)).max();
         let rate = RATES.iter().map(|(_, rate)| *rate).max();
         let most = sample.zip(rate).map(|(sample, rate)| sample * rate * u32::from(MAX_CHANNELS));
@@ -222,17 +225,17 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn s16_stereo_at_48_khz_is_what_it_says() {
+    fn s16_stereo_at_48_khz_has_480_frames_of_4_bytes_in_10_ms() {
         let params = s16_stereo();
         assert_eq!((params.format.gst_name, params.rate, params.frame_bytes()), ("S16LE", 48_000, 4));
         assert_eq!(params.duration(480), Duration::from_millis(10));
     }
 
     #[test]
-    fn every_code_is_accepted_exactly_if_it_is_offered() {
+    fn a_code_is_accepted_exactly_if_it_is_offered() {
         for code in 0..=u8::MAX {
             let offered = |bits: u64| code < 64 && bits >> code & 1 == 1;
-            // 24 is a multiple of every frame's size with one channel.
+            // 1920 is a multiple of the size of each frame with one channel.
             let format = PcmSetParams { format: code, channels: 1, period_bytes: 1920.into(), ..request() };
             assert_eq!(Params::parse(&format).is_ok(), offered(formats()), "format {code}");
             assert_eq!(
@@ -266,7 +269,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn frames_survive_the_way_through_time_at_every_rate() {
+    fn frames_survive_the_conversion_to_time_and_back_at_every_rate() {
         for (code, _) in RATES {
             let params = Params::parse(&PcmSetParams { rate: code, ..request() }).unwrap();
             for frames in [0, 1, 2, 3, 479, 44_101, 123_456_789_012] {

@@ -1,8 +1,8 @@
-//! Which speaker a channel is for.
+//! Speakers, and the order of a frame's channels.
 
-/// A speaker, by its number in the standard.
+/// A speaker position.
 ///
-/// VIRTIO 1.4, 5.14.6.7.1 "VIRTIO_SND_R_CHMAP_INFO", `VIRTIO_SND_CHMAP_*`.
+/// VIRTIO 1.4, 5.14.6.7.1 "`VIRTIO_SND_R_CHMAP_INFO`", `VIRTIO_SND_CHMAP_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Speaker {
@@ -18,7 +18,7 @@ pub(crate) enum Speaker {
 }
 
 impl Speaker {
-    /// As the driver takes it.
+    /// Returns the code that the driver reads.
     pub(crate) const fn code(self) -> u8 {
         self as u8
     }
@@ -28,8 +28,9 @@ use Speaker::{
     FrontCenter, FrontLeft, FrontRight, LowFrequency, Mono, RearLeft, RearRight, SideLeft, SideRight,
 };
 
-/// The channels of a frame, for every number of channels for which ALSA has an order. It is the one that
-/// programs in Linux guests take for granted, whether they ask for the map or not.
+/// The channel maps, one for each number of channels for which ALSA defines an order.
+///
+/// Programs in Linux guests assume ALSA's order whether or not they read the channel map.
 pub(crate) const MAPS: [&[Speaker]; 5] = [
     &[Mono],
     &[FrontLeft, FrontRight],
@@ -38,7 +39,7 @@ pub(crate) const MAPS: [&[Speaker]; 5] = [
     &[FrontLeft, FrontRight, RearLeft, RearRight, FrontCenter, LowFrequency, SideLeft, SideRight],
 ];
 
-/// The speakers of a frame with so many channels, if they are known.
-pub(crate) fn of(channels: u8) -> Option<&'static [Speaker]> {
+/// Returns the speakers of a frame with `channels` channels; `None` if there is no map.
+pub(crate) fn channel_map(channels: u8) -> Option<&'static [Speaker]> {
     MAPS.into_iter().find(|map| map.len() == usize::from(channels))
 }

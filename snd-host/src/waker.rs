@@ -1,28 +1,29 @@
-//! A file that other threads make readable to wake an event loop.
+//! An eventfd with which other threads wake an event loop.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-/// Wakes an event loop that waits for it to be readable.
+/// Wakes an event loop that polls this file descriptor.
 #[derive(Debug)]
 pub(crate) struct Waker(OwnedFd);
 
 impl Waker {
+    /// Creates a waker that is not readable.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    /// Wakes the loop. What was done before this, the loop sees.
+    /// Wakes the event loop. The event loop sees every change made before this call.
     pub(crate) fn wake(&self) {
-        // Fails only if it is as readable as can be.
+        // Fails only if the counter is at its maximum, and then the file is readable already.
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
-    /// The loop is awake, and will look at everything after this.
+    /// Makes the waker unreadable. Call before looking for changes, so that none is missed.
     pub(crate) fn clear(&self) {
-        // Fails only if nobody has woken the loop.
+        // Fails only if the waker is unreadable already.
         let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }
 }

@@ -1,30 +1,32 @@
-//! What the device tells the guest unasked.
+//! Notifications from the device to the guest.
 
 use std::collections::VecDeque;
 
-use crate::spec::{CtlEvent, Event, event};
 use zerocopy::IntoBytes;
 
-/// How many events wait for a guest that gives no buffers. Older ones are dropped: later ones say more.
+use crate::spec::{CtlEvent, Event, event};
+
+/// The largest number of events that wait for a driver without buffers in the event queue. The
+/// oldest events are dropped, because newer events say more.
 const MAX_WAITING: usize = 64;
 
-/// Events that the guest has not been told yet.
+/// Events that were not sent yet.
 #[derive(Debug, Default)]
 pub(crate) struct Events(VecDeque<[u8; EVENT_BYTES]>);
 
-/// Bytes of every event.
+/// Size of an event of either kind.
 const EVENT_BYTES: usize = size_of::<Event>();
 const _: () = assert!(EVENT_BYTES == size_of::<CtlEvent>());
 
 impl Events {
-    /// A stream ran out of audio, or could not take all there was.
+    /// Adds an underrun or overrun of stream number `stream`.
     pub(crate) fn xrun(&mut self, stream: usize) {
-        // There are far fewer than 2^32.
+        // There are far fewer than 2^32 streams.
         let data = u32::try_from(stream).unwrap_or(u32::MAX).into();
         self.push(Event { code: event::PCM_XRUN.into(), data }.as_bytes());
     }
 
-    /// A control element has another value.
+    /// Adds a new value of control element number `control`.
     pub(crate) fn value_changed(&mut self, control: u16) {
         let event = CtlEvent {
             code: event::CTL_NOTIFY.into(),
@@ -34,7 +36,7 @@ impl Events {
         self.push(event.as_bytes());
     }
 
-    /// An event that already waits need not be told twice.
+    /// Adds an event, unless the same event waits already.
     fn push(&mut self, event: &[u8]) {
         let Ok(event) = event.try_into() else { return };
         if self.0.contains(&event) {
@@ -50,7 +52,7 @@ impl Events {
         self.0.is_empty()
     }
 
-    /// Takes out the oldest event.
+    /// Takes the oldest event out.
     pub(crate) fn pop(&mut self) -> Option<[u8; EVENT_BYTES]> {
         self.0.pop_front()
     }
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_come_out_in_order_and_as_the_standard_lays_them_out() {
+    fn events_come_out_in_order_and_in_the_standard_layout() {
         let mut events = Events::default();
         events.xrun(3);
         events.value_changed(2);
@@ -71,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_told_once_and_bounded() {
+    fn waiting_events_are_unique_and_bounded() {
         let mut events = Events::default();
         (0..2).for_each(|_| events.xrun(1));
         assert!(events.pop().is_some() && events.pop().is_none());

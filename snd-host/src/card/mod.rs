@@ -1,4 +1,4 @@
-//! The sound card: its streams, and what they play and record.
+//! The sound card: its streams, control elements and notifications.
 
 mod control;
 mod events;
@@ -11,42 +11,35 @@ use ring_core::memory::Memory;
 use ring_core::{Chain, Reader};
 use tracing::debug;
 
+use self::control::{Change, Effect, Elements};
+use self::events::Events;
 use crate::audio::{Audio, Input, Level, Output};
-use crate::spec::{FEATURE_CTLS, request};
-use crate::stream::{self, Capture, Completion, Direction, Message, Playback, State, Stream};
+use crate::spec::FEATURE_CTLS;
+use crate::stream::{Completion, Direction, Message, State, Stream, Take, stream_id};
 use crate::waker::Waker;
 
-use self::control::{Action, Change, Elements};
-pub(crate) use self::control::{Answer, MAX_REQUEST, STATUS_BYTES};
-use self::events::Events;
+pub(crate) use self::control::{Answer, ControlRequest, MAX_REQUEST, STATUS_BYTES};
 pub(crate) use self::topology::Topology;
 
-/// The state of the whole card.
+/// The state of the sound card.
 #[derive(Debug)]
 pub(crate) struct Card {
     audio: Arc<Audio>,
     waker: Arc<Waker>,
     topology: Topology,
-    /// What the guest knows of each stream.
+    /// The streams, indexed by stream number.
     streams: Vec<Stream>,
-    /// What each stream plays or records.
-    stretches: Vec<Option<Stretch>>,
-    /// How loud each stream is.
+    /// The take of each stream, if any.
+    takes: Vec<Option<Take>>,
+    /// The level of each stream.
     levels: Vec<Arc<Level>>,
     elements: Elements,
-    /// Whether the guest knows of the control elements.
+    /// Whether the driver has negotiated control elements.
     controls: bool,
     events: Events,
 }
 
-/// What a stream does from PREPARE to RELEASE.
-#[derive(Debug)]
-enum Stretch {
-    Playback(Playback),
-    Capture(Capture),
-}
-
-/// Messages to be returned, by the queue that they came from.
+/// Completed messages, by the queue that they came from.
 #[derive(Debug, Default)]
 pub(crate) struct Completions {
     pub(crate) tx: Vec<Completion>,
@@ -63,91 +56,89 @@ impl Completions {
 }
 
 impl Card {
-    /// A card whose inputs wake the event loop by `waker`.
+    /// Creates a card whose inputs wake the event loop with `waker`.
     pub(crate) fn new(audio: Arc<Audio>, waker: Arc<Waker>, topology: Topology) -> Self {
         let streams = topology.streams();
-        let stretches = streams.iter().map(|_| None).collect();
+        let takes = streams.iter().map(|_| None).collect();
         let levels: Vec<Arc<Level>> = streams.iter().map(|_| Arc::default()).collect();
         let elements = Elements::new(&streams, &levels);
         let events = Events::default();
-        Self { audio, waker, topology, streams, stretches, levels, elements, controls: false, events }
+        Self { audio, waker, topology, streams, takes, levels, elements, controls: false, events }
     }
 
-    /// How each stream is, in words.
+    /// Describes the state of each stream in a line of text.
     pub(crate) fn report(&self) -> Vec<String> {
-        let streams = self.streams.iter().zip(&self.stretches).enumerate();
-        let report = streams.map(|(id, (stream, stretch))| {
-            let stretch = match stretch {
-                Some(Stretch::Playback(playback)) => format!(": {playback}"),
-                Some(Stretch::Capture(capture)) => format!(": {capture}"),
-                None => String::new(),
-            };
-            format!("stream {id} {:?} {:?}{stretch}", stream.direction, stream.state)
+        let streams = self.streams.iter().zip(&self.takes).enumerate();
+        let report = streams.map(|(id, (stream, take))| {
+            let take = take.as_ref().map_or_else(String::new, |take| format!(": {take}"));
+            format!("stream {id} {:?} {:?}{take}", stream.direction, stream.state)
         });
         report.collect()
     }
 
-    /// Forgets everything, as on a reset of the device. The guest does not wait for messages any more.
+    /// Returns to the state after a reset of the device. The pending messages are not completed.
     pub(crate) fn reset(&mut self) {
         let controls = self.controls;
         *self = Self::new(self.audio.clone(), self.waker.clone(), self.topology);
         self.controls = controls;
     }
 
-    /// Takes what was negotiated.
+    /// Sets the features that the driver has negotiated.
     pub(crate) fn set_features(&mut self, features: u64) {
         self.controls = self.topology.controls && features & FEATURE_CTLS != 0;
     }
 
-    /// Answers a control request, and does what it asks for. Before the answer is sent, the messages have to
-    /// be returned that come with it.
-    pub(crate) fn request(&mut self, bytes: &[u8], room: u64, now: Instant) -> (Answer, Completions) {
-        if self.controls
-            && let Some(code @ request::CTL_INFO..=request::TLV_COMMAND) = control::code(bytes)
-        {
-            let (answer, changed) = self.elements.answer(code, bytes, room);
-            changed.into_iter().for_each(|id| self.events.value_changed(id));
-            return (answer, Completions::default());
-        }
-        let answer = control::answer(bytes, room, self.topology, &mut self.streams);
-        let completions = answer.action.map_or_else(Completions::default, |action| self.act(action, now));
+    /// Executes a control request. The messages must be returned before the answer.
+    pub(crate) fn execute(&mut self, request: ControlRequest<'_>, now: Instant) -> (Answer, Completions) {
+        let elements = self.controls.then_some(&mut self.elements);
+        let answer = control::answer(request, self.topology, &mut self.streams, elements);
+        let completions = match answer.effect {
+            Some(Effect::Take { stream, change }) => self.change(stream, change, now),
+            Some(Effect::ElementChanged(element)) => {
+                self.events.value_changed(element);
+                Completions::default()
+            }
+            None => Completions::default(),
+        };
         (answer, completions)
     }
 
-    fn act(&mut self, Action { stream: id, change }: Action, now: Instant) -> Completions {
-        let (Some(stream), Some(stretch)) = (self.streams.get(id), self.stretches.get_mut(id)) else {
+    /// Changes the take of stream number `id`. Returns the messages of a take that ends.
+    fn change(&mut self, id: usize, change: Change, now: Instant) -> Completions {
+        let (Some(stream), Some(take)) = (self.streams.get(id), self.takes.get_mut(id)) else {
             return Completions::default();
         };
         let direction = stream.direction;
         let ended = match change {
-            Change::Abandon | Change::Release => stretch.take(),
+            Change::End => take.take(),
             Change::Prepare(params) => {
                 let level = self.levels.get(id).filter(|_| self.controls).cloned();
-                stretch.replace(match direction {
-                    Direction::Output => {
-                        let output = Output::new(&self.audio, id, params, level);
-                        Stretch::Playback(Playback::new(id, params, output))
-                    }
+                take.replace(match direction {
+                    Direction::Output => Take::play(id, params, Output::new(&self.audio, id, params, level)),
                     Direction::Input => {
-                        let input = Input::new(&self.audio, &self.waker, id, params, level);
-                        Stretch::Capture(Capture::new(id, params, input))
+                        Take::record(id, params, Input::new(&self.audio, &self.waker, id, params, level))
                     }
                 })
             }
             Change::Start => {
-                stretch.iter_mut().for_each(|stretch| stretch.start(now));
+                if let Some(take) = take {
+                    take.start(now);
+                }
                 None
             }
             Change::Stop => {
-                stretch.iter_mut().for_each(|stretch| stretch.stop(now));
+                if let Some(take) = take {
+                    take.stop(now);
+                }
                 None
             }
         };
-        Completions::of(direction, ended.map_or_else(Vec::new, Stretch::end))
+        Completions::of(direction, ended.map_or_else(Vec::new, Take::end))
     }
 
-    /// Takes a message with audio to play, or one that asks for recorded audio; hands it back if it is refused.
-    pub(crate) fn take(
+    /// Accepts an I/O message from the queue of a direction. A refused message is returned as an
+    /// error, completed.
+    pub(crate) fn accept(
         &mut self,
         direction: Direction,
         memory: &impl Memory,
@@ -155,15 +146,10 @@ impl Card {
         now: Instant,
     ) -> Result<(), Completion> {
         let mut reader = Reader::new(memory, chain.readable());
-        let id = stream::stream_id(&mut reader);
-        let result = match (direction, id.and_then(|id| self.taking(id))) {
-            (Direction::Output, Some(Stretch::Playback(playback))) => {
-                // What cannot be had is refused as nothing is.
-                let audio = stream::payload(&mut reader, playback.room()).unwrap_or_default();
-                playback.accept(Message::to_play(chain), &audio, now)
-            }
-            (Direction::Input, Some(Stretch::Capture(capture))) => capture.accept(Message::new(chain), now),
-            _ => Err(Message::new(chain)),
+        let id = stream_id(&mut reader);
+        let result = match id.and_then(|id| self.accepting(direction, id)) {
+            Some(take) => take.accept(&mut reader, chain, now),
+            None => Err(Message::new(chain)),
         };
         result.map_err(|message| {
             debug!(stream = id, "message refused");
@@ -171,26 +157,21 @@ impl Card {
         })
     }
 
-    /// What a stream does, if it takes messages now.
-    fn taking(&mut self, id: usize) -> Option<&mut Stretch> {
-        self.streams.get(id).filter(|stream| stream.state.takes_messages())?;
-        self.stretches.get_mut(id)?.as_mut()
+    /// Returns the take of stream number `id`, if it has that direction and accepts messages.
+    fn accepting(&mut self, direction: Direction, id: usize) -> Option<&mut Take> {
+        self.streams.get(id).filter(|stream| stream.state.accepts_messages())?;
+        self.takes.get_mut(id)?.as_mut().filter(|take| take.direction() == direction)
     }
 
-    /// The messages of a direction that are over by now.
-    pub(crate) fn over(&mut self, direction: Direction, now: Instant) -> Vec<Completion> {
-        let over = self.stretches.iter_mut().flatten().flat_map(|stretch| match (direction, stretch) {
-            (Direction::Output, Stretch::Playback(playback)) => playback.played(now),
-            (Direction::Input, Stretch::Capture(capture)) => capture.recorded(now),
-            _ => Vec::new(),
-        });
-        over.collect()
+    /// Completes the messages of a direction that are due.
+    pub(crate) fn complete_due(&mut self, direction: Direction, now: Instant) -> Vec<Completion> {
+        self.takes_of(direction).flat_map(|take| take.complete_due(now)).collect()
     }
 
-    /// What the guest is to be told unasked.
+    /// Returns the notifications that wait for the guest.
     pub(crate) fn events(&mut self) -> &mut Events {
-        for (id, (stream, stretch)) in self.streams.iter().zip(&mut self.stretches).enumerate() {
-            let xrun = stretch.as_mut().is_some_and(Stretch::has_xrun);
+        for (id, (stream, take)) in self.streams.iter().zip(&mut self.takes).enumerate() {
+            let xrun = take.as_mut().is_some_and(Take::has_xrun);
             if xrun && stream.params.is_some_and(|params| params.xruns) {
                 self.events.xrun(id);
             }
@@ -198,83 +179,48 @@ impl Card {
         &mut self.events
     }
 
-    /// How long it takes until the next message of a direction is over.
-    pub(crate) fn next_due(&self, direction: Direction) -> Option<Duration> {
-        let due = self.stretches.iter().flatten().filter_map(|stretch| match (direction, stretch) {
-            (Direction::Output, Stretch::Playback(playback)) => playback.next_due(),
-            (Direction::Input, Stretch::Capture(capture)) => capture.next_due(),
-            _ => None,
-        });
-        due.min()
+    /// Returns the estimated time until the next message of a direction is due.
+    pub(crate) fn next_due(&mut self, direction: Direction) -> Option<Duration> {
+        self.takes_of(direction).filter_map(|take| take.next_due()).min()
     }
 
-    /// Holds all streams of a direction, because their queue stops, and gives back their messages, as far as `give`
-    /// takes them: the newest of all can be given back.
+    /// Stops the takes of a direction because their queue stops, and undoes the acceptance of as
+    /// many messages as `unpop` takes. The queue takes only the newest of its messages.
     pub(crate) fn suspend(
         &mut self,
         direction: Direction,
         now: Instant,
-        mut give: impl FnMut(Message) -> Result<(), Message>,
+        mut unpop: impl FnMut(Message) -> Result<(), Message>,
     ) {
-        self.running(direction).for_each(|stretch| stretch.stop(now));
-        // Nobody knows whose message is the newest.
-        while self.stretches.iter_mut().flatten().any(|stretch| match (direction, stretch) {
-            (Direction::Output, Stretch::Playback(playback)) => playback.give_back(&mut give),
-            (Direction::Input, Stretch::Capture(capture)) => capture.give_back(&mut give),
-            _ => false,
-        }) {}
+        for take in self.running(direction) {
+            take.stop(now);
+        }
+        // The card does not know which take has the newest message of the queue.
+        while self.takes_of(direction).any(|take| take.unpop(&mut unpop)) {}
     }
 
-    /// Goes on after [`suspend`](Self::suspend).
+    /// Restarts the takes that [`suspend`](Self::suspend) stopped.
     pub(crate) fn resume(&mut self, direction: Direction, now: Instant) {
-        self.running(direction).for_each(|stretch| stretch.start(now));
+        for take in self.running(direction) {
+            take.start(now);
+        }
     }
 
-    /// What is played or recorded now.
-    fn running(&mut self, direction: Direction) -> impl Iterator<Item = &mut Stretch> {
-        let streams = self.streams.iter().zip(&mut self.stretches);
+    /// Completes all messages of a direction as if they were due. Audio to play is still played.
+    pub(crate) fn flush(&mut self, direction: Direction) -> Vec<Completion> {
+        self.takes_of(direction).flat_map(Take::flush).collect()
+    }
+
+    /// Returns the takes of a direction.
+    fn takes_of(&mut self, direction: Direction) -> impl Iterator<Item = &mut Take> {
+        self.takes.iter_mut().flatten().filter(move |take| take.direction() == direction)
+    }
+
+    /// Returns the takes of a direction whose streams are running.
+    fn running(&mut self, direction: Direction) -> impl Iterator<Item = &mut Take> {
+        let streams = self.streams.iter().zip(&mut self.takes);
         let running = streams
             .filter(move |(stream, _)| stream.direction == direction && stream.state == State::Running);
-        running.filter_map(|(_, stretch)| stretch.as_mut())
-    }
-
-    /// All messages of a direction, as if they were over. Audio to play is played all the same.
-    pub(crate) fn hand_back(&mut self, direction: Direction) -> Vec<Completion> {
-        let all = self.stretches.iter_mut().flatten().flat_map(|stretch| match (direction, stretch) {
-            (Direction::Output, Stretch::Playback(playback)) => playback.hand_back(),
-            (Direction::Input, Stretch::Capture(capture)) => capture.hand_back(),
-            _ => Vec::new(),
-        });
-        all.collect()
-    }
-}
-
-impl Stretch {
-    fn start(&mut self, now: Instant) {
-        match self {
-            Self::Playback(playback) => playback.start(now),
-            Self::Capture(capture) => capture.start(now),
-        }
-    }
-
-    fn stop(&mut self, now: Instant) {
-        match self {
-            Self::Playback(playback) => playback.stop(now),
-            Self::Capture(capture) => capture.stop(now),
-        }
-    }
-
-    fn has_xrun(&mut self) -> bool {
-        match self {
-            Self::Playback(playback) => playback.has_xrun(),
-            Self::Capture(capture) => capture.has_xrun(),
-        }
-    }
-
-    fn end(self) -> Vec<Completion> {
-        match self {
-            Self::Playback(playback) => playback.end(),
-            Self::Capture(capture) => capture.end(),
-        }
+        running.filter_map(|(_, take)| take.as_mut())
     }
 }

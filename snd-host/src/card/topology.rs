@@ -1,4 +1,4 @@
-//! What the card has, as a guest finds it before it does anything.
+//! The fixed parts of the card: its streams, jacks, channel maps and number of control elements.
 
 use crate::options::Streams;
 use crate::pcm;
@@ -6,44 +6,44 @@ use crate::speakers::{self, Speaker};
 use crate::spec::{ChmapInfo, Config, INPUT, JackInfo, OUTPUT, PCM_FEATURE_XRUNS, PcmInfo};
 use crate::stream::{Direction, Stream};
 
-/// The number that all streams and jacks share: several streams of one direction are one device of the guest's,
-/// with so many places.
+/// The function group of all streams and jacks. The guest sees one PCM device, in which the streams
+/// of a direction are substreams.
 const PCM_DEVICE: u32 = 0;
 
-/// What a jack is for, in bits 23:20 of the pin's default configuration (High Definition Audio 1.0a, 7.3.3.31
-/// "Configuration Default").
+/// Position of the default device in a pin's default configuration (High Definition Audio 1.0a,
+/// 7.3.3.31 "Configuration Default"). The field has the bits 23:20.
 const DEFAULT_DEVICE_SHIFT: u32 = 20;
 const LINE_OUT: u32 = 0x0;
 const MICROPHONE: u32 = 0xa;
 
-/// What a jack can do (High Definition Audio 1.0a, 7.3.4.9 "Pin Capabilities").
+/// The pin can be an output or an input (High Definition Audio 1.0a, 7.3.4.9 "Pin Capabilities").
 const PIN_OUT: u32 = 1 << 4;
 const PIN_IN: u32 = 1 << 5;
 
 /// The number of control elements of each stream: a volume and a switch.
 pub(crate) const ELEMENTS_PER_STREAM: usize = 2;
 
-/// What is fixed for as long as this process runs.
+/// The parts of the card, as the command line chooses them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Topology {
     pub(crate) streams: Streams,
-    /// Whether there are control elements.
+    /// Whether control elements are offered.
     pub(crate) controls: bool,
 }
 
 impl Topology {
-    /// The directions of all streams, in the order of their numbers: those that play come first.
+    /// Returns the directions of all streams by stream number. Streams that play come first.
     fn directions(self) -> impl Iterator<Item = Direction> {
         let outputs = (0..self.streams.outputs).map(|_| Direction::Output);
         outputs.chain((0..self.streams.inputs).map(|_| Direction::Input))
     }
 
-    /// All streams, as they are before a guest does anything.
+    /// Returns all streams in their initial state.
     pub(crate) fn streams(self) -> Vec<Stream> {
         self.directions().map(Stream::new).collect()
     }
 
-    /// What the guest reads first.
+    /// Returns the device configuration.
     pub(crate) fn config(self) -> Config {
         let count = |items: usize| u32::try_from(items).unwrap_or(u32::MAX).into();
         Config {
@@ -54,7 +54,7 @@ impl Topology {
         }
     }
 
-    /// What each stream can do.
+    /// Returns the information about all streams.
     pub(crate) fn pcm_infos(self) -> Vec<PcmInfo> {
         let info = |direction| PcmInfo {
             hda_fn_nid: PCM_DEVICE.into(),
@@ -69,20 +69,21 @@ impl Topology {
         self.directions().map(info).collect()
     }
 
-    /// Directions of which there are streams.
+    /// Returns the directions that have streams.
     fn used(self) -> impl Iterator<Item = Direction> {
         let Streams { outputs, inputs } = self.streams;
         let directions = [(Direction::Output, outputs), (Direction::Input, inputs)];
         directions.into_iter().filter(|(_, streams)| *streams > 0).map(|(direction, _)| direction)
     }
 
-    /// A jack for each direction, with something plugged in for good. Guests that switch to what is plugged in
-    /// find something.
+    /// Returns the information about all jacks: one for each direction, permanently connected.
+    ///
+    /// Guests that route audio to connected jacks only find one.
     pub(crate) fn jack_infos(self) -> Vec<JackInfo> {
         self.used().map(jack_info).collect()
     }
 
-    /// Which speakers channels are for.
+    /// Returns the channel maps of each direction.
     pub(crate) fn chmap_infos(self) -> Vec<ChmapInfo> {
         self.used().flat_map(|direction| speakers::MAPS.map(|map| chmap_info(direction, map))).collect()
     }
@@ -111,7 +112,7 @@ fn chmap_info(direction: Direction, map: &[Speaker]) -> ChmapInfo {
     ChmapInfo {
         hda_fn_nid: PCM_DEVICE.into(),
         direction: code(direction),
-        // No map has more than eight.
+        // No map has more than eight channels.
         channels: u8::try_from(map.len()).unwrap_or(u8::MAX),
         positions,
     }
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_counts_what_can_be_asked_for() {
+    fn the_configuration_counts_the_items_that_can_be_queried() {
         for (outputs, inputs, expected) in
             [(1, 1, (2, 2, 10)), (3, 0, (1, 3, 5)), (0, 2, (1, 2, 5)), (8, 8, (2, 16, 10))]
         {
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_control_elements_unless_they_are_wanted() {
+    fn there_are_no_control_elements_unless_they_are_enabled() {
         assert_eq!(Topology { controls: false, ..topology(2, 2) }.config().controls.get(), 0);
     }
 
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_has_alsas_order() {
+    fn a_channel_map_has_the_order_of_alsa() {
         let map = topology(1, 0).chmap_infos()[3];
         assert_eq!((map.channels, map.direction), (6, OUTPUT));
         assert_eq!(map.positions, [3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);

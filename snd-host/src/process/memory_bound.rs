@@ -7,7 +7,7 @@ use crate::limits::{MAX_LATENCY_MS, MAX_QUEUE_SIZE, MAX_SEGMENTS, MAX_STREAMS, M
 use crate::pcm::{MAX_BUFFER_BYTES, MAX_BYTES_PER_SECOND};
 use crate::spec::QUEUES;
 
-/// Bytes held for a message or for a slot of a queue, audio and its segments aside. No structure is
+/// Bytes held for a message or for a slot of a queue, audio and segments aside. No structure is
 /// larger.
 const BYTES_PER_SLOT: u64 = 512;
 

@@ -1,16 +1,16 @@
-//! Control elements: what an application in the guest can turn and switch.
+//! Control elements: volumes and switches that an application in the guest can set.
 
 use zerocopy::{FromBytes, I32, Immutable, IntoBytes, KnownLayout, LE, U16, U32};
 
-/// What a control element is for (5.14.6.9 "Control Elements").
+/// The role of a control element (VIRTIO 1.4, 5.14.6.9 "Control Elements").
 pub mod ctl_role {
-    /// Loudness.
+    /// Volume.
     pub const VOLUME: u32 = 1;
-    /// Silence.
+    /// Mute switch.
     pub const MUTE: u32 = 2;
 }
 
-/// What a control element's value is (5.14.6.9 "Control Elements").
+/// The type of an element's value (VIRTIO 1.4, 5.14.6.9 "Control Elements").
 pub mod ctl_type {
     /// 0 or 1.
     pub const BOOLEAN: u32 = 0;
@@ -18,71 +18,72 @@ pub mod ctl_type {
     pub const INTEGER: u32 = 1;
 }
 
-/// What can be done with a control element (5.14.6.9 "Control Elements").
+/// Access rights to a control element (VIRTIO 1.4, 5.14.6.9 "Control Elements").
 pub mod ctl_access {
-    /// It can be read.
+    /// The value can be read.
     pub const READ: u32 = 1 << 0;
-    /// It can be changed.
+    /// The value can be set.
     pub const WRITE: u32 = 1 << 1;
-    /// It has metadata that can be read.
+    /// The metadata can be read.
     pub const TLV_READ: u32 = 1 << 4;
 }
 
-/// An event about a control element (5.14.6.9 "Control Elements").
+/// A notification about a control element (VIRTIO 1.4, 5.14.6.9 "Control Elements").
 #[doc(alias = "virtio_snd_ctl_event")]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CtlEvent {
-    /// That it is about one.
+    /// [`CTL_NOTIFY`](super::event::CTL_NOTIFY).
     pub code: U32<LE>,
-    /// Which one.
+    /// Number of the element.
     pub control_id: U16<LE>,
     /// Bit map of what has changed.
     pub mask: U16<LE>,
 }
 const _: () = assert!(size_of::<CtlEvent>() == 8);
 
-/// Asks something of one control element (5.14.6.9 "Control Elements").
+/// The header of a request about one control element (VIRTIO 1.4, 5.14.6.9 "Control Elements").
 #[doc(alias = "virtio_snd_ctl_hdr")]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CtlHeader {
-    /// The request's code.
+    /// Code of the request.
     pub code: U32<LE>,
-    /// Which element.
+    /// Number of the element.
     pub control_id: U32<LE>,
 }
 const _: () = assert!(size_of::<CtlHeader>() == 8);
 
-/// What a control element is, as far as all drivers lay it out the same.
+/// Information about a control element, without the padding in which drivers differ.
 #[doc(alias = "virtio_snd_ctl_info")]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CtlInfo {
-    /// The group that the element belongs to.
+    /// The function group that the element belongs to.
     pub hda_fn_nid: U32<LE>,
-    /// What it is for.
+    /// The role, from [`ctl_role`].
     pub role: U32<LE>,
-    /// What its value is.
+    /// The type of the value, from [`ctl_type`].
     pub kind: U32<LE>,
-    /// Bit map of what can be done with it.
+    /// Bit map of access rights, from [`ctl_access`].
     pub access: U32<LE>,
-    /// How many values it has.
+    /// Number of values.
     pub count: U32<LE>,
-    /// What tells it from others with its name.
+    /// Tells elements of the same name apart.
     pub index: U32<LE>,
-    /// Its name, which ends with a zero.
+    /// The name, terminated by a zero byte.
     pub name: [u8; 44],
-    /// The smallest and the largest value, and the step between values.
+    /// The smallest value, the largest value, and the step between values.
     pub range: [U32<LE>; 3],
 }
 const _: () = assert!(size_of::<CtlInfo>() == 80);
 
 impl CtlInfo {
-    /// As a driver takes it that says that it has `size` bytes.
+    /// Returns the bytes for a driver whose structure has `size` bytes.
     ///
-    /// The range is in a union with members of eight bytes. Compilers for most architectures, Linux's driver
-    /// among them, align those, and so leave four bytes before it, which make the whole 96 bytes long.
+    /// The range is in a union with members of eight bytes. Compilers for most architectures,
+    /// including the one that builds Linux's driver, align the union to eight bytes. That leaves a
+    /// gap of four bytes before the range, and the whole structure has 96 bytes.
     #[must_use]
     pub fn laid_out_for(&self, size: u32) -> Vec<u8> {
         let (head, range) = self.as_bytes().split_at(std::mem::offset_of!(Self, range));
@@ -98,25 +99,26 @@ impl CtlInfo {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CtlValue {
-    /// Of elements whose values are numbers.
+    /// The values of an element of type [`BOOLEAN`](ctl_type::BOOLEAN) or
+    /// [`INTEGER`](ctl_type::INTEGER).
     pub integers: [U32<LE>; 128],
 }
 const _: () = assert!(size_of::<CtlValue>() == 512);
 
-/// What the values of a volume mean, as ALSA says it: `SNDRV_CTL_TLVT_DB_SCALE`.
+/// The scale of a volume in decibels, as ALSA defines it: `SNDRV_CTL_TLVT_DB_SCALE`.
 #[derive(Clone, Copy, Debug, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct TlvDbScale {
     kind: U32<LE>,
     len: U32<LE>,
-    /// Of the least value, in hundredths of a decibel.
+    /// Level of the smallest value, in hundredths of a decibel.
     min: I32<LE>,
-    /// In the same unit; bit 16 says that the least value is silence.
+    /// Step in hundredths of a decibel. Bit 16 means that the smallest value is silence.
     step: U32<LE>,
 }
 
 impl TlvDbScale {
-    /// A scale from `min` on in steps of `step`.
+    /// Creates a scale that starts at `min` and rises by `step`, both in hundredths of a decibel.
     #[must_use]
     pub const fn new(min: i32, step: u32) -> Self {
         Self { kind: U32::new(1), len: U32::new(8), min: I32::new(min), step: U32::new(step) }

@@ -1,7 +1,7 @@
-//! The structures and codes of the virtio sound device, as the standard lays them out.
+//! The structures and codes of the virtio sound device, laid out as the standard defines them.
 //!
-//! VIRTIO 1.4, 5.14 "Sound Device". All fields are little-endian. Codes that come from the driver are plain
-//! integers here: only the code that checks them decides what they mean.
+//! VIRTIO 1.4, 5.14 "Sound Device". All fields are little-endian. Codes that the driver sends are
+//! plain integers here; the code that checks them decides what they mean.
 
 mod control_element;
 mod pcm_stream;
@@ -15,26 +15,26 @@ pub use pcm_stream::{
     ChmapInfo, INPUT, OUTPUT, PCM_FEATURE_XRUNS, PcmHeader, PcmInfo, PcmSetParams, PcmStatus, PcmTransfer,
 };
 
-/// The number of queues, and which is which (5.14.2 "Virtqueues").
+/// Number of queues (VIRTIO 1.4, 5.14.2 "Virtqueues").
 pub const QUEUES: usize = 4;
-/// Control requests and their answers.
+/// Index of the queue of control requests and their responses.
 pub const CONTROL_QUEUE: usize = 0;
-/// Notifications from the device.
+/// Index of the queue of notifications from the device.
 pub const EVENT_QUEUE: usize = 1;
-/// Audio to play.
+/// Index of the queue of audio to play.
 pub const TX_QUEUE: usize = 2;
-/// Audio that was recorded.
+/// Index of the queue of recorded audio.
 pub const RX_QUEUE: usize = 3;
 
-/// What a control request asks for (5.14.6 "Device Operation").
+/// Codes of control requests (VIRTIO 1.4, 5.14.6 "Device Operation").
 pub mod request {
-    /// Information about jacks.
+    /// Reads information about jacks.
     pub const JACK_INFO: u32 = 1;
     /// Remaps a jack.
     pub const JACK_REMAP: u32 = 2;
-    /// Information about PCM streams.
+    /// Reads information about PCM streams.
     pub const PCM_INFO: u32 = 0x100;
-    /// Chooses a stream's parameters.
+    /// Sets the parameters of a stream.
     pub const PCM_SET_PARAMS: u32 = 0x101;
     /// Prepares a stream.
     pub const PCM_PREPARE: u32 = 0x102;
@@ -44,60 +44,60 @@ pub mod request {
     pub const PCM_START: u32 = 0x104;
     /// Stops a stream.
     pub const PCM_STOP: u32 = 0x105;
-    /// Information about channel maps.
+    /// Reads information about channel maps.
     pub const CHMAP_INFO: u32 = 0x200;
-    /// Information about control elements.
+    /// Reads information about control elements.
     pub const CTL_INFO: u32 = 0x300;
-    /// The items of an enumerated element.
+    /// Reads the items of an enumerated element.
     pub const CTL_ENUM_ITEMS: u32 = 0x301;
-    /// Reads an element's value.
+    /// Reads the value of an element.
     pub const CTL_READ: u32 = 0x302;
-    /// Changes an element's value.
+    /// Sets the value of an element.
     pub const CTL_WRITE: u32 = 0x303;
-    /// Reads an element's metadata.
+    /// Reads the metadata of an element.
     pub const TLV_READ: u32 = 0x304;
-    /// Changes an element's metadata.
+    /// Sets the metadata of an element.
     pub const TLV_WRITE: u32 = 0x305;
-    /// Executes a command on an element's metadata.
+    /// Executes a command on the metadata of an element.
     pub const TLV_COMMAND: u32 = 0x306;
 }
 
-/// The device has control elements (5.14.3 "Feature Bits").
+/// The device has control elements (VIRTIO 1.4, 5.14.3 "Feature Bits").
 pub const FEATURE_CTLS: u64 = 1 << 0;
 
-/// What the device tells unasked (5.14.6 "Device Operation").
+/// Codes of notifications from the device (VIRTIO 1.4, 5.14.6 "Device Operation").
 pub mod event {
-    /// A stream had too little audio, or too much.
+    /// A stream had an underrun or an overrun.
     pub const PCM_XRUN: u32 = 0x1101;
     /// A control element has changed.
     pub const CTL_NOTIFY: u32 = 0x1200;
-    /// It is its value that has changed.
+    /// In the mask of [`CTL_NOTIFY`]: the value has changed.
     pub const CTL_VALUE: u16 = 1 << 0;
 }
 
-/// How a request ended (5.14.6 "Device Operation").
+/// The status of a request or of an I/O message (VIRTIO 1.4, 5.14.6 "Device Operation").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Status {
-    /// Well.
+    /// Success.
     Ok = 0x8000,
-    /// The request, or what it says, makes no sense.
+    /// The request is malformed, or its parameters are invalid.
     BadMsg = 0x8001,
-    /// The device does not offer this.
+    /// The request is valid, and the device does not support it.
     NotSupp = 0x8002,
-    /// An I/O message could not be served.
+    /// An I/O error occurred.
     IoErr = 0x8003,
 }
 
 impl Status {
-    /// As it goes to the driver.
+    /// Returns the code that the driver reads.
     #[must_use]
     pub const fn code(self) -> U32<LE> {
         U32::new(self as u32)
     }
 }
 
-/// The device's configuration (5.14.4 "Device Configuration Layout").
+/// The device configuration (VIRTIO 1.4, 5.14.4 "Device Configuration Layout").
 #[derive(Clone, Copy, Debug, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Config {
@@ -107,55 +107,55 @@ pub struct Config {
     pub streams: U32<LE>,
     /// Number of channel maps.
     pub chmaps: U32<LE>,
-    /// Number of control elements; without `VIRTIO_SND_F_CTLS`, 0.
+    /// Number of control elements; 0 without `VIRTIO_SND_F_CTLS`.
     pub controls: U32<LE>,
 }
 const _: () = assert!(size_of::<Config>() == 16);
 
-/// Asks for a range of items (5.14.6.1 "Item Information Request").
+/// A query for a range of items (VIRTIO 1.4, 5.14.6.1 "Item Information Request").
 #[doc(alias = "virtio_snd_query_info")]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct QueryInfo {
-    /// The request's code.
+    /// Code of the request.
     pub code: U32<LE>,
-    /// The first item.
+    /// Number of the first item.
     pub start_id: U32<LE>,
-    /// How many items.
+    /// Number of items.
     pub count: U32<LE>,
-    /// How many bytes the driver expects for each item.
+    /// Size of an item in bytes, as the driver knows the item.
     pub size: U32<LE>,
 }
 const _: () = assert!(size_of::<QueryInfo>() == 16);
 
-/// What is plugged in (5.14.6.4.1 "`VIRTIO_SND_R_JACK_INFO`").
+/// Information about a jack (VIRTIO 1.4, 5.14.6.4.1 "`VIRTIO_SND_R_JACK_INFO`").
 #[doc(alias = "virtio_snd_jack_info")]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct JackInfo {
-    /// The group that the jack belongs to.
+    /// The function group that the jack belongs to.
     pub hda_fn_nid: U32<LE>,
     /// Bit map of optional features.
     pub features: U32<LE>,
-    /// What it is for, as High Definition Audio's pin default configuration says it.
+    /// Pin default configuration, as High Definition Audio defines it.
     pub hda_reg_defconf: U32<LE>,
-    /// What it can do, as High Definition Audio's pin capabilities say it.
+    /// Pin capabilities, as High Definition Audio defines them.
     pub hda_reg_caps: U32<LE>,
-    /// Whether anything is plugged in.
+    /// 1 if the jack is connected, else 0.
     pub connected: u8,
     /// Zero.
     pub padding: [u8; 7],
 }
 const _: () = assert!(size_of::<JackInfo>() == 24);
 
-/// An event (5.14.6 "Device Operation").
+/// A notification from the device (VIRTIO 1.4, 5.14.6 "Device Operation").
 #[doc(alias = "virtio_snd_event")]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Event {
-    /// What has happened.
+    /// What has happened, from [`event`].
     pub code: U32<LE>,
-    /// To what.
+    /// The number of the stream or jack concerned.
     pub data: U32<LE>,
 }
 const _: () = assert!(size_of::<Event>() == 8);

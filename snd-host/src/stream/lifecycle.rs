@@ -1,24 +1,39 @@
 //! The life cycle of a PCM stream.
+//!
+//! ```text
+//!             (1)              (2)             (3)
+//! Initial ─────────▶ Configured ─────▶ Prepared ─────▶ Running
+//!                        ▲               │  ▲           │  ▲
+//!                    (1) │           (5) │  │ (2)   (4) │  │ (3)
+//!                        │               ▼  │           ▼  │
+//!                        └──────────── Released ◀───── Stopped
+//!                                               (5)
+//! (1) SET_PARAMS, also from Configured and Prepared
+//! (2) PREPARE, also from Prepared
+//! (3) START   (4) STOP   (5) RELEASE
+//! ```
+//!
+//! [`State::after`] makes all transitions.
 
 use crate::pcm::Params;
 
-/// A stream as its guest knows it.
+/// The state of a stream that the guest sees.
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) direction: Direction,
     pub(crate) state: State,
-    /// What the guest chose last.
+    /// The parameters that the guest set last.
     pub(crate) params: Option<Params>,
 }
 
 impl Stream {
-    /// A stream that nothing has been asked of.
+    /// Creates a stream in the state after a reset.
     pub(crate) const fn new(direction: Direction) -> Self {
         Self { direction, state: State::Initial, params: None }
     }
 }
 
-/// Which way audio goes.
+/// The direction of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// The guest plays.
@@ -27,7 +42,7 @@ pub(crate) enum Direction {
     Input,
 }
 
-/// What a guest can ask of a stream, besides setting its parameters.
+/// A request that changes the state of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     SetParams,
@@ -37,10 +52,10 @@ pub(crate) enum Command {
     Release,
 }
 
-/// Where a stream stands: the last command that it accepted.
+/// The state of a stream, named after the last command that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// None since the device was reset.
+    /// No command was accepted since the device was reset.
     Initial,
     Configured,
     Prepared,
@@ -50,7 +65,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// The state that `command` leads to, if it is allowed now.
+    /// Returns the state after `command`; `None` if the command is not allowed in this state.
     ///
     /// VIRTIO 1.4, 5.14.6.6.1 "PCM Command Lifecycle".
     pub(crate) const fn after(self, command: Command) -> Option<Self> {
@@ -67,11 +82,11 @@ impl State {
         }
     }
 
-    /// Whether the stream takes I/O messages.
+    /// Returns whether the stream accepts I/O messages.
     ///
-    /// Also before it starts, for the guest to fill the buffer in advance, and after it stops, because the
-    /// guest may have sent the message before it knew.
-    pub(crate) const fn takes_messages(self) -> bool {
+    /// A prepared stream does, so that the driver can fill the buffer before START. A stopped
+    /// stream does, because STOP may overtake a message.
+    pub(crate) const fn accepts_messages(self) -> bool {
         matches!(self, Self::Prepared | Self::Running | Self::Stopped)
     }
 }
@@ -83,7 +98,7 @@ mod tests {
     use State::{Configured, Initial, Prepared, Released, Running, Stopped};
 
     #[test]
-    fn each_command_is_allowed_exactly_where_the_standard_says() {
+    fn commands_are_allowed_exactly_where_the_standard_says() {
         let allowed = [
             (Initial, &[SetParams][..]),
             (Configured, &[SetParams, Prepare]),
@@ -107,9 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_taken_from_prepare_to_release() {
-        let taking = [Initial, Configured, Prepared, Running, Stopped, Released]
-            .map(|state| (state, state.takes_messages()));
+    fn messages_are_accepted_from_prepare_to_release() {
+        let accepting = [Initial, Configured, Prepared, Running, Stopped, Released]
+            .map(|state| (state, state.accepts_messages()));
         let expected = [
             (Initial, false),
             (Configured, false),
@@ -118,6 +133,6 @@ mod tests {
             (Stopped, true),
             (Released, false),
         ];
-        assert_eq!(taking, expected);
+        assert_eq!(accepting, expected);
     }
 }

@@ -1,82 +1,84 @@
-//! I/O messages: what is in their chains, and where their status goes.
+//! I/O messages: the audio and the status in their chains.
 
 use ring_core::memory::Memory;
 use ring_core::{Chain, CompleteError, Reader, Segment, Token, Writer};
 
 use crate::spec::{PcmStatus, PcmTransfer, Status};
 
-/// Bytes of the status at the end of a message.
+/// Size of the status at the end of a message.
 const STATUS_BYTES: u32 = 8;
 const _: () = assert!(size_of::<PcmStatus>() == STATUS_BYTES as usize);
 
-/// A message that has been taken from its queue and has to be returned.
+/// A message that was popped from a queue and has to be completed.
 #[derive(Debug)]
 pub(crate) struct Message {
     token: Token,
-    /// Where recorded audio goes.
+    /// Buffers for recorded audio.
     audio: Vec<Segment>,
-    /// Where the status goes, or nothing if there is no room for one.
+    /// Buffers for the status; empty if the driver left no room for a status.
     status: Vec<Segment>,
 }
 
-/// A message that is done, and what its guest is told.
+/// A message with its result, ready to be returned to the driver.
 #[derive(Debug)]
 pub(crate) struct Completion {
     message: Message,
-    /// What was recorded.
+    /// Recorded audio.
     audio: Vec<u8>,
     status: Status,
     latency_bytes: u32,
 }
 
 impl Message {
-    /// A message: all that can be written is for audio, but the status at the end.
+    /// Creates a message from a chain whose writable part is for recorded audio and the status.
     pub(crate) fn new(chain: Chain<'_>) -> Self {
         let (audio, status) = split_status(chain.writable()).unwrap_or_default();
         Self { token: chain.into_token(), audio, status }
     }
 
-    /// A message with audio to play: nothing is written but the status at the end.
+    /// Creates a message from a chain of audio to play. Only the status will be written.
     pub(crate) fn to_play(chain: Chain<'_>) -> Self {
         Self { audio: Vec::new(), ..Self::new(chain) }
     }
 
-    /// How many bytes of recorded audio there is room for.
+    /// Returns the size of the buffers for recorded audio, in bytes.
     pub(crate) fn room(&self) -> u64 {
         Segment::total(&self.audio)
     }
 
-    /// Gives its token to `give`. Fails if that does not take it.
-    pub(crate) fn give_back(self, give: impl FnOnce(Token) -> Result<(), CompleteError>) -> Result<(), Self> {
+    /// Passes the token to `unpop`. Returns the message as an error if the queue refuses the token.
+    pub(crate) fn unpop(self, unpop: impl FnOnce(Token) -> Result<(), CompleteError>) -> Result<(), Self> {
         let Self { token, audio, status } = self;
-        match give(token) {
+        match unpop(token) {
             Err(CompleteError::NotNewest(token) | CompleteError::Suspended(token)) => {
                 Err(Self { token, audio, status })
             }
-            // There is nothing left to be given back.
+            // After any other error the queue has no use for the token.
             Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    /// Returns without audio: what there was has been played, or none was wanted.
+    /// Completes a message whose audio was played.
     pub(crate) const fn played(self, latency_bytes: u32) -> Completion {
         self.recorded(Vec::new(), latency_bytes)
     }
 
-    /// Returns with as much audio as there is room for, or with none.
+    /// Completes a message with recorded audio, which must fit into [`room`](Self::room).
     pub(crate) const fn recorded(self, audio: Vec<u8>, latency_bytes: u32) -> Completion {
         Completion { message: self, audio, status: Status::Ok, latency_bytes }
     }
 
-    /// Returns as refused.
+    /// Completes a message with an error.
     pub(crate) const fn failed(self) -> Completion {
         Completion { message: self, audio: Vec::new(), status: Status::IoErr, latency_bytes: 0 }
     }
 }
 
 impl Completion {
-    /// Writes the audio, and the status where there is room. Returns what to complete the chain with: the
-    /// status counts as if it followed the audio at once, which is how drivers tell how much audio it is.
+    /// Writes the audio and, if there is room, the status.
+    ///
+    /// Returns the token and the length to complete the chain with. The length is the sum of audio
+    /// and status, wherever the status is, because drivers compute the size of the audio from it.
     pub(crate) fn write(self, memory: &impl Memory) -> (Token, u32) {
         let Self { message, audio, mut status, latency_bytes } = self;
         let mut writer = Writer::new(memory, &message.audio);
@@ -86,13 +88,13 @@ impl Completion {
         let audio = writer.written();
         let value = PcmStatus { status: status.code(), latency_bytes: latency_bytes.into() };
         let mut writer = Writer::new(memory, &message.status);
-        // A status that cannot be written is the guest's loss; the message comes back in any case.
+        // Even if the status cannot be written, the chain is returned, with a length of 0.
         let written = writer.write_value(&value).map_or(0, |()| audio + writer.written());
         (message.token, written)
     }
 }
 
-/// The last bytes of `segments`, as many as a status has, and those before, if there are so many.
+/// Splits the last [`STATUS_BYTES`] bytes off; `None` if `segments` has fewer bytes.
 fn split_status(segments: &[Segment]) -> Option<(Vec<Segment>, Vec<Segment>)> {
     let mut missing = STATUS_BYTES;
     let (mut before, mut status) = (Vec::new(), Vec::new());
@@ -112,14 +114,14 @@ fn split_status(segments: &[Segment]) -> Option<(Vec<Segment>, Vec<Segment>)> {
     (missing == 0).then_some((before, status))
 }
 
-/// Which stream a message is for. `None` if it is cut short or not in shared memory.
+/// Reads the number of the stream; `None` if the message is too short or not in shared memory.
 pub(crate) fn stream_id(reader: &mut Reader<'_, impl Memory>) -> Option<usize> {
     let transfer: PcmTransfer = reader.read_value().ok()?;
     usize::try_from(transfer.stream_id.get()).ok()
 }
 
-/// The rest of a message, unless it has more than `limit` bytes or is not in shared memory.
-pub(crate) fn payload(reader: &mut Reader<'_, impl Memory>, limit: u32) -> Option<Vec<u8>> {
+/// Reads the rest of a message; `None` if it exceeds `limit` bytes or is not in shared memory.
+pub(super) fn payload(reader: &mut Reader<'_, impl Memory>, limit: u32) -> Option<Vec<u8>> {
     let len = u32::try_from(reader.remaining()).ok().filter(|len| *len <= limit)?;
     let mut bytes = vec![0; len as usize];
     reader.read(&mut bytes).ok()?;
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_goes_to_the_last_eight_bytes_however_they_are_cut() {
+    fn the_status_goes_to_the_last_eight_bytes_in_any_segments() {
         let segment = Segment::new;
         assert_eq!(split_status(&[segment(0x100, 8)]), Some((vec![], vec![segment(0x100, 8)])));
         assert_eq!(

@@ -1,15 +1,17 @@
-//! Streams: their life cycle, and their messages from the time they are accepted until they are
-//! completed.
+//! Streams: their life cycle, and their messages from acceptance to completion.
+//!
+//! A *take* is what a stream plays or records from PREPARE to RELEASE.
 
 mod capture;
+mod high_water;
 mod lifecycle;
 mod message;
 mod pacer;
 mod pending;
 mod playback;
 mod stats;
+mod take;
 
-pub(crate) use self::capture::Capture;
 pub(crate) use self::lifecycle::{Command, Direction, State, Stream};
-pub(crate) use self::message::{Completion, Message, payload, stream_id};
-pub(crate) use self::playback::Playback;
+pub(crate) use self::message::{Completion, Message, stream_id};
+pub(crate) use self::take::Take;

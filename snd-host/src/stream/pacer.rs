@@ -1,94 +1,100 @@
-//! When audio counts as played: the clock that completions follow.
+//! The position of a stream: the clock that completions follow.
 //!
-//! A guest hears of its audio's progress by the completion of messages. If completions stop for a tenth of a
-//! second, Linux gives up; if they come in bursts, its idea of the position jumps. A host sink does both:
-//! it takes its time to start, stalls, disappears. So completions follow a position of our own. It follows
-//! the sink, but never strays further than [`SLACK`] from a reference line that moves evenly. The same goes for a
-//! source of audio.
+//! A driver learns the progress of its audio from the completion of messages. If no message is
+//! completed for a tenth of a second, Linux gives up; if messages are completed in bursts, the
+//! driver's idea of the position jumps. A host sink causes both: it opens slowly, stalls and
+//! disappears. Completions therefore follow a position of our own. The position follows the sink,
+//! but stays within [`SLACK`] of a reference that moves evenly. The same applies to a source.
 //!
-//! The reference line itself is drawn towards the sink at a rate no ear and no guest would notice, so that
-//! a sink whose crystal is a little fast or slow leads for good and is never fought.
+//! ```text
+//!      reference − SLACK      reference      reference + SLACK
+//!  ────────────┼──────────────────┼──────────────────┼──────────▶ time played
+//!              └───── the position is in here ───────┘
+//!                at the sink's position, or at the nearer end
+//! ```
+//!
+//! The reference itself is steered towards the sink, too slowly to be heard or noticed by a guest.
+//! The position therefore follows a sink whose clock is slightly fast or slow for good.
 
 use std::time::{Duration, Instant};
 
-/// How far the position may be from the reference line.
+/// The largest distance between the position and the reference.
 pub(crate) const SLACK: Duration = Duration::from_millis(20);
 
-/// The reference line is corrected by at most this part of the time that has passed: 0.5 %.
+/// The reference is corrected by at most this part of the time that has passed: 0.5 %.
 const STEERING: u32 = 200;
 
-/// The position of a stream, in time played since it was prepared.
+/// The position of a stream, in time played since PREPARE.
 #[derive(Debug, Default)]
-pub(crate) struct Pacer {
-    /// When the position was last determined; `None` while the stream stands still.
+pub(super) struct Pacer {
+    /// When the position was last updated; `None` while the stream is stopped.
     last: Option<Instant>,
-    line: Duration,
+    reference: Duration,
     position: Duration,
 }
 
 impl Pacer {
-    /// Lets the position move from now on.
-    pub(crate) fn start(&mut self, now: Instant) {
+    /// Lets the position move from `now` on.
+    pub(super) fn start(&mut self, now: Instant) {
         self.last = Some(now);
     }
 
-    /// Holds the position.
-    pub(crate) fn stop(&mut self) {
+    /// Stops the position.
+    pub(super) fn stop(&mut self) {
         self.last = None;
     }
 
-    /// Whether the position moves.
-    pub(crate) const fn runs(&self) -> bool {
+    /// Returns whether the position moves.
+    pub(super) const fn runs(&self) -> bool {
         self.last.is_some()
     }
 
-    /// Determines the position `now`.
+    /// Updates the position to `now`, and returns it.
     ///
-    /// `heard` is where the sink is, if it plays. `written` is how much the guest has given: the position
-    /// does not move beyond it, and after an underrun goes on from there.
-    pub(crate) fn advance(&mut self, now: Instant, heard: Option<Duration>, written: Duration) -> Duration {
-        let Some(last) = self.last.replace(now) else {
-            self.last = None;
-            return self.position;
-        };
+    /// `heard` is the position of the sink, if the sink plays. `written` is the end of the audio
+    /// that the guest has given: the position stops there, and continues from there after an
+    /// underrun.
+    pub(super) fn advance(&mut self, now: Instant, heard: Option<Duration>, written: Duration) -> Duration {
+        let Some(last) = self.last else { return self.position };
+        self.last = Some(now);
         let passed = now.saturating_duration_since(last);
-        self.line += passed;
-        let floor = self.line.saturating_sub(SLACK);
+        self.reference += passed;
+        let floor = self.reference.saturating_sub(SLACK);
         let target = match heard {
             Some(heard) => {
                 self.steer(heard, passed / STEERING);
-                heard.clamp(floor, self.line + SLACK)
+                heard.clamp(floor, self.reference + SLACK)
             }
             None => floor,
         };
         self.position = self.position.max(target.min(written));
-        // When all is played, time stands still until there is more.
-        self.line = if self.position == written { written } else { self.line.min(written + SLACK) };
+        // Once all audio is played, the reference stops until there is more.
+        self.reference = if self.position == written { written } else { self.reference.min(written + SLACK) };
         self.position
     }
 
-    /// Draws the reference line anew from where the position is: the other side has only just begun to move,
-    /// and is given the time to get into its stride.
-    pub(crate) fn begin_anew(&mut self) {
-        self.line = self.position;
+    /// Moves the reference to the position, when a source starts to be followed. The source then
+    /// has the full [`SLACK`] until its first audio arrives.
+    pub(super) fn rebase(&mut self) {
+        self.reference = self.position;
     }
 
-    /// Goes on from `end`, up to where everything is over all at once.
-    pub(crate) fn skip_to(&mut self, end: Duration) {
+    /// Moves the position to `end`, if it is not past `end`.
+    pub(super) fn skip_to(&mut self, end: Duration) {
         self.position = self.position.max(end);
-        self.line = self.line.max(self.position);
+        self.reference = self.reference.max(self.position);
     }
 
     fn steer(&mut self, towards: Duration, limit: Duration) {
-        self.line = if towards >= self.line {
-            self.line + (towards - self.line).min(limit)
+        self.reference = if towards >= self.reference {
+            self.reference + (towards - self.reference).min(limit)
         } else {
-            self.line - (self.line - towards).min(limit)
+            self.reference - (self.reference - towards).min(limit)
         };
     }
 
-    /// How long it takes, as far as one can tell, until the position is at `end`.
-    pub(crate) fn until(&self, end: Duration) -> Option<Duration> {
+    /// Returns the estimated time until the position reaches `end`; `None` if it is stopped.
+    pub(super) fn time_until(&self, end: Duration) -> Option<Duration> {
         self.last.map(|_| end.saturating_sub(self.position))
     }
 }
@@ -115,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_healthy_sink_is_followed_exactly() {
+    fn a_sink_that_keeps_time_is_followed_exactly() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.start(start);
         let sink = |step: u64| ms(step).saturating_sub(ms(3));
@@ -124,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_sink_time_goes_on_one_slack_behind() {
+    fn without_a_sink_the_position_is_one_slack_behind() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.start(start);
         let (_, positions) = run(&mut pacer, start, 1000, |_| None);
@@ -132,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_sink_the_last_message_is_over_one_slack_late() {
+    fn without_a_sink_the_last_message_is_played_one_slack_late() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.start(start);
         for written in [10, 20, 30, 31] {
@@ -146,18 +152,18 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_that_starts_late_neither_starves_the_guest_nor_makes_a_burst() {
+    fn a_sink_that_opens_late_causes_neither_a_stall_nor_a_burst() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.start(start);
         let sink = |step: u64| (step > 700).then(|| ms(step - 700));
         let (_, positions) = run(&mut pacer, start, 3000, sink);
-        assert!(positions[29] > Duration::ZERO, "the first period ends one slack late at most");
+        assert!(positions[29] > Duration::ZERO, "the first period ends at most one slack late");
         let steps = positions.windows(2).map(|pair| pair[1] - pair[0]);
         assert!(steps.skip(30).all(|step| step > ms(1) / 2 && step < ms(2)));
     }
 
     #[test]
-    fn a_sink_that_jumps_ahead_is_followed_by_two_slacks_at_most() {
+    fn a_sink_that_jumps_ahead_moves_the_position_by_at_most_two_slacks() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.start(start);
         let (_, positions) =
@@ -167,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_that_is_slow_by_a_thousandth_leads_for_good() {
+    fn a_sink_that_is_slow_by_a_thousandth_is_followed_for_good() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.start(start);
         let sink = |step: u64| ms(step) - ms(step) / 1000;
@@ -176,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_position_never_goes_back() {
+    fn the_position_never_moves_backwards() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.start(start);
         let erratic = |step: u64| (!step.is_multiple_of(7)).then(|| ms(step * 31 % 97));
@@ -185,33 +191,33 @@ mod tests {
     }
 
     #[test]
-    fn after_an_underrun_time_counts_from_the_next_message() {
+    fn after_an_underrun_the_position_continues_with_the_next_message() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.start(start);
         assert_eq!(pacer.advance(start + ms(500), Some(ms(100)), ms(100)), ms(100));
-        // A message of 10 ms arrives: had the line run on, it would be over at once.
+        // A message of 10 ms arrives. Had the reference moved on, the message would be due at once.
         assert_eq!(pacer.advance(start + ms(501), Some(ms(100)), ms(110)), ms(100));
         assert_eq!(pacer.advance(start + ms(506), Some(ms(105)), ms(110)), ms(105));
         assert_eq!(pacer.advance(start + ms(540), Some(ms(110)), ms(110)), ms(110));
     }
 
     #[test]
-    fn a_source_that_gives_large_pieces_is_waited_for_once_and_then_followed() {
-        // What a source has given but for its last piece, at step `step`, and pieces of 60 ms.
-        let given = |start: Duration, step: u64| start + ms(step / 60 * 60);
+    fn a_source_that_delivers_large_pieces_is_followed_without_gaps() {
+        // What a source has delivered by step `step`, in pieces of 60 ms, without the last.
+        let delivered = |start: Duration, step: u64| start + ms(step / 60 * 60);
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.start(start);
         let (from, positions) = run(&mut pacer, start, 300, |_| None);
-        pacer.begin_anew();
+        pacer.rebase();
         let silence = positions[299];
-        let (_, positions) = run(&mut pacer, from, 60_000, |step| Some(given(silence, step)));
-        // The last piece is there as well: as long as the position is not beyond it, nothing is missing.
-        let missing = positions.iter().zip(1..).find(|(at, step)| **at > given(silence, *step) + ms(60));
+        let (_, positions) = run(&mut pacer, from, 60_000, |step| Some(delivered(silence, step)));
+        // The last piece is there too: nothing is missing as long as the position is not past it.
+        let missing = positions.iter().zip(1..).find(|(at, step)| **at > delivered(silence, *step) + ms(60));
         assert_eq!(missing, None);
     }
 
     #[test]
-    fn after_a_skip_the_next_message_takes_as_long_as_it_is() {
+    fn after_a_skip_the_next_message_takes_its_own_duration() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.start(start);
         pacer.advance(start + ms(5), Some(ms(5)), ms(1000));
@@ -221,15 +227,15 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_stopped_stands_still() {
+    fn a_stopped_stream_does_not_move() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.start(start);
         let at = pacer.advance(start + ms(50), Some(ms(50)), ENDLESS);
         pacer.stop();
         assert_eq!(pacer.advance(start + ms(5000), Some(ms(90)), ENDLESS), at);
-        assert_eq!(pacer.until(ms(60)), None);
+        assert_eq!(pacer.time_until(ms(60)), None);
         pacer.start(start + ms(5000));
-        assert_eq!(pacer.until(ms(60)), Some(ms(10)));
+        assert_eq!(pacer.time_until(ms(60)), Some(ms(10)));
         assert_eq!(pacer.advance(start + ms(5010), Some(ms(60)), ENDLESS), ms(60));
     }
 }

@@ -1,4 +1,4 @@
-//! The messages of a stream that its guest waits for.
+//! The messages of a take that are not completed yet.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,113 +7,107 @@ use std::time::Duration;
 use super::message::Message;
 use crate::pcm::Params;
 
-/// Messages in the order in which they were accepted, and how much audio they are about.
+/// Pending messages in the order of their acceptance, and the amount of their audio.
 #[derive(Debug)]
-pub(crate) struct Backlog {
+pub(super) struct Pending {
     params: Params,
     /// Never more than the queue has descriptors.
-    entries: VecDeque<Entry>,
-    /// Bytes of audio in `entries`; at most the size of the guest's buffer.
+    messages: VecDeque<PendingMessage>,
+    /// Bytes of audio in `messages`; at most the size of the guest's buffer.
     bytes: u32,
-    /// Frames of all messages that were ever accepted.
+    /// Frames of all messages ever accepted.
     end: u64,
-    /// Bytes of audio of those messages that were given back, and are to come again.
-    given_back: u32,
+    /// Bytes of audio of the messages that were unpopped and will be popped again.
+    unpopped: u32,
 }
 
-/// A message that its guest waits for.
+/// A message that is not completed yet.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) message: Message,
+pub(super) struct PendingMessage {
+    pub(super) message: Message,
     /// Bytes of audio.
-    pub(crate) bytes: u32,
+    pub(super) bytes: u32,
     /// Frames accepted up to and including this message.
-    pub(crate) end: u64,
+    pub(super) end: u64,
 }
 
-impl fmt::Display for Backlog {
+impl fmt::Display for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} messages with {} bytes waiting", self.entries.len(), self.bytes)
+        write!(f, "{} messages with {} bytes waiting", self.messages.len(), self.bytes)
     }
 }
 
-impl Backlog {
-    pub(crate) const fn new(params: Params) -> Self {
-        Self { params, entries: VecDeque::new(), bytes: 0, end: 0, given_back: 0 }
+impl Pending {
+    pub(super) const fn new(params: Params) -> Self {
+        Self { params, messages: VecDeque::new(), bytes: 0, end: 0, unpopped: 0 }
     }
 
-    /// How many bytes of audio may be accepted now.
-    pub(crate) const fn room(&self) -> u32 {
+    /// Returns how many bytes of audio fit into the guest's buffer beside the pending messages.
+    pub(super) const fn room(&self) -> u32 {
         self.params.buffer_bytes.saturating_sub(self.bytes)
     }
 
-    /// Accepts a message about whole frames; hands it back if it has none, or parts of one, or too many. Returns how
-    /// many of its bytes were accepted before, and given back.
-    pub(crate) fn accept(&mut self, message: Message, bytes: u64) -> Result<u32, Message> {
+    /// Accepts a message with `bytes` bytes of audio.
+    ///
+    /// Refuses the message if `bytes` is not a positive number of whole frames, or larger than
+    /// [`room`](Self::room). Returns how many of the bytes were accepted before, and then unpopped.
+    pub(super) fn accept(&mut self, message: Message, bytes: u64) -> Result<u32, Message> {
         let bytes = match u32::try_from(bytes) {
             Ok(bytes @ 1..) if bytes <= self.room() && bytes.is_multiple_of(self.params.frame_bytes()) => {
                 bytes
             }
             _ => return Err(message),
         };
-        let known = bytes.min(self.given_back);
-        self.given_back -= known;
+        let known = bytes.min(self.unpopped);
+        self.unpopped -= known;
         self.end += self.params.frames((bytes - known).into());
         self.bytes += bytes;
-        self.entries.push_back(Entry { message, bytes, end: self.end_here() });
+        self.messages.push_back(PendingMessage { message, bytes, end: self.pending_end() });
         Ok(known)
     }
 
-    /// Gives back the newest message, as if it had not been accepted, if `give` takes it. Returns whether it does.
-    pub(crate) fn give_back(&mut self, give: impl FnOnce(Message) -> Result<(), Message>) -> bool {
-        let Some(Entry { message, bytes, end }) = self.entries.pop_back() else { return false };
-        if let Err(message) = give(message) {
-            self.entries.push_back(Entry { message, bytes, end });
+    /// Undoes the acceptance of the newest message. Returns whether `unpop` took a message.
+    pub(super) fn unpop(&mut self, unpop: impl FnOnce(Message) -> Result<(), Message>) -> bool {
+        let Some(PendingMessage { message, bytes, end }) = self.messages.pop_back() else { return false };
+        if let Err(message) = unpop(message) {
+            self.messages.push_back(PendingMessage { message, bytes, end });
             return false;
         }
         self.bytes -= bytes;
-        self.given_back += bytes;
+        self.unpopped += bytes;
         true
     }
 
-    /// Frames of all messages that were ever accepted.
-    pub(crate) const fn end(&self) -> u64 {
+    /// Returns the number of frames of all messages ever accepted.
+    pub(super) const fn end(&self) -> u64 {
         self.end
     }
 
-    /// The same, but for those that were given back.
-    pub(crate) const fn end_here(&self) -> u64 {
-        self.end - self.params.frames(self.given_back as u64)
+    /// Returns the same as [`end`](Self::end), less the frames of unpopped messages.
+    pub(super) const fn pending_end(&self) -> u64 {
+        self.end - self.params.frames(self.unpopped as u64)
     }
 
-    /// Whether the guest waits for nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.given_back == 0
+    /// Returns whether no message is pending or unpopped.
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.unpopped == 0
     }
 
-    /// When, in time since the beginning, the next message is over.
-    pub(crate) fn next_end(&self) -> Option<Duration> {
-        self.entries.front().map(|entry| self.params.duration(entry.end))
+    /// Returns the position in time at which the next message is due.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        self.messages.front().map(|next| self.params.duration(next.end))
     }
 
-    /// Takes out the next message if it is over at `position`, which counts frames.
-    pub(crate) fn pop(&mut self, position: u64) -> Option<Entry> {
-        self.entries.front().filter(|entry| entry.end <= position)?;
-        let entry = self.entries.pop_front()?;
-        self.bytes -= entry.bytes;
-        Some(entry)
+    /// Takes the next message out if it is due at `position`, in frames.
+    pub(super) fn pop_due(&mut self, position: u64) -> Option<PendingMessage> {
+        self.messages.front().filter(|next| next.end <= position)?;
+        let next = self.messages.pop_front()?;
+        self.bytes -= next.bytes;
+        Some(next)
     }
-}
 
-/// Watches a number that only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Tally(u64);
-
-impl Tally {
-    /// Whether it has grown since this was last asked.
-    pub(crate) const fn has_grown(&mut self, to: u64) -> bool {
-        let grown = to > self.0;
-        self.0 = to;
-        grown
+    /// Takes the next message out, due or not.
+    pub(super) fn pop(&mut self) -> Option<PendingMessage> {
+        self.pop_due(u64::MAX)
     }
 }

@@ -1,32 +1,32 @@
-//! What a stretch of audio was like, for whoever reads the log.
+//! Statistics of a take, for the log.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Counted from PREPARE on.
+/// Statistics since PREPARE.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stats {
-    /// How often the stream ran and the guest had given too little.
-    pub(crate) xruns: u64,
+pub(super) struct Stats {
+    /// Number of underruns or overruns.
+    pub(super) xruns: u64,
     latency: Latency,
 }
 
-/// How far what is heard was behind what the guest was told.
+/// The latencies that the guest was told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Latency {
-    least: Duration,
-    most: Duration,
+    min: Duration,
+    max: Duration,
     sum: Duration,
     count: u32,
 }
 
 impl Stats {
-    /// Takes in what the guest was told with one message.
-    pub(crate) fn add_latency(&mut self, latency: Duration) {
+    /// Adds the latency that the guest was told with one message.
+    pub(super) fn add_latency(&mut self, latency: Duration) {
         let all = &mut self.latency;
-        all.least = if all.count == 0 { latency } else { all.least.min(latency) };
-        all.most = all.most.max(latency);
-        // At its largest it stays, and the mean goes on being of the first so many.
+        all.min = if all.count == 0 { latency } else { all.min.min(latency) };
+        all.max = all.max.max(latency);
+        // On overflow the sum stops, so the mean covers the samples up to then.
         if let (Some(sum), Some(count)) = (all.sum.checked_add(latency), all.count.checked_add(1)) {
             (all.sum, all.count) = (sum, count);
         }
@@ -39,9 +39,9 @@ impl fmt::Display for Stats {
         write!(f, "{xruns} xruns")?;
         if latency.count > 0 {
             let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
-            let (least, most) = (ms(latency.least), ms(latency.most));
+            let (min, max) = (ms(latency.min), ms(latency.max));
             let mean = ms(latency.sum / latency.count);
-            write!(f, ", latency {least:.1} to {most:.1} ms, {mean:.1} ms on average")?;
+            write!(f, ", latency {min:.1} to {max:.1} ms, {mean:.1} ms on average")?;
         }
         Ok(())
     }
@@ -52,15 +52,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_has_the_least_the_most_and_the_mean() {
+    fn a_summary_has_the_minimum_the_maximum_and_the_mean() {
         let mut stats = Stats { xruns: 2, ..Stats::default() };
-        [20, 10, 60].into_iter().for_each(|ms| stats.add_latency(Duration::from_millis(ms)));
+        for ms in [20, 10, 60] {
+            stats.add_latency(Duration::from_millis(ms));
+        }
         let expected = "2 xruns, latency 10.0 to 60.0 ms, 30.0 ms on average";
         assert_eq!(stats.to_string(), expected);
     }
 
     #[test]
-    fn what_was_never_played_has_no_latency() {
+    fn a_summary_without_messages_has_no_latency() {
         assert_eq!(Stats::default().to_string(), "0 xruns");
     }
 

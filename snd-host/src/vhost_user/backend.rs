@@ -1,4 +1,4 @@
-//! The device as `vhost-user-backend` sees it.
+//! The interface of the device to `vhost-user-backend`.
 
 use std::io;
 use std::sync::Arc;
@@ -20,47 +20,48 @@ use crate::limits::MAX_QUEUE_SIZE;
 use crate::options::RingFormat;
 use crate::spec::{FEATURE_CTLS, QUEUES};
 
-/// The event of the device's own wakers. Events up to the number of queues are taken.
+/// The event number of the device's wakers. `vhost-user-backend` uses the numbers up to [`QUEUES`].
 pub(crate) const WAKE_EVENT: u16 = 5;
 
 const _: () = assert!(WAKE_EVENT as usize > QUEUES);
 
-/// The back-end of one session.
+/// The back-end of a session.
 #[derive(Debug)]
 pub(crate) struct Backend {
     device: Device,
     topology: Topology,
     format: RingFormat,
-    /// What was negotiated.
+    /// The negotiated features.
     features: Features,
-    /// Whether the session is over.
-    over: bool,
+    /// Whether the session has ended.
+    ended: bool,
 }
 
 impl Backend {
     pub(crate) fn new(audio: Arc<Audio>, topology: Topology, format: RingFormat) -> io::Result<Self> {
         let device = Device::new(audio, topology)?;
-        Ok(Self { device, topology, format, features: Features::empty(), over: false })
+        Ok(Self { device, topology, format, features: Features::empty(), ended: false })
     }
 
     pub(crate) const fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Ends the session, and its event loop: nothing is the guest's any more.
+    /// Ends the session and its event loop. Guest memory is not accessed any more.
     pub(crate) fn end(&mut self) {
-        self.over = true;
+        self.ended = true;
         self.device.end();
     }
 
-    /// Whether what was negotiated is what the user wants.
-    fn serves(&self) -> bool {
+    /// Returns whether the negotiated ring format is allowed by the command line.
+    fn may_serve(&self) -> bool {
         self.format != RingFormat::Packed || self.features.contains(Features::RING_PACKED)
     }
 
-    /// What is offered of the rings. Not to use buffers in order: those of several streams share a queue, and each
-    /// stream has a pace of its own.
-    fn virtio_features(&self) -> Features {
+    /// Returns the ring features on offer.
+    ///
+    /// `VIRTIO_F_IN_ORDER` is not offered: streams with different paces share a queue.
+    fn ring_features(&self) -> Features {
         let rings = Features::VERSION_1 | Features::EVENT_IDX | Features::INDIRECT_DESC;
         match self.format {
             RingFormat::Auto | RingFormat::Packed => rings | Features::RING_PACKED,
@@ -83,14 +84,14 @@ impl VhostUserBackendMut for Backend {
 
     fn features(&self) -> u64 {
         let controls = if self.topology.controls { FEATURE_CTLS } else { 0 };
-        self.virtio_features().bits() | controls | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
+        self.ring_features().bits() | controls | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
     }
 
     fn acked_features(&mut self, features: u64) {
         self.features = Features::from_bits_retain(features);
-        debug!(features = ?self.features, "negotiated");
-        if !self.serves() {
-            error!("the driver does not take packed rings; --ring packed leaves it without sound");
+        debug!(features = ?self.features, "features negotiated");
+        if !self.may_serve() {
+            error!("the driver does not support packed rings: it has no sound; use --ring auto");
         }
         self.device.set_features(self.features);
     }
@@ -103,12 +104,12 @@ impl VhostUserBackendMut for Backend {
     }
 
     fn reset_device(&mut self) {
-        debug!("reset");
+        debug!("device reset");
         self.device.reset();
     }
 
     fn set_event_idx(&mut self, _enabled: bool) {
-        // One of the features that are acknowledged.
+        // `acked_features` has the same information.
     }
 
     fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
@@ -120,10 +121,11 @@ impl VhostUserBackendMut for Backend {
             .to_vec()
     }
 
-    /// Leaves everything as it is: the configuration is read-only. That is no error, because `vhost-user-backend`
-    /// ends the session for one, and it is a guest that writes.
+    /// Ignores the write, because the configuration is read-only.
+    ///
+    /// An error would make `vhost-user-backend` end the session, and any guest can write.
     fn set_config(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
-        debug!(offset, len = bytes.len(), "the configuration is read-only");
+        debug!(offset, len = bytes.len(), "write to the read-only configuration ignored");
         Ok(())
     }
 
@@ -140,8 +142,9 @@ impl VhostUserBackendMut for Backend {
         Ok(())
     }
 
-    /// Serves the device. The event loop ends for good when this returns an error, so it does so in one case
-    /// only: when that is what is wanted.
+    /// Serves the device.
+    ///
+    /// An error ends the event loop. The only error is intended, at the end of the session.
     fn handle_event(
         &mut self,
         _event: u16,
@@ -149,10 +152,10 @@ impl VhostUserBackendMut for Backend {
         vrings: &[Vring],
         _thread: usize,
     ) -> io::Result<()> {
-        if self.over {
+        if self.ended {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        if self.serves() {
+        if self.may_serve() {
             self.device.wake(vrings, Instant::now());
         }
         Ok(())
@@ -169,7 +172,7 @@ mod tests {
     use crate::options::Streams;
 
     #[test]
-    fn queues_that_are_left_running_when_a_session_ends_are_not_served() {
+    fn queues_are_not_served_after_the_end_of_a_session() {
         let audio = Audio::new("fakesink", "audiotestsrc", Duration::from_millis(40)).unwrap();
         let topology = Topology { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
         let mut backend = Backend::new(audio, topology, RingFormat::Split).unwrap();

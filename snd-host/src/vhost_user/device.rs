@@ -1,7 +1,8 @@
-//! The device: four queues, a card, and a timer, all moved forward by one function.
+//! The device: four queues, a card and a timer.
 //!
-//! Whatever happens, a kick or the timer, [`Device::wake`] looks at everything: it takes up queues that may
-//! run by now, takes messages, answers requests, and returns what is played. It never waits for anything.
+//! The front-end sets the queues up and stops them. [`Device::wake`] does everything else, after a
+//! kick or when the timer fires: it starts queues, accepts messages, executes requests, and returns
+//! the messages that are due. It never blocks.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -12,26 +13,26 @@ use ring_core::memory::Memory;
 use ring_core::{Arm, Chain, Features, Position, Reader, Segment, Writer};
 use tracing::{debug, error, warn};
 
-use super::queue::{self, GuestMemory, Queue};
+use super::queue::{GuestMemory, Queue};
 use super::timer::Timer;
 use super::vring::Vring;
 use crate::audio::Audio;
-use crate::card::{Answer, Card, MAX_REQUEST, STATUS_BYTES, Topology};
+use crate::card::{Answer, Card, ControlRequest, MAX_REQUEST, STATUS_BYTES, Topology};
 use crate::limits::MAX_SEGMENTS;
 use crate::spec::{EVENT_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
 use crate::stream::Direction;
 use crate::waker::Waker;
 
-/// The queues that carry audio, and which way.
+/// The queues of I/O messages, and the direction of their streams.
 const IO_QUEUES: [(usize, Direction); 2] = [(TX_QUEUE, Direction::Output), (RX_QUEUE, Direction::Input)];
 
-/// Which way the audio goes that a queue carries, if it carries any.
+/// Returns the direction of a queue's streams; `None` if the queue is not for I/O messages.
 fn direction(queue: usize) -> Option<Direction> {
     IO_QUEUES.into_iter().find(|(index, _)| *index == queue).map(|(_, direction)| direction)
 }
 
-/// How many chains are taken in one go. A guest that adds chains faster than they are served does not keep
-/// the timer from being served.
+/// The number of chains that are popped before the event loop runs again. A driver that adds chains
+/// faster than they are served cannot keep the timer from being served.
 const BUDGET: usize = 1024;
 
 /// A sound device with its queues.
@@ -39,29 +40,29 @@ const BUDGET: usize = 1024;
 pub(crate) struct Device {
     memory: Option<GuestMemory>,
     features: Features,
-    queues: [State; QUEUES],
-    /// Where each queue was stopped that has not been taken up since.
-    left: [Option<Position>; QUEUES],
+    queues: [QueueState; QUEUES],
+    /// The position of each queue that was stopped and not started since.
+    stopped_at: [Option<Position>; QUEUES],
     card: Card,
-    /// Where chains put their segments while they are worked on.
+    /// Storage for the segments of the chain that is being served.
     segments: Box<[Segment]>,
     timer: Timer,
-    /// For those who have news from outside.
+    /// Wakes the event loop from other threads.
     waker: Arc<Waker>,
 }
 
-/// Whether a queue runs.
+/// The state of a queue.
 #[derive(Debug, Default)]
-enum State {
+enum QueueState {
     #[default]
     Stopped,
     Running(Box<Queue>),
-    /// It could not be taken up as it was set up. There is no use in trying again until that changes.
+    /// The queue cannot be started with its settings. They have to change first.
     Unusable,
 }
 
-impl State {
-    /// The queue, if it may be worked on now.
+impl QueueState {
+    /// Returns the queue, if it is running and the front-end lets it run.
     fn live(&mut self) -> Option<&mut Queue> {
         match self {
             Self::Running(queue) if queue.is_live() => Some(queue),
@@ -70,7 +71,7 @@ impl State {
     }
 }
 
-/// What the front-end tells.
+/// Events from the front-end.
 impl Device {
     pub(crate) fn new(audio: Arc<Audio>, topology: Topology) -> io::Result<Self> {
         let waker = Arc::new(Waker::new()?);
@@ -78,7 +79,7 @@ impl Device {
             memory: None,
             features: Features::empty(),
             queues: Default::default(),
-            left: Default::default(),
+            stopped_at: Default::default(),
             card: Card::new(audio, waker.clone(), topology),
             segments: vec![Segment::default(); MAX_SEGMENTS].into_boxed_slice(),
             timer: Timer::new()?,
@@ -86,12 +87,12 @@ impl Device {
         })
     }
 
-    /// Files of which one becomes readable when the device is to be woken.
+    /// Returns the file descriptors that become readable when the device needs service.
     pub(crate) fn wakers(&self) -> [RawFd; 2] {
         [self.timer.as_raw_fd(), self.waker.as_raw_fd()]
     }
 
-    /// How each stream is.
+    /// Describes the state of each stream in a line of text.
     pub(crate) fn report(&self) -> Vec<String> {
         self.card.report()
     }
@@ -101,7 +102,7 @@ impl Device {
         self.card.set_features(features.bits());
     }
 
-    /// Changes the memory under the queues that run: they are taken up anew where they are.
+    /// Replaces the memory. Running queues are restarted at their positions.
     pub(crate) fn set_memory(&mut self, memory: GuestMemory, now: Instant) {
         self.memory = Some(memory);
         for index in 0..QUEUES {
@@ -109,118 +110,117 @@ impl Device {
                 self.start(index, &vring, now);
             }
         }
-        // What was given back is there to be taken.
+        // The messages that the restart has unpopped can be popped again.
         self.waker.wake();
     }
 
-    /// Stops a queue, and leaves its position where the front-end finds it.
+    /// Stops a queue, and saves its position for the front-end.
     ///
-    /// What is in flight is given back, to be taken again when the queue goes on. Linux would not notice if all of
-    /// it were returned at once: where it is in its buffer is the same after that. Only what came before something
-    /// that has been returned cannot be given back, and is returned.
+    /// Messages in flight are unpopped, and popped again when the queue is restarted. They are not
+    /// returned early: if a whole buffer is returned at once, Linux sees no progress, because its
+    /// position in the buffer is the same. Only messages that were popped before a message that has
+    /// been returned cannot be unpopped; they are returned.
     pub(crate) fn stop(&mut self, index: usize, now: Instant) -> Option<Vring> {
-        let State::Running(mut queue) = self.queues.get_mut(index).map(std::mem::take)? else {
+        let QueueState::Running(mut queue) = self.queues.get_mut(index).map(std::mem::take)? else {
             return None;
         };
         if let Some(direction) = direction(index) {
-            self.card.suspend(direction, now, |message| queue.give_back(message));
-            queue.complete_all(self.card.hand_back(direction));
+            self.card.suspend(direction, now, |message| queue.unpop(message));
+            queue.complete_all(self.card.flush(direction));
         }
         let (vring, position) = queue.stop();
-        self.left[index] = Some(position);
+        self.stopped_at[index] = Some(position);
         Some(vring)
     }
 
-    /// Takes up a queue. It is known to be set up, and not to run.
+    /// Starts a queue that is set up and stopped.
     fn start(&mut self, index: usize, vring: &Vring, now: Instant) {
         let Some(memory) = self.memory.clone() else { return };
         let state = match Queue::start(vring, memory, self.features) {
             Ok(queue) => {
-                debug!(index, position = ?queue.position(), "queue taken up");
-                if self.left[index].take().is_some_and(|left| left != queue.position()) {
-                    // The driver begins anew, and does not know of any stream.
+                debug!(index, position = ?queue.position(), "queue started");
+                if self.stopped_at[index].take().is_some_and(|position| position != queue.position()) {
+                    // A driver that resumes a queue at another position has been reset, and does
+                    // not know any stream.
                     self.forget_streams();
                 }
                 if let Some(direction) = direction(index) {
                     self.card.resume(direction, now);
                 }
-                State::Running(Box::new(queue))
+                QueueState::Running(Box::new(queue))
             }
             Err(error) => {
-                error!(index, "a queue cannot be used: {error}");
-                State::Unusable
+                error!(index, "cannot start a queue: {error}");
+                QueueState::Unusable
             }
         };
-        if let Some(place) = self.queues.get_mut(index) {
-            *place = state;
+        if let Some(queue) = self.queues.get_mut(index) {
+            *queue = state;
         }
     }
 
-    /// Back to the beginning. Whatever was in flight is no longer ours.
+    /// Resets the device. Chains in flight are not returned.
     pub(crate) fn reset(&mut self) {
         self.queues = Default::default();
-        self.left = Default::default();
+        self.stopped_at = Default::default();
         self.card.reset();
     }
 
-    /// As [`reset`](Self::reset), for good. Wakes whoever waits for the device.
+    /// Resets the device at the end of a session, and wakes the event loop.
     pub(crate) fn end(&mut self) {
         self.reset();
         self.waker.wake();
     }
 
-    /// Whether any queue runs.
+    /// Returns whether any queue is running.
     #[cfg(test)]
     pub(crate) fn runs(&self) -> bool {
-        self.queues.iter().any(|queue| matches!(queue, State::Running(_)))
+        self.queues.iter().any(|queue| matches!(queue, QueueState::Running(_)))
     }
 
     fn forget_streams(&mut self) {
         for (index, direction) in IO_QUEUES {
-            let messages = self.card.hand_back(direction);
-            if let State::Running(queue) = &mut self.queues[index] {
-                queue.complete_all(messages);
+            let completions = self.card.flush(direction);
+            if let QueueState::Running(queue) = &mut self.queues[index] {
+                queue.complete_all(completions);
             }
         }
         self.card.reset();
     }
 }
 
-/// What the guest does.
+/// Requests and messages from the driver.
 impl Device {
-    /// Looks at everything.
+    /// Serves everything that needs service, and sets the timer.
     pub(crate) fn wake(&mut self, vrings: &[Vring], now: Instant) {
         self.waker.clear();
-        for index in 0..QUEUES {
-            match vrings.get(index) {
-                Some(vring) if matches!(self.queues[index], State::Stopped) && queue::is_live(vring) => {
-                    self.start(index, vring, now);
-                }
-                _ => {}
+        for (index, vring) in vrings.iter().enumerate().take(QUEUES) {
+            if matches!(self.queues[index], QueueState::Stopped) && vring.is_live() {
+                self.start(index, vring, now);
             }
         }
         let all_served = self.serve(now);
         let next = if all_served { self.next_due() } else { Some(Duration::ZERO) };
         if let Err(error) = self.timer.set(next) {
-            warn!("the timer cannot be set: {error}");
+            warn!("cannot set the timer: {error}");
         }
     }
 
-    /// How long it takes until there is something to return.
+    /// Returns the estimated time until a message can be returned.
     fn next_due(&mut self) -> Option<Duration> {
         let due = IO_QUEUES.into_iter().filter_map(|(index, direction)| {
-            // Nothing can be returned before the front-end lets the queue run again, and wakes us.
+            // A queue that is not live returns nothing. Its activation wakes the device.
             self.queues[index].live()?;
             self.card.next_due(direction)
         });
         due.min()
     }
 
-    /// Serves the queues until all are empty and armed. Returns false if that was too much for once.
+    /// Serves the queues until all are empty and armed. Returns false if the budget was exhausted.
     fn serve(&mut self, now: Instant) -> bool {
         let mut budget = BUDGET;
         loop {
-            // Messages come before requests: the guest sent them before it asked for the end.
+            // Messages come before requests: the driver sent them before it ended the stream.
             while budget > 0
                 && (IO_QUEUES.into_iter().any(|io| self.serve_io(io, now)) || self.serve_control(now))
             {
@@ -228,27 +228,27 @@ impl Device {
             }
             for (index, direction) in IO_QUEUES {
                 if let Some(queue) = self.queues[index].live() {
-                    queue.complete_all(self.card.over(direction, now));
+                    queue.complete_all(self.card.complete_due(direction, now));
                 }
             }
-            let told_all = self.tell();
+            let all_sent = self.send_events();
             let mut pending = false;
             for (index, queue) in self.queues.iter_mut().enumerate() {
                 let Some(queue) = queue.live() else { continue };
                 queue.publish();
-                // Buffers for events lie there until there is one.
-                pending |= (index != EVENT_QUEUE || !told_all) && queue.arm() == Arm::Pending;
+                // The buffers of the event queue stay there unless an event waits.
+                pending |= (index != EVENT_QUEUE || !all_sent) && queue.arm() == Arm::Pending;
             }
             if !pending || budget == 0 {
                 return !pending;
             }
-            // A chain that cannot be worked on counts as well.
+            // A chain that cannot be popped counts as well.
             budget -= 1;
         }
     }
 
-    /// Tells the guest of events. Returns whether it knows all.
-    fn tell(&mut self) -> bool {
+    /// Sends the waiting events. Returns whether none is left.
+    fn send_events(&mut self) -> bool {
         let events = self.card.events();
         let Some(queue) = self.queues[EVENT_QUEUE].live() else { return true };
         while !events.is_empty() {
@@ -256,7 +256,7 @@ impl Device {
             let Some(event) = events.pop() else { return true };
             let mut writer = Writer::new(queue.memory(), chain.writable());
             if let Err(error) = writer.write(&event) {
-                debug!("an event cannot be written: {error}");
+                debug!("cannot write an event: {error}");
             }
             let written = writer.written();
             queue.complete(chain.into_token(), written);
@@ -264,17 +264,17 @@ impl Device {
         true
     }
 
-    /// Takes a message with audio, or one that asks for some. Returns whether there was one.
+    /// Pops and serves an I/O message. Returns whether there was one.
     fn serve_io(&mut self, (index, direction): (usize, Direction), now: Instant) -> bool {
         let Some(queue) = self.queues[index].live() else { return false };
         let Some(chain) = queue.pop(&mut self.segments) else { return false };
-        if let Err(refused) = self.card.take(direction, queue.memory(), chain, now) {
+        if let Err(refused) = self.card.accept(direction, queue.memory(), chain, now) {
             queue.complete_all(vec![refused]);
         }
         true
     }
 
-    /// Answers a request. Returns whether there was one.
+    /// Pops and executes a control request. Returns whether there was one.
     fn serve_control(&mut self, now: Instant) -> bool {
         let [control, _, tx, rx] = &mut self.queues;
         let Some(control) = control.live() else { return false };
@@ -282,19 +282,20 @@ impl Device {
         let memory = control.memory().clone();
         let mut writer = Writer::new(&memory, chain.writable());
         if writer.remaining() >= STATUS_BYTES {
-            let request = read_request(&memory, &chain);
-            let (Answer { status, payload, .. }, messages) =
-                self.card.request(&request, writer.remaining(), now);
-            // The standard wants them returned before the request that ends their stream (5.14.6.6).
-            for (queue, messages) in [(tx, messages.tx), (rx, messages.rx)] {
-                if let State::Running(queue) = queue {
-                    queue.complete_all(messages);
+            let bytes = read_request(&memory, &chain);
+            let request = ControlRequest { bytes: &bytes, room: writer.remaining() };
+            let (Answer { status, payload, .. }, completions) = self.card.execute(request, now);
+            // Messages are returned before the request that ends their stream (VIRTIO 1.4, 5.14.6.6
+            // "PCM Control Messages").
+            for (queue, completions) in [(tx, completions.tx), (rx, completions.rx)] {
+                if let QueueState::Running(queue) = queue {
+                    queue.complete_all(completions);
                     queue.publish();
                 }
             }
             let written = writer.write_value(&status.code()).and_then(|()| writer.write(&payload));
             if let Err(error) = written {
-                debug!("an answer cannot be written: {error}");
+                debug!("cannot write an answer: {error}");
             }
         }
         let written = writer.written();
@@ -303,7 +304,7 @@ impl Device {
     }
 }
 
-/// The bytes of a request, as far as they mean anything; none if they are not in shared memory.
+/// Reads the meaningful bytes of a request. Returns none if they are not in shared memory.
 fn read_request(memory: &impl Memory, chain: &Chain<'_>) -> Vec<u8> {
     let mut reader = Reader::new(memory, chain.readable());
     let len = usize::try_from(reader.remaining()).unwrap_or(usize::MAX).min(MAX_REQUEST);
@@ -311,7 +312,7 @@ fn read_request(memory: &impl Memory, chain: &Chain<'_>) -> Vec<u8> {
     match reader.read(&mut request) {
         Ok(()) => request,
         Err(error) => {
-            debug!("a request cannot be read: {error}");
+            debug!("cannot read a request: {error}");
             Vec::new()
         }
     }

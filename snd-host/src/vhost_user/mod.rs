@@ -1,5 +1,5 @@
-//! The device as a vhost-user front-end and the driver see it: queues, a timer, and one function that
-//! serves them.
+//! The device as a vhost-user front-end and the driver see it: queues, a timer, and one function
+//! that serves them.
 
 mod backend;
 mod device;

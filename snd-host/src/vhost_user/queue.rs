@@ -1,7 +1,7 @@
-//! A virtqueue as this device serves it: ring-core's rings on what vhost-user has told about them.
+//! A running virtqueue: a ring of ring-core at the addresses that the front-end has set.
 //!
-//! `vhost-user-backend` keeps a split-only queue for each ring. It serves here as a notice board alone: where
-//! the areas are, whether the ring runs, whom to notify, and from which position to go on.
+//! `vhost-user-backend` keeps a split queue for each ring. Only its settings are used: the
+//! addresses, whether the ring runs, the eventfds, and the position.
 
 use std::sync::Arc;
 
@@ -18,24 +18,18 @@ use vm_memory::GuestMemoryMmap;
 use super::vring::Vring;
 use crate::stream::{Completion, Message};
 
-/// The guest's memory at one time.
+/// A memory table of the guest. The front-end may replace it by another one.
 pub(crate) type GuestMemory = Arc<GuestMemoryMmap>;
 
-/// A queue that runs.
+/// A running queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
     ring: DeviceQueue<VmMemory<GuestMemory>, Box<[Slot]>>,
     vring: Vring,
 }
 
-/// Whether the front-end lets a ring run.
-pub(crate) fn is_live(vring: &Vring) -> bool {
-    let state = vring.get_ref();
-    state.get_queue().ready() && state.is_enabled()
-}
-
 impl Queue {
-    /// Takes up a queue where whoever ran it before has left it.
+    /// Starts a queue at the position where it was stopped, by this process or another one.
     pub(crate) fn start(vring: &Vring, memory: GuestMemory, features: Features) -> Result<Self, SetupError> {
         let (setup, base) = {
             let state = vring.get_ref();
@@ -53,8 +47,8 @@ impl Queue {
         };
         let slots = vec![Slot::default(); setup.size.into()].into_boxed_slice();
         let mut ring = DeviceQueue::new(VmMemory::new(memory), &setup, slots)?;
-        // The notice board has room for 16 bits. A packed ring is only ever left with nothing in flight,
-        // so they say it all; a split ring has the other half in memory.
+        // vhost-user-backend keeps 16 bits of the position. They are enough for a packed ring,
+        // which is only stopped with nothing in flight; a split ring has the used index in memory.
         let position = match &ring {
             DeviceQueue::Split(_) => ring.position_of(base.into()),
             DeviceQueue::Packed(_) => Position::quiescent(base),
@@ -67,38 +61,39 @@ impl Queue {
         self.ring.position()
     }
 
+    /// Returns whether the front-end lets the queue run.
     pub(crate) fn is_live(&self) -> bool {
-        is_live(&self.vring)
+        self.vring.is_live()
     }
 
     pub(crate) const fn memory(&self) -> &VmMemory<GuestMemory> {
         self.ring.memory()
     }
 
-    /// Takes the next chain that can be worked on. Others are returned to the driver as they are.
+    /// Pops the next chain. A chain of too many segments is returned to the driver unused.
     pub(crate) fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Option<Chain<'s>> {
         match self.ring.pop(segments) {
             Ok(chain) => chain,
             Err(PopError::TooLong(token)) => {
-                debug!("a buffer in too many pieces");
+                debug!("a buffer has too many segments");
                 self.complete(token, 0);
                 None
             }
             Err(PopError::Violation(violation)) => {
-                warn!("the guest has broken a queue, which now rests until it is reset: {violation}");
+                warn!("the driver has corrupted a queue, which is unusable until its reset: {violation}");
                 None
             }
         }
     }
 
-    /// Returns a chain.
+    /// Returns a chain to the driver.
     pub(crate) fn complete(&mut self, token: Token, written: u32) {
         if let Err(error) = self.ring.complete(token, written) {
-            debug!("not returned: {error}");
+            debug!("cannot return a buffer: {error}");
         }
     }
 
-    /// Returns messages with their status.
+    /// Writes the results of messages and returns their chains to the driver.
     pub(crate) fn complete_all(&mut self, completions: Vec<Completion>) {
         for completion in completions {
             let (token, written) = completion.write(self.ring.memory());
@@ -106,12 +101,12 @@ impl Queue {
         }
     }
 
-    /// Gives back the message that was taken last, as if it had not been. Fails if a later one was taken.
-    pub(crate) fn give_back(&mut self, message: Message) -> Result<(), Message> {
-        message.give_back(|token| self.ring.unpop(token))
+    /// Undoes the pop of the message that was popped last. Returns any other message as an error.
+    pub(crate) fn unpop(&mut self, message: Message) -> Result<(), Message> {
+        message.unpop(|token| self.ring.unpop(token))
     }
 
-    /// Shows the driver what was returned.
+    /// Publishes the returned chains, and notifies the driver if necessary.
     pub(crate) fn publish(&mut self) {
         if self.ring.publish().is_needed() {
             self.notify();
@@ -120,16 +115,16 @@ impl Queue {
 
     fn notify(&self) {
         if let Err(error) = self.vring.signal_used_queue() {
-            debug!("the driver cannot be notified: {error}");
+            debug!("cannot notify the driver: {error}");
         }
     }
 
-    /// Asks to be notified of the next chain.
+    /// Asks for a notification of the next chain.
     pub(crate) fn arm(&mut self) -> Arm {
         self.ring.arm()
     }
 
-    /// Stops, and leaves word where to go on. Nothing must be in flight.
+    /// Stops the queue, and saves its position for the front-end. No chain may be in flight.
     pub(crate) fn stop(mut self) -> (Vring, Position) {
         let (position, notify) = self.ring.suspend();
         if notify.is_needed() {

@@ -8,19 +8,20 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
-/// A file that becomes readable when a time has passed.
+/// A file descriptor that becomes readable when a time has passed.
 #[derive(Debug)]
 pub(crate) struct Timer(OwnedFd);
 
 impl Timer {
+    /// Creates a timer that is not set.
     pub(crate) fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         Ok(Self(timerfd_create(TimerfdClockId::Monotonic, flags)?))
     }
 
-    /// Wakes the loop after `delay`, or not at all. Whatever was set before is forgotten.
+    /// Replaces the setting: the timer fires once after `delay`, or never if there is no delay.
     pub(crate) fn set(&self, delay: Option<Duration>) -> io::Result<()> {
-        // All zeros would turn the timer off.
+        // Zero would turn the timer off.
         let delay = delay.map_or(Duration::ZERO, |delay| delay.max(Duration::from_nanos(1)));
         let value = Timespec::try_from(delay).map_err(io::Error::other)?;
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };

@@ -1,10 +1,10 @@
-//! What the front-end has told about one ring, kept by `vhost-user-backend`.
+//! The settings of a ring: what the front-end has set, stored by `vhost-user-backend`.
 //!
-//! Two things are different here. [`read_kick`](VringT::read_kick) does not fail: the event loop of
-//! `vhost-user-backend` ends for good, and the device with it, when it does; and it does when a kick is no
-//! longer there by the time it is read, because the ring was stopped and started in between, or because the
-//! front-end has taken the kick back. And a ring may have any [`size`](Vring::size): the queue that is kept for
-//! it is a split one, and would stay as it is when it is told the size of some packed ones.
+//! This wrapper differs from `VringMutex` in two ways. [`read_kick`](VringT::read_kick) does not
+//! fail when the kick is gone, because the ring was restarted or its kick eventfd replaced before
+//! the kick was read: an error would end the event loop of `vhost-user-backend`, and the device
+//! with it. And a ring may have any [`size`](Vring::size): `VringMutex` has a split queue, which
+//! ignores sizes that only packed rings can have.
 
 use std::fs::File;
 use std::io;
@@ -13,24 +13,30 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tracing::debug;
 use vhost_user_backend::{VringMutex, VringStateGuard, VringStateMutGuard, VringT};
-use virtio_queue::Error;
+use virtio_queue::{Error, QueueT as _};
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 
 type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
 
-/// The notice board of one ring. Clones share it.
+/// The settings of a ring. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Vring {
     state: VringMutex,
-    /// Not checked; 0 until it is told.
+    /// Unchecked; 0 until the front-end sets it.
     size: Arc<AtomicU16>,
 }
 
 impl Vring {
-    /// How many descriptors the ring has, as the front-end says.
+    /// Returns the number of descriptors that the front-end has set.
     pub(crate) fn size(&self) -> u16 {
-        // Nothing else goes from one thread to the other by this.
+        // No other memory is published with the size.
         self.size.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the front-end lets the ring run.
+    pub(crate) fn is_live(&self) -> bool {
+        let state = self.get_ref();
+        state.get_queue().ready() && state.is_enabled()
     }
 }
 
@@ -53,12 +59,12 @@ impl VringT<Memory> for Vring {
         Ok(Self { state: VringMutex::new(memory, max_queue_size)?, size: Arc::default() })
     }
 
-    /// Takes the kick, if there is one. Returns whether the ring is to be looked at.
+    /// Reads the kick, if there is one. Returns whether the ring needs service.
     fn read_kick(&self) -> io::Result<bool> {
         let kicked = self.state.read_kick();
         Ok(kicked.unwrap_or_else(|error| {
-            debug!("a kick that is not there: {error}");
-            // A ring that has been started meanwhile is looked at in any case.
+            debug!("stale kick: {error}");
+            // A ring that was restarted meanwhile is served in any case.
             false
         }))
     }
@@ -147,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kick_that_is_not_there_is_no_error() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_stale_kick_is_not_an_error() -> Result<(), Box<dyn std::error::Error>> {
         let vring = Vring::new(GuestMemoryAtomic::new(GuestMemoryMmap::new()), 64)?;
         let kick = File::from(eventfd(0, EventfdFlags::NONBLOCK)?);
         vring.set_kick(Some(kick.try_clone()?));

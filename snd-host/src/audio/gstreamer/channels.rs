@@ -17,7 +17,7 @@ pub(super) struct Channels {
 
 impl Channels {
     pub(super) fn new(params: &Params) -> Result<Self, AudioError> {
-        let known = speakers::of(params.channels).unwrap_or_default();
+        let known = speakers::channel_map(params.channels).unwrap_or_default();
         let guest: Vec<Position> = known.iter().copied().map(position).collect();
         let mut host = guest.clone();
         if !host.is_empty() {

@@ -1,41 +1,37 @@
-//! Control elements: what an application in the guest can turn and switch.
-//!
-//! Each stream has a volume and a switch. This is a function from requests to answers, like
-//! [`control`](super); what is turned takes effect through each stream's [`Level`].
+//! Control elements: a volume and a switch for each stream.
 
 use std::sync::Arc;
 
 use tracing::debug;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use super::{Answer, STATUS_BYTES, parse, select};
+use super::answer::{Answer, Effect, STATUS_BYTES};
+use super::control_request::ControlRequest;
 use crate::audio::Level;
 use crate::card::topology::ELEMENTS_PER_STREAM;
-use crate::spec::{
-    CtlHeader, CtlInfo, CtlValue, Status, TlvDbScale, ctl_access, ctl_role, ctl_type, request,
-};
+use crate::spec::{CtlHeader, CtlInfo, CtlValue, Status, TlvDbScale, ctl_access, ctl_role, ctl_type};
 use crate::stream::{Direction, Stream};
 
-/// The loudest volume, at which audio is left as it is.
+/// The largest volume, at which audio is not attenuated.
 const MAX_VOLUME: u8 = 100;
 
-/// How much louder each step is, in hundredths of a decibel.
+/// The step between volumes, in hundredths of a decibel.
 const STEP: u8 = 50;
 
-/// How loud the least volume would be if it were not silence, in hundredths of a decibel.
-const LEAST: i32 = -(MAX_VOLUME as i32) * STEP as i32;
+/// The level of the smallest volume if it were not silence, in hundredths of a decibel.
+const MIN_LEVEL: i32 = -(MAX_VOLUME as i32) * STEP as i32;
 
-/// In TLVs: the least value is silence.
-const MUTE_AT_LEAST: u32 = 1 << 16;
+/// In the step of a [`TlvDbScale`]: the smallest value is silence.
+const MUTE_AT_MIN: u32 = 1 << 16;
 
-/// All elements: a volume and a switch for each stream.
+/// The control elements of all streams.
 #[derive(Debug)]
 pub(crate) struct Elements(Vec<Element>);
 
 #[derive(Debug)]
 struct Element {
     name: &'static str,
-    /// The number of the stream among those of its direction.
+    /// The number of the stream among the streams of its direction.
     index: u32,
     kind: Kind,
     value: u32,
@@ -61,7 +57,7 @@ impl Kind {
 const KINDS: [Kind; ELEMENTS_PER_STREAM] = [Kind::Volume, Kind::Switch];
 
 impl Elements {
-    /// Elements for `streams`, which act on `levels`. All is as loud as it can be.
+    /// Creates the elements of `streams`, which set `levels`. Each value is at its maximum.
     pub(crate) fn new(streams: &[Stream], levels: &[Arc<Level>]) -> Self {
         let mut elements = Vec::new();
         for (number, (stream, level)) in streams.iter().zip(levels).enumerate() {
@@ -80,22 +76,9 @@ impl Elements {
         Self(elements)
     }
 
-    /// Answers a request about elements, and tells which one has changed.
-    pub(crate) fn answer(&mut self, code: u32, bytes: &[u8], room: u64) -> (Answer, Option<u16>) {
-        let answer = match code {
-            request::CTL_INFO => self.info(bytes, room),
-            request::CTL_READ => self.read(bytes, room),
-            request::CTL_WRITE => return self.write(bytes),
-            request::TLV_READ => self.read_tlv(bytes, room),
-            // No element has items, or a TLV that can be changed.
-            request::CTL_ENUM_ITEMS | request::TLV_WRITE | request::TLV_COMMAND => Status::NotSupp.into(),
-            _ => Status::BadMsg.into(),
-        };
-        (answer, None)
-    }
-
-    fn info(&self, bytes: &[u8], room: u64) -> Answer {
-        match select(bytes, room, &self.0) {
+    /// Answers CTL_INFO.
+    pub(super) fn info(&self, request: ControlRequest<'_>) -> Answer {
+        match request.select(&self.0) {
             Some((elements, size)) => {
                 let payload = elements.iter().flat_map(|element| element.info().laid_out_for(size));
                 Answer { payload: payload.collect(), ..Status::Ok.into() }
@@ -104,9 +87,10 @@ impl Elements {
         }
     }
 
-    fn read(&self, bytes: &[u8], room: u64) -> Answer {
-        match self.find(bytes) {
-            Some((_, element)) if room >= STATUS_BYTES + size_of::<CtlValue>() as u64 => {
+    /// Answers CTL_READ.
+    pub(super) fn read(&self, request: ControlRequest<'_>) -> Answer {
+        match self.find(request) {
+            Some((_, element)) if request.room >= STATUS_BYTES + size_of::<CtlValue>() as u64 => {
                 let mut value = CtlValue::new_zeroed();
                 value.integers[0] = element.value.into();
                 Answer { payload: value.as_bytes().to_vec(), ..Status::Ok.into() }
@@ -115,15 +99,16 @@ impl Elements {
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> (Answer, Option<u16>) {
-        let value = bytes.get(size_of::<CtlHeader>()..).and_then(parse::<CtlValue>);
-        let (Some((id, element)), Some(value)) = (self.find(bytes), value) else {
-            return (Status::BadMsg.into(), None);
+    /// Answers CTL_WRITE.
+    pub(super) fn write(&mut self, request: ControlRequest<'_>) -> Answer {
+        let value = request.after::<CtlHeader>().and_then(|rest| rest.parse::<CtlValue>());
+        let (Some((id, element)), Some(value)) = (self.find(request), value) else {
+            return Status::BadMsg.into();
         };
         let (max, old, new) = (element.kind.max(), element.value, value.integers[0].get());
         if new > max {
             debug!(element = id, new, max, "value refused");
-            return (Status::BadMsg.into(), None);
+            return Status::BadMsg.into();
         }
         if let Some(element) = self.0.get_mut(id) {
             element.value = new;
@@ -133,26 +118,28 @@ impl Elements {
                 Kind::Switch => element.level.set_on(new != 0),
             }
         }
-        // There are far fewer than 2^16.
-        (Status::Ok.into(), u16::try_from(id).ok().filter(|_| new != old))
+        // There are far fewer than 2^16 elements.
+        let changed = u16::try_from(id).ok().filter(|_| new != old);
+        Answer { effect: changed.map(Effect::ElementChanged), ..Status::Ok.into() }
     }
 
-    fn read_tlv(&self, bytes: &[u8], room: u64) -> Answer {
-        match self.find(bytes) {
+    /// Answers TLV_READ.
+    pub(super) fn read_tlv(&self, request: ControlRequest<'_>) -> Answer {
+        match self.find(request) {
             Some((_, Element { kind: Kind::Volume, .. })) => {
-                let scale = TlvDbScale::new(LEAST, u32::from(STEP) | MUTE_AT_LEAST);
-                let room = usize::try_from(room - STATUS_BYTES).unwrap_or(usize::MAX);
+                let scale = TlvDbScale::new(MIN_LEVEL, u32::from(STEP) | MUTE_AT_MIN);
+                let room = usize::try_from(request.room - STATUS_BYTES).unwrap_or(usize::MAX);
                 let payload = scale.as_bytes().iter().copied().take(room).collect();
                 Answer { payload, ..Status::Ok.into() }
             }
-            Some(_) => Status::NotSupp.into(),
+            Some((_, Element { kind: Kind::Switch, .. })) => Status::NotSupp.into(),
             None => Status::BadMsg.into(),
         }
     }
 
-    /// The element that a request is about.
-    fn find(&self, bytes: &[u8]) -> Option<(usize, &Element)> {
-        let header: CtlHeader = parse(bytes)?;
+    /// Returns the element that a request is about.
+    fn find(&self, request: ControlRequest<'_>) -> Option<(usize, &Element)> {
+        let header: CtlHeader = request.parse()?;
         let id = usize::try_from(header.control_id.get()).ok()?;
         self.0.get(id).map(|element| (id, element))
     }
@@ -178,7 +165,7 @@ impl Element {
     }
 }
 
-/// The names by which mixers know what an element is for.
+/// Returns the name by which mixers recognise an element.
 const fn name(direction: Direction, kind: Kind) -> &'static str {
     match (direction, kind) {
         (Direction::Output, Kind::Volume) => "Master Playback Volume",
@@ -188,7 +175,7 @@ const fn name(direction: Direction, kind: Kind) -> &'static str {
     }
 }
 
-/// What a sample is multiplied with at a volume.
+/// Returns the factor that samples are multiplied with at a volume.
 fn gain(volume: u32) -> f64 {
     if volume == 0 {
         return 0.0;
@@ -200,6 +187,7 @@ fn gain(volume: u32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::request as code;
 
     const PLENTY: u64 = 4096;
 
@@ -209,25 +197,29 @@ mod tests {
         (Elements::new(&streams, &levels), levels)
     }
 
-    fn request(words: &[u32]) -> Vec<u8> {
+    fn words(words: &[u32]) -> Vec<u8> {
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
     fn write(elements: &mut Elements, id: u32, value: u32) -> (Status, Option<u16>) {
-        let mut bytes = request(&[request::CTL_WRITE, id, value]);
+        let mut bytes = words(&[code::CTL_WRITE, id, value]);
         bytes.resize(8 + 512, 0);
-        let (answer, changed) = elements.answer(request::CTL_WRITE, &bytes, PLENTY);
+        let answer = elements.write(ControlRequest { bytes: &bytes, room: PLENTY });
+        let changed = answer.effect.map(|effect| match effect {
+            Effect::ElementChanged(id) => id,
+            Effect::Take { .. } => panic!("a write changes no take"),
+        });
         (answer.status, changed)
     }
 
-    fn read(elements: &mut Elements, id: u32) -> u32 {
-        let (answer, _) = elements.answer(request::CTL_READ, &request(&[request::CTL_READ, id]), 4 + 512);
+    fn read(elements: &Elements, id: u32) -> u32 {
+        let answer = elements.read(ControlRequest { bytes: &words(&[code::CTL_READ, id]), room: 4 + 512 });
         assert_eq!((answer.status, answer.payload.len()), (Status::Ok, 512));
         u32::from_le_bytes(answer.payload[..4].try_into().unwrap())
     }
 
     #[test]
-    fn each_stream_has_a_volume_and_a_switch_with_a_name_and_an_index_of_their_own() {
+    fn each_stream_has_a_volume_and_a_switch_with_unique_names() {
         let (elements, _) = elements();
         let names: Vec<_> = elements.0.iter().map(|element| (element.name, element.index)).collect();
         let expected = [
@@ -244,22 +236,22 @@ mod tests {
 
     #[test]
     fn the_range_is_where_the_driver_expects_it() {
-        let (mut elements, _) = elements();
+        let (elements, _) = elements();
         for (size, at) in [(96, 72), (92, 68), (128, 72)] {
-            let query = request(&[request::CTL_INFO, 0, 1, size]);
-            let (answer, _) = elements.answer(request::CTL_INFO, &query, PLENTY);
+            let query = words(&[code::CTL_INFO, 0, 1, size]);
+            let answer = elements.info(ControlRequest { bytes: &query, room: PLENTY });
             assert_eq!((answer.status, answer.payload.len()), (Status::Ok, size as usize));
             assert_eq!(answer.payload[24..46], *b"Master Playback Volume");
-            assert_eq!(answer.payload[at..at + 12], request(&[0, 100, 1]));
+            assert_eq!(answer.payload[at..at + 12], words(&[0, 100, 1]));
         }
     }
 
     #[test]
-    fn what_is_written_is_read_and_takes_effect() {
+    fn a_written_value_is_read_back_and_takes_effect() {
         let (mut elements, levels) = elements();
-        assert_eq!((read(&mut elements, 2), levels[1].gain()), (100, 1.0));
+        assert_eq!((read(&elements, 2), levels[1].gain()), (100, 1.0));
         assert_eq!(write(&mut elements, 2, 60), (Status::Ok, Some(2)));
-        assert_eq!(read(&mut elements, 2), 60);
+        assert_eq!(read(&elements, 2), 60);
         assert!((levels[1].gain() - 0.1).abs() < 1e-9, "20 dB");
         assert_eq!(levels[0].gain(), 1.0);
         assert_eq!(write(&mut elements, 3, 0), (Status::Ok, Some(3)));
@@ -269,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_change_is_told() {
+    fn only_a_new_value_is_notified() {
         let (mut elements, _) = elements();
         assert_eq!(write(&mut elements, 0, 100), (Status::Ok, None));
         assert_eq!(write(&mut elements, 0, 99), (Status::Ok, Some(0)));
@@ -277,24 +269,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_or_cut_short_is_refused_and_changes_nothing() {
+    fn an_invalid_or_truncated_request_changes_nothing() {
         let (mut elements, _) = elements();
         assert_eq!(write(&mut elements, 0, 101), (Status::BadMsg, None));
         assert_eq!(write(&mut elements, 1, 2), (Status::BadMsg, None));
         assert_eq!(write(&mut elements, 6, 0), (Status::BadMsg, None));
-        let short = request(&[request::CTL_WRITE, 0, 5]);
-        assert_eq!(elements.answer(request::CTL_WRITE, &short, PLENTY).0.status, Status::BadMsg);
-        let query = request(&[request::CTL_READ, 0]);
-        assert_eq!(elements.answer(request::CTL_READ, &query, 4 + 511).0.status, Status::BadMsg);
-        assert_eq!((read(&mut elements, 0), read(&mut elements, 1)), (100, 1));
+        let short = words(&[code::CTL_WRITE, 0, 5]);
+        assert_eq!(elements.write(ControlRequest { bytes: &short, room: PLENTY }).status, Status::BadMsg);
+        let query = words(&[code::CTL_READ, 0]);
+        assert_eq!(elements.read(ControlRequest { bytes: &query, room: 4 + 511 }).status, Status::BadMsg);
+        assert_eq!((read(&elements, 0), read(&elements, 1)), (100, 1));
     }
 
     #[test]
-    fn a_volume_says_how_loud_it_is_and_a_switch_does_not() {
-        let (mut elements, _) = elements();
-        let mut tlv =
-            |id, room| elements.answer(request::TLV_READ, &request(&[request::TLV_READ, id]), room).0;
-        let scale = request(&[1, 8, (-5000i32).cast_unsigned(), 50 | 1 << 16]);
+    fn a_volume_has_a_decibel_scale_and_a_switch_has_none() {
+        let (elements, _) = elements();
+        let tlv = |id, room| elements.read_tlv(ControlRequest { bytes: &words(&[code::TLV_READ, id]), room });
+        let scale = words(&[1, 8, (-5000i32).cast_unsigned(), 50 | 1 << 16]);
         assert_eq!((tlv(0, PLENTY).status, tlv(0, PLENTY).payload), (Status::Ok, scale.clone()));
         assert_eq!(tlv(0, 12).payload, scale[..8]);
         assert_eq!(tlv(1, PLENTY).status, Status::NotSupp);
