@@ -6,8 +6,9 @@ use ring_core::{
     AreaLayout, DeviceQueue, DriverQueue, Features, Layout, QueueSize, SetupError, device, driver, packed,
     split,
 };
+use support::{PACKED, SPLIT};
 
-use crate::rig::{PACKED, SPLIT, setup};
+use crate::rig::setup;
 
 /// Half an alignment is not enough for either end, in any of the areas.
 fn misaligned_areas_are_refused(features: Features, layout: Layout) {

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use ring_core::memory::{Barriers, RawMemory};
 use ring_core::{DeviceQueue, DriverQueue, Features, Segment, device, driver};
+use support::{IN_ORDER, PACKED, SPLIT};
 
-use crate::rig::{IN_ORDER, PACKED, Page, Queue, READ_A, SPLIT, WRITE_A, setup};
+use crate::rig::{Page, Queue, READ_A, WRITE_A, setup};
 
 #[test]
 fn driver_2_9_a_split_queue_is_notified_with_its_available_index() {

@@ -1,6 +1,7 @@
-//! One test for each requirement of the standard on virtqueues, named by role and section of VIRTIO 1.4.
+//! The requirements of VIRTIO 1.4 on virtqueues, a test for each.
 //!
-//! `CONFORMANCE.md` is the table of all requirements; the test in [`table`] holds the two together.
+//! A test is named after the role and the section of its requirement. `CONFORMANCE.md` is the table of all
+//! requirements; the tests in [`table`] compare the table with this folder.
 
 mod areas;
 mod features;
@@ -8,7 +9,6 @@ mod packed_events;
 mod packed_lists;
 mod packed_ring;
 mod packed_used;
-mod recorder;
 mod reset;
 mod rig;
 mod split_buffers;

@@ -2,8 +2,9 @@
 //! Buffers to The Device", 2.8.22 "Receiving Used Buffers From The Device".
 
 use ring_core::{Arm, Features};
+use support::{EVENT_IDX, PACKED};
 
-use crate::rig::{DEVICE_AREA, DRIVER_AREA, EVENT_IDX, PACKED, Page, Queue, READ_A, READ_B, WRITE_A};
+use crate::rig::{DEVICE_AREA, DRIVER_AREA, Page, Queue, READ_A, READ_B, WRITE_A};
 
 const PACKED_EVENT_IDX: Features = PACKED.union(EVENT_IDX);
 

@@ -3,10 +3,9 @@
 
 use ring_core::error::AddErrorKind;
 use ring_core::{Segment, Violation};
+use support::{INDIRECT, PACKED};
 
-use crate::rig::{
-    INDIRECT, NO_DESCRIPTOR, NO_EVENT, PACKED, Page, Queue, READ_A, READ_B, SPARE, WRITE_A, WRITE_B,
-};
+use crate::rig::{NO_DESCRIPTOR, NO_EVENT, Page, Queue, READ_A, READ_B, SPARE, WRITE_A, WRITE_B};
 use crate::split_buffers::a_chain_over_the_devices_limit_can_be_returned_unused;
 
 /// Room for eight descriptors.

@@ -3,8 +3,9 @@
 
 use ring_core::error::AddErrorKind;
 use ring_core::{Notify, Position, Violation};
+use support::{IN_ORDER, PACKED};
 
-use crate::rig::{IN_ORDER, NO_DESCRIPTOR, NO_EVENT, PACKED, Page, Queue, READ_A, READ_B, WRITE_A, WRITE_B};
+use crate::rig::{NO_DESCRIPTOR, NO_EVENT, Page, Queue, READ_A, READ_B, WRITE_A, WRITE_B};
 use crate::split_buffers::{readable_memory_is_not_written, writable_memory_is_not_read};
 
 /// The lines of a log that touch the descriptor area, without the reads.

@@ -2,8 +2,9 @@
 //! descriptors", 2.8.9 "Multi-buffer requests".
 
 use ring_core::CompleteError;
+use support::{IN_ORDER, PACKED};
 
-use crate::rig::{IN_ORDER, PACKED, Page, Queue, READ_A, WRITE_A, WRITE_B};
+use crate::rig::{Page, Queue, READ_A, WRITE_A, WRITE_B};
 
 #[test]
 fn driver_2_8_3_the_write_flag_tells_writable_from_readable() {

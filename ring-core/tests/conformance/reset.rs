@@ -1,15 +1,10 @@
 //! 2.6.1 "Virtqueue Reset", and what 3.3 "Device Cleanup" and 3.4 "Device Suspend" demand of a queue.
 
 use ring_core::error::AddErrorKind;
-use ring_core::{Areas, CompleteError, DeviceQueue, DriverQueue, Features, Notify, Position, Setup};
+use ring_core::{Areas, CompleteError, Notify, Setup};
+use support::{EVENT_IDX, FORMATS, start};
 
-use crate::rig::{EVENT_IDX, PACKED, Page, Queue, READ_A, READ_B, SPARE, SPLIT, WRITE_A, setup};
-
-const FORMATS: [Features; 2] = [SPLIT, PACKED];
-
-const fn start(features: Features) -> Position {
-    if features.contains(Features::RING_PACKED) { Position::PACKED_START } else { Position::SPLIT_START }
-}
+use crate::rig::{Page, Queue, READ_A, READ_B, SPARE, WRITE_A, setup};
 
 /// What a driver does to the memory of a queue that it sets up.
 fn zero(queue: &Queue<'_>) {
@@ -18,23 +13,13 @@ fn zero(queue: &Queue<'_>) {
 
 fn reset_device(queue: &mut Queue<'_>, setup: &Setup) {
     let memory = queue.device.memory().clone();
-    match &mut queue.device {
-        DeviceQueue::Split(device) => device.reset(memory, setup),
-        DeviceQueue::Packed(device) => device.reset(memory, setup),
-    }
-    .unwrap();
+    support::reset_device(&mut queue.device, &memory, setup);
 }
 
-/// Returns the cookies of what was in flight.
+/// Resets the driver end. Returns the cookies of the buffers that were in flight.
 fn reset_driver(queue: &mut Queue<'_>, setup: &Setup) -> Vec<u32> {
     let memory = queue.driver.memory().clone();
-    let mut cookies = vec![];
-    match &mut queue.driver {
-        DriverQueue::Split(driver) => driver.reset(memory, setup, |cookie| cookies.push(cookie)),
-        DriverQueue::Packed(driver) => driver.reset(memory, setup, |cookie| cookies.push(cookie)),
-    }
-    .unwrap();
-    cookies
+    support::reset_driver(&mut queue.driver, &memory, setup)
 }
 
 /// Brings both ends somewhere into the second lap of the ring, with one buffer in flight.

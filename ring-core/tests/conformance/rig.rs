@@ -1,75 +1,96 @@
-//! A small queue in a page of its own. Both of its ends are watched, and its memory can be seen whole.
+//! A small queue in a page of its own. Both ends are recorded, and the whole page can be compared.
 
 use ring_core::memory::{Memory as _, RawMemory};
-use ring_core::{
-    Areas, DeviceQueue, DriverQueue, Features, Notify, PopError, Segment, Setup, Token, Violation, device,
-    driver,
-};
+use ring_core::{Areas, Features, Notify, PopError, Segment, Setup, Token, Violation};
+use support::{Access, HeapDeviceQueue, HeapDriverQueue, PACKED, Watched, device_queue, driver_queue};
 
-use crate::recorder::{Log, Recorder};
-
-pub(crate) const SPLIT: Features = Features::empty();
-pub(crate) const PACKED: Features = Features::RING_PACKED;
-pub(crate) const EVENT_IDX: Features = Features::EVENT_IDX;
-pub(crate) const INDIRECT: Features = Features::INDIRECT_DESC;
-pub(crate) const IN_ORDER: Features = Features::IN_ORDER;
-
-/// Where the areas of a queue of up to four descriptors begin. The descriptor area is at 0.
+/// The address of the driver area of a queue of up to four descriptors. The descriptor area is at 0.
 pub(crate) const DRIVER_AREA: u64 = 0x40;
+/// The address of the device area.
 pub(crate) const DEVICE_AREA: u64 = 0x50;
-/// Where the rest of the page begins, for tables and payloads.
+/// The address of the rest of the page, for tables and payloads.
 pub(crate) const SPARE: u64 = 0x80;
-/// Words in a page; it ends at 0x100.
+/// The number of words in a page, which ends at 0x100.
 const PAGE_WORDS: usize = 0x20;
 
-/// A descriptor of either format that nobody has written.
+/// A descriptor of either format that was never written.
 pub(crate) const NO_DESCRIPTOR: &str = "0000000000000000 00000000 0000 0000";
-/// An event suppression structure that nobody has written.
+/// An event suppression structure that was never written.
 pub(crate) const NO_EVENT: &str = "0000 0000";
 
-/// Two segments for the device to read, and two for it to write. They are not in the page: the rings never
-/// follow an address, but to an indirect table.
+/// A segment that the device may read. The segments are outside the page, because a queue follows no address
+/// but that of an indirect table.
 pub(crate) const READ_A: Segment = Segment::new(0x1000, 0x10);
+/// Another segment that the device may read.
 pub(crate) const READ_B: Segment = Segment::new(0x2000, 0x20);
+/// A segment that the device may write.
 pub(crate) const WRITE_A: Segment = Segment::new(0x3000, 0x30);
+/// Another segment that the device may write.
 pub(crate) const WRITE_B: Segment = Segment::new(0x4000, 0x40);
 
 /// The memory of one queue.
 #[derive(Default)]
 pub(crate) struct Page([u64; PAGE_WORDS]);
 
-pub(crate) type DriverEnd<'m> = DriverQueue<Recorder<'m>, Vec<driver::Slot<u32>>, u32>;
-pub(crate) type DeviceEnd<'m> = DeviceQueue<Recorder<'m>, Vec<device::Slot>>;
-
 impl Page {
-    /// One that has held something else before.
+    /// Returns a page that is filled with `byte`.
     pub(crate) const fn filled(byte: u8) -> Self {
         Self([u64::from_ne_bytes([byte; 8]); PAGE_WORDS])
     }
 }
 
-/// Where a queue in a [`Page`] is.
+/// Returns the configuration of a queue in a [`Page`].
 pub(crate) const fn setup(size: u16, features: Features) -> Setup {
     Setup::new(size, features, Areas { descriptor: 0, driver: DRIVER_AREA, device: DEVICE_AREA })
 }
 
-fn names(address: u64) -> &'static str {
-    match address {
-        0 => "descriptor",
-        DRIVER_AREA => "driver",
-        DEVICE_AREA => "device",
-        _ => "unknown",
+/// What one end did, oldest first, a line for each access: `"driver+2 store u16 Release"`.
+#[derive(Debug)]
+pub(crate) struct Log<'m> {
+    memory: Watched<'m>,
+    areas: Areas,
+}
+
+impl Log<'_> {
+    /// Returns the accesses since the last call.
+    pub(crate) fn take(&self) -> Vec<String> {
+        self.memory.accesses().into_iter().map(|access| self.line(access)).collect()
+    }
+
+    fn line(&self, access: Access) -> String {
+        match access {
+            Access::Read { address, len } => format!("{} read u{}", self.place(address), 8 * len),
+            Access::Write { address, len } => format!("{} write u{}", self.place(address), 8 * len),
+            Access::Load { address, len, order } => {
+                format!("{} load u{} {order:?}", self.place(address), 8 * len)
+            }
+            Access::Store { address, len, order } => {
+                format!("{} store u{} {order:?}", self.place(address), 8 * len)
+            }
+            Access::ReadBytes { address, len } => format!("{address:#x} read {len} bytes"),
+            Access::WriteBytes { address, len } => format!("{address:#x} write {len} bytes"),
+            Access::Fence => "fence".into(),
+        }
+    }
+
+    /// Returns the name of the area of a word, and the offset of the word in it.
+    fn place(&self, address: u64) -> String {
+        let Areas { descriptor, driver, device } = self.areas;
+        let areas = [("device", device), ("driver", driver), ("descriptor", descriptor)];
+        let area = areas.into_iter().find(|(_, start)| *start <= address);
+        let (name, start) = area.expect("the areas begin at address 0");
+        format!("{name}+{}", address - start)
     }
 }
 
 /// Both ends of a queue.
 pub(crate) struct Queue<'m> {
-    pub(crate) driver: DriverEnd<'m>,
-    pub(crate) device: DeviceEnd<'m>,
+    pub(crate) driver: HeapDriverQueue<Watched<'m>, u32>,
+    pub(crate) device: HeapDeviceQueue<Watched<'m>>,
     /// What the driver end did since the queue was set up.
-    pub(crate) driver_log: Log,
+    pub(crate) driver_log: Log<'m>,
     /// What the device end did since the queue was set up.
-    pub(crate) device_log: Log,
+    pub(crate) device_log: Log<'m>,
     memory: RawMemory<'m>,
     setup: Setup,
 }
@@ -77,22 +98,19 @@ pub(crate) struct Queue<'m> {
 impl<'m> Queue<'m> {
     pub(crate) fn new(page: &'m mut Page, size: u16, features: Features) -> Self {
         let memory = RawMemory::from_mut(&mut page.0, 0);
-        let (driver_log, device_log) = (Log::default(), Log::default());
         let setup = setup(size, features);
-        let slots = usize::from(size);
-        let seen_by = |log: &Log| Recorder::new(memory.clone(), names, log.clone());
-        let driver =
-            DriverQueue::new(seen_by(&driver_log), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
-        let device =
-            DeviceQueue::new(seen_by(&device_log), &setup, vec![device::Slot::default(); slots]).unwrap();
+        let [driver_log, device_log] =
+            [(); 2].map(|()| Log { memory: Watched::new(memory.clone()), areas: setup.areas });
+        let driver = driver_queue(driver_log.memory.clone(), &setup);
+        let device = device_queue(device_log.memory.clone(), &setup);
         drop((driver_log.take(), device_log.take()));
         Self { driver, device, driver_log, device_log, memory, setup }
     }
 
-    /// The page as bytes in hexadecimal, a space between any two fields: each descriptor, the driver area and
-    /// the device area. What lies between the areas is untouched.
+    /// Returns the page as bytes in hexadecimal, with a space between two fields: each descriptor, the driver
+    /// area and the device area. The bytes between the areas have to be zero.
     pub(crate) fn picture(&self) -> Vec<String> {
-        let packed = self.setup.features.contains(Features::RING_PACKED);
+        let packed = self.setup.features.contains(PACKED);
         let size = usize::from(self.setup.size);
         let (driver, device) = if packed {
             (vec![2, 2], vec![2, 2])
@@ -115,7 +133,7 @@ impl<'m> Queue<'m> {
         lines
     }
 
-    /// The bytes from `address` on, in fields of these sizes.
+    /// Returns the bytes from `address` on, in fields of these sizes.
     pub(crate) fn fields(&self, address: u64, sizes: &[u64]) -> String {
         let mut at = address;
         let fields = sizes.iter().map(|&size| {
@@ -125,7 +143,7 @@ impl<'m> Queue<'m> {
         fields.collect::<Vec<_>>().join(" ")
     }
 
-    /// `count` descriptors from `address` on.
+    /// Returns `count` descriptors from `address` on.
     pub(crate) fn table(&self, address: u64, count: u64) -> Vec<String> {
         (0..count).map(|index| self.fields(address + 16 * index, &[8, 4, 2, 2])).collect()
     }
@@ -136,7 +154,7 @@ impl<'m> Queue<'m> {
         bytes
     }
 
-    /// Writes bytes, as the other side may at any time.
+    /// Writes bytes, as the other side can at any time.
     pub(crate) fn poke(&self, address: u64, hex: &str) {
         let digits: Vec<u8> = hex.bytes().filter(|byte| *byte != b' ').collect();
         let bytes: Vec<u8> = digits
@@ -151,7 +169,7 @@ impl<'m> Queue<'m> {
         self.poke(address, &descriptors.concat());
     }
 
-    /// As a driver of a split queue: makes the chain of descriptor 0 available.
+    /// Makes the chain of descriptor 0 available, as a driver of a split queue does.
     pub(crate) fn expose(&self, descriptors: &[&str]) {
         self.poke_table(0, descriptors);
         self.poke(DRIVER_AREA, "0000 0100 0000");
@@ -163,31 +181,31 @@ impl<'m> Queue<'m> {
         self.driver.publish()
     }
 
-    /// Takes the next chain: what is readable, what is writable, and the right to complete it.
+    /// Takes the next chain: its readable segments, its writable segments, and its token.
     pub(crate) fn take(&mut self) -> (Vec<Segment>, Vec<Segment>, Token) {
         let mut segments = [Segment::default(); 16];
         let chain = self.device.pop(&mut segments).unwrap().expect("a buffer is available");
         (chain.readable().to_vec(), chain.writable().to_vec(), chain.into_token())
     }
 
-    /// The right to complete the next chain.
+    /// Takes the next chain. Returns its token.
     pub(crate) fn token(&mut self) -> Token {
         self.take().2
     }
 
-    /// Takes the next chain and returns it.
+    /// Takes the next chain, completes it and publishes it.
     pub(crate) fn use_next(&mut self, written: u32) -> Notify {
         let token = self.token();
         self.device.complete(token, written).unwrap();
         self.device.publish()
     }
 
-    /// Takes the next used buffer back: its cookie, and the bytes written.
+    /// Takes back the next used buffer: its cookie, and the number of bytes written.
     pub(crate) fn reap(&mut self) -> Option<(u32, u32)> {
         self.driver.reap().unwrap().map(|used| (used.cookie, used.written))
     }
 
-    /// What the device end has against the next chain. It says so once.
+    /// Returns the violation that the device end reports for the next chain, once.
     pub(crate) fn driver_breach(&mut self) -> Violation {
         let mut segments = [Segment::default(); 16];
         let Err(PopError::Violation(violation)) = self.device.pop(&mut segments) else {
@@ -197,7 +215,7 @@ impl<'m> Queue<'m> {
         violation
     }
 
-    /// What the driver end has against the next used buffer. It says so once.
+    /// Returns the violation that the driver end reports for the next used buffer, once.
     pub(crate) fn device_breach(&mut self) -> Violation {
         let violation = self.driver.reap().expect_err("the driver end accepts the buffer");
         assert_eq!(self.driver.reap(), Ok(None), "a broken queue is idle");

@@ -2,10 +2,9 @@
 
 use ring_core::error::AddErrorKind;
 use ring_core::{Features, PopError, Reader, Segment, Violation, Writer};
+use support::{IN_ORDER, SPLIT};
 
-use crate::rig::{
-    DRIVER_AREA, IN_ORDER, NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, SPLIT, WRITE_A, WRITE_B,
-};
+use crate::rig::{DRIVER_AREA, NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, WRITE_A, WRITE_B};
 
 #[test]
 fn device_2_7_4_1_a_message_is_the_same_however_it_is_cut_into_descriptors() {

@@ -2,10 +2,9 @@
 
 use ring_core::error::AddErrorKind;
 use ring_core::{Segment, Violation};
+use support::{IN_ORDER, INDIRECT, SPLIT};
 
-use crate::rig::{
-    IN_ORDER, INDIRECT, NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, SPLIT, WRITE_A, WRITE_B,
-};
+use crate::rig::{NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, WRITE_A, WRITE_B};
 
 /// Room for eight descriptors.
 const TABLE: Segment = Segment::new(SPARE, 128);

@@ -2,10 +2,10 @@
 //! descriptors", 2.7.13 "Supplying Buffers to The Device", 2.7.14 "Receiving Used Buffers From The Device".
 
 use ring_core::{Arm, CompleteError, Segment, Violation, Writer};
+use support::{EVENT_IDX, IN_ORDER, SPLIT};
 
 use crate::rig::{
-    DEVICE_AREA, DRIVER_AREA, EVENT_IDX, IN_ORDER, NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, SPLIT,
-    WRITE_A, WRITE_B,
+    DEVICE_AREA, DRIVER_AREA, NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, WRITE_A, WRITE_B,
 };
 
 #[test]

@@ -1,8 +1,9 @@
 //! 2.7.7 "Used Buffer Notification Suppression" and 2.7.10 "Available Buffer Notification Suppression".
 
 use ring_core::{Arm, Features};
+use support::{EVENT_IDX, SPLIT};
 
-use crate::rig::{DEVICE_AREA, DRIVER_AREA, EVENT_IDX, Page, Queue, READ_A, SPLIT};
+use crate::rig::{DEVICE_AREA, DRIVER_AREA, Page, Queue, READ_A};
 
 /// Where a queue of four has its event fields.
 const USED_EVENT: u64 = DRIVER_AREA + 4 + 2 * 4;

@@ -1,11 +1,10 @@
-//! What a vandal writes: anything, but preferably something that could pass.
+//! What the scribbler writes: any bytes, and more often bytes that could pass for correct ones.
 
 use proptest::prelude::*;
 use ring_core::memory::{Memory as _, RawMemory};
+use support::{BUFFERS, DESCRIPTORS, DEVICE, DRIVER, ZEROED};
 
-use crate::support::{BUFFERS, DESCRIPTORS, DEVICE, DRIVER, ZEROED};
-
-/// Some bytes somewhere in shared memory.
+/// Bytes at an address in shared memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Scribble {
     address: u64,
@@ -14,7 +13,7 @@ pub(crate) struct Scribble {
 
 impl Scribble {
     pub(crate) fn apply(&self, memory: &RawMemory<'_>) {
-        memory.write_bytes(self.address, &self.bytes).expect("scribbles are all over shared memory only");
+        memory.write_bytes(self.address, &self.bytes).expect("a scribble lies in shared memory");
     }
 }
 
@@ -41,7 +40,7 @@ fn descriptor() -> impl Strategy<Value = Scribble> {
     })
 }
 
-/// One of the first 16-bit fields of an area.
+/// One of the first `count` 16-bit fields of an area.
 fn field(area: u64, count: u64) -> impl Strategy<Value = Scribble> {
     (0..count, small()).prop_map(move |(index, value)| Scribble {
         address: area + 2 * index,
@@ -49,7 +48,7 @@ fn field(area: u64, count: u64) -> impl Strategy<Value = Scribble> {
     })
 }
 
-/// An index, an id, flags of a split or of a packed descriptor, or neither.
+/// A number that can be an index, an id, or the flags of a descriptor; sometimes any number.
 fn small() -> impl Strategy<Value = u16> {
     prop_oneof![
         4 => 0..10u16,
@@ -59,6 +58,7 @@ fn small() -> impl Strategy<Value = u16> {
     ]
 }
 
+/// Eight bytes anywhere.
 fn anything() -> impl Strategy<Value = Scribble> {
     (0..ZEROED.len() as u64 * 8 - 8, any::<[u8; 8]>())
         .prop_map(|(offset, bytes)| Scribble { address: DESCRIPTORS + offset, bytes: bytes.into() })

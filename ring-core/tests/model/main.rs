@@ -1,28 +1,27 @@
-//! Random operations on both ends of a queue, against a reference made of plain lists.
+//! Random operations on both ends of a queue, compared with a reference made of plain lists.
 //!
-//! One generic body runs {split, packed} × {flags, event index}, in order or not, with indirect tables or
-//! without. After every operation it knows what each
-//! end must answer: which buffers, in which order, with which bytes written; whether the other side has to
-//! be notified, exactly; and where the queue stands.
+//! One generic body runs {split, packed} × {flags, event index} × {any order, in order} × {with, without
+//! indirect tables}. For every operation the reference predicts the answer of the end: which buffers, in
+//! which order, with how many bytes written; whether the other side must be notified, exactly; and the
+//! position of the queue.
 
 mod reference;
 mod rig;
-#[path = "../support/mod.rs"]
-mod support;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
-use rig::{Operation, Rig};
+use rig::Rig;
 use ring_core::Features;
 use ring_core::memory::RawMemory;
-use support::{DESCRIPTORS, EVENT_IDX, IN_ORDER, INDIRECT, PACKED, SPLIT, ZEROED, setup};
+use support::{DESCRIPTORS, EVENT_IDX, IN_ORDER, INDIRECT, Operation, PACKED, SPLIT, ZEROED, setup};
 
-/// What may happen to a queue. Buffers are sized for a queue of up to eight descriptors.
+/// An operation whose buffers suit a queue of up to eight descriptors.
 fn operation() -> impl Strategy<Value = Operation> {
     use Operation::{
-        Add, ArmDevice, ArmDriver, Complete, MoveDevice, Pop, PublishAvailable, PublishAvailableSilently,
-        PublishUsed, PublishUsedSilently, Reap, Reset, SuspendDevice, SuspendDriver,
+        Add, ArmDevice, ArmDriver, Complete, CrashDevice, MoveDevice, Pop, PublishAvailable,
+        PublishAvailableSilently, PublishUsed, PublishUsedSilently, Reap, Reset, SuspendDevice,
+        SuspendDriver, Unpop,
     };
     prop_oneof![
         8 => (0..=4u8, 0..=5u8, any::<bool>())
@@ -31,28 +30,31 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(PublishAvailableSilently),
         8 => (0..=9u8).prop_map(|storage| Pop { storage }),
         6 => (any::<u8>(), any::<u8>()).prop_map(|(which, written)| Complete { which, written }),
+        1 => any::<u8>().prop_map(|which| Unpop { which }),
         5 => Just(PublishUsed),
         1 => Just(PublishUsedSilently),
         6 => Just(Reap),
         3 => Just(ArmDriver),
         3 => Just(ArmDevice),
         1 => Just(SuspendDriver),
-        1 => Just(SuspendDevice),
+        1 => any::<u32>().prop_map(|base| SuspendDevice { base }),
         1 => Just(MoveDevice),
+        1 => Just(CrashDevice),
         1 => Just(Reset),
     ]
 }
 
-/// A queue of that format, with any of the features that change how it works.
+/// A queue of the given format, with any of the features that change how the ends work.
 fn features(format: Features) -> impl Strategy<Value = Features> {
     subsequence(vec![EVENT_IDX, INDIRECT, IN_ORDER], 0..=3)
         .prop_map(move |features| features.into_iter().fold(format, Features::union))
 }
 
-fn run(size: u16, features: Features, laps: u32, operations: &[Operation]) {
+/// Transfers `before` buffers, and then performs `operations`.
+fn run(size: u16, features: Features, before: u32, operations: &[Operation]) {
     let mut words = ZEROED;
     let mut rig = Rig::new(RawMemory::from_mut(&mut words, DESCRIPTORS), setup(size, features));
-    for _ in 0..laps {
+    for _ in 0..before {
         rig.transfer();
     }
     for &operation in operations {
@@ -73,7 +75,7 @@ proptest! {
         run(1 << order, features, 0, &operations);
     }
 
-    /// Sizes that are not powers of two are the interesting ones.
+    /// The sizes include those that are not powers of two.
     #[test]
     fn packed_queues_behave_like_a_list(
         size in 1..=8u16,
@@ -89,7 +91,7 @@ proptest! {
 
     /// The index of a split queue starts again from 0 after 65535.
     #[test]
-    fn split_queues_go_on_after_the_last_index(
+    fn split_queues_work_across_the_wrap_of_their_indices(
         short in 0..20u32,
         features in features(SPLIT),
         operations in vec(operation(), 100..400),

@@ -1,16 +1,16 @@
-//! What a queue is, without rings: buffers that go from list to list, and two sides that sleep and wake.
+//! A virtqueue without rings: buffers that move from list to list, and two sides that sleep and wake.
 
 use std::collections::VecDeque;
 
-use ring_core::{Features, Notify, Position, Segment, Token};
+use ring_core::{ChainRecord, Features, Notify, Position, Segment, Token};
 
-/// A buffer, and whose it is.
+/// A buffer that the driver has added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Buffer {
     pub(crate) cookie: u64,
     pub(crate) readable: Vec<Segment>,
     pub(crate) writable: Vec<Segment>,
-    /// Where its table of descriptors is, if it has one.
+    /// The address of the indirect table, if the buffer has one.
     pub(crate) table: Option<u64>,
 }
 
@@ -19,12 +19,12 @@ impl Buffer {
         self.readable.len() + self.writable.len()
     }
 
-    /// Descriptors of the queue that it takes up.
+    /// Returns the number of descriptors that the buffer occupies in the ring.
     pub(crate) fn count(&self) -> u64 {
         if self.table.is_some() { 1 } else { self.segments() as u64 }
     }
 
-    /// Bytes that the device may write.
+    /// Returns the number of bytes that the device may write.
     pub(crate) fn room(&self) -> u32 {
         self.writable.iter().map(|segment| segment.len).sum()
     }
@@ -32,37 +32,56 @@ impl Buffer {
 
 /// A buffer that the device has taken.
 #[derive(Debug)]
-pub(crate) struct ChainRecord {
+pub(crate) struct Taken {
     pub(crate) buffer: Buffer,
-    /// The right to complete it; or, while it waits for its turn, the bytes that were written.
-    pub(crate) state: Result<Token, u32>,
+    /// What the journal of the device has noted about the chain.
+    pub(crate) record: ChainRecord,
+    /// Whether the device has taken the chain over from a device that crashed.
+    pub(crate) adopted: bool,
+    pub(crate) state: State,
+}
+
+/// The progress of the device with a buffer that it has taken.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// The chain can be completed.
+    Open(Token),
+    /// The chain is completed with this number of bytes written.
+    Completed(u32),
+}
+
+impl Taken {
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
 }
 
 /// The lists that a buffer passes through, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
-    /// Added, and not yet published.
+    /// Added by the driver and not published.
     pub(crate) staged: VecDeque<Buffer>,
     /// Published by the driver.
     pub(crate) available: VecDeque<Buffer>,
-    /// ChainRecord by the device, in that order.
-    pub(crate) taken: VecDeque<ChainRecord>,
-    /// Completed with so many bytes written, and not yet published.
-    pub(crate) completed: VecDeque<(Buffer, u32)>,
-    /// Published by the device.
+    /// Taken by the device, in this order. In an in-order queue, completed chains whose turn has not
+    /// come are here, too.
+    pub(crate) taken: VecDeque<Taken>,
+    /// Completed by the device in this order, and not published.
+    pub(crate) completed: VecDeque<Taken>,
+    /// Published by the device, with the number of bytes written.
     pub(crate) used: VecDeque<(Buffer, u32)>,
 }
 
 impl Lists {
-    /// Every buffer that the driver has not got back.
+    /// Returns every buffer that the driver has not reaped.
     pub(crate) fn in_flight(&self) -> impl Iterator<Item = &Buffer> {
-        let taken = self.taken.iter().map(|taken| &taken.buffer);
-        let here = self.staged.iter().chain(&self.available).chain(taken);
-        here.chain(self.completed.iter().chain(&self.used).map(|(buffer, _)| buffer))
+        let device = self.taken.iter().chain(&self.completed).map(|taken| &taken.buffer);
+        let driver = self.staged.iter().chain(&self.available);
+        driver.chain(device).chain(self.used.iter().map(|(buffer, _)| buffer))
     }
 }
 
-/// What a side asks of the other one: when to be notified.
+/// When a side has asked to be notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Always,
@@ -71,18 +90,19 @@ enum Wish {
     At(u64),
 }
 
-/// One side as the other one sees it: how it wants to be woken up, and whether it sleeps.
+/// One side as the other side sees it: its wish for notifications, and whether it sleeps.
 #[derive(Debug)]
 pub(crate) struct Sleeper {
     features: Features,
     wish: Wish,
     armed: bool,
-    /// It has been told that it may sleep; and whether it has been notified since.
+    /// Present when the side was told that it may sleep: whether it has been notified since.
     asleep: Option<bool>,
 }
 
 impl Sleeper {
-    /// Zeroed memory asks for notifications; that of a split queue with event indices for the first one.
+    /// Returns the side of a queue in zeroed memory, which asks for all notifications. In a split queue
+    /// with event indices, zeroed memory asks for the first notification only.
     pub(crate) const fn new(features: Features) -> Self {
         let mut sleeper = Self { features, wish: Wish::Always, armed: true, asleep: None };
         if sleeper.has_split_event() {
@@ -95,7 +115,7 @@ impl Sleeper {
         self.features.contains(Features::EVENT_IDX) && !self.features.contains(Features::RING_PACKED)
     }
 
-    /// It asks to be notified of what comes after step `next`.
+    /// The side asks to be notified of step `next`.
     pub(crate) fn arm(&mut self, next: u64, sleeps: bool) {
         let event = self.features.contains(Features::EVENT_IDX);
         self.wish = if event { Wish::At(next) } else { Wish::Always };
@@ -103,9 +123,9 @@ impl Sleeper {
         self.asleep = sleeps.then_some(false);
     }
 
-    /// It has found something.
+    /// The side has found something.
     pub(crate) fn wake(&mut self) {
-        // A split queue with event indices has no way to say "never", but what was asked for is in the past.
+        // A split queue with event indices cannot express "never"; the event that was asked for has passed.
         if self.armed && !self.has_split_event() {
             self.wish = Wish::Never;
         }
@@ -113,22 +133,27 @@ impl Sleeper {
         self.asleep = None;
     }
 
-    /// It stops and goes on: what it asked for is still in shared memory.
+    /// The side acts on its own, and leaves its wish as it is. It has to arm again before it sleeps.
+    pub(crate) fn act(&mut self) {
+        self.asleep = None;
+    }
+
+    /// The side has been suspended and resumed. Its wish is still in shared memory.
     pub(crate) fn resume(&mut self) {
         self.armed = true;
         self.asleep = None;
     }
 }
 
-/// The stream of what one side publishes, counted in steps: buffers in a split queue, descriptors in a packed
-/// one.
+/// The publications of one side, counted in steps: buffers in a split queue, descriptors in a packed
+/// queue.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
-    /// Steps published.
+    /// The number of steps published.
     pub(crate) published: u64,
-    /// Steps that the other side has taken.
+    /// The number of steps that the other side has taken.
     pub(crate) taken: u64,
-    /// Steps that were published when it was last decided whether to notify; `None` after a resume.
+    /// The number of steps published at the last decision to notify; `None` after a resume.
     decided: Option<u64>,
 }
 
@@ -141,7 +166,7 @@ impl Stream {
         self.decided = None;
     }
 
-    /// Holds a decision to what it has to be: no notification is lost, and none is sent that nobody wants.
+    /// Checks a decision to notify: no notification is lost, and none is sent that was not asked for.
     pub(crate) fn decide(&mut self, sleeper: &mut Sleeper, answer: Notify) {
         let new = self.published;
         let expected = match (self.decided.replace(new), sleeper.wish) {
@@ -149,7 +174,7 @@ impl Stream {
             (Some(old), _) if old == new => false,
             (Some(_), Wish::Always) => true,
             (Some(_), Wish::Never) => false,
-            // A split queue's event is a 16-bit index, which comes around again.
+            // The event of a split queue is a 16-bit index, which recurs.
             (Some(old), Wish::At(event)) => (new - 1).wrapping_sub(event) % (1 << 16) < new - old,
         };
         assert_eq!(answer.is_needed(), expected, "{self:?} {sleeper:?}");
@@ -160,7 +185,7 @@ impl Stream {
     }
 }
 
-/// The 16-bit form of a number of steps from the start.
+/// Returns the 16-bit form of a number of steps since the queue was set up.
 pub(crate) fn index(steps: u64, size: u16, features: Features) -> u16 {
     let bits = if features.contains(Features::RING_PACKED) {
         let (lap, slot) = (steps / u64::from(size), steps % u64::from(size));
@@ -171,7 +196,7 @@ pub(crate) fn index(steps: u64, size: u16, features: Features) -> u16 {
     u16::try_from(bits).expect("both branches give 16 bits")
 }
 
-/// A position from two numbers of steps.
+/// Returns the position after these numbers of steps.
 pub(crate) fn position(available: u64, used: u64, size: u16, features: Features) -> Position {
     Position { available: index(available, size, features), used: index(used, size, features) }
 }

@@ -1,17 +1,20 @@
-//! Every bug that is known from other implementations of the rings, each as a claim about this one.
+//! Every known bug of other implementations of the rings, each as a claim about ring-core.
 //!
-//! A doc comment names the CVE, issue or commit. What does not apply to a library of this shape:
+//! The doc comment of a test names the CVE, issue or commit. These bugs have no test:
 //!
-//! | bug | why |
-//! |---|---|
-//! | CVE-2011-2512 (queue number not checked) | choosing a queue is the transport's |
-//! | CVE-2019-18960 (bounds of a device's own buffers) | devices' own; `Memory` checks every range it is given |
-//! | cloud-hypervisor #7802, #7803 (only the first descriptor served) | devices' own; `Reader` and `Writer` make it hard to write |
-//! | cloud-hypervisor #8232 (range checks in many places) | by design: ranges are checked in `Memory` alone |
-//! | Kata #8633, #8634, cloud-hypervisor #2833 (packed offered, split parsed) | negotiation is the host's; one `Setup` decides for the whole queue |
-//! | crosvm, virtio-drivers: fence on the wrong side; Firecracker #2169, hermit #2108, #2669: none | orderings: `tests/loom` shows that each is needed and there |
-//! | propolis #1190 (errors hidden in `None`) | by design: `pop` returns them |
-//! | sysprog21/kvm-host #50, vm-virtio #26 (no detail known) | wrap-around and event index: `tests/model` |
+//! - CVE-2011-2512 (the queue number was not checked): the transport chooses the queue.
+//! - CVE-2019-18960 (bounds of the buffers of a device): each device has its own; `Memory` checks every
+//!   range that it is given.
+//! - cloud-hypervisor #7802, #7803 (only the first descriptor was served): a bug of single devices.
+//!   `Reader` and `Writer` go through all segments.
+//! - cloud-hypervisor #8232 (range checks in many places): only `Memory` checks ranges.
+//! - Kata #8633, #8634, cloud-hypervisor #2833 (packed queues were offered, split queues were parsed): the
+//!   host negotiates, and one `Setup` decides for the whole queue.
+//! - crosvm, virtio-drivers (a fence on the wrong side), Firecracker #2169, hermit #2108, #2669 (no fence):
+//!   `tests/loom` shows that each ordering is needed and present.
+//! - propolis #1190 (errors were hidden in `None`): `pop` returns errors.
+//! - sysprog21/kvm-host #50, vm-virtio #26 (no details are known): `tests/model` covers wrap-around and the
+//!   event index.
 
 mod chains;
 mod driver;
@@ -20,8 +23,4 @@ mod packed;
 mod peer;
 mod snapshot;
 mod state;
-#[path = "../support/mod.rs"]
-mod support;
 mod tables;
-#[path = "../support/watched.rs"]
-mod watched;

@@ -1,40 +1,34 @@
-//! What only packed queues can get wrong.
+//! Bugs of packed queues.
 
 use ring_core::memory::{Memory as _, RawMemory};
-use ring_core::{Chain, Segment};
+use ring_core::{Position, Segment};
 
-use crate::peer::{AVAILABLE, NEXT, USED, WRITE, descriptor, ends, meta};
-use crate::support::{
-    BUFFERS, DESCRIPTORS, DeviceEnd, DriverEnd, IN_ORDER, INDIRECT, PACKED, ZEROED, device_end, driver_end,
-    setup,
+use crate::peer::{AVAILABLE, NEXT, USED, WRITE, descriptor, meta};
+use support::{
+    BUFFERS, DESCRIPTORS, IN_ORDER, INDIRECT, PACKED, Pair, ZEROED, device_queue, driver_queue, setup,
 };
 
 const BYTE: Segment = Segment::new(BUFFERS, 1);
 
-/// Takes the next chain, with room for four segments.
-fn pop<'s>(device: &mut DeviceEnd<RawMemory<'_>>, storage: &'s mut [Segment; 4]) -> Chain<'s> {
-    device.pop(storage).unwrap().expect("a chain is available")
-}
-
-/// `count` segments there and back.
-fn round(driver: &mut DriverEnd<RawMemory<'_>, u32>, device: &mut DeviceEnd<RawMemory<'_>>, count: usize) {
-    driver.add(&vec![BYTE; count], &[], 0).unwrap();
-    driver.publish_silently();
+/// Sends a buffer of `count` segments to the device and back.
+fn transfer(pair: &mut Pair<RawMemory<'_>>, count: usize) {
+    let buffer = [BYTE; 4];
+    let _ = pair.offer(&buffer[..count], &[], 0);
     let mut storage = [Segment::default(); 4];
-    let chain = pop(device, &mut storage);
-    assert_eq!(chain.readable(), vec![BYTE; count]);
-    device.complete(chain.into_token(), 0).unwrap();
-    device.publish_silently();
-    assert!(driver.reap().unwrap().is_some());
+    let chain = pair.device.pop(&mut storage).unwrap().expect("a chain is available");
+    assert_eq!(chain.readable(), &buffer[..count]);
+    let _ = pair.finish(chain.into_token(), 0);
+    assert!(pair.reap().is_some());
 }
 
-/// libblkio 0.6.1: a chain of one is published with `NEXT`. DPDK f923636411: `NEXT` is missing in longer ones.
-/// QEMU 33abfea23959: the id belongs in the last descriptor, and old QEMU wants it in all.
+/// libblkio 0.6.1: a chain of one descriptor is published with `NEXT`. DPDK f923636411: `NEXT` was missing
+/// in longer chains. QEMU 33abfea23959: the id belongs in the last descriptor, and old QEMU needs the id in
+/// every descriptor.
 #[test]
 fn every_descriptor_but_the_last_has_next_and_all_have_the_id() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let mut driver = driver_end(memory.clone(), &setup(5, PACKED));
+    let mut driver = driver_queue(memory.clone(), &setup(5, PACKED));
     driver.add(&[BYTE], &[], 0).unwrap();
     driver.add(&[BYTE], &[BYTE, BYTE], 1).unwrap();
     driver.publish_silently();
@@ -50,13 +44,13 @@ fn every_descriptor_but_the_last_has_next_and_all_have_the_id() {
     );
 }
 
-/// libblkio 0.6.1, and Linux before it got `unpub_flags`: an add that fails late leaves descriptors that are
+/// libblkio 0.6.1, and Linux before `unpub_flags`: an `add` that fails late leaves descriptors that are
 /// available on this lap.
 #[test]
-fn a_buffer_that_is_refused_leaves_no_trace() {
+fn a_refused_buffer_leaves_memory_unchanged() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let mut driver = driver_end(memory.clone(), &setup(4, PACKED | INDIRECT));
+    let mut driver = driver_queue(memory.clone(), &setup(4, PACKED | INDIRECT));
     driver.add(&[BYTE], &[], 0).unwrap();
     driver.add(&[BYTE], &[], 1).unwrap();
     let snapshot = |memory: &RawMemory<'_>| {
@@ -75,98 +69,90 @@ fn a_buffer_that_is_refused_leaves_no_trace() {
 
 /// QEMU 33abfea23959: a device took the id from the first descriptor.
 #[test]
-fn the_last_descriptor_has_the_id_that_counts() {
+fn the_id_of_a_chain_is_in_its_last_descriptor() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let mut device = device_end(memory.clone(), &setup(4, PACKED));
+    let mut device = device_queue(memory.clone(), &setup(4, PACKED));
     descriptor(&memory, DESCRIPTORS, BYTE, 0x7777, AVAILABLE | NEXT);
     descriptor(&memory, DESCRIPTORS + 16, BYTE, 3, AVAILABLE);
-    let token = pop(&mut device, &mut [Segment::default(); 4]).into_token();
-    device.complete(token, 0).unwrap();
+    let mut storage = [Segment::default(); 2];
+    let chain = device.pop(&mut storage).unwrap().expect("a chain is available");
+    device.complete(chain.into_token(), 0).unwrap();
     device.publish_silently();
     assert_eq!(meta(&memory, 0), (0, 3, USED));
 }
 
-/// DPDK 2d91b28730: the driver refilled the slot it saw, not the buffer with that id. DPDK ad6f01945a: the
-/// device overwrites ids, so a slot's id has to be written anew each time.
+/// DPDK 2d91b28730: the driver refilled the slot in which it found the buffer, not the slot of the id. DPDK
+/// ad6f01945a: the device overwrites ids, so the driver has to write the id of a slot each time.
 #[test]
-fn a_buffer_is_known_by_its_id_wherever_the_device_returns_it() {
+fn a_buffer_is_identified_by_its_id_and_not_by_its_slot() {
     let mut words = ZEROED;
-    let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let (mut driver, mut device) = ends(&memory, &setup(2, PACKED));
+    let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(2, PACKED));
     for cookie in [0, 1] {
-        driver.add(&[BYTE], &[], cookie).unwrap();
+        let _ = pair.offer(&[BYTE], &[], cookie);
     }
-    driver.publish_silently();
-    let [mut first, mut second] = [[Segment::default(); 4]; 2];
-    let older = pop(&mut device, &mut first).into_token();
-    let newer = pop(&mut device, &mut second).into_token();
-    device.complete(newer, 0).unwrap();
-    device.publish_silently();
-    assert_eq!(driver.reap().unwrap().unwrap().cookie, 1);
-    driver.add(&[BYTE], &[], 2).unwrap();
-    driver.publish_silently();
-    let newest = pop(&mut device, &mut second).into_token();
-    for token in [newest, older] {
-        device.complete(token, 0).unwrap();
+    let (older, newer) = (pair.take(), pair.take());
+    let _ = pair.finish(newer, 0);
+    assert_eq!(pair.reap(), Some((1, 0)));
+    let _ = pair.offer(&[BYTE], &[], 2);
+    for token in [pair.take(), older] {
+        let _ = pair.finish(token, 0);
     }
-    device.publish_silently();
-    assert_eq!([driver.reap(), driver.reap()].map(|used| used.unwrap().unwrap().cookie), [2, 0]);
+    assert_eq!([pair.reap(), pair.reap()], [Some((2, 0)), Some((0, 0))]);
 }
 
-/// DPDK 92ed77dce6: masks, where the size is no power of two. OpenVMM #2983: a chain that crosses the end of the
-/// ring. DPDK 2e3f1ab0d8: the two sides cross it at different times.
+/// DPDK 92ed77dce6: a mask was used where the size is not a power of two. OpenVMM #2983: a chain that crosses
+/// the end of the ring. DPDK 2e3f1ab0d8: the two sides cross the end of the ring at different times.
 #[test]
 fn chains_cross_the_end_of_a_ring_of_any_size() {
     for size in 1..=7u16 {
         for count in 1..=usize::from(size).min(4) {
             let mut words = ZEROED;
             let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-            let (mut driver, mut device) = ends(&memory, &setup(size, PACKED));
-            (0..4 * size).for_each(|_| round(&mut driver, &mut device, count));
+            let mut pair = Pair::new(&memory, &setup(size, PACKED));
+            (0..4 * size).for_each(|_| transfer(&mut pair, count));
         }
     }
 }
 
-/// OpenVMM #3990: a chain over the whole ring ends in the slot where it began, but on the next lap.
+/// OpenVMM #3990: a chain over the whole ring ends in the slot in which it began, on the next lap.
 #[test]
 fn a_chain_over_the_whole_ring_toggles_the_wrap_counter() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let (mut driver, mut device) = ends(&memory, &setup(3, PACKED));
+    let mut pair = Pair::new(&memory, &setup(3, PACKED));
     for wrap in [0, 1 << 15, 0] {
-        round(&mut driver, &mut device, 3);
-        assert_eq!((device.position().available, device.position().used), (wrap, wrap));
-        assert_eq!(driver.position(), device.position());
+        transfer(&mut pair, 3);
+        assert_eq!(pair.device.position(), Position { available: wrap, used: wrap });
+        assert_eq!(pair.driver.position(), pair.device.position());
     }
 }
 
-/// QEMU 6fcf5ebafad: off by one in a batch that is returned in order.
+/// QEMU 6fcf5ebafad: an error by one in a batch that was returned in order.
 #[test]
 fn an_in_order_batch_may_be_the_whole_ring() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let (mut driver, mut device) = ends(&memory, &setup(4, PACKED | IN_ORDER));
-    for lap in 0..3 {
-        (0..4).for_each(|cookie| driver.add(&[BYTE], &[], 4 * lap + cookie).unwrap());
-        driver.publish_silently();
-        for _ in 0..4 {
-            let token = pop(&mut device, &mut [Segment::default(); 4]).into_token();
-            device.complete(token, 0).unwrap();
+    let mut pair = Pair::new(&memory, &setup(4, PACKED | IN_ORDER));
+    for _ in 0..3 {
+        for cookie in 0..4 {
+            let _ = pair.offer(&[BYTE], &[], cookie);
+            let token = pair.take();
+            pair.device.complete(token, 0).unwrap();
         }
-        device.publish_silently();
-        (0..4).for_each(|cookie| assert_eq!(driver.reap().unwrap().unwrap().cookie, 4 * lap + cookie));
-        assert_eq!(driver.reap(), Ok(None));
+        pair.device.publish_silently();
+        (0..4).for_each(|cookie| assert_eq!(pair.reap(), Some((cookie, 0))));
+        assert_eq!(pair.reap(), None);
     }
 }
 
-/// QEMU's `virtqueue_packed_fill_desc` never sets `WRITE`, without which the length is reserved (VIRTIO 1.4,
-/// 2.8.4 "Element Address and Length").
+/// QEMU's `virtqueue_packed_fill_desc` never sets `WRITE`. Without this flag the length is reserved: VIRTIO
+/// 1.4, 2.8.4 "Element Address and Length".
 #[test]
-fn the_length_of_a_used_descriptor_counts_even_where_the_device_forgets_write() {
+fn the_length_of_a_used_descriptor_counts_without_the_write_flag() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let mut driver = driver_end(memory.clone(), &setup(4, PACKED));
+    let mut driver = driver_queue(memory.clone(), &setup(4, PACKED));
     driver.add(&[], &[BYTE], 0).unwrap();
     driver.publish_silently();
     descriptor(&memory, DESCRIPTORS, Segment::new(0, 1), 0, USED);

@@ -1,28 +1,18 @@
-//! What these tests share: both ends, and the other side by hand, which writes what it likes, where it likes.
+//! The other side, written by hand: it writes anything anywhere.
 
 use ring_core::memory::{Memory as _, RawMemory};
-use ring_core::{Features, Segment, Setup};
-
-use crate::support::{DESCRIPTORS, DEVICE, DRIVER, DeviceEnd, DriverEnd, device_end, driver_end};
+use ring_core::{Features, Segment};
+use support::{DESCRIPTORS, DEVICE, DRIVER};
 
 pub(crate) const NEXT: u16 = 1;
 pub(crate) const WRITE: u16 = 2;
 pub(crate) const INDIRECT_TABLE: u16 = 4;
-/// Marks of a packed descriptor on the first lap.
+/// The flags of a packed descriptor that is available on the first lap.
 pub(crate) const AVAILABLE: u16 = 1 << 7;
+/// The flags of a packed descriptor that is used on the first lap.
 pub(crate) const USED: u16 = 1 << 7 | 1 << 15;
-/// Mark of a packed descriptor on the second lap.
+/// The flags of a packed descriptor that is available on the second lap.
 pub(crate) const AVAILABLE_AGAIN: u16 = 1 << 15;
-
-pub(crate) const FORMATS: [Features; 2] = [Features::empty(), Features::RING_PACKED];
-
-/// Both ends of a queue.
-pub(crate) fn ends<'m, T>(
-    memory: &RawMemory<'m>,
-    setup: &Setup,
-) -> (DriverEnd<RawMemory<'m>, T>, DeviceEnd<RawMemory<'m>>) {
-    (driver_end(memory.clone(), setup), device_end(memory.clone(), setup))
-}
 
 pub(crate) fn put16(memory: &RawMemory<'_>, address: u64, value: u16) {
     memory.write_bytes(address, &value.to_le_bytes()).unwrap();
@@ -42,14 +32,14 @@ pub(crate) fn descriptor(memory: &RawMemory<'_>, address: u64, segment: Segment,
     put16(memory, address + 14, fourth);
 }
 
-/// The last eight bytes of descriptor `slot`: its length and two fields of 16 bits.
+/// Returns the last eight bytes of descriptor `slot`: its length and two 16-bit fields.
 pub(crate) fn meta(memory: &RawMemory<'_>, slot: u64) -> (u32, u16, u16) {
     let address = DESCRIPTORS + 16 * slot;
     let len = u32::from(get16(memory, address + 8)) | u32::from(get16(memory, address + 10)) << 16;
     (len, get16(memory, address + 12), get16(memory, address + 14))
 }
 
-/// Makes one chain available in a queue that has not run yet, from slot 0 on, with id 0.
+/// Makes one chain available in a queue that has not run yet. The chain begins in slot 0 and has id 0.
 pub(crate) fn offer(memory: &RawMemory<'_>, features: Features, chain: &[(Segment, u16)]) {
     for (slot, &(segment, flags)) in (0..).zip(chain) {
         let address = DESCRIPTORS + 16 * u64::from(slot);
@@ -72,7 +62,7 @@ pub(crate) fn make_available(memory: &RawMemory<'_>, heads: &[u16]) {
     put16(memory, DRIVER + 2, u16::try_from(heads.len()).unwrap());
 }
 
-/// Returns a buffer as the first one used in a queue that has not run yet.
+/// Returns a buffer as the first used buffer of a queue that has not run yet.
 pub(crate) fn make_used(memory: &RawMemory<'_>, features: Features, id: u32, written: u32) {
     if features.contains(Features::RING_PACKED) {
         let id = u16::try_from(id).unwrap();

@@ -1,14 +1,15 @@
-//! What is read from shared memory is read once.
+//! A device end reads each byte of shared memory once.
 
-use ring_core::memory::{Memory as _, RawMemory};
+use ring_core::memory::{Load, Memory as _, RawMemory, Store};
 use ring_core::payload::PayloadError;
 use ring_core::{Features, Reader, Segment};
 
-use crate::peer::{FORMATS, INDIRECT_TABLE, NEXT, WRITE, descriptor, offer};
-use crate::support::{BUFFERS, DESCRIPTORS, INDIRECT, ZEROED, device_end, driver_end, setup};
-use crate::watched::{Access, Watched};
+use crate::peer::{INDIRECT_TABLE, NEXT, WRITE, descriptor, offer};
+use support::{
+    Access, BUFFERS, DESCRIPTORS, FORMATS, INDIRECT, Watched, ZEROED, device_queue, driver_queue, setup,
+};
 
-/// A chain of a descriptor and of two more in a table, as far as the format allows it.
+/// Offers a chain of one descriptor and of two descriptors in a table. A packed queue has the table alone.
 fn offer_both_kinds(memory: &RawMemory<'_>, features: Features) {
     let (segment, table) = (Segment::new(BUFFERS, 4), Segment::new(BUFFERS + 0x100, 32));
     if features.contains(Features::RING_PACKED) {
@@ -22,22 +23,17 @@ fn offer_both_kinds(memory: &RawMemory<'_>, features: Features) {
     }
 }
 
-/// CVE-2020-14375, DPDK 93ed2f49de and af584d21bf: what was checked is not what was used.
+/// CVE-2020-14375, DPDK 93ed2f49de and af584d21bf: what was used is not what had been checked.
 #[test]
 fn no_byte_is_read_twice_while_a_chain_is_taken() {
     for features in FORMATS.map(|format| format | INDIRECT) {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
         let watched = Watched::new(memory.clone());
-        let mut device = device_end(watched.clone(), &setup(4, features));
+        let mut device = device_queue(watched.clone(), &setup(4, features));
         offer_both_kinds(&memory, features);
         assert!(device.pop(&mut [Segment::default(); 4]).unwrap().is_some());
-        let mut bytes: Vec<u64> = Vec::new();
-        for access in watched.accesses() {
-            if let Access::Read { address, len } = access {
-                bytes.extend(address..address + len as u64);
-            }
-        }
+        let mut bytes: Vec<u64> = watched.accesses().into_iter().flat_map(Access::reads).collect();
         let read = bytes.len();
         bytes.sort_unstable();
         bytes.dedup();
@@ -45,13 +41,13 @@ fn no_byte_is_read_twice_while_a_chain_is_taken() {
     }
 }
 
-/// CVE-2020-14375, from the other side: what was handed out is a copy.
+/// CVE-2020-14375: the device works on a copy.
 #[test]
-fn a_chain_stays_what_it_was_when_the_driver_rewrites_it() {
+fn a_chain_does_not_change_when_the_driver_rewrites_it() {
     for features in FORMATS.map(|format| format | INDIRECT) {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let mut device = device_end(memory.clone(), &setup(4, features));
+        let mut device = device_queue(memory.clone(), &setup(4, features));
         offer_both_kinds(&memory, features);
         let mut storage = [Segment::default(); 4];
         let chain = device.pop(&mut storage).unwrap().unwrap();
@@ -61,35 +57,36 @@ fn a_chain_stays_what_it_was_when_the_driver_rewrites_it() {
     }
 }
 
-/// CVE-2020-13759 (vm-memory): indices were copied byte by byte, and so seen half-written. The whole 64 bits of
-/// a packed descriptor that hold its flags are one access, too.
+/// CVE-2020-13759 (vm-memory): indices were copied byte by byte, so that a reader saw half of a store. The 64
+/// bits of a packed descriptor that hold its flags are one access, too.
 #[test]
-fn what_publishes_is_one_access_of_its_whole_width() {
+fn a_publication_is_one_access_of_its_whole_width() {
     for format in FORMATS {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let (ours, theirs) = (Watched::new(memory.clone()), Watched::new(memory.clone()));
+        let (writer, reader) = (Watched::new(memory.clone()), Watched::new(memory.clone()));
         let setup = setup(4, format);
-        let mut driver = driver_end(ours.clone(), &setup);
-        let mut device = device_end(theirs.clone(), &setup);
-        let (publication, len) =
+        let mut driver = driver_queue(writer.clone(), &setup);
+        let mut device = device_queue(reader.clone(), &setup);
+        let (address, len) =
             if format.is_empty() { (setup.areas.driver + 2, 2) } else { (DESCRIPTORS + 8, 8) };
         driver.add(&[Segment::new(BUFFERS, 1)], &[Segment::new(BUFFERS, 1)], ()).unwrap();
-        ours.accesses();
+        writer.accesses();
         driver.publish_silently();
-        assert_eq!(ours.accesses(), [Access::Write { address: publication, len }]);
+        assert_eq!(writer.accesses(), [Access::Store { address, len, order: Store::Release }]);
         assert!(device.pop(&mut []).is_err());
-        assert_eq!(theirs.accesses().first(), Some(&Access::Read { address: publication, len }));
+        let load = Access::Load { address, len, order: Load::Acquire };
+        assert_eq!(reader.accesses().first(), Some(&load));
     }
 }
 
-/// CVE-2022-2132 (DPDK): a header that is cut into more than two descriptors.
+/// CVE-2022-2132 (DPDK): a header in more than two descriptors.
 #[test]
-fn a_header_may_be_cut_into_any_pieces() {
+fn a_header_may_be_in_any_number_of_segments() {
     for format in FORMATS {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let mut device = device_end(memory.clone(), &setup(8, format));
+        let mut device = device_queue(memory.clone(), &setup(8, format));
         memory.write_bytes(BUFFERS, b"header").unwrap();
         let piece = |i| Segment::new(BUFFERS + i, 1);
         offer(&memory, format, &[0, 1, 2, 3, 4, 5].map(|i| (piece(i), if i < 5 { NEXT } else { 0 })));
@@ -100,7 +97,8 @@ fn a_header_may_be_cut_into_any_pieces() {
     }
 }
 
-/// CVE-2018-1059 (DPDK): only the first page of a buffer was checked. CVE-2016-7422 (QEMU): a huge length.
+/// CVE-2018-1059 (DPDK): only the first page of a buffer was checked. CVE-2016-7422 (QEMU): a huge length
+/// was accepted.
 #[test]
 fn a_buffer_that_leaves_shared_memory_is_not_read() {
     let mut words = ZEROED;
@@ -114,9 +112,9 @@ fn a_buffer_that_leaves_shared_memory_is_not_read() {
     assert!(matches!(reader.read(&mut [0; 5]), Err(PayloadError::Unmapped(at)) if at.address == last));
 }
 
-/// CVE-2020-10725 (DPDK): an empty descriptor at a bad address was translated and followed.
+/// CVE-2020-10725 (DPDK): the address of an empty descriptor was translated and used.
 #[test]
-fn the_address_of_an_empty_segment_does_not_matter() {
+fn the_address_of_an_empty_segment_is_ignored() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
     memory.write_bytes(BUFFERS, b"text").unwrap();

@@ -1,14 +1,16 @@
-//! Device ends and indirect tables.
+//! A device end and indirect tables.
 
 use ring_core::memory::RawMemory;
-use ring_core::{Chain, Features, PopError, Segment, Violation};
+use ring_core::{Features, PopError, Segment, Violation};
 
-use crate::peer::{FORMATS, INDIRECT_TABLE, NEXT, WRITE, descriptor, ends, make_available, offer};
-use crate::support::{BUFFERS, DESCRIPTORS, IN_ORDER, INDIRECT, PACKED, SPLIT, ZEROED, device_end, setup};
+use crate::peer::{INDIRECT_TABLE, NEXT, WRITE, descriptor, make_available, offer};
+use support::{
+    BUFFERS, DESCRIPTORS, FORMATS, IN_ORDER, INDIRECT, PACKED, Pair, SPLIT, ZEROED, device_queue, setup,
+};
 
 const BYTE: Segment = Segment::new(BUFFERS, 1);
 
-/// Writes a table, linked in order, as either format has it.
+/// Writes a table. In a split queue each descriptor is linked to the next.
 fn table(memory: &RawMemory<'_>, features: Features, address: u64, segments: &[Segment]) -> Segment {
     for (index, &segment) in (0..).zip(segments) {
         let last = usize::from(index) + 1 == segments.len();
@@ -22,11 +24,12 @@ fn table(memory: &RawMemory<'_>, features: Features, address: u64, segments: &[S
     Segment::new(address, u32::try_from(16 * segments.len()).unwrap())
 }
 
-/// What a device end of a queue of four makes of a chain, given a table of two at `BUFFERS + 0x100`.
+/// Returns the violation that the device end of a queue of four reports for a chain. A table of two
+/// descriptors is at `BUFFERS + 0x100`.
 fn refusal(features: Features, chain: &[(Segment, u16)]) -> Option<Violation> {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let mut device = device_end(memory.clone(), &setup(4, features));
+    let mut device = device_queue(memory.clone(), &setup(4, features));
     table(&memory, features, BUFFERS + 0x100, &[BYTE; 2]);
     offer(&memory, features, chain);
     match device.pop(&mut [Segment::default(); 8]) {
@@ -40,9 +43,9 @@ fn refusal(features: Features, chain: &[(Segment, u16)]) -> Option<Violation> {
 
 const TABLE: Segment = Segment::new(BUFFERS + 0x100, 32);
 
-/// virtio-queue 0.18 accepts the second one.
+/// virtio-queue 0.18 accepts a reference to a table that is chained to another descriptor.
 #[test]
-fn a_table_is_where_the_standard_allows_it() {
+fn a_table_is_accepted_only_where_the_standard_allows_one() {
     for format in FORMATS {
         let with = format | INDIRECT;
         assert_eq!(refusal(with, &[(TABLE, INDIRECT_TABLE)]), None);
@@ -59,7 +62,7 @@ fn a_table_is_where_the_standard_allows_it() {
     assert_eq!(refusal(split, &inside), Some(Violation::IndirectNested));
 }
 
-/// CVE-2017-17381 (QEMU), for tables.
+/// CVE-2017-17381 (QEMU): division by a size of 0.
 #[test]
 fn a_table_is_a_whole_number_of_descriptors_in_memory() {
     for features in FORMATS.map(|format| format | INDIRECT) {
@@ -75,12 +78,12 @@ fn a_table_is_a_whole_number_of_descriptors_in_memory() {
     }
 }
 
-/// CVE-2019-14835 (vhost): empty descriptors in a table that makes no progress.
+/// CVE-2019-14835 (vhost): a cycle of empty descriptors in a table makes no progress.
 #[test]
-fn a_cycle_in_a_table_ends() {
+fn a_cycle_in_a_table_is_a_violation() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let mut device = device_end(memory.clone(), &setup(4, SPLIT | INDIRECT));
+    let mut device = device_queue(memory.clone(), &setup(4, SPLIT | INDIRECT));
     descriptor(&memory, BUFFERS, Segment::new(0, 0), NEXT, 1);
     descriptor(&memory, BUFFERS + 16, Segment::new(0, 0), NEXT, 0);
     offer(&memory, SPLIT, &[(Segment::new(BUFFERS, 32), INDIRECT_TABLE)]);
@@ -89,14 +92,14 @@ fn a_cycle_in_a_table_ends() {
     assert_eq!(refused, Err(PopError::Violation(Violation::ChainLoop { size: 2 })));
 }
 
-/// vm-virtio 922f2e5: a table needs no alignment.
+/// vm-virtio 922f2e5: the address of a table had to be aligned.
 #[test]
 fn a_table_may_be_at_any_address() {
     for features in FORMATS.map(|format| format | INDIRECT) {
         for offset in 0..16 {
             let mut words = ZEROED;
             let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-            let mut device = device_end(memory.clone(), &setup(4, features));
+            let mut device = device_queue(memory.clone(), &setup(4, features));
             let segments = [BYTE, Segment::new(BUFFERS + 7, 0), Segment::new(BUFFERS + 9, 5)];
             let table = table(&memory, features, BUFFERS + 0x100 + offset, &segments);
             offer(&memory, features, &[(table, INDIRECT_TABLE)]);
@@ -108,10 +111,10 @@ fn a_table_may_be_at_any_address() {
 
 /// OpenVMM #2986: the length of a table became the size of the queue.
 #[test]
-fn a_table_does_not_change_what_the_queue_holds() {
+fn a_table_does_not_change_the_bounds_of_the_queue() {
     let mut words = ZEROED;
     let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-    let mut device = device_end(memory.clone(), &setup(4, SPLIT | INDIRECT));
+    let mut device = device_queue(memory.clone(), &setup(4, SPLIT | INDIRECT));
     let small = table(&memory, SPLIT, BUFFERS + 0x100, &[BYTE]);
     offer(&memory, SPLIT, &[(small, INDIRECT_TABLE)]);
     for (slot, flags) in [(1, NEXT), (2, NEXT), (3, 0)] {
@@ -123,13 +126,13 @@ fn a_table_does_not_change_what_the_queue_holds() {
     assert_eq!(device.pop(&mut storage).unwrap().unwrap().readable().len(), 3);
 }
 
-/// OpenVMM #2983: in a packed queue the table's length alone says where it ends.
+/// OpenVMM #2983: in a packed queue, only the length of a table says where the table ends.
 #[test]
 fn links_in_a_packed_table_are_ignored() {
     for flags in [0, NEXT, WRITE | NEXT, WRITE | INDIRECT_TABLE] {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let mut device = device_end(memory.clone(), &setup(4, PACKED | INDIRECT));
+        let mut device = device_queue(memory.clone(), &setup(4, PACKED | INDIRECT));
         descriptor(&memory, BUFFERS, BYTE, 0x7777, flags);
         descriptor(&memory, BUFFERS + 16, BYTE, 0x7777, flags);
         offer(&memory, PACKED, &[(Segment::new(BUFFERS, 32), INDIRECT_TABLE)]);
@@ -140,18 +143,18 @@ fn links_in_a_packed_table_are_ignored() {
     }
 }
 
-/// propolis #1188, cloud-hypervisor #8401: a chain that the device cannot hold has to be returned all the same,
-/// or its descriptors are lost.
+/// propolis #1188, cloud-hypervisor #8401: a chain that the device has no room for was not returned, and its
+/// descriptors were lost.
 #[test]
 fn a_chain_too_long_for_the_device_can_be_returned() {
     for features in FORMATS.map(|format| format | INDIRECT) {
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let mut device = device_end(memory.clone(), &setup(4, features));
+        let mut device = device_queue(memory.clone(), &setup(4, features));
         let table = table(&memory, features, BUFFERS + 0x100, &[BYTE; 8]);
         offer(&memory, features, &[(table, INDIRECT_TABLE)]);
         let Err(PopError::TooLong(token)) = device.pop(&mut [Segment::default(); 7]) else {
-            panic!("eight segments do not fit");
+            panic!("eight segments do not fit in seven");
         };
         device.complete(token, 0).unwrap();
         assert!(device.publish().is_needed());
@@ -165,7 +168,7 @@ fn a_table_may_be_longer_than_64_kib() {
     for features in FORMATS.map(|format| format | INDIRECT) {
         let mut words = vec![0; 0x4000];
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let mut device = device_end(memory.clone(), &setup(4, features));
+        let mut device = device_queue(memory.clone(), &setup(4, features));
         let segments: Vec<_> = (0..4097).map(|i| Segment::new(BUFFERS + i, 1)).collect();
         let table = table(&memory, features, BUFFERS, &segments);
         assert_eq!(table.len, 65552);
@@ -175,25 +178,21 @@ fn a_table_may_be_longer_than_64_kib() {
     }
 }
 
-/// Found by the model: an in-order device skipped such a chain, which told its driver that it was fully
-/// written.
+/// Found by the model: an in-order device skipped a chain that was too long, which meant to the driver that
+/// the chain was fully written.
 #[test]
-fn a_chain_too_long_for_the_device_does_not_count_as_fully_written() {
+fn a_chain_too_long_for_the_device_is_not_returned_as_written() {
     for format in FORMATS {
         let features = format | INDIRECT | IN_ORDER;
         let mut words = ZEROED;
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
-        let (mut driver, mut device) = ends(&memory, &setup(4, features));
-        let table = Segment::new(BUFFERS + 0x100, 32);
-        driver.add_indirect(table, &[BYTE], &[BYTE], "long").unwrap();
-        driver.add(&[BYTE], &[], "short").unwrap();
-        driver.publish_silently();
-        let Err(PopError::TooLong(token)) = device.pop(&mut []) else { panic!("there is no room") };
-        device.complete(token, 0).unwrap();
-        let token = device.pop(&mut [Segment::default()]).unwrap().map(Chain::into_token).unwrap();
-        device.complete(token, 0).unwrap();
-        device.publish_silently();
-        let used = driver.reap().unwrap().unwrap();
-        assert_eq!((used.cookie, used.written), ("long", 0));
+        let mut pair = Pair::new(&memory, &setup(4, features));
+        pair.driver.add_indirect(TABLE, &[BYTE], &[BYTE], 0).unwrap();
+        let _ = pair.offer(&[BYTE], &[], 1);
+        let Err(PopError::TooLong(token)) = pair.device.pop(&mut []) else { panic!("there is no room") };
+        pair.device.complete(token, 0).unwrap();
+        let token = pair.take();
+        let _ = pair.finish(token, 0);
+        assert_eq!([pair.reap(), pair.reap()], [Some((0, 0)), Some((1, 0))]);
     }
 }

@@ -1,38 +1,34 @@
-//! Queues of the largest sizes, full: all arithmetic on their indices is at its limits.
+//! Full queues of the largest sizes: the arithmetic on their indices reaches its limits.
 
 use ring_core::error::AddErrorKind;
 use ring_core::memory::RawMemory;
-use ring_core::{Arm, DeviceQueue, DriverQueue, Features, Notify, Segment, Setup, device, driver};
+use ring_core::{Arm, Features, Notify, Segment, Setup};
+use support::{EVENT_IDX, HeapDeviceQueue, HeapDriverQueue, IN_ORDER, PACKED, SPLIT, queues};
 
 const BYTE: Segment = Segment::new(0x10, 1);
 
-/// Each format's largest size and, of a packed queue, the largest that is no power of two; with all that changes
-/// how the ends count.
-fn queues() -> impl Iterator<Item = (u16, Features)> {
-    let packed = Features::RING_PACKED;
-    let formats = [(32768, Features::empty()), (32767, packed), (32768, packed)];
-    let extras = [Features::empty(), Features::EVENT_IDX, Features::EVENT_IDX | Features::IN_ORDER];
+/// The largest size of each format and, of a packed queue, the largest that is not a power of two; with
+/// each set of features that changes how the ends count.
+fn cases() -> impl Iterator<Item = (u16, Features)> {
+    let formats = [(32768, SPLIT), (32767, PACKED), (32768, PACKED)];
+    let extras = [SPLIT, EVENT_IDX, EVENT_IDX | IN_ORDER];
     formats.into_iter().flat_map(move |(size, format)| extras.map(|extra| (size, format | extra)))
 }
 
-type DriverEnd<'m> = DriverQueue<RawMemory<'m>, Vec<driver::Slot<u16>>, u16>;
-type DeviceEnd<'m> = DeviceQueue<RawMemory<'m>, Vec<device::Slot>>;
+type Ends<'m> = (HeapDriverQueue<RawMemory<'m>, u16>, HeapDeviceQueue<RawMemory<'m>>);
 
-fn ends(words: &mut Vec<u64>, size: u16, features: Features) -> (DriverEnd<'_>, DeviceEnd<'_>) {
+fn ends(words: &mut Vec<u64>, size: u16, features: Features) -> Ends<'_> {
     let (setup, bytes) = Setup::contiguous(0x40, size, features).unwrap();
     words.resize(usize::try_from(0x40 + bytes).unwrap() / 8, 0);
-    let memory = RawMemory::from_mut(words, 0);
-    let slots = usize::from(size);
-    let driver = DriverQueue::new(memory.clone(), &setup, vec![driver::Slot::EMPTY; slots]).unwrap();
-    (driver, DeviceQueue::new(memory, &setup, vec![device::Slot::default(); slots]).unwrap())
+    queues(&RawMemory::from_mut(words, 0), &setup)
 }
 
 #[test]
 fn a_full_queue_is_published_taken_and_returned_in_one_batch() {
-    for (size, features) in queues() {
+    for (size, features) in cases() {
         let mut words = Vec::new();
         let (mut driver, mut device) = ends(&mut words, size, features);
-        // A split queue's index starts again from 0 after two of these laps.
+        // The index of a split queue starts again from 0 after two of these laps.
         for lap in 0..3 {
             assert_eq!((driver.arm(), device.arm()), (Arm::Armed, Arm::Armed));
             (0..size).for_each(|cookie| driver.add(&[BYTE], &[], cookie).unwrap());
@@ -56,8 +52,8 @@ fn a_full_queue_is_published_taken_and_returned_in_one_batch() {
 }
 
 #[test]
-fn a_buffer_may_take_up_the_whole_queue() {
-    for (size, features) in queues() {
+fn a_buffer_may_occupy_the_whole_queue() {
+    for (size, features) in cases() {
         let mut words = Vec::new();
         let (mut driver, mut device) = ends(&mut words, size, features);
         let segments = vec![BYTE; size.into()];

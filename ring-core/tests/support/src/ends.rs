@@ -1,76 +1,58 @@
-//! The two ends, and what each of them promises whatever the other side does.
+//! Both ends of one queue, and what each end guarantees whatever the other side does.
 
 use std::collections::BTreeMap;
 
 use ring_core::memory::RawMemory;
-use ring_core::{Arm, CompleteError, PopError, Position, Segment, Setup, SetupError, Token};
+use ring_core::{Arm, CompleteError, Notify, PopError, Position, Segment, Setup, SetupError, Token};
 
-use crate::support::{BUFFERS, DeviceEnd, DriverEnd, device_end, driver_end, reset_device, reset_driver};
-use crate::watched::{Access, Watched};
+use crate::{
+    BUFFERS, HeapDeviceQueue, HeapDriverQueue, Operation, Watched, device_queue, driver_queue, reset_device,
+    reset_driver,
+};
 
-/// Something that one of the two ends does.
+/// One step of a test in which the other side breaks the rules.
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Operation {
-    Add {
-        readable: u8,
-        writable: u8,
-        indirect: bool,
-    },
-    PublishAvailable,
-    Pop {
-        storage: u8,
-    },
-    Complete {
-        which: u8,
-        written: u8,
-    },
-    Unpop {
-        which: u8,
-    },
-    PublishUsed,
-    Reap,
-    ArmDriver,
-    ArmDevice,
-    /// Suspend and resume.
-    RestDriver,
-    /// Suspend and resume, after an attempt to resume somewhere else.
-    RestDevice {
-        base: u32,
-    },
-    /// Both ends begin anew, as they should.
-    Reset,
+pub enum Step {
+    /// An operation that follows the rules, as far as this end can tell.
+    Operation(Operation),
+    /// The driver is reset and the device is not.
     ResetDriver,
+    /// The device is reset and the driver is not.
     ResetDevice,
-    /// The device dies, and another one goes on for it.
-    Die,
 }
 
-pub(crate) struct Ends<'m> {
+/// Both ends of one queue, with the state that their guarantees are checked against.
+#[derive(Debug)]
+pub struct Ends<'m> {
     setup: Setup,
-    /// Each end has its own view, which knows what that end did.
+    /// The view of the driver end, which records the accesses of this end.
     driver_memory: Watched<'m>,
+    /// The view of the device end, which records the accesses of this end.
     device_memory: Watched<'m>,
-    driver: DriverEnd<Watched<'m>, u64>,
-    device: DeviceEnd<Watched<'m>>,
+    driver: HeapDriverQueue<Watched<'m>, u64>,
+    device: HeapDeviceQueue<Watched<'m>>,
     driver_broken: bool,
     device_broken: bool,
     next_cookie: u64,
-    /// The room of each buffer that the driver has not got back, by cookie; and whether it is published.
+    /// The buffers in flight, by cookie: the writable bytes, and whether the buffer is published.
     buffers: BTreeMap<u64, (u32, bool)>,
     tokens: Vec<Token>,
     /// The serial of the chain that was taken last.
     last: u64,
-    /// Chains that were completed, and not yet published.
+    /// The number of chains that are completed and not published.
     unpublished: usize,
 }
 
 impl<'m> Ends<'m> {
-    pub(crate) fn new(memory: &RawMemory<'m>, setup: Setup) -> Self {
+    /// Sets up both ends of a queue in `memory`.
+    #[must_use]
+    pub fn new(memory: &RawMemory<'m>, setup: Setup) -> Self {
         let (driver_memory, device_memory) = (Watched::new(memory.clone()), Watched::new(memory.clone()));
         Self {
             setup,
-            driver: driver_end(driver_memory.clone(), &setup),
-            device: device_end(device_memory.clone(), &setup),
+            driver: driver_queue(driver_memory.clone(), &setup),
+            device: device_queue(device_memory.clone(), &setup),
             driver_memory,
             device_memory,
             driver_broken: false,
@@ -83,69 +65,78 @@ impl<'m> Ends<'m> {
         }
     }
 
-    pub(crate) fn perform(&mut self, operation: Operation) {
-        let (driver_was_idle, device_was_idle) = (self.driver_broken, self.device_broken);
+    /// Performs one step and checks the guarantees.
+    pub fn perform(&mut self, step: Step) {
+        let (driver_was_broken, device_was_broken) = (self.driver_broken, self.device_broken);
         let mut storage = 0;
+        match step {
+            Step::Operation(operation) => {
+                if let Operation::Pop { storage: room } = operation {
+                    storage = room.into();
+                }
+                self.operate(operation);
+            }
+            Step::ResetDriver => self.reset_driver(),
+            Step::ResetDevice => self.reset_device(),
+        }
+        self.check_work(storage, driver_was_broken, device_was_broken);
+    }
+
+    fn operate(&mut self, operation: Operation) {
         match operation {
             Operation::Add { readable, writable, indirect } => self.add(readable, writable, indirect),
             Operation::PublishAvailable => {
                 let answer = self.driver.publish();
-                assert!(!(driver_was_idle && answer.is_needed()));
-                self.mark_published();
+                self.available_published(answer);
             }
-            Operation::Pop { storage: room } => {
-                storage = room.into();
-                self.pop(storage);
+            Operation::PublishAvailableSilently => {
+                self.driver.publish_silently();
+                self.available_published(Notify::NotNeeded);
             }
+            Operation::Pop { storage } => self.pop(storage.into()),
             Operation::Complete { which, written } => self.complete(which, written),
             Operation::Unpop { which } => self.unpop(which),
             Operation::PublishUsed => {
                 let answer = self.device.publish();
-                assert!(!(device_was_idle && answer.is_needed()));
-                self.unpublished = 0;
+                self.used_published(answer);
+            }
+            Operation::PublishUsedSilently => {
+                self.device.publish_silently();
+                self.used_published(Notify::NotNeeded);
             }
             Operation::Reap => self.reap(),
             Operation::ArmDriver => {
                 let answer = self.driver.arm();
-                assert!(!driver_was_idle || answer == Arm::Armed);
+                assert!(!self.driver_broken || answer == Arm::Armed);
             }
             Operation::ArmDevice => {
                 let answer = self.device.arm();
-                assert!(!device_was_idle || answer == Arm::Armed);
+                assert!(!self.device_broken || answer == Arm::Armed);
             }
-            Operation::RestDriver => {
-                let (_, answer) = self.driver.suspend();
-                assert!(!(driver_was_idle && answer.is_needed()));
-                self.mark_published();
-                self.driver.resume();
-            }
-            Operation::RestDevice { base } => self.rest_device(base),
+            Operation::SuspendDriver => self.suspend_driver(),
+            Operation::SuspendDevice { base } => self.suspend_device(base),
+            Operation::MoveDevice => self.move_device(),
+            Operation::CrashDevice => self.crash_device(),
             Operation::Reset => {
                 self.reset_device();
                 self.reset_driver();
             }
-            Operation::ResetDriver => self.reset_driver(),
-            Operation::ResetDevice => self.reset_device(),
-            Operation::Die => self.die(),
         }
-        self.check_work(storage, driver_was_idle, device_was_idle);
     }
 
-    /// No call does more than go through a chain or a batch once, and a broken end does nothing at all.
-    fn check_work(&self, storage: usize, driver_was_idle: bool, device_was_idle: bool) {
-        // One look at each word of each descriptor of the queue, one fetch for each segment from a table and
-        // one for the first that does not fit, and the indices, events and fences besides.
+    /// A call goes through one chain or one batch once. A broken end accesses nothing.
+    fn check_work(&self, storage: usize, driver_was_broken: bool, device_was_broken: bool) {
+        // At most: one access to each word of each descriptor of the queue; one fetch for each segment
+        // from a table and for the first segment that does not fit; the indices, events and fences.
         let most = 2 * usize::from(self.setup.size) + storage + 1 + 8;
-        for (accesses, was_idle) in [
-            (self.driver_memory.accesses(), driver_was_idle),
-            (self.device_memory.accesses(), device_was_idle),
+        for (accesses, was_broken) in [
+            (self.driver_memory.accesses(), driver_was_broken),
+            (self.device_memory.accesses(), device_was_broken),
         ] {
             assert!(accesses.len() <= most, "{} accesses, {most} expected: {accesses:?}", accesses.len());
-            assert!(!was_idle || accesses.is_empty(), "a broken end does not rest: {accesses:?}");
+            assert!(!was_broken || accesses.is_empty(), "a broken end accesses memory: {accesses:?}");
             for access in accesses {
-                if let Access::Read { len, .. } | Access::Write { len, .. } = access {
-                    assert!(len <= 8 * 16, "{access:?}");
-                }
+                assert!(access.size() <= 8 * 16, "{access:?}");
             }
         }
     }
@@ -157,7 +148,7 @@ impl<'m> Ends<'m> {
         let readable: Vec<_> = (0..readable).map(segment).collect();
         let writable: Vec<_> = (0..writable).map(segment).collect();
         let result = if indirect {
-            // The tables overlap, as if the vandal had got at them.
+            // The tables overlap, as if the other side had overwritten them.
             let table = Segment::new(BUFFERS + cookie % 64, 8 * 16);
             self.driver.add_indirect(table, &readable, &writable, cookie)
         } else {
@@ -165,7 +156,7 @@ impl<'m> Ends<'m> {
         };
         match result {
             Ok(()) => {
-                assert!(!self.driver_broken, "a broken end takes no buffer");
+                assert!(!self.driver_broken, "a broken end accepts a buffer");
                 let room = writable.iter().map(|segment| segment.len).sum();
                 self.buffers.insert(cookie, (room, false));
             }
@@ -174,10 +165,18 @@ impl<'m> Ends<'m> {
         assert_eq!(usize::from(self.driver.in_flight()), self.buffers.len());
     }
 
-    fn mark_published(&mut self) {
+    /// The driver has published, and said whether to notify.
+    fn available_published(&mut self, answer: Notify) {
+        assert!(!(self.driver_broken && answer.is_needed()), "a broken end notifies");
         if !self.driver_broken {
             self.buffers.values_mut().for_each(|(_, published)| *published = true);
         }
+    }
+
+    /// The device has published, and said whether to notify.
+    fn used_published(&mut self, answer: Notify) {
+        assert!(!(self.device_broken && answer.is_needed()), "a broken end notifies");
+        self.unpublished = 0;
     }
 
     fn reap(&mut self) {
@@ -217,11 +216,11 @@ impl<'m> Ends<'m> {
             }
         };
         assert!(!self.device_broken, "a broken end returns nothing");
-        assert!(!self.tokens.contains(&token), "{token:?} was made twice");
-        self.last = self.device.record(&token).expect("it is in flight").serial;
+        assert!(!self.tokens.contains(&token), "{token:?} was returned twice");
+        self.last = self.device.record(&token).expect("the chain is in flight").serial;
         self.tokens.push(token);
         let held = self.tokens.len() + self.unpublished;
-        assert!(held <= self.setup.size.into(), "{held} buffers were taken and not returned");
+        assert!(held <= self.setup.size.into(), "{held} buffers are taken and not returned");
     }
 
     fn complete(&mut self, which: u8, written: u8) {
@@ -230,7 +229,7 @@ impl<'m> Ends<'m> {
         }
         let token = self.tokens.swap_remove(usize::from(which) % self.tokens.len());
         let written = u64::from(written) % (u64::from(token.writable()) + 1);
-        let written = u32::try_from(written).expect("it was a byte");
+        let written = u32::try_from(written).expect("the remainder of a byte is a byte");
         assert_eq!(self.device.complete(token, written), Ok(()));
         self.unpublished += 1;
     }
@@ -247,48 +246,69 @@ impl<'m> Ends<'m> {
         }
     }
 
-    /// The next device takes over what this one was working on. It does not learn of what was staged, as if the
-    /// journal had been lied to, too.
-    fn die(&mut self) {
-        let used = self.device.position().used;
-        let mut taken: Vec<_> =
-            self.tokens.drain(..).filter_map(|token| self.device.record(&token)).collect();
-        taken.sort_unstable_by_key(|taken| taken.serial);
-        self.device_memory.accesses();
-        self.device = device_end(self.device_memory.clone(), &self.setup);
-        let _ = self.device.has_published(used);
-        assert_eq!(self.device.recover(used, self.last), Ok(()));
-        let adopt = |taken| self.device.adopt(taken).expect("it was in flight");
-        self.tokens = taken.into_iter().map(adopt).collect();
-        self.device_broken = false;
-        self.unpublished = 0;
-        let accesses = self.device_memory.accesses();
-        assert!(accesses.len() <= 1 + 2 * usize::from(self.setup.size), "{accesses:?}");
+    fn suspend_driver(&mut self) {
+        let (_, answer) = self.driver.suspend();
+        self.available_published(answer);
+        self.driver.resume();
     }
 
-    fn rest_device(&mut self, base: u32) {
+    fn suspend_device(&mut self, base: u32) {
         let (position, answer) = self.device.suspend();
-        assert!(!(self.device_broken && answer.is_needed()));
-        self.unpublished = 0;
+        self.used_published(answer);
         if !self.device_broken
             && let Some(token) = self.tokens.pop()
         {
             let Err(CompleteError::Suspended(token)) = self.device.complete(token, 0) else {
-                panic!("a chain was completed in a queue that is suspended");
+                panic!("a chain was completed in a suspended queue");
             };
             self.tokens.push(token);
         }
-        // What a front-end sends is not to be trusted either; the result is a position or an error.
+        // A vring base may come from an untrusted front-end: the result is a position or an error.
         let elsewhere = Position::from_packed_base(base);
         if self.device.resume(elsewhere).is_ok() {
             let _ = self.device.suspend();
         }
         let resumed = self.device.resume(position);
         let expected = if self.device_broken { Err(SetupError::Broken) } else { Ok(()) };
-        assert_eq!(resumed, expected, "it has just stood there");
+        assert_eq!(resumed, expected, "the queue was suspended at {position:?}");
     }
 
-    /// All cookies come back, each once.
+    /// Only the device that has taken a chain can complete it, so the device must hold none.
+    fn move_device(&mut self) {
+        if !self.tokens.is_empty() {
+            return;
+        }
+        let (_, answer) = self.device.suspend();
+        self.used_published(answer);
+        let base = self.device.vring_base();
+        self.device = device_queue(self.device_memory.clone(), &self.setup);
+        // The used half of a split base comes from memory, where the other side may have changed it.
+        let _ = self.device.resume(self.device.position_of(base));
+        self.device_broken = false;
+        self.last = 0;
+        self.device_memory.accesses();
+    }
+
+    /// The next device takes over the chains in flight. It is not told which chains were staged, as if
+    /// the journal were wrong, too.
+    fn crash_device(&mut self) {
+        let used = self.device.position().used;
+        let mut records: Vec<_> =
+            self.tokens.drain(..).filter_map(|token| self.device.record(&token)).collect();
+        records.sort_unstable_by_key(|record| record.serial);
+        self.device_memory.accesses();
+        self.device = device_queue(self.device_memory.clone(), &self.setup);
+        let _ = self.device.has_published(used);
+        assert_eq!(self.device.recover(used, self.last), Ok(()));
+        let adopt = |record| self.device.adopt(record).expect("the chain was in flight");
+        self.tokens = records.into_iter().map(adopt).collect();
+        self.device_broken = false;
+        self.unpublished = 0;
+        let accesses = self.device_memory.accesses();
+        assert!(accesses.len() <= 1 + 2 * usize::from(self.setup.size), "{accesses:?}");
+    }
+
+    /// Every cookie comes back once.
     fn reset_driver(&mut self) {
         let mut cookies = reset_driver(&mut self.driver, &self.driver_memory, &self.setup);
         cookies.sort_unstable();
@@ -298,7 +318,7 @@ impl<'m> Ends<'m> {
         self.driver_memory.accesses();
     }
 
-    /// All tokens become stale.
+    /// Every token becomes stale.
     fn reset_device(&mut self) {
         reset_device(&mut self.device, &self.device_memory, &self.setup);
         for token in self.tokens.drain(..) {

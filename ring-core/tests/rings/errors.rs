@@ -1,9 +1,10 @@
-//! Errors say what is wrong, with the numbers that show it.
+//! An error message says what is wrong, with the numbers that show it.
 
 use ring_core::error::{AddErrorKind, AreaName};
-use ring_core::memory::AccessError;
+use ring_core::memory::{AccessError, RawMemory};
 use ring_core::payload::PayloadError;
-use ring_core::{AddError, ChainRecord, CompleteError, PopError, QueueSize, SetupError, Violation};
+use ring_core::{AddError, ChainRecord, CompleteError, PopError, QueueSize, Segment, SetupError, Violation};
+use support::{BUFFERS, DESCRIPTORS, Pair, SPLIT, ZEROED, setup};
 
 const RANGE: AccessError = AccessError { address: 0x1000, len: 48 };
 
@@ -49,7 +50,7 @@ fn a_violation_names_what_the_other_side_wrote() {
 }
 
 #[test]
-fn a_setup_error_names_the_area_and_what_it_lacks() {
+fn a_setup_error_names_the_area_and_the_fault() {
     let bad = QueueSize::split(3).unwrap_err();
     for (error, said) in [
         (
@@ -94,7 +95,7 @@ fn a_setup_error_names_the_area_and_what_it_lacks() {
 }
 
 #[test]
-fn a_refused_buffer_is_told_what_would_do() {
+fn the_error_for_a_refused_buffer_says_what_is_possible() {
     for (kind, said) in [
         (AddErrorKind::Full { free: 1, needed: 3 }, "the queue is full: 3 descriptors needed, 1 free"),
         (AddErrorKind::TooLong { segments: 5, size: 4 }, "a buffer of 5 segments can never fit a queue of 4"),
@@ -113,45 +114,37 @@ fn a_refused_buffer_is_told_what_would_do() {
 }
 
 #[test]
-fn a_buffer_that_was_not_added_is_an_error_whatever_its_cookie_is() {
+fn a_refused_buffer_is_an_error_whatever_type_its_cookie_has() {
     struct Opaque;
     let error: Box<dyn std::error::Error> = AddError { kind: AddErrorKind::Empty, cookie: Opaque }.into();
     assert_eq!(format!("{error:?}"), "AddError { kind: Empty, .. }");
 }
 
 #[test]
-fn what_is_left_of_a_payload_is_said() {
+fn a_payload_error_says_how_many_bytes_remain() {
     let short = PayloadError::TooShort { needed: 8, remaining: 3 };
     assert_eq!(short.to_string(), "8 bytes needed, but the buffer has 3 left");
     assert_eq!(PayloadError::Unmapped(RANGE).to_string(), "48 bytes at 0x1000 are not shared memory");
 }
 
 #[test]
-fn a_chain_that_was_not_completed_is_told_why() {
+fn the_error_for_a_chain_that_was_not_completed_says_why() {
     assert_eq!(CompleteError::Stale.to_string(), "the token is from before a reset");
-    let mut page = [0; 512];
-    let memory = ring_core::memory::RawMemory::from_mut(&mut page, 0);
-    let features = ring_core::Features::empty();
-    let setup =
-        ring_core::Setup::new(2, features, ring_core::Areas { descriptor: 0, driver: 0x100, device: 0x200 });
-    let mut driver =
-        ring_core::DriverQueue::new(memory.clone(), &setup, [ring_core::driver::Slot::EMPTY; 2]).unwrap();
-    let mut device =
-        ring_core::DeviceQueue::new(memory, &setup, [ring_core::device::Slot::default(); 2]).unwrap();
-    let segment = ring_core::Segment::new(0x300, 8);
-    driver.add(&[segment], &[segment], ()).unwrap();
-    let _ = driver.publish();
+    let mut words = ZEROED;
+    let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(2, SPLIT));
+    let segment = Segment::new(BUFFERS, 8);
+    let _ = pair.offer(&[segment], &[segment], 0);
 
-    // No room for the second segment: the chain can only be completed.
-    let error = device.pop(&mut [segment]).unwrap_err();
+    // There is no room for the second segment, so the chain can only be completed.
+    let error = pair.device.pop(&mut [segment]).unwrap_err();
     assert_eq!(error.to_string(), "a chain has more segments than the device takes");
     let PopError::TooLong(token) = error else { panic!("{error}") };
-    let error = device.complete(token, 9).unwrap_err();
+    let error = pair.device.complete(token, 9).unwrap_err();
     assert_eq!(error.to_string(), "9 bytes written to a chain with 8 writable");
     let CompleteError::TooManyBytes { token, .. } = error else { panic!("{error}") };
     let error = CompleteError::NotNewest(token);
     assert_eq!(error.to_string(), "a later chain was taken and not given back");
     let CompleteError::NotNewest(token) = error else { panic!("{error}") };
-    let _ = device.suspend();
-    assert_eq!(device.complete(token, 8).unwrap_err().to_string(), "the queue is suspended");
+    let _ = pair.device.suspend();
+    assert_eq!(pair.device.complete(token, 8).unwrap_err().to_string(), "the queue is suspended");
 }

@@ -1,0 +1,66 @@
+//! Indirect tables from both ends: VIRTIO 1.4, 2.7.5.3 "Indirect Descriptors" and 2.8.7 "Indirect Flag:
+//! Scatter-Gather Support".
+
+use ring_core::error::AddErrorKind;
+use ring_core::memory::RawMemory;
+use ring_core::{AddError, Segment};
+use support::{BUFFERS, DESCRIPTORS, FORMATS, HeapDriverQueue, INDIRECT, Pair, ZEROED, driver_queue, setup};
+
+#[test]
+fn a_buffer_in_a_table_of_any_alignment_occupies_one_descriptor() {
+    let segments: Vec<Segment> =
+        (0..32u32).map(|i| Segment::new(0x1_0000 + 0x100 * u64::from(i), 1 + i)).collect();
+    for format in FORMATS {
+        // Tables that are shorter than, as long as, and longer than what the device fetches at once.
+        for (readable, writable) in [(1, 0), (0, 1), (3, 5), (8, 1), (20, 12)] {
+            let mut words = ZEROED;
+            let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+            let mut pair = Pair::new(&memory, &setup(32, format | INDIRECT));
+            let (readable, writable) = (&segments[..readable], &segments[32 - writable..]);
+            let table = Segment::new(BUFFERS + 1, 16 * 32);
+            pair.driver.add_indirect(table, readable, writable, 7).unwrap();
+            assert_eq!(pair.driver.free(), 31);
+            let _ = pair.driver.publish();
+
+            let mut storage = [Segment::default(); 32];
+            let chain = pair.device.pop(&mut storage).unwrap().unwrap();
+            assert_eq!((chain.readable(), chain.writable()), (readable, writable));
+            let token = chain.into_token();
+            let written = token.writable();
+            assert_eq!(u64::from(written), Segment::total(writable));
+            let _ = pair.finish(token, written);
+            assert_eq!((pair.reap(), pair.driver.free()), (Some((7, written)), 32));
+        }
+    }
+}
+
+#[test]
+fn a_buffer_that_does_not_fit_a_table_is_returned_with_the_reason() {
+    let segment = Segment::new(BUFFERS, 8);
+    let table = |len| Segment::new(BUFFERS + 0x100, len);
+    for format in FORMATS {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let Pair { mut driver, mut device } = Pair::new(&memory, &setup(2, format | INDIRECT));
+        let mut refused = |driver: &mut HeapDriverQueue<_, _>, table, readable: &[Segment]| {
+            let AddError { kind, cookie } = driver.add_indirect(table, readable, &[], 1).unwrap_err();
+            assert_eq!((cookie, device.pop(&mut [])), (1, Ok(None)));
+            kind
+        };
+        assert_eq!(refused(&mut driver, table(16), &[]), AddErrorKind::Empty);
+        let too_small = AddErrorKind::TableTooSmall { capacity: 1, needed: 2 };
+        assert_eq!(refused(&mut driver, table(31), &[segment; 2]), too_small);
+        // A chain is never longer than the queue, wherever its descriptors are.
+        let too_long = AddErrorKind::TooLong { segments: 3, size: 2 };
+        assert_eq!(refused(&mut driver, table(64), &[segment; 3]), too_long);
+        let outside = Segment::new(DESCRIPTORS + size_of_val(&ZEROED) as u64 - 8, 16);
+        let unmapped = refused(&mut driver, outside, &[segment]);
+        assert!(matches!(unmapped, AddErrorKind::TableUnmapped(_)), "{unmapped}");
+        driver.add(&[segment; 2], &[], 2).unwrap();
+        assert_eq!(refused(&mut driver, table(16), &[segment]), AddErrorKind::Full { free: 0, needed: 1 });
+
+        let mut driver = driver_queue(memory, &setup(2, format));
+        let refused = driver.add_indirect(table(16), &[segment], &[], 1).unwrap_err();
+        assert_eq!(refused.kind, AddErrorKind::IndirectNotNegotiated);
+    }
+}

@@ -1,0 +1,11 @@
+//! What the queues promise through their public interface, a module for each subject.
+
+mod errors;
+mod in_order;
+mod indirect;
+mod largest;
+mod long_held;
+mod recovery;
+mod refused;
+mod setting_up;
+mod unpop;

@@ -1,0 +1,148 @@
+//! Memory that records every access, and panics at an access outside the areas.
+
+use std::cell::RefCell;
+use std::mem;
+use std::ops::Range;
+use std::rc::Rc;
+
+use ring_core::memory::{AccessError, Area, Load, Memory, RawArea, RawMemory, Store, Word};
+
+/// One access to shared memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "an access is described by its variant, its address and its length")]
+pub enum Access {
+    /// [`Area::read`] of one word.
+    Read { address: u64, len: usize },
+    /// [`Area::write`] of one word.
+    Write { address: u64, len: usize },
+    /// [`Area::load`] of one word.
+    Load { address: u64, len: usize, order: Load },
+    /// [`Area::store`] of one word.
+    Store { address: u64, len: usize, order: Store },
+    /// [`Memory::read_bytes`].
+    ReadBytes { address: u64, len: usize },
+    /// [`Memory::write_bytes`].
+    WriteBytes { address: u64, len: usize },
+    /// [`Memory::fence`].
+    Fence,
+}
+
+impl Access {
+    /// Returns the addresses of the bytes that the access reads.
+    #[must_use]
+    pub const fn reads(self) -> Range<u64> {
+        match self {
+            Self::Read { address, len }
+            | Self::Load { address, len, .. }
+            | Self::ReadBytes { address, len } => address..address + len as u64,
+            Self::Write { .. } | Self::Store { .. } | Self::WriteBytes { .. } | Self::Fence => 0..0,
+        }
+    }
+
+    /// Returns the number of bytes that the access reads or writes.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::Read { len, .. }
+            | Self::Write { len, .. }
+            | Self::Load { len, .. }
+            | Self::Store { len, .. }
+            | Self::ReadBytes { len, .. }
+            | Self::WriteBytes { len, .. } => len,
+            Self::Fence => 0,
+        }
+    }
+}
+
+/// The view that one end has of shared memory, with a log of the accesses of this end.
+#[derive(Clone, Debug)]
+pub struct Watched<'m> {
+    memory: RawMemory<'m>,
+    log: Rc<RefCell<Vec<Access>>>,
+}
+
+impl<'m> Watched<'m> {
+    /// Returns a view of `memory` with an empty log. Clones of the view share the log.
+    #[must_use]
+    pub fn new(memory: RawMemory<'m>) -> Self {
+        Self { memory, log: Rc::default() }
+    }
+
+    /// Returns the accesses since the last call, oldest first.
+    pub fn accesses(&self) -> Vec<Access> {
+        mem::take(&mut self.log.borrow_mut())
+    }
+
+    fn record(&self, access: Access) {
+        self.log.borrow_mut().push(access);
+    }
+}
+
+impl<'m> Memory for Watched<'m> {
+    type Area = WatchedArea<'m>;
+
+    fn area(&self, address: u64, len: usize) -> Result<Self::Area, AccessError> {
+        let area = self.memory.area(address, len)?;
+        Ok(WatchedArea { area, address, len, memory: self.clone() })
+    }
+
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
+        self.record(Access::ReadBytes { address, len: into.len() });
+        self.memory.read_bytes(address, into)
+    }
+
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
+        self.record(Access::WriteBytes { address, len: from.len() });
+        self.memory.write_bytes(address, from)
+    }
+
+    fn fence(&self) {
+        self.record(Access::Fence);
+        self.memory.fence();
+    }
+}
+
+/// A range of a [`Watched`] memory.
+#[derive(Debug)]
+pub struct WatchedArea<'m> {
+    area: RawArea<'m>,
+    address: u64,
+    len: usize,
+    memory: Watched<'m>,
+}
+
+impl WatchedArea<'_> {
+    /// Returns the address and the length of a word, which must lie in the area and be aligned.
+    fn word<W: Word>(&self, offset: usize) -> (u64, usize) {
+        let len = size_of::<W>();
+        assert!(offset.is_multiple_of(len), "{len} bytes at {offset:#x} are not aligned");
+        assert!(offset + len <= self.len, "{len} bytes at {offset:#x} in an area of {:#x}", self.len);
+        (self.address + offset as u64, len)
+    }
+}
+
+impl Area for WatchedArea<'_> {
+    fn read<W: Word>(&self, offset: usize) -> W {
+        let (address, len) = self.word::<W>(offset);
+        self.memory.record(Access::Read { address, len });
+        self.area.read(offset)
+    }
+
+    fn write<W: Word>(&self, offset: usize, value: W) {
+        let (address, len) = self.word::<W>(offset);
+        self.memory.record(Access::Write { address, len });
+        self.area.write(offset, value);
+    }
+
+    fn load<W: Word>(&self, offset: usize, order: Load) -> W {
+        let (address, len) = self.word::<W>(offset);
+        self.memory.record(Access::Load { address, len, order });
+        self.area.load(offset, order)
+    }
+
+    fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
+        let (address, len) = self.word::<W>(offset);
+        self.memory.record(Access::Store { address, len, order });
+        self.area.store(offset, value, order);
+    }
+}
