@@ -3,7 +3,7 @@
 use criterion::Criterion;
 use isolation_host::area::Area;
 use isolation_host::device_type::DeviceType;
-use isolation_host::forward::{DeviceEnd, Shadow};
+use isolation_host::forward::{DeviceRing, ForwardedQueue};
 use isolation_host::guest_memory::GuestMemory;
 use isolation_host::mmap::Window;
 use ring_core::memory::Memory;
@@ -59,7 +59,7 @@ impl Guest {
         let _ = self.ring.publish();
     }
 
-    fn take_back(&mut self) {
+    fn collect_used(&mut self) {
         for _ in 0..BURST {
             assert!(self.ring.reap().expect("the device is honest").is_some());
         }
@@ -82,7 +82,7 @@ fn direct(len: u32, features: Features) -> Timed {
     timed(move || {
         guest.send();
         serve(&mut device);
-        guest.take_back();
+        guest.collect_used();
     })
 }
 
@@ -90,18 +90,18 @@ fn forwarded(len: u32, features: Features) -> Timed {
     let mut guest = Guest::new(len, features);
     let packed = features.contains(Features::RING_PACKED);
     let base = if packed { Position::PACKED_START.packed_base() } else { 0 };
-    let shadow = Shadow::new(guest.memory.clone(), &guest.setup, base, DeviceType::Net, None);
+    let shadow = ForwardedQueue::new(guest.memory.clone(), &guest.setup, base, DeviceType::Net, None);
     let mut shadow = shadow.expect("it is where it starts");
     let area = Area::new(8 << 20, 1).expect("there is memory");
     let share = area.share(0, QUEUE, features).expect("there is room");
     let slots = vec![device::Slot::default(); QUEUE.into()];
     let mut device = DeviceQueue::new(area.window().clone(), &share.setup, slots).expect("it fits");
-    shadow.attach(DeviceEnd::new(area.window().clone(), share).expect("it fits"));
+    shadow.attach(DeviceRing::new(area.window().clone(), share).expect("it fits"));
     timed(move || {
         guest.send();
         assert!(shadow.poll().is_ok());
         serve(&mut device);
         assert!(shadow.poll().is_ok());
-        guest.take_back();
+        guest.collect_used();
     })
 }

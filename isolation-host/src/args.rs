@@ -8,7 +8,7 @@ use rustix::process::RawPid;
 
 use crate::device_type::DeviceType;
 use crate::endpoint::Endpoint;
-use crate::host::{MOST_QUEUES, Options};
+use crate::host::{MAX_QUEUES, Options};
 use crate::negotiation::RingChoice;
 
 /// Runs any vhost-user device without giving it guest memory.
@@ -60,7 +60,7 @@ pub struct Args {
     area_size: u64,
 
     /// The most queues that are offered to the VMM.
-    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_QUEUES)))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_QUEUES)))]
     queues: u16,
 
     /// The ring format on the device's side. The guest chooses its own, whatever this is.
@@ -128,9 +128,9 @@ impl Args {
                 area_size: self.area_size,
                 queues: self.queues,
                 ring: self.ring,
-                drain: Duration::from_secs(self.drain_timeout),
+                drain_timeout: Duration::from_secs(self.drain_timeout),
                 threads: self.threads.into(),
-                poll: Duration::from_micros(self.poll_us),
+                max_poll: Duration::from_micros(self.poll_us),
             }),
             _ => Task::Print(capabilities(self.device)),
         }

@@ -27,7 +27,7 @@ pub enum AtStop {
     /// working on, and which are buffers for what may come.
     FinishWhileBusy,
     /// The guest has them back at once: they are buffers for what may come.
-    HandBack,
+    Unpop,
 }
 
 impl DeviceType {
@@ -37,9 +37,9 @@ impl DeviceType {
         match (self, queue) {
             (Self::Blk | Self::Fs, _) | (Self::Snd, 0) => AtStop::Finish,
             // Even queues receive (VIRTIO 1.4, 5.1.2 "Virtqueues"); 5.14.2: 1 is for events, 3 receives.
-            (Self::Net, _) if queue.is_multiple_of(2) => AtStop::HandBack,
+            (Self::Net, _) if queue.is_multiple_of(2) => AtStop::Unpop,
             (Self::Net, _) => AtStop::Finish,
-            (Self::Snd, 1 | 3) => AtStop::HandBack,
+            (Self::Snd, 1 | 3) => AtStop::Unpop,
             (Self::Snd | Self::Generic, _) => AtStop::FinishWhileBusy,
         }
     }
@@ -62,7 +62,7 @@ impl DeviceType {
 
     /// Whether requests that a crashed device had taken may be given to its successor.
     #[must_use]
-    pub const fn survives_a_restart(self) -> bool {
+    pub const fn survives_restart(self) -> bool {
         match self {
             // Frames that are sent twice or arrive late are what networks do.
             Self::Blk | Self::Net => true,

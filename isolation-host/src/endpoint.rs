@@ -1,4 +1,4 @@
-//! How a connection comes about: by waiting for a peer, by calling it, or by inheriting it.
+//! How a connection is established: by listening, by connecting, or from an inherited file descriptor.
 
 use std::fmt;
 use std::io;
@@ -16,38 +16,38 @@ use thiserror::Error;
 
 use crate::protocol::Channel;
 
-/// Where a peer is to be found.
+/// One side of the process, as the command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// It connects to a socket that is made at this path.
+    /// Listens on a new socket at this path.
     Listen(PathBuf),
-    /// It listens at this path.
+    /// Connects to the socket at this path.
     Connect(PathBuf),
-    /// An open file descriptor, of a listening or a connected socket.
+    /// Uses an inherited file descriptor, which is a listening or a connected socket.
     Fd(RawPid),
-    /// It connects to the socket that systemd has opened. No text names it: it is what is left if none is named.
+    /// Listens on the socket that systemd has opened. There is no text for this endpoint: it is the default.
     Activated,
 }
 
-/// A text that names no endpoint.
+/// A text that is not an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{text:?} is none of listen:PATH, connect:PATH, fd:NUMBER")]
-pub struct NoEndpoint {
+#[error("invalid endpoint {text:?}; use listen:PATH, connect:PATH or fd:NUMBER")]
+pub struct EndpointError {
     text: String,
 }
 
 impl FromStr for Endpoint {
-    type Err = NoEndpoint;
+    type Err = EndpointError;
 
-    fn from_str(text: &str) -> Result<Self, NoEndpoint> {
-        let no_endpoint = || NoEndpoint { text: text.to_owned() };
-        match text.split_once(':').filter(|(_, what)| !what.is_empty()).ok_or_else(no_endpoint)? {
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        let invalid = || EndpointError { text: text.to_owned() };
+        match text.split_once(':').filter(|(_, value)| !value.is_empty()).ok_or_else(invalid)? {
             ("listen", path) => Ok(Self::Listen(path.into())),
             ("connect", path) => Ok(Self::Connect(path.into())),
             ("fd", number) => {
-                number.parse().ok().filter(|number| *number >= 0).map(Self::Fd).ok_or_else(no_endpoint)
+                number.parse().ok().filter(|number| *number >= 0).map(Self::Fd).ok_or_else(invalid)
             }
-            _ => Err(no_endpoint()),
+            _ => Err(invalid()),
         }
     }
 }
@@ -63,70 +63,68 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// An endpoint that has been opened.
+/// An open endpoint, from which connections come.
 #[derive(Debug)]
-pub enum Door {
-    /// Peers come to us.
+pub enum Connector {
+    /// Accepts connections.
     Listener(UnixListener),
-    /// We go to the peer.
-    Caller(PathBuf),
-    /// There is one connection and no other; `None` once it has been used.
+    /// Connects to the socket at this path.
+    Client(PathBuf),
+    /// Has a single connection. `None` once it has been used.
     Once(Option<OwnedFd>),
 }
 
-impl Door {
-    /// Opens an endpoint. The socket of an earlier process, on which nobody listens any more, is replaced.
+impl Connector {
+    /// Opens an endpoint. To listen at a path replaces the socket of a process that has ended.
     ///
     /// # Errors
     ///
-    /// What the system says; [`NotFound`](io::ErrorKind::NotFound) if systemd has opened no socket.
+    /// The error of the system; [`NotFound`](io::ErrorKind::NotFound) if systemd has opened no socket.
     pub fn open(endpoint: &Endpoint) -> io::Result<Self> {
         match endpoint {
-            Endpoint::Connect(path) => Ok(Self::Caller(path.clone())),
-            Endpoint::Listen(path) => {
-                let listener = match UnixListener::bind(path) {
-                    Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
-                        std::fs::remove_file(path)?;
-                        UnixListener::bind(path)?
-                    }
-                    bound => bound?,
-                };
-                listener.set_nonblocking(true)?;
-                Ok(Self::Listener(listener))
-            }
+            Endpoint::Connect(path) => Ok(Self::Client(path.clone())),
+            Endpoint::Listen(path) => Self::listen(match UnixListener::bind(path) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale_socket(path) => {
+                    std::fs::remove_file(path)?;
+                    UnixListener::bind(path)?
+                }
+                bound => bound?,
+            }),
             Endpoint::Fd(number) => {
-                let this = pidfd_open(getpid(), PidfdFlags::empty())?;
-                let socket = pidfd_getfd(this, *number, PidfdGetfdFlags::empty())?;
+                let process = pidfd_open(getpid(), PidfdFlags::empty())?;
+                let socket = pidfd_getfd(process, *number, PidfdGetfdFlags::empty())?;
                 if rustix::net::sockopt::socket_acceptconn(&socket)? {
-                    let listener = UnixListener::from(socket);
-                    listener.set_nonblocking(true)?;
-                    return Ok(Self::Listener(listener));
+                    return Self::listen(socket.into());
                 }
                 Ok(Self::Once(Some(socket)))
             }
             Endpoint::Activated => {
-                let none =
-                    || io::Error::new(io::ErrorKind::NotFound, "it has opened none, and no other is named");
-                let listener = ListenFd::from_env().take_unix_listener(0)?.ok_or_else(none)?;
-                listener.set_nonblocking(true)?;
-                Ok(Self::Listener(listener))
+                let missing = "systemd has passed no socket; give --vmm, --socket-path or --fd";
+                let listener = ListenFd::from_env().take_unix_listener(0)?;
+                Self::listen(listener.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, missing))?)
             }
         }
     }
 
-    /// A connection, if there is one to be had now.
+    fn listen(listener: UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self::Listener(listener))
+    }
+
+    /// Returns a connection if one can be established now.
     ///
     /// # Errors
     ///
-    /// What the system says; [`NotConnected`](io::ErrorKind::NotConnected) if there will never be one again.
-    pub fn connection(&mut self) -> io::Result<Option<Channel>> {
+    /// The error of the system; [`NotConnected`](io::ErrorKind::NotConnected) if the single connection has
+    /// been used.
+    pub fn connect(&mut self) -> io::Result<Option<Channel>> {
         let socket: OwnedFd = match self {
             Self::Listener(listener) => match listener.accept() {
                 Ok((stream, _)) => stream.into(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),
             },
-            Self::Caller(path) => match call(path) {
+            Self::Client(path) => match connect_to(path) {
                 Ok(socket) => socket,
                 Err(Errno::NOENT | Errno::CONNREFUSED | Errno::AGAIN) => return Ok(None),
                 Err(error) => return Err(error.into()),
@@ -136,31 +134,31 @@ impl Door {
         Ok(Some(Channel::new(socket)))
     }
 
-    /// Whether there was a connection and will never be one again.
+    /// Returns whether the single connection has been used.
     #[must_use]
-    pub const fn is_used_up(&self) -> bool {
+    pub const fn is_exhausted(&self) -> bool {
         matches!(self, Self::Once(None))
     }
 
-    /// Where to wait for a peer that comes to us.
+    /// Returns the listening socket, if there is one.
     #[must_use]
     pub const fn listener(&self) -> Option<&UnixListener> {
         match self {
             Self::Listener(listener) => Some(listener),
-            Self::Caller(_) | Self::Once(_) => None,
+            Self::Client(_) | Self::Once(_) => None,
         }
     }
 }
 
-/// Whether a path leads to a socket on which nobody listens: not to any other file, and not to a socket of somebody who
-/// is only busy, or does not let us in.
-fn is_abandoned(path: &Path) -> bool {
+/// Returns whether the path is a socket without a listener. A busy or inaccessible socket, and any other
+/// file, is not stale.
+fn is_stale_socket(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
         && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// Connects without waiting for a peer that does not accept.
-fn call(path: &Path) -> Result<OwnedFd, Errno> {
+/// Connects without waiting for the peer to accept.
+fn connect_to(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;
@@ -173,7 +171,7 @@ mod tests {
     use std::os::fd::AsRawFd as _;
 
     #[test]
-    fn an_endpoint_is_what_its_text_says() {
+    fn an_endpoint_is_parsed_from_its_text() {
         for text in ["listen:/a", "connect:/a:b", "fd:3"] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
         }
@@ -183,29 +181,29 @@ mod tests {
     }
 
     #[test]
-    fn an_inherited_socket_listens_or_is_the_connection_itself() {
+    fn an_inherited_socket_is_a_listener_or_the_single_connection() {
         let (a, _b) = UnixStream::pair().unwrap();
-        let mut door = Door::open(&Endpoint::Fd(a.as_raw_fd())).unwrap();
-        assert!(door.connection().unwrap().is_some());
-        assert_eq!(door.connection().unwrap_err().kind(), io::ErrorKind::NotConnected);
+        let mut connector = Connector::open(&Endpoint::Fd(a.as_raw_fd())).unwrap();
+        assert!(connector.connect().unwrap().is_some());
+        assert_eq!(connector.connect().unwrap_err().kind(), io::ErrorKind::NotConnected);
 
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("s")).unwrap();
-        let door = Door::open(&Endpoint::Fd(listener.as_raw_fd())).unwrap();
-        assert!(door.listener().is_some());
+        let connector = Connector::open(&Endpoint::Fd(listener.as_raw_fd())).unwrap();
+        assert!(connector.listener().is_some());
     }
 
     #[test]
-    fn the_socket_of_a_dead_process_is_replaced_and_no_other_file_is() {
+    fn only_the_socket_of_an_ended_process_is_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         drop(UnixListener::bind(&path).unwrap());
         std::fs::write(directory.path().join("disk"), b"data").unwrap();
-        let file = Door::open(&Endpoint::Listen(directory.path().join("disk")));
+        let file = Connector::open(&Endpoint::Listen(directory.path().join("disk")));
         assert!(matches!(file, Err(error) if error.kind() == io::ErrorKind::AddrInUse));
         assert_eq!(std::fs::read(directory.path().join("disk")).unwrap(), b"data");
-        let _alive = Door::open(&Endpoint::Listen(path.clone())).unwrap();
-        let second = Door::open(&Endpoint::Listen(path));
+        let _alive = Connector::open(&Endpoint::Listen(path.clone())).unwrap();
+        let second = Connector::open(&Endpoint::Listen(path));
         assert!(matches!(second, Err(error) if error.kind() == io::ErrorKind::AddrInUse));
     }
 }

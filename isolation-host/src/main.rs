@@ -1,4 +1,4 @@
-//! The command.
+//! The command `isolation-host`.
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use isolation_host::args::{Args, Task};
-use isolation_host::causes::WithCauses;
-use isolation_host::host::{Doors, Host, Options, Workers};
+use isolation_host::error_chain::ErrorChain;
+use isolation_host::forward::Workers;
+use isolation_host::host::{Host, Options, Sockets};
 use isolation_host::sandbox;
 
 fn main() -> ExitCode {
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
-        // Otherwise it panics when nobody reads its log any more.
+        // Without this a closed stderr would make the process panic.
         .log_internal_errors(false)
         .init();
     let sandboxed = !args.no_sandbox;
@@ -28,17 +29,17 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{}", WithCauses(&*error));
+            tracing::error!("{}", ErrorChain(&*error));
             ExitCode::FAILURE
         }
     }
 }
 
 fn forward(options: Options, sandboxed: bool) -> Result<(), Box<dyn Error>> {
-    let doors = Doors::open(&options)?;
-    // Each thread gives up its own privileges: what starts threads is given up, too.
-    let give_up = move || if sandboxed { sandbox::enter() } else { Ok(()) };
-    let workers = Workers::start(options.threads, give_up)?;
-    give_up()?;
-    Ok(Host::new(options, doors, workers)?.run()?)
+    let sockets = Sockets::open(&options)?;
+    // Each thread enters the sandbox itself, and the sandbox forbids to start threads.
+    let enter_sandbox = move || if sandboxed { sandbox::enter() } else { Ok(()) };
+    let workers = Workers::start(options.threads, enter_sandbox)?;
+    enter_sandbox()?;
+    Ok(Host::new(options, sockets, workers)?.run()?)
 }

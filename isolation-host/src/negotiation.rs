@@ -138,7 +138,7 @@ pub const fn accept_successor(device: u64, wanted: u64) -> Result<(), Negotiatio
 ///
 /// [`NegotiationError::FewerProtocol`] if it cannot.
 pub const fn accept_protocol(device: u64, before: u64) -> Result<(), NegotiationError> {
-    match before & PASSED_ON & !device {
+    match before & RELAYED & !device {
         0 => Ok(()),
         features => Err(NegotiationError::FewerProtocol { features }),
     }
@@ -160,7 +160,7 @@ pub const fn ring(negotiated: u64) -> Features {
 }
 
 /// Protocol features that mean the same on both sides, and are offered if the device has them.
-const PASSED_ON: u64 = protocol::MQ
+const RELAYED: u64 = protocol::MQ
     | protocol::RARP
     | protocol::NET_MTU
     | protocol::BACKEND_REQ
@@ -168,7 +168,22 @@ const PASSED_ON: u64 = protocol::MQ
     | protocol::CONFIG
     | protocol::DEVICE_STATE;
 
-/// Whether a device with these protocol features understands a request that means the same on both sides.
+/// Returns whether a request is relayed to the device as it is. Requests about the configuration are
+/// relayed, too, after they have been checked.
+#[must_use]
+pub const fn is_relayed(request: Request) -> bool {
+    matches!(
+        request,
+        Request::SendRarp
+            | Request::NetSetMtu
+            | Request::CreateCryptoSession
+            | Request::CloseCryptoSession
+            | Request::SetDeviceStateFd
+            | Request::CheckDeviceState
+    )
+}
+
+/// Returns whether a device with these protocol features supports a relayed request.
 #[must_use]
 pub const fn understands(device: u64, request: Request) -> bool {
     let needed = match request {
@@ -185,7 +200,7 @@ pub const fn understands(device: u64, request: Request) -> bool {
 /// The protocol features that are offered to the VMM of a device with these.
 #[must_use]
 pub const fn protocol_offered(device: u64) -> u64 {
-    device & PASSED_ON
+    device & RELAYED
         | protocol::REPLY_ACK
         | protocol::LOG_SHMFD
         | protocol::CONFIGURE_MEM_SLOTS
@@ -199,7 +214,7 @@ pub const fn protocol_offered(device: u64) -> u64 {
 pub const fn protocol_asked(device: u64) -> u64 {
     const OWN: u64 =
         protocol::REPLY_ACK | protocol::LOG_SHMFD | protocol::RESET_DEVICE | protocol::CONFIGURE_MEM_SLOTS;
-    device & (PASSED_ON | OWN)
+    device & (RELAYED | OWN)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Notifications: event file descriptors.
+//! Notifications between threads and processes: eventfds, and datagram sockets that stand in for eventfds.
 //!
-//! They are not read: each write is an event for whoever [waits](crate::host) for it, whatever was written before.
+//! Notifications are not read. Each write is an edge for the [`poller`](crate::poller), whatever was
+//! written before.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,36 +10,38 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::write;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-/// Makes an event file descriptor that never blocks.
+/// Makes an eventfd that never blocks.
 ///
 /// # Errors
 ///
-/// If the process may have no more of them.
+/// Fails if the process has too many open files.
 pub fn new() -> io::Result<OwnedFd> {
     Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }
 
-/// Makes what a peer that is not trusted is notified through: the end that it gets, and the end to
-/// [notify](notify()).
+/// Makes a notification for an untrusted peer. Returns the peer's end and the end to [`notify`].
 ///
-/// They are datagram sockets, which are read like an event file descriptor. Of that, either side has the same open file,
-/// so the peer could fill it and let it block whoever notifies. Of a pipe, the peer would see the end when this process
-/// ends, and take it for a notification; a datagram socket whose peer is gone stays silent.
+/// Both ends are datagram sockets, which the peer reads like an eventfd.
+///
+/// - An eventfd is one open file that both sides share: the peer could fill the counter and make it
+///   blocking, so that this process blocks in `notify`.
+/// - A pipe reports an end of file when this process ends, which the peer would take for a notification.
+///   A datagram socket whose other end is closed stays silent.
 ///
 /// # Errors
 ///
-/// If the process may have no more of them.
+/// Fails if the process has too many open files.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     Ok(socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?)
 }
 
-/// Notifies. One that has not been taken yet will do for both.
+/// Notifies. If an earlier notification is still pending, the two become one.
 pub fn notify(fd: impl AsFd) {
     if let Err(error) = write(fd, &1u64.to_ne_bytes())
         && error != rustix::io::Errno::AGAIN
     {
-        tracing::debug!("a notification got lost: {error}");
+        tracing::debug!("cannot notify: {error}");
     }
 }
 
@@ -50,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_hears_of_notifications_and_not_of_the_end() {
+    fn a_peer_sees_notifications_but_not_the_end_of_this_process() {
         let (peer, kick) = pair().unwrap();
         notify(&kick);
         let mut count = [0; 8];

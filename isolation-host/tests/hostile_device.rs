@@ -140,16 +140,16 @@ const ATTACKS: [Attack; 33] = [
             let _ = rustix::io::read(call, &mut [0; 8]);
         });
     }),
-    ("sends a message that nobody knows", ["it sends message 99"; 2], |device| {
+    ("sends a message that nobody knows", ["it sent message 99"; 2], |device| {
         device.send(&Message::request(99u32, &[0u8; 16]));
     }),
-    ("sends messages without end", ["it sends message 99"; 2], |device| {
+    ("sends messages without end", ["it sent message 99"; 2], |device| {
         (0..1000).for_each(|_| device.send(&Message::request(99u32, &[0u8; 16])));
     }),
-    ("answers what nobody asked", ["it sends message 1"; 2], |device| {
+    ("answers what nobody asked", ["it sent message 1"; 2], |device| {
         device.send(&Message::request(Request::GetFeatures, &[0u8; 8]).reply(&0u64));
     }),
-    ("sends file descriptors that nobody wants", ["it sends message 3"; 2], |device| {
+    ("sends file descriptors that nobody wants", ["it sent message 3"; 2], |device| {
         let fd = || device.files[0].as_fd().try_clone_to_owned().unwrap();
         let message = Message::request(Request::SetOwner, &VringState::default());
         device.send(&(0..8).fold(message, |message, _| message.with_fd(fd())));

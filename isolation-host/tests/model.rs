@@ -3,7 +3,7 @@
 
 use isolation_host::area::Area;
 use isolation_host::device_type::DeviceType;
-use isolation_host::forward::{DeviceEnd, Shadow};
+use isolation_host::forward::{DeviceRing, ForwardedQueue};
 use isolation_host::guest_memory::GuestMemory;
 use isolation_host::journal::JournalMemory;
 use isolation_host::mmap::Window;
@@ -69,7 +69,7 @@ struct World {
     returned: Vec<u8>,
     failed: usize,
     journals: Option<JournalMemory>,
-    shadow: Shadow,
+    shadow: ForwardedQueue,
     device_features: Features,
     device: Option<TestDevice>,
 }
@@ -97,7 +97,7 @@ impl World {
             JournalMemory::open(file, 0, bytes, 1, SIZE).unwrap()
         });
         let journal = journals.as_ref().and_then(|journals| journals.queue(0, SIZE, is_packed(features)));
-        let shadow = Shadow::new(memory.clone(), &setup, base, DeviceType::Blk, journal).unwrap();
+        let shadow = ForwardedQueue::new(memory.clone(), &setup, base, DeviceType::Blk, journal).unwrap();
         let mut world = Self {
             memory,
             setup,
@@ -120,7 +120,7 @@ impl World {
         let window = area.window().clone();
         let slots = vec![device::Slot::default(); SIZE.into()];
         let ring = DeviceQueue::new(window.clone(), &share.setup, slots).unwrap();
-        self.shadow.attach(DeviceEnd::new(window.clone(), share).unwrap());
+        self.shadow.attach(DeviceRing::new(window.clone(), share).unwrap());
         self.device = Some(TestDevice { window, ring, taken: Vec::new() });
     }
 
@@ -150,7 +150,7 @@ impl World {
                 self.shadow.detach();
             }
             Step::Move => {
-                self.shadow.surrender();
+                self.shadow.finish();
                 assert_eq!(self.shadow.in_flight(), 0);
                 let base = self.shadow.vring_base();
                 self.go_on(base);
@@ -166,7 +166,8 @@ impl World {
     fn go_on(&mut self, base: u32) {
         let packed = is_packed(self.setup.features);
         let journal = self.journals.as_ref().and_then(|journals| journals.queue(0, SIZE, packed));
-        self.shadow = Shadow::new(self.memory.clone(), &self.setup, base, DeviceType::Blk, journal).unwrap();
+        self.shadow =
+            ForwardedQueue::new(self.memory.clone(), &self.setup, base, DeviceType::Blk, journal).unwrap();
         self.attach();
     }
 

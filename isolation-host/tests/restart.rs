@@ -159,5 +159,5 @@ fn what_another_program_has_noted_is_refused() {
     };
     let message = Message::request(Request::SetInflightFd, &inflight).with_fd(file).needing_reply();
     assert_eq!(guest.ask(message).body(), Ok(1u64));
-    host.wait_for("were noted by another program");
+    host.wait_for("was made by another program");
 }

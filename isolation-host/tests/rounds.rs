@@ -2,7 +2,7 @@
 
 use isolation_host::area::Area;
 use isolation_host::device_type::DeviceType;
-use isolation_host::forward::{DeviceEnd, Shadow};
+use isolation_host::forward::{DeviceRing, ForwardedQueue};
 use isolation_host::guest_memory::GuestMemory;
 use isolation_host::mmap::Window;
 use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Segment, Setup, device, driver};
@@ -24,12 +24,12 @@ fn a_device_that_fills_all_its_buffers_has_as_many_again_after_one_round() {
     let setup = Setup::new(SIZE, features, Areas { descriptor: 0, driver: 0x4000, device: 0x5000 });
     let slots: Vec<_> = (0..SIZE).map(|_| driver::Slot::EMPTY).collect();
     let mut guest = DriverQueue::new(memory.clone(), &setup, slots).unwrap();
-    let mut shadow = Shadow::new(memory, &setup, 0, DeviceType::Net, None).unwrap();
+    let mut shadow = ForwardedQueue::new(memory, &setup, 0, DeviceType::Net, None).unwrap();
     let area = Area::new(AREA, 1).unwrap();
     let share = area.share(0, SIZE, features).unwrap();
     let slots = vec![device::Slot::default(); SIZE.into()];
     let mut card = DeviceQueue::new(area.window().clone(), &share.setup, slots).unwrap();
-    shadow.attach(DeviceEnd::new(area.window().clone(), share).unwrap());
+    shadow.attach(DeviceRing::new(area.window().clone(), share).unwrap());
 
     for number in 0..SIZE {
         guest.add(&[], &[BUFFER], number).unwrap();

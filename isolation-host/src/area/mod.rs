@@ -113,8 +113,8 @@ impl Area {
 
     /// How large each queue's share is: its ring and its blocks.
     #[must_use]
-    pub const fn size_of_share(&self) -> u64 {
-        size_of_share(self.window.size(), self.queues)
+    pub const fn share_size(&self) -> u64 {
+        share_size(self.window.size(), self.queues)
     }
 
     /// The share of one queue, with a zeroed ring of `size` descriptors at its start.
@@ -125,7 +125,7 @@ impl Area {
     pub fn share(&self, queue: usize, size: u16, features: Features) -> Result<Share, ShareError> {
         let no_queue = ShareError::NoSuchQueue { queue, queues: self.queues };
         let index = u64::try_from(queue).ok().filter(|index| *index < self.queues).ok_or(no_queue)?;
-        let share = self.size_of_share();
+        let share = self.share_size();
         let too_small = || ShareError::TooSmall { share, size };
         let layout = if features.contains(Features::RING_PACKED) {
             packed::layout(QueueSize::packed(size)?)
@@ -156,7 +156,7 @@ impl AsFd for Area {
 
 /// How large each queue's share of an area is that has `size` bytes and is for so many queues, at least one.
 #[must_use]
-pub const fn size_of_share(size: u64, queues: u64) -> u64 {
+pub const fn share_size(size: u64, queues: u64) -> u64 {
     size / queues / PAGE * PAGE
 }
 

@@ -1,59 +1,60 @@
-//! Why a device cannot be worked with.
+//! The ways in which a device fails.
 
 use std::io;
 
 use thiserror::Error;
 
 use crate::area::AreaError;
-use crate::protocol::{Malformed, ReceiveError, Request, SendError};
+use crate::protocol::{MessageError, ReceiveError, Request, SendError};
 
-/// The device cannot be worked with any more.
+/// The device cannot be used any more.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum LinkError {
-    /// It does not answer, or not with a message.
+    /// The device does not reply.
     #[error("no answer to {request:?}")]
     Receive {
-        /// What it was asked.
+        /// The request.
         request: Request,
-        /// What happened.
+        /// The cause.
         source: ReceiveError,
     },
-    /// It cannot be asked.
-    #[error("{request:?} cannot be sent")]
+    /// The request cannot be sent.
+    #[error("cannot send {request:?}")]
     Send {
-        /// What it was to be asked.
+        /// The request.
         request: Request,
-        /// What happened.
+        /// The cause.
         source: SendError,
     },
-    /// It answered something else.
+    /// The device replies to another request, or sends a request.
     #[error("the device answers {request:?} with message {number}")]
-    OtherAnswer {
-        /// What it was asked.
+    WrongReply {
+        /// The request.
         request: Request,
-        /// The number of the message it sent.
+        /// The number of the message that the device sent.
         number: u32,
     },
-    /// Its answer makes no sense.
-    #[error("the device answers {request:?} with {malformed}")]
-    Malformed {
-        /// What it was asked.
+    /// The reply has the wrong length or number of file descriptors.
+    #[error("the device answers {request:?} with {error}")]
+    MalformedReply {
+        /// The request.
         request: Request,
-        /// What is wrong with the answer.
-        malformed: Malformed,
+        /// What is wrong with the reply.
+        error: MessageError,
     },
-    /// It refused.
+    /// The device acknowledges the request with a failure.
     #[error("the device refuses {request:?} (code {code})")]
     Refused {
-        /// What it was asked.
+        /// The request.
         request: Request,
-        /// Its answer.
+        /// The code in the device's reply.
         code: u64,
     },
-    /// It has no memory yet, because the area could not be made.
+    /// The isolated area cannot be made.
     #[error(transparent)]
     Area(#[from] AreaError),
-    /// A file descriptor cannot be had.
-    #[error("no file descriptor can be had")]
+    /// The process has too many open files.
+    #[error("cannot make a file descriptor")]
     Descriptors(#[from] io::Error),
 }

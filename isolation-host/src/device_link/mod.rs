@@ -1,18 +1,20 @@
-//! The connection to the device, of which isolation-host is the front-end.
+//! The connection to the device, to which isolation-host is the vhost-user front-end.
 
+mod backend_channel;
 mod error;
-mod greeting;
-mod requests;
+mod handshake;
+mod reply;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use backend_channel::BackendChannel;
 pub use error::LinkError;
-pub use greeting::Greeting;
-use requests::DeviceRequests;
+pub use handshake::Handshake;
+use reply::{body, reply_to};
 use ring_core::{Features, Position, Setup};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{Immutable, IntoBytes};
 
 use crate::area::Area;
 use crate::negotiation;
@@ -20,95 +22,97 @@ use crate::protocol::features::{LOG_ALL, PROTOCOL_FEATURES, protocol};
 use crate::protocol::payload::{LogArea, MemoryTableHeader, SingleRegion, VringAddr, VringState};
 use crate::protocol::{Channel, Message, ReceiveError, Request};
 
-/// How long a device may think about an answer before it counts as dead.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a device may take to reply.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long it may take to say whether it has moved its state, which it may still have to read: a VMM waits for ever.
-const PATIENCE_FOR_STATE: Duration = Duration::from_secs(300);
+/// How long a device may take to reply to `CHECK_DEVICE_STATE`. The device may still have to read the state,
+/// and the VMM waits without limit.
+const STATE_REPLY_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// A device that is connected, and what is known of it.
+/// A connected device.
 #[derive(Debug)]
 pub struct DeviceLink {
     channel: Channel,
-    /// What it asks of its own accord, if it can.
-    requests: Option<DeviceRequests>,
-    /// The virtio features that it offers.
+    /// The channel for the device's own requests, if the device supports one.
+    backend: Option<BackendChannel>,
+    /// The virtio features that the device offers.
     pub features: u64,
-    /// The protocol features that it offers.
+    /// The protocol features that the device offers.
     pub protocol: u64,
-    /// How many queues it says it has, if it says.
+    /// The number of queues, if the device reports it.
     pub queues: Option<u64>,
-    /// The features that it was asked for last.
-    asked: Option<u64>,
+    /// The features that were last negotiated.
+    negotiated: Option<u64>,
     area: Option<Area>,
 }
 
 impl DeviceLink {
-    /// Learns what the device can, and agrees on the protocol.
+    /// Performs the whole handshake, and waits for the device.
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if it does not answer as a vhost-user back-end does.
+    /// [`LinkError`] if the device does not reply as a vhost-user back-end does.
     pub fn new(channel: Channel) -> Result<Self, LinkError> {
-        let mut greeting = Greeting::new(channel)?;
-        let features = greeting.wait()?;
-        Self::meet(greeting, features)
+        let mut handshake = Handshake::new(channel)?;
+        let features = handshake.wait()?;
+        Self::complete(handshake, features)
     }
 
-    /// The same, of a device that has answered already that it offers these features.
+    /// Completes the handshake with a device that has replied that it offers these virtio features.
     ///
     /// # Errors
     ///
     /// As for [`new`](Self::new).
-    pub fn meet(greeting: Greeting, features: u64) -> Result<Self, LinkError> {
-        let channel = greeting.into_channel();
-        let mut link =
-            Self { channel, requests: None, features, protocol: 0, queues: None, asked: None, area: None };
-        link.tell(Request::SetOwner, Message::request(Request::SetOwner, &[0u8; 0]))?;
+    pub fn complete(handshake: Handshake, features: u64) -> Result<Self, LinkError> {
+        let channel = handshake.into_channel();
+        let (backend, queues, negotiated, area) = (None, None, None, None);
+        let mut link = Self { channel, backend, features, protocol: 0, queues, negotiated, area };
+        link.send(Request::SetOwner, Message::request(Request::SetOwner, &[0u8; 0]))?;
         if link.features & PROTOCOL_FEATURES != 0 {
             let offered = link.ask_u64(Request::GetProtocolFeatures)?;
-            let asked = negotiation::protocol_asked(offered);
-            // What was agreed before has no acknowledgements yet, so this is not checked.
+            let used = negotiation::protocol_asked(offered);
+            // Acknowledgements are not negotiated yet, so the device does not reply.
             let request = Request::SetProtocolFeatures;
-            link.tell(request, Message::request(request, &asked))?;
+            link.send(request, Message::request(request, &used))?;
             link.protocol = offered;
-            if asked & protocol::BACKEND_REQ != 0 {
-                let (requests, other) = DeviceRequests::new().map_err(io::Error::from)?;
-                link.requests = Some(requests);
+            if used & protocol::BACKEND_REQ != 0 {
+                let (backend, other) = BackendChannel::new().map_err(io::Error::from)?;
+                link.backend = Some(backend);
                 link.command(Request::SetBackendReqFd, &[0u8; 0], Some(other))?;
             }
-            if asked & protocol::MQ != 0 {
+            if used & protocol::MQ != 0 {
                 link.queues = Some(link.ask_u64(Request::GetQueueNum)?);
             }
         }
         Ok(link)
     }
 
-    /// Agrees on virtio features.
+    /// Negotiates virtio features.
     ///
-    /// Whoever migrates the guest has its writes logged by isolation-host. To some devices the feature is also the
-    /// sign that a migration is coming, so they get it, with a log that nobody reads.
+    /// The guest's writes are logged by isolation-host. Some devices also take the log feature as the sign
+    /// that a migration begins, so they get it, with a log that is never read.
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if it does not take them.
-    pub fn set_features(&mut self, mut asked: u64) -> Result<(), LinkError> {
-        if asked & LOG_ALL != 0 && !self.give_log()? {
-            asked &= !LOG_ALL;
+    /// [`LinkError`] if the device refuses the features.
+    pub fn set_features(&mut self, mut features: u64) -> Result<(), LinkError> {
+        if features & LOG_ALL != 0 && !self.share_log()? {
+            features &= !LOG_ALL;
         }
-        if self.asked != Some(asked) {
-            self.command(Request::SetFeatures, &asked, None)?;
-            self.asked = Some(asked);
+        if self.negotiated != Some(features) {
+            self.command(Request::SetFeatures, &features, None)?;
+            self.negotiated = Some(features);
         }
         Ok(())
     }
 
-    /// Gives the device a log of its memory, if it has memory and knows what to do with a log.
-    fn give_log(&mut self) -> Result<bool, LinkError> {
+    /// Gives the device a dirty log of the isolated area. Returns whether the device has an area and
+    /// supports a log.
+    fn share_log(&mut self) -> Result<bool, LinkError> {
         let Some(area) = self.area.as_ref().filter(|_| self.protocol & protocol::LOG_SHMFD != 0) else {
             return Ok(false);
         };
-        if self.asked.is_none_or(|asked| asked & LOG_ALL == 0) {
+        if self.negotiated.is_none_or(|features| features & LOG_ALL == 0) {
             let (file, size) = area.log()?;
             let request = Request::SetLogBase;
             self.ask(request, Message::request(request, &LogArea { size, offset: 0 }).with_fd(file))?;
@@ -116,30 +120,31 @@ impl DeviceLink {
         Ok(true)
     }
 
-    /// The ring features that were agreed on.
+    /// Returns the ring features that were negotiated.
     #[must_use]
     pub fn ring_features(&self) -> Features {
-        negotiation::ring(self.asked.unwrap_or(0))
+        negotiation::ring(self.negotiated.unwrap_or(0))
     }
 
-    /// The device's memory; the first call makes it, for so many queues, and hands it over.
+    /// Returns the isolated area. The first call makes an area of `size` bytes for `queues` queues, and
+    /// gives it to the device.
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if it cannot be made, or if the device does not take it.
+    /// [`LinkError`] if the area cannot be made, or the device refuses it.
     pub fn area(&mut self, size: u64, queues: u16) -> Result<&Area, LinkError> {
         let area = match self.area.take() {
             Some(area) => area,
             None => {
                 let area = Area::new(size, queues)?;
-                self.hand_over(&area)?;
+                self.share_area(&area)?;
                 area
             }
         };
         Ok(self.area.insert(area))
     }
 
-    fn hand_over(&mut self, area: &Area) -> Result<(), LinkError> {
+    fn share_area(&mut self, area: &Area) -> Result<(), LinkError> {
         let file = area.as_fd().try_clone_to_owned()?;
         let region = area.region();
         if self.protocol & protocol::CONFIGURE_MEM_SLOTS != 0 {
@@ -151,11 +156,11 @@ impl DeviceLink {
         self.command(Request::SetMemTable, &payload[..], Some(file))
     }
 
-    /// Starts a queue on a zeroed ring. It serves nothing until it is enabled.
+    /// Starts a queue on a zeroed ring. The device serves the queue once it is [enabled](Self::enable).
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if the device does not take it.
+    /// [`LinkError`] if the device refuses the queue.
     pub fn start_queue(
         &mut self,
         index: u32,
@@ -186,11 +191,12 @@ impl DeviceLink {
         Ok(())
     }
 
-    /// Lets a queue work, or pauses it. An old device, whose queues work as soon as they are started, is not told.
+    /// Enables or disables a queue. Does nothing for a device without protocol features, which serves a
+    /// queue as soon as it is started.
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if the device does not do it.
+    /// [`LinkError`] if the device refuses.
     pub fn enable(&mut self, index: u32, enabled: bool) -> Result<(), LinkError> {
         if self.features & PROTOCOL_FEATURES == 0 {
             return Ok(());
@@ -199,37 +205,36 @@ impl DeviceLink {
         self.command(Request::SetVringEnable, &state, None)
     }
 
-    /// Stops a queue. Returns its base: how far the device has fetched.
+    /// Stops a queue. Returns its vring base, which not every device reports correctly.
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if the device does not do it.
+    /// [`LinkError`] if the device refuses.
     pub fn stop_queue(&mut self, index: u32) -> Result<u32, LinkError> {
         let request = Request::GetVringBase;
         let reply = self.ask(request, Message::request(request, &VringState { index, num: 0 }))?;
-        Ok(body::<VringState>(&reply, request)?.num)
+        Ok(body::<VringState>(request, &reply)?.num)
     }
 
-    /// Has the device forget its driver and all that came of it, if it can be told to. Of one that cannot, the
-    /// queues were stopped, which is all that any front-end can do.
+    /// Resets the device, if it supports that. Stop its queues first; for other devices that is all.
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if the device does not do it.
+    /// [`LinkError`] if the device refuses.
     pub fn reset(&mut self) -> Result<(), LinkError> {
         if self.protocol & protocol::RESET_DEVICE == 0 {
             return Ok(());
         }
-        self.asked = None;
+        self.negotiated = None;
         self.command(Request::ResetDevice, &[0u8; 0], None)
     }
 
-    /// Passes a request on that means the same on both sides. Returns the answer where it has one.
+    /// Relays a request that has the same meaning on both sides. Returns the reply, if the request has one.
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if the device refuses it or does not answer.
-    pub fn pass_on(
+    /// [`LinkError`] if the device refuses the request or does not reply.
+    pub fn relay(
         &mut self,
         request: Request,
         payload: &[u8],
@@ -242,58 +247,61 @@ impl DeviceLink {
         self.command(request, payload, fds).map(|()| None)
     }
 
-    /// What the device sends on its own accord on this socket is wrong, whatever it is; that it has hung up is
-    /// what can be learnt.
+    /// Receives a message that is not a reply. A device never sends one, so call this only to detect the
+    /// end of the connection. Returns the number of the message, if there is one.
     ///
     /// # Errors
     ///
-    /// [`ReceiveError`] if the connection is of no use any more.
-    pub fn unasked(&mut self) -> Result<Option<u32>, ReceiveError> {
+    /// [`ReceiveError`] if the connection has ended.
+    pub fn unexpected_message(&mut self) -> Result<Option<u32>, ReceiveError> {
         Ok(self.channel.receive()?.map(|message| message.request))
     }
 
-    /// Where the device is heard that asks of its own accord.
+    /// Returns the file descriptor of the back-end channel, if there is one.
     #[must_use]
-    pub fn requests(&self) -> Option<impl AsFd> {
-        self.requests.as_ref().map(AsFd::as_fd)
+    pub fn backend_channel(&self) -> Option<impl AsFd> {
+        self.backend.as_ref().map(AsFd::as_fd)
     }
 
-    /// Hears what the device asks of its own accord. A channel that is of no use any more is given up.
-    pub fn hear_requests(&mut self) {
-        if let Some(Err(error)) = self.requests.as_mut().map(DeviceRequests::hear) {
-            tracing::debug!("the device asks nothing of its own accord any more: {error}");
-            self.requests = None;
+    /// Serves the device's requests on the back-end channel. Drops a channel that has failed.
+    pub fn serve_backend_channel(&mut self) {
+        if let Some(backend) = &mut self.backend
+            && let Err(error) = backend.serve()
+        {
+            tracing::debug!("the device's back-end channel has failed: {error}");
+            self.backend = None;
         }
     }
 
-    /// Whether the device has said since this was asked last that its configuration has changed.
+    /// Returns whether the device has reported since the last call that its configuration has changed.
     pub fn take_config_change(&mut self) -> bool {
-        self.requests.as_mut().is_some_and(DeviceRequests::take_config_change)
+        self.backend.as_mut().is_some_and(BackendChannel::take_config_change)
     }
 
     fn ask_u64(&mut self, request: Request) -> Result<u64, LinkError> {
         let reply = self.ask(request, Message::request(request, &[0u8; 0]))?;
-        body(&reply, request)
+        body(request, &reply)
     }
 
-    /// Asks, and waits for the answer. What the device asks meanwhile is answered: it may wait for that first.
+    /// Sends a request and waits for the reply. Serves the back-end channel meanwhile, because the device
+    /// may wait for a reply there first.
     fn ask(&mut self, request: Request, message: Message) -> Result<Message, LinkError> {
-        self.tell(request, message)?;
-        let patience = if request == Request::CheckDeviceState { PATIENCE_FOR_STATE } else { PATIENCE };
-        let (deadline, receive) =
-            (Instant::now() + patience, |source| LinkError::Receive { request, source });
-        let reply = loop {
-            if let Some(reply) = self.channel.receive().map_err(receive)? {
-                break reply;
+        self.send(request, message)?;
+        let timeout = if request == Request::CheckDeviceState { STATE_REPLY_TIMEOUT } else { REPLY_TIMEOUT };
+        let deadline = Instant::now() + timeout;
+        let failed = |source| LinkError::Receive { request, source };
+        let message = loop {
+            if let Some(message) = self.channel.receive().map_err(failed)? {
+                break message;
             }
-            self.hear_requests();
-            let others = self.requests.as_ref().map(AsFd::as_fd);
-            self.channel.wait(others, deadline).map_err(receive)?;
+            self.serve_backend_channel();
+            let backend = self.backend.as_ref().map(AsFd::as_fd);
+            self.channel.wait(backend, deadline).map_err(failed)?;
         };
-        answer(reply, request)
+        reply_to(request, message)
     }
 
-    /// Orders, and waits for the acknowledgement if that was agreed on.
+    /// Sends a request without a reply, and waits for the acknowledgement if one was negotiated.
     fn command(
         &mut self,
         request: Request,
@@ -303,31 +311,18 @@ impl DeviceLink {
         let mut message = Message::request(request, payload);
         message.fds.extend(fds);
         if self.protocol & protocol::REPLY_ACK == 0 {
-            return self.tell(request, message);
+            return self.send(request, message);
         }
         let reply = self.ask(request, message.needing_reply())?;
-        match body(&reply, request)? {
+        match body(request, &reply)? {
             0u64 => Ok(()),
             code => Err(LinkError::Refused { request, code }),
         }
     }
 
-    fn tell(&self, request: Request, message: Message) -> Result<(), LinkError> {
+    fn send(&self, request: Request, message: Message) -> Result<(), LinkError> {
         self.channel.send(&message).map_err(|source| LinkError::Send { request, source })
     }
-}
-
-/// A message, if it is the answer to this request.
-fn answer(message: Message, request: Request) -> Result<Message, LinkError> {
-    if message.request == request as u32 && message.is_reply() {
-        return Ok(message);
-    }
-    Err(LinkError::OtherAnswer { request, number: message.request })
-}
-
-/// What the answer to this request says.
-fn body<T: FromBytes>(answer: &Message, request: Request) -> Result<T, LinkError> {
-    answer.body().map_err(|malformed| LinkError::Malformed { request, malformed })
 }
 
 impl AsFd for DeviceLink {

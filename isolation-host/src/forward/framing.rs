@@ -1,50 +1,48 @@
-//! How a request is cut into descriptors, as pure arithmetic.
+//! How a request is cut into descriptors for the device.
 
 use ring_core::Segment;
 
-/// The lengths of what the device sees of one direction of a request; 0 where there is nothing.
-pub type Frame = [u64; 3];
+/// The lengths of up to three descriptors that carry one direction of a request. 0 stands for none.
+pub(super) type Frame = [u64; 3];
 
-/// Cuts one direction of a request for the device: the first and the last segment stay descriptors of their
-/// own, those between them become one.
+/// Cuts one direction of a request for the device. The first and the last segment keep descriptors of
+/// their own; all segments between them become one descriptor.
 ///
-/// A device must not rely on how a request is cut, but widespread ones do: SPDK's and QEMU's block devices
-/// want a request's header alone in the first descriptor and its status alone in the last one. Data between
-/// them may be cut anyhow, and the fewer pieces the better. Empty segments are dropped: some devices stop
-/// serving a queue in which they see one.
-#[must_use]
-pub fn frame(segments: &[Segment]) -> Frame {
+/// A device must not rely on how a request is cut, but the block devices of SPDK and QEMU do: they want
+/// the header alone in the first descriptor, and the status alone in the last one. Between them, fewer
+/// descriptors are better. Empty segments are dropped, because some devices stop serving a queue in which
+/// they see one.
+pub(super) fn frame(segments: &[Segment]) -> Frame {
     let mut lengths = segments.iter().map(|segment| u64::from(segment.len)).filter(|len| *len > 0);
     let (first, last) = (lengths.next().unwrap_or(0), lengths.next_back().unwrap_or(0));
     [first, lengths.sum(), last]
 }
 
-/// Walks over two sequences of segments with the same bytes in step: the address of each common piece in the
-/// first, the one in the second, and the piece's length, for the first `len` bytes.
-pub fn in_step<'s>(
+/// Pairs the first `len` bytes of two sequences of segments. Yields the longest pieces that are contiguous
+/// in both: the address in `first`, the address in `second`, and the length.
+pub(super) fn in_step<'s>(
     mut first: &'s [Segment],
     mut second: &'s [Segment],
     len: u64,
 ) -> impl Iterator<Item = (u64, u64, u32)> + use<'s> {
-    let (mut gone_of_first, mut gone_of_second, mut left) = (0, 0, len);
+    let (mut done_of_first, mut done_of_second, mut left) = (0, 0, len);
     std::iter::from_fn(move || {
         loop {
             let (a, b) = (first.first()?, second.first()?);
-            let (rest_of_first, rest_of_second) = (a.len - gone_of_first, b.len - gone_of_second);
-            let piece = rest_of_first.min(rest_of_second);
+            let piece = (a.len - done_of_first).min(b.len - done_of_second);
             let piece = u32::try_from(left).map_or(piece, |left| piece.min(left));
-            let found = (a.address + u64::from(gone_of_first), b.address + u64::from(gone_of_second), piece);
-            gone_of_first += piece;
-            gone_of_second += piece;
+            let pair = (a.address + u64::from(done_of_first), b.address + u64::from(done_of_second), piece);
+            done_of_first += piece;
+            done_of_second += piece;
             left -= u64::from(piece);
-            if gone_of_first == a.len {
-                (first, gone_of_first) = (first.get(1..).unwrap_or_default(), 0);
+            if done_of_first == a.len {
+                (first, done_of_first) = (first.get(1..).unwrap_or_default(), 0);
             }
-            if gone_of_second == b.len {
-                (second, gone_of_second) = (second.get(1..).unwrap_or_default(), 0);
+            if done_of_second == b.len {
+                (second, done_of_second) = (second.get(1..).unwrap_or_default(), 0);
             }
             if piece > 0 {
-                return Some(found);
+                return Some(pair);
             }
             if left == 0 {
                 return None;
@@ -53,9 +51,8 @@ pub fn in_step<'s>(
     })
 }
 
-/// The address of the last byte of a sequence of segments.
-#[must_use]
-pub fn last_byte(segments: &[Segment]) -> Option<u64> {
+/// Returns the address of the last byte of a sequence of segments.
+pub(super) fn last_byte(segments: &[Segment]) -> Option<u64> {
     let last = segments.iter().rev().find(|segment| segment.len > 0)?;
     Some(last.address + u64::from(last.len - 1))
 }
@@ -77,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_and_a_status_stay_alone() {
+    fn header_and_status_keep_descriptors_of_their_own() {
         let framed = |lengths: &[u32]| frame(&segments(lengths));
         assert_eq!(framed(&[16, 4096, 4096, 512]), [16, 8192, 512]);
         assert_eq!(framed(&[4096, 4096, 1]), [4096, 4096, 1]);
@@ -92,7 +89,7 @@ mod tests {
         assert_eq!(frame(&segments(&[0, 0])), [0; 3]);
     }
 
-    /// The addresses of all bytes, in order.
+    /// Returns the addresses of all bytes, in order.
     fn addresses(segments: &[Segment]) -> Vec<u64> {
         segments
             .iter()
@@ -120,7 +117,7 @@ mod tests {
         }
 
         #[test]
-        fn a_frame_has_all_bytes(cuts in prop::collection::vec(0u32..40, 0..8)) {
+        fn a_frame_contains_all_bytes(cuts in prop::collection::vec(0u32..40, 0..8)) {
             let framed = frame(&segments(&cuts));
             prop_assert_eq!(framed.iter().sum::<u64>(), cuts.iter().copied().map(u64::from).sum::<u64>());
         }

@@ -1,44 +1,54 @@
 //! Where a request lies in its queue's share of the isolated area.
+//!
+//! ```text
+//!         one shared block                         one or more blocks each
+//! ┌─────────────────────────────────┐  ┌──────────────────────┐  ┌──────────────────┐
+//! │ indirect table │ header │ status │  │ data (more than 128 B)│  │ data, continued  │
+//! └─────────────────────────────────┘  └──────────────────────┘  └──────────────────┘
+//! ```
 
 use ring_core::Segment;
 use smallvec::SmallVec;
 
 use super::framing::Frame;
-use super::requests::Pieces;
+use super::pieces::Pieces;
 use crate::area::buddy::{Block, Buddy, MAX_BLOCK, MIN_BLOCK};
 
-/// Up to this length a segment shares a block with others: headers and statuses.
-const SMALL: u64 = 128;
-/// Up to this length a segment gets one block, however much of it is left over. Above it, it is cut into
-/// blocks without rest, down to one of at most this size.
-const ONE_BLOCK: u64 = 64 << 10;
-/// Segments in a shared block begin at multiples of this.
+/// The longest piece that shares a block with others: headers and statuses.
+const MAX_SHARED: u64 = 128;
+/// The longest piece that gets one block, even if much of the block stays unused. A longer piece is cut
+/// into blocks that it fills, and a last block of up to this size.
+const MAX_ONE_BLOCK: u64 = 64 << 10;
+/// The alignment of pieces in a shared block.
 const ALIGN: u32 = 16;
-/// Bytes of a descriptor in an indirect table.
+/// The size of a descriptor in an indirect table.
 const DESCRIPTOR: u32 = 16;
+/// The address of a piece that is not placed yet. No block has this address.
+const UNPLACED: u64 = 0;
 
-/// Memory for one request.
+/// The blocks of one request.
 #[derive(Debug, Default)]
 pub(super) struct Placement {
     blocks: SmallVec<[Block; 3]>,
+    /// The request's segments in the isolated area.
     pub(super) pieces: Pieces,
-    /// Room for all their descriptors, if there is to be a table of them.
+    /// Room for an indirect table, if the request needs one.
     pub(super) table: Option<Segment>,
 }
 
 impl Placement {
-    /// Places pieces of these lengths, as far as they have any, in blocks of a share that begin at `base`, and a table
-    /// where `indirect` allows it and more than one piece asks for it. It has nothing placed yet.
+    /// Allocates blocks for pieces of these lengths, and for an indirect table if `indirect` allows one
+    /// and there is more than one piece. `base` is the address of the share's first block.
     ///
-    /// Returns whether there is enough room now; if not, there is still nothing placed.
+    /// The placement must be empty. Returns whether there was room; otherwise the placement stays empty.
     pub(super) fn place(
         &mut self,
         buddy: &mut Buddy,
         base: u64,
-        (readable, writable): (Frame, Frame),
+        frames: (Frame, Frame),
         indirect: bool,
     ) -> bool {
-        let placed = self.fill(buddy, base, (readable, writable), indirect).is_some();
+        let placed = self.fill(buddy, base, frames, indirect).is_some();
         if !placed {
             self.release(buddy);
         }
@@ -52,7 +62,7 @@ impl Placement {
         (readable, writable): (Frame, Frame),
         indirect: bool,
     ) -> Option<()> {
-        // Blocks for data come first: only then is it known how many descriptors there are.
+        // Data comes first, because the number of its blocks determines the size of the table.
         for length in readable.into_iter().filter(|length| *length > 0) {
             self.place_piece(buddy, base, length, Pieces::push_readable)?;
         }
@@ -63,8 +73,8 @@ impl Placement {
         let table =
             if indirect && count > 1 { u32::try_from(count).ok()?.checked_mul(DESCRIPTOR)? } else { 0 };
         let room = |piece: &Segment| piece.len.next_multiple_of(ALIGN);
-        let small: u32 = self.pieces.all().iter().filter(|piece| is_unplaced(piece)).map(room).sum();
-        let size = table.next_multiple_of(ALIGN) + small;
+        let shared: u32 = self.pieces.all().iter().filter(|piece| is_unplaced(piece)).map(room).sum();
+        let size = table.next_multiple_of(ALIGN) + shared;
         if size == 0 {
             return Some(());
         }
@@ -80,7 +90,7 @@ impl Placement {
         Some(())
     }
 
-    /// Places a long piece in blocks of its own, and leaves a small one for later.
+    /// Adds a piece. A long piece gets blocks of its own; a short one stays unplaced.
     fn place_piece(
         &mut self,
         buddy: &mut Buddy,
@@ -88,11 +98,11 @@ impl Placement {
         length: u64,
         push: fn(&mut Pieces, Segment),
     ) -> Option<()> {
-        if length <= SMALL {
+        if length <= MAX_SHARED {
             push(&mut self.pieces, Segment::new(UNPLACED, u32::try_from(length).ok()?));
             return Some(());
         }
-        // What can never fit need not be tried block by block.
+        // Fails early instead of allocating all free blocks first.
         if length > buddy.free() {
             return None;
         }
@@ -107,35 +117,33 @@ impl Placement {
         Some(())
     }
 
-    /// Gives all its memory back.
+    /// Frees all blocks, which leaves the placement empty.
     pub(super) fn release(&mut self, buddy: &mut Buddy) {
-        self.blocks.iter().for_each(|block| buddy.release(*block));
-        self.blocks.clear();
+        for block in self.blocks.drain(..) {
+            buddy.release(block);
+        }
         self.pieces.clear();
         self.table = None;
     }
 }
 
-/// The address of a piece that has none yet. None is placed there.
-const UNPLACED: u64 = 0;
-
 const fn is_unplaced(piece: &Segment) -> bool {
     piece.address == UNPLACED
 }
 
-/// A block for the next part of `left` bytes, as large as there is for it.
+/// Allocates a block for the next part of `left` bytes: the whole, or as large a part as possible.
 fn allocate_for(buddy: &mut Buddy, left: u64) -> Option<Block> {
-    let mut wanted = if left <= ONE_BLOCK {
+    let mut size = if left <= MAX_ONE_BLOCK {
         u32::try_from(left).ok()?
     } else {
-        // The largest power of two in it.
+        // The largest power of two that the piece fills.
         u32::try_from(1u64 << left.ilog2()).map_or(MAX_BLOCK, |size| size.min(MAX_BLOCK))
     };
     loop {
-        match buddy.allocate(wanted) {
+        match buddy.allocate(size) {
             Some(block) => return Some(block),
-            // The free memory is in smaller pieces.
-            None if wanted > MIN_BLOCK => wanted = (wanted / 2).next_power_of_two().max(MIN_BLOCK),
+            // The free memory is fragmented, so try half the size.
+            None if size > MIN_BLOCK => size = (size / 2).next_power_of_two().max(MIN_BLOCK),
             None => return None,
         }
     }
@@ -151,7 +159,7 @@ mod tests {
 
     const BASE: u64 = 1 << 32;
 
-    /// Where such pieces are placed, if there is room.
+    /// Places pieces of these lengths, if there is room.
     fn place(buddy: &mut Buddy, readable: Frame, writable: Frame) -> Option<Placement> {
         let mut placement = Placement::default();
         placement.place(buddy, BASE, (readable, writable), true).then_some(placement)
@@ -162,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn header_table_and_status_share_a_block_and_data_has_its_own() {
+    fn table_header_and_status_share_a_block_and_data_has_its_own() {
         let mut buddy = Buddy::new(4 << 20);
         let mut placement = place(&mut buddy, [16, 0, 0], [4096, 0, 1]).unwrap();
         assert_eq!(
@@ -176,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_no_table_takes_no_more_than_its_data() {
+    fn without_a_table_only_the_data_is_allocated() {
         let mut buddy = Buddy::new(4 << 20);
         let placement = place(&mut buddy, [0; 3], [4096, 0, 0]).unwrap();
         assert_eq!((placement.table, buddy.free()), (None, (4 << 20) - 4096));
@@ -186,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn data_larger_than_a_block_is_cut() {
+    fn data_larger_than_the_largest_block_is_cut() {
         let mut buddy = Buddy::new(8 << 20);
         let placement = place(&mut buddy, [16, 0, 1280 << 10], [1, 0, 0]).unwrap();
         assert_eq!(lengths(placement.pieces.split().0), [16, 1 << 20, 256 << 10]);
     }
 
     #[test]
-    fn without_enough_room_nothing_is_held() {
+    fn without_enough_room_nothing_stays_allocated() {
         let mut buddy = Buddy::new(1 << 20);
         assert!(place(&mut buddy, [16, 0, 1 << 20], [1, 0, 0]).is_none());
         assert!(place(&mut buddy, [u64::from(u32::MAX), 0, 0], [0; 3]).is_none());
@@ -201,9 +209,9 @@ mod tests {
     }
 
     #[test]
-    fn scattered_room_will_do() {
+    fn fragmented_memory_is_used_in_smaller_blocks() {
         let mut buddy = Buddy::new(1 << 20);
-        // Every second block of 64 KiB is taken.
+        // Every second block of 64 KiB is free.
         let blocks: Vec<Block> = (0..16).map(|_| buddy.allocate(64 << 10).unwrap()).collect();
         blocks.iter().step_by(2).for_each(|block| buddy.release(*block));
         let placement = place(&mut buddy, [400 << 10, 0, 0], [0; 3]).unwrap();
@@ -212,12 +220,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_largest_request_that_a_disks_guest_is_told_of_fits_an_empty_share(
+        fn the_largest_request_that_a_disk_announces_fits_an_empty_share(
             device in any::<[u8; 8]>(), size in (1u64 << 20)..(64 << 20), queues in 1u16..9,
         ) {
             let area = Area::new(size, queues).unwrap();
             let Ok(share) = area.share(0, 256, Features::empty()) else { return Ok(()) };
-            let Limits { size_max, seg_max } = Limits::new(device, area.size_of_share());
+            let Limits { size_max, seg_max } = Limits::new(device, area.share_size());
             prop_assert!(size_max > 0 && seg_max > 0);
             let (mut buddy, data) = (share.buddy, u64::from(size_max) * u64::from(seg_max));
             for (readable, writable) in [([16, 0, data], [1, 0, 0]), ([16, 0, 0], [data, 0, 1])] {

@@ -1,13 +1,13 @@
-//! What a queue has done since it was started.
+//! Counters of a queue.
 
 use std::fmt;
 
-use super::device_end::Refusal;
+use super::device_ring::ForwardError;
 
-/// Counters of one queue, since it was started.
+/// Counters of one queue since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Requests that went back to the guest.
+    /// Requests returned to the guest.
     pub requests: u64,
     /// Bytes copied from the guest to the device.
     pub to_device: u64,
@@ -21,20 +21,21 @@ pub struct Statistics {
     pub calls_in: u64,
     /// Notifications to the guest.
     pub calls_out: u64,
-    /// Requests that could not be forwarded, and went back with an error.
+    /// Requests that were not forwarded and returned to the guest with an error.
     pub refused: u64,
-    /// Rules that the guest or the device broke.
+    /// Rules of the ring that the guest or the device broke.
     pub violations: u64,
 }
 
 impl Statistics {
-    /// Counts a request that is refused, and logs the first: a guest that goes on like that must not fill the log.
-    pub(super) fn note_refusal(&mut self, refusal: Refusal) {
+    /// Counts a refused request. Warns of the first only, because a guest must not be able to fill the
+    /// log.
+    pub(super) fn count_refusal(&mut self, error: ForwardError) {
         match self.refused {
             0 => {
-                tracing::warn!("a request is refused: {refusal}; of this queue's, the next are only counted")
+                tracing::warn!("refusing a request: {error}; further refusals of this queue are only counted")
             }
-            _ => tracing::debug!("a request is refused: {refusal}"),
+            _ => tracing::debug!("refusing a request: {error}"),
         }
         self.refused += 1;
     }

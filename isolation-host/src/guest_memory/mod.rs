@@ -1,26 +1,29 @@
-//! The guest's memory: the regions that the VMM shares, and the log of pages that were written.
+//! The guest's memory: the regions that the VMM shares, and the log of dirty pages.
 
-mod area;
-mod log;
+mod dirty_log;
+mod guest_area;
+mod region;
+mod view;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-pub use area::GuestArea;
-use log::Log;
-use parking_lot::{RwLock, RwLockReadGuard};
-use ring_core::Segment;
+use dirty_log::DirtyLog;
+pub use guest_area::GuestArea;
+use parking_lot::RwLock;
+pub use region::RegionError;
+use region::{Region, insert};
 use ring_core::memory::{AccessError, Memory};
-use thiserror::Error;
+pub use view::View;
 
 use crate::mmap::Window;
 use crate::protocol::payload::MemoryRegion;
 
-/// The guest's memory as it is mapped now. Clones are the same memory, whatever threads they are on.
+/// The guest's memory as it is mapped now. Clones share the same memory.
 ///
-/// Regions may come and go while queues run: payloads are looked up at each copy, in a [`View`] that is soon dropped, and
-/// rings keep their own region mapped. Every write, to a ring or to a payload, is noted in the log while there is one.
+/// Regions can be added and removed while queues run. Each copy of data looks up its region in a short-lived
+/// [`View`], and a ring keeps its own region mapped. While there is a dirty log, every write is logged.
 #[derive(Clone, Default)]
 pub struct GuestMemory {
     inner: Arc<Inner>,
@@ -28,45 +31,17 @@ pub struct GuestMemory {
 
 #[derive(Default)]
 struct Inner {
-    /// Sorted by address, without overlaps.
+    /// Sorted by guest address, without overlaps.
     regions: RwLock<Vec<Region>>,
-    log: Log,
-}
-
-#[derive(Clone, Debug)]
-struct Region {
-    /// Under guest addresses.
-    window: Window,
-    user_address: u64,
-}
-
-/// A region that cannot be added or removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum RegionError {
-    /// It overlaps one that is there.
-    #[error("the region of {size} bytes at {address:#x} overlaps another")]
-    Overlap {
-        /// Its guest address.
-        address: u64,
-        /// Its size.
-        size: u64,
-    },
-    /// There is none like it.
-    #[error("there is no region of {size} bytes at {address:#x}")]
-    Unknown {
-        /// Its guest address.
-        address: u64,
-        /// Its size.
-        size: u64,
-    },
+    log: DirtyLog,
 }
 
 impl GuestMemory {
-    /// Replaces all regions: pairs of a window under guest addresses and its address in the VMM.
+    /// Replaces all regions. Each is a window under its guest address, with its address in the VMM.
     ///
     /// # Errors
     ///
-    /// [`RegionError::Overlap`] if two of them overlap; nothing has changed then.
+    /// [`RegionError::Overlap`] if two regions overlap; the memory is then unchanged.
     pub fn replace(&self, regions: impl IntoIterator<Item = (Window, u64)>) -> Result<(), RegionError> {
         let mut table = Vec::new();
         for (window, user_address) in regions {
@@ -80,7 +55,7 @@ impl GuestMemory {
     ///
     /// # Errors
     ///
-    /// [`RegionError::Overlap`] if it overlaps one that is there.
+    /// [`RegionError::Overlap`] if the region overlaps another one.
     pub fn add(&self, window: Window, user_address: u64) -> Result<(), RegionError> {
         insert(&mut self.inner.regions.write(), Region { window, user_address })
     }
@@ -89,7 +64,7 @@ impl GuestMemory {
     ///
     /// # Errors
     ///
-    /// [`RegionError::Unknown`] if there is none at these addresses.
+    /// [`RegionError::Unknown`] if there is no region with this size and these addresses.
     pub fn remove(&self, region: &MemoryRegion) -> Result<(), RegionError> {
         let &MemoryRegion { guest_address: address, size, user_address, .. } = region;
         let mut regions = self.inner.regions.write();
@@ -100,7 +75,7 @@ impl GuestMemory {
         Ok(())
     }
 
-    /// The guest address of an address in the VMM.
+    /// Converts an address in the VMM to a guest address.
     #[must_use]
     pub fn guest_address(&self, user_address: u64) -> Option<u64> {
         let regions = self.inner.regions.read();
@@ -110,135 +85,25 @@ impl GuestMemory {
         })
     }
 
-    /// Notes every write from now on in this bitmap; or no longer. A thread that writes meanwhile may find out only
-    /// when it has synchronised with this one.
+    /// Sets the bitmap in which every write is logged, or disables the log. Other threads are certain to
+    /// use the new bitmap once they have synchronised with this one.
     pub fn log_to(&self, bitmap: Option<Window>) {
         self.inner.log.set(bitmap);
     }
 
-    /// Whether writes are noted.
+    /// Returns whether writes are logged.
     #[must_use]
     pub fn is_logging(&self) -> bool {
         self.inner.log.is_on()
     }
 
-    /// The memory as it is now, for many copies at once. Meanwhile the same thread asks for nothing else here: if another
-    /// one waits to change the memory, it would wait for itself.
+    /// Locks the regions for many copies in a row.
+    ///
+    /// A thread that holds a view must not call another method of the memory: if a second thread waits to
+    /// change the regions, the call deadlocks.
     #[must_use]
     pub fn view(&self) -> View<'_> {
-        View { regions: self.inner.regions.read(), log: &self.inner.log }
-    }
-}
-
-/// The guest's memory, which stays as it is while this lives: whoever changes it waits.
-pub struct View<'m> {
-    regions: RwLockReadGuard<'m, Vec<Region>>,
-    log: &'m Log,
-}
-
-impl View<'_> {
-    /// Copies `len` guest bytes at `from` to `to` in another window.
-    ///
-    /// # Errors
-    ///
-    /// [`AccessError`] if not all of them are the guest's memory; a part has then been copied.
-    pub fn copy_out(&self, from: u64, target: &Window, to: u64, len: u32) -> Result<(), AccessError> {
-        self.pieces(from, len.into(), |window, address, at, len| {
-            window.copy(address, target, to + at, u32::try_from(len).unwrap_or(u32::MAX))
-        })
-    }
-
-    /// Copies `len` bytes at `from` in another window to the guest's memory at `to`.
-    ///
-    /// # Errors
-    ///
-    /// [`AccessError`] if not all of it is the guest's memory; a part has then been written.
-    pub fn copy_in(&self, source: &Window, from: u64, to: u64, len: u32) -> Result<(), AccessError> {
-        self.pieces(to, len.into(), |window, address, at, len| {
-            source.copy(from + at, window, address, u32::try_from(len).unwrap_or(u32::MAX))?;
-            self.log.mark(address, len);
-            Ok(())
-        })
-    }
-
-    /// Writes `from` to `address`.
-    ///
-    /// # Errors
-    ///
-    /// [`AccessError`] if not all of it is the guest's memory; a part has then been written.
-    pub fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
-        self.pieces(address, from.len() as u64, |window, address, at, len| {
-            let part = usize::try_from(at).ok().zip(usize::try_from(at + len).ok());
-            let part = part.and_then(|(start, end)| from.get(start..end)).unwrap_or_default();
-            window.write_bytes(address, part)?;
-            self.log.mark(address, len);
-            Ok(())
-        })
-    }
-
-    /// Has the processor fetch the beginning of a segment that will soon be copied.
-    pub fn prefetch(&self, segment: &Segment) {
-        let _ = self.pieces(segment.address, segment.len.min(1).into(), |window, address, _, _| {
-            window.prefetch(address);
-            Ok(())
-        });
-    }
-
-    /// Whether all bytes of a segment are the guest's memory.
-    ///
-    /// # Errors
-    ///
-    /// [`AccessError`] if not.
-    pub fn check(&self, segment: &Segment) -> Result<(), AccessError> {
-        self.pieces(segment.address, segment.len.into(), |_, _, _, _| Ok(()))
-    }
-
-    /// Calls `each` for every part of a range that lies in one region: the region's window, the part's
-    /// address, its distance from the start of the range, and its length.
-    #[inline]
-    fn pieces(
-        &self,
-        address: u64,
-        len: u64,
-        mut each: impl FnMut(&Window, u64, u64, u64) -> Result<(), AccessError>,
-    ) -> Result<(), AccessError> {
-        let unmapped = AccessError { address, len };
-        address.checked_add(len).ok_or(unmapped)?;
-        let mut at = 0;
-        while at < len {
-            let here = address + at;
-            let index = self.regions.partition_point(|region| region.window.address() <= here);
-            let window =
-                &index.checked_sub(1).and_then(|index| self.regions.get(index)).ok_or(unmapped)?.window;
-            let inside = here - window.address();
-            let part = window.size().checked_sub(inside).filter(|part| *part > 0).ok_or(unmapped)?;
-            let part = part.min(len - at);
-            each(window, here, at, part)?;
-            at += part;
-        }
-        Ok(())
-    }
-}
-
-fn insert(table: &mut Vec<Region>, region: Region) -> Result<(), RegionError> {
-    let (address, size) = (region.window.address(), region.window.size());
-    let index = table.partition_point(|other| other.window.address() < address);
-    // Windows do not run past the last address.
-    let ends_before =
-        |first: &Region, second: u64| first.window.address() + (first.window.size() - 1) < second;
-    let before = index.checked_sub(1).and_then(|index| table.get(index));
-    let fits = before.is_none_or(|before| ends_before(before, address))
-        && table.get(index).is_none_or(|after| ends_before(&region, after.window.address()));
-    if !fits {
-        return Err(RegionError::Overlap { address, size });
-    }
-    table.insert(index, region);
-    Ok(())
-}
-
-impl fmt::Debug for View<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.regions.iter()).finish()
+        View::new(self.inner.regions.read(), &self.inner.log)
     }
 }
 
@@ -260,11 +125,7 @@ impl Memory for GuestMemory {
     }
 
     fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
-        self.view().pieces(address, into.len() as u64, |window, address, at, len| {
-            let part = usize::try_from(at).ok().zip(usize::try_from(at + len).ok());
-            let part = part.and_then(|(from, to)| into.get_mut(from..to)).unwrap_or_default();
-            window.read_bytes(address, part)
-        })
+        self.view().read_bytes(address, into)
     }
 
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
@@ -283,14 +144,14 @@ mod tests {
     use ring_core::memory::{Area as _, Store};
     use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
-    /// A window on fresh memory.
+    /// Maps fresh memory.
     fn window(address: u64, size: u64) -> Window {
         let file = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
         ftruncate(&file, size).unwrap();
         Window::map(file, 0, size, address).unwrap()
     }
 
-    /// Two regions that touch, and one apart.
+    /// Makes two adjacent regions and a third one apart from them.
     fn memory() -> GuestMemory {
         let memory = GuestMemory::default();
         let regions =
@@ -300,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_may_straddle_regions_that_touch_but_no_gap() {
+    fn a_range_may_span_adjacent_regions_but_no_gap() {
         let memory = memory();
         memory.write_bytes(0x2ffe, b"abcd").unwrap();
         let mut read = [0; 4];
@@ -312,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_go_both_ways_and_stay_inside() {
+    fn copies_in_both_directions_stay_inside_the_regions() {
         let (memory, area) = (memory(), window(1 << 32, 0x1000));
         memory.write_bytes(0x2ffc, b"straddle").unwrap();
         memory.view().copy_out(0x2ffc, &area, 1 << 32, 8).unwrap();
@@ -325,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vmm_address_becomes_a_guest_address() {
+    fn a_vmm_address_is_converted_to_a_guest_address() {
         let memory = memory();
         assert_eq!(memory.guest_address(0x7000_3fff), Some(0x3fff));
         assert_eq!(memory.guest_address(0x9000_0000), Some(0x10_0000));
@@ -333,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_do_not_overlap_and_are_removed_by_what_they_are() {
+    fn regions_do_not_overlap_and_are_removed_by_size_and_address() {
         let memory = memory();
         let overlap = memory.add(window(0x2fff, 0x10), 0);
         assert_eq!(overlap, Err(RegionError::Overlap { address: 0x2fff, size: 0x10 }));
@@ -345,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn every_write_is_logged_and_nothing_else() {
+    fn every_write_is_logged_and_no_read() {
         let (memory, log, area) = (memory(), window(0, 0x40), window(1 << 32, 0x4000));
         let ring = memory.area(0x1000, 0x100).unwrap();
         memory.write_bytes(0x3000, b"unlogged").unwrap();

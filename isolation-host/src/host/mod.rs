@@ -1,169 +1,151 @@
-//! The process: one thread for the two sockets, and others that move requests.
+//! The control plane: one thread that handles both sockets and controls the queues.
 //!
-//! It stands between a VMM, to which it is the device, and a device, to which it is the VMM. Either may go away
-//! and come back. What each event means is in a file of its own: the VMM's `requests`, which have to do with what it is
-//! `sharing`, with queues (`queue`, `stop`) or with the device alone (`passing`); coming and going of the VMM (`vmm`) and
-//! of the device (`device`, `retry`). What moves in a queue is its `lane`, which a `worker` runs.
+//! Either peer may disconnect and come back. Each file has one concern:
+//!
+//! | file | concern |
+//! |---|---|
+//! | `sockets`, `event` | what is opened at the start, and what the thread waits for |
+//! | `vmm_session`, `device_session`, `reconnect` | the connections to the VMM and to the device |
+//! | `vmm_requests`, `answer` | the VMM's requests and their answers |
+//! | `vmm_memory` | guest memory, dirty log, in-flight region |
+//! | `device_config` | configuration, and requests that are relayed to the device |
+//! | `queue`, `queue_stop` | starting and stopping a queue |
+//!
+//! The workers of the data plane ([`forward`](crate::forward)) move the requests.
 
-mod device;
-mod lane;
-mod passing;
-mod patience;
-mod poller;
+mod answer;
+mod device_config;
+mod device_session;
+mod event;
 mod queue;
-mod requests;
-mod retry;
-mod sharing;
-mod stop;
-mod vmm;
-mod worker;
+mod queue_stop;
+mod reconnect;
+mod sockets;
+mod vmm_memory;
+mod vmm_requests;
+mod vmm_session;
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use ring_core::Features;
-use signal_hook::consts::SIGUSR1;
-use signal_hook::low_level::pipe;
 use thiserror::Error;
 
 use crate::area::{Area, AreaError, ShareError};
 use crate::block_limits;
-use crate::device_link::{DeviceLink, Greeting, LinkError};
+use crate::device_link::{DeviceLink, Handshake, LinkError};
 use crate::device_type::DeviceType;
-use crate::endpoint::{Door, Endpoint};
+use crate::endpoint::{Connector, Endpoint};
+use crate::forward::Workers;
 use crate::guest_memory::GuestMemory;
 use crate::negotiation::{NegotiationError, RingChoice};
-use poller::{Poller, Source};
+use crate::poller::Poller;
+use event::Event;
 use queue::Queue;
-use retry::Retry;
-use vmm::Vmm;
-pub use worker::{NoWorkers, Workers};
+use reconnect::Reconnect;
+pub use sockets::Sockets;
+use vmm_session::Vmm;
 
-/// The most queues that the protocol can name in all its messages.
-pub const MOST_QUEUES: u16 = 256;
+/// The most queues. Vhost-user's messages with a file descriptor have 8 bits for the index.
+pub const MAX_QUEUES: u16 = 256;
 
-/// The size that queues usually have at most. There has to be room for one, or the operator hears of it at once.
+/// The usual size of a queue. The process does not start if the isolated area has no room for it.
 const USUAL_SIZE: u16 = 256;
 
-/// What is asked of the process.
+/// The options of the process.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the VMM is to be found.
+    /// How to connect to the VMM.
     pub vmm: Endpoint,
-    /// Where the device is to be found.
+    /// How to connect to the device.
     pub device: Endpoint,
-    /// What kind of device it is.
+    /// The type of the device.
     pub device_type: DeviceType,
-    /// Size of the isolated area in bytes.
+    /// The size of the isolated area in bytes.
     pub area_size: u64,
-    /// The most queues that are offered to the VMM, up to [`MOST_QUEUES`].
+    /// The most queues to offer to the VMM, up to [`MAX_QUEUES`].
     pub queues: u16,
-    /// The ring format that the device is to use.
+    /// The ring format on the device's side.
     pub ring: RingChoice,
-    /// How long requests may take to finish when a queue is stopped.
-    pub drain: Duration,
-    /// How many threads move requests.
+    /// How long to wait for requests in flight when a queue is stopped.
+    pub drain_timeout: Duration,
+    /// The number of worker threads.
     pub threads: usize,
-    /// The longest that each of them polls before it sleeps.
-    pub poll: Duration,
+    /// The longest time that a worker polls before it sleeps.
+    pub max_poll: Duration,
 }
 
-/// Everything has come to an end.
+/// The process cannot start, or cannot continue.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum HostError {
     /// A socket cannot be made.
-    #[error("{endpoint} cannot be opened")]
+    #[error("cannot open {endpoint}")]
     Open {
-        /// Which one.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// There is no connection, and never will be one.
-    #[error("{endpoint} does not lead to a peer")]
+    /// There is no connection, and there will never be one.
+    #[error("cannot connect to a peer at {endpoint}")]
     NoPeer {
-        /// Which one.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The device is none that isolation-host can work with.
-    #[error("the device cannot be used")]
+    /// The first device does not complete the handshake.
+    #[error("cannot use the device")]
     Device(#[from] LinkError),
-    /// The device's features do not go with the options.
-    #[error("the device cannot be used")]
+    /// The first device does not offer the features that the options require.
+    #[error("cannot use the device")]
     Features(#[from] NegotiationError),
-    /// There is no memory for the device.
+    /// The isolated area cannot be made.
     #[error(transparent)]
     Area(#[from] AreaError),
-    /// There is too little for each of its queues.
+    /// The isolated area is too small for the queues.
     #[error("the device has {queues} queues")]
-    Room {
-        /// How many there are.
+    Share {
+        /// The number of queues.
         queues: u16,
-        /// How much there is for each.
+        /// The cause.
         source: ShareError,
     },
-    /// Waiting failed.
-    #[error("events cannot be waited for")]
+    /// The system does not let the process wait for events.
+    #[error("cannot wait for events")]
     Poll(#[source] io::Error),
 }
 
-/// All that has to be opened by name, before the process may open nothing any more.
-#[derive(Debug)]
-pub struct Doors {
-    vmm: Door,
-    device: Door,
-    signals: UnixStream,
-}
-
-impl Doors {
-    /// Opens the sockets, and listens for SIGUSR1.
-    ///
-    /// # Errors
-    ///
-    /// [`HostError`] if one cannot be opened.
-    pub fn open(options: &Options) -> Result<Self, HostError> {
-        let open = |endpoint: &Endpoint| {
-            Door::open(endpoint).map_err(|source| HostError::Open { endpoint: endpoint.clone(), source })
-        };
-        let (vmm, device) = (open(&options.vmm)?, open(&options.device)?);
-        let (signals, sender) = UnixStream::pair().map_err(HostError::Poll)?;
-        signals.set_nonblocking(true).map_err(HostError::Poll)?;
-        pipe::register(SIGUSR1, sender).map_err(HostError::Poll)?;
-        Ok(Self { vmm, device, signals })
-    }
-}
-
-/// The process.
+/// The state of the control thread.
 #[derive(Debug)]
 pub struct Host {
     options: Options,
-    poller: Poller,
+    poller: Poller<Event>,
     workers: Workers,
-    /// A byte for each request to print statistics.
+    /// Receives a byte for each SIGUSR1.
     signals: UnixStream,
-    vmm_door: Door,
-    device_door: Door,
+    vmm_connector: Connector,
+    device_connector: Connector,
     vmm: Vmm,
     device: Option<DeviceLink>,
-    /// A device that has not answered yet what it offers.
-    greeting: Option<Greeting>,
-    /// When there was a device last, if there is none.
+    /// A connection to a device that has not replied to the handshake yet.
+    handshake: Option<Handshake>,
+    /// When the last device was disconnected.
     lost: Instant,
-    /// It was said already why the device's socket leads nowhere.
+    /// Whether the reason why the device cannot be reached was logged. It is logged once.
     unreachable: bool,
-    retry: Retry,
-    /// What the VMM is offered; a device that comes later has to be able to do it, too.
+    reconnect: Reconnect,
+    /// What the VMM is offered. A device that connects later has to support it.
     offer: Offer,
     memory: GuestMemory,
     queues: Vec<Queue>,
-    /// The last answer about the configuration, for VMMs that ask while there is no device.
-    configuration: Option<Vec<u8>>,
+    /// The last part of the configuration that was read, for VMMs that read it while there is no device.
+    config: Option<Vec<u8>>,
 }
 
-/// What a device offers, apart from connections.
+/// What a device offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Offer {
     features: u64,
@@ -172,118 +154,125 @@ struct Offer {
 }
 
 impl Host {
-    /// Gets to know the device, which may take until the device is started.
+    /// Waits for the first device, and prepares its queues.
     ///
     /// # Errors
     ///
-    /// [`HostError`] if the device is none.
-    pub fn new(options: Options, doors: Doors, workers: Workers) -> Result<Self, HostError> {
-        let Doors { vmm: vmm_door, device: mut device_door, signals } = doors;
-        let poller = Poller::new().map_err(HostError::Poll)?;
-        let link = device::first(&mut device_door, &options)?;
+    /// [`HostError`] if the device cannot be used.
+    pub fn new(options: Options, sockets: Sockets, workers: Workers) -> Result<Self, HostError> {
+        let Sockets { vmm: vmm_connector, device: mut device_connector, signals } = sockets;
+        let link = device_session::connect_first(&mut device_connector, &options)?;
         let offer = Offer::of(&link, &options);
+        let Offer { features, protocol, queues } = offer;
         tracing::info!(
-            "the device offers features {:#x}, protocol features {:#x}, {} queues",
-            offer.features,
-            offer.protocol,
-            offer.queues
+            "the device offers features {features:#x}, protocol features {protocol:#x}, {queues} queues"
         );
-        let room = Area::new(options.area_size, offer.queues)?.share(0, USUAL_SIZE, Features::empty());
-        room.map_err(|source| HostError::Room { queues: offer.queues, source })?;
-        poller.add(&link, Source::Device).map_err(HostError::Poll)?;
-        if let Some(requests) = link.requests() {
-            poller.add(requests, Source::DeviceRequest).map_err(HostError::Poll)?;
-        }
-        poller.add(&signals, Source::Signal).map_err(HostError::Poll)?;
-        if let Some(listener) = vmm_door.listener() {
-            poller.add(listener, Source::Door).map_err(HostError::Poll)?;
-        }
-        poller.add_notifier(workers.report(), Source::Bell).map_err(HostError::Poll)?;
-        let queues = (0..offer.queues).map(|_| Queue::new()).collect::<io::Result<Vec<_>>>();
-        let queues = queues.map_err(HostError::Poll)?;
-        workers.assign(&queues.iter().map(Queue::share_lane).collect::<Vec<_>>(), options.poll);
-        Ok(Self {
+        let share = Area::new(options.area_size, queues)?.share(0, USUAL_SIZE, Features::empty());
+        share.map_err(|source| HostError::Share { queues, source })?;
+        let queues: io::Result<Vec<Queue>> = (0..queues).map(|_| Queue::new()).collect();
+        let host = Self {
+            poller: Poller::new().map_err(HostError::Poll)?,
             options,
-            poller,
             workers,
             signals,
-            vmm_door,
-            device_door,
+            vmm_connector,
+            device_connector,
             vmm: Vmm::Absent,
             device: Some(link),
-            greeting: None,
+            handshake: None,
             lost: Instant::now(),
             unreachable: false,
-            retry: Retry::default(),
+            reconnect: Reconnect::default(),
             offer,
             memory: GuestMemory::default(),
-            queues,
-            configuration: None,
-        })
+            queues: queues.map_err(HostError::Poll)?,
+            config: None,
+        };
+        host.register().map_err(HostError::Poll)?;
+        let queues: Vec<_> = host.queues.iter().map(Queue::share).collect();
+        host.workers.assign(&queues, host.options.max_poll);
+        Ok(host)
     }
 
-    /// Forwards until there is nobody left to forward for.
+    /// Adds what is open at the start to the poller.
+    fn register(&self) -> io::Result<()> {
+        if let Some(link) = &self.device {
+            self.poller.add(link, Event::Device)?;
+            if let Some(backend) = link.backend_channel() {
+                self.poller.add(backend, Event::BackendChannel)?;
+            }
+        }
+        if let Some(listener) = self.vmm_connector.listener() {
+            self.poller.add(listener, Event::Listener)?;
+        }
+        self.poller.add(&self.signals, Event::Signal)?;
+        self.poller.add_notifier(self.workers.report(), Event::Workers)
+    }
+
+    /// Forwards until the VMM has gone and no other can connect.
     ///
     /// # Errors
     ///
-    /// [`HostError`] if events cannot be waited for, or the device is gone and cannot come back.
+    /// [`HostError`] if waiting for events fails, or the device has gone and cannot come back.
     pub fn run(mut self) -> Result<(), HostError> {
-        while self.seek_peers()? {
-            self.finish_stops();
+        while self.connect_peers()? {
+            self.poll_stop();
             self.relay_config_change();
-            for source in self.poller.wait(self.next_deadline()).map_err(HostError::Poll)? {
-                self.dispatch(source);
+            for event in self.poller.wait(self.timeout()).map_err(HostError::Poll)? {
+                self.handle(event);
             }
         }
-        tracing::info!("there is nobody left to forward for");
+        tracing::info!("the VMM has gone and cannot come back");
         Ok(())
     }
 
-    fn dispatch(&mut self, source: Source) {
-        match source {
-            Source::Door => self.admit_vmm(),
-            Source::Vmm => self.hear_vmm(),
-            Source::Device => self.hear_device(),
-            Source::DeviceRequest => self.device.iter_mut().for_each(DeviceLink::hear_requests),
-            Source::Signal => self.print_statistics(),
-            Source::Bell => self.hear_workers(),
-            // The workers wait for these.
-            Source::GuestKick(_) | Source::DeviceCall(_) => {}
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Listener => self.accept_vmm(),
+            Event::Vmm => self.receive_from_vmm(),
+            Event::Device => self.receive_from_device(),
+            Event::BackendChannel => {
+                if let Some(link) = &mut self.device {
+                    link.serve_backend_channel();
+                }
+            }
+            Event::Signal => self.log_statistics(),
+            Event::Workers => self.check_faults(),
         }
     }
 
-    /// A worker has something to say: a device has broken a queue, or requests have come back that are waited for,
-    /// which is seen to in every round anyway.
-    fn hear_workers(&mut self) {
+    /// Disconnects a device that has broken a queue. A worker also reports progress of a queue that is
+    /// being stopped, which [`poll_stop`](Self::poll_stop) looks for after every event.
+    fn check_faults(&mut self) {
         let found =
-            self.queues.iter().enumerate().find_map(|(index, queue)| Some((index, queue.lane().fault?)));
+            self.queues.iter().enumerate().find_map(|(index, queue)| Some((index, queue.lock().fault?)));
         if let Some((index, violation)) = found {
             self.lose_device(&format!("it broke queue {index}: {violation}"));
         }
     }
 
-    /// Says what each queue has done.
-    fn print_statistics(&mut self) {
+    /// Logs what each queue has done, in response to SIGUSR1.
+    fn log_statistics(&mut self) {
         let _ = (&self.signals).read(&mut [0; 64]);
-        let there = |connected| if connected { "connected" } else { "absent" };
-        let (vmm, device) = (there(self.vmm.session().is_some()), there(self.device.is_some()));
+        let state = |connected| if connected { "connected" } else { "absent" };
+        let (vmm, device) = (state(self.vmm.session().is_some()), state(self.device.is_some()));
         tracing::info!("VMM {vmm}, device {device}");
         for (index, queue) in self.queues.iter().enumerate() {
-            if let Some(shadow) = &queue.lane().shadow {
-                let (used, all) = shadow.used_of_share();
-                let in_flight = shadow.in_flight();
+            if let Some(forwarded) = &queue.lock().queue {
+                let (used, all) = forwarded.used_of_share();
+                let in_flight = forwarded.in_flight();
                 tracing::info!(
                     "queue {index}: {}; {in_flight} in flight, {used} of {all} bytes of the area in use",
-                    shadow.statistics
+                    forwarded.statistics
                 );
             }
         }
     }
 
-    /// How long until something has to be done unasked.
-    fn next_deadline(&self) -> Option<Duration> {
-        let greeting = self.greeting.as_ref().map(Greeting::deadline);
-        let deadlines = [self.retry.at(), greeting, self.grace(), self.vmm.deadline()];
+    /// Returns how long to wait for events.
+    fn timeout(&self) -> Option<Duration> {
+        let handshake = self.handshake.as_ref().map(Handshake::deadline);
+        let deadlines = [self.reconnect.deadline(), handshake, self.grace_deadline(), self.vmm.deadline()];
         let deadline = deadlines.into_iter().flatten().min()?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
@@ -291,11 +280,11 @@ impl Host {
 
 impl Offer {
     fn of(link: &DeviceLink, options: &Options) -> Self {
-        let usual = options.device_type.usual_queues().into();
-        let said = link.queues.map(|queues| queues.saturating_mul(options.device_type.queues_per_unit()));
-        let most = options.queues;
-        let queues = u16::try_from(said.unwrap_or(usual)).map_or(most, |queues| queues.min(most));
-        let features = link.features | block_limits::emulated(options.device_type);
+        let device_type = options.device_type;
+        let reported = link.queues.map(|units| units.saturating_mul(device_type.queues_per_unit()));
+        let queues = reported.unwrap_or(device_type.usual_queues().into());
+        let queues = u16::try_from(queues).map_or(options.queues, |queues| queues.min(options.queues));
+        let features = link.features | block_limits::emulated(device_type);
         Self { features, protocol: link.protocol, queues: queues.max(1) }
     }
 }

@@ -1,4 +1,4 @@
-//! One queue of the VMM's, from its configuration to its end.
+//! A queue of the VMM: its configuration, its start, and its device.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -8,86 +8,85 @@ use parking_lot::{Mutex, MutexGuard};
 use ring_core::{Areas, Features, Setup};
 use thiserror::Error;
 
-use super::lane::{Lane, signal};
-use super::{Host, Source};
+use super::Host;
 use crate::area::ShareError;
-use crate::causes::WithCauses;
 use crate::device_link::LinkError;
 use crate::device_type::AtStop;
-use crate::forward::{DeviceEnd, Shadow, ShadowError};
+use crate::error_chain::ErrorChain;
+use crate::forward::{ActiveQueue, DeviceRing, ForwardedQueue, QueueEvent};
 use crate::guest_memory::GuestMemory;
 use crate::protocol::features::PROTOCOL_FEATURES;
 use crate::protocol::payload::VringAddr;
 use crate::{negotiation, notifier};
 
-/// A queue: what the VMM has said of it, and what moves while it is started.
+/// A queue: what the VMM has configured, and what the queue's worker runs.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) size: u16,
     pub(super) areas: Option<VringAddr>,
     pub(super) base: u32,
-    /// From the guest.
+    /// The guest's notifications.
     pub(super) kick: Option<OwnedFd>,
     pub(super) enabled: bool,
-    /// Whether the device was told to work on it, since it was given to the device.
-    told: Option<bool>,
-    /// From the device.
+    /// Whether the device was last told to enable the queue; `None` if the device was told nothing.
+    enabled_on_device: Option<bool>,
+    /// The device's notifications.
     device_call: OwnedFd,
-    lane: Arc<Mutex<Lane>>,
+    active: Arc<Mutex<ActiveQueue>>,
 }
 
-/// A queue cannot be started.
+/// The queue cannot be started.
 #[derive(Debug, Error)]
 pub(super) enum StartError {
-    /// The VMM has not said enough.
-    #[error("queue {index} has no size or no place yet")]
+    /// The VMM has not set the addresses.
+    #[error("queue {index} has no addresses yet")]
     Incomplete {
         /// The queue.
         index: usize,
     },
-    /// An area is at an address that is no memory of the guest.
-    #[error("queue {index}: {address:#x} is not in a memory region")]
+    /// An address is not in the guest's memory.
+    #[error("queue {index}: address {address:#x} is not in a memory region")]
     NoRegion {
         /// The queue.
         index: usize,
-        /// The address, in the VMM's terms.
+        /// The address in the VMM's address space.
         address: u64,
     },
-    /// The guest's ring is impossible.
-    #[error("queue {index} is impossible")]
-    Guest {
+    /// The ring's size, addresses or position are invalid.
+    #[error("invalid configuration of queue {index}")]
+    Setup {
         /// The queue.
         index: usize,
-        /// What is wrong with it.
-        source: ShadowError,
+        /// What is invalid.
+        source: ring_core::SetupError,
     },
-    /// File descriptors cannot be waited for.
-    #[error("queue {index} cannot be waited for")]
+    /// The system does not let the worker wait for the guest's notifications.
+    #[error("cannot wait for the guest's notifications of queue {index}")]
     Poll {
         /// The queue.
         index: usize,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A queue cannot be given to the device.
+/// The queue cannot be given to the device.
 #[derive(Debug, Error)]
 pub(super) enum AttachError {
-    /// There is no room for it.
+    /// The isolated area has no room for the queue.
     #[error(transparent)]
     Share(#[from] ShareError),
-    /// The ring is impossible.
+    /// The ring's size or addresses are invalid.
     #[error(transparent)]
     Ring(#[from] ring_core::SetupError),
-    /// The device does not take it.
+    /// The device does not take the queue.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// The process may have no more of them.
-    #[error("no file descriptors are left")]
+    /// The process has too many open files.
+    #[error("cannot make the device's notifications")]
     Descriptors(#[source] io::Error),
-    /// The device's notifications cannot be waited for.
-    #[error("the device's notifications cannot be waited for")]
+    /// The system does not let the worker wait for the device's notifications.
+    #[error("cannot wait for the device's notifications")]
     Poll(#[source] io::Error),
 }
 
@@ -99,52 +98,55 @@ impl Queue {
             base: 0,
             kick: None,
             enabled: false,
-            told: None,
+            enabled_on_device: None,
             device_call: notifier::new()?,
-            lane: Arc::new(Mutex::new(Lane::new())),
+            active: Arc::new(Mutex::new(ActiveQueue::new())),
         })
     }
 
-    /// What moves, which stands still until the lock is gone.
-    pub(super) fn lane(&self) -> MutexGuard<'_, Lane> {
-        self.lane.lock()
+    /// Locks what the worker runs. The queue does not move requests while the lock is held.
+    pub(super) fn lock(&self) -> MutexGuard<'_, ActiveQueue> {
+        self.active.lock()
     }
 
-    /// What moves, for the worker that is to move it.
-    pub(super) fn share_lane(&self) -> Arc<Mutex<Lane>> {
-        Arc::clone(&self.lane)
+    /// Returns what the worker runs.
+    pub(super) fn share(&self) -> Arc<Mutex<ActiveQueue>> {
+        Arc::clone(&self.active)
     }
 
-    /// Whether it has been started.
     pub(super) fn is_started(&self) -> bool {
-        self.lane().shadow.is_some()
+        self.lock().queue.is_some()
     }
 
-    /// Forgets what a VMM has said of it.
+    pub(super) const fn device_call(&self) -> &OwnedFd {
+        &self.device_call
+    }
+
+    /// Forgets what a VMM has configured.
     pub(super) fn forget(&mut self) {
         (self.areas, self.kick, self.size, self.base, self.enabled) = (None, None, 0, 0, false);
-        let mut lane = self.lane();
-        (lane.call, lane.error, lane.watched) = (None, None, false);
+        let mut active = self.lock();
+        (active.call, active.error, active.watched) = (None, None, false);
     }
 
-    /// Where the guest's ring is, in guest addresses.
+    /// Returns the setup of the guest's ring, in guest addresses.
     fn setup(&self, index: usize, memory: &GuestMemory, features: Features) -> Result<Setup, StartError> {
         let areas = self.areas.ok_or(StartError::Incomplete { index })?;
-        let place = |address| memory.guest_address(address).ok_or(StartError::NoRegion { index, address });
+        let guest = |address| memory.guest_address(address).ok_or(StartError::NoRegion { index, address });
         Ok(Setup::new(
             self.size,
             features,
             Areas {
-                descriptor: place(areas.descriptor)?,
-                driver: place(areas.driver)?,
-                device: place(areas.device)?,
+                descriptor: guest(areas.descriptor)?,
+                driver: guest(areas.driver)?,
+                device: guest(areas.device)?,
             },
         ))
     }
 }
 
 impl Host {
-    /// Starts a queue whose kick has just arrived.
+    /// Starts a queue whose kick file descriptor has just arrived.
     pub(super) fn start_queue(&mut self, index: usize) -> Result<(), StartError> {
         let (Some(session), Some(queue)) = (self.vmm.session(), self.queues.get_mut(index)) else {
             return Ok(());
@@ -152,28 +154,29 @@ impl Host {
         let features = negotiation::ring(session.features);
         let setup = queue.setup(index, &self.memory, features)?;
         let packed = features.contains(Features::RING_PACKED);
-        // An in-order queue needs none: what is in flight there is what its position says.
+        // An in-order queue needs no journal: its position says what is in flight.
         let journals = session.journals.as_ref().filter(|_| !features.contains(Features::IN_ORDER));
         let journal = journals.and_then(|journals| journals.queue(index, queue.size, packed));
-        let shadow = Shadow::new(self.memory.clone(), &setup, queue.base, self.options.device_type, journal)
-            .map_err(|source| StartError::Guest { index, source })?;
+        let device_type = self.options.device_type;
+        let forwarded = ForwardedQueue::new(self.memory.clone(), &setup, queue.base, device_type, journal)
+            .map_err(|source| StartError::Setup { index, source })?;
         tracing::debug!("queue {index} starts at {:#x}: {setup:?}", queue.base);
-        queue.lane().shadow = Some(shadow);
+        queue.lock().queue = Some(forwarded);
         if let Some(kick) = &queue.kick {
-            let listening = self.workers.listen(index, kick, Source::GuestKick(number(index)));
+            let listening = self.workers.listen(index, kick, QueueEvent::Kick(number(index)));
             listening.map_err(|source| StartError::Poll { index, source })?;
         }
         self.attach_or_lose(index);
         Ok(())
     }
 
-    /// Gives a started queue to the device. A device that does not take it is lost.
+    /// Gives a started queue to the device. Disconnects a device that does not take the queue.
     pub(super) fn attach_or_lose(&mut self, index: usize) {
         match self.attach(index) {
             Ok(()) => {}
-            Err(AttachError::Link(error)) => self.lose_device(&WithCauses(&error).to_string()),
-            // No other device could change that.
-            Err(error) => tracing::error!("queue {index} is not forwarded: {}", WithCauses(&error)),
+            Err(AttachError::Link(error)) => self.lose_device(&ErrorChain(&error).to_string()),
+            // Another device would not help.
+            Err(error) => tracing::error!("cannot forward queue {index}: {}", ErrorChain(&error)),
         }
     }
 
@@ -187,115 +190,70 @@ impl Host {
         let window = area.window().clone();
         let share = area.share(index, queue.size, features)?;
         let setup = share.setup;
-        let end = DeviceEnd::new(window, share)?;
-        // Of new notifications an earlier device knows nothing, whatever became of it.
+        let ring = DeviceRing::new(window, share)?;
+        // Each connection has notifications of its own, so that an earlier device can neither send nor
+        // consume them.
         let (device_kick, kick) = notifier::pair().map_err(AttachError::Descriptors)?;
         self.workers.ignore(index, &queue.device_call);
         queue.device_call = notifier::new().map_err(AttachError::Descriptors)?;
-        let listening = self.workers.listen(index, &queue.device_call, Source::DeviceCall(number(index)));
+        let listening = self.workers.listen(index, &queue.device_call, QueueEvent::Call(number(index)));
         listening.map_err(AttachError::Poll)?;
         link.start_queue(number(index).into(), &setup, device_kick.as_fd(), queue.device_call.as_fd())?;
-        // What was added before the device began to look at the ring needs no notification, but it costs little.
+        // Not required for a device that looks at the ring when it starts, and harmless.
         notifier::notify(&kick);
-        queue.lane().attach(end, kick);
-        queue.told = None;
+        queue.lock().attach(ring, kick);
+        queue.enabled_on_device = None;
         self.apply_enable(index)?;
         Ok(())
     }
 
-    /// Lets a queue work or pauses it, as the VMM wants it.
+    /// Enables or disables a queue as the VMM has configured it.
     pub(super) fn apply_enable(&mut self, index: usize) -> Result<(), LinkError> {
         let negotiated = self.vmm.features() & PROTOCOL_FEATURES != 0;
         let at_stop = self.options.device_type.at_stop(index);
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
         let enabled = queue.enabled || !negotiated;
-        let unfinished = match &mut queue.lane().shadow {
-            Some(shadow) => {
-                // A queue without a kick is being stopped, and stays so if the device is replaced meanwhile.
-                shadow.accept(enabled && queue.kick.is_some());
-                shadow.in_flight() > 0 && at_stop != AtStop::HandBack
+        let unfinished = match &mut queue.lock().queue {
+            Some(forwarded) => {
+                // A queue without a kick is being stopped, and takes nothing from the guest even if the
+                // device is replaced meanwhile.
+                forwarded.accept(enabled && queue.kick.is_some());
+                forwarded.in_flight() > 0 && at_stop != AtStop::Unpop
             }
             None => return Ok(()),
         };
-        // Many devices leave alone what they have not fetched when their queue is paused. What the guest wants done
-        // is done first; that nothing follows is isolation-host's affair.
-        let works = enabled || unfinished;
-        let told = queue.told.replace(works);
+        // Many devices do not finish requests that they have not fetched when their queue is disabled. So a
+        // queue with requests in flight stays enabled on the device, and no more requests are submitted.
+        let enable = enabled || unfinished;
+        let before = queue.enabled_on_device.replace(enable);
         self.wake(index);
-        match self.device.as_mut().filter(|_| told != Some(works)) {
-            Some(link) => link.enable(number(index).into(), works),
+        match self.device.as_mut().filter(|_| before != Some(enable)) {
+            Some(link) => link.enable(number(index).into(), enable),
             None => Ok(()),
         }
     }
 
-    /// Has a queue looked at that may have something to do now.
+    /// Has the worker look for work on a queue.
     pub(super) fn wake(&self, index: usize) {
         if let Some(queue) = self.queues.get(index) {
-            queue.lane().wake();
+            queue.lock().mark_ready();
             self.workers.wake(index);
         }
     }
 
-    /// Takes no more from the guest on this queue, and reports what comes back there.
-    pub(super) fn close_queue(&mut self, index: usize) {
-        if let Some(queue) = self.queues.get_mut(index) {
-            if let Some(kick) = queue.kick.take() {
-                self.workers.ignore(index, &kick);
-            }
-            let mut lane = queue.lane();
-            lane.watched = true;
-            if let Some(shadow) = &mut lane.shadow {
-                shadow.accept(false);
-            }
-        }
-    }
-
-    /// Requests of a queue that the guest has not got back.
+    /// Returns the number of requests on a queue that the guest has not got back.
     pub(super) fn in_flight(&self, index: usize) -> usize {
-        self.queues.get(index).map_or(0, |queue| queue.lane().in_flight())
+        self.queues.get(index).map_or(0, |queue| queue.lock().in_flight())
     }
 
-    /// Whether the requests of a queue are noted where they outlive this process.
+    /// Returns whether the requests in flight on a queue survive the end of this process.
     pub(super) fn has_journal(&self, index: usize) -> bool {
         let queue = self.queues.get(index);
-        queue.is_some_and(|queue| queue.lane().shadow.as_ref().is_some_and(Shadow::has_journal))
-    }
-
-    /// Ends a queue. Returns its vring base.
-    pub(super) fn end_queue(&mut self, index: usize) -> u32 {
-        self.close_queue(index);
-        let Some(queue) = self.queues.get_mut(index) else { return 0 };
-        if !queue.is_started() {
-            return queue.base;
-        }
-        self.workers.ignore(index, &queue.device_call);
-        let stopped = self.device.as_mut().map(|link| link.stop_queue(number(index).into()));
-        let (shadow, call) = {
-            let mut lane = queue.lane();
-            lane.watched = false;
-            (lane.shadow.take(), lane.call.take())
-        };
-        let Some(mut shadow) = shadow else { return queue.base };
-        let (notify, left) = shadow.surrender();
-        signal(call.as_ref(), notify);
-        queue.lane().call = call;
-        queue.base = shadow.vring_base();
-        let base = queue.base;
-        tracing::debug!("queue {index} ends at {base:#x}: {}", shadow.statistics);
-        match stopped {
-            Some(Err(error)) => self.lose_device(&WithCauses(&error).to_string()),
-            // It may still be at it, and those requests will be made again: they must not be done twice, in any
-            // order. Only a device that is gone does nothing any more.
-            Some(Ok(_)) if left > 0 && self.options.device_type.at_stop(index) == AtStop::Finish => {
-                self.lose_device(&format!("queue {index} was stopped with {left} requests unfinished"));
-            }
-            _ => {}
-        }
-        base
+        queue.is_some_and(|queue| queue.lock().queue.as_ref().is_some_and(ForwardedQueue::has_journal))
     }
 }
 
-/// The number of a queue that exists: there are at most 256.
-fn number(index: usize) -> u16 {
+/// Converts the index of a queue that exists. There are at most 256.
+pub(super) fn number(index: usize) -> u16 {
     u16::try_from(index).unwrap_or(u16::MAX)
 }

@@ -1,4 +1,4 @@
-//! The file that the VMM keeps.
+//! The in-flight region: the file that the VMM keeps for the journals.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,12 +11,12 @@ use super::records::{LONG_CHAIN, RECORD, Records};
 use super::{Batch, HEADER, Journal};
 use crate::mmap::{MapError, Window};
 
-/// What the file begins with: it is isolation-host's, and of this layout.
+/// The first bytes of the file, which name this program and the version of the layout.
 const MAGIC: u64 = u64::from_le_bytes(*b"isohost1");
-/// Where the queues begin.
+/// The offset of the first queue.
 const QUEUES: u64 = 64;
 
-/// The journals of all queues of a device.
+/// The in-flight region, with the journals of all queues of a device.
 #[derive(Clone, Debug)]
 pub struct JournalMemory {
     window: Window,
@@ -24,43 +24,44 @@ pub struct JournalMemory {
     queue_size: u16,
 }
 
-/// The file is of no use.
+/// The in-flight region cannot be used.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum JournalError {
-    /// It cannot be made.
-    #[error("memory for {queues} queues of {size} requests in flight cannot be had")]
-    Make {
-        /// The queues.
+    /// The memory cannot be allocated.
+    #[error("cannot allocate an in-flight region for {queues} queues of {size} requests")]
+    Allocate {
+        /// The number of queues.
         queues: u16,
-        /// Their size.
+        /// The size of each queue.
         size: u16,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// It cannot be mapped.
+    /// The file cannot be mapped.
     #[error(transparent)]
     Map(#[from] MapError),
-    /// It is too small.
-    #[error("{bytes} bytes for {queues} queues of {size} requests in flight")]
+    /// The file is too small.
+    #[error("an in-flight region of {bytes} bytes is too small for {queues} queues of {size} requests")]
     TooSmall {
-        /// Its size in bytes.
+        /// The size of the file in bytes.
         bytes: u64,
-        /// The queues.
+        /// The number of queues.
         queues: u16,
-        /// Their size.
+        /// The size of each queue.
         size: u16,
     },
-    /// It was made by another program, or by another version of this one.
-    #[error("the requests in flight were noted by another program")]
+    /// Another program, or another version of this one, has made the file.
+    #[error("the in-flight region was made by another program or version")]
     Foreign,
 }
 
 impl JournalMemory {
-    /// Makes a file for so many queues of that size. Returns its size, too.
+    /// Makes a file for `queues` queues of up to `queue_size` descriptors. Returns the file and its size.
     ///
     /// # Errors
     ///
-    /// [`JournalError::Make`] if there is no memory for it.
+    /// [`JournalError::Allocate`] if there is not enough memory.
     pub fn make(queues: u16, queue_size: u16) -> Result<(OwnedFd, u64), JournalError> {
         let bytes = QUEUES + u64::from(queues) * size_of_queue(queue_size);
         let make = || {
@@ -68,18 +69,18 @@ impl JournalMemory {
             ftruncate(&file, bytes)?;
             Ok(file)
         };
-        let file = make().map_err(|source| JournalError::Make { queues, size: queue_size, source })?;
+        let file = make().map_err(|source| JournalError::Allocate { queues, size: queue_size, source })?;
         let window = Window::map(&file, 0, bytes, 0)?;
-        // Just mapped, so it is there.
+        // The window was mapped with this size, so the write cannot fail.
         let _ = window.write_bytes(0, &MAGIC.to_le_bytes());
         Ok((file, bytes))
     }
 
-    /// Takes a file that the VMM has kept.
+    /// Maps a file that the VMM has kept.
     ///
     /// # Errors
     ///
-    /// [`JournalError`] if it is not what [`make`](Self::make) made for as many queues of that size.
+    /// [`JournalError`] if [`make`](Self::make) has not made the file for as many queues of that size.
     pub fn open(
         file: impl AsFd,
         offset: u64,
@@ -99,8 +100,8 @@ impl JournalMemory {
         Ok(Self { window, queues, queue_size })
     }
 
-    /// The journal of one queue, which is of that size and format. There is none for a queue that is larger than the
-    /// VMM had said it would be.
+    /// Returns the journal of a queue of this size and format. There is none if the queue is larger than
+    /// the VMM had announced.
     #[must_use]
     pub fn queue(&self, index: usize, size: u16, packed: bool) -> Option<Journal> {
         let index = u64::try_from(index).ok().filter(|index| *index < self.queues.into())?;
@@ -118,7 +119,7 @@ impl JournalMemory {
                 long_chains: self.window.area(long_chains, size_of(LONG_CHAIN)).ok()?,
             },
             state: u64::from(size) | u64::from(packed) << 16,
-            settled: Batch { number: 0, used: 0 },
+            committed: Batch { number: 0, used: 0 },
         })
     }
 }

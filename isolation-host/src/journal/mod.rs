@@ -1,18 +1,34 @@
-//! What isolation-host has to remember when it is killed: the requests in flight, in memory that the VMM keeps.
+//! The journal: records the requests in flight so that they survive the end of this process.
 //!
-//! vhost-user lets a back-end ask its VMM to keep a file for it (`GET_INFLIGHT_FD`, `SET_INFLIGHT_FD`), which comes
-//! back with the next connection. In it is a [`Journal`] for each queue. Each of its steps is one store of a word, so
-//! that the process may die between any two instructions:
+//! A vhost-user back-end can ask the VMM to keep a file for it (`GET_INFLIGHT_FD`), which the VMM returns
+//! with the next connection (`SET_INFLIGHT_FD`). The file has one [`Journal`] for each queue. Each step ends
+//! with the store of one word, so that the process may be killed between any two instructions:
 //!
-//! - A chain that was taken is [noted](Journal::note) with its segments. Its serial number is stored last; before
-//!   that the next process takes the chain from the ring again.
-//! - A chain that is to go back is [marked](Journal::mark_returned) with the number of the next batch.
-//! - Before the batch is published, its number and its end are [noted](Journal::intend); afterwards the same word is
-//!   stored as [settled](Journal::settle). All chains marked with a settled number are done. If there is a number that
-//!   is not settled, the ring says whether that batch was published.
+//! ```text
+//!            record_taken              mark_returned(id)
+//!  not taken ────────────▶ in flight ─────────────────▶ returned with batch n + 1
+//!      ▲                       │                            │
+//!      └───────────────────────┘                            │ prepare_batch(used)   PREPARED = n + 1
+//!            record_unpop                                   │ the ring publishes
+//!                                                           │ commit_batch          COMMITTED = n + 1
+//!                                                           ▼
+//!                                                       not in flight
+//! ```
 //!
-//! The layout is isolation-host's own, not the one in vhost-user's specification: that one notes descriptors as they
-//! were in the ring, so that indirect tables would have to be read from the guest a second time.
+//! 1. [`start`](Journal::start) begins a journal without requests; [`stop`](Journal::stop) ends it.
+//! 2. [`record_taken`](Journal::record_taken) records a chain with its segments. The serial number is
+//!    stored last; until then, the next process takes the chain from the ring again.
+//! 3. [`mark_returned`](Journal::mark_returned) marks a chain with the number of the next batch.
+//! 4. [`prepare_batch`](Journal::prepare_batch) stores the number of the batch and the position at which
+//!    it ends. The ring then publishes the batch.
+//! 5. [`commit_batch`](Journal::commit_batch) stores the same word as committed. All chains that are
+//!    marked with a committed batch have been returned.
+//! 6. [`recover`](Journal::recover) reads what a previous process has left. If a batch is prepared and not
+//!    committed, the ring shows whether the batch was published.
+//!
+//! The layout is not the one in vhost-user's specification. That layout refers to descriptors in the ring,
+//! so a process that recovers would have to read indirect tables from the guest a second time, when they
+//! may have changed.
 
 mod memory;
 mod records;
@@ -24,15 +40,15 @@ use crate::mmap::WindowArea;
 use records::Records;
 
 pub use memory::{JournalError, JournalMemory};
-pub use records::Noted;
+pub use records::JournaledChain;
 
-/// The longest chain that can be noted, in segments.
+/// The longest chain that a journal can record, in segments.
 pub const LONGEST_CHAIN: usize = 1024;
 
 /// Offsets in a queue's header.
 const STATE: usize = 0;
-const INTENDED: usize = 8;
-const SETTLED: usize = 16;
+const PREPARED: usize = 8;
+const COMMITTED: usize = 16;
 const LAST: usize = 24;
 /// The size of the header.
 const HEADER: usize = 64;
@@ -42,28 +58,29 @@ const HEADER: usize = 64;
 pub struct Journal {
     header: WindowArea,
     records: Records,
-    /// Of the queue: its size, and in bit 16 whether it is packed.
+    /// The queue's size, and in bit 16 whether the queue is packed.
     state: u64,
-    /// The batch that was settled last, and where it ended.
-    settled: Batch,
+    /// The last batch that was committed.
+    committed: Batch,
 }
 
-/// A batch of chains that go back together: its number, and where the queue's used position is afterwards.
+/// A batch of chains that are returned together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Batch {
     number: u64,
+    /// The queue's used position after the batch.
     used: u16,
 }
 
-/// What a process that died has left behind.
+/// What a previous process has left of a queue.
 #[derive(Debug)]
-pub struct Legacy {
-    /// Where it had published up to.
+pub struct Recovered {
+    /// The used position up to which the process had published.
     pub used: u16,
-    /// The serial number of the last chain that it had taken.
+    /// The serial number of the last chain that the process had taken.
     pub last: u64,
-    /// The chains that were in flight, in the order in which they were taken.
-    pub chains: Vec<Noted>,
+    /// The chains in flight, in the order in which they were taken.
+    pub chains: Vec<JournaledChain>,
 }
 
 impl Batch {
@@ -78,76 +95,78 @@ impl Batch {
 }
 
 impl Journal {
-    /// What an earlier process has left of this queue, if one died while the queue ran. `has_published` says whether it
-    /// published what it had staged at that position.
-    pub fn recover(&mut self, has_published: impl Fn(u16) -> bool) -> Option<Legacy> {
+    /// Reads what a previous process has left, if one ended while the queue was running.
+    ///
+    /// `has_published` returns whether the ring shows that the process published the batch after that
+    /// used position.
+    pub fn recover(&mut self, has_published: impl Fn(u16) -> bool) -> Option<Recovered> {
         if self.header.load::<u64>(STATE, Load::Acquire) != self.state {
             return None;
         }
-        self.settled = Batch::from_word(self.header.read(SETTLED));
-        let intended = Batch::from_word(self.header.read(INTENDED));
-        if intended != self.settled && has_published(self.settled.used) {
-            self.settled = intended;
+        self.committed = Batch::from_word(self.header.read(COMMITTED));
+        let prepared = Batch::from_word(self.header.read(PREPARED));
+        if prepared != self.committed && has_published(self.committed.used) {
+            self.committed = prepared;
         }
-        // A number that was intended in vain is used again, for other chains.
-        let read = |id| self.records.read(id, self.settled.number);
-        let mut chains: Vec<Noted> = (0..self.size()).filter_map(read).collect();
-        chains.iter().for_each(|chain| self.records.mark(chain.taken.id, 0));
-        self.header.store(INTENDED, self.settled.to_word(), Store::Release);
-        self.header.store(SETTLED, self.settled.to_word(), Store::Release);
-        chains.sort_by_key(|chain| chain.taken.serial);
-        let newest = chains.last().map_or(0, |chain| chain.taken.serial);
-        Some(Legacy { used: self.settled.used, last: newest.max(self.header.read(LAST)), chains })
+        // The number of a batch that was not published is used again for other chains, so its marks go.
+        let read = |id| self.records.read(id, self.committed.number);
+        let mut chains: Vec<JournaledChain> = (0..self.size()).filter_map(read).collect();
+        chains.iter().for_each(|chain| self.records.mark(chain.record.id, 0));
+        self.header.store(PREPARED, self.committed.to_word(), Store::Release);
+        self.header.store(COMMITTED, self.committed.to_word(), Store::Release);
+        chains.sort_by_key(|chain| chain.record.serial);
+        let newest = chains.last().map_or(0, |chain| chain.record.serial);
+        Some(Recovered { used: self.committed.used, last: newest.max(self.header.read(LAST)), chains })
     }
 
-    /// Begins a journal of a queue that has nothing in flight.
-    pub fn begin(&mut self, used: u16) {
-        self.end();
-        (0..self.size()).for_each(|id| self.records.forget(id));
-        self.settled = Batch { number: 0, used };
-        for offset in [INTENDED, SETTLED] {
-            self.header.write(offset, self.settled.to_word());
+    /// Starts the journal of a queue that has nothing in flight.
+    pub fn start(&mut self, used: u16) {
+        self.stop();
+        (0..self.size()).for_each(|id| self.records.remove(id));
+        self.committed = Batch { number: 0, used };
+        for offset in [PREPARED, COMMITTED] {
+            self.header.write(offset, self.committed.to_word());
         }
         self.header.write(LAST, 0u64);
         self.header.store(STATE, self.state, Store::Release);
     }
 
-    /// Ends the journal: the VMM itself knows now where the queue stands.
-    pub fn end(&mut self) {
+    /// Stops the journal, because the VMM itself knows the position of the queue.
+    pub fn stop(&mut self) {
         self.header.store(STATE, 0u64, Store::Release);
     }
 
-    /// Notes a chain that was taken.
-    pub fn note(&mut self, taken: &ChainRecord, readable: &[Segment], writable: &[Segment]) {
-        self.records.note(taken, readable, writable);
-        self.header.store(LAST, taken.serial, Store::Release);
+    /// Records a chain that was taken from the ring.
+    pub fn record_taken(&mut self, record: &ChainRecord, readable: &[Segment], writable: &[Segment]) {
+        self.records.write(record, readable, writable);
+        self.header.store(LAST, record.serial, Store::Release);
     }
 
-    /// Notes that a chain goes back with the next batch.
+    /// Marks a chain as returned with the next batch.
     pub fn mark_returned(&mut self, id: u16) {
-        self.records.mark(id, self.settled.number + 1);
+        self.records.mark(id, self.committed.number + 1);
     }
 
-    /// Notes that a chain was given back, the newest of all: it is in the ring as if it had never been taken.
-    pub fn forget(&mut self, taken: &ChainRecord) {
-        self.records.forget(taken.id);
-        self.header.store(LAST, taken.serial.saturating_sub(1), Store::Release);
+    /// Records that the newest chain was put back into the ring.
+    pub fn record_unpop(&mut self, record: &ChainRecord) {
+        self.records.remove(record.id);
+        self.header.store(LAST, record.serial.saturating_sub(1), Store::Release);
     }
 
-    /// Notes that the marked chains are about to be published, up to `used`.
-    pub fn intend(&mut self, used: u16) {
-        if used != self.settled.used {
-            let batch = Batch { number: self.settled.number + 1, used };
-            self.header.store(INTENDED, batch.to_word(), Store::Release);
+    /// Records that the marked chains are about to be published, up to the position `used`.
+    pub fn prepare_batch(&mut self, used: u16) {
+        if used != self.committed.used {
+            let batch = Batch { number: self.committed.number + 1, used };
+            self.header.store(PREPARED, batch.to_word(), Store::Release);
         }
     }
 
-    /// Notes that they have been published.
-    pub fn settle(&mut self) {
-        let intended: u64 = self.header.read(INTENDED);
-        if intended != self.settled.to_word() {
-            self.header.store(SETTLED, intended, Store::Release);
-            self.settled = Batch::from_word(intended);
+    /// Records that the marked chains have been published.
+    pub fn commit_batch(&mut self) {
+        let prepared: u64 = self.header.read(PREPARED);
+        if prepared != self.committed.to_word() {
+            self.header.store(COMMITTED, prepared, Store::Release);
+            self.committed = Batch::from_word(prepared);
         }
     }
 
@@ -172,93 +191,93 @@ mod tests {
         memory.queue(1, SIZE, true).unwrap()
     }
 
-    fn taken(serial: u64, id: u16) -> ChainRecord {
+    fn record(serial: u64, id: u16) -> ChainRecord {
         ChainRecord { serial, writable: 3, id, count: 2 }
     }
 
-    /// A journal of two chains, of which the second has been marked.
+    /// Makes a journal of two chains, the second of which is marked as returned.
     fn two_chains(memory: &JournalMemory) -> Journal {
         let mut journal = journal(memory);
-        journal.begin(7);
-        journal.note(&taken(1, 5), &[Segment::new(1, 2)], &[Segment::new(u64::MAX - 2, 3)]);
-        journal.note(&taken(2, 0), &[], &[Segment::new(9, 3)]);
+        journal.start(7);
+        journal.record_taken(&record(1, 5), &[Segment::new(1, 2)], &[Segment::new(u64::MAX - 2, 3)]);
+        journal.record_taken(&record(2, 0), &[], &[Segment::new(9, 3)]);
         journal.mark_returned(0);
         journal
     }
 
     fn left(memory: &JournalMemory, published: bool) -> (u16, u64, Vec<u64>) {
-        let legacy = journal(memory).recover(|used| used == 7 && published).unwrap();
-        (legacy.used, legacy.last, legacy.chains.iter().map(|chain| chain.taken.serial).collect())
+        let recovered = journal(memory).recover(|used| used == 7 && published).unwrap();
+        (recovered.used, recovered.last, recovered.chains.iter().map(|chain| chain.record.serial).collect())
     }
 
     #[test]
-    fn a_chain_is_left_as_it_was_taken() {
+    fn a_chain_is_recovered_as_it_was_recorded() {
         let memory = memory();
         let long: Vec<Segment> = (0..1000).map(|number| Segment::new(number, 1)).collect();
         let mut first = two_chains(&memory);
-        first.note(&ChainRecord { writable: 1000, ..taken(3, 7) }, &[], &long);
+        first.record_taken(&ChainRecord { writable: 1000, ..record(3, 7) }, &[], &long);
         let chains = journal(&memory).recover(|_| false).unwrap().chains;
-        assert_eq!(chains[0].taken, taken(1, 5));
+        assert_eq!(chains[0].record, record(1, 5));
         assert_eq!(chains[0].readable[..], [Segment::new(1, 2)]);
         assert_eq!(chains[0].writable[..], [Segment::new(u64::MAX - 2, 3)]);
-        assert_eq!((chains[2].taken.writable, &chains[2].writable[..]), (1000, &long[..]));
-        // The other queue has nothing of it.
+        assert_eq!((chains[2].record.writable, &chains[2].writable[..]), (1000, &long[..]));
+        // The journal of the other queue is empty.
         assert!(memory.queue(0, SIZE, true).unwrap().recover(|_| true).is_none());
     }
 
     #[test]
-    fn a_marked_chain_is_gone_if_its_batch_was_published_and_only_then() {
+    fn a_marked_chain_is_gone_only_if_its_batch_was_published() {
         let killed_after = |steps: fn(&mut Journal), published| {
             let memory = memory();
             steps(&mut two_chains(&memory));
             left(&memory, published)
         };
         let (both, one) = ((7, 2, vec![1, 2]), (9, 2, vec![1]));
-        // The ring is where it was, so that a batch that was not even intended is not taken for published.
+        // A batch that was not prepared does not count as published.
         assert_eq!(killed_after(|_| {}, true), both);
-        assert_eq!(killed_after(|journal| journal.intend(9), false), both);
-        assert_eq!(killed_after(|journal| journal.intend(9), true), one);
-        let settled: fn(&mut Journal) = |journal| {
-            journal.intend(9);
-            journal.settle();
+        assert_eq!(killed_after(|journal| journal.prepare_batch(9), false), both);
+        assert_eq!(killed_after(|journal| journal.prepare_batch(9), true), one);
+        let committed: fn(&mut Journal) = |journal| {
+            journal.prepare_batch(9);
+            journal.commit_batch();
         };
-        assert_eq!(killed_after(settled, false), one);
-        assert_eq!(killed_after(settled, true), one);
+        assert_eq!(killed_after(committed, false), one);
+        assert_eq!(killed_after(committed, true), one);
     }
 
     #[test]
-    fn a_batch_that_was_intended_in_vain_marks_nothing_later() {
+    fn a_batch_that_was_not_published_marks_no_later_chain() {
         let memory = memory();
-        two_chains(&memory).intend(9);
+        two_chains(&memory).prepare_batch(9);
         let mut next = journal(&memory);
         next.recover(|_| false).unwrap();
         next.mark_returned(5);
-        next.intend(10);
-        next.settle();
+        next.prepare_batch(10);
+        next.commit_batch();
         assert_eq!(left(&memory, false), (10, 2, vec![2]));
     }
 
     #[test]
-    fn a_chain_that_was_given_back_was_never_taken() {
+    fn an_unpopped_chain_is_not_recovered() {
         let memory = memory();
         let mut journal = two_chains(&memory);
-        journal.forget(&taken(2, 0));
+        journal.record_unpop(&record(2, 0));
         assert_eq!(left(&memory, false), (7, 1, vec![1]));
     }
 
     #[test]
-    fn nothing_is_left_of_a_queue_that_was_stopped_or_has_become_another() {
+    fn a_stopped_or_changed_queue_recovers_nothing() {
         let memory = memory();
         let mut journal = two_chains(&memory);
         assert!(memory.queue(1, SIZE, false).unwrap().recover(|_| false).is_none());
         assert!(memory.queue(1, SIZE / 2, true).unwrap().recover(|_| false).is_none());
-        journal.end();
+        journal.stop();
         assert!(self::journal(&memory).recover(|_| false).is_none());
         assert!(memory.queue(2, SIZE, true).is_none() && memory.queue(0, SIZE + 1, true).is_none());
     }
 
     #[test]
-    fn noise_is_no_danger() {
+    fn arbitrary_contents_are_harmless() {
         let (file, bytes) = JournalMemory::make(2, SIZE).unwrap();
         let window = crate::mmap::Window::map(&file, 0, bytes, 0).unwrap();
         let memory = JournalMemory::open(file, 0, bytes, 2, SIZE).unwrap();
@@ -270,7 +289,7 @@ mod tests {
             area.write(at, u64::MAX);
         }
         area.write(usize::try_from(bytes - 64).unwrap() / 2, state);
-        let legacy = journal(&memory).recover(|_| true).unwrap();
-        assert!(legacy.chains.iter().all(|chain| chain.readable.len() <= LONGEST_CHAIN));
+        let recovered = journal(&memory).recover(|_| true).unwrap();
+        assert!(recovered.chains.iter().all(|chain| chain.readable.len() <= LONGEST_CHAIN));
     }
 }

@@ -1,4 +1,4 @@
-//! The records of a queue: one for each chain that may be in flight.
+//! The records of a queue, one for each chain that can be in flight.
 
 use ring_core::memory::{Area as _, Load, Store};
 use ring_core::{ChainRecord, Segment};
@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::LONGEST_CHAIN;
 use crate::mmap::WindowArea;
 
-/// Segments that are noted in the record itself.
+/// The most segments that the record itself can hold.
 const SHORT_CHAIN: usize = 6;
 
 /// Offsets in a record.
@@ -17,65 +17,66 @@ const COUNTS: usize = 16;
 const SEGMENTS: usize = 32;
 /// The size of a record.
 pub(super) const RECORD: usize = 128;
-/// The size of a segment: an address and a length, each 64 bits.
+/// The size of a segment: an address and a length of 64 bits each.
 const SEGMENT: usize = 16;
-/// The size of the longest chain's segments.
+/// The size of the segments of the longest chain.
 pub(super) const LONG_CHAIN: usize = LONGEST_CHAIN * SEGMENT;
 
 const _: () = assert!(SEGMENTS + SHORT_CHAIN * SEGMENT == RECORD);
 
-/// The records, by the chains' ids.
+/// The records, indexed by the ids of the chains.
 #[derive(Debug)]
 pub(super) struct Records {
     pub(super) records: WindowArea,
-    /// Where the segments are that have no room in the records.
+    /// The segments of chains that are too long for a record.
     pub(super) long_chains: WindowArea,
 }
 
-/// A chain that was in flight.
+/// A chain in flight, as the journal has recorded it.
 #[derive(Debug)]
-pub struct Noted {
-    /// The ring's part.
-    pub taken: ChainRecord,
-    /// What the device may read.
+pub struct JournaledChain {
+    /// What the ring needs to adopt the chain.
+    pub record: ChainRecord,
+    /// The segments that the device may read.
     pub readable: SmallVec<[Segment; 4]>,
-    /// What the device may write.
+    /// The segments that the device may write.
     pub writable: SmallVec<[Segment; 4]>,
 }
 
 impl Records {
-    /// Notes a chain. Until the end of that there is none with its id.
-    pub(super) fn note(&self, taken: &ChainRecord, readable: &[Segment], writable: &[Segment]) {
-        let id = taken.id;
+    /// Writes the record of a chain. The record is valid once its serial number is stored.
+    pub(super) fn write(&self, record: &ChainRecord, readable: &[Segment], writable: &[Segment]) {
+        let id = record.id;
         let numbers = (u64::try_from(readable.len()), u64::try_from(writable.len()));
         let (Ok(readables), Ok(writables)) = numbers else { return };
-        self.forget(id);
+        self.remove(id);
         self.mark(id, 0);
-        self.set(id, COUNTS, u64::from(taken.count) | readables << 16 | writables << 32);
+        self.set(id, COUNTS, u64::from(record.count) | readables << 16 | writables << 32);
         let (area, mut at) = self.place(id, readable.len() + writable.len());
         for segment in readable.iter().chain(writable) {
             area.write(at, segment.address);
             area.write(at + 8, u64::from(segment.len));
             at += SEGMENT;
         }
-        self.set(id, SERIAL, taken.serial);
+        self.set(id, SERIAL, record.serial);
     }
 
-    /// Notes the number of the batch with which a chain goes back; 0 if it does not.
+    /// Sets the number of the batch with which a chain is returned; 0 for none.
     pub(super) fn mark(&self, id: u16, batch: u64) {
         self.set(id, RETURNED, batch);
     }
 
-    /// Notes that no chain with this id is in flight.
-    pub(super) fn forget(&self, id: u16) {
+    /// Removes the record with this id.
+    pub(super) fn remove(&self, id: u16) {
         self.set(id, SERIAL, 0);
     }
 
-    /// The chain with this id, if one was in flight that did not go back with this batch or an earlier one.
-    #[expect(clippy::cast_possible_truncation, reason = "takes words apart")]
-    pub(super) fn read(&self, id: u16, settled: u64) -> Option<Noted> {
+    /// Returns the chain with this id, if it was not returned with the batch `committed` or an earlier
+    /// one.
+    #[expect(clippy::cast_possible_truncation, reason = "splits words into fields")]
+    pub(super) fn read(&self, id: u16, committed: u64) -> Option<JournaledChain> {
         let (serial, returned) = (self.get(id, SERIAL), self.get(id, RETURNED));
-        if serial == 0 || (1..=settled).contains(&returned) {
+        if serial == 0 || (1..=committed).contains(&returned) {
             return None;
         }
         let counts = self.get(id, COUNTS);
@@ -89,8 +90,8 @@ impl Records {
         let readable = segments.clone().take(readables).collect();
         let writable: SmallVec<[Segment; 4]> = segments.skip(readables).collect();
         let bytes = u32::try_from(Segment::total(&writable)).unwrap_or(u32::MAX);
-        Some(Noted {
-            taken: ChainRecord { serial, writable: bytes, id, count: counts as u16 },
+        Some(JournaledChain {
+            record: ChainRecord { serial, writable: bytes, id, count: counts as u16 },
             readable,
             writable,
         })
@@ -104,7 +105,7 @@ impl Records {
         self.records.store(usize::from(id) * RECORD + field, value, Store::Release);
     }
 
-    /// Where the segments of a chain are.
+    /// Returns the area and the offset of a chain's segments.
     fn place(&self, id: u16, segments: usize) -> (&WindowArea, usize) {
         if segments <= SHORT_CHAIN {
             (&self.records, usize::from(id) * RECORD + SEGMENTS)

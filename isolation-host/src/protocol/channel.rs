@@ -47,7 +47,7 @@ pub enum ReceiveError {
     },
     /// Nothing came in time.
     #[error("the peer does not answer")]
-    Overdue,
+    Timeout,
     /// The socket failed.
     #[error(transparent)]
     Socket(#[from] io::Error),
@@ -143,11 +143,11 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// [`ReceiveError::Overdue`] if there is nothing by the deadline.
+    /// [`ReceiveError::Timeout`] if there is nothing by the deadline.
     pub fn wait(&self, other: Option<BorrowedFd<'_>>, deadline: Instant) -> Result<(), ReceiveError> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(ReceiveError::Overdue);
+            return Err(ReceiveError::Timeout);
         }
         let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
         let socket = self.socket.as_fd();
@@ -264,10 +264,10 @@ mod tests {
         let (a, mut b) = pair();
         a.send(&Message::request(Request::SetVringNum as u32, &[0u8; 7])).unwrap();
         let received = b.receive().unwrap().unwrap();
-        assert_eq!(received.body::<VringState>(), Err(Malformed::Length { len: 7, expected: 8 }));
+        assert_eq!(received.body::<VringState>(), Err(MessageError::Length { len: 7, expected: 8 }));
     }
 
-    use crate::protocol::Malformed;
+    use crate::protocol::MessageError;
 
     #[test]
     fn descriptors_that_nobody_takes_are_closed() {
@@ -286,7 +286,7 @@ mod tests {
         assert!(matches!(b.receive(), Err(ReceiveError::Closed)));
         let overdue = pair();
         let (_keep, mut c) = overdue;
-        assert!(matches!(c.receive_by(Instant::now()), Err(ReceiveError::Overdue)));
+        assert!(matches!(c.receive_by(Instant::now()), Err(ReceiveError::Timeout)));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct Message {
 
 /// A payload that is not what its request carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Malformed {
+pub enum MessageError {
     /// It is too short or too long.
     #[error("a payload of {len} bytes where {expected} were expected")]
     Length {
@@ -111,29 +111,29 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// [`Malformed::Length`] if it is longer or shorter.
-    pub fn body<T: FromBytes>(&self) -> Result<T, Malformed> {
+    /// [`MessageError::Length`] if it is longer or shorter.
+    pub fn body<T: FromBytes>(&self) -> Result<T, MessageError> {
         T::read_from_bytes(&self.payload)
-            .map_err(|_| Malformed::Length { len: self.payload.len(), expected: size_of::<T>() })
+            .map_err(|_| MessageError::Length { len: self.payload.len(), expected: size_of::<T>() })
     }
 
     /// The payload as a structure that more bytes may follow.
     ///
     /// # Errors
     ///
-    /// [`Malformed::Length`] if it is shorter.
-    pub fn body_and_rest<T: FromBytes>(&self) -> Result<(T, &[u8]), Malformed> {
+    /// [`MessageError::Length`] if it is shorter.
+    pub fn body_and_rest<T: FromBytes>(&self) -> Result<(T, &[u8]), MessageError> {
         T::read_from_prefix(&self.payload)
-            .map_err(|_| Malformed::Length { len: self.payload.len(), expected: size_of::<T>() })
+            .map_err(|_| MessageError::Length { len: self.payload.len(), expected: size_of::<T>() })
     }
 
     /// Takes the only file descriptor, if there is exactly one.
     ///
     /// # Errors
     ///
-    /// [`Malformed::Descriptors`] if there are more or fewer.
-    pub fn take_fd(&mut self) -> Result<OwnedFd, Malformed> {
-        let malformed = Malformed::Descriptors { count: self.fds.len(), expected: 1 };
+    /// [`MessageError::Descriptors`] if there are more or fewer.
+    pub fn take_fd(&mut self) -> Result<OwnedFd, MessageError> {
+        let malformed = MessageError::Descriptors { count: self.fds.len(), expected: 1 };
         if self.fds.len() != 1 {
             return Err(malformed);
         }

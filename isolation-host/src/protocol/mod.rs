@@ -14,5 +14,5 @@ pub mod payload;
 mod request;
 
 pub use channel::{Channel, ReceiveError, SendError};
-pub use message::{MAX_FDS, MAX_PAYLOAD, Malformed, Message};
+pub use message::{MAX_FDS, MAX_PAYLOAD, Message, MessageError};
 pub use request::{BackendRequest, Request};

@@ -140,7 +140,7 @@ impl VringFd {
 
     /// Whether the peer says that there is no file descriptor.
     #[must_use]
-    pub const fn says_no_fd(self) -> bool {
+    pub const fn has_no_fd(self) -> bool {
         self.0 & Self::NO_FD != 0
     }
 }

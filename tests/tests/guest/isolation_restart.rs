@@ -21,7 +21,7 @@ fn isolation_host_may_be_killed_under_load_and_costs_the_guest_nothing_but_time(
             if stretches % 4 == 0 {
                 kills += 1;
                 in_flight +=
-                    disk.log().iter().filter(|line| line.contains("when the queue was left")).count();
+                    disk.log().iter().filter(|line| line.contains("recovering a queue with")).count();
                 disk.crash_forwarder()?;
             }
             Ok(())

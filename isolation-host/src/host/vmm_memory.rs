@@ -1,9 +1,9 @@
-//! What the VMM shares: the guest's memory, the log of dirty pages, and the file of requests in flight.
+//! What the VMM shares: guest memory, the dirty log, and the in-flight region.
 
 use zerocopy::FromBytes as _;
 
 use super::Host;
-use super::requests::{Answer, RequestError};
+use super::answer::{Answer, RequestError};
 use crate::journal::JournalMemory;
 use crate::mmap::Window;
 use crate::protocol::Message;
@@ -19,15 +19,15 @@ impl Host {
         Ok(self.memory.add(window, region.user_address)?)
     }
 
-    /// Takes the guest's memory as a whole.
+    /// Replaces the guest's memory.
     pub(super) fn set_memory_table(&self, message: &Message) -> Result<(), RequestError> {
         let (MemoryTableHeader { count, .. }, rest) = message.body_and_rest()?;
-        let malformed =
+        let invalid =
             || RequestError::MemoryTable { count, fds: message.fds.len(), bytes: message.payload.len() };
-        let number = usize::try_from(count).map_err(|_| malformed())?;
+        let number = usize::try_from(count).map_err(|_| invalid())?;
         let bytes = number.checked_mul(size_of::<MemoryRegion>()).and_then(|len| rest.get(..len));
         let regions = bytes.and_then(|bytes| <[MemoryRegion]>::ref_from_bytes(bytes).ok().map(<[_]>::to_vec));
-        let regions = regions.filter(|regions| regions.len() == message.fds.len()).ok_or_else(malformed)?;
+        let regions = regions.filter(|regions| regions.len() == message.fds.len()).ok_or_else(invalid)?;
         let mut windows = Vec::with_capacity(regions.len());
         for (region, fd) in regions.iter().zip(&message.fds) {
             let window = Window::map(fd, region.offset, region.size, region.guest_address)?;
@@ -36,7 +36,7 @@ impl Host {
         Ok(self.memory.replace(windows)?)
     }
 
-    /// Makes the file of requests in flight, for the VMM to keep.
+    /// Makes an in-flight region for the VMM to keep.
     pub(super) fn make_journals(&mut self, message: &Message) -> Result<Answer, RequestError> {
         let inflight: Inflight = message.body()?;
         let (index, queues) = (u64::from(inflight.queues), self.queues.len());
@@ -47,8 +47,8 @@ impl Host {
         Ok(Answer::Reply(message.reply(&Inflight { size, offset: 0, ..inflight }).with_fd(file)))
     }
 
-    /// Takes the file that the VMM has kept.
-    pub(super) fn take_journals(&mut self, message: &mut Message) -> Result<(), RequestError> {
+    /// Maps the in-flight region that the VMM has kept.
+    pub(super) fn set_journals(&mut self, message: &mut Message) -> Result<(), RequestError> {
         let Inflight { size, offset, queues, queue_size, .. } = message.body()?;
         let journals = JournalMemory::open(message.take_fd()?, offset, size, queues, queue_size)?;
         if let Some(session) = self.vmm.session_mut() {
@@ -57,30 +57,28 @@ impl Host {
         Ok(())
     }
 
-    /// Takes the file of dirty pages.
-    pub(super) fn take_log(&mut self, message: &mut Message) -> Result<(), RequestError> {
+    /// Maps the dirty log.
+    pub(super) fn set_dirty_log(&mut self, message: &mut Message) -> Result<Answer, RequestError> {
         let LogArea { size, offset } = message.body()?;
         let log = Window::map(message.take_fd()?, offset, size, 0)?;
         if let Some(session) = self.vmm.session_mut() {
             session.log = Some(log);
         }
-        self.update_log();
-        Ok(())
+        self.update_dirty_log();
+        Ok(Answer::to(message, &0u64))
     }
 
-    /// Notes the guest's writes in the log if there is one and it is wanted.
-    pub(super) fn update_log(&mut self) {
+    /// Logs writes to guest memory if there is a log and the feature was negotiated.
+    pub(super) fn update_dirty_log(&mut self) {
         if let Some(session) = self.vmm.session() {
             let log = session.log.clone().filter(|_| session.features & LOG_ALL != 0);
             if log.is_some() != self.memory.is_logging() {
-                tracing::info!(
-                    "dirty pages are {}",
-                    if log.is_some() { "logged" } else { "no longer logged" }
-                );
+                let state = if log.is_some() { "logged" } else { "no longer logged" };
+                tracing::info!("dirty pages are {state}");
             }
             self.memory.log_to(log);
-            // Whoever was writing has finished when its lane can be locked, and knows of the log from then on.
-            self.queues.iter().for_each(|queue| drop(queue.lane()));
+            // A worker writes only while it holds the lock of its queue, so every write after this line is logged.
+            self.queues.iter().for_each(|queue| drop(queue.lock()));
         }
     }
 }

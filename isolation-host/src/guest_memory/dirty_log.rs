@@ -1,4 +1,4 @@
-//! The log of pages that were written, from which a guest is migrated while it runs.
+//! The log of dirty pages, which a VMM needs to migrate a running guest.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use parking_lot::RwLock;
 
 use crate::mmap::Window;
 
-/// The granularity of the log, whatever the guest's pages are.
+/// The granularity of the log, which vhost-user defines independently of the guest's page size.
 const LOG_PAGE: u64 = 4096;
 
-/// The log of dirty pages: a bit for each, in the order of addresses.
+/// A bitmap with one bit for each page, in the order of guest addresses. Clones share the bitmap.
 #[derive(Clone, Default)]
-pub(super) struct Log {
-    inner: Arc<LogInner>,
+pub(super) struct DirtyLog {
+    inner: Arc<Inner>,
 }
 
 #[derive(Default)]
-struct LogInner {
-    /// Whether there is a bitmap, so that nobody else has to lock it to find out.
+struct Inner {
+    /// Whether there is a bitmap. Saves the lock on each write while there is none.
     on: AtomicBool,
     bitmap: RwLock<Option<Window>>,
 }
 
-impl Log {
-    /// Notes every write from now on in this bitmap; or no longer.
+impl DirtyLog {
+    /// Sets the bitmap, or disables the log.
     pub(super) fn set(&self, bitmap: Option<Window>) {
         let on = bitmap.is_some();
         *self.inner.bitmap.write() = bitmap;
@@ -37,9 +37,9 @@ impl Log {
         self.inner.on.load(Ordering::Relaxed)
     }
 
-    /// Notes that `len` bytes at `address` have been written.
+    /// Marks the pages of `len` bytes at `address` as dirty.
     ///
-    /// It comes after the write: whoever takes the mark away before it copies the page sees the write.
+    /// Call after the write: a VMM that clears the mark and then copies the page copies the write, too.
     #[inline]
     pub(super) fn mark(&self, address: u64, len: u64) {
         if self.is_on()
@@ -54,14 +54,14 @@ impl Log {
 fn mark_pages(bitmap: &Window, address: u64, len: u64) {
     let Some(last) = len.checked_sub(1).map(|more| address.saturating_add(more)) else { return };
     for page in address / LOG_PAGE..=last / LOG_PAGE {
-        // A page beyond the log's end is one that the VMM does not migrate.
+        // The VMM does not migrate pages beyond the end of the log.
         if bitmap.set_bits(page / 8, 1 << (page % 8)).is_err() {
             return;
         }
     }
 }
 
-impl fmt::Debug for Log {
+impl fmt::Debug for DirtyLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.bitmap.read().fmt(f)
     }

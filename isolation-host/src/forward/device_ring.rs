@@ -1,14 +1,15 @@
-//! The device's side of a queue: a ring and blocks in the isolated area, and what is in flight there.
+//! The device's side of a queue: a ring and blocks in the isolated area.
 
 use ring_core::driver::Used;
 use ring_core::error::AddErrorKind;
 use ring_core::memory::AccessError;
-use ring_core::{Arm, DriverQueue, Features, Notify, Segment, SetupError, Violation, driver};
+use ring_core::{AddError, Arm, DriverQueue, Features, Notify, Segment, SetupError, Violation, driver};
 use thiserror::Error;
 
 use super::framing::{Frame, frame, in_step, last_byte};
+use super::in_flight::{InFlight, Request, RequestId};
+use super::pieces::Pieces;
 use super::placement::Placement;
-use super::requests::Request;
 use crate::area::Share;
 use crate::area::buddy::Buddy;
 use crate::device_type::DeviceType;
@@ -16,61 +17,63 @@ use crate::guest_memory::View;
 use crate::journal::LONGEST_CHAIN;
 use crate::mmap::Window;
 
-/// The frames of a request without bytes.
-const NOTHING: (Frame, Frame) = ([0; 3], [0; 3]);
+/// The frames of a request without data.
+const EMPTY: (Frame, Frame) = ([0; 3], [0; 3]);
 
-/// A queue as the device sees it. Whose requests it has it knows by their keys.
+/// The ring that the device serves. The cookie of each buffer is the [`RequestId`].
 #[derive(Debug)]
-pub struct DeviceEnd {
-    ring: DriverQueue<Window, Box<[driver::Slot<usize>]>, usize>,
+pub struct DeviceRing {
+    ring: DriverQueue<Window, Box<[driver::Slot<RequestId>]>, RequestId>,
     window: Window,
+    /// The address of the first block.
     blocks: u64,
     buddy: Buddy,
+    /// Whether indirect descriptors were negotiated.
     indirect: bool,
 }
 
-/// What became of a request that was to be submitted.
+/// The outcome of submitting a request.
 #[derive(Debug)]
 pub(super) enum Submission {
-    /// It is staged, after so many bytes were copied.
+    /// The request is staged, and this many bytes were copied.
     Staged(u64),
-    /// There is no room for it until another one comes back.
-    NoRoom,
-    /// It will never be.
-    Never(Refusal),
+    /// There is no room until another request comes back.
+    NoRoom(RequestId),
+    /// The request can never be forwarded.
+    Refused(RequestId, ForwardError),
 }
 
-/// Why a request cannot be forwarded.
+/// The reason why a request is not forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum Refusal {
-    /// The guest named memory that it does not have.
+pub(super) enum ForwardError {
+    /// A segment is not in the guest's memory.
     #[error("{0}")]
     Unmapped(AccessError),
-    /// It is cut into more pieces than any driver does.
-    #[error("it has more than {LONGEST_CHAIN} segments")]
+    /// The chain has more segments than any driver uses.
+    #[error("the request has more than {LONGEST_CHAIN} segments")]
     TooLong,
-    /// It has no bytes, and some devices stop serving a queue in which they see such a request.
-    #[error("it is empty")]
+    /// The request has no data. Some devices stop serving a queue with such a request.
+    #[error("the request is empty")]
     Empty,
-    /// The queue was stopped, and a later request had been finished already.
-    #[error("its queue was stopped before the device had finished it")]
+    /// The queue was stopped, and a later request had been returned already.
+    #[error("the queue was stopped before the device had finished the request")]
     Interrupted,
-    /// The isolated area or the ring is too small for it, even with nothing else in flight.
-    #[error("{bytes} bytes do not fit the queue's share of {share} bytes; give a larger --area-size")]
+    /// The isolated area or the ring is too small, even with nothing else in flight.
+    #[error("{bytes} bytes exceed the queue's share of {share} bytes; give a larger --area-size")]
     TooLarge {
         /// The request's bytes.
         bytes: u64,
-        /// The bytes that the queue has in all.
+        /// The bytes of the queue's share.
         share: u64,
     },
 }
 
-impl DeviceEnd {
+impl DeviceRing {
     /// Sets up the ring in a fresh share of the isolated area.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] if the ring's size or place is impossible.
+    /// [`SetupError`] if the ring's size or addresses are invalid.
     pub fn new(window: Window, share: Share) -> Result<Self, SetupError> {
         let Share { setup, blocks, buddy } = share;
         let slots = (0..setup.size).map(|_| driver::Slot::EMPTY).collect();
@@ -83,57 +86,58 @@ impl DeviceEnd {
         })
     }
 
-    /// Bytes of the share's blocks that are in use, and all of them.
+    /// Returns how many bytes of the share's blocks are in use, and how many there are.
     #[must_use]
     pub const fn used_of_share(&self) -> (u64, u64) {
         (self.buddy.capacity() - self.buddy.free(), self.buddy.capacity())
     }
 
     /// Copies a request to the isolated area and stages it.
-    pub(super) fn submit(&mut self, guest: &View<'_>, key: usize, request: &mut Request) -> Submission {
-        let Request { buffer, placement, .. } = request;
+    pub(super) fn submit(&mut self, guest: &View<'_>, in_flight: &mut InFlight, id: RequestId) -> Submission {
+        let Request { buffer, placement, .. } = in_flight.get_mut(&id);
         let (readable, writable) = buffer.split();
         if let Some(unmapped) = writable.iter().find_map(|segment| guest.check(segment).err()) {
-            return Submission::Never(Refusal::Unmapped(unmapped));
+            return Submission::Refused(id, ForwardError::Unmapped(unmapped));
         }
         let frames = (frame(readable), frame(writable));
-        if frames == NOTHING {
-            return Submission::Never(Refusal::Empty);
+        if frames == EMPTY {
+            return Submission::Refused(id, ForwardError::Empty);
         }
         if !placement.place(&mut self.buddy, self.blocks, frames, self.indirect) {
-            return self.no_room(request);
+            return self.no_room(id, buffer);
         }
         let copied = match self.copy_out(guest, readable, placement) {
             Ok(copied) => copied,
             Err(unmapped) => {
                 placement.release(&mut self.buddy);
-                return Submission::Never(Refusal::Unmapped(unmapped));
+                return Submission::Refused(id, ForwardError::Unmapped(unmapped));
             }
         };
         let (readable, writable) = placement.pieces.split();
         let added = match placement.table {
-            Some(table) => self.ring.add_indirect(table, readable, writable, key),
-            None => self.ring.add(readable, writable, key),
+            Some(table) => self.ring.add_indirect(table, readable, writable, id),
+            None => self.ring.add(readable, writable, id),
         };
-        let Err(error) = added else { return Submission::Staged(copied) };
+        let Err(AddError { kind, cookie: id }) = added else { return Submission::Staged(copied) };
         placement.release(&mut self.buddy);
-        match error.kind {
-            // A stopped ring is one that the device broke; the request waits for the next device.
-            AddErrorKind::Full { .. } | AddErrorKind::NotRunning => Submission::NoRoom,
-            _ => self.no_room(request),
+        match kind {
+            // The device has broken the ring; the request waits for the next device.
+            AddErrorKind::Full { .. } | AddErrorKind::NotRunning => Submission::NoRoom(id),
+            _ => self.no_room(id, buffer),
         }
     }
 
-    /// Whether there is no room for a request now, or never.
-    fn no_room(&self, request: &Request) -> Submission {
+    /// Returns whether there will be room for a request once others come back.
+    fn no_room(&self, id: RequestId, buffer: &Pieces) -> Submission {
         if self.ring.in_flight() > 0 {
-            return Submission::NoRoom;
+            return Submission::NoRoom(id);
         }
-        let bytes = Segment::total(request.buffer.all());
-        Submission::Never(Refusal::TooLarge { bytes, share: self.buddy.capacity() })
+        let bytes = Segment::total(buffer.all());
+        Submission::Refused(id, ForwardError::TooLarge { bytes, share: self.buddy.capacity() })
     }
 
-    /// Fills the readable part and clears the writable one, where bytes of earlier requests may be.
+    /// Copies the readable part, and zeroes the writable part, which may hold data of earlier requests.
+    /// Returns the number of bytes copied.
     fn copy_out(
         &self,
         guest: &View<'_>,
@@ -152,19 +156,20 @@ impl DeviceEnd {
         Ok(copied)
     }
 
-    /// The next request that the device has done: its key, and how many bytes the device wrote.
-    pub(super) fn reap(&mut self) -> Result<Option<Used<usize>>, Violation> {
+    /// Reaps the next request that the device has used.
+    pub(super) fn reap(&mut self) -> Result<Option<Used<RequestId>>, Violation> {
         self.ring.reap()
     }
 
-    /// Has the processor fetch the beginning of what the device wrote, if it did.
+    /// Prefetches the beginning of what the device wrote.
     pub(super) fn prefetch(&self, request: &Request, written: u32) {
-        let from = request.placement.pieces.writable().first().filter(|_| written > 0);
-        from.iter().for_each(|piece| self.window.prefetch(piece.address));
+        if let Some(first) = request.placement.pieces.writable().first().filter(|_| written > 0) {
+            self.window.prefetch(first.address);
+        }
     }
 
-    /// Copies what the device wrote to the guest, and frees the request's room.
-    pub(super) fn collect(
+    /// Copies what the device wrote to the guest, and frees the request's blocks.
+    pub(super) fn copy_back(
         &mut self,
         guest: &View<'_>,
         request: &mut Request,
@@ -172,13 +177,12 @@ impl DeviceEnd {
         device_type: DeviceType,
     ) {
         if let Err(unmapped) = self.copy_in(guest, request, written, device_type) {
-            // The VMM took the memory away meanwhile, as it does when a guest's memory is unplugged.
-            tracing::debug!("what the device wrote is lost: {unmapped}");
+            // The VMM has removed the memory since, as it does when a guest unplugs memory.
+            tracing::debug!("cannot copy what the device wrote: {unmapped}");
         }
         request.placement.release(&mut self.buddy);
     }
 
-    /// Copies what the device wrote to the guest.
     fn copy_in(
         &self,
         guest: &View<'_>,
@@ -204,7 +208,7 @@ impl DeviceEnd {
         self.ring.publish()
     }
 
-    /// Asks the device to notify when the next request is done.
+    /// Enables the device's notification for the next used request.
     pub(super) fn arm(&mut self) -> Arm {
         self.ring.arm()
     }

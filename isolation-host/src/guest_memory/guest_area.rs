@@ -1,21 +1,21 @@
-//! Where a ring is.
+//! Access to a ring in the guest's memory.
 
 use ring_core::memory::{Area, Load, Store, Word};
 
-use super::log::Log;
+use super::dirty_log::DirtyLog;
 use crate::mmap::WindowArea;
 
-/// A part of the guest's memory that was resolved once. It keeps its region mapped.
+/// A resolved part of the guest's memory. An area keeps its region mapped.
 #[derive(Debug)]
 pub struct GuestArea {
     area: WindowArea,
     address: u64,
-    log: Log,
+    log: DirtyLog,
 }
 
 impl GuestArea {
-    /// What is at `address` in the guest's memory.
-    pub(super) const fn new(area: WindowArea, address: u64, log: Log) -> Self {
+    /// Makes the area at guest address `address`.
+    pub(super) const fn new(area: WindowArea, address: u64, log: DirtyLog) -> Self {
         Self { area, address, log }
     }
 

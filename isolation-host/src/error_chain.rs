@@ -1,13 +1,13 @@
-//! What is said of an error: all of it.
+//! Printing an error together with its causes.
 
 use std::error::Error;
 use std::fmt;
 
-/// An error and what caused it, in one line.
+/// An error and its chain of sources, displayed in one line.
 #[derive(Debug)]
-pub struct WithCauses<'a>(pub &'a (dyn Error + 'static));
+pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
 
-impl fmt::Display for WithCauses<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let mut source = self.0.source();
@@ -28,16 +28,17 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Error)]
-    #[error("nothing works")]
+    #[error("cannot start")]
     struct Outer(#[source] Inner);
 
     #[derive(Debug, Error)]
-    #[error("the door is shut")]
+    #[error("cannot open the socket")]
     struct Inner(#[source] io::Error);
 
     #[test]
-    fn each_cause_is_said_once() {
-        let error = Outer(Inner(io::Error::other("no key")));
-        assert_eq!(WithCauses(&error).to_string(), "nothing works: the door is shut: no key");
+    fn each_cause_is_displayed_once() {
+        let error = Outer(Inner(io::Error::other("no such directory")));
+        let text = ErrorChain(&error).to_string();
+        assert_eq!(text, "cannot start: cannot open the socket: no such directory");
     }
 }

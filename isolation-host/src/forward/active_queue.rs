@@ -1,0 +1,133 @@
+//! What the worker and the control thread share of a queue, under a lock.
+
+use std::os::fd::OwnedFd;
+
+use ring_core::Violation;
+
+use super::device_ring::DeviceRing;
+use super::forwarded_queue::{ForwardedQueue, Round};
+use crate::notifier;
+
+/// A queue and its notifications. The worker runs the queue; the control thread starts it, stops it and
+/// replaces its device.
+#[derive(Debug)]
+pub(crate) struct ActiveQueue {
+    /// The queue, while it is started.
+    pub(crate) queue: Option<ForwardedQueue>,
+    /// Notifies the guest.
+    pub(crate) call: Option<OwnedFd>,
+    /// Tells the VMM that the queue is broken.
+    pub(crate) error: Option<OwnedFd>,
+    /// Notifies the device.
+    kick: Option<OwnedFd>,
+    /// Whether there may be work.
+    ready: bool,
+    /// Whether the control thread waits for the requests in flight.
+    pub(crate) watched: bool,
+    /// The rule that the device broke. The queue is idle until the device is replaced.
+    pub(crate) fault: Option<Violation>,
+}
+
+/// The outcome of running a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// There may be more work.
+    pub(super) again: bool,
+    /// The control thread has to look at the queue.
+    pub(super) report: bool,
+}
+
+impl ActiveQueue {
+    /// Makes a queue that is not started.
+    pub(crate) const fn new() -> Self {
+        Self { queue: None, call: None, error: None, kick: None, ready: false, watched: false, fault: None }
+    }
+
+    /// Handles a notification from the guest.
+    pub(super) fn kicked(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            queue.statistics.kicks_in += 1;
+            self.ready = true;
+        }
+    }
+
+    /// Handles a notification from the device.
+    pub(super) fn called(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            queue.statistics.calls_in += 1;
+            self.ready = true;
+        }
+    }
+
+    /// Marks the queue as ready, so that the next [`run`](Self::run) looks for work.
+    pub(crate) const fn mark_ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// Gives the queue to a device that is notified by `kick`.
+    pub(crate) fn attach(&mut self, device: DeviceRing, kick: OwnedFd) {
+        self.kick = Some(kick);
+        if let Some(queue) = &mut self.queue {
+            queue.attach(device);
+        }
+        (self.fault, self.ready) = (None, true);
+    }
+
+    /// Takes the queue away from its device.
+    pub(crate) fn detach(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            queue.detach();
+        }
+        (self.fault, self.ready) = (None, true);
+    }
+
+    /// Returns the number of requests that the guest has not got back.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.queue.as_ref().map_or(0, ForwardedQueue::in_flight)
+    }
+
+    /// Moves requests if the queue is ready. Enables the notifications of both sides when there are none.
+    pub(super) fn run(&mut self, index: usize) -> Progress {
+        if self.ready { self.advance(index, ForwardedQueue::run) } else { Progress::default() }
+    }
+
+    /// Moves requests and leaves notifications suppressed. Call [`run`](Self::run) before sleeping.
+    pub(super) fn poll(&mut self, index: usize) -> Progress {
+        let progress = self.advance(index, ForwardedQueue::poll);
+        self.ready = true;
+        progress
+    }
+
+    fn advance(
+        &mut self,
+        index: usize,
+        how: fn(&mut ForwardedQueue) -> Result<Round, Violation>,
+    ) -> Progress {
+        let Some(queue) = self.queue.as_mut().filter(|_| self.fault.is_none()) else {
+            self.ready = false;
+            return Progress::default();
+        };
+        let round = match how(queue) {
+            Ok(round) => round,
+            Err(violation) => {
+                (self.fault, self.ready) = (Some(violation), false);
+                return Progress { again: false, report: true };
+            }
+        };
+        signal(self.call.as_ref(), round.call);
+        signal(self.kick.as_ref(), round.kick);
+        if let Some(violation) = round.guest_fault {
+            tracing::warn!("the guest broke queue {index}: {violation}; the queue is idle until it is reset");
+            signal(self.error.as_ref(), true);
+        }
+        self.ready = round.again;
+        Progress { again: round.again, report: round.again && self.watched }
+    }
+}
+
+/// Notifies the file descriptor, if there is one and it is `needed`.
+pub(crate) fn signal(fd: Option<&OwnedFd>, needed: bool) {
+    if let Some(fd) = fd.filter(|_| needed) {
+        notifier::notify(fd);
+    }
+}

@@ -1,0 +1,302 @@
+//! One queue of the guest and its shadow virtqueue.
+
+use std::collections::VecDeque;
+
+use ring_core::driver::Used;
+use ring_core::{Arm, PopError, Setup, SetupError, Violation};
+
+use super::device_ring::{DeviceRing, ForwardError, Submission};
+use super::guest_ring::GuestRing;
+use super::in_flight::{InFlight, RequestId};
+use super::statistics::Statistics;
+use crate::device_type::DeviceType;
+use crate::guest_memory::GuestMemory;
+use crate::journal::Journal;
+
+/// The most requests that one round submits beyond the number that it returns.
+const BATCH: usize = 64;
+
+/// A forwarded queue: the guest's ring and, while there is a device, the ring in the isolated area.
+#[derive(Debug)]
+pub struct ForwardedQueue {
+    guest: GuestRing,
+    memory: GuestMemory,
+    device_type: DeviceType,
+    device: Option<DeviceRing>,
+    /// The requests that were taken from the guest and not returned.
+    in_flight: InFlight,
+    /// The requests that no device has, in the order in which they will be submitted.
+    backlog: VecDeque<RequestId>,
+    /// The requests that the device has used and the guest has not got back. Empty between rounds.
+    used: Vec<Used<RequestId>>,
+    /// Whether requests are taken from the guest.
+    accepting: bool,
+    /// Counters since the queue was started.
+    pub statistics: Statistics,
+}
+
+/// The outcome of one round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Notify the guest.
+    pub call: bool,
+    /// Notify the device.
+    pub kick: bool,
+    /// There may be more work: run again before sleeping.
+    pub again: bool,
+    /// The rule that the guest broke. Reported once; the guest's ring is idle from then on.
+    pub guest_fault: Option<Violation>,
+}
+
+impl ForwardedQueue {
+    /// Resumes the guest's ring at `base`, a vhost-user vring base, or where the journal says that a
+    /// previous process has left it.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] if the ring's size, addresses or position are invalid.
+    pub fn new(
+        memory: GuestMemory,
+        setup: &Setup,
+        base: u32,
+        device_type: DeviceType,
+        journal: Option<Journal>,
+    ) -> Result<Self, SetupError> {
+        let mut in_flight = InFlight::default();
+        let (guest, backlog) = GuestRing::new(memory.clone(), setup, base, journal, &mut in_flight)?;
+        Ok(Self {
+            guest,
+            memory,
+            device_type,
+            device: None,
+            in_flight,
+            backlog,
+            used: Vec::new(),
+            accepting: true,
+            statistics: Statistics::default(),
+        })
+    }
+
+    /// Gives the queue to a device. Requests that an earlier device left unfinished are submitted first,
+    /// in the order in which the guest made them.
+    pub fn attach(&mut self, device: DeviceRing) {
+        self.detach();
+        self.device = Some(device);
+    }
+
+    /// Takes the queue away from the device, which must not serve it any more. Requests that the device
+    /// has used return to the guest with the next [`run`](Self::run).
+    pub fn detach(&mut self) {
+        if let Err(violation) = self.collect_used() {
+            tracing::warn!("the device broke a queue that was being detached: {violation}");
+        }
+        if self.device.take().is_some() {
+            // The isolated area is dropped with the device; all requests wait for the next device.
+            self.in_flight.forget_placements();
+            self.backlog = self.guest.ids_in_order(&self.in_flight);
+        }
+    }
+
+    /// Ends the queue, which the device must not serve any more.
+    ///
+    /// Requests that the device has used are returned to the guest. Unfinished requests are
+    /// [unpopped](Self::unpop), or fail if that is not possible. Returns whether to notify the guest, and
+    /// how many requests the device had not finished.
+    pub fn finish(&mut self) -> (bool, usize) {
+        let before = self.backlog.len();
+        self.detach();
+        let unfinished = self.backlog.len() - before;
+        self.unpop();
+        let memory = self.memory.view();
+        for id in self.backlog.drain(..) {
+            self.statistics.count_refusal(ForwardError::Interrupted);
+            self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
+        }
+        let call = self.guest.publish();
+        self.guest.stop_journal();
+        (call, unfinished)
+    }
+
+    /// Puts requests that no device has back into the guest's ring, newest first, as if they had never
+    /// been taken. Ends at the first request after which a later one has been returned to the guest.
+    pub fn unpop(&mut self) {
+        while let Some(id) = self.backlog.pop_back() {
+            if let Err(id) = self.guest.unpop(&mut self.in_flight, id) {
+                self.backlog.push_back(id);
+                break;
+            }
+        }
+    }
+
+    /// Ends the queue of a VMM that is gone. With a journal, unfinished requests stay recorded there for
+    /// when the VMM reconnects. Without a journal, the queue is [finished](Self::finish).
+    pub fn detach_vmm(&mut self) {
+        if !self.guest.has_journal() {
+            self.finish();
+        }
+        self.detach();
+        self.guest.publish();
+    }
+
+    /// Returns whether the requests in flight survive the end of this process.
+    #[must_use]
+    pub const fn has_journal(&self) -> bool {
+        self.guest.has_journal()
+    }
+
+    /// Sets whether requests are taken from the guest.
+    pub const fn accept(&mut self, accepting: bool) {
+        self.accepting = accepting;
+    }
+
+    /// Returns the number of requests that were taken from the guest and not returned.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Returns how many bytes of the queue's share of the isolated area are in use, and how many there
+    /// are.
+    #[must_use]
+    pub fn used_of_share(&self) -> (u64, u64) {
+        self.device.as_ref().map_or((0, 0), DeviceRing::used_of_share)
+    }
+
+    /// Returns the position of the guest's ring as a vhost-user vring base.
+    #[must_use]
+    pub fn vring_base(&self) -> u32 {
+        self.guest.vring_base()
+    }
+
+    /// Moves requests, up to a batch in each direction, and returns which side to notify.
+    ///
+    /// If there is no more work, the notifications of both sides are enabled.
+    ///
+    /// # Errors
+    ///
+    /// The [`Violation`] with which the device broke the queue. The queue then takes nothing from the
+    /// device until the device is replaced.
+    pub fn run(&mut self) -> Result<Round, Violation> {
+        let mut round = self.poll()?;
+        round.again = round.again || self.arm() == Arm::Pending;
+        Ok(round)
+    }
+
+    /// Moves requests as [`run`](Self::run) does, and leaves notifications suppressed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub fn poll(&mut self) -> Result<Round, Violation> {
+        let mut round = Round::default();
+        let returned = self.collect_used()?;
+        // A network device is full of receive buffers. If a round submitted fewer than it returned, the
+        // device would run out of buffers under load although the guest has more.
+        let limit = returned + BATCH;
+        let taken = self.take(limit, &mut round);
+        let submitted = self.submit(limit);
+        round.call = self.guest.publish();
+        round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
+        self.statistics.calls_out += u64::from(round.call);
+        self.statistics.kicks_out += u64::from(round.kick);
+        round.again = returned + taken + submitted > 0;
+        Ok(round)
+    }
+
+    /// Enables the notifications of each side from which the queue could take something.
+    fn arm(&mut self) -> Arm {
+        // A new request could not be submitted while others wait for room; the device's notification
+        // says when there is room.
+        let guest = if self.can_submit() && self.backlog.is_empty() { self.guest.arm() } else { Arm::Armed };
+        let device = self.device.as_mut().map_or(Arm::Armed, DeviceRing::arm);
+        if guest == Arm::Pending { guest } else { device }
+    }
+
+    fn can_submit(&self) -> bool {
+        self.accepting && self.device.is_some()
+    }
+
+    /// Returns all that the device has used to the guest, as one batch: the receive buffers of a network
+    /// device may belong together. Returns the number of requests.
+    fn collect_used(&mut self) -> Result<usize, Violation> {
+        let outcome = self.reap();
+        let Some(device) = &mut self.device else { return Ok(0) };
+        let (memory, count) = (self.memory.view(), self.used.len());
+        for Used { cookie: id, written, .. } in self.used.drain(..) {
+            device.copy_back(&memory, self.in_flight.get_mut(&id), written, self.device_type);
+            self.guest.complete(self.in_flight.remove(id), written);
+            self.statistics.requests += 1;
+            self.statistics.to_guest += u64::from(written);
+        }
+        outcome.map(|()| count)
+    }
+
+    /// Reaps all that the device has used, and prefetches what the device wrote.
+    ///
+    /// The data is in the cache of the device's processor. Fetching all of it before the first copy takes
+    /// far less time than waiting for one packet after the other.
+    fn reap(&mut self) -> Result<(), Violation> {
+        let Some(device) = &mut self.device else { return Ok(()) };
+        while let Some(used) = device.reap().inspect_err(|_| self.statistics.violations += 1)? {
+            device.prefetch(self.in_flight.get(&used.cookie), used.written);
+            self.used.push(used);
+        }
+        Ok(())
+    }
+
+    /// Takes requests from the guest until the backlog has `limit`. Returns how many it has handled.
+    fn take(&mut self, limit: usize, round: &mut Round) -> usize {
+        let mut count = 0;
+        while self.can_submit() && self.backlog.len() < limit {
+            match self.guest.take(&mut self.in_flight) {
+                Ok(Some(id)) => self.backlog.push_back(id),
+                Ok(None) => break,
+                Err(PopError::TooLong(token)) => {
+                    self.statistics.count_refusal(ForwardError::TooLong);
+                    self.guest.complete(token, 0);
+                    // The journal has no room for the chain. The chain has to be published before a later
+                    // one is recorded, because a process that recovers derives from the recorded chains
+                    // how many were taken.
+                    return count + 1;
+                }
+                Err(PopError::Violation(violation)) => {
+                    self.statistics.violations += 1;
+                    round.guest_fault = Some(violation);
+                    break;
+                }
+            }
+            count += 1;
+        }
+        count
+    }
+
+    /// Submits up to `limit` requests of the backlog. Returns how many it has handled.
+    fn submit(&mut self, limit: usize) -> usize {
+        let Some(device) = &mut self.device else { return 0 };
+        let memory = self.memory.view();
+        // As in `reap`, for the data in the cache of the guest's processor.
+        for id in self.backlog.iter().take(limit) {
+            if let Some(first) = self.in_flight.get(id).buffer.readable().first() {
+                memory.prefetch(first);
+            }
+        }
+        let mut count = 0;
+        while count < limit
+            && let Some(id) = self.backlog.pop_front()
+        {
+            match device.submit(&memory, &mut self.in_flight, id) {
+                Submission::Staged(copied) => self.statistics.to_device += copied,
+                Submission::NoRoom(id) => {
+                    self.backlog.push_front(id);
+                    break;
+                }
+                Submission::Refused(id, error) => {
+                    self.statistics.count_refusal(error);
+                    self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
+                }
+            }
+            count += 1;
+        }
+        count
+    }
+}

@@ -1,0 +1,159 @@
+//! The requests in flight: taken from the guest and not yet returned.
+
+use std::collections::VecDeque;
+
+use ring_core::{Segment, Token};
+
+use super::pieces::Pieces;
+use super::placement::Placement;
+
+/// Names a request in flight.
+///
+/// Each request has exactly one id, which is the cookie of its buffer while the device has the request.
+/// Ids come from [`InFlight`] only and cannot be copied, so an id always names a request in flight.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a request whose id is dropped is never returned to the guest"]
+pub(super) struct RequestId(usize);
+
+/// A request. It can be offered to several devices in turn, and is returned to the guest once.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    /// The right to return the request. `None` in a free slot.
+    token: Option<Token>,
+    /// A checked private copy of the guest's descriptors.
+    pub(super) buffer: Pieces,
+    /// Where the request lies in the isolated area, while a device has it.
+    pub(super) placement: Placement,
+}
+
+/// The requests in flight, indexed by [`RequestId`].
+///
+/// A free slot keeps the memory of its last request, so that forwarding neither allocates nor moves a
+/// request.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    slots: Vec<Request>,
+    free: Vec<usize>,
+}
+
+impl InFlight {
+    /// Adds a request.
+    pub(super) fn insert(&mut self, token: Token, readable: &[Segment], writable: &[Segment]) -> RequestId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Request::default());
+            self.slots.len() - 1
+        });
+        let id = RequestId(index);
+        let slot = self.get_mut(&id);
+        slot.token = Some(token);
+        slot.buffer.set(readable, writable);
+        id
+    }
+
+    pub(super) fn get(&self, id: &RequestId) -> &Request {
+        &self.slots[id.0]
+    }
+
+    pub(super) fn get_mut(&mut self, id: &RequestId) -> &mut Request {
+        &mut self.slots[id.0]
+    }
+
+    /// Removes a request. Returns its token.
+    pub(super) fn remove(&mut self, id: RequestId) -> Token {
+        let token = self.take_token(&id);
+        self.free.push(id.0);
+        token
+    }
+
+    /// Removes a request if `accept` takes its token, and keeps it if `accept` returns the token.
+    pub(super) fn try_remove(
+        &mut self,
+        id: RequestId,
+        accept: impl FnOnce(Token) -> Result<(), Token>,
+    ) -> Result<(), RequestId> {
+        match accept(self.take_token(&id)) {
+            Ok(()) => {
+                self.free.push(id.0);
+                Ok(())
+            }
+            Err(token) => {
+                self.get_mut(&id).token = Some(token);
+                Err(id)
+            }
+        }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Issues the ids of all requests anew, sorted by what `key` says of their tokens. All ids issued
+    /// before must be gone: those with a device went when its ring was dropped.
+    pub(super) fn reissue_ids<K: Ord>(&self, key: impl Fn(&Token) -> K) -> VecDeque<RequestId> {
+        let slots = self.slots.iter().enumerate();
+        let used = slots.filter_map(|(index, slot)| Some((key(slot.token.as_ref()?), index)));
+        let mut keys: Vec<(K, usize)> = used.collect();
+        keys.sort_unstable();
+        keys.into_iter().map(|(_, index)| RequestId(index)).collect()
+    }
+
+    /// Forgets where the requests lie in an isolated area that is gone.
+    pub(super) fn forget_placements(&mut self) {
+        for slot in &mut self.slots {
+            slot.placement = Placement::default();
+        }
+    }
+
+    fn take_token(&mut self, id: &RequestId) -> Token {
+        self.get_mut(id).token.take().expect("an id names a request in flight")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ring_core::memory::RawMemory;
+    use ring_core::{DeviceQueue, DriverQueue, Features, Setup, device, driver};
+
+    fn tokens<const COUNT: usize>() -> [Token; COUNT] {
+        let mut words = [0; 512];
+        let memory = RawMemory::from_mut(&mut words, 0);
+        let (setup, _) = Setup::contiguous(0, 8, Features::empty()).unwrap();
+        let mut driver =
+            DriverQueue::new(memory.clone(), &setup, [const { driver::Slot::EMPTY }; 8]).unwrap();
+        let mut device = DeviceQueue::new(memory, &setup, [device::Slot::default(); 8]).unwrap();
+        [(); COUNT].map(|()| {
+            driver.add(&[Segment::new(0, 1)], &[], ()).unwrap();
+            let _ = driver.publish();
+            device.pop(&mut [Segment::default()]).unwrap().unwrap().into_token()
+        })
+    }
+
+    #[test]
+    fn a_slot_is_reused_once_its_request_is_removed() {
+        let mut in_flight = InFlight::default();
+        let [first, second, third] = tokens();
+        let pieces = [1, 2, 3].map(|len| Segment::new(7, len));
+        let kept = in_flight.insert(first, &pieces[..1], &pieces[1..]);
+        let removed = in_flight.insert(second, &pieces, &[]);
+        assert_ne!(kept, removed);
+        let _token = in_flight.remove(removed);
+        assert_eq!(in_flight.len(), 1);
+        let reused = in_flight.insert(third, &[], &pieces[..1]);
+        assert_eq!(in_flight.len(), 2);
+        assert_eq!(in_flight.get(&reused).buffer.split(), ([].as_slice(), &pieces[..1]));
+        assert_eq!(in_flight.get(&kept).buffer.split(), (&pieces[..1], &pieces[1..]));
+        assert_eq!(in_flight.reissue_ids(|_| ()), [kept, reused]);
+    }
+
+    #[test]
+    fn a_request_whose_token_is_returned_stays_in_flight() {
+        let mut in_flight = InFlight::default();
+        let [token] = tokens();
+        let id = in_flight.insert(token, &[Segment::new(7, 1)], &[]);
+        let id = in_flight.try_remove(id, Err).unwrap_err();
+        assert_eq!((in_flight.len(), in_flight.get(&id).buffer.all().len()), (1, 1));
+        assert_eq!(in_flight.try_remove(id, |_| Ok(())), Ok(()));
+        assert_eq!(in_flight.len(), 0);
+    }
+}

@@ -1,0 +1,60 @@
+//! The segments of one request.
+
+use ring_core::Segment;
+use smallvec::SmallVec;
+
+/// The segments that the device may read, followed by the segments that the device may write.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    all: SmallVec<[Segment; 4]>,
+    /// The number of readable segments.
+    readable: usize,
+}
+
+impl Pieces {
+    /// Replaces all segments.
+    pub(super) fn set(&mut self, readable: &[Segment], writable: &[Segment]) {
+        self.clear();
+        self.all.extend_from_slice(readable);
+        self.all.extend_from_slice(writable);
+        self.readable = readable.len();
+    }
+
+    /// Adds a readable segment. Call before the first [`push_writable`](Self::push_writable).
+    pub(super) fn push_readable(&mut self, piece: Segment) {
+        self.readable += 1;
+        self.all.push(piece);
+    }
+
+    /// Adds a writable segment.
+    pub(super) fn push_writable(&mut self, piece: Segment) {
+        self.all.push(piece);
+    }
+
+    /// Removes all segments, and keeps their memory for the next request.
+    pub(super) fn clear(&mut self) {
+        self.readable = 0;
+        self.all.clear();
+    }
+
+    /// Returns the readable and the writable segments.
+    pub(super) fn split(&self) -> (&[Segment], &[Segment]) {
+        self.all.split_at_checked(self.readable).unwrap_or_default()
+    }
+
+    pub(super) fn readable(&self) -> &[Segment] {
+        self.split().0
+    }
+
+    pub(super) fn writable(&self) -> &[Segment] {
+        self.split().1
+    }
+
+    pub(super) fn all(&self) -> &[Segment] {
+        &self.all
+    }
+
+    pub(super) fn all_mut(&mut self) -> &mut [Segment] {
+        &mut self.all
+    }
+}

@@ -1,0 +1,214 @@
+//! The worker threads, which move requests.
+//!
+//! A worker waits for the notifications of its own queues only. A device that does not answer a message,
+//! or a VMM that sends many, therefore delays no request.
+
+use std::hint;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
+use thiserror::Error;
+
+use super::active_queue::{ActiveQueue, Progress};
+use super::poll_window::PollWindow;
+use super::queue_event::QueueEvent;
+use crate::notifier;
+use crate::poller::Poller;
+use crate::sandbox::SandboxError;
+
+/// The most rounds that the queues run before the worker looks at notifications again.
+const MAX_ROUNDS: usize = 16;
+
+/// All worker threads. They run until the process ends.
+#[derive(Debug)]
+pub struct Workers {
+    workers: Vec<Worker>,
+    /// Tells the control thread to look at the queues.
+    report: Arc<OwnedFd>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    poller: Arc<Poller<QueueEvent>>,
+    /// Tells the worker to look at its queues.
+    wake: OwnedFd,
+    sender: Sender<Assignment>,
+}
+
+/// The work of one worker.
+#[derive(Debug)]
+struct Assignment {
+    /// Its queues, each with its index.
+    queues: Vec<(usize, Arc<Mutex<ActiveQueue>>)>,
+    report: Arc<OwnedFd>,
+    /// The longest time to poll before sleeping.
+    max_poll: Duration,
+}
+
+/// The workers cannot be started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// The system does not start a thread.
+    #[error("cannot start a worker thread")]
+    Thread(#[from] io::Error),
+    /// A thread cannot enter the sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+}
+
+impl Workers {
+    /// Starts `count` threads, at least one. Each calls `enter_sandbox` before it reads from a peer.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`] if a thread cannot be started or cannot enter the sandbox.
+    pub fn start(
+        count: usize,
+        enter_sandbox: impl Fn() -> Result<(), SandboxError> + Copy + Send + 'static,
+    ) -> Result<Self, WorkerError> {
+        let (prepared, outcomes) = channel();
+        let mut workers = Vec::new();
+        for _ in 0..count.max(1) {
+            let (poller, wake) = (Arc::new(Poller::new()?), notifier::new()?);
+            poller.add_notifier(&wake, QueueEvent::Wake)?;
+            let (sender, receiver) = channel();
+            let (own, prepared) = (Arc::clone(&poller), prepared.clone());
+            thread::Builder::new().name("queues".to_owned()).spawn(move || {
+                let outcome = enter_sandbox();
+                let ready = outcome.is_ok();
+                // Without a receiver the process is about to end.
+                if prepared.send(outcome).is_ok() && ready {
+                    work(&own, &receiver);
+                }
+            })?;
+            workers.push(Worker { poller, wake, sender });
+        }
+        for outcome in outcomes.iter().take(workers.len()) {
+            outcome?;
+        }
+        Ok(Self { workers, report: Arc::new(notifier::new()?) })
+    }
+
+    /// Distributes the queues over the workers, which poll for up to `max_poll` before they sleep.
+    pub(crate) fn assign(&self, queues: &[Arc<Mutex<ActiveQueue>>], max_poll: Duration) {
+        for (number, worker) in self.workers.iter().enumerate() {
+            let own = queues.iter().cloned().enumerate().skip(number).step_by(self.workers.len()).collect();
+            let assignment = Assignment { queues: own, report: Arc::clone(&self.report), max_poll };
+            // A worker ends with the process only, so it still receives.
+            let _ = worker.sender.send(assignment);
+        }
+    }
+
+    /// Returns the notification that tells the control thread to look at the queues.
+    pub(crate) fn report(&self) -> &OwnedFd {
+        &self.report
+    }
+
+    /// Has the worker of this queue wait for a notification.
+    pub(crate) fn listen(&self, index: usize, fd: &OwnedFd, event: QueueEvent) -> io::Result<()> {
+        self.worker(index).map_or(Ok(()), |worker| worker.poller.add_notifier(fd, event))
+    }
+
+    /// Has the worker of this queue no longer wait for a notification.
+    pub(crate) fn ignore(&self, index: usize, fd: &OwnedFd) {
+        if let Some(worker) = self.worker(index) {
+            worker.poller.remove(fd);
+        }
+    }
+
+    /// Wakes the worker of this queue.
+    pub(crate) fn wake(&self, index: usize) {
+        if let Some(worker) = self.worker(index) {
+            notifier::notify(&worker.wake);
+        }
+    }
+
+    fn worker(&self, index: usize) -> Option<&Worker> {
+        self.workers.get(index % self.workers.len())
+    }
+}
+
+/// Aborts the process when its thread panics, because no other thread would move the thread's queues.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            process::abort();
+        }
+    }
+}
+
+/// The main loop of a worker.
+fn work(poller: &Poller<QueueEvent>, assignments: &Receiver<Assignment>) {
+    let _guard = AbortOnPanic;
+    // There is no assignment if the process ends before forwarding begins.
+    let Ok(assignment) = assignments.recv() else { return };
+    let mut window = PollWindow::new(assignment.max_poll);
+    loop {
+        let deadline = Instant::now() + window.get();
+        while !window.get().is_zero() && Instant::now() < deadline {
+            if assignment.move_requests(ActiveQueue::poll) {
+                break;
+            }
+            hint::spin_loop();
+        }
+        let rounds = (0..MAX_ROUNDS).take_while(|_| assignment.move_requests(ActiveQueue::run)).count();
+        let busy = rounds == MAX_ROUNDS;
+        let before = Instant::now();
+        match poller.wait(busy.then_some(Duration::ZERO)) {
+            Ok(events) => events.for_each(|event| assignment.handle(event)),
+            Err(error) => {
+                tracing::error!("cannot wait for the queues' notifications: {error}");
+                process::exit(1);
+            }
+        }
+        if !busy {
+            window.slept(before.elapsed());
+        }
+    }
+}
+
+impl Assignment {
+    /// Runs one round of every queue. Returns whether any queue may have more work.
+    fn move_requests(&self, how: fn(&mut ActiveQueue, usize) -> Progress) -> bool {
+        let mut again = false;
+        for (index, queue) in &self.queues {
+            let progress = how(&mut queue.lock(), *index);
+            if progress.report {
+                notifier::notify(&*self.report);
+            }
+            again |= progress.again;
+        }
+        again
+    }
+
+    fn handle(&self, event: QueueEvent) {
+        match event {
+            // The control thread has marked the queues that are ready.
+            QueueEvent::Wake => {}
+            QueueEvent::Kick(index) => {
+                if let Some(mut queue) = self.queue(index) {
+                    queue.kicked();
+                }
+            }
+            QueueEvent::Call(index) => {
+                if let Some(mut queue) = self.queue(index) {
+                    queue.called();
+                }
+            }
+        }
+    }
+
+    fn queue(&self, index: u16) -> Option<MutexGuard<'_, ActiveQueue>> {
+        let (_, queue) = self.queues.iter().find(|(own, _)| *own == usize::from(index))?;
+        Some(queue.lock())
+    }
+}

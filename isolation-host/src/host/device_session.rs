@@ -1,0 +1,199 @@
+//! The connection to the device.
+
+use std::io;
+use std::thread;
+use std::time::Instant;
+
+use thiserror::Error;
+
+use super::event::Event;
+use super::reconnect::RETRY_INTERVAL;
+use super::vmm_session::Vmm;
+use super::{Host, HostError, Offer, Options};
+use crate::device_link::{DeviceLink, Handshake, LinkError};
+use crate::endpoint::Connector;
+use crate::error_chain::ErrorChain;
+use crate::negotiation::{self, NegotiationError};
+use crate::protocol::features::LOG_ALL;
+
+/// A device that cannot take the place of its predecessor.
+#[derive(Debug, Error)]
+enum AdoptError {
+    /// The device does not complete the handshake.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The device offers too little.
+    #[error(transparent)]
+    Features(#[from] NegotiationError),
+    /// The system does not let the process wait for the device.
+    #[error("cannot wait for the device")]
+    Poll(#[source] io::Error),
+}
+
+/// Waits for the first device, without which there is nothing to do.
+pub(super) fn connect_first(connector: &mut Connector, options: &Options) -> Result<DeviceLink, HostError> {
+    let endpoint = &options.device;
+    let mut logged = false;
+    loop {
+        let channel = connector.connect();
+        let channel = channel.map_err(|source| HostError::NoPeer { endpoint: endpoint.clone(), source })?;
+        if let Some(channel) = channel {
+            let link = DeviceLink::new(channel)?;
+            negotiation::ask(link.features, 0, options.ring)?;
+            return Ok(link);
+        }
+        if !logged {
+            tracing::info!("waiting for a device at {endpoint}");
+            logged = true;
+        }
+        thread::sleep(RETRY_INTERVAL);
+    }
+}
+
+impl Host {
+    /// Receives the reply to the handshake, an unexpected message, or the end of the connection.
+    pub(super) fn receive_from_device(&mut self) {
+        if self.handshake.is_some() {
+            return self.poll_handshake();
+        }
+        let Some(link) = &mut self.device else { return };
+        match link.unexpected_message() {
+            Ok(None) => {}
+            // To ignore the message would let the device fill the log.
+            Ok(Some(number)) => self.lose_device(&format!("it sent message {number} unasked")),
+            Err(error) => self.lose_device(&ErrorChain(&error).to_string()),
+        }
+    }
+
+    /// Disconnects the device and tries to reconnect. Requests in flight wait for the next device if the
+    /// device type allows that; otherwise the VMM is disconnected, too.
+    pub(super) fn lose_device(&mut self, why: &str) {
+        if self.device.is_none() {
+            return;
+        }
+        tracing::warn!("the device is lost: {why}");
+        self.disconnect_device();
+        self.reconnect.after_loss(Instant::now());
+        if !self.options.device_type.survives_restart() {
+            self.lose_vmm("its device is lost, and with the device a state that cannot be restored");
+        }
+    }
+
+    fn disconnect_device(&mut self) {
+        // The device must get no more messages once the connection begins to close: qemu-storage-daemon
+        // crashes on them.
+        for (index, queue) in self.queues.iter().enumerate() {
+            queue.lock().detach();
+            self.workers.wake(index);
+        }
+        if let Some(link) = self.device.take() {
+            self.lost = Instant::now();
+            self.poller.remove(&link);
+            if let Some(backend) = link.backend_channel() {
+                self.poller.remove(backend);
+            }
+        }
+    }
+
+    /// Replaces the connection to the device, if there is one.
+    pub(super) fn reconnect_device(&mut self) {
+        if self.device.is_some() {
+            self.disconnect_device();
+            self.reconnect.now();
+        }
+    }
+
+    /// Connects to the device if there is none, and begins the handshake.
+    pub(super) fn connect_device(&mut self) -> Result<(), HostError> {
+        self.reconnect.cancel();
+        if self.device.is_some() || self.handshake.is_some() {
+            return Ok(());
+        }
+        let channel = match self.device_connector.connect() {
+            Ok(Some(channel)) => channel,
+            Ok(None) => {
+                self.reconnect.soon();
+                return Ok(());
+            }
+            Err(source) if self.device_connector.is_exhausted() => {
+                return Err(HostError::NoPeer { endpoint: self.options.device.clone(), source });
+            }
+            // The socket may exist before its permissions allow a connection.
+            Err(error) => {
+                if !std::mem::replace(&mut self.unreachable, true) {
+                    tracing::warn!("cannot connect to the device at {}: {error}", self.options.device);
+                }
+                self.reconnect.soon();
+                return Ok(());
+            }
+        };
+        self.unreachable = false;
+        let handshake = Handshake::new(channel).map_err(AdoptError::from).and_then(|handshake| {
+            self.poller.add(&handshake, Event::Device).map_err(AdoptError::Poll)?;
+            Ok(handshake)
+        });
+        match handshake {
+            Ok(handshake) => self.handshake = Some(handshake),
+            Err(error) => self.reject_device(&error),
+        }
+        Ok(())
+    }
+
+    /// Completes the handshake if the device has replied. Rejects the device if the deadline has passed.
+    pub(super) fn poll_handshake(&mut self) {
+        let Some(mut handshake) = self.handshake.take() else { return };
+        let adopted = match handshake.poll() {
+            Ok(None) => {
+                self.handshake = Some(handshake);
+                return;
+            }
+            Ok(Some(features)) => self.adopt_device(handshake, features),
+            Err(error) => Err(error.into()),
+        };
+        match adopted {
+            Ok(()) => {
+                tracing::info!("a device is connected");
+                for index in 0..self.queues.len() {
+                    self.attach_or_lose(index);
+                }
+            }
+            Err(error) => self.reject_device(&error),
+        }
+    }
+
+    fn reject_device(&mut self, error: &AdoptError) {
+        tracing::warn!("rejecting a device: {}", ErrorChain(error));
+        self.reconnect.after_loss(Instant::now());
+    }
+
+    /// Returns the features to request from a device that offers `offered`, for a VMM that wants `wanted`.
+    pub(super) fn features_to_request(&self, offered: u64, wanted: u64) -> Result<u64, NegotiationError> {
+        let features = negotiation::ask(offered, wanted, self.options.ring)?;
+        Ok(if self.options.device_type.prepares_for_migration() { features } else { features & !LOG_ALL })
+    }
+
+    /// Takes a device that supports everything that the VMM was offered.
+    fn adopt_device(&mut self, handshake: Handshake, features: u64) -> Result<(), AdoptError> {
+        let mut link = DeviceLink::complete(handshake, features)?;
+        let (offer, before, wanted) = (Offer::of(&link, &self.options), self.offer, self.vmm.features());
+        if !matches!(self.vmm, Vmm::Absent) {
+            let used = if wanted == 0 { before.features } else { wanted };
+            negotiation::accept_successor(offer.features, used)?;
+            negotiation::accept_protocol(offer.protocol, before.protocol)?;
+        }
+        negotiation::accept_queues(offer.queues, before.queues)?;
+        let features = self.features_to_request(link.features, wanted)?;
+        if wanted != 0 {
+            link.set_features(features)?;
+        }
+        if let Some(backend) = link.backend_channel() {
+            self.poller.add(backend, Event::BackendChannel).map_err(AdoptError::Poll)?;
+        }
+        if matches!(self.vmm, Vmm::Absent) {
+            // The number of queues stays that of the first device, because the queues exist already.
+            self.offer = Offer { queues: before.queues, ..offer };
+        }
+        self.device = Some(link);
+        Ok(())
+    }
+}

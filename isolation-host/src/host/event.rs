@@ -1,0 +1,33 @@
+//! What the control thread waits for.
+
+use num_enum::TryFromPrimitive;
+
+use crate::poller;
+
+/// An event of the control thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, TryFromPrimitive)]
+#[repr(u64)]
+pub(super) enum Event {
+    /// A VMM wants to connect.
+    Listener,
+    /// The VMM has sent a message, or hung up.
+    Vmm,
+    /// The device has sent a message, or hung up.
+    Device,
+    /// The device has sent a message on the back-end channel, or closed the channel.
+    BackendChannel,
+    /// The process has received SIGUSR1.
+    Signal,
+    /// A worker reports that a queue needs attention.
+    Workers,
+}
+
+impl poller::Event for Event {
+    fn to_data(self) -> u64 {
+        self as u64
+    }
+
+    fn from_data(data: u64) -> Option<Self> {
+        Self::try_from(data).ok()
+    }
+}

@@ -1,0 +1,228 @@
+//! The VMM's requests, to which isolation-host is the vhost-user back-end.
+
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use super::Host;
+use super::answer::{Answer, RequestError};
+use super::queue::number;
+use super::vmm_session::ConfigNotifier;
+use crate::error_chain::ErrorChain;
+use crate::forward::QueueEvent;
+use crate::negotiation;
+use crate::protocol::payload::{SingleRegion, VringAddr, VringFd, VringState};
+use crate::protocol::{Channel, Message, Request};
+
+/// The most memory regions that a VMM may share, as vhost in the kernel has it. A VMM that migrates a guest
+/// here may rely on it, so a later version must not lower it.
+const MEMORY_SLOTS: u64 = 509;
+
+impl Host {
+    /// Serves one request of the VMM.
+    pub(super) fn serve(&mut self, mut message: Message) {
+        let name = Request::try_from(message.request);
+        tracing::trace!("the VMM sends {name:?} with {} bytes", message.payload.len());
+        let outcome = match name {
+            Ok(request) => self.answer(request, &mut message),
+            Err(_) => Err(RequestError::Unknown(message.request)),
+        };
+        let refused = u64::from(outcome.is_err());
+        let answer = outcome.unwrap_or_else(|error| {
+            let error = ErrorChain(&error);
+            match name {
+                Ok(request) => tracing::warn!("refusing the VMM's {request:?}: {error}"),
+                Err(_) => tracing::warn!("refusing a request of the VMM: {error}"),
+            }
+            match name {
+                // The VMM waits for a reply. An empty payload cannot be mistaken for a success.
+                Ok(request) if request.has_reply() => Answer::to(&message, &[0u8; 0]),
+                _ => Answer::Done,
+            }
+        });
+        match answer {
+            Answer::Reply(reply) => self.reply(&reply),
+            Answer::Done if message.needs_reply() => self.reply(&message.reply(&refused)),
+            Answer::Done | Answer::Later => {}
+        }
+    }
+
+    /// Sends a reply to the VMM.
+    pub(super) fn reply(&mut self, reply: &Message) {
+        let sent = self.vmm.session().map(|session| session.channel.send(reply));
+        if let Some(Err(error)) = sent {
+            self.lose_vmm(&ErrorChain(&error).to_string());
+        }
+    }
+
+    fn answer(&mut self, request: Request, message: &mut Message) -> Result<Answer, RequestError> {
+        if negotiation::is_relayed(request) {
+            return self.relay(request, message);
+        }
+        match request {
+            Request::GetFeatures => return Ok(self.offered_features(message)),
+            Request::SetFeatures => self.set_features(message.body()?)?,
+            Request::GetProtocolFeatures => return Ok(self.offered_protocol_features(message)),
+            // The protocol features that were offered mean the same whether they are acknowledged or not. A VMM
+            // that wants a notification for each write to the dirty log polls the log instead.
+            Request::SetProtocolFeatures | Request::SetOwner | Request::SetLogFd => {}
+            Request::ResetOwner => self.finish_all_queues(),
+            Request::ResetDevice => self.reset_device(),
+            Request::SetStatus => self.set_status(message.body()?),
+            Request::GetStatus => return Ok(self.status(message)),
+            Request::SetMemTable => self.set_memory_table(message)?,
+            Request::GetMaxMemSlots => return Ok(Answer::to(message, &MEMORY_SLOTS)),
+            Request::AddMemReg => self.add_memory(message)?,
+            Request::RemMemReg => self.memory.remove(&message.body::<SingleRegion>()?.region)?,
+            Request::SetLogBase => return self.set_dirty_log(message),
+            Request::GetInflightFd => return self.make_journals(message),
+            Request::SetInflightFd => self.set_journals(message)?,
+            Request::GetQueueNum => return Ok(self.queue_count(message)),
+            Request::SetVringNum => self.set_vring_size(message)?,
+            Request::SetVringBase => self.set_vring_base(message)?,
+            Request::SetVringAddr => self.set_vring_addresses(message)?,
+            Request::SetVringKick => self.set_vring_kick(message)?,
+            Request::SetVringCall => self.set_vring_call(message)?,
+            Request::SetVringErr => self.set_vring_error(message)?,
+            Request::SetVringEnable => self.set_vring_enable(message)?,
+            Request::GetVringBase => return self.stop_queue(message),
+            Request::GetConfig => return self.read_config(message),
+            Request::SetConfig => return self.write_config(message),
+            Request::SetBackendReqFd => self.set_backend_channel(message)?,
+            // Every other request is refused, which the log shows.
+            _ => return Err(RequestError::Unsupported),
+        }
+        Ok(Answer::Done)
+    }
+
+    fn offered_features(&self, message: &Message) -> Answer {
+        Answer::to(message, &negotiation::offered(self.offer.features))
+    }
+
+    fn offered_protocol_features(&self, message: &Message) -> Answer {
+        Answer::to(message, &negotiation::protocol_offered(self.offer.protocol))
+    }
+
+    fn queue_count(&self, message: &Message) -> Answer {
+        let units = u64::from(self.offer.queues) / self.options.device_type.queues_per_unit();
+        Answer::to(message, &units)
+    }
+
+    fn status(&self, message: &Message) -> Answer {
+        Answer::to(message, &self.vmm.session().map_or(0, |session| session.status))
+    }
+
+    fn set_status(&mut self, status: u64) {
+        if let Some(session) = self.vmm.session_mut() {
+            session.status = status;
+        }
+    }
+
+    fn set_features(&mut self, wanted: u64) -> Result<(), RequestError> {
+        negotiation::accept(self.offer.features, wanted)?;
+        if let Some(session) = self.vmm.session_mut() {
+            session.features = wanted;
+        }
+        self.update_dirty_log();
+        let Some(offered) = self.device.as_ref().map(|link| link.features) else { return Ok(()) };
+        let features = self.features_to_request(offered, wanted)?;
+        if let Some(Err(error)) = self.device.as_mut().map(|link| link.set_features(features)) {
+            self.lose_device(&ErrorChain(&error).to_string());
+        }
+        Ok(())
+    }
+
+    fn set_backend_channel(&mut self, message: &mut Message) -> Result<(), RequestError> {
+        let channel = Channel::new(message.take_fd()?);
+        if let Some(session) = self.vmm.session_mut() {
+            let notifier = ConfigNotifier { channel, next: Instant::now(), due: false };
+            session.config_notifier = Some(notifier);
+        }
+        Ok(())
+    }
+
+    /// Checks that a queue exists.
+    pub(super) fn queue_index(&self, index: u64) -> Result<usize, RequestError> {
+        let queues = self.queues.len();
+        let known = usize::try_from(index).ok().filter(|index| *index < queues);
+        known.ok_or(RequestError::NoSuchQueue { index, queues })
+    }
+
+    /// Returns the index and the value of a message about a queue that is not running.
+    fn stopped_queue(&self, message: &Message) -> Result<(usize, u32), RequestError> {
+        let VringState { index, num } = message.body()?;
+        let index = self.queue_index(index.into())?;
+        if self.queues[index].is_started() { Err(RequestError::Running { index }) } else { Ok((index, num)) }
+    }
+
+    fn set_vring_size(&mut self, message: &Message) -> Result<(), RequestError> {
+        let (index, num) = self.stopped_queue(message)?;
+        let size = u16::try_from(num).ok().filter(|size| (1..=32768).contains(size));
+        self.queues[index].size = size.ok_or(RequestError::QueueSize { num })?;
+        Ok(())
+    }
+
+    fn set_vring_base(&mut self, message: &Message) -> Result<(), RequestError> {
+        let (index, base) = self.stopped_queue(message)?;
+        self.queues[index].base = base;
+        Ok(())
+    }
+
+    fn set_vring_addresses(&mut self, message: &Message) -> Result<(), RequestError> {
+        let areas: VringAddr = message.body()?;
+        let index = self.queue_index(areas.index.into())?;
+        // The VMM may send this for a running queue to change the log flag, which has no effect here. The
+        // addresses apply when the queue is started the next time.
+        self.queues[index].areas = Some(areas);
+        Ok(())
+    }
+
+    fn set_vring_enable(&mut self, message: &Message) -> Result<(), RequestError> {
+        let VringState { index, num } = message.body()?;
+        let index = self.queue_index(index.into())?;
+        self.queues[index].enabled = num != 0;
+        if let Err(error) = self.apply_enable(index) {
+            self.lose_device(&ErrorChain(&error).to_string());
+        }
+        Ok(())
+    }
+
+    fn set_vring_call(&mut self, message: &mut Message) -> Result<(), RequestError> {
+        let (index, fd) = self.vring_fd(message)?;
+        self.queues[index].lock().call = fd;
+        self.wake(index);
+        Ok(())
+    }
+
+    fn set_vring_error(&mut self, message: &mut Message) -> Result<(), RequestError> {
+        let (index, fd) = self.vring_fd(message)?;
+        self.queues[index].lock().error = fd;
+        self.wake(index);
+        Ok(())
+    }
+
+    /// Sets the kick file descriptor, which starts the queue.
+    fn set_vring_kick(&mut self, message: &mut Message) -> Result<(), RequestError> {
+        let (index, fd) = self.vring_fd(message)?;
+        let kick = fd.ok_or(RequestError::NoKick { index })?;
+        let queue = &mut self.queues[index];
+        if let Some(old) = queue.kick.replace(kick) {
+            self.workers.ignore(index, &old);
+        }
+        if !queue.is_started() {
+            return Ok(self.start_queue(index)?);
+        }
+        if let Some(kick) = &queue.kick {
+            self.workers.listen(index, kick, QueueEvent::Kick(number(index)))?;
+        }
+        self.wake(index);
+        Ok(())
+    }
+
+    /// Returns the index and the file descriptor of a message that sets a notification.
+    fn vring_fd(&self, message: &mut Message) -> Result<(usize, Option<OwnedFd>), RequestError> {
+        let what = VringFd(message.body()?);
+        let index = self.queue_index(what.index())?;
+        let fd = if what.has_no_fd() { None } else { Some(message.take_fd()?) };
+        Ok((index, fd))
+    }
+}
