@@ -1,11 +1,12 @@
-//! Which buffers a driver end accepts, and why it refuses the others.
+//! Which buffers a driver end accepts, and the reasons for refusing the others.
 
 use crate::chain::{MAX_CHAIN_BYTES, Segment};
 use crate::error::AddErrorKind;
 use crate::index::QueueSize;
 use crate::ring::State;
 
-/// The number of a buffer's segments, if there are so many free descriptors for it in a queue that runs.
+/// Returns the segment count of a buffer that fits into `free` descriptors of a running queue, else
+/// `None`.
 #[inline]
 pub(crate) fn fitting(readable: &[Segment], writable: &[Segment], state: State, free: u16) -> Option<u16> {
     let count = readable.len() + writable.len();
@@ -13,7 +14,7 @@ pub(crate) fn fitting(readable: &[Segment], writable: &[Segment], state: State, 
     fits.then(|| u16::try_from(count).ok()).flatten()
 }
 
-/// Why a buffer cannot be added of which it is known that it cannot.
+/// Returns the reason a buffer was refused. Call only after the buffer has been refused.
 #[cold]
 pub(crate) fn refusal(
     readable: &[Segment],

@@ -1,39 +1,40 @@
-//! Buffers as both formats present them: segments, chains, and the token that completes one.
+//! Buffers as both formats present them: segments, chains, and the token that completes a chain.
 
 use core::slice;
 
 use crate::error::Violation;
 
-/// A piece of a buffer: `len` bytes at `address`.
+/// A contiguous part of a buffer: `len` bytes at `address`. VIRTIO calls it an element.
 ///
-/// Whether the device may write it follows from where it stands: the readable segments of a buffer come
-/// first, then the writable ones (VIRTIO 1.4, 2.7.4.2 "Driver Requirements: Message Framing" and 2.8.17
-/// "Driver Requirements: Scatter-Gather Support").
+/// The position of a segment in its buffer decides whether the device may write it: the readable
+/// segments come first, then the writable ones (VIRTIO 1.4, 2.7.4.2 "Driver Requirements: Message
+/// Framing" and 2.8.17 "Driver Requirements: Scatter-Gather Support").
 ///
 /// Exhaustive, because an address and a length are all that a descriptor says of a buffer.
 #[doc(alias("element", "iovec", "scatterlist"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Segment {
-    /// Address of the first byte, as the two sides exchange it.
+    /// The address of the first byte, as the two sides exchange it.
     pub address: u64,
-    /// Length in bytes.
+    /// The length in bytes.
     pub len: u32,
 }
 
 impl Segment {
-    /// `len` bytes at `address`.
+    /// Returns the segment of `len` bytes at `address`.
     #[must_use]
     pub const fn new(address: u64, len: u32) -> Self {
         Self { address, len }
     }
 
     /// Returns the total length of `segments` in bytes.
+    #[inline]
     #[must_use]
     pub fn total(segments: &[Self]) -> u64 {
         segments.iter().map(|segment| u64::from(segment.len)).sum()
     }
 
-    /// Whether it lies in the address space to its end.
+    /// Fails unless the segment lies within the address space.
     #[inline]
     pub(crate) fn check(self) -> Result<(), Violation> {
         match self.address.checked_add(self.len.into()) {
@@ -42,7 +43,7 @@ impl Segment {
         }
     }
 
-    /// The same for one that reaches the end of the address space: the last byte may be the last address.
+    /// The slow path of [`check`](Self::check): a segment may end with the last address.
     #[cold]
     fn check_end(self) -> Result<(), Violation> {
         let Self { address, len } = self;
@@ -55,63 +56,90 @@ impl Segment {
 
 /// The right to complete one chain, exactly once.
 ///
-/// Only `pop` makes tokens, and `adopt` where a device [goes on for another](crate::recovery); `complete` and
-/// `unpop` consume them. A token that has outlived a reset of its queue is
-/// refused. A token knows its chain, but not its queue: it is for the caller to keep those of several queues
-/// apart. Dropping a token leaks the driver's buffer until the queue is reset.
+/// ```text
+///    DeviceQueue::pop, or
+///    DeviceQueue::adopt
+///            |
+///            v
+///       +---------+   DeviceQueue::complete   the chain is staged as used;
+///       |         |-------------------------> DeviceQueue::publish returns it to the driver
+///       |  Token  |
+///       |         |   DeviceQueue::unpop      the chain is available again;
+///       +---------+-------------------------> DeviceQueue::pop takes it with a new token
+///         |  ^ |
+///         |  | |  complete or unpop fails with CompleteError::TooManyBytes,
+///         |  +-+  CompleteError::Suspended or CompleteError::NotNewest: the error holds the token
+///         |
+///         |  DeviceQueue::reset
+///         v
+///       +---------+   complete or unpop
+///       |  stale  |-------------------------> CompleteError::Stale; the token is consumed
+///       +---------+
+/// ```
+///
+/// Only `pop` makes tokens, and `adopt`, with which a device [takes over from
+/// another](crate::recovery). `complete` and `unpop` consume the token. A token does not know its
+/// queue: the caller must not mix up the tokens of several queues. If a token is dropped, the
+/// driver waits for the buffer until the queue is reset.
 #[must_use = "the driver waits for this chain: complete it"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Which chain it is, counting all that this queue has ever taken. Never 0.
+    /// The number of the chain, counting all chains that this queue has ever taken. Never 0.
     pub(crate) serial: u64,
-    /// Where the chain began in the driver's order: an index (split), or a cursor's bits (packed).
+    /// Where the chain starts in the driver's order: an index (split), or a cursor's bits (packed).
     pub(crate) start: u16,
     /// Split: the head's index in the descriptor area. Packed: the buffer id.
     pub(crate) id: u16,
-    /// Bytes that the device may write, in all; saturated at `u32::MAX`.
+    /// The number of bytes that the device may write; saturated at `u32::MAX`.
     pub(crate) writable: u32,
-    /// Whether that is all of them: a chain that does not fit the storage is not read to its end.
+    /// Whether `writable` counts the whole chain. A chain that does not fit the storage is not read
+    /// to its end.
     pub(crate) whole: bool,
 }
 
 impl Token {
-    /// How many bytes of the chain the device may write; the most that `complete` accepts. Of a chain that did
-    /// not fit the storage it is what was read of it, which may be less.
+    /// Returns the number of bytes that the device may write to the chain, the most that `complete`
+    /// accepts.
+    ///
+    /// For a chain that did not fit the storage, only the part that was read counts.
     #[must_use]
     pub const fn writable(&self) -> u32 {
         self.writable
     }
 
-    /// Whether so many bytes are all that the driver gave room for.
+    /// Returns whether `written` fills the whole writable part.
     #[inline]
     pub(crate) const fn is_full(&self, written: u32) -> bool {
         self.whole && written == self.writable
     }
 }
 
-/// A chain in flight, as a record that outlives the device that took it: with it another device can
-/// [adopt](DeviceQueue::adopt) the chain. The segments are not in it; whoever keeps the record keeps them, too.
+/// A chain in flight, as a record that outlives the device that took it.
 ///
-/// Exhaustive, because a journal stores each field and makes the record from them again: a new field must
-/// not be forgotten there.
+/// Another device [adopts](crate::DeviceQueue::adopt) the chain with this record. The record does
+/// not contain the chain's segments; a journal stores the segments beside the record.
+///
+/// Exhaustive, because a journal stores each field and makes the record from them again: a new
+/// field must not be forgotten there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainRecord {
-    /// The number of the chain: higher than that of any taken before. Never 0.
+    /// The number of the chain: higher than that of any chain taken before. Never 0.
     pub serial: u64,
-    /// Bytes that the device may write, in all; saturated at `u32::MAX`. 0 for a chain that did not fit the storage
-    /// lent to `pop`, which the next device can only return unused.
+    /// The number of bytes that the device may write; saturated at `u32::MAX`.
+    ///
+    /// 0 for a chain that did not fit the storage lent to `pop`: the next device can only return it
+    /// unused.
     pub writable: u32,
     /// The head's index in the descriptor area (split), or the buffer id (packed).
     pub id: u16,
-    /// Descriptors that it takes up in the ring; at least 1.
+    /// The number of descriptors that the chain takes up in the ring; at least 1.
     pub count: u16,
 }
 
-/// A buffer that the driver has made available, read once and checked whole.
+/// A buffer that the driver has made available, read once and checked completely.
 ///
-/// Its segments lie in storage that the caller lent to `pop`. They are a private copy: nothing that the
-/// driver does to shared memory afterwards changes them. That the *addresses* are shared memory is not
-/// checked here, but when they are accessed.
+/// The segments lie in the storage that the caller lent to `pop`. They are a private copy: the
+/// driver cannot change them afterwards. Addresses are checked on access, not here.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Chain<'s> {
     readable: &'s [Segment],
@@ -120,37 +148,37 @@ pub struct Chain<'s> {
 }
 
 impl<'s> Chain<'s> {
-    /// What the device may read, in order.
+    /// Returns the segments that the device may read, in order.
     #[must_use]
     pub const fn readable(&self) -> &'s [Segment] {
         self.readable
     }
 
-    /// What the device may write, in order.
+    /// Returns the segments that the device may write, in order.
     #[must_use]
     pub const fn writable(&self) -> &'s [Segment] {
         self.writable
     }
 
-    /// Gives up the segments for the right to complete the chain.
+    /// Gives up the segments, and returns the right to complete the chain.
     pub fn into_token(self) -> Token {
         self.token
     }
 }
 
-/// What a chain's descriptors say, held to the rules that both formats share.
+/// The contents of a chain's descriptors, checked against the rules that both formats share.
 #[derive(Debug)]
 pub(crate) struct Contents<'s> {
     /// The readable and the writable segments, if the storage could hold all of them.
     segments: Option<(&'s [Segment], &'s [Segment])>,
-    /// Bytes that the device may write, in all; saturated at `u32::MAX`.
+    /// The number of bytes that the device may write; saturated at `u32::MAX`.
     writable: u32,
-    /// Descriptors that the chain takes up in the ring.
+    /// The number of descriptors that the chain takes up in the ring.
     pub(crate) count: u16,
 }
 
 impl<'s> Contents<'s> {
-    /// Those of a chain of one descriptor.
+    /// Returns the contents of a chain of one descriptor.
     #[inline]
     pub(crate) fn one(storage: &'s mut [Segment], only: Segment, writable: bool) -> Result<Self, Violation> {
         only.check()?;
@@ -165,7 +193,7 @@ impl<'s> Contents<'s> {
         })
     }
 
-    /// The chain that has these contents; its token alone if the storage was too small.
+    /// Returns the chain with these contents, or only its token if the storage was too small.
     #[inline]
     pub(crate) fn into_chain(self, id: u16, serial: u64, start: u16) -> Result<Chain<'s>, Token> {
         let Self { segments, writable, .. } = self;
@@ -177,16 +205,17 @@ impl<'s> Contents<'s> {
     }
 }
 
-/// VIRTIO 1.4, 2.7.5.2 "Driver Requirements: The Virtqueue Descriptor Table": no chain is longer in all.
+/// The maximum length of a chain (VIRTIO 1.4, 2.7.5.2 "Driver Requirements: The Virtqueue
+/// Descriptor Table").
 pub(crate) const MAX_CHAIN_BYTES: u64 = 1 << 32;
 
-/// A number of bytes as completions have it.
+/// Returns a number of bytes as completions have it, saturated at `u32::MAX`.
 #[inline]
 pub(crate) fn saturate(bytes: u64) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// Takes up descriptors one by one.
+/// Collects the segments of a chain, one descriptor after the other.
 #[derive(Debug)]
 pub(crate) struct Collector<'s> {
     storage: &'s mut [Segment],
@@ -201,7 +230,7 @@ impl<'s> Collector<'s> {
         Self { storage, count: 0, readable: 0, readable_bytes: 0, writable_bytes: 0 }
     }
 
-    /// Takes up one more segment. Those that do not fit are counted and checked, but not kept.
+    /// Adds a segment. Segments that do not fit the storage are counted and checked, but not kept.
     #[inline]
     pub(crate) fn push(&mut self, segment: Segment, writable: bool) -> Result<(), Violation> {
         segment.check()?;
@@ -222,13 +251,13 @@ impl<'s> Collector<'s> {
         Ok(())
     }
 
-    /// Whether there were more segments than the storage holds.
+    /// Returns whether there were more segments than the storage holds.
     #[inline]
     pub(crate) fn overflowed(&self) -> bool {
         self.count > self.storage.len()
     }
 
-    /// What has been taken up, for a chain that takes up `count` descriptors in the ring.
+    /// Returns the contents of the chain, which takes up `count` descriptors in the ring.
     #[inline]
     pub(crate) fn finish(self, count: u16) -> Result<Contents<'s>, Violation> {
         let bytes = self.readable_bytes + self.writable_bytes;

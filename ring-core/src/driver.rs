@@ -1,6 +1,6 @@
 //! The driver end of a queue of either format.
 //!
-//! A driver makes buffers available and takes them back when the device has used them:
+//! A driver makes buffers available and takes them back after the device has used them:
 //!
 //! ```
 //! use ring_core::{Arm, DriverQueue, Segment};
@@ -12,7 +12,7 @@
 //!     mut notify: impl FnMut(),
 //!     mut sleep: impl FnMut(),
 //! ) -> Option<u32> {
-//!     // A buffer: what the device reads, then what it writes. The cookie says whose it is.
+//!     // The device reads the first segment and writes the second. The cookie is 7.
 //!     queue.add(&[Segment::new(0x1000, 16)], &[Segment::new(0x2000, 512)], 7).ok()?;
 //!     if queue.publish().is_needed() {
 //!         notify();
@@ -22,7 +22,7 @@
 //!             assert_eq!(used.cookie, 7);
 //!             return Some(used.written);
 //!         }
-//!         // Sleep only if nothing has come back meanwhile.
+//!         // Sleep only if the device has not returned a buffer in the meantime.
 //!         if queue.arm() == Arm::Armed {
 //!             sleep();
 //!         }
@@ -30,10 +30,11 @@
 //! }
 //! ```
 //!
-//! Between [`arm`](DriverQueue::arm) and the next `reap` that finds a buffer the device is asked to notify; from
-//! then on it is not. (In a split queue with `EVENT_IDX` that takes no store: the device announces the entry
-//! that was named, and that has gone by.) A driver that polls, and so never arms, writes a word for it at most
-//! once.
+//! From [`arm`](DriverQueue::arm) until the next `reap` that finds a buffer, the device is asked to
+//! notify. That `reap` withdraws the request. (In a split queue with `EVENT_IDX`, no store is
+//! needed: the request names one entry, which the device has passed.) A driver that polls never
+//! calls `arm`. Such a driver withdraws the initial request in its first successful `reap`, with at
+//! most one store.
 
 use crate::chain::Segment;
 use crate::error::{AddError, SetupError, Violation};
@@ -48,10 +49,14 @@ pub use crate::slots::driver::{Slot, Used};
 
 /// The driver end of a queue, in the format that was negotiated.
 ///
-/// The format is decided once, by [`Features::RING_PACKED`]; each call branches on it.
+/// [`Features::RING_PACKED`] decides the format once, when the queue is set up; each call branches
+/// on it.
 ///
-/// The device may access the buffers in flight until it is stopped, also after a [`Violation`]. So stop it before you
-/// drop the queue, and their cookies with it; or let [`reset`](Self::reset) return the cookies.
+/// The device may access the buffers in flight until it is stopped, even after a [`Violation`].
+/// Stop the device before you drop the queue, because dropping the queue drops the cookies.
+/// Alternatively, [`reset`](Self::reset) returns the cookies.
+///
+/// Exhaustive, because VIRTIO has two formats of a queue.
 #[derive(Debug)]
 pub enum DriverQueue<M: Memory, S, T> {
     /// A split queue.
@@ -60,7 +65,7 @@ pub enum DriverQueue<M: Memory, S, T> {
     Packed(packed::DriverQueue<M, S, T>),
 }
 
-/// Does the same with the queue of either format.
+/// Makes the same call on a queue of either format.
 macro_rules! either {
     ($driver:expr, $queue:ident => $call:expr) => {
         match $driver {
@@ -71,11 +76,13 @@ macro_rules! either {
 }
 
 impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
-    /// Sets up the driver end of a queue. Its areas are cleared, so the device must not run the queue yet.
+    /// Sets up the driver end of a queue and clears the queue's areas. The device must not run the
+    /// queue yet.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
+    /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than
+    /// descriptors.
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         if setup.features.contains(Features::RING_PACKED) {
             packed::DriverQueue::new(memory, setup, slots).map(Self::Packed)
@@ -84,13 +91,13 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         }
     }
 
-    /// Sets the queue up anew, as [`new`](Self::new) does, in the same format, once the device no longer runs it.
-    /// The cookies of all buffers in flight go to `returned`.
+    /// Sets the queue up again in the same format, as [`new`](Self::new) does. The device must have
+    /// stopped running the queue. The cookies of all buffers in flight are passed to `returned`.
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new), and [`SetupError::Format`] if `setup` asks for the other format; the queue
-    /// is then as it was.
+    /// The errors of [`new`](Self::new), and [`SetupError::Format`] if `setup` asks for the other
+    /// format. After an error the queue is unchanged.
     #[doc(alias("virtqueue_reset", "virtqueue_detach_unused_buf"))]
     pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
         match (self, setup.features.contains(Features::RING_PACKED)) {
@@ -100,45 +107,50 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         }
     }
 
-    /// The memory that the queue was set up with.
+    /// Returns the memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         either!(self, queue => queue.memory())
     }
 
-    /// Free descriptors.
+    /// Returns the number of free descriptors.
     #[doc(alias = "num_free")]
     pub const fn free(&self) -> u16 {
         either!(self, queue => queue.free())
     }
 
-    /// Buffers that were added and not yet reaped.
+    /// Returns the number of buffers that were added and not yet reaped.
     pub const fn in_flight(&self) -> u16 {
         either!(self, queue => queue.in_flight())
     }
 
-    /// Stages a buffer of readable, then writable segments. [`publish`](Self::publish) makes it available.
+    /// Stages a buffer that consists of the `readable` segments, followed by the `writable`
+    /// segments.
     ///
-    /// The device may access the segments from then on until [`reap`](Self::reap) or a reset returns the
-    /// `cookie`; so the cookie is the natural owner of their memory.
+    /// [`publish`](Self::publish) makes the buffer available. From then on the device may access
+    /// the segments, until [`reap`](Self::reap) or a reset returns `cookie`. The cookie is
+    /// therefore the natural owner of the segments' memory.
     ///
     /// # Errors
     ///
-    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
+    /// [`AddError`] says why the buffer was refused, and returns the cookie. After an error the
+    /// queue is unchanged.
     #[doc(alias("virtqueue_add", "virtqueue_add_sgs"))]
     #[inline]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
         either!(self, queue => queue.add(readable, writable, cookie))
     }
 
-    /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
+    /// Stages a buffer through an indirect table, so that the buffer takes up one descriptor of the
+    /// queue.
     ///
-    /// `table` is room for the table in the memory that the queue was set up with: 16 bytes for each segment, of any
-    /// alignment. Like the segments, it is the device's until the cookie comes back.
+    /// `table` is memory for the table, in the memory that the queue was set up with: 16 bytes for
+    /// each segment, with any alignment. Like the segments, the table belongs to the device until
+    /// the cookie is returned.
     ///
     /// # Errors
     ///
-    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. The queue has not changed
-    /// then.
+    /// [`AddError`] says why the buffer was refused, and returns the cookie. After an error the
+    /// queue is unchanged; `table` may have been written.
     pub fn add_indirect(
         &mut self,
         table: Segment,
@@ -149,10 +161,10 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         either!(self, queue => queue.add_indirect(table, readable, writable, cookie))
     }
 
-    /// What to tell the device with a notification, where [`NOTIFICATION_DATA`] was negotiated.
+    /// Returns the value to send with a notification, where [`NOTIFICATION_DATA`] was negotiated.
     ///
-    /// `queue` is the queue's index; or, with [`NOTIF_CONFIG_DATA`], the number that the device gave for it.
-    /// (VIRTIO 1.4, 2.9 "Driver Notifications")
+    /// `queue` is the queue's index, or, with [`NOTIF_CONFIG_DATA`], the number that the device
+    /// gave for the queue (VIRTIO 1.4, 2.9 "Driver Notifications").
     ///
     /// [`NOTIFICATION_DATA`]: Features::NOTIFICATION_DATA
     /// [`NOTIF_CONFIG_DATA`]: Features::NOTIF_CONFIG_DATA
@@ -160,15 +172,17 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         either!(self, queue_end => queue_end.notification_data(queue))
     }
 
-    /// Makes all staged buffers available, and says whether to notify the device.
+    /// Makes all staged buffers available. Returns whether to notify the device.
     #[doc(alias("virtqueue_kick", "virtqueue_kick_prepare"))]
     #[inline]
     pub fn publish(&mut self) -> Notify {
         either!(self, queue => queue.publish())
     }
 
-    /// Makes all staged buffers available to a device that polls. The next [`publish`](Self::publish)
-    /// decides about notifying it of these buffers, too.
+    /// Makes all staged buffers available to a device that polls.
+    ///
+    /// The next [`publish`](Self::publish) decides whether to notify the device of these buffers,
+    /// too.
     #[inline]
     pub fn publish_silently(&mut self) {
         either!(self, queue => queue.publish_silently());
@@ -178,32 +192,37 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// # Errors
     ///
-    /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
+    /// A [`Violation`], once, when the device has broken a rule. The queue is idle from then on.
     #[doc(alias("virtqueue_get_buf", "pop_used"))]
     #[inline]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
         either!(self, queue => queue.reap())
     }
 
-    /// Asks the device to notify when it returns the next buffer.
+    /// Asks the device to notify when it returns the next buffer. Returns whether it is safe to
+    /// sleep.
     #[doc(alias("virtqueue_enable_cb", "virtqueue_poll"))]
     #[inline]
     pub fn arm(&mut self) -> Arm {
         either!(self, queue => queue.arm())
     }
 
-    /// Publishes what is staged, and stops. Buffers in flight stay in flight.
+    /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         either!(self, queue => queue.suspend())
     }
 
-    /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
-    /// notifies, because nobody knows what was announced before. A queue that is not suspended is left alone.
+    /// Resumes a queue that [`suspend`](Self::suspend) has stopped. Does nothing to a queue that is
+    /// not suspended.
+    ///
+    /// The first [`publish`](Self::publish) after a resume notifies the device in any case, because
+    /// earlier notifications may have been lost.
     pub fn resume(&mut self) {
         either!(self, queue => queue.resume());
     }
 
-    /// Where the queue stands: what has been published, and the next buffer to take back.
+    /// Returns the position of the queue: what has been published, and the next buffer to take
+    /// back.
     pub const fn position(&self) -> Position {
         either!(self, queue => queue.position())
     }

@@ -1,24 +1,24 @@
-//! Wrap-around arithmetic, all of it.
+//! Wrap-around arithmetic: all of it is in this file.
 //!
-//! A split queue counts free-running 16-bit indices, whose slot is the remainder by a power of two. A
-//! packed queue counts a [`Cursor`]: a slot, and a wrap counter that toggles whenever the slot starts
-//! again from 0.
+//! A split queue counts free-running 16-bit indices; the slot of an index is its remainder by the
+//! queue's size, a power of two. A packed queue counts with a [`Cursor`]: a slot, and a wrap
+//! counter that toggles whenever the slot starts again from 0.
 
 use core::num::NonZeroU16;
 
-/// The largest queue that the standard allows.
+/// The largest queue size that the standard allows.
 pub const MAX_QUEUE_SIZE: u16 = 1 << 15;
 
-/// The number of descriptors in a queue: 1 to 32768, for a split queue a power of two.
+/// The number of descriptors in a queue: 1 to 32768, and for a split queue a power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueueSize(NonZeroU16);
 
-/// A number that is not the size of a queue of that format.
+/// A number that is not the size of a queue in the format.
 ///
-/// Exhaustive, because the refused number is all that there is to say.
+/// Exhaustive, because the refused number is all there is to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueSizeError {
-    /// The number.
+    /// The refused number.
     pub size: u16,
 }
 
@@ -26,7 +26,7 @@ impl core::fmt::Display for QueueSizeError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(
             f,
-            "a queue cannot have {} descriptors: 1 to 32768, for a split queue a power of two",
+            "a queue cannot have {} descriptors; choose 1 to 32768, for a split queue a power of two",
             self.size
         )
     }
@@ -35,7 +35,7 @@ impl core::fmt::Display for QueueSizeError {
 impl core::error::Error for QueueSizeError {}
 
 impl QueueSize {
-    /// The size of a split queue (VIRTIO 1.4, 2.7 "Split Virtqueues").
+    /// Returns the size of a split queue (VIRTIO 1.4, 2.7 "Split Virtqueues").
     ///
     /// # Errors
     ///
@@ -44,11 +44,11 @@ impl QueueSize {
         if size.is_power_of_two() { Self::packed(size) } else { Err(QueueSizeError { size }) }
     }
 
-    /// The size of a packed queue (VIRTIO 1.4, 2.8.10.1 "Structure Size and Alignment").
+    /// Returns the size of a packed queue (VIRTIO 1.4, 2.8.10.1 "Structure Size and Alignment").
     ///
     /// # Errors
     ///
-    /// [`QueueSizeError`] if `size` is 0 or over 32768.
+    /// [`QueueSizeError`] if `size` is 0 or larger than 32768.
     pub const fn packed(size: u16) -> Result<Self, QueueSizeError> {
         match NonZeroU16::new(size) {
             Some(nonzero) if size <= MAX_QUEUE_SIZE => Ok(Self(nonzero)),
@@ -56,17 +56,17 @@ impl QueueSize {
         }
     }
 
-    /// The number of descriptors.
+    /// Returns the number of descriptors.
     #[must_use]
     pub const fn get(self) -> u16 {
         self.0.get()
     }
 }
 
-/// How the free-running indices of a split queue find their slots.
+/// Maps the free-running indices of a split queue to slots.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mask {
-    /// The queue's size, a power of two, less 1.
+    /// The queue's size, a power of two, minus 1.
     mask: usize,
 }
 
@@ -75,21 +75,22 @@ impl Mask {
         Self { mask: size.get() as usize - 1 }
     }
 
-    /// The slot of an index; less than the queue's size.
+    /// Returns the slot of an index, which is less than the queue's size.
     #[inline]
     pub(crate) const fn slot(self, index: u16) -> usize {
         index as usize & self.mask
     }
 }
 
-/// A place in a packed ring: a slot and the wrap counter of the lap it belongs to.
+/// A position in a packed ring: a slot, and the wrap counter of the lap (VIRTIO 1.4, 2.8.1 "Driver
+/// and Device Ring Wrap Counters").
 ///
-/// VIRTIO 1.4, 2.8.1 "Driver and Device Ring Wrap Counters". In 16 bits, as the event suppression
-/// structures and vhost-user have it, the slot is in bits 0 to 14 and the wrap counter in bit 15.
+/// In the 16-bit form, which event suppression structures and vhost-user use, the slot is in bits 0
+/// to 14 and the wrap counter is in bit 15.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     slot: u16,
-    /// The wrap counter where the 16-bit form has it: [`WRAP`](Self::WRAP) or 0.
+    /// The wrap counter at its place in the 16-bit form: [`WRAP`](Self::WRAP) or 0.
     wrap: u16,
 }
 
@@ -99,58 +100,60 @@ impl Cursor {
     /// Where both sides begin: slot 0, wrap counter 1.
     pub const START: Self = Self { slot: 0, wrap: Self::WRAP };
 
-    /// A cursor from its 16-bit form, if its slot exists in a queue of this size.
+    /// Returns the cursor with this 16-bit form, if its slot exists in a queue of this size.
     #[must_use]
     pub const fn from_bits(bits: u16, size: QueueSize) -> Option<Self> {
         let cursor = Self { slot: bits & !Self::WRAP, wrap: bits & Self::WRAP };
         if cursor.slot < size.get() { Some(cursor) } else { None }
     }
 
-    /// The 16-bit form.
+    /// Returns the 16-bit form.
     #[inline]
     #[must_use]
     pub const fn bits(self) -> u16 {
         self.slot | self.wrap
     }
 
-    /// The slot, less than the queue's size.
+    /// Returns the slot, which is less than the queue's size.
     #[inline]
     #[must_use]
     pub const fn slot(self) -> u16 {
         self.slot
     }
 
-    /// The wrap counter.
+    /// Returns the wrap counter.
     #[inline]
     #[must_use]
     pub const fn wrap(self) -> bool {
         self.wrap != 0
     }
 
-    /// The wrap counter in bit 15, and zeros.
+    /// Returns the wrap counter in bit 15; all other bits are 0.
     #[inline]
     pub(crate) const fn wrap_bit(self) -> u16 {
         self.wrap
     }
 
-    /// The cursor `count` slots further on; `count` is at most `size`.
+    /// Returns the cursor `count` slots further on; `count` is at most `size`.
     ///
-    /// A step over the whole ring comes back to the same slot on the other lap.
+    /// A step over the whole ring returns to the same slot on the next lap.
     #[inline]
     #[must_use]
     pub(crate) const fn advance(self, count: u16, size: QueueSize) -> Self {
-        // Both terms are at most 32768 and the slot is less, so the sum fits.
+        // Both terms are at most 32768, and the slot is smaller than that, so the sum fits.
         let slot = self.slot + count;
         if slot < size.get() { Self { slot, wrap: self.wrap } } else { self.next_lap(slot - size.get()) }
     }
 
-    /// A slot on the lap after this one's. That a call leads to it keeps every other step short.
+    /// Returns the cursor at `slot` on the next lap. A cold call, so that all other steps stay
+    /// short.
     #[cold]
     const fn next_lap(self, slot: u16) -> Self {
         Self { slot, wrap: self.wrap ^ Self::WRAP }
     }
 
-    /// How many slots lie between an earlier cursor and this one, if at most `size`.
+    /// Returns the number of slots from `earlier` to this cursor, or `None` if that is more than
+    /// `size`.
     pub(crate) const fn since(self, earlier: Self, size: QueueSize) -> Option<u16> {
         let (to, from) = (self.slot, earlier.slot);
         if self.wrap == earlier.wrap {
@@ -163,8 +166,9 @@ impl Cursor {
     }
 }
 
-/// A circular list with room for as many entries as a queue has descriptors: whose turn it is, in order. It knows
-/// the places of its entries; what is there lies in the slots of whoever keeps it.
+/// The ends of a first-in, first-out list with room for as many entries as a queue has descriptors.
+///
+/// The list stores positions only; the entries are in the caller's slots.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fifo {
     /// Both are less than the queue's size.
@@ -173,24 +177,25 @@ pub(crate) struct Fifo {
 }
 
 impl Fifo {
-    /// The place of the first entry.
+    /// Returns the position of the first entry.
     pub(crate) const fn first(self) -> u16 {
         self.first
     }
 
-    /// Makes room for one more at the end, and says where. There is room.
+    /// Returns the position for a new last entry. The list is not full.
     pub(crate) const fn push(&mut self, size: QueueSize) -> u16 {
         let place = self.end;
         self.end = Self::after(place, size);
         place
     }
 
-    /// Takes back the last `push`. (Of a list that is empty and stays so this only turns the places.)
+    /// Undoes the last `push`. (If no entry was pushed, the list is empty and only its position
+    /// moves.)
     pub(crate) const fn undo_push(&mut self, size: QueueSize) {
         self.end = if self.end == 0 { size.get() - 1 } else { self.end - 1 };
     }
 
-    /// Drops the first entry. There is one.
+    /// Removes the first entry. The list is not empty.
     pub(crate) const fn pop(&mut self, size: QueueSize) {
         self.first = Self::after(self.first, size);
     }

@@ -6,33 +6,33 @@ use crate::error::{AddErrorKind, Violation};
 use crate::memory::{AccessError, Memory};
 use crate::ring::{Ring, State};
 
-/// A descriptor as it lies in memory, in either format: `addr`, `len`, and two 16-bit fields.
+/// The size of a descriptor in either format: `addr`, `len`, and two 16-bit fields.
 const DESCRIPTOR_BYTES: u32 = 16;
 
-/// How many descriptors are fetched in one go: two cache lines.
+/// The number of descriptors that are fetched at once: two cache lines.
 const WINDOW: u32 = 8;
 
-/// A private copy of so many.
+/// A private copy of `WINDOW` descriptors.
 type Window = [[u8; DESCRIPTOR_BYTES as usize]; WINDOW as usize];
 
-/// A descriptor table somewhere in shared memory. It needs no alignment.
+/// A descriptor table in shared memory, of any alignment.
 ///
-/// The table is fetched in windows of descriptors, and only the private copy is ever looked at. A table
-/// whose links jump about costs one fetch for each jump.
+/// The table is fetched in windows of descriptors, and only the private copy is used. A table whose
+/// links jump out of the window costs one fetch for each jump.
 pub(crate) struct Table<'m, M> {
     memory: &'m M,
     address: u64,
-    /// Number of descriptors, at least 1.
+    /// The number of descriptors, at least 1.
     len: u32,
-    /// The first descriptor in the window.
+    /// The index of the first descriptor in the window.
     start: u32,
-    /// How many are in the window.
+    /// The number of descriptors in the window.
     fetched: u32,
     window: Window,
 }
 
 impl<'m, M: Memory> Table<'m, M> {
-    /// The table of `bytes` bytes at `address`.
+    /// Returns the table of `bytes` bytes at `address`.
     pub(crate) fn new(memory: &'m M, address: u64, bytes: u32) -> Result<Self, Violation> {
         if bytes == 0 || !bytes.is_multiple_of(DESCRIPTOR_BYTES) {
             return Err(Violation::IndirectLength { len: bytes });
@@ -44,13 +44,13 @@ impl<'m, M: Memory> Table<'m, M> {
         Ok(Self { memory, address, len, start: 0, fetched: 0, window: Default::default() })
     }
 
-    /// Number of descriptors.
+    /// Returns the number of descriptors.
     pub(crate) const fn len(&self) -> u32 {
         self.len
     }
 
-    /// A copy of descriptor `index`, which is less than [`len`](Self::len): its address, and the other
-    /// eight bytes.
+    /// Returns a copy of descriptor `index`: its address, and its other eight bytes. `index` is
+    /// less than [`len`](Self::len).
     pub(crate) fn get(&mut self, index: u32) -> Result<(u64, u64), Violation> {
         if index.wrapping_sub(self.start) >= self.fetched {
             self.fetch(index).map_err(Violation::IndirectUnmapped)?;
@@ -76,11 +76,11 @@ impl<'m, M: Memory> Table<'m, M> {
     }
 }
 
-/// Writes a buffer's descriptors to `table`, if the buffer can be added to the queue. Returns the part of the table
-/// that they take up, and how many of the buffer's bytes are writable, saturated.
+/// Writes a buffer's descriptors to `table`, if the buffer can be added to the queue. Returns the
+/// part of the table that the descriptors take up, and the number of writable bytes, saturated.
 ///
-/// `encode` makes the two words of a descriptor: of a segment, of whether it is writable, and of the index of
-/// the one after it.
+/// `encode` returns the two words of a descriptor, given its segment, whether the segment is
+/// writable, and the index of the next descriptor.
 pub(crate) fn fill_table<M: Memory>(
     ring: &Ring<M>,
     state: State,
@@ -90,25 +90,8 @@ pub(crate) fn fill_table<M: Memory>(
     writable: &[Segment],
     encode: impl Fn(Segment, bool, Option<u16>) -> (u64, u64),
 ) -> Result<(Segment, u32), AddErrorKind> {
-    // However many segments there are, they take up one descriptor of the queue.
-    let size = ring.size;
-    let count = fitting(readable, writable, state, size.get());
-    let (readable_bytes, writable_bytes) = (Segment::total(readable), Segment::total(writable));
-    let Some(count) = count.filter(|_| readable_bytes + writable_bytes <= MAX_CHAIN_BYTES) else {
-        return Err(refusal(readable, writable, state, size, size.get()));
-    };
-    if !ring.indirect {
-        return Err(AddErrorKind::IndirectNotNegotiated);
-    }
-    if free == 0 {
-        return Err(AddErrorKind::Full { free, needed: 1 });
-    }
-    let len = u32::from(count) * DESCRIPTOR_BYTES;
-    if len > table.len {
-        return Err(AddErrorKind::TableTooSmall { capacity: table.len / DESCRIPTOR_BYTES, needed: count });
-    }
-    let unmapped = AddErrorKind::TableUnmapped(AccessError { address: table.address, len: len.into() });
-    table.address.checked_add(len.into()).ok_or(unmapped)?;
+    let (count, bytes) = check_buffer(ring, state, free, readable, writable)?;
+    let len = check_table(table, count)?;
     let mut segments = readable.iter().map(|s| (s, false)).chain(writable.iter().map(|s| (s, true)));
     let mut window = Window::default();
     let (mut address, mut index) = (table.address, 0);
@@ -125,5 +108,43 @@ pub(crate) fn fill_table<M: Memory>(
         ring.memory.write_bytes(address, filled).map_err(AddErrorKind::TableUnmapped)?;
         address += filled.len() as u64;
     }
-    Ok((Segment::new(table.address, len), saturate(writable_bytes)))
+    Ok((Segment::new(table.address, len), saturate(bytes)))
+}
+
+/// Returns the number of segments of a buffer that can be added through a table, and the number of
+/// its writable bytes.
+#[inline]
+fn check_buffer<M: Memory>(
+    ring: &Ring<M>,
+    state: State,
+    free: u16,
+    readable: &[Segment],
+    writable: &[Segment],
+) -> Result<(u16, u64), AddErrorKind> {
+    // The segments together take up one descriptor of the queue.
+    let size = ring.size;
+    let count = fitting(readable, writable, state, size.get());
+    let (readable_bytes, writable_bytes) = (Segment::total(readable), Segment::total(writable));
+    let Some(count) = count.filter(|_| readable_bytes + writable_bytes <= MAX_CHAIN_BYTES) else {
+        return Err(refusal(readable, writable, state, size, size.get()));
+    };
+    if !ring.indirect {
+        return Err(AddErrorKind::IndirectNotNegotiated);
+    }
+    if free == 0 {
+        return Err(AddErrorKind::Full { free, needed: 1 });
+    }
+    Ok((count, writable_bytes))
+}
+
+/// Returns the number of bytes that `count` descriptors take up in `table`, if they fit.
+#[inline]
+fn check_table(table: Segment, count: u16) -> Result<u32, AddErrorKind> {
+    let len = u32::from(count) * DESCRIPTOR_BYTES;
+    if len > table.len {
+        return Err(AddErrorKind::TableTooSmall { capacity: table.len / DESCRIPTOR_BYTES, needed: count });
+    }
+    let unmapped = AddErrorKind::TableUnmapped(AccessError { address: table.address, len: len.into() });
+    table.address.checked_add(len.into()).ok_or(unmapped)?;
+    Ok(len)
 }

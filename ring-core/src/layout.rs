@@ -1,8 +1,10 @@
-//! How much memory the areas of a queue take up.
+//! The size and alignment of the areas of a queue.
 
-/// Bytes and alignment of the three areas of a queue, which the driver has to provide.
+/// The size and alignment of the three areas of a queue, for which the driver provides the memory.
 ///
-/// VIRTIO 1.4, 2.7 "Split Virtqueues" and 2.8.10.1 "Structure Size and Alignment".
+/// [`Layout::of`] returns the layout of a format and a size; [`split`](crate::split) and
+/// [`packed`](crate::packed) show what is in the areas (VIRTIO 1.4, 2.7 "Split Virtqueues" and
+/// 2.8.10.1 "Structure Size and Alignment").
 ///
 /// Exhaustive, because a virtqueue has these three areas and no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +17,13 @@ pub struct Layout {
     pub device: AreaLayout,
 }
 
-/// Size and alignment of one area, in bytes.
+/// The size and alignment of one area, in bytes.
 ///
 /// Exhaustive, because memory is allocated by these two numbers and no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AreaLayout {
-    /// Its size.
+    /// The size in bytes.
     pub size: usize,
-    /// Its alignment, a power of two.
+    /// The alignment in bytes, a power of two.
     pub align: usize,
 }

@@ -1,36 +1,46 @@
-//! VIRTIO virtqueues, whole: split and packed, driver and device.
+//! Complete VIRTIO virtqueues: split and packed, driver and device side.
 //!
-//! This crate has no `std`, no allocation and no I/O. It moves buffers between a driver and a device
-//! through memory that both share, and says when to notify the other side; how that memory is mapped and
-//! how a notification travels is the caller's.
+//! A *virtqueue* is a queue in memory that a driver and a device share. The driver makes buffers
+//! available in it; the device uses the buffers and returns them. VIRTIO 1.4 defines two formats of
+//! this memory, *split* and *packed*.
+//!
+//! This crate has no `std`, no allocation and no I/O. It moves buffers between the driver and the
+//! device and decides when the other side has to be notified. The caller maps the memory and
+//! delivers the notifications.
 //!
 //! | | split | packed |
 //! |---|---|---|
 //! | driver | [`split::DriverQueue`] | [`packed::DriverQueue`] |
 //! | device | [`split::DeviceQueue`] | [`packed::DeviceQueue`] |
 //!
-//! [`DriverQueue`] and [`DeviceQueue`] are either format, as negotiated.
+//! [`DriverQueue`] and [`DeviceQueue`] stand for either format, as negotiated. Each of the four
+//! types is one *end* of one queue; a VIRTIO device usually has several queues.
+//!
+//! [`split`] and [`packed`] show the memory of each format and the life of a descriptor in it.
+//! [`Token`] shows the life of a chain on the device's side, and [`recovery`] the life of a chain
+//! whose device crashes.
 //!
 //! # Both ends of one request
 //!
 //! ```
 //! use ring_core::memory::{Memory, RawMemory};
-//! use ring_core::{Areas, DeviceQueue, DriverQueue, Features, QueueSize, Segment, Setup, device, driver};
+//! use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Segment, Setup, device, driver};
 //!
 //! for features in [Features::empty(), Features::RING_PACKED] {
-//!     // Memory that both sides see, and where the areas of a queue of four lie in it.
+//!     // One page that both sides see holds the three areas of a queue of four descriptors.
 //!     let mut page = [0u64; 512];
 //!     let memory = RawMemory::from_mut(&mut page, 0x1000);
-//!     let setup = Setup::new(4, features, Areas { descriptor: 0x1000, driver: 0x1100, device: 0x1200 });
+//!     let areas = Areas { descriptor: 0x1000, driver: 0x1100, device: 0x1200 };
+//!     let setup = Setup::new(4, features, areas);
 //!     let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
 //!     let mut device = DeviceQueue::new(memory.clone(), &setup, [device::Slot::EMPTY; 4])?;
 //!
-//!     // The driver asks a question and provides room for the answer.
+//!     // The driver sends a request and provides memory for the response.
 //!     memory.write_bytes(0x1800, b"ping")?;
 //!     driver.add(&[Segment::new(0x1800, 4)], &[Segment::new(0x1900, 16)], "request 1")?;
 //!     assert!(driver.publish().is_needed());
 //!
-//!     // The device takes it, answers, and returns it.
+//!     // The device takes the request, writes a response, and returns the buffer.
 //!     let mut segments = [Segment::default(); 4];
 //!     let chain = device.pop(&mut segments)?.expect("the driver has published a buffer");
 //!     assert_eq!(chain.readable(), [Segment::new(0x1800, 4)]);
@@ -38,7 +48,7 @@
 //!     device.complete(chain.into_token(), 4)?;
 //!     assert!(device.publish().is_needed());
 //!
-//!     // The driver has its buffer back.
+//!     // The driver gets its buffer back.
 //!     let used = driver.reap()?.expect("the device has published the buffer");
 //!     assert_eq!((used.cookie, used.written), ("request 1", 4));
 //! }
@@ -47,9 +57,9 @@
 //!
 //! # In a kernel
 //!
-//! The driver end of a queue of 16 in one page, with its bookkeeping in an array. The addresses in segments
-//! are those that the device uses, here physical ones. The example `firmware` is a whole program like this:
-//! it drives QEMU's devices over virtio-mmio.
+//! The example shows the driver end of a queue of 16 in one page, with its records in an array. The
+//! addresses in segments are those that the device uses, here physical addresses. The example
+//! `firmware` is a complete program of this kind: it drives QEMU's devices over virtio-mmio.
 //!
 //! ```
 //! use core::ptr::NonNull;
@@ -59,16 +69,16 @@
 //! # let negotiated = Features::VERSION_1 | Features::RING_PACKED;
 //! # let mut pages = vec![[0u64; 512]; 1];
 //! # let (page, physical) = (NonNull::from(&mut pages[..]).cast::<u8>(), 0x4000_0000);
-//! # let (request, answer) = (0x4100_0000, 0x4100_1000);
+//! # let (request, response) = (0x4100_0000, 0x4100_1000);
 //! # let notify = |queue_index: u16| {};
 //!
-//! // `page` is a page from the DMA allocator, which the device knows as `physical`.
-//! // It stays mapped for as long as the queue lives, and nothing but the queue uses it, so this is sound.
+//! // `page` comes from the DMA allocator, and the device knows it as `physical`. The page stays
+//! // mapped for as long as the queue lives, and only the queue accesses it: this call is sound.
 //! let memory = unsafe { RawMemory::new(page, physical, 4096) };
 //! let (setup, _bytes) = Setup::contiguous(physical, 16, negotiated)?;
 //! let mut queue = DriverQueue::new(memory, &setup, [driver::Slot::EMPTY; 16])?;
-//! // Tell the device the size and the three addresses, and enable the queue. Then, for each request:
-//! queue.add(&[Segment::new(request, 16)], &[Segment::new(answer, 512)], "whose request it is")?;
+//! // Tell the device the size and the three addresses, enable the queue, then for each request:
+//! queue.add(&[Segment::new(request, 16)], &[Segment::new(response, 512)], "request 1")?;
 //! if queue.publish().is_needed() {
 //!     notify(0);
 //! }
@@ -77,8 +87,9 @@
 //!
 //! # On a host
 //!
-//! With the feature `vm-memory`, the device end serves a queue in a virtual machine's memory. What is written
-//! is marked dirty where the memory has a bitmap, and an area keeps its region mapped.
+//! With the feature `vm-memory`, the device end serves a queue in a virtual machine's memory.
+//! Writes are marked in the memory's dirty bitmap, if there is one. A resolved area keeps its
+//! region mapped.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -88,39 +99,50 @@
 //! use vm_memory::{GuestAddress, GuestMemoryMmap};
 //!
 //! let mapped = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), 0x10000)])?;
-//! let setup = Setup::new(256, Features::VERSION_1 | Features::EVENT_IDX, Areas { descriptor: 0x1000, driver: 0x2000, device: 0x3000 });
+//! let areas = Areas { descriptor: 0x1000, driver: 0x2000, device: 0x3000 };
+//! let setup = Setup::new(256, Features::VERSION_1 | Features::EVENT_IDX, areas);
 //! let slots = vec![device::Slot::EMPTY; 256].into_boxed_slice();
 //! let mut queue = DeviceQueue::new(VmMemory::new(Arc::new(mapped)), &setup, slots)?;
-//! // A front-end says where to go on: here, at the vring base 0.
+//! // The front-end says where the queue resumes: here, at vring base 0.
 //! let position = queue.position_of(0);
 //! queue.resume(position)?;
 //! # assert_eq!(position, Position::SPLIT_START);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What you can rely on
+//! # Guarantees
 //!
-//! - **A peer that breaks the rules cannot hurt.** Each descriptor is copied out of shared memory once and
-//!   checked; only the copy is used. A rule that is broken is a [`Violation`], reported once, and the queue
-//!   is idle from then on. No panic, no access outside the areas and no unbounded work is reachable.
-//! - **Nothing is visible until `publish`.** Batches are the primitive: stage as many buffers as you like,
-//!   then publish them with one store and one decision whether to notify.
-//! - **No wake-up is lost.** The decision to notify belongs to `publish`, and the look back at the queue
-//!   belongs to `arm`; neither can be forgotten. (Who uses `publish_silently` for a peer that polls calls
-//!   `publish` before it sleeps itself.) See [`notify`].
-//! - **Completing twice does not compile.** `pop` makes a [`Token`], `complete` consumes it, and a reset
-//!   turns those still around into errors. On the driver's side the cookie that goes in with `add` comes
-//!   out of `reap` once.
-//! - **Storage is yours.** Each end needs a slice of slots, one for each descriptor: an array in a static, a
-//!   `Box<[Slot]>`, a `&mut [Slot]`.
-//! - **All unsafe code is behind one seam**: see [`memory`].
+//! - **The other side cannot cause harm by breaking the rules.** Each descriptor is copied out of
+//!   shared memory once and checked, and only the copy is used. A broken rule is reported once as a
+//!   [`Violation`], and the queue is idle from then on. The other side cannot cause a panic, an
+//!   access outside the areas, or unbounded work.
+//! - **Nothing is visible until `publish`.** Stage as many buffers as you like, then publish all of
+//!   them with one store and one decision whether to notify.
+//! - **No wake-up is lost.** `publish` decides whether to notify, and `arm` checks the queue once
+//!   more; neither step can be forgotten. If you use `publish_silently` with a polling peer, call
+//!   `publish` before you go to sleep. See [`notify`].
+//! - **A chain cannot be completed twice.** `pop` returns a [`Token`], and `complete` consumes the
+//!   token. After a reset, older tokens are refused. On the driver's side, the cookie that was
+//!   passed to `add` comes out of `reap` exactly once.
+//! - **The caller provides the storage.** Each end needs a slice with one slot for each descriptor:
+//!   an array in a static, a `Box<[Slot]>`, or a `&mut [Slot]`.
+//! - **All unsafe code is in one module**: see [`memory`].
+//!
+//! # Limits
+//!
+//! - An end belongs to one thread at a time. The two ends of a queue may be on different threads or
+//!   in different processes.
+//! - There is no way to wait for a free descriptor or for a buffer: `arm` says when it is safe to
+//!   sleep, and the caller sleeps.
+//! - Negotiation, configuration space and notifications belong to the transport, which is the
+//!   caller's.
 //!
 //! # Speed and size
 //!
-//! The calls that are made for each buffer, `add`, `reap`, `pop` and `complete`, are inlined into their caller as
-//! far as buffers of one segment go; longer ones and all errors are in functions of their own. That is fastest
-//! where each is called from one place, as in a loop over a burst. Who calls them from several places and
-//! minds the size puts them into a function.
+//! The calls made for each buffer (`add`, `reap`, `pop` and `complete`) are inlined into their
+//! caller for buffers of one segment. Longer buffers and all errors are handled in separate
+//! functions. Inlining is fastest where each call has one call site, as in a loop over a burst. If
+//! you call them from several places and care about code size, wrap them in a function.
 
 #![no_std]
 #![deny(missing_docs)]

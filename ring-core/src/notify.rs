@@ -1,37 +1,38 @@
-//! When to notify the other side, and how to fall asleep without missing its notification.
+//! When to notify the other side, and how to sleep without missing its notification.
 //!
-//! All four ends do the same two things, each of which is a store followed by a load of what the other
-//! side stores:
+//! All four ends perform the same two operations. Each consists of a store, and of a load of what
+//! the other side stores:
 //!
-//! | | this side stores | fence | then loads |
-//! |---|---|---|---|
-//! | **publish** | its progress (`idx`, or a descriptor's flags) | [`fence`](crate::memory::Memory::fence) | the other side's wish to be notified |
-//! | **arm** | its wish to be notified | [`fence`](crate::memory::Memory::fence) | the other side's progress |
+//! | | this end stores | then, after a fence, loads |
+//! |---|---|---|
+//! | **publish** | its progress: `idx`, or a descriptor's flags | the other side's request |
+//! | **arm** | its request to be notified | the other side's progress |
 //!
-//! One side publishes while the other arms. Without the fences each load may run ahead of the store
-//! before it: the publisher sees the old wish and stays silent, the sleeper sees the old progress and
-//! sleeps, and the queue hangs with work in it. With a fence on *both* sides at least one of the two
-//! loads sees the other's store. Release and Acquire do not give that, on any hardware; so these are the
-//! only places where the rings ask for a fence, one for each publish and each arm, never one for each
-//! buffer.
+//! One side publishes while the other side arms. Without the fences, each load could be performed
+//! before the store that precedes it. The publisher would see the old request and not notify, the
+//! other side would see the old progress and sleep, and the queue would hang with work in it. With
+//! a [`fence`](crate::memory::Memory::fence) on *both* sides, at least one of the two loads sees
+//! the other side's store. Release and Acquire do not guarantee this on any hardware. So these two
+//! operations are the only places where the rings need a fence: one for each publish and one for
+//! each arm, never one for each buffer.
 //!
-//! (VIRTIO 1.4: 2.7.13.4.1 "Driver Requirements: Notifying The Device" and 2.8.21.3.1 "Driver Requirements:
-//! Sending Available Buffer Notifications"; the device's side mirrors them.)
+//! (VIRTIO 1.4, 2.7.13.4.1 "Driver Requirements: Notifying The Device" and 2.8.21.3.1 "Driver
+//! Requirements: Sending Available Buffer Notifications". The device's side mirrors them.)
 
 /// Whether the other side has to be notified of what was just published.
 ///
 /// Exhaustive, because a notification is either sent or not.
-#[must_use = "the other side may be asleep: notify it if this says so"]
+#[must_use = "the other side may be asleep: notify it if this is `Needed`"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notify {
-    /// Notify it.
+    /// Notify the other side.
     Needed,
-    /// It does not want to be notified, or there was nothing to publish.
+    /// Do not notify: the other side does not ask for it, or nothing was published.
     NotNeeded,
 }
 
 impl Notify {
-    /// Whether to notify.
+    /// Returns whether to notify the other side.
     pub const fn is_needed(self) -> bool {
         matches!(self, Self::Needed)
     }
@@ -41,35 +42,40 @@ impl Notify {
     }
 }
 
-/// What came of asking to be notified.
+/// The result of asking to be notified.
 ///
 /// Exhaustive, because the caller either may sleep or may not.
 #[must_use = "if something is pending already, no notification will come for it"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {
-    /// There is nothing to do, and the other side will notify: it is safe to sleep. A queue that is suspended or
-    /// broken says so, too: nothing will come from it until it is resumed or reset.
+    /// It is safe to sleep: there is no work, and the other side will notify.
+    ///
+    /// A queue that is suspended or broken also returns `Armed`, because there is no work in it
+    /// until it is resumed or reset.
     Armed,
-    /// Something arrived meanwhile, for which no notification may come: go on working.
+    /// It is not safe to sleep: work has arrived, and no notification may come for it. Continue
+    /// working.
     Pending,
 }
 
-/// Whether an event at `event` is due, now that an index has moved from `old` to `new`.
+/// Returns whether an event at `event` is due, after an index has moved from `old` to `new`.
 ///
-/// All three are free-running and `new` is at most 2^15 ahead of `old` (VIRTIO 1.4, 2.7.7.2 "Device
-/// Requirements: Used Buffer Notification Suppression", and 2.7.10.1 for the driver).
+/// All three values are free-running, and `new` is at most 2^15 ahead of `old` (VIRTIO 1.4, 2.7.7.2
+/// "Device Requirements: Used Buffer Notification Suppression", and for the driver 2.7.10.1 "Driver
+/// Requirements: Available Buffer Notification Suppression").
 #[inline]
 pub(crate) const fn need_event(event: u16, new: u16, old: u16) -> bool {
     new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
 }
 
-/// What a side has already told the other one about.
+/// How much an end has published since it last decided whether to notify.
 ///
-/// The decision whether to notify depends on everything that was published since the last decision, so
-/// it has to be remembered. After a resume nothing is known, and the next decision is to notify.
+/// The decision depends on everything that was published since the last decision, so the amount has
+/// to be remembered. After a resume the amount is unknown, and the next decision is to notify.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unannounced {
-    /// Published since the last decision, in index steps; `None` if unknown or too much to count.
+    /// Published since the last decision, in index steps. `None` if unknown, or too large for the
+    /// comparison.
     count: Option<u16>,
 }
 
@@ -79,22 +85,22 @@ impl Unannounced {
         Self { count: Some(0) }
     }
 
-    /// Unknown: some other process may have published without a notification.
+    /// The amount is unknown: another process may have published without notifying.
     pub(crate) const fn unknown() -> Self {
         Self { count: None }
     }
 
-    /// Notes `count` more steps, at most 2^15 of them.
+    /// Adds `count` steps, at most 2^15.
     #[inline]
     pub(crate) const fn add(&mut self, count: u16) {
         self.count = match self.count {
-            // Over 2^15 the comparison of wrapping indices is no longer meaningful.
+            // Above 2^15 the comparison of wrapping indices is meaningless.
             Some(before) if before as u32 + count as u32 <= 1 << 15 => Some(before + count),
             _ => None,
         };
     }
 
-    /// Takes the count for a decision.
+    /// Returns the amount for a decision, and starts again from zero.
     #[inline]
     pub(crate) const fn take(&mut self) -> Option<u16> {
         self.count.replace(0)

@@ -1,7 +1,8 @@
-//! Reading and writing what a chain's segments hold, however the driver cut it up.
+//! Reading and writing the contents of a chain's segments, however the driver divided them.
 //!
-//! A device must not rely on where one descriptor ends and the next begins (VIRTIO 1.4, 2.7.4.1 "Device
-//! Requirements: Message Framing"). A [`Reader`] and a [`Writer`] hide it. A disk's answer to a read request:
+//! A device must not rely on where one descriptor ends and the next one starts (VIRTIO 1.4, 2.7.4.1
+//! "Device Requirements: Message Framing"). A [`Reader`] and a [`Writer`] hide these boundaries.
+//! For example, a block device answers a read request:
 //!
 //! ```
 //! use ring_core::memory::Memory;
@@ -21,13 +22,13 @@
 //! fn read(memory: &impl Memory, chain: &Chain<'_>, disk: &[u8]) -> Result<u32, PayloadError> {
 //!     let Header { sector, .. } = Reader::new(memory, chain.readable()).read_value()?;
 //!     let mut writer = Writer::new(memory, chain.writable());
-//!     // The last byte is for the status, and all others are for data.
+//!     // The last byte is for the status, and all other bytes are for data.
 //!     let count = usize::try_from(writer.remaining().saturating_sub(1)).unwrap_or(usize::MAX);
 //!     let start = usize::try_from(sector.get()).ok().and_then(|sector| sector.checked_mul(512));
 //!     let data = start.and_then(|start| disk.get(start..start.checked_add(count)?));
 //!     match data {
 //!         Some(data) => writer.write(data)?,
-//!         // What counts as written has to be written.
+//!         // Bytes that are reported as written must have been written.
 //!         None => (0..count).try_for_each(|_| writer.write(&[0]))?,
 //!     }
 //!     let status: u8 = if data.is_some() { 0 } else { 1 };
@@ -43,7 +44,8 @@
 //! # let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
 //! # let mut device = DeviceQueue::new(memory.clone(), &setup, [device::Slot::EMPTY; 4])?;
 //! # memory.write_bytes(0x808, &1u64.to_le_bytes())?;
-//! # driver.add(&[Segment::new(0x800, 16)], &[Segment::new(0x900, 300), Segment::new(0xb00, 213)], ())?;
+//! # let writable = [Segment::new(0x900, 300), Segment::new(0xb00, 213)];
+//! # driver.add(&[Segment::new(0x800, 16)], &writable, ())?;
 //! # let _ = driver.publish();
 //! # let mut segments = [Segment::default(); 4];
 //! # let chain = device.pop(&mut segments)?.unwrap();
@@ -64,18 +66,19 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::chain::Segment;
 use crate::memory::{AccessError, Memory};
 
-/// Some bytes of a chain could not be read or written. Nothing has been consumed.
+/// Bytes of a chain could not be read or written. The position of the reader or writer is
+/// unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PayloadError {
-    /// The segments have fewer bytes left.
+    /// The remaining segments have too few bytes.
     TooShort {
-        /// Bytes asked for.
+        /// The number of bytes requested.
         needed: u64,
-        /// Bytes left.
+        /// The number of bytes remaining.
         remaining: u64,
     },
-    /// A segment is not shared memory.
+    /// A segment is not in shared memory.
     Unmapped(AccessError),
 }
 
@@ -83,7 +86,7 @@ impl fmt::Display for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooShort { needed, remaining } => {
-                write!(f, "{needed} bytes needed, but the buffer has {remaining} left")
+                write!(f, "{needed} bytes are needed, but only {remaining} remain in the buffer")
             }
             Self::Unmapped(unmapped) => unmapped.fmt(f),
         }
@@ -92,56 +95,57 @@ impl fmt::Display for PayloadError {
 
 impl core::error::Error for PayloadError {}
 
-/// What is left of a sequence of segments.
+/// The remaining part of a sequence of segments.
 #[derive(Clone, Copy, Debug)]
 struct Rest<'s> {
     segments: &'s [Segment],
-    /// Bytes of the first segment that are gone already; less than its length, or 0.
-    gone: u32,
-    /// Bytes left.
+    /// The number of bytes of the first segment that are consumed; less than its length, or 0.
+    consumed: u32,
+    /// The number of bytes remaining.
     bytes: u64,
 }
 
 impl<'s> Rest<'s> {
     fn new(segments: &'s [Segment]) -> Self {
-        Self { segments, gone: 0, bytes: Segment::total(segments) }
+        Self { segments, consumed: 0, bytes: Segment::total(segments) }
     }
 
-    /// What remains of these segments after the first `count` bytes.
+    /// Returns the rest after the first `count` bytes.
     fn after(self, count: u64) -> Result<Self, PayloadError> {
         let bytes = self
             .bytes
             .checked_sub(count)
             .ok_or(PayloadError::TooShort { needed: count, remaining: self.bytes })?;
-        let mut left = count + u64::from(self.gone);
+        let mut left = count + u64::from(self.consumed);
         let mut segments = self.segments;
         while let [first, rest @ ..] = segments {
             let Some(beyond) = left.checked_sub(first.len.into()) else { break };
             (left, segments) = (beyond, rest);
         }
-        // The loop leaves less than the first segment's length, or nothing.
-        Ok(Self { segments, gone: u32::try_from(left).unwrap_or(0), bytes })
+        // The loop leaves less than the length of the first segment, or nothing.
+        Ok(Self { segments, consumed: u32::try_from(left).unwrap_or(0), bytes })
     }
 
-    /// The first `count` bytes, in pieces that are contiguous and not empty: an empty segment's address can be
-    /// anything.
+    /// Returns the first `count` bytes as contiguous pieces. Empty pieces are omitted, because the
+    /// address of an empty segment can have any value.
     fn pieces(self, count: u64) -> impl Iterator<Item = Segment> + use<'s> {
         let mut left = count;
-        let mut gone = self.gone;
+        let mut consumed = self.consumed;
         let pieces = self.segments.iter().map_while(move |segment| {
-            let len = u64::from(segment.len - gone).min(left);
+            let len = u64::from(segment.len - consumed).min(left);
             let piece = Segment::new(
-                segment.address.saturating_add(u64::from(gone)),
+                segment.address.saturating_add(u64::from(consumed)),
                 u32::try_from(len).unwrap_or(0),
             );
-            (left, gone) = (left - len, 0);
+            (left, consumed) = (left - len, 0);
             (left > 0 || len > 0).then_some(piece)
         });
         pieces.filter(|piece| piece.len > 0)
     }
 }
 
-/// Reads segments from front to back: a chain's readable ones, or at the driver end what the device wrote.
+/// Reads segments from front to back: the readable segments of a chain, or at the driver end the
+/// segments that the device has written.
 #[derive(Debug)]
 pub struct Reader<'a, M> {
     memory: &'a M,
@@ -149,12 +153,12 @@ pub struct Reader<'a, M> {
 }
 
 impl<'a, M: Memory> Reader<'a, M> {
-    /// Reads `segments`, which lie in `memory`.
+    /// Returns a reader of `segments`, which lie in `memory`.
     pub fn new(memory: &'a M, segments: &'a [Segment]) -> Self {
         Self { memory, rest: Rest::new(segments) }
     }
 
-    /// Bytes left.
+    /// Returns the number of bytes remaining.
     #[must_use]
     pub const fn remaining(&self) -> u64 {
         self.rest.bytes
@@ -164,7 +168,7 @@ impl<'a, M: Memory> Reader<'a, M> {
     ///
     /// # Errors
     ///
-    /// [`PayloadError`] if there are fewer, or if they are not shared memory.
+    /// [`PayloadError`] if there are fewer bytes, or if they are not in shared memory.
     pub fn read(&mut self, into: &mut [u8]) -> Result<(), PayloadError> {
         let rest = self.rest.after(into.len() as u64)?;
         let mut at = 0;
@@ -178,11 +182,11 @@ impl<'a, M: Memory> Reader<'a, M> {
         Ok(())
     }
 
-    /// Reads a value as the standard lays it out.
+    /// Reads a value with the layout that the standard gives it.
     ///
     /// # Errors
     ///
-    /// As for [`read`](Self::read).
+    /// The errors of [`read`](Self::read).
     pub fn read_value<T: FromBytes + IntoBytes>(&mut self) -> Result<T, PayloadError> {
         let mut value = T::new_zeroed();
         self.read(value.as_mut_bytes())?;
@@ -190,7 +194,8 @@ impl<'a, M: Memory> Reader<'a, M> {
     }
 }
 
-/// Writes segments from front to back: a chain's writable ones, or at the driver end what the device is to read.
+/// Writes segments from front to back: the writable segments of a chain, or at the driver end the
+/// segments that the device is to read.
 #[derive(Debug)]
 pub struct Writer<'a, M> {
     memory: &'a M,
@@ -199,28 +204,29 @@ pub struct Writer<'a, M> {
 }
 
 impl<'a, M: Memory> Writer<'a, M> {
-    /// Writes `segments`, which lie in `memory`.
+    /// Returns a writer of `segments`, which lie in `memory`.
     pub fn new(memory: &'a M, segments: &'a [Segment]) -> Self {
         Self { memory, rest: Rest::new(segments), written: 0 }
     }
 
-    /// Bytes of room left.
+    /// Returns the number of bytes that can still be written.
     #[must_use]
     pub const fn remaining(&self) -> u64 {
         self.rest.bytes
     }
 
-    /// Bytes written or skipped so far: what `complete` wants to know. Saturates at `u32::MAX`.
+    /// Returns the number of bytes written or skipped so far, as `complete` takes it. Saturates at
+    /// `u32::MAX`.
     #[must_use]
     pub const fn written(&self) -> u32 {
         self.written
     }
 
-    /// Writes all of `from`.
+    /// Writes all bytes of `from`.
     ///
     /// # Errors
     ///
-    /// [`PayloadError`] if there is no room for it, or if the room is not shared memory.
+    /// [`PayloadError`] if the segments are too short, or not in shared memory.
     pub fn write(&mut self, from: &[u8]) -> Result<(), PayloadError> {
         let rest = self.rest.after(from.len() as u64)?;
         let mut at = 0;
@@ -234,20 +240,21 @@ impl<'a, M: Memory> Writer<'a, M> {
         Ok(())
     }
 
-    /// Writes a value as the standard lays it out.
+    /// Writes a value with the layout that the standard gives it.
     ///
     /// # Errors
     ///
-    /// As for [`write`](Self::write).
+    /// The errors of [`write`](Self::write).
     pub fn write_value<T: IntoBytes + Immutable>(&mut self, value: &T) -> Result<(), PayloadError> {
         self.write(value.as_bytes())
     }
 
-    /// Leaves the next `count` bytes as they are, and counts them as written: something else has written them.
+    /// Skips the next `count` bytes, and counts them as written: the caller has written them by
+    /// other means.
     ///
     /// # Errors
     ///
-    /// [`PayloadError::TooShort`] if there are fewer.
+    /// [`PayloadError::TooShort`] if there are fewer bytes.
     pub fn skip(&mut self, count: u64) -> Result<(), PayloadError> {
         let rest = self.rest.after(count)?;
         self.advance(rest, count);
@@ -265,7 +272,7 @@ mod tests {
     use super::*;
     use crate::memory::RawMemory;
 
-    /// "abcdefgh" and "ABCDEFGH", with a hole between them.
+    /// Returns memory with "abcdefgh" and "ABCDEFGH", and a gap between them.
     fn letters(words: &mut [u64; 4]) -> RawMemory<'_> {
         let memory = RawMemory::from_mut(words, 0x100);
         memory.write_bytes(0x100, b"abcdefgh").unwrap();

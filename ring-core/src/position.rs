@@ -1,13 +1,16 @@
-//! How far a queue has come, as a value.
+//! How far a queue has progressed, as a value.
 
-/// The progress of a queue: enough to go on elsewhere, or later, when nothing is in flight. What is in flight
-/// is known to the end that holds it alone; [`recovery`](crate::recovery) is for what it leaves behind when it dies.
+/// The progress of a queue: enough to continue elsewhere, or later, when nothing is in flight.
 ///
-/// For a split queue both halves are free-running indices; for a packed queue both are
+/// A position does not describe the chains in flight. Only the end that holds these chains knows
+/// them; [`recovery`](crate::recovery) explains how they survive a crash of the device.
+///
+/// For a split queue, both parts are free-running indices. For a packed queue, both parts are
 /// [`Cursor`](crate::index::Cursor)s in their 16-bit form.
 ///
-/// vhost-user carries a position as one 32-bit number, its *vring base*. That of a split queue has the
-/// available index only: the used index is where the device left it, in the device area.
+/// vhost-user transmits a position as one 32-bit number, the *vring base*. The vring base of a
+/// split queue has only the available index; the used index remains in the device area, where the
+/// device left it.
 ///
 /// ```
 /// use ring_core::Position;
@@ -21,42 +24,44 @@
 #[doc(alias("vring_base", "last_avail_idx"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// The next buffer that the device takes; at the driver end, the next one to be published.
+    /// The next buffer that the device takes. At the driver end: the next buffer that is published.
     pub available: u16,
-    /// The next place where the device returns one; at the driver end, the next one that is taken back.
+    /// Where the device returns the next buffer. At the driver end: the next buffer that is taken
+    /// back.
     pub used: u16,
 }
 
 impl Position {
-    /// Where a split queue begins.
+    /// Where a split queue begins: both indices are 0.
     pub const SPLIT_START: Self = Self { available: 0, used: 0 };
 
     /// Where a packed queue begins: slot 0, both wrap counters 1.
     pub const PACKED_START: Self = Self { available: 1 << 15, used: 1 << 15 };
 
-    /// The vring base of a split queue: the available index.
+    /// Returns the vring base of a split queue: the available index.
     #[must_use]
     pub const fn split_base(self) -> u32 {
         self.available as u32
     }
 
-    /// The vring base of a packed queue: the available half in bits 0 to 15, the used half above.
+    /// Returns the vring base of a packed queue: `available` in bits 0 to 15, `used` in bits 16 to
+    /// 31.
     #[must_use]
     pub const fn packed_base(self) -> u32 {
         self.available as u32 | (self.used as u32) << 16
     }
 
-    /// The position that a packed queue's vring base stands for.
+    /// Returns the position that the vring base of a packed queue stands for.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "each half is 16 bits")]
     pub const fn from_packed_base(base: u32) -> Self {
         Self { available: base as u16, used: (base >> 16) as u16 }
     }
 
-    /// The position of a queue in which nothing is in flight.
+    /// Returns the position of a queue in which nothing is in flight.
     ///
-    /// This is what a base means that has its available half only, as 16-bit front-ends send it:
-    /// [`DeviceQueue::position_of`](crate::DeviceQueue::position_of) knows.
+    /// Front-ends that handle only 16 bits of a packed queue's base send such a position.
+    /// [`DeviceQueue::position_of`](crate::DeviceQueue::position_of) recognises it.
     #[must_use]
     pub const fn quiescent(available: u16) -> Self {
         Self { available, used: available }

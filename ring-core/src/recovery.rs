@@ -1,39 +1,78 @@
-//! Going on for a device that died, and not only stopped.
+//! Taking over from a device that crashed.
 //!
-//! A [`Position`](crate::Position) is not enough then: what was in flight would be lost. So a device that may die keeps
-//! a journal where the next one finds it. It notes
+//! A [`Position`](crate::Position) is not enough to take over from a crashed device: the chains in
+//! flight would be lost. A device that may crash therefore keeps a journal where its successor can
+//! read it. The journal notes
 //!
-//! - each chain that it has taken, before it begins to work on it or takes another: its [record](DeviceQueue::record), and
-//!   its segments;
-//! - each chain that it [gives back](DeviceQueue::unpop): that it was never taken;
-//! - before each `publish`: the chains that are staged, and [`next_used`](DeviceQueue::next_used). In an in-order queue
-//!   those are not staged that wait for an older one;
-//! - after each `publish`: that it came so far. What was staged is then gone from the journal.
+//! - each chain that was taken, before the device starts to process the chain or takes another one:
+//!   the chain's [record](DeviceQueue::record) and segments;
+//! - each chain that was [put back](DeviceQueue::unpop): the chain counts as never taken;
+//! - before each `publish`: the staged chains, and [`next_used`](DeviceQueue::next_used). In an
+//!   in-order queue, a completed chain that waits for an older chain is not staged;
+//! - after each `publish`: that the publish has happened. The chains that were staged are then
+//!   removed from the journal.
 //!
-//! The journal of a device that has not taken any chain has its position's used half, and the serial 0.
+//! The journal of a device that has not taken any chain contains the `used` part of the queue's
+//! position, and serial 0.
 //!
-//! The next device asks [`has_published`](DeviceQueue::has_published) whether the batch that was staged last was published.
-//! Then it [recovers](DeviceQueue::recover), and [adopts](DeviceQueue::adopt) what is left, in the order in which it was taken.
-//! What was published may not have been announced; so the first [`publish`](DeviceQueue::publish) after that notifies in any
-//! case, and is called even where nothing has been completed.
+//! The successor calls [`has_published`](DeviceQueue::has_published) to find out whether the batch
+//! that was staged last has been published. Then the successor calls
+//! [`recover`](DeviceQueue::recover), and [`adopt`](DeviceQueue::adopt) for each remaining chain,
+//! in the order in which the chains were taken. The crashed device may have published chains
+//! without notifying the driver. So the first [`publish`](DeviceQueue::publish) after a recovery
+//! notifies in any case; call it even if no chain has been completed.
+//!
+//! # The life of a chain whose device crashes
+//!
+//! ```text
+//!   first device           journal                            driver
+//!   ------------           -------                            ------
+//!   1 pop
+//!   2 record ------------> record and segments
+//!     (process)
+//!   3 complete
+//!   4 next_used ---------> staged: records, next_used
+//!   5 publish -------------------------------------------->   the chain is used
+//!   6 (note) ------------> published: the records are removed
+//!
+//!   X  the device crashes after any of these steps
+//!
+//!   second device
+//!   -------------
+//!   7 has_published <----- used
+//!         |
+//!         | true: the crash came after 5         the chain is used; its record is removed
+//!         | false: the crash came before 5       the chain is still in flight
+//!         v
+//!   8 recover <----------- used, last serial
+//!   9 adopt <------------- record                the new token stands for the chain
+//!     (process again)
+//!  10 complete, publish ----------------------------------->  the chain is used
+//! ```
+//!
+//! A chain whose record was not written before the crash was never started. The second device takes
+//! that chain with [`pop`](DeviceQueue::pop). In every case the driver gets each buffer back
+//! exactly once.
+//!
+//! # Example
 //!
 //! ```
 //! use ring_core::memory::{Memory, RawMemory};
 //! # use ring_core::{DriverQueue, Features, QueueSize, Segment, device, driver};
-//! use ring_core::{DeviceQueue, Setup, SetupError, ChainRecord, Token};
+//! use ring_core::{ChainRecord, DeviceQueue, Setup, SetupError, Token};
 //!
 //! struct Journal {
-//!     /// Where the last batch ended that was published.
+//!     /// The end of the batch that was published last.
 //!     used: u16,
 //!     /// The serial of the chain that was taken last.
 //!     last: u64,
-//!     /// What was in flight then, in the order in which it was taken.
+//!     /// The chains in flight, in the order in which they were taken.
 //!     taken: Vec<ChainRecord>,
-//!     /// What was about to be published: where that ends, and which chains.
+//!     /// The batch that was about to be published: its end, and its chains.
 //!     staged: Option<(u16, Vec<ChainRecord>)>,
 //! }
 //!
-//! fn go_on<M: Memory, S: AsRef<[device::Slot]> + AsMut<[device::Slot]>>(
+//! fn take_over<M: Memory, S: AsRef<[device::Slot]> + AsMut<[device::Slot]>>(
 //!     device: &mut DeviceQueue<M, S>,
 //!     journal: &mut Journal,
 //! ) -> Result<Vec<Token>, SetupError> {
@@ -65,7 +104,7 @@
 //! # let _ = device.publish();
 //! # let mut journal = Journal { used, last: taken[2].serial, taken: taken.to_vec(), staged };
 //! # let mut device = new()?;
-//! # let tokens = go_on(&mut device, &mut journal)?;
+//! # let tokens = take_over(&mut device, &mut journal)?;
 //! # assert_eq!(tokens.len(), 2);
 //! # tokens.into_iter().for_each(|token| device.complete(token, 0).unwrap());
 //! # let _ = device.publish();
@@ -78,41 +117,49 @@ use crate::device::{DeviceQueue, Slot, either};
 use crate::error::SetupError;
 use crate::memory::Memory;
 
-/// Going on for a device that died: see [`recovery`](crate::recovery).
+/// Taking over from a device that crashed: see [`recovery`](crate::recovery).
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// The record of a chain in flight.
+    /// Returns the record of a chain in flight.
     pub fn record(&self, token: &Token) -> Option<ChainRecord> {
         either!(self, queue => queue.record(token))
     }
 
-    /// Where [`position`](Self::position) will have its used half once what is staged has been published.
+    /// Returns what the `used` part of [`position`](Self::position) will be after the staged chains
+    /// have been published.
     pub const fn next_used(&self) -> u16 {
         either!(self, queue => queue.next_used())
     }
 
-    /// Whether a device that had published up to `used`, and had staged more, published that, too.
+    /// Returns whether a device that had published up to `used`, and had staged more, has published
+    /// that batch, too.
     pub fn has_published(&self, used: u16) -> bool {
         either!(self, queue => queue.has_published(used))
     }
 
-    /// Goes on after a device that died when it had published up to `used`, and had numbered its chains up to `last`.
-    /// It is for a device that has not taken any itself.
+    /// Takes over from a device that had published up to `used` and whose last chain had the serial
+    /// `last`.
+    ///
+    /// Only a device that has not taken any chain itself can take over.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Recovery`] if this device has taken chains, or if no queue can have come to `last`; otherwise as for
-    /// [`resume`](Self::resume). The queue is then as it was.
+    /// [`SetupError::Recovery`] if this device has taken chains, or if no queue can have reached
+    /// the serial `last`; otherwise the errors of [`resume`](Self::resume). After an error the
+    /// queue is unchanged.
     pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
         either!(self, queue => queue.recover(used, last))
     }
 
-    /// Takes over a chain that was in flight. All of them have to be taken over, in the order of their serials,
-    /// before anything else happens to the queue. Of a packed queue, such chains cannot be given back.
+    /// Takes over a chain that was in flight.
+    ///
+    /// Adopt all chains in flight in the order of their serials, before any other call to the
+    /// queue. In a packed queue, an adopted chain cannot be put back with [`unpop`](Self::unpop).
     ///
     /// # Errors
     ///
-    /// [`SetupError::ChainRecord`] if it cannot have been in flight, or has been taken over already, or comes after a later
-    /// one, or after one that was popped; or if the queue does not run.
+    /// [`SetupError::ChainRecord`] if the record cannot be that of a chain in flight, if the chain
+    /// has been adopted already, if a later chain has been adopted or any chain has been popped, or
+    /// if the queue does not run.
     pub fn adopt(&mut self, taken: ChainRecord) -> Result<Token, SetupError> {
         either!(self, queue => queue.adopt(taken))
     }

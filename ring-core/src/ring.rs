@@ -1,4 +1,4 @@
-//! A queue as one of its ends sees it.
+//! The part of an end that is constant: the resolved areas and the negotiated features.
 
 use core::fmt;
 
@@ -9,16 +9,16 @@ use crate::layout::{AreaLayout, Layout};
 use crate::memory::Memory;
 use crate::setup::Setup;
 
-/// Which end of a queue it is.
+/// Which end of a queue an end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// It writes the driver area.
+    /// The driver end, which writes the driver area.
     Driver,
-    /// It writes the device area.
+    /// The device end, which writes the device area.
     Device,
 }
 
-/// A queue as one end sees it: resolved, and constant from then on.
+/// A queue as seen by one end. Resolved at set-up, and constant from then on.
 pub(crate) struct Ring<M: Memory> {
     pub(crate) memory: M,
     pub(crate) descriptor: M::Area,
@@ -29,7 +29,7 @@ pub(crate) struct Ring<M: Memory> {
     pub(crate) size: QueueSize,
     pub(crate) event_idx: bool,
     pub(crate) indirect: bool,
-    /// What the queue's state is when it runs.
+    /// The state of the queue when it runs: [`State::Running`] or [`State::InOrder`].
     pub(crate) running: State,
 }
 
@@ -84,13 +84,13 @@ impl<M: Memory> fmt::Debug for Ring<M> {
 /// Whether a queue runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It does.
+    /// The queue runs.
     Running,
-    /// It does, and the device returns buffers in order.
+    /// The queue runs, and the device returns buffers in order.
     InOrder,
-    /// It was suspended, and can be resumed.
+    /// The queue was suspended, and can be resumed.
     Suspended,
-    /// The other side broke a rule; only a reset helps.
+    /// The other side has broken a rule. Only a reset helps.
     Broken,
 }
 
@@ -100,7 +100,7 @@ impl State {
         matches!(self, Self::Running | Self::InOrder)
     }
 
-    /// The state after a suspend: a broken queue stays broken.
+    /// Returns the state after a suspend. A broken queue stays broken.
     pub(crate) const fn suspended(self) -> Self {
         match self {
             Self::Broken => Self::Broken,

@@ -1,4 +1,5 @@
-//! What it takes to set up a queue: its size, its features, and where its areas are.
+//! What the caller provides to set up a queue: its size, its features, and the addresses of its
+//! areas.
 
 use crate::features::Features;
 use crate::index::{QueueSize, QueueSizeError};
@@ -6,6 +7,8 @@ use crate::layout::Layout;
 use crate::{packed, split};
 
 /// The configuration of one queue, as the driver gives it to the device.
+///
+/// [`Setup::new`] makes a configuration, because fields may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Setup {
@@ -19,7 +22,8 @@ pub struct Setup {
 
 /// The addresses of the three areas of a queue.
 ///
-/// Exhaustive, since a virtqueue has these three areas and no other: VIRTIO 1.4, 2.6 "Virtqueues".
+/// Exhaustive, because a virtqueue has these three areas and no other (VIRTIO 1.4, 2.6
+/// "Virtqueues").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Areas {
     /// The address of the descriptor area.
@@ -31,7 +35,7 @@ pub struct Areas {
 }
 
 impl Layout {
-    /// The layout of a queue of `size` descriptors, in the format that was negotiated.
+    /// Returns the layout of a queue of `size` descriptors, in the format that was negotiated.
     ///
     /// # Errors
     ///
@@ -54,14 +58,17 @@ impl Layout {
 impl Setup {
     /// Returns the configuration of a queue of `size` descriptors.
     ///
-    /// Nothing is checked here: the queues check it when they are made from it.
+    /// `new` checks nothing. The constructors of the queues check the configuration.
     #[must_use]
     pub const fn new(size: u16, features: Features, areas: Areas) -> Self {
         Self { size, features, areas }
     }
 
-    /// A queue whose areas follow each other from `address` on, which is a multiple of 64; and how many bytes
-    /// they take up together. Each begins on a cache line of its own, since different sides write them.
+    /// Returns the configuration of a queue whose areas are adjacent and start at `address`, and
+    /// the number of bytes that the areas take up together.
+    ///
+    /// `address` is a multiple of 64. Each area starts on a cache line of its own, because
+    /// different sides write the areas.
     ///
     /// # Errors
     ///
@@ -84,7 +91,7 @@ impl Setup {
             Ok(layout) => layout,
             Err(bad) => return Err(bad),
         };
-        // The areas of the largest queue are less than 2^20 bytes.
+        // The areas of the largest queue together are smaller than 2^20 bytes.
         let driver = (layout.descriptor.size as u64).next_multiple_of(LINE);
         let device = driver + (layout.driver.size as u64).next_multiple_of(LINE);
         let end = device + (layout.device.size as u64).next_multiple_of(LINE);

@@ -1,4 +1,4 @@
-//! What the caller of one call has to handle.
+//! Errors of single calls, which the caller handles.
 
 use core::error::Error;
 use core::fmt;
@@ -8,20 +8,20 @@ use crate::memory::AccessError;
 
 use super::Violation;
 
-/// Why a buffer was not added.
+/// The reason a buffer was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddErrorKind {
-    /// There are not enough free descriptors now. Reap, and try again.
+    /// There are too few free descriptors at the moment. Reap, then try again.
     Full {
-        /// Free descriptors.
+        /// The number of free descriptors.
         free: u16,
-        /// Descriptors that the buffer needs; at most the queue's size.
+        /// The number of descriptors that the buffer needs; at most the queue's size.
         needed: u16,
     },
     /// The buffer has more segments than the queue has descriptors.
     TooLong {
-        /// Segments of the buffer.
+        /// The number of segments.
         segments: usize,
         /// The queue's size.
         size: u16,
@@ -30,21 +30,21 @@ pub enum AddErrorKind {
     Empty,
     /// The buffer is longer than 2^32 bytes.
     TooManyBytes {
-        /// Its length.
+        /// The buffer's length.
         bytes: u64,
     },
     /// The feature that indirect tables need was not negotiated.
     IndirectNotNegotiated,
     /// The indirect table is too small for the buffer.
     TableTooSmall {
-        /// Descriptors that the table holds.
+        /// The number of descriptors that fit into the table.
         capacity: u32,
-        /// Descriptors that the buffer needs.
+        /// The number of descriptors that the buffer needs.
         needed: u16,
     },
     /// The indirect table is not in shared memory.
     TableUnmapped(AccessError),
-    /// The queue does not run: it is suspended, or the device has broken it.
+    /// The queue does not run: it is suspended, or the device has broken a rule.
     NotRunning,
 }
 
@@ -55,26 +55,29 @@ impl fmt::Display for AddErrorKind {
                 write!(f, "the queue is full: {needed} descriptors needed, {free} free")
             }
             Self::TooLong { segments, size } => {
-                write!(f, "a buffer of {segments} segments can never fit a queue of {size}")
+                write!(f, "a buffer of {segments} segments never fits into a queue of {size}; split it")
             }
-            Self::Empty => f.write_str("a buffer without segments"),
-            Self::TooManyBytes { bytes } => write!(f, "a buffer of {bytes} bytes, over 2^32"),
+            Self::Empty => f.write_str("the buffer has no segments"),
+            Self::TooManyBytes { bytes } => write!(f, "the buffer has {bytes} bytes, more than 2^32"),
             Self::IndirectNotNegotiated => f.write_str("indirect tables were not negotiated for this queue"),
             Self::TableTooSmall { capacity, needed } => {
-                write!(f, "a buffer of {needed} segments in an indirect table for {capacity}")
+                write!(f, "the buffer has {needed} segments, but the indirect table has room for {capacity}")
             }
-            Self::TableUnmapped(unmapped) => write!(f, "the indirect table: {unmapped}"),
-            Self::NotRunning => f.write_str("the queue is suspended, or the device broke it"),
+            Self::TableUnmapped(unmapped) => write!(f, "the indirect table is not usable: {unmapped}"),
+            Self::NotRunning => {
+                f.write_str("the queue does not run; resume it if it is suspended, else reset it")
+            }
         }
     }
 }
 
-/// A buffer was not added. The queue has not changed, and the cookie comes back.
+/// A buffer was not added. The queue is unchanged, and the cookie is returned.
 ///
-/// Exhaustive, because a call that fails returns what it was given and the kind of error, and nothing else.
+/// Exhaustive, because a call that fails returns what it was given and the kind of error, and
+/// nothing else.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AddError<T> {
-    /// Why the buffer was not added.
+    /// The reason the buffer was not added.
     pub kind: AddErrorKind,
     /// The cookie that was passed to the call.
     pub cookie: T,
@@ -86,7 +89,7 @@ impl<T> fmt::Display for AddError<T> {
     }
 }
 
-/// Without the cookie, which may be of a type that cannot be printed.
+/// Omits the cookie, whose type may not implement `Debug`.
 impl<T> fmt::Debug for AddError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AddError").field("kind", &self.kind).finish_non_exhaustive()
@@ -95,15 +98,16 @@ impl<T> fmt::Debug for AddError<T> {
 
 impl<T> Error for AddError<T> {}
 
-/// No chain could be popped.
+/// No chain could be taken.
 ///
-/// Exhaustive, because a variant can hold a [`Token`], and a `_` arm would drop the token unnoticed.
+/// Exhaustive, because a variant can hold a [`Token`], and a `_` arm would drop the token
+/// unnoticed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PopError {
-    /// The driver broke a rule. Said once; the queue is idle from now on.
+    /// The driver has broken a rule. Reported once; the queue is idle from now on.
     Violation(Violation),
-    /// The chain has more segments than the storage that was lent. It has been taken from the queue and
-    /// can only be completed or given back.
+    /// The chain has more segments than fit into the storage that was lent. The chain has been
+    /// taken from the queue and can only be completed or put back.
     TooLong(Token),
 }
 
@@ -111,7 +115,7 @@ impl fmt::Display for PopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Violation(violation) => violation.fmt(f),
-            Self::TooLong(_) => f.write_str("a chain has more segments than the device takes"),
+            Self::TooLong(_) => f.write_str("the chain has more segments than the device accepts"),
         }
     }
 }
@@ -124,36 +128,42 @@ impl From<Violation> for PopError {
     }
 }
 
-/// A chain was not completed.
+/// A chain was not completed or not put back.
 ///
-/// Exhaustive, because a variant can hold a [`Token`], and a `_` arm would drop the token unnoticed.
+/// Exhaustive, because a variant can hold a [`Token`], and a `_` arm would drop the token
+/// unnoticed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CompleteError {
-    /// The token is from before a reset. The buffer is no longer the device's.
+    /// The token is older than the last reset. The buffer no longer belongs to the device.
     Stale,
-    /// More bytes were said to be written than the driver allowed. The token comes back.
+    /// More bytes were reported as written than the driver allowed. The token is returned.
     TooManyBytes {
-        /// The right to try again.
+        /// The token, for another attempt.
         token: Token,
-        /// Bytes said to be written.
+        /// The number of bytes reported as written.
         written: u32,
     },
-    /// The queue is suspended. The token comes back, good for after the resume.
+    /// The queue is suspended. The token is returned, and is valid again after the queue is
+    /// resumed.
     Suspended(Token),
-    /// The chain cannot be given back as if it had not been taken, because a later one was taken and is in
-    /// flight or has been returned. The token comes back.
+    /// The chain cannot be put back, because a later chain is in flight or has been completed. The
+    /// token is returned.
     NotNewest(Token),
 }
 
 impl fmt::Display for CompleteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stale => f.write_str("the token is from before a reset"),
+            Self::Stale => f.write_str("the token is older than the last reset of the queue"),
             Self::TooManyBytes { token, written } => {
-                write!(f, "{written} bytes written to a chain with {} writable", token.writable())
+                write!(
+                    f,
+                    "{written} bytes reported as written to a chain with {} writable bytes",
+                    token.writable()
+                )
             }
-            Self::Suspended(_) => f.write_str("the queue is suspended"),
-            Self::NotNewest(_) => f.write_str("a later chain was taken and not given back"),
+            Self::Suspended(_) => f.write_str("the queue is suspended; resume it first"),
+            Self::NotNewest(_) => f.write_str("a later chain was taken and not put back"),
         }
     }
 }

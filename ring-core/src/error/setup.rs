@@ -1,4 +1,4 @@
-//! The fault of whoever configured the queue.
+//! Errors in the configuration of a queue.
 
 use core::error::Error;
 use core::fmt;
@@ -7,16 +7,16 @@ use crate::chain::ChainRecord;
 use crate::index::QueueSizeError;
 use crate::memory::AccessError;
 
-/// The three areas of a queue, as VIRTIO 1.4, 2.6 "Virtqueues" names them.
+/// The three areas of a queue (VIRTIO 1.4, 2.6 "Virtqueues").
 ///
 /// Exhaustive, because a virtqueue has these three areas and no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AreaName {
-    /// The descriptors.
+    /// The descriptor area.
     Descriptor,
-    /// What the driver writes besides.
+    /// The driver area, which the driver writes.
     Driver,
-    /// What the device writes besides.
+    /// The device area, which the device writes.
     Device,
 }
 
@@ -30,65 +30,68 @@ impl fmt::Display for AreaName {
     }
 }
 
-/// A queue cannot be set up.
+/// A queue cannot be set up, reset, resumed or recovered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// The size is not one that the format allows.
+    /// The format does not allow this size.
     Size(QueueSizeError),
-    /// The slots that were lent are fewer than the queue has descriptors.
+    /// Fewer slots were lent than the queue has descriptors.
     TooFewSlots {
-        /// Slots lent.
+        /// The number of slots lent.
         slots: usize,
-        /// Slots needed.
+        /// The number of slots needed.
         size: u16,
     },
-    /// An area does not have the alignment that the standard demands.
+    /// An area is not aligned as the standard demands.
     Misaligned {
-        /// Which one.
+        /// The area.
         area: AreaName,
         /// Its address.
         address: u64,
         /// The alignment in bytes.
         align: u64,
     },
-    /// An area is not in shared memory, or not in one piece of it that is aligned as its address is.
+    /// An area is not shared memory, not contiguous, or not mapped with the alignment of its
+    /// address.
     Unmapped {
-        /// Which one.
+        /// The area.
         area: AreaName,
-        /// The range that was asked for.
+        /// Its address range.
         range: AccessError,
     },
-    /// Buffers are staged, which would be lost. Publish them, or suspend the queue, before it is resumed.
+    /// Chains are staged and would be lost. Publish them, or suspend the queue, before resuming it.
     Staged,
-    /// The device holds chains, so the queue can be resumed only where it stands.
+    /// The device holds chains, so the queue can only be resumed at its current position.
     InFlight {
-        /// Their descriptors.
+        /// The number of descriptors of these chains.
         descriptors: u16,
     },
-    /// The other side broke the queue; only a reset helps.
+    /// The other side has broken a rule. Only a reset helps.
     Broken,
-    /// A queue can be reset in its own format only.
+    /// A queue can only be reset in its own format.
     Format,
-    /// The position to begin at does not exist in a queue of this size, or has more in flight than it holds.
+    /// The position does not exist in a queue of this size, or implies more descriptors in flight
+    /// than the queue has.
     Position {
-        /// The available half of the position.
+        /// The `available` part of the position.
         available: u16,
-        /// The used half of the position.
+        /// The `used` part of the position.
         used: u16,
         /// The queue's size.
         size: u16,
     },
-    /// A device that has taken chains itself cannot go on for another one, whose chains its tokens could be
-    /// mistaken for; and none goes on after a serial that no queue can have come to.
+    /// A device cannot take over from a crashed one: it has taken chains itself, whose tokens could
+    /// be mistaken for those of adopted chains, or no queue can have reached the given serial.
     Recovery {
-        /// The serial that the other device is said to have given out last.
+        /// The serial that the crashed device is said to have used last.
         last: u64,
-        /// The serial that this one has given out last.
+        /// The serial that this device has used last.
         taken: u64,
     },
-    /// A chain that is to be taken over cannot have been in flight in this queue, or has been taken over already, or
-    /// comes after a later one, or after one that was popped; or the queue does not run.
+    /// A chain cannot be adopted: the record cannot be that of a chain in flight, the chain has
+    /// been adopted already, a later chain has been adopted, a chain has been popped, or the queue
+    /// does not run.
     ChainRecord(ChainRecord),
 }
 
@@ -97,35 +100,39 @@ impl fmt::Display for SetupError {
         match *self {
             Self::Size(bad) => bad.fmt(f),
             Self::TooFewSlots { slots, size } => {
-                write!(f, "{slots} slots were lent for a queue of {size}")
+                write!(f, "{slots} slots were lent for a queue of {size}; lend one for each descriptor")
             }
             Self::Misaligned { area, address, align } => {
                 write!(f, "the {area} at {address:#x} is not aligned to {align} bytes")
             }
             Self::Unmapped { area, range: AccessError { address, len } } => {
-                write!(f, "the {area}: {len} bytes at {address:#x} are no aligned piece of shared memory")
+                write!(
+                    f,
+                    "the {area}, {len} bytes at {address:#x}, is not one aligned range of shared memory"
+                )
             }
-            Self::Staged => f.write_str("buffers are staged that have not been published"),
+            Self::Staged => {
+                f.write_str("staged chains have not been published; publish them before resuming the queue")
+            }
             Self::InFlight { descriptors } => {
                 write!(
                     f,
-                    "{descriptors} descriptors are in flight, so the queue goes on only where it stands"
+                    "{descriptors} descriptors are in flight; the queue can only be resumed at its current position"
                 )
             }
-            Self::Broken => f.write_str("the other side broke the queue; only a reset helps"),
-            Self::Format => f.write_str("the queue is of the other format"),
+            Self::Broken => f.write_str("the other side broke a rule; reset the queue"),
+            Self::Format => f.write_str(
+                "the queue has the other format; set up a new queue instead of resetting this one",
+            ),
             Self::Position { available, used, size } => write!(
                 f,
                 "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
             ),
             Self::Recovery { last, taken } => {
-                write!(
-                    f,
-                    "a device whose chains are numbered up to {taken} cannot go on after chain {last} of another"
-                )
+                write!(f, "a device that has taken chains up to {taken} cannot take over after chain {last}")
             }
             Self::ChainRecord(ChainRecord { serial, id, count, .. }) => {
-                write!(f, "chain {serial} with id {id} and {count} descriptors cannot be taken over")
+                write!(f, "chain {serial} with id {id} and {count} descriptors cannot be adopted")
             }
         }
     }

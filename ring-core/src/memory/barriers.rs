@@ -1,28 +1,29 @@
-//! What orders memory accesses between the two sides of a queue.
+//! The ordering of memory accesses between the two sides of a queue.
 
-// UNSAFETY: a platform's barriers are instructions that the compiler has no name for.
+// UNSAFETY: a platform's barriers are instructions for which the compiler has no name.
 #![expect(unsafe_code)]
 
 use core::fmt::Debug;
 use core::sync::atomic::{self, Ordering};
 
-/// How the accesses of one side are ordered for the other.
+/// How the accesses of one side are ordered for the other side.
 ///
-/// [`RawMemory`](super::RawMemory) issues these beside its atomics. An implementation for a platform that
-/// is not among [`Platform`]'s makes each of the three at least as strong as it is described here.
+/// [`RawMemory`](super::RawMemory) issues these barriers in addition to its atomics. An
+/// implementation for a platform that [`Platform`] does not cover makes each barrier at least as
+/// strong as described here.
 pub trait Barriers: Copy + Debug {
-    /// Comes after a load that found something published: later accesses stay after it.
+    /// Follows a load that found something published: later accesses stay after the load.
     fn acquire();
 
-    /// Comes before a store that publishes: earlier accesses stay before it.
+    /// Precedes a store that publishes: earlier accesses stay before the store.
     fn release();
 
-    /// Earlier stores come before later loads.
+    /// Orders earlier stores before later loads.
     fn full();
 }
 
 /// The other side runs on processors of the same system: a hypervisor's device, a virtual machine's
-/// driver, another process. The atomics order everything but stores before loads.
+/// driver, or another process. The atomics order everything but stores before loads.
 #[derive(Clone, Copy, Debug)]
 pub enum Smp {}
 
@@ -39,12 +40,13 @@ impl Barriers for Smp {
     }
 }
 
-/// The other side may be real hardware, which is what
-/// [`ORDER_PLATFORM`](crate::Features::ORDER_PLATFORM) says (VIRTIO 1.4, 6 "Reserved Feature Bits").
+/// The other side may be real hardware, as [`ORDER_PLATFORM`](crate::Features::ORDER_PLATFORM) says
+/// (VIRTIO 1.4, 6 "Reserved Feature Bits").
 ///
-/// The barriers reach as far as a coherent device that accesses memory on its own: on x86 the processor
-/// orders enough by itself, but for stores before loads; on Arm they cover the outer shareable domain, on
-/// RISC-V memory and I/O. A platform whose devices are not coherent needs [`Barriers`] of its own.
+/// The barriers extend to a coherent device that accesses memory on its own. On x86, the processor
+/// orders everything but stores before loads. On Arm, the barriers cover the outer shareable
+/// domain, and on RISC-V memory and I/O. A platform whose devices are not coherent needs its own
+/// [`Barriers`].
 #[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 #[derive(Clone, Copy, Debug)]
 pub enum Platform {}
@@ -63,8 +65,8 @@ impl Barriers for Platform {
 
     #[inline]
     fn full() {
-        // Unlike the locked instruction that a fence may become, this one also orders write-combining
-        // memory.
+        // Unlike the locked instruction that a fence may become, `mfence` also orders accesses to
+        // write-combining memory.
         // SAFETY: `mfence` has no operand and changes no register, flag or stack.
         unsafe { core::arch::asm!("mfence", options(nostack, preserves_flags)) };
     }

@@ -1,4 +1,4 @@
-//! Copies between shared memory and bytes that only this program sees.
+//! Copies between shared memory and bytes that only this program accesses.
 
 // UNSAFETY: atomics behind pointers that the caller vouches for.
 #![expect(unsafe_code)]
@@ -7,56 +7,56 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use super::word::Access as _;
 
-/// Whether words may be loaded from `start` on.
+/// Returns whether words may be loaded from `start` on.
 fn is_aligned(start: *mut u8) -> bool {
     start.addr().is_multiple_of(size_of::<u64>())
 }
 
-/// How many of `len` bytes lie before the first word.
+/// Returns how many of `len` bytes lie before the first aligned word.
 fn before_words(start: *mut u8, len: usize) -> usize {
     (start.addr().wrapping_neg() % size_of::<u64>()).min(len)
 }
 
-/// Copies shared bytes out, in words where they lie in whole ones.
+/// Copies shared bytes out, in words where whole words are aligned.
 ///
 /// # Safety
 ///
-/// The `into.len()` bytes at `start` are mapped and are reached through atomics only.
+/// The `into.len()` bytes at `start` are mapped and are accessed only through atomics.
 #[inline]
 pub(super) unsafe fn copy_out(start: *mut u8, into: &mut [u8]) {
     if is_aligned(start) {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller's promise, and `start` is aligned.
         unsafe { words_out(start, into) };
     } else {
-        // SAFETY: as above.
+        // SAFETY: the caller's promise.
         unsafe { unaligned_out(start, into) };
     }
 }
 
-/// Copies shared bytes out up to the first word there, and then the rest.
+/// Copies shared bytes out: those before the first aligned word, then the rest.
 ///
 /// # Safety
 ///
-/// As for [`copy_out`].
+/// The same as for [`copy_out`].
 #[inline(never)]
 unsafe fn unaligned_out(start: *mut u8, into: &mut [u8]) {
     let (head, rest) = into.split_at_mut(before_words(start, into.len()));
-    // SAFETY: the caller's range up to its first word.
+    // SAFETY: the caller's range up to its first aligned word.
     unsafe { bytes_out(start, head) };
-    // SAFETY: the rest of the caller's range, which is empty or starts with a word.
+    // SAFETY: the rest of the caller's range, which is empty or starts with an aligned word.
     unsafe { words_out(start.wrapping_add(head.len()), rest) };
 }
 
-/// Copies shared bytes out, in words and what is left of them.
+/// Copies shared bytes out, in words and then the remaining bytes.
 ///
 /// # Safety
 ///
-/// As for [`copy_out`], and `start` is aligned for a word unless there are no bytes.
+/// The same as for [`copy_out`], and `start` is aligned for a word unless there are no bytes.
 unsafe fn words_out(start: *mut u8, into: &mut [u8]) {
     let (words, tail) = into.as_chunks_mut::<8>();
     let end = start.wrapping_add(words.len() * 8);
     for (index, word) in words.iter_mut().enumerate() {
-        // SAFETY: within the caller's range, and aligned since `start` is.
+        // SAFETY: within the caller's range, and aligned because `start` is aligned.
         *word = unsafe { u64::read(start.wrapping_add(index * 8)) }.to_le_bytes();
     }
     // SAFETY: the rest of the caller's range.
@@ -67,7 +67,7 @@ unsafe fn words_out(start: *mut u8, into: &mut [u8]) {
 ///
 /// # Safety
 ///
-/// As for [`copy_out`].
+/// The same as for [`copy_out`].
 unsafe fn bytes_out(start: *mut u8, into: &mut [u8]) {
     for (offset, byte) in into.iter_mut().enumerate() {
         // SAFETY: within the caller's range; bytes are always aligned.
@@ -76,47 +76,47 @@ unsafe fn bytes_out(start: *mut u8, into: &mut [u8]) {
     }
 }
 
-/// Copies bytes in, in words where they come to lie in whole ones.
+/// Copies bytes in, in words where whole words are aligned.
 ///
 /// # Safety
 ///
-/// The `from.len()` bytes at `start` are mapped and are reached through atomics only.
+/// The `from.len()` bytes at `start` are mapped and are accessed only through atomics.
 #[inline]
 pub(super) unsafe fn copy_in(start: *mut u8, from: &[u8]) {
     if is_aligned(start) {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller's promise, and `start` is aligned.
         unsafe { words_in(start, from) };
     } else {
-        // SAFETY: as above.
+        // SAFETY: the caller's promise.
         unsafe { unaligned_in(start, from) };
     }
 }
 
-/// Copies bytes in up to the first word there, and then the rest.
+/// Copies bytes in: those before the first aligned word, then the rest.
 ///
 /// # Safety
 ///
-/// As for [`copy_in`].
+/// The same as for [`copy_in`].
 #[inline(never)]
 unsafe fn unaligned_in(start: *mut u8, from: &[u8]) {
     let (head, rest) = from.split_at(before_words(start, from.len()));
-    // SAFETY: the caller's range up to its first word.
+    // SAFETY: the caller's range up to its first aligned word.
     unsafe { bytes_in(start, head) };
-    // SAFETY: the rest of the caller's range, which is empty or starts with a word.
+    // SAFETY: the rest of the caller's range, which is empty or starts with an aligned word.
     unsafe { words_in(start.wrapping_add(head.len()), rest) };
 }
 
-/// Copies bytes in, in words and what is left of them.
+/// Copies bytes in, in words and then the remaining bytes.
 ///
 /// # Safety
 ///
-/// As for [`copy_in`], and `start` is aligned for a word unless there are no bytes.
+/// The same as for [`copy_in`], and `start` is aligned for a word unless there are no bytes.
 unsafe fn words_in(start: *mut u8, from: &[u8]) {
     let (words, tail) = from.as_chunks::<8>();
     let end = start.wrapping_add(words.len() * 8);
     for (index, word) in words.iter().enumerate() {
         let value = u64::from_le_bytes(*word);
-        // SAFETY: within the caller's range, and aligned since `start` is.
+        // SAFETY: within the caller's range, and aligned because `start` is aligned.
         unsafe { u64::write(start.wrapping_add(index * 8), value) };
     }
     // SAFETY: the rest of the caller's range.
@@ -127,7 +127,7 @@ unsafe fn words_in(start: *mut u8, from: &[u8]) {
 ///
 /// # Safety
 ///
-/// As for [`copy_in`].
+/// The same as for [`copy_in`].
 unsafe fn bytes_in(start: *mut u8, from: &[u8]) {
     for (offset, byte) in from.iter().enumerate() {
         // SAFETY: within the caller's range; bytes are always aligned.
@@ -145,7 +145,7 @@ mod tests {
     use crate::memory::{Memory as _, RawMemory};
 
     #[test]
-    fn bytes_go_in_and_come_out_whatever_their_alignment_and_length_and_their_neighbours_stay() {
+    fn bytes_of_any_alignment_and_length_are_copied_and_no_others() {
         for (offset, len) in (0..16).flat_map(|offset| (0..40).map(move |len| (offset, len))) {
             let mut words = [u64::MAX; 8];
             let memory = RawMemory::from_mut(&mut words, 0);

@@ -1,58 +1,60 @@
-//! The one seam to memory that both sides of a queue share.
+//! Access to the memory that both sides of a queue share.
 //!
-//! Every access that ring-core makes to shared memory, and every fence, goes through the two traits
-//! of this module. [`Memory`] resolves addresses, once, when a queue is set up; what it returns is an
-//! [`Area`], and the rings only ever touch areas. Nothing else in the crate knows about pointers.
+//! Every access of ring-core to shared memory, and every fence, goes through the two traits of this
+//! module. [`Memory`] resolves addresses once, when a queue is set up. It returns [`Area`]s, and
+//! the rings only access areas. Nothing else in the crate handles pointers.
 //!
-//! # Roles
+//! # Kinds of access
 //!
-//! An [`Area`] has two kinds of access, and the kind says what the access is *for*:
+//! An [`Area`] has two kinds of access, which state the *purpose* of the access:
 //!
-//! - [`read`](Area::read) and [`write`](Area::write) are for fields that some other access publishes:
-//!   descriptor bodies and ring slots. They carry no ordering, and between cooperating sides they never
-//!   race.
-//! - [`load`](Area::load) and [`store`](Area::store) are for the publication points: the indices of a
-//!   split queue, the flags of a packed descriptor, the event suppression fields. Both sides touch
-//!   them at any time.
+//! - [`read`](Area::read) and [`write`](Area::write) are for fields that another access publishes:
+//!   descriptor bodies and ring entries. These accesses have no ordering, and never race as long as
+//!   both sides follow the rules.
+//! - [`load`](Area::load) and [`store`](Area::store) are for publication points: the indices of a
+//!   split queue, the flags of a packed descriptor, and the event suppression fields. Both sides
+//!   access these fields at any time.
 //!
-//! The distinction costs nothing on real memory, where both are plain moves. It is there so that a
-//! model checker can hold the rings to it: with `read` and `write` on cells and `load` and `store` on
-//! atomics, a missing barrier shows up as a data race.
+//! On real memory, both kinds are plain moves, so the distinction costs nothing. It lets a model
+//! checker test the rings: with `read` and `write` on cells, and `load` and `store` on atomics, a
+//! missing barrier shows up as a data race.
 //!
 //! # What an implementation guarantees
 //!
-//! - **A peer that breaks the rules is not undefined behaviour.** The other side may write any byte at
-//!   any time. Every access reads or writes the whole word once, and returns some value.
-//!   (Rust's memory model says nothing of a peer outside the program. Where both sides are in one program,
-//!   as in tests, it also does not define races between accesses of different widths to the same bytes; the
-//!   hardware does, and well-behaved ends never have any.)
-//! - **Accesses outside an area are harmless.** A read gives zero, a write does nothing. ring-core never
-//!   makes such an access; the rule lets an implementation be sound without a panic.
-//! - **Words are little-endian in memory** (VIRTIO 1.4, 1.4 "Structure Specifications") and native in the
-//!   arguments and results.
-//! - **A 64-bit word is published by its upper half.** Where the target has no 64-bit atomics, a `store`
-//!   may write the lower half before it publishes the upper one, and a `load` may fetch the lower half
-//!   after the upper one. Packed descriptors are laid out so that this suffices.
+//! - **A peer that breaks the rules does not cause undefined behaviour.** The other side may write
+//!   any byte at any time. Every access reads or writes the whole word once, and returns some
+//!   value. (Rust's memory model does not cover a peer outside the program. Where both sides are in
+//!   one program, as in tests, it also does not define races between accesses of different widths
+//!   to the same bytes. The hardware does, and ends that follow the rules never have such races.)
+//! - **Accesses outside an area are harmless.** A read returns zero, and a write has no effect.
+//!   ring-core never makes such an access; the rule lets an implementation be sound without a
+//!   panic.
+//! - **Words are little-endian in memory** (VIRTIO 1.4, 1.4 "Structure Specifications"), and native
+//!   in arguments and results.
+//! - **A 64-bit word is published by its upper half.** On a target without 64-bit atomics, a
+//!   `store` may write the lower half before it publishes the upper half, and a `load` may fetch
+//!   the lower half after the upper half. The layout of packed descriptors makes this sufficient.
 //!
-//! # Memory in pieces
+//! # Memory in several parts
 //!
-//! A queue knows one [`Memory`], with its three areas and its indirect tables. A few lines make one of several DMA
-//! allocations:
+//! A queue uses one [`Memory`], which contains its three areas and its indirect tables. A few lines
+//! combine several DMA allocations into one `Memory`:
 //!
 //! ```
-//! use ring_core::memory::{Memory, RawArea, RawMemory, AccessError};
+//! use ring_core::memory::{AccessError, Memory, RawArea, RawMemory};
 //!
 //! struct Windows<'m, const N: usize>([RawMemory<'m>; N]);
 //!
 //! impl<'m, const N: usize> Windows<'m, N> {
-//!     /// What the first window says that has all the bytes.
-//!     fn ask<T>(
+//!     /// Returns the result of the first window that contains all the bytes.
+//!     fn first<T>(
 //!         &self,
 //!         address: u64,
 //!         len: usize,
-//!         of: impl FnMut(&RawMemory<'m>) -> Result<T, AccessError>,
+//!         access: impl FnMut(&RawMemory<'m>) -> Result<T, AccessError>,
 //!     ) -> Result<T, AccessError> {
-//!         self.0.iter().map(of).find_map(Result::ok).ok_or(AccessError { address, len: len as u64 })
+//!         let unmapped = AccessError { address, len: len as u64 };
+//!         self.0.iter().map(access).find_map(Result::ok).ok_or(unmapped)
 //!     }
 //! }
 //!
@@ -60,15 +62,15 @@
 //!     type Area = RawArea<'m>;
 //!
 //!     fn area(&self, address: u64, len: usize) -> Result<RawArea<'m>, AccessError> {
-//!         self.ask(address, len, |window| window.area(address, len))
+//!         self.first(address, len, |window| window.area(address, len))
 //!     }
 //!
 //!     fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
-//!         self.ask(address, into.len(), |window| window.read_bytes(address, into))
+//!         self.first(address, into.len(), |window| window.read_bytes(address, into))
 //!     }
 //!
 //!     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
-//!         self.ask(address, from.len(), |window| window.write_bytes(address, from))
+//!         self.first(address, from.len(), |window| window.write_bytes(address, from))
 //!     }
 //!
 //!     fn fence(&self) {
@@ -84,9 +86,11 @@
 //! #     RawMemory::from_mut(second, 0x8000),
 //! #     RawMemory::from_mut(third, 0x4000),
 //! # ]);
-//! # let setup = Setup::new(4, Features::RING_PACKED | Features::INDIRECT_DESC, Areas { descriptor: 0x1000, driver: 0x8000, device: 0x8004 });
+//! # let areas = Areas { descriptor: 0x1000, driver: 0x8000, device: 0x8004 };
+//! # let setup = Setup::new(4, Features::RING_PACKED | Features::INDIRECT_DESC, areas);
 //! # let mut queue = DriverQueue::new(windows, &setup, [driver::Slot::EMPTY; 4])?;
-//! # queue.add_indirect(Segment::new(0x4010, 32), &[Segment::new(0, 1)], &[Segment::new(2, 1)], ())?;
+//! # let table = Segment::new(0x4010, 32);
+//! # queue.add_indirect(table, &[Segment::new(0, 1)], &[Segment::new(2, 1)], ())?;
 //! # assert!(queue.publish().is_needed());
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
@@ -116,34 +120,36 @@ pub use word::Word;
 /// Exhaustive, because each [`Area`] has to implement every ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
-    /// No ordering of its own: a fence or another load precedes it and orders enough, or nothing depends on it.
+    /// No ordering: a fence or another load comes before and orders enough, or nothing depends on
+    /// the load.
     Relaxed,
-    /// What follows sees everything that the other side did before the store that this load read.
+    /// Everything after the load sees all that the other side did before the store that the load
+    /// read.
     Acquire,
 }
 
 /// The ordering of a [`store`](Area::store).
 ///
-/// There is no sequentially consistent variant, here or in [`Load`]: where a store must come before a
-/// load, the rings say [`Memory::fence`].
+/// There is no sequentially consistent variant, here or in [`Load`]. Where a store must come before
+/// a load, the rings call [`Memory::fence`].
 ///
 /// Exhaustive, because each [`Area`] has to implement every ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
-    /// No ordering of its own.
+    /// No ordering.
     Relaxed,
-    /// Whoever reads this store with [`Load::Acquire`] sees everything that was done before it.
+    /// A [`Load::Acquire`] that reads this store sees everything done before the store.
     Release,
 }
 
-/// An address range is not, or not wholly, memory that the two sides share.
+/// An address range is not, or not completely, memory that the two sides share.
 ///
-/// Exhaustive, because each [`Memory`] makes these errors; a range is all that they say.
+/// Exhaustive, because each [`Memory`] makes these errors, and a range is all that they say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessError {
     /// The first address of the range.
     pub address: u64,
-    /// Its length in bytes.
+    /// The length of the range in bytes.
     pub len: u64,
 }
 
@@ -156,10 +162,10 @@ impl core::fmt::Display for AccessError {
 
 impl core::error::Error for AccessError {}
 
-/// Shared memory, seen from one side: it resolves the addresses that the two sides exchange.
+/// Shared memory, as seen from one side. Resolves the addresses that the two sides exchange.
 ///
-/// Addresses are those of the standard ("physical" addresses, from the driver's point of view), whatever
-/// they mean on the transport.
+/// These addresses are the "physical" addresses of the standard, as the driver sees them. The
+/// transport defines their meaning.
 pub trait Memory {
     /// A resolved range of this memory.
     type Area: Area;
@@ -168,48 +174,49 @@ pub trait Memory {
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if any byte of the range is not shared memory, or if the range cannot be reached as
-    /// one piece that is aligned as its address is.
+    /// [`AccessError`] if any byte of the range is not shared memory, if the range is not mapped
+    /// contiguously, or if it is not mapped with the alignment of its address.
     fn area(&self, address: u64, len: usize) -> Result<Self::Area, AccessError>;
 
-    /// Copies `into.len()` bytes from `address`, whatever its alignment.
+    /// Copies `into.len()` bytes from `address`, which may have any alignment.
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if any byte of the range is not shared memory; `into` is then unspecified.
+    /// [`AccessError`] if any byte of the range is not shared memory; the contents of `into` are
+    /// then unspecified.
     fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError>;
 
-    /// Copies `from` to `address`, whatever its alignment.
+    /// Copies `from` to `address`, which may have any alignment.
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if any byte of the range is not shared memory; nothing or a part has then been
-    /// written.
+    /// [`AccessError`] if any byte of the range is not shared memory; nothing or a part has then
+    /// been written.
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError>;
 
-    /// Orders every store before this point before every load after it, on both sides' view.
+    /// Orders every store before this point before every load after it, as seen by both sides.
     ///
-    /// The rings need it in exactly two places on each end, both explained in [`notify`](crate::notify).
+    /// The rings need a fence in two places at each end, which [`notify`](crate::notify) explains.
     fn fence(&self);
 }
 
-/// A resolved, bounded range of shared memory. Offsets are in bytes from its start.
+/// A resolved, bounded range of shared memory. Offsets are in bytes from the start of the range.
 ///
-/// See the [module](self) for the difference between `read`/`write` and `load`/`store`.
+/// The [module](self) explains the difference between `read`/`write` and `load`/`store`.
 pub trait Area {
-    /// Reads a field that some [`load`](Self::load) has found to be published.
+    /// Reads a field that a [`load`](Self::load) has found to be published.
     fn read<W: Word>(&self, offset: usize) -> W;
 
-    /// Writes a field that some [`store`](Self::store) will publish.
+    /// Writes a field that a [`store`](Self::store) will publish.
     fn write<W: Word>(&self, offset: usize, value: W);
 
-    /// [`read`](Self::read)s two adjacent fields, as descriptors and used entries have them.
+    /// [`read`](Self::read)s two adjacent fields, such as those of descriptors and used entries.
     #[inline]
     fn read_pair<W: Word>(&self, offset: usize) -> (W, W) {
         (self.read(offset), self.read(offset + size_of::<W>()))
     }
 
-    /// [`write`](Self::write)s two adjacent fields, as descriptors and used entries have them.
+    /// [`write`](Self::write)s two adjacent fields, such as those of descriptors and used entries.
     #[inline]
     fn write_pair<W: Word>(&self, offset: usize, (first, second): (W, W)) {
         self.write(offset, first);

@@ -1,4 +1,4 @@
-//! Shared memory behind a pointer: kernels, firmware, and any process that did its own mapping.
+//! Shared memory behind a pointer, for kernels, firmware, and processes that do their own mapping.
 
 // UNSAFETY: dereferences the pointer that the creator of a `RawMemory` vouched for.
 #![expect(unsafe_code)]
@@ -11,14 +11,14 @@ use super::copy::{copy_in, copy_out};
 use super::word::Word;
 use super::{AccessError, Area, Barriers, Load, Memory, Smp, Store};
 
-/// One contiguous window of shared memory.
+/// A contiguous window of shared memory.
 ///
 /// The window maps the addresses `address..address + len` to the bytes behind a pointer. A kernel
-/// typically has one window for each DMA allocation. Its direct map does not do: whatever lies there it also
-/// reaches in other ways than through the window, which [`new`](Self::new) does not allow.
+/// typically has one window for each DMA allocation. A kernel's direct map is not suitable: the
+/// kernel also accesses the memory there by other means, which [`new`](Self::new) does not allow.
 ///
-/// Every access is a relaxed or ordered atomic, so a peer that writes the same bytes at the same time
-/// causes odd values, never undefined behaviour.
+/// Every access is a relaxed or ordered atomic. So a peer that writes the same bytes at the same
+/// time causes unexpected values, never undefined behaviour.
 ///
 /// ```
 /// use ring_core::memory::{Memory, RawMemory};
@@ -37,34 +37,34 @@ pub struct RawMemory<'m, B = Smp> {
     shared: PhantomData<(&'m [AtomicU8], B)>,
 }
 
-// SAFETY: a `RawMemory` is no more than a shared slice of atomic bytes, and that is `Send`.
+// SAFETY: a `RawMemory` is equivalent to a shared slice of atomic bytes, which is `Send`.
 unsafe impl<B> Send for RawMemory<'_, B> {}
-// SAFETY: as above; shared slices of atomics are `Sync`, and no method needs `&mut`.
+// SAFETY: a shared slice of atomic bytes is `Sync`, and no method needs `&mut`.
 unsafe impl<B> Sync for RawMemory<'_, B> {}
 
 impl<'m> RawMemory<'m> {
-    /// Makes a window onto `len` bytes at `start`, which the other side knows as `address`.
+    /// Returns a window onto `len` bytes at `start`, which the other side knows as `address`.
     ///
     /// # Safety
     ///
-    /// For the whole of `'m`, the `len` bytes at `start` are mapped, readable and writable, and this
-    /// program reaches them through atomics only (through this window, clones of it, or its own).
-    /// What the other side of the queue does to them does not matter.
+    /// For the whole of `'m`, the `len` bytes at `start` are mapped, readable and writable, and
+    /// this program accesses them only through atomics (through this window, its clones, or atomics
+    /// of its own). What the other side of the queue does to these bytes does not matter.
     #[must_use]
     pub const unsafe fn new(start: NonNull<u8>, address: u64, len: usize) -> Self {
         Self { start, address, len, shared: PhantomData }
     }
 
-    /// Makes a window onto memory that this program owns.
+    /// Returns a window onto memory that this program owns.
     pub fn from_mut(words: &'m mut [u64], address: u64) -> Self {
         let len = size_of_val(words);
         let start = NonNull::from(words).cast();
-        // SAFETY: the exclusive borrow is held for 'm, so the bytes stay mapped, and nothing but this
-        // window and its clones can reach them.
+        // SAFETY: the exclusive borrow is held for 'm, so the bytes stay mapped, and only this
+        // window and its clones can access them.
         unsafe { Self::new(start, address, len) }
     }
 
-    /// The same window, with other barriers than those for a peer on the same system.
+    /// Returns the same window with other barriers than those for a peer on the same system.
     #[must_use]
     pub const fn with_barriers<B: Barriers>(self) -> RawMemory<'m, B> {
         RawMemory { start: self.start, address: self.address, len: self.len, shared: PhantomData }
@@ -72,7 +72,7 @@ impl<'m> RawMemory<'m> {
 }
 
 impl<B> RawMemory<'_, B> {
-    /// The start of `len` bytes at `address`, if they all lie in the window.
+    /// Returns the start of `len` bytes at `address`, if all of them lie in the window.
     fn resolve(&self, address: u64, len: usize) -> Result<NonNull<u8>, AccessError> {
         let unmapped = AccessError { address, len: len as u64 };
         let offset = address.checked_sub(self.address).ok_or(unmapped)?;
@@ -95,7 +95,8 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
         if !is_aligned_alike(start, address) {
             return Err(AccessError { address, len: len as u64 });
         }
-        // SAFETY: `resolve` found the `len` bytes inside a window for which `new` was promised just this.
+        // SAFETY: `resolve` found the `len` bytes inside the window, and the creator of the window
+        // promised to `RawMemory::new` what `RawArea::new` requires.
         Ok(unsafe { RawArea::new(start, len) })
     }
 
@@ -109,7 +110,8 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
 
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         let start = self.resolve(address, from.len())?;
-        // SAFETY: as in `read_bytes`.
+        // SAFETY: `resolve` found `from.len()` bytes at `start` inside the window, whose creator
+        // vouched for them.
         unsafe { copy_in(start.as_ptr(), from) };
         Ok(())
     }
@@ -120,33 +122,36 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
     }
 }
 
-/// Whether bytes lie in this program as they lie for the other side, as far as words care.
+/// Returns whether a pointer and an address are equal modulo 8, the size of the largest word.
 pub(super) fn is_aligned_alike(start: NonNull<u8>, address: u64) -> bool {
     (start.addr().get() as u64 ^ address).is_multiple_of(8)
 }
 
-/// A resolved part of a [`RawMemory`], checked at every access.
+/// A resolved part of a [`RawMemory`], checked on every access.
 #[derive(Clone, Debug)]
 pub struct RawArea<'m, B = Smp> {
     start: NonNull<u8>,
-    /// For words of 2, 4 and 8 bytes, and then for pairs of them, the first offset at which it no longer fits;
-    /// 0 where the start of the area is not aligned for it. One comparison so proves both bounds and base
-    /// alignment.
+    /// For words of 2, 4 and 8 bytes: the first offset at which the word no longer fits, or 0 if
+    /// the start of the area is not aligned for the word. So one comparison proves both the bounds
+    /// and the alignment.
     words: [usize; 3],
+    /// The same for pairs of words.
     pairs: [usize; 3],
     shared: PhantomData<(&'m [AtomicU8], B)>,
 }
 
 // SAFETY: a `RawArea` is a part of a `RawMemory`, with the same accesses.
 unsafe impl<B> Send for RawArea<'_, B> {}
-// SAFETY: as above.
+// SAFETY: a `RawArea` is a part of a `RawMemory`, with the same accesses.
 unsafe impl<B> Sync for RawArea<'_, B> {}
 
 impl<B> RawArea<'_, B> {
+    /// Returns the area of `len` bytes at `start`.
+    ///
     /// # Safety
     ///
-    /// For the lifetime of the area, the `len` bytes at `start` are mapped, readable and writable, and
-    /// this program reaches them through atomics only.
+    /// For the lifetime of the area, the `len` bytes at `start` are mapped, readable and writable,
+    /// and this program accesses them only through atomics.
     pub(super) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
         let [two, four, eight] = [2, 4, 8].map(|width| {
             let aligned = start.addr().get().is_multiple_of(width);
@@ -156,17 +161,18 @@ impl<B> RawArea<'_, B> {
         Self { start, words: [two, four, eight], pairs, shared: PhantomData }
     }
 
-    /// A pointer to the word at `offset`, if it lies in the area. It is valid and aligned for `W`.
+    /// Returns a pointer to the word at `offset`, if the word lies in the area. The pointer is
+    /// valid and aligned for `W`.
     #[inline]
     fn word<W: Word>(&self, offset: usize) -> Option<*mut u8> {
-        // Every layout uses natural alignment, so this changes no offset and the compiler drops it
-        // where it sees as much.
+        // Every layout uses natural alignment. So this changes no offset, and the compiler removes
+        // the operation where it can prove that.
         let offset = offset & !(size_of::<W>() - 1);
         (offset < self.words[W::WIDTH]).then(|| self.start.as_ptr().wrapping_add(offset))
     }
 
-    /// Pointers to the two words of the pair at `offset`, if it lies in the area. They are valid and aligned
-    /// for `W`.
+    /// Returns pointers to the two words of the pair at `offset`, if the pair lies in the area. The
+    /// pointers are valid and aligned for `W`.
     #[inline]
     fn pair<W: Word>(&self, offset: usize) -> Option<[*mut u8; 2]> {
         let offset = offset & !(size_of::<W>() - 1);
@@ -179,8 +185,8 @@ impl<B: Barriers> Area for RawArea<'_, B> {
     #[inline]
     fn read<W: Word>(&self, offset: usize) -> W {
         let Some(word) = self.word::<W>(offset) else { return nothing() };
-        // SAFETY: `word` returned a pointer that is inside the area, whose mapping `new` was promised, and
-        // aligned for `W`.
+        // SAFETY: `word` returned a pointer inside the area, for whose mapping the caller of `new`
+        // vouched, and aligned for `W`.
         unsafe { W::read(word) }
     }
 
@@ -194,10 +200,10 @@ impl<B: Barriers> Area for RawArea<'_, B> {
     #[inline]
     fn read_pair<W: Word>(&self, offset: usize) -> (W, W) {
         let Some([first, second]) = self.pair::<W>(offset) else { return nothing() };
-        // SAFETY: `pair` returned pointers that are inside the area, whose mapping `new` was promised, and
-        // aligned for `W`.
+        // SAFETY: `pair` returned pointers inside the area, for whose mapping the caller of `new`
+        // vouched, and aligned for `W`.
         let first = unsafe { W::read(first) };
-        // SAFETY: as above.
+        // SAFETY: as for `first`.
         let second = unsafe { W::read(second) };
         (first, second)
     }
@@ -234,7 +240,7 @@ impl<B: Barriers> Area for RawArea<'_, B> {
     }
 }
 
-/// What is read outside an area. That a call leads to it keeps every other read short.
+/// Returns the value of a read outside an area. A cold call, so that all other reads stay short.
 #[cold]
 fn nothing<T: Default>() -> T {
     T::default()

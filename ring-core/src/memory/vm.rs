@@ -1,6 +1,6 @@
 //! Shared memory as rust-vmm's `vm-memory` maps it.
 
-// UNSAFETY: turns a mapped region, kept alive beside it, into a resolved area.
+// UNSAFETY: turns a mapped region, which the area keeps alive, into a resolved area.
 #![expect(unsafe_code)]
 
 extern crate std;
@@ -22,14 +22,14 @@ use super::{AccessError, Area, Load, Memory, RawArea, Store, Word};
 
 /// A snapshot of the memory that a `vm-memory` address space maps.
 ///
-/// `H` is a handle on that snapshot: an `Arc<GuestMemoryMmap<B>>`, or what
-/// `GuestMemoryAtomic::memory()` returns. Every area keeps its own region mapped, so it stays valid when
-/// the address space changes under it; a queue picks up such a change when it is set up again. Until then it
-/// looks up its indirect tables in the old snapshot. A host that adds memory to queues with chains in flight
-/// implements [`Memory`] itself, over a snapshot that it can exchange.
+/// `H` is a handle on the snapshot: an `Arc<GuestMemoryMmap<B>>`, or the result of
+/// `GuestMemoryAtomic::memory()`. Every area keeps its own region mapped, so an area stays valid
+/// when the address space changes. A queue uses the old snapshot, also for indirect tables, until
+/// it is set up again. A host that adds memory while chains are in flight implements [`Memory`]
+/// itself, over a snapshot that it can exchange.
 ///
-/// Where the regions have a dirty bitmap, every write to an area or by
-/// [`write_bytes`](Memory::write_bytes) marks its pages.
+/// If the regions have a dirty bitmap, every write to an area or by
+/// [`write_bytes`](Memory::write_bytes) marks the written pages.
 #[derive(Clone)]
 pub struct VmMemory<H> {
     handle: H,
@@ -58,7 +58,8 @@ where
     fn area(&self, address: u64, len: usize) -> Result<VmArea<B>, AccessError> {
         let unmapped = AccessError { address, len: len as u64 };
         let region = self.handle.find_region(GuestAddress(address)).ok_or(unmapped)?;
-        // The collection gives out a shared handle on a region only with a copy that lacks it.
+        // The collection only gives out a shared handle on a region together with a copy of itself
+        // that lacks the region.
         let (_, region) =
             self.handle.remove_region(region.start_addr(), region.len()).map_err(|_| unmapped)?;
         let in_region = region.to_region_addr(GuestAddress(address)).ok_or(unmapped)?;
@@ -66,10 +67,10 @@ where
         let start = NonNull::new(slice.ptr_guard_mut().as_ptr()).ok_or(unmapped);
         drop(slice);
         let start = start.ok().filter(|start| is_aligned_alike(*start, address)).ok_or(unmapped)?;
-        // SAFETY: `get_slice` found `len` bytes at `start` inside the region's mapping, which lives as
-        // long as the handle on the region that the area holds. Nothing in this program has references to
-        // these bytes: vm-memory makes volatile and atomic accesses to them only, as it does to what the guest
-        // writes at the same time.
+        // SAFETY: `get_slice` found `len` bytes at `start` inside the region's mapping, which lives
+        // as long as the handle on the region in the area. Nothing in this program has references
+        // to these bytes: vm-memory makes only volatile and atomic accesses to them, as it does to
+        // what the guest writes at the same time.
         let raw = unsafe { RawArea::new(start, len) };
         let offset = usize::try_from(in_region.0).map_err(|_| unmapped)?;
         Ok(VmArea { raw, offset, region })
@@ -91,11 +92,11 @@ where
     }
 }
 
-/// A resolved part of one region, which it keeps mapped.
+/// A resolved part of one region, which the area keeps mapped.
 pub struct VmArea<B: Bitmap = ()> {
-    /// Points into `region`; the lifetime stands for the one that `region` guarantees.
+    /// Points into `region`. The lifetime `'static` stands for the lifetime of `region`.
     raw: RawArea<'static>,
-    /// Where the area starts in its region, in bytes.
+    /// The offset of the area in its region, in bytes.
     offset: usize,
     region: Arc<GuestRegionMmap<B>>,
 }
@@ -103,7 +104,7 @@ pub struct VmArea<B: Bitmap = ()> {
 impl<B: Bitmap> VmArea<B> {
     #[inline]
     fn mark_dirty(&self, offset: usize, len: usize) {
-        // Saturated, an offset outside the area is outside the bitmap, too.
+        // If the sum saturates, the offset is outside the area, and so outside the bitmap.
         self.region.bitmap().mark_dirty(self.offset.saturating_add(offset), len);
     }
 }

@@ -15,41 +15,42 @@ impl Word for u16 {}
 impl Word for u32 {}
 impl Word for u64 {}
 
-/// How a word of this width is reached through a pointer; also seals [`Word`].
+/// How a word of this width is accessed through a pointer. Also seals [`Word`].
 pub trait Access: Sized {
-    /// Position among the widths: 0 for two bytes, 1 for four, 2 for eight.
+    /// The index among the widths: 0 for two bytes, 1 for four, 2 for eight.
     const WIDTH: usize;
 
     /// Reads the word, with no ordering.
     ///
     /// # Safety
     ///
-    /// `at` is valid and aligned for `Self`, and this program reaches the bytes through atomics only.
+    /// `at` is valid and aligned for `Self`, and this program accesses the bytes only through
+    /// atomics.
     unsafe fn read(at: *mut u8) -> Self;
 
     /// Writes the word, with no ordering.
     ///
     /// # Safety
     ///
-    /// As for [`read`](Self::read).
+    /// The same as for [`read`](Self::read).
     unsafe fn write(at: *mut u8, value: Self);
 
     /// Reads the word before everything that follows.
     ///
     /// # Safety
     ///
-    /// As for [`read`](Self::read).
+    /// The same as for [`read`](Self::read).
     unsafe fn acquire<B: Barriers>(at: *mut u8) -> Self;
 
-    /// Writes the word after everything that came before.
+    /// Writes the word after everything that precedes it.
     ///
     /// # Safety
     ///
-    /// As for [`read`](Self::read).
+    /// The same as for [`read`](Self::read).
     unsafe fn release<B: Barriers>(at: *mut u8, value: Self);
 }
 
-/// Implements [`Access`] for a width that the target has atomics of.
+/// Implements [`Access`] for a width for which the target has atomics.
 macro_rules! accessed_as {
     ($atomic:ty, $word:ty, $width:literal) => {
         impl Access for $word {
@@ -123,9 +124,10 @@ impl Access for u64 {
     }
 }
 
-/// 64-bit words as two halves, of which the upper one publishes: see the contract in [`memory`](super).
+/// 64-bit words as two halves. The upper half publishes the word: see the contract in
+/// [`memory`](super).
 ///
-/// The caller's promise, which is that of [`Access`], covers both halves.
+/// The caller's promise, that of [`Access`], covers both halves.
 #[cfg(any(test, not(target_has_atomic = "64")))]
 mod halves {
     use super::{Access as _, Barriers};
@@ -178,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    /// A word of shared memory. Tests that run at the same time have one each.
+    /// A word of shared memory for each test, because tests run at the same time.
     static ACQUIRED: AtomicU64 = AtomicU64::new(0);
     static RELEASED: AtomicU64 = AtomicU64::new(0);
 

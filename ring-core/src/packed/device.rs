@@ -1,7 +1,7 @@
 //! The device end of a packed queue.
 
-// What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
-// takes as long as all the rest.
+// The calls made for each chain are inlined by force. By default the compiler passes their results
+// through memory, which takes as long as everything else.
 
 use crate::chain::{Chain, Collector, Contents, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
@@ -19,33 +19,33 @@ use super::layout::{Control, DescriptorFlags, address, control};
 
 /// Takes available buffers from a packed queue and returns them used.
 ///
-/// [`device`](crate::device) explains how the calls work together; they are the same for both formats.
+/// The calls are those of [`crate::DeviceQueue`], which documents them; [`device`](crate::device)
+/// explains how they work together.
 #[derive(Debug)]
 pub struct DeviceQueue<M: Memory, S> {
     pub(super) end: End<M>,
     pub(super) slots: Slots<S>,
-    /// In an in-order queue, the staged used descriptor that the next used buffer may take over.
+    /// In an in-order queue, the staged used descriptor that the next used buffer may overwrite.
     batch: Option<Cursor>,
 }
 
-/// Setting up.
+/// Set-up.
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// Sets up the device end of a queue that has not run yet. To set one up again, use [`reset`](Self::reset),
-    /// which alone makes the tokens of its earlier life stale.
+    /// Sets up the device end of a queue that has not run yet.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
+    /// The errors of [`crate::DeviceQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Device)?;
         Ok(Self { slots: Slots::new(slots, end.ring.size)?, end, batch: None })
     }
 
-    /// Sets the queue up anew. What was in flight is forgotten, and all tokens become stale.
+    /// Sets the queue up again. All chains in flight are forgotten, and all tokens become stale.
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new); the queue is then as it was.
+    /// The errors of [`new`](Self::new). After an error the queue is unchanged.
     pub fn reset(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
         let end = End::new(memory, setup, Role::Device)?;
         self.slots.reset(end.ring.size)?;
@@ -53,21 +53,19 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
-    /// The memory that the queue was set up with.
+    /// Returns the memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         &self.end.ring.memory
     }
 }
 
-/// Taking buffers.
+/// Taking chains.
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// Takes the next available buffer, if there is one. Its segments go to `segments`.
+    /// Takes the next available chain, if there is one, and copies its segments to `segments`.
     ///
     /// # Errors
     ///
-    /// [`PopError::Violation`] once, when the driver breaks a rule; the queue is idle from then on.
-    /// [`PopError::TooLong`] if the chain has more segments than there is room for. The driver waits for it all the
-    /// same: complete the token that is in the error.
+    /// The errors of [`crate::DeviceQueue::pop`].
     #[inline(always)]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
         let Some(head) = self.end.peek(DescriptorFlags::available) else { return Ok(None) };
@@ -84,11 +82,11 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         PopError::Violation(violation)
     }
 
-    /// Takes the next chain.
+    /// Takes the next available chain.
     #[inline(always)]
     fn take<'s>(&mut self, head: Control, segments: &'s mut [Segment]) -> Result<Chain<'s>, PopError> {
         let longer = head.flags.intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT));
-        // Most buffers are one descriptor; that way is kept short.
+        // Most buffers have one descriptor, so this path is kept short.
         if longer || segments.is_empty() {
             let (id, contents) = self.gather(head, segments)?;
             self.accept(id, contents)
@@ -115,7 +113,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         contents.into_chain(id, serial, start.bits()).map_err(PopError::TooLong)
     }
 
-    /// Follows a chain to its end, where its id is.
+    /// Collects the segments of a whole chain. Returns also its id, which is in its last
+    /// descriptor.
     #[inline(never)]
     fn gather<'s>(
         &self,
@@ -127,7 +126,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok((id, collector.finish(count)?))
     }
 
-    /// Follows a chain through the ring. Returns its id, and how many descriptors it takes up.
+    /// Follows a chain through the ring. Returns its id, and the number of descriptors that it
+    /// takes up.
     fn walk(&self, head: Control, collector: &mut Collector<'_>) -> Result<(u16, u16), Violation> {
         let size = self.end.ring.size.get();
         let (mut cursor, mut descriptor, mut count) = (self.end.next, head, 1);
@@ -159,8 +159,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         }
     }
 
-    /// Goes through an indirect table. All of it is the chain: its ids and its flags other than `WRITE` are
-    /// reserved and ignored (VIRTIO 1.4, 2.8.7 "Indirect Flag: Scatter-Gather Support").
+    /// Reads all descriptors of an indirect table. The whole table is the chain: ids, and flags
+    /// other than `WRITE`, are reserved and ignored (VIRTIO 1.4, 2.8.7 "Indirect Flag:
+    /// Scatter-Gather Support").
     fn walk_table(&self, table: Segment, collector: &mut Collector<'_>) -> Result<(), Violation> {
         if !self.end.ring.indirect {
             return Err(Violation::IndirectNotNegotiated);
@@ -170,7 +171,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
             let (address, word) = table.get(index)?;
             let Control { len, flags, .. } = Control::from_word(word);
             collector.push(Segment::new(address, len), flags.contains(DescriptorFlags::WRITE))?;
-            // A table may be longer than any storage; what cannot be kept need not be read.
+            // A table may be longer than the storage. Segments that cannot be kept are not read.
             if collector.overflowed() {
                 break;
             }
@@ -178,14 +179,12 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
-    /// Gives back the chain that was taken last, as if it had not been: the next [`pop`](Self::pop) takes it
-    /// again. So a device that stops can leave what it has not begun to whoever goes on.
+    /// Puts the chain that was taken last back into the queue; the next [`pop`](Self::pop) takes it
+    /// again.
     ///
     /// # Errors
     ///
-    /// [`CompleteError::NotNewest`] if a later one is in flight or has been completion;
-    /// [`CompleteError::Stale`] if the token is from before a reset; [`CompleteError::Suspended`] if the queue
-    /// is, whose position would move.
+    /// The errors of [`crate::DeviceQueue::unpop`].
     pub fn unpop(&mut self, token: Token) -> Result<(), CompleteError> {
         if self.end.state == State::Suspended {
             return Err(CompleteError::Suspended(token));
@@ -193,29 +192,26 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         let size = self.end.ring.size;
         let start = Cursor::from_bits(token.start, size);
         self.slots.undo_insert(token, size)?;
-        // The token is this queue's, so its start was this queue's cursor.
+        // The token belongs to this queue, so its start was a cursor of this queue.
         self.end.next = start.unwrap_or(self.end.next);
         Ok(())
     }
 
-    /// Asks the driver to notify when it makes the next buffer available.
+    /// Asks the driver to notify when it makes the next buffer available. Returns whether it is
+    /// safe to sleep.
     #[inline]
     pub fn arm(&mut self) -> Arm {
         self.end.arm(DescriptorFlags::available)
     }
 }
 
-/// Returning buffers.
+/// Returning chains.
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// Stages a used buffer, with the number of bytes written to it. [`publish`](Self::publish) makes it
-    /// visible. After a violation this accepts tokens and does nothing.
-    ///
-    /// Buffers may be completed in any order. Where [`IN_ORDER`](crate::Features::IN_ORDER) is negotiated,
-    /// one that is early is kept until its turn comes.
+    /// Stages a used chain, with the number of bytes `written` to it.
     ///
     /// # Errors
     ///
-    /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
+    /// The errors of [`crate::DeviceQueue::complete`].
     #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         if self.end.state != State::Running {
@@ -226,6 +222,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
+    /// The slow path of [`complete`](Self::complete): the queue is in order, or does not run.
     #[inline(never)]
     fn complete_slow(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         match self.end.state {
@@ -236,16 +233,17 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         while let Some(completion) = self.slots.next_in_order(self.end.ring.size) {
             let at = self.batch.unwrap_or(self.end.staged);
             self.stage(at, completion);
-            // A buffer that is skipped counts as fully written, so only such a one can be taken over; and a
-            // descriptor that is marked used must not change any more (VIRTIO 1.4, 2.8.15 "Device
-            // Requirements: The Virtqueue Descriptor Table"), so it has to be the one that is kept back.
+            // A buffer that is skipped counts as fully written, so only the descriptor of a full
+            // buffer can be overwritten. And a descriptor that is marked used must not change any
+            // more (VIRTIO 1.4, 2.8.15 "Device Requirements: The Virtqueue Descriptor Table"), so
+            // only the descriptor that is kept back can be overwritten.
             let kept_back = at == self.end.published;
             self.batch = (kept_back && completion.full).then_some(at);
         }
         Ok(())
     }
 
-    /// Writes the used descriptor at `at`, for the buffer that is staged next.
+    /// Writes the used descriptor at `at`, for the chain that is staged next.
     #[inline(always)]
     fn stage(&mut self, at: Cursor, completion: Completion) {
         let Completion { id, count, written, .. } = completion;
@@ -255,15 +253,14 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         self.end.stage(count);
     }
 
-    /// Makes all staged buffers visible, and says whether to notify the driver.
+    /// Makes all staged chains visible. Returns whether to notify the driver.
     #[inline]
     pub fn publish(&mut self) -> Notify {
         self.publish_silently();
         self.end.decide()
     }
 
-    /// Makes all staged buffers visible to a driver that polls. The next [`publish`](Self::publish)
-    /// decides about notifying it of these buffers, too.
+    /// Makes all staged chains visible to a driver that polls.
     #[inline]
     pub fn publish_silently(&mut self) {
         if self.end.publish() {
@@ -273,25 +270,20 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     }
 }
 
-/// Stopping and going on.
+/// Suspending and resuming.
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// Publishes what is staged, and stops. Tokens stay good: after [`resume`](Self::resume) their chains
-    /// can be completed.
+    /// Publishes the staged chains, then stops the queue. Tokens stay valid.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
         self.end.suspend();
         (self.position(), notify)
     }
 
-    /// Goes on at `position`. The first [`publish`](Self::publish) then notifies, because nobody knows
-    /// what was announced before. Then call [`arm`](Self::arm) before sleeping, as always.
+    /// Resumes the queue at `position`.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Position`] if `position` does not exist in the queue, or if more is in flight there than the
-    /// queue has descriptors; [`SetupError::InFlight`] if this device holds chains and `position` is not where
-    /// it stands; [`SetupError::Staged`] if completed buffers have not been published;
-    /// [`SetupError::Broken`] after a violation. The queue is then as it was.
+    /// The errors of [`crate::DeviceQueue::resume`].
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         let Position { available, used } = position;
         let size = self.end.ring.size;
@@ -314,7 +306,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
-    /// Where the queue stands: the next buffer to take, and what has been published.
+    /// Returns the position of the queue: the next buffer to take, and what has been published.
     pub const fn position(&self) -> Position {
         Position { available: self.end.next.bits(), used: self.end.published.bits() }
     }

@@ -1,7 +1,7 @@
 //! The driver end of a packed queue.
 
-// What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
-// takes as long as all the rest.
+// The calls made for each buffer are inlined by force. By default the compiler passes their results
+// through memory, which takes as long as everything else.
 
 use crate::admission::{fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
@@ -18,25 +18,26 @@ use crate::slots::driver::{Slot, Slots, Used};
 use super::end::End;
 use super::layout::{Control, DescriptorFlags, address};
 
-/// Makes buffers available in a packed queue and takes them back used.
+/// Makes buffers available in a packed queue and takes them back after the device has used them.
 ///
-/// [`driver`](crate::driver) explains how the calls work together; they are the same for both formats.
+/// The calls are those of [`crate::DriverQueue`], which documents them; [`driver`](crate::driver)
+/// explains how they work together.
 #[derive(Debug)]
 pub struct DriverQueue<M: Memory, S, T> {
     end: End<M>,
     slots: Slots<S, T>,
-    /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
-    /// its id, and the bytes written.
+    /// In an in-order queue, the used buffer that stands for itself and for the older buffers that
+    /// are still to be returned: its id, and the bytes written.
     batch: Option<(u32, u32)>,
 }
 
-/// Setting up.
+/// Set-up.
 impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
-    /// Sets up the driver end of a queue. Its areas are cleared, so the device must not run the queue yet.
+    /// Sets up the driver end of a queue and clears the queue's areas.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
+    /// The errors of [`crate::DriverQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Driver)?;
         let slots = Slots::new(slots, end.ring.size)?;
@@ -44,12 +45,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         Ok(Self { end, slots, batch: None })
     }
 
-    /// Sets the queue up anew, as [`new`](Self::new) does, once the device no longer runs it. The cookies of all
-    /// buffers in flight go to `returned`.
+    /// Sets the queue up again. The cookies of all buffers in flight are passed to `returned`.
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new); the queue is then as it was.
+    /// The errors of [`new`](Self::new). After an error the queue is unchanged.
     pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
         let end = End::new(memory, setup, Role::Driver)?;
         self.slots.reset(end.ring.size, returned)?;
@@ -58,7 +58,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         Ok(())
     }
 
-    /// The memory that the queue was set up with.
+    /// Returns the memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         &self.end.ring.memory
     }
@@ -66,24 +66,22 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 
 /// Making buffers available.
 impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
-    /// Free descriptors.
+    /// Returns the number of free descriptors.
     pub const fn free(&self) -> u16 {
         self.slots.free()
     }
 
-    /// Buffers that were added and not yet reaped.
+    /// Returns the number of buffers that were added and not yet reaped.
     pub const fn in_flight(&self) -> u16 {
         self.slots.in_flight()
     }
 
-    /// Stages a buffer of readable, then writable segments. [`publish`](Self::publish) makes it available.
-    ///
-    /// The device may access the segments from then on until [`reap`](Self::reap) or a reset returns the
-    /// `cookie`; so the cookie is the natural owner of their memory.
+    /// Stages a buffer that consists of the `readable` segments, followed by the `writable`
+    /// segments.
     ///
     /// # Errors
     ///
-    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
+    /// The errors of [`crate::DriverQueue::add`].
     #[inline(always)]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
         let only = match (readable, writable) {
@@ -92,21 +90,21 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
             _ => None,
         };
         let added = match only {
-            // Most buffers are one segment; that way is kept short.
+            // Most buffers have one segment, so this path is kept short.
             Some((segment, kind, bytes)) => self.add_one(segment, kind, bytes, cookie),
             None => self.add_list(readable, writable, cookie),
         };
         added.map_err(|cookie| AddError { kind: self.refusal(readable, writable), cookie })
     }
 
-    /// Why a buffer cannot be added.
+    /// Returns the reason a buffer was refused.
     #[cold]
     fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddErrorKind {
         let (size, free) = (self.end.ring.size, self.slots.free());
         refusal(readable, writable, self.end.state, size, free)
     }
 
-    /// Stages a buffer of one descriptor, or gives back its cookie.
+    /// Stages a buffer of one descriptor, or returns its cookie.
     #[inline(always)]
     fn add_one(
         &mut self,
@@ -124,7 +122,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         Ok(())
     }
 
-    /// Stages a buffer of any number of descriptors, or gives back its cookie.
+    /// Stages a buffer of any number of descriptors, or returns its cookie.
     #[inline(never)]
     fn add_list(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), T> {
         let (readable_bytes, writable_bytes) = (Segment::total(readable), Segment::total(writable));
@@ -151,7 +149,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     fn write(&mut self, at: Cursor, id: u16, segment: Segment, flags: DescriptorFlags) {
         let flags = flags.union(DescriptorFlags::available(at));
         self.end.ring.descriptor.write(address(at.slot()), segment.address);
-        // The device reads the id from the last descriptor; some old ones read it from the first.
+        // Devices read the id from the last descriptor of a buffer; some old devices read it from
+        // the first.
         self.end.put(at, Control { len: segment.len, id, flags });
     }
 
@@ -162,15 +161,12 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         self.end.stage(count);
     }
 
-    /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
-    ///
-    /// `table` is room for the table in the memory that the queue was set up with: 16 bytes for each segment, of any
-    /// alignment. Like the segments, it is the device's until the cookie comes back.
+    /// Stages a buffer through an indirect table, so that the buffer takes up one descriptor of the
+    /// queue.
     ///
     /// # Errors
     ///
-    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. The queue has not changed
-    /// then.
+    /// The errors of [`crate::DriverQueue::add_indirect`].
     pub fn add_indirect(
         &mut self,
         table: Segment,
@@ -193,26 +189,20 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         Ok(())
     }
 
-    /// What to tell the device with a notification, where [`NOTIFICATION_DATA`] was negotiated.
-    ///
-    /// `queue` is the queue's index; or, with [`NOTIF_CONFIG_DATA`], the number that the device gave for it.
-    /// (VIRTIO 1.4, 2.9 "Driver Notifications")
-    ///
-    /// [`NOTIFICATION_DATA`]: crate::Features::NOTIFICATION_DATA
-    /// [`NOTIF_CONFIG_DATA`]: crate::Features::NOTIF_CONFIG_DATA
+    /// Returns the value to send with a notification, where
+    /// [`NOTIFICATION_DATA`](crate::Features::NOTIFICATION_DATA) was negotiated.
     pub const fn notification_data(&self, queue: u16) -> u32 {
         queue as u32 | (self.end.published.bits() as u32) << 16
     }
 
-    /// Makes all staged buffers available, and says whether to notify the device.
+    /// Makes all staged buffers available. Returns whether to notify the device.
     #[inline]
     pub fn publish(&mut self) -> Notify {
         self.publish_silently();
         self.end.decide()
     }
 
-    /// Makes all staged buffers available to a device that polls. The next [`publish`](Self::publish)
-    /// decides about notifying it of these buffers, too.
+    /// Makes all staged buffers available to a device that polls.
     #[inline]
     pub fn publish_silently(&mut self) {
         if self.end.publish() {
@@ -227,7 +217,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// # Errors
     ///
-    /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
+    /// A [`Violation`], once, when the device has broken a rule. The queue is idle from then on.
     #[inline(always)]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
         let used = match self.used() {
@@ -250,10 +240,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         violation
     }
 
-    /// The next used buffer, if there is one: its id, and the bytes written.
+    /// Returns the next used buffer, if there is one: its id, and the bytes written.
     ///
-    /// The length is reserved without the flag `WRITE` (VIRTIO 1.4, 2.8.4 "Element Address and Length"), but
-    /// QEMU's devices never set the flag; so it is taken in any case, and held to what was writable.
+    /// The length is reserved unless the flag `WRITE` is set (VIRTIO 1.4, 2.8.4 "Element Address
+    /// and Length"), but QEMU's devices never set that flag. So the length is used in any case,
+    /// limited to the writable bytes of the buffer.
     #[inline(always)]
     fn used(&mut self) -> Result<Option<(u32, u32)>, Violation> {
         if self.end.state == State::InOrder {
@@ -262,7 +253,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         Ok(self.end.peek(DescriptorFlags::used).map(|used| (used.id.into(), used.len)))
     }
 
-    /// The same in an in-order queue, where one used descriptor can stand for several buffers.
+    /// Returns the next used buffer of an in-order queue, where one used descriptor can stand for
+    /// several buffers.
     #[inline(never)]
     fn next_in_order(&mut self) -> Result<Option<(u32, u32)>, Violation> {
         if self.batch.is_some() {
@@ -274,33 +266,35 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         self.slots.next_in_order(&mut self.batch).map(Some)
     }
 
-    /// Asks the device to notify when it returns the next buffer.
+    /// Asks the device to notify when it returns the next buffer. Returns whether it is safe to
+    /// sleep.
     #[inline]
     pub fn arm(&mut self) -> Arm {
         let arm = self.end.arm(DescriptorFlags::used);
-        // The rest of a batch has no used descriptors of its own.
+        // The other buffers of a batch have no used descriptors of their own.
         if self.batch.is_some() && self.end.state.is_running() { Arm::Pending } else { arm }
     }
 }
 
-/// Stopping and going on.
+/// Suspending and resuming.
 impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
-    /// Publishes what is staged, and stops. Buffers in flight stay in flight.
+    /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
         self.end.suspend();
         (self.position(), notify)
     }
 
-    /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
-    /// notifies, because nobody knows what was announced before. A queue that is not suspended is left alone.
+    /// Resumes a queue that [`suspend`](Self::suspend) has stopped. Does nothing to a queue that is
+    /// not suspended.
     pub fn resume(&mut self) {
         if self.end.state == State::Suspended {
             self.end.resume(self.end.published, self.end.next);
         }
     }
 
-    /// Where the queue stands: what has been published, and the next buffer to take back.
+    /// Returns the position of the queue: what has been published, and the next buffer to take
+    /// back.
     pub const fn position(&self) -> Position {
         Position { available: self.end.published.bits(), used: self.end.next.bits() }
     }

@@ -1,7 +1,9 @@
-//! Event suppression structures (VIRTIO 1.4, 2.8.10 and 2.8.14 "Event Suppression Structure Format").
+//! Event suppression structures (VIRTIO 1.4, 2.8.10 "Driver and Device Event Suppression" and
+//! 2.8.14 "Event Suppression Structure Format").
 //!
-//! Each area holds one: `desc`, a cursor, and `flags`. They make up one aligned 32-bit word, so that a side
-//! that has been told of a new position sees the new mode, too, and never a mixture.
+//! The driver area and the device area each hold one structure: `desc`, a cursor, and `flags`. They
+//! form one aligned 32-bit word. So a side that sees a new position also sees the new mode, never a
+//! mixture.
 
 use crate::index::{Cursor, QueueSize};
 use crate::memory::{Area, Load, Store};
@@ -27,24 +29,26 @@ pub(super) fn disable(area: &impl Area) {
     area.store(0, DISABLE << 16, Store::Relaxed);
 }
 
-/// Whether the other side asks to be notified, now that `count` descriptors more have led to `cursor`.
+/// Returns whether the other side asks to be notified, after the last `count` descriptors up to
+/// `cursor` were published.
 ///
-/// The caller has put a fence between its last store of flags and this.
+/// The caller has issued a fence between its last store of flags and this call.
 #[inline]
 pub(super) fn is_due(area: &impl Area, cursor: Cursor, count: u16, event_idx: bool, size: QueueSize) -> bool {
     let word: u32 = area.load(0, Load::Relaxed);
     match word >> 16 & 0b11 {
         DISABLE => false,
         DESC if event_idx => passed((word & 0xffff) as u16, cursor, count, size),
-        // The fourth value is reserved; to notify is the safe reading.
+        // The fourth value is reserved; to notify is the safe interpretation.
         _ => true,
     }
 }
 
-/// Whether the last `count` descriptors up to `cursor` include the one at `event`.
+/// Returns whether the last `count` descriptors up to `cursor` include the descriptor at `event`.
 #[inline]
 const fn passed(event: u16, cursor: Cursor, count: u16, size: QueueSize) -> bool {
-    // Slots counted from the start of the lap that `cursor` is on; one lap back is `size` less.
+    // Slots are counted from the start of the lap of `cursor`; a slot of the lap before is `size`
+    // less.
     let lap_before = (event ^ cursor.bits()) & (1 << 15) != 0;
     let slot = event & !(1 << 15);
     let event = if lap_before { slot.wrapping_sub(size.get()) } else { slot };

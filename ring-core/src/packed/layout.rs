@@ -1,4 +1,4 @@
-//! Where everything lies in a packed queue's three areas.
+//! The memory layout of a packed queue's three areas.
 
 use bitflags::bitflags;
 
@@ -9,7 +9,7 @@ bitflags! {
     /// `pvirtq_desc.flags` (VIRTIO 1.4, 2.8.13 "The Virtqueue Descriptor Format").
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct DescriptorFlags: u16 {
-        /// The buffer goes on in the next slot.
+        /// The buffer continues in the next slot.
         const NEXT = 1 << 0;
         /// Available: the device may write this segment. Used: the device wrote to the buffer.
         const WRITE = 1 << 1;
@@ -17,33 +17,35 @@ bitflags! {
         const INDIRECT = 1 << 2;
         /// Equal to the driver's wrap counter when the driver wrote the descriptor.
         const AVAIL = 1 << 7;
-        /// Unequal to it then; made equal by the device.
+        /// Unequal to that wrap counter then; the device makes it equal.
         const USED = 1 << 15;
         const _ = !0;
     }
 }
 
 impl DescriptorFlags {
-    /// What marks a descriptor available on the lap of `cursor`.
+    /// Returns the flags that mark a descriptor available on the lap of `cursor`.
     #[inline]
     pub(crate) const fn available(cursor: Cursor) -> Self {
         Self::from_bits_retain(cursor.wrap_bit() >> 8 | (cursor.wrap_bit() ^ Cursor::WRAP))
     }
 
-    /// What marks a descriptor used on the lap of `cursor`.
+    /// Returns the flags that mark a descriptor used on the lap of `cursor`.
     #[inline]
     pub(crate) const fn used(cursor: Cursor) -> Self {
         Self::from_bits_retain(cursor.wrap_bit() >> 8 | cursor.wrap_bit())
     }
 
-    /// Whether these flags say the same as `due` about whose turn the descriptor is on.
+    /// Returns whether `AVAIL` and `USED` are as in `due`: whether the descriptor is available, or
+    /// used, on that lap.
     #[inline]
     pub(crate) const fn is_turn(self, due: Self) -> bool {
         self.intersection(Self::AVAIL.union(Self::USED)).bits() == due.bits()
     }
 }
 
-/// The second word of a `pvirtq_desc`: `len`, `id` and `flags`. The first word is `addr`.
+/// The control word of a descriptor: `len`, `id` and `flags` of `pvirtq_desc`. The word before it
+/// is `addr`.
 #[doc(alias = "pvirtq_desc")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Control {
@@ -69,27 +71,27 @@ impl Control {
     }
 }
 
-/// Offset of `addr` of the descriptor in `slot`.
+/// Returns the offset of `addr` of the descriptor in `slot`.
 #[inline]
 pub(crate) const fn address(slot: u16) -> usize {
     slot as usize * 16
 }
 
-/// Offset of the [`Control`] word of the descriptor in `slot`.
+/// Returns the offset of the [`Control`] word of the descriptor in `slot`.
 #[inline]
 pub(crate) const fn control(slot: u16) -> usize {
     address(slot) + 8
 }
 
-/// Bytes and alignment of the areas of a packed queue (VIRTIO 1.4, 2.8.10.1 "Structure Size and
-/// Alignment").
+/// Returns the size and alignment of the areas of a packed queue (VIRTIO 1.4, 2.8.10.1 "Structure
+/// Size and Alignment").
 #[must_use]
 pub const fn layout(size: QueueSize) -> Layout {
     let event = AreaLayout { size: 4, align: 4 };
     Layout { descriptor: AreaLayout { size: address(size.get()), align: 16 }, driver: event, device: event }
 }
 
-// AVAIL is the wrap counter's bit moved down by 8, and USED is the bit itself.
+// `AVAIL` is the wrap counter's bit moved down by 8, and `USED` is that bit itself.
 const _: () = {
     let Ok(one) = QueueSize::packed(1) else { unreachable!() };
     let (first, second) = (Cursor::START, Cursor::START.advance(1, one));

@@ -1,4 +1,4 @@
-//! Going on for a device of a packed queue that died.
+//! Taking over from a device of a packed queue that crashed.
 
 use crate::chain::{ChainRecord, Token};
 use crate::error::SetupError;
@@ -11,50 +11,51 @@ use crate::slots::device::Slot;
 use super::DeviceQueue;
 use super::layout::{Control, DescriptorFlags, control};
 
-/// Going on for a device that died: see [`recovery`](crate::recovery).
+/// Taking over from a device that crashed: see [`recovery`](crate::recovery).
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// The record of a chain in flight.
+    /// Returns the record of a chain in flight.
     pub fn record(&self, token: &Token) -> Option<ChainRecord> {
         self.slots.record(token)
     }
 
-    /// Where [`position`](Self::position) will have its used half once what is staged has been published.
+    /// Returns what the `used` part of [`position`](Self::position) will be after the staged chains
+    /// have been published.
     pub const fn next_used(&self) -> u16 {
         self.end.staged.bits()
     }
 
-    /// Whether a device that had published up to `used`, and had staged more, published that, too.
+    /// Returns whether a device that had published up to `used`, and had staged more, has published
+    /// that batch, too.
     pub fn has_published(&self, used: u16) -> bool {
-        // Only the USED bit of the batch's first descriptor says it. That bit is unlike the wrap counter from when the
-        // driver makes the slot available until the device marks it; and the driver, if it has come by again already,
-        // leaves it as it is, since it is unlike the next lap's counter, too.
+        // Only the USED bit of the batch's first descriptor answers the question. The bit differs
+        // from the wrap counter from the time when the driver makes the slot available until the
+        // device marks it used. If the driver has already made the slot available once more, the
+        // bit is unchanged, because it also differs from the wrap counter of the next lap.
         Cursor::from_bits(used, self.end.ring.size)
             .is_some_and(|used| self.descriptor(used).flags.contains(DescriptorFlags::USED) == used.wrap())
     }
 
-    /// Goes on after a device that died when it had published up to `used`, and had numbered its chains up to `last`.
-    /// It is for a device that has not taken any itself.
+    /// Takes over from a device that had published up to `used` and whose last chain had the serial
+    /// `last`.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Recovery`] if this device has taken chains, or if no queue can have come to `last`; otherwise as for
-    /// [`resume`](Self::resume). The queue is then as it was.
+    /// The errors of [`crate::DeviceQueue::recover`].
     pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
         self.slots.check_recovery(last)?;
         self.resume(Position::quiescent(used))?;
-        // The slots of a chain that is adopted may have been written to, for a batch that was never published. With a
-        // gap behind them none is the newest, and could be given back.
+        // The crashed device may have overwritten the slots of an adopted chain, for a batch that
+        // it never published. So adopted chains must not be put back: with a gap after their
+        // serials, none of them is the newest.
         self.slots.recover(last, true);
         Ok(())
     }
 
-    /// Takes over a chain that was in flight. All of them have to be taken over, in the order of their serials,
-    /// before anything else happens to the queue. Such chains cannot be given back.
+    /// Takes over a chain that was in flight. The chain cannot be put back with `unpop`.
     ///
     /// # Errors
     ///
-    /// [`SetupError::ChainRecord`] if it cannot have been in flight, or has been taken over already, or comes after a later
-    /// one, or after one that was popped; or if the queue does not run.
+    /// The errors of [`crate::DeviceQueue::adopt`].
     pub fn adopt(&mut self, taken: ChainRecord) -> Result<Token, SetupError> {
         if !self.end.state.is_running() {
             return Err(SetupError::ChainRecord(taken));
@@ -70,24 +71,26 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(token)
     }
 
-    /// Sees to it that the driver does not take the descriptor at `at` for a used one. It may look like one,
-    /// because all of a batch but its first descriptor is written before the batch is published.
+    /// Ensures that the driver does not mistake the descriptor at `at` for a used one. The
+    /// descriptor may look used, because all of a batch but its first descriptor is written before
+    /// the batch is published.
     ///
-    /// The standard forbids to change a descriptor that is marked used (VIRTIO 1.4, 2.8.15 "Device Requirements: The
-    /// Virtqueue Descriptor Table"). No driver can have seen this mark, which is behind a slot that is not used yet.
+    /// The standard forbids changing a descriptor that is marked used (VIRTIO 1.4, 2.8.15 "Device
+    /// Requirements: The Virtqueue Descriptor Table"). No driver can have seen this mark, because
+    /// it follows a slot that is not used yet.
     fn unmark(&self, at: Cursor) {
         let descriptor = self.descriptor(at);
         if descriptor.flags.is_turn(DescriptorFlags::used(at)) {
             let unmarked = Control { flags: DescriptorFlags::available(at), ..descriptor };
-            // Relaxed: the driver comes here only after a descriptor before this one is published.
+            // Relaxed: the driver reads this slot only after a descriptor before it is published.
             self.end.ring.descriptor.store(control(at.slot()), unmarked.to_word(), Store::Relaxed);
         }
     }
 
-    /// What is in a slot that a device now dead may have written to.
+    /// Returns the control word of a slot that the crashed device may have written to.
     fn descriptor(&self, at: Cursor) -> Control {
-        // Relaxed: whoever found that the other device is dead sees all that it wrote. What the driver wrote is only
-        // looked at for what follows from these bits alone.
+        // Relaxed: the process that found the other device dead sees everything that device wrote.
+        // What the driver wrote is only used for what these bits alone imply.
         Control::from_word(self.end.ring.descriptor.load(control(at.slot()), Load::Relaxed))
     }
 }

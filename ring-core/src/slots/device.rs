@@ -1,4 +1,4 @@
-//! The device end's records: which chains it has taken and not yet returned.
+//! The device end's records: which chains have been taken and not yet returned.
 
 use core::ops::Range;
 
@@ -6,24 +6,26 @@ use crate::chain::{ChainRecord, Token};
 use crate::error::{CompleteError, SetupError, Violation};
 use crate::index::{Fifo, QueueSize};
 
-/// Storage for what a device end remembers of one chain. A queue needs one slot for each descriptor.
+/// Storage for what a device end remembers of one chain. A queue needs one slot for each
+/// descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// The serial of the chain that is in flight here; 0 if there is none.
     serial: u64,
-    /// In an in-order queue, how many bytes were written to a chain that waits for its turn.
+    /// In an in-order queue, the number of bytes written to a chain that is held.
     written: u32,
-    /// Descriptors that the chain takes up in the ring.
+    /// The number of descriptors that the chain takes up in the ring.
     count: u16,
-    /// In an in-order queue, a list that has nothing to do with the chain: whose turn it is at this place.
-    turn: u16,
-    /// Whether those bytes are all that could be written.
+    /// In an in-order queue, an entry of the list of chains in flight: the id of the chain at this
+    /// position. Unrelated to the other fields.
+    in_order_id: u16,
+    /// Whether `written` fills the whole writable part.
     full: bool,
 }
 
 impl Slot {
     /// An unused slot, for storage that is initialised at compile time.
-    pub const EMPTY: Self = Self { serial: 0, written: 0, count: 0, turn: 0, full: false };
+    pub const EMPTY: Self = Self { serial: 0, written: 0, count: 0, in_order_id: 0, full: false };
 }
 
 impl Default for Slot {
@@ -32,41 +34,44 @@ impl Default for Slot {
     }
 }
 
-/// In a slot's serial: the chain has been completed, and waits for its turn.
+/// A bit in a slot's serial: the chain has been completed, and is held until it is the oldest.
 const HELD: u64 = 1 << 63;
 
-/// More chains than this no queue has ever taken. From here on nobody counts as far as [`HELD`].
+/// No queue ever takes this many chains, so a serial never reaches the [`HELD`] bit.
 const MAX_SERIAL: u64 = 1 << 62;
 
-/// A chain that goes back to the driver now.
+/// A chain that is returned to the driver now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Completion {
     /// The head (split) or buffer id (packed).
     pub(crate) id: u16,
-    /// Descriptors that it takes up in the ring.
+    /// The number of descriptors that the chain takes up in the ring.
     pub(crate) count: u16,
-    /// Bytes written.
+    /// The number of bytes written.
     pub(crate) written: u32,
-    /// Whether that is all that could be written. Only then may an in-order device skip it.
+    /// Whether `written` fills the whole writable part. Only then may an in-order device skip the
+    /// chain.
     pub(crate) full: bool,
 }
 
-/// All chains in flight, by head (split) or buffer id (packed).
+/// All chains in flight, indexed by head (split) or buffer id (packed).
 #[derive(Debug)]
 pub(crate) struct Slots<S> {
     slots: S,
-    /// How many descriptors the driver can still have made available: those of no chain that has been taken and
-    /// not yet published as used.
+    /// The number of descriptors that the driver can still make available: those of no chain that
+    /// has been taken and not yet been published as used.
     room: u16,
-    /// Descriptors of the chains that are staged.
+    /// The number of descriptors of the chains that are staged.
     staged: u16,
-    /// The serial of the chain taken last. It goes on over resets, so that no two tokens are alike.
+    /// The serial of the chain taken last. Not reset with the queue, so that no two tokens are
+    /// alike.
     taken: u64,
-    /// The serials of the chains of a device that died which can still be taken over. They come in order.
+    /// The serials of a crashed device's chains that can still be adopted. They are adopted in
+    /// order.
     adoptable: Range<u64>,
-    /// What `taken` is for as long as that can be done.
+    /// The value of `taken` while chains can be adopted.
     recovered: u64,
-    /// In an in-order queue, whose turn it is.
+    /// In an in-order queue, the order in which the chains in flight were taken.
     fifo: Fifo,
 }
 
@@ -85,7 +90,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
         Ok(slots)
     }
 
-    /// Forgets everything and begins a new life.
+    /// Forgets all chains.
     pub(crate) fn reset(&mut self, size: QueueSize) -> Result<(), SetupError> {
         let slots = self.slots.as_mut();
         if slots.len() < usize::from(size.get()) {
@@ -97,20 +102,22 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
         Ok(())
     }
 
-    /// Notes that the staged chains are the driver's again. Until then it cannot reuse their descriptors.
+    /// Notes that the staged chains belong to the driver again. Only now can the driver reuse their
+    /// descriptors.
     #[inline]
     pub(crate) const fn publish(&mut self) {
         self.room += self.staged;
         self.staged = 0;
     }
 
-    /// Descriptors of all chains that have been taken and not yet published as used.
+    /// Returns the number of descriptors of all chains that have been taken and not yet published
+    /// as used.
     pub(crate) const fn descriptors(&self, size: QueueSize) -> u16 {
         size.get() - self.room
     }
 
-    /// Records a chain of `count` descriptors, which is at least 1, and whose id is less than the queue's
-    /// size. Refifo its serial.
+    /// Records a chain of `count` descriptors and returns its serial. `count` is at least 1, and
+    /// `id` is less than the queue's size.
     #[inline]
     pub(crate) fn insert(&mut self, id: u16, count: u16, size: QueueSize) -> Result<u64, Violation> {
         let Some(room) = self.room.checked_sub(count) else {
@@ -133,7 +140,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
         Violation::TooManyInFlight { count, size: size.get() }
     }
 
-    /// Accepts a token, and forgets its chain.
+    /// Accepts a token and removes its chain.
     #[inline]
     pub(crate) fn remove(&mut self, token: Token, written: u32) -> Result<Completion, CompleteError> {
         let (id, full) = (token.id, token.is_full(written));
@@ -144,7 +151,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
         Ok(Completion { id, count, written, full })
     }
 
-    /// Accepts the token of the chain that was taken last, and forgets that it ever was.
+    /// Accepts the token of the chain that was taken last, and undoes its [`insert`](Self::insert).
     pub(crate) fn undo_insert(&mut self, token: Token, size: QueueSize) -> Result<(), CompleteError> {
         let (id, newest) = (token.id, token.serial == self.taken);
         let slot = match self.slots.as_mut().get_mut(usize::from(id)) {
@@ -161,7 +168,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
         Ok(())
     }
 
-    /// The slot of a chain that is in flight and is to be completed.
+    /// Returns the slot of a chain that is in flight and is to be completed.
     #[inline]
     fn slot(&mut self, token: Token, written: u32) -> Result<&mut Slot, CompleteError> {
         if written > token.writable {
@@ -174,35 +181,36 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
     }
 }
 
-/// What outlives the device that took the chains.
+/// Records that outlive the device that took the chains.
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
-    /// The record of a chain that is in flight.
+    /// Returns the record of a chain in flight.
     pub(crate) fn record(&self, token: &Token) -> Option<ChainRecord> {
         let &Token { serial, id, writable, whole, .. } = token;
         let slot = self.slots.as_ref().get(usize::from(id)).filter(|slot| slot.serial == serial)?;
-        // Of a chain that was not read to its end nobody can write a part only.
+        // A chain that was not read to its end must be returned unwritten.
         let writable = if whole { writable } else { 0 };
         Some(ChainRecord { serial, writable, id, count: slot.count })
     }
 
-    /// Whether this device can go on for another one that had taken `last` chains.
+    /// Fails if this device cannot take over from a device whose last chain had the serial `last`.
     pub(crate) const fn check_recovery(&self, last: u64) -> Result<(), SetupError> {
-        // Tokens of an earlier life must not stand for chains that are adopted.
+        // Existing tokens must not stand for adopted chains.
         if self.taken != 0 || last >= MAX_SERIAL {
             return Err(SetupError::Recovery { last, taken: self.taken });
         }
         Ok(())
     }
 
-    /// Goes on counting chains after `last`, of which those can be adopted that are in flight. If there is a `gap`,
-    /// none of them counts as the newest.
+    /// Continues counting chains after `last`; the chains up to `last` can be adopted. With a
+    /// `gap`, no adopted chain counts as the newest.
     pub(crate) fn recover(&mut self, last: u64, gap: bool) {
         self.recovered = last + u64::from(gap);
         self.taken = self.recovered;
         self.adoptable = 1..last + 1;
     }
 
-    /// Notes a chain that another device has taken, if it is not impossible. Refifo the right to complete it.
+    /// Records a chain that another device has taken, if the record is plausible. Returns the token
+    /// for the chain.
     pub(crate) fn adopt(
         &mut self,
         taken: ChainRecord,
@@ -221,8 +229,9 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
                 (slot.serial, slot.count) = (serial, count);
                 self.room -= count;
                 self.adoptable.start = serial + 1;
-                // A record without writable bytes can be of a chain that was not read whole; so none of them counts as
-                // fully written, which would let an in-order device skip it.
+                // A record without writable bytes can be that of a chain that was not read
+                // completely. Such a chain never counts as fully written, so that an in-order
+                // device does not skip it.
                 Ok(Token { serial, start, id, writable, whole: writable > 0 })
             }
             _ => Err(SetupError::ChainRecord(taken)),
@@ -230,17 +239,17 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
     }
 }
 
-/// In-order queues: chains go back in the order in which they were taken.
+/// In-order queues: chains are returned in the order in which they were taken.
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
-    /// Notes that the chain that was just inserted is the last in turn.
+    /// Notes that the chain that was just inserted is the newest.
     pub(crate) fn enqueue(&mut self, id: u16, size: QueueSize) {
         let place = self.fifo.push(size);
         if let Some(slot) = self.slots.as_mut().get_mut(usize::from(place)) {
-            slot.turn = id;
+            slot.in_order_id = id;
         }
     }
 
-    /// Accepts a token, and keeps its chain until its turn comes.
+    /// Accepts a token and holds its chain until all older chains are completed.
     pub(crate) fn hold(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         let full = token.is_full(written);
         let slot = self.slot(token, written)?;
@@ -249,10 +258,10 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
         Ok(())
     }
 
-    /// Forgets and refifo the chain whose turn it is, if it has been settled.
+    /// Removes and returns the oldest chain, if it has been completed.
     pub(crate) fn next_in_order(&mut self, size: QueueSize) -> Option<Completion> {
         let slots = self.slots.as_mut();
-        let id = slots.get(usize::from(self.fifo.first()))?.turn;
+        let id = slots.get(usize::from(self.fifo.first()))?.in_order_id;
         let slot = slots.get_mut(usize::from(id)).filter(|slot| slot.serial & HELD != 0)?;
         let Slot { count, written, full, .. } = *slot;
         slot.serial = 0;

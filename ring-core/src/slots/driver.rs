@@ -1,7 +1,8 @@
-//! The driver end's records: which descriptors are free, and what is in flight.
+//! The driver end's records: which descriptors are free, and which buffers are in flight.
 //!
-//! The driver never reads back what it wrote into shared memory, where the device could have changed it.
-//! Everything that it needs to know of a buffer in flight is here.
+//! The driver never reads back what it wrote to shared memory, because the device could have
+//! changed it. These records contain everything that the driver needs to know about a buffer in
+//! flight.
 
 use core::marker::PhantomData;
 use core::mem;
@@ -9,21 +10,21 @@ use core::mem;
 use crate::error::{SetupError, Violation};
 use crate::index::QueueSize;
 
-/// Storage for what a driver end remembers of one descriptor (split) or buffer id (packed), and of the
-/// buffer in flight there. A queue needs as many as it has descriptors.
+/// Storage for what a driver end remembers of one descriptor (split) or buffer id (packed), and of
+/// the buffer in flight there. A queue needs one slot for each descriptor.
 #[derive(Clone, Debug)]
 pub struct Slot<T> {
-    /// The next slot: of the buffer that this one belongs to, or of the free list.
+    /// The next slot, of the buffer that this slot belongs to or of the free list.
     next: u16,
     /// The last slot of the buffer whose first slot this is.
     last: u16,
-    /// Descriptors that the buffer takes up in the ring.
+    /// The number of descriptors that the buffer takes up in the ring.
     count: u16,
-    /// Bytes that the device may write; saturated at `u32::MAX`.
+    /// The number of bytes that the device may write; saturated at `u32::MAX`.
     writable: u32,
-    /// Which one it is, counting the buffers that were ever added.
+    /// The number of the buffer, counting all buffers that were ever added.
     serial: u64,
-    /// What the caller gave to `add`. There is one exactly while the buffer is in flight.
+    /// The value that the caller passed to `add`. `Some` exactly while the buffer is in flight.
     cookie: Option<T>,
 }
 
@@ -42,29 +43,29 @@ impl<T> Slot<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Used<T> {
-    /// What the caller gave to `add` with the buffer.
+    /// The value that the caller passed to `add` with the buffer.
     pub cookie: T,
-    /// Bytes that the device says it wrote, from the start of the writable segments; never more than they
-    /// have, whatever it says.
+    /// The number of bytes that the device reports to have written, from the start of the writable
+    /// segments. Limited to the total length of these segments.
     pub written: u32,
 }
 
-/// The slots, as a queue of free ones (oldest first) and the buffers in flight.
+/// The slots: a free list, oldest first, and the buffers in flight.
 #[derive(Debug)]
 pub(crate) struct Slots<S, T> {
     slots: S,
     cookies: PhantomData<fn() -> T>,
-    /// The next slot to hand out; [`NONE`] if there is none.
+    /// The next slot to allocate; [`NONE`] if there is none.
     head: u16,
     /// The slot freed last.
     tail: u16,
-    /// Free descriptors. A packed buffer takes up several of them, but one slot.
+    /// The number of free descriptors. A packed buffer takes up several descriptors, but one slot.
     free: u16,
-    /// Buffers added, ever.
+    /// The number of buffers ever added.
     added: u64,
-    /// Buffers published, ever. Of those after it the device does not know yet.
+    /// The number of buffers ever published. The device does not know of later buffers.
     published: u64,
-    /// Buffers taken back, ever.
+    /// The number of buffers ever taken back.
     released: u64,
     /// In an in-order queue, the slot of the buffer that comes back next.
     oldest: u16,
@@ -74,20 +75,20 @@ pub(crate) struct Slots<S, T> {
 const NONE: u16 = u16::MAX;
 
 impl<S, T> Slots<S, T> {
-    /// Free descriptors.
+    /// Returns the number of free descriptors.
     #[inline]
     pub(crate) const fn free(&self) -> u16 {
         self.free
     }
 
-    /// Buffers in flight.
+    /// Returns the number of buffers in flight.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "at most one for each descriptor")]
     pub(crate) const fn in_flight(&self) -> u16 {
         (self.added - self.released) as u16
     }
 
-    /// Notes that everything that was taken so far is now the device's.
+    /// Notes that all buffers added so far are now available to the device.
     #[inline]
     pub(crate) const fn publish(&mut self) {
         self.published = self.added;
@@ -111,7 +112,7 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
         Ok(slots)
     }
 
-    /// Frees everything, and gives the cookies of what was in flight to `returned`.
+    /// Frees all slots, and passes the cookies of the buffers in flight to `returned`.
     #[expect(clippy::cast_possible_truncation, reason = "it is less than the queue's size")]
     pub(crate) fn reset(&mut self, size: QueueSize, mut returned: impl FnMut(T)) -> Result<(), SetupError> {
         let (slots, size) = (self.slots.as_mut(), size.get());
@@ -128,19 +129,19 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
         Ok(())
     }
 
-    /// The next slot to hand out; there is one while any descriptor is free.
+    /// Returns the next slot to allocate. There is one while any descriptor is free.
     #[inline]
     pub(crate) const fn head(&self) -> u16 {
         self.head
     }
 
-    /// The slot that is handed out after `slot`; meaningless if that was the last one.
+    /// Returns the slot that is allocated after `slot`. Meaningless if `slot` is the last free one.
     #[inline]
     pub(crate) fn next(&self, slot: u16) -> u16 {
         self.slots.as_ref().get(usize::from(slot)).map_or(0, |slot| slot.next)
     }
 
-    /// Hands out the slots from `head` to `last`, for a buffer of `count` descriptors.
+    /// Allocates the slots from `head` to `last` for a buffer of `count` descriptors.
     #[inline(always)]
     pub(crate) fn allocate(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
         let next = if last == self.tail { NONE } else { self.next(last) };
@@ -154,7 +155,8 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
         }
     }
 
-    /// The slot of a buffer that the device says it used, if it has been published and is in flight.
+    /// Returns the slot of a buffer that the device reports as used, if the buffer has been
+    /// published and is in flight.
     #[inline]
     fn published(&mut self, id: u32) -> Option<&mut Slot<T>> {
         let slot = self.slots.as_mut().get_mut(usize::try_from(id).ok()?)?;
@@ -162,8 +164,8 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
         (slot.cookie.is_some() && !staged).then_some(slot)
     }
 
-    /// Takes back the buffer that the device says it used: its cookie, how much of it was written, and how
-    /// many descriptors it took up.
+    /// Frees the slots of a buffer that the device reports as used. Returns the buffer, and the
+    /// number of descriptors that it took up.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "it is the index of a slot")]
     pub(crate) fn release(&mut self, id: u32, written: u32) -> Result<(Used<T>, u16), Violation> {
@@ -182,11 +184,15 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
         Ok((Used { cookie, written }, count))
     }
 
-    /// In an in-order queue, the buffer that comes back next, and the bytes written to it. `batch` is the used
-    /// buffer that stands for itself and all older ones; it becomes `None` when its own turn has come.
+    /// In an in-order queue, returns the id of the buffer that comes back next and the bytes
+    /// written to it.
     ///
-    /// In such a queue buffers are freed in the order in which they were added, so the list of free slots
-    /// always runs through the slots in order, and each buffer's successor is where it was.
+    /// `batch` is the used buffer that stands for itself and for all older buffers. It becomes
+    /// `None` once that buffer itself is returned.
+    ///
+    /// In an in-order queue, buffers are freed in the order in which they were added. So the free
+    /// list always runs through the slots in order, and the buffer that follows another one keeps
+    /// its place.
     #[inline(never)]
     pub(crate) fn next_in_order(&mut self, batch: &mut Option<(u32, u32)>) -> Result<(u32, u32), Violation> {
         let Some((id, written)) = *batch else { return Err(Violation::NotInFlight { id: NONE.into() }) };
@@ -198,7 +204,8 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
             *batch = None;
             Ok((id, written))
         } else {
-            // Skipped: fully written (VIRTIO 1.4, 2.7.9 and 2.8.8, both "In-order use of descriptors").
+            // A skipped buffer is fully written (VIRTIO 1.4, 2.7.9 and 2.8.8, both "In-order use of
+            // descriptors").
             Ok((oldest.into(), u32::MAX))
         }
     }

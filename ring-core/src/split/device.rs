@@ -1,7 +1,7 @@
 //! The device end of a split queue.
 
-// What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
-// takes as long as all the rest.
+// The calls made for each chain are inlined by force. By default the compiler passes their results
+// through memory, which takes as long as everything else.
 
 use crate::chain::{Chain, Collector, Contents, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
@@ -18,33 +18,33 @@ use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slo
 
 /// Takes available buffers from a split queue and returns them used.
 ///
-/// [`device`](crate::device) explains how the calls work together; they are the same for both formats.
+/// The calls are those of [`crate::DeviceQueue`], which documents them; [`device`](crate::device)
+/// explains how they work together.
 #[derive(Debug)]
 pub struct DeviceQueue<M: Memory, S> {
     pub(super) end: End<M>,
     pub(super) slots: Slots<S>,
-    /// In an in-order queue, the staged used entry that the next used buffer may take over.
+    /// In an in-order queue, the staged used entry that the next used buffer may overwrite.
     batch: Option<u16>,
 }
 
-/// Setting up.
+/// Set-up.
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// Sets up the device end of a queue that has not run yet. To set one up again, use [`reset`](Self::reset),
-    /// which alone makes the tokens of its earlier life stale.
+    /// Sets up the device end of a queue that has not run yet.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
+    /// The errors of [`crate::DeviceQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Device)?;
         Ok(Self { slots: Slots::new(slots, end.ring.size)?, end, batch: None })
     }
 
-    /// Sets the queue up anew. What was in flight is forgotten, and all tokens become stale.
+    /// Sets the queue up again. All chains in flight are forgotten, and all tokens become stale.
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new); the queue is then as it was.
+    /// The errors of [`new`](Self::new). After an error the queue is unchanged.
     pub fn reset(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
         let end = End::new(memory, setup, Role::Device)?;
         self.slots.reset(end.ring.size)?;
@@ -52,21 +52,19 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
-    /// The memory that the queue was set up with.
+    /// Returns the memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         &self.end.ring.memory
     }
 }
 
-/// Taking buffers.
+/// Taking chains.
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// Takes the next available buffer, if there is one. Its segments go to `segments`.
+    /// Takes the next available chain, if there is one, and copies its segments to `segments`.
     ///
     /// # Errors
     ///
-    /// [`PopError::Violation`] once, when the driver breaks a rule; the queue is idle from then on.
-    /// [`PopError::TooLong`] if the chain has more segments than there is room for. The driver waits for it all the
-    /// same: complete the token that is in the error.
+    /// The errors of [`crate::DeviceQueue::pop`].
     #[inline(always)]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
         let size = self.end.ring.size.get();
@@ -96,7 +94,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         let head = self.end.ring.other.read(available_slot(self.end.mask.slot(self.end.next)));
         let first = self.descriptor(head)?;
         let longer = first.flags().intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT));
-        // Most buffers are one descriptor; that way is kept short.
+        // Most buffers have one descriptor, so this path is kept short.
         if longer || segments.is_empty() {
             let contents = self.gather(first, segments)?;
             self.accept(head, contents)
@@ -118,7 +116,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         contents.into_chain(head, serial, start).map_err(PopError::TooLong)
     }
 
-    /// Follows a chain to its end.
+    /// Collects the segments of a whole chain.
     #[inline(never)]
     fn gather<'s>(&self, first: Descriptor, segments: &'s mut [Segment]) -> Result<Contents<'s>, Violation> {
         let mut collector = Collector::new(segments);
@@ -126,7 +124,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         collector.finish(count)
     }
 
-    /// A copy of a descriptor.
+    /// Returns a copy of a descriptor.
     #[inline]
     fn descriptor(&self, index: u16) -> Result<Descriptor, Violation> {
         let size = self.end.ring.size.get();
@@ -137,7 +135,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(Descriptor::from_words(area.read_pair(offset)))
     }
 
-    /// Follows a chain in the descriptor area. Returns how many of its descriptors the chain takes up.
+    /// Follows a chain in the descriptor area. Returns how many descriptors of the area the chain
+    /// takes up.
     fn walk(&self, first: Descriptor, collector: &mut Collector<'_>) -> Result<u16, Violation> {
         let size = self.end.ring.size.get();
         let (mut descriptor, mut count) = (first, 1);
@@ -162,7 +161,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         }
     }
 
-    /// Follows the chain in an indirect table, which begins with its first descriptor.
+    /// Follows the chain in an indirect table, which starts with the first descriptor of the table.
     fn walk_table(&self, table: Segment, collector: &mut Collector<'_>) -> Result<(), Violation> {
         if !self.end.ring.indirect {
             return Err(Violation::IndirectNotNegotiated);
@@ -179,7 +178,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
                 return Err(Violation::IndirectNested);
             }
             collector.push(descriptor.segment(), flags.contains(DescriptorFlags::WRITE))?;
-            // A table may be longer than any storage; what cannot be kept need not be read.
+            // A table may be longer than the storage. Segments that cannot be kept are not read.
             if !flags.contains(DescriptorFlags::NEXT) || collector.overflowed() {
                 return Ok(());
             }
@@ -188,14 +187,12 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Err(Violation::ChainLoop { size: table.len() })
     }
 
-    /// Gives back the chain that was taken last, as if it had not been: the next [`pop`](Self::pop) takes it
-    /// again. So a device that stops can leave what it has not begun to whoever goes on.
+    /// Puts the chain that was taken last back into the queue; the next [`pop`](Self::pop) takes it
+    /// again.
     ///
     /// # Errors
     ///
-    /// [`CompleteError::NotNewest`] if a later one is in flight or has been completion;
-    /// [`CompleteError::Stale`] if the token is from before a reset; [`CompleteError::Suspended`] if the queue
-    /// is, whose position would move.
+    /// The errors of [`crate::DeviceQueue::unpop`].
     pub fn unpop(&mut self, token: Token) -> Result<(), CompleteError> {
         if self.end.state == State::Suspended {
             return Err(CompleteError::Suspended(token));
@@ -206,24 +203,21 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
-    /// Asks the driver to notify when it makes the next buffer available.
+    /// Asks the driver to notify when it makes the next buffer available. Returns whether it is
+    /// safe to sleep.
     #[inline]
     pub fn arm(&mut self) -> Arm {
         self.end.arm()
     }
 }
 
-/// Returning buffers.
+/// Returning chains.
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// Stages a used buffer, with the number of bytes written to it. [`publish`](Self::publish) makes it
-    /// visible. After a violation this accepts tokens and does nothing.
-    ///
-    /// Buffers may be completed in any order. Where [`IN_ORDER`](crate::Features::IN_ORDER) is negotiated,
-    /// one that is early is kept until its turn comes.
+    /// Stages a used chain, with the number of bytes `written` to it.
     ///
     /// # Errors
     ///
-    /// [`CompleteError`] if the token is stale, the count too large, or the queue suspended.
+    /// The errors of [`crate::DeviceQueue::complete`].
     #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         if self.end.state != State::Running {
@@ -234,6 +228,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
+    /// The slow path of [`complete`](Self::complete): the queue is in order, or does not run.
     #[inline(never)]
     fn complete_slow(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         match self.end.state {
@@ -244,13 +239,14 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         while let Some(completion) = self.slots.next_in_order(self.end.ring.size) {
             let entry = self.batch.unwrap_or(self.end.staged);
             self.stage(entry, completion);
-            // A buffer that is skipped counts as fully written, so only such a one can be taken over.
+            // A buffer that is skipped counts as fully written, so only the entry of a full buffer
+            // can be overwritten.
             self.batch = completion.full.then_some(entry);
         }
         Ok(())
     }
 
-    /// Writes the used entry at index `entry`, for the buffer at index `used`.
+    /// Writes the used entry at index `entry`.
     #[inline(always)]
     fn stage(&mut self, entry: u16, completion: Completion) {
         self.end.staged = self.end.staged.wrapping_add(1);
@@ -258,15 +254,14 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         self.end.ring.own.write_pair(slot, (u32::from(completion.id), completion.written));
     }
 
-    /// Makes all staged buffers visible, and says whether to notify the driver.
+    /// Makes all staged chains visible. Returns whether to notify the driver.
     #[inline]
     pub fn publish(&mut self) -> Notify {
         self.publish_silently();
         self.end.decide()
     }
 
-    /// Makes all staged buffers visible to a driver that polls. The next [`publish`](Self::publish)
-    /// decides about notifying it of these buffers, too.
+    /// Makes all staged chains visible to a driver that polls.
     #[inline]
     pub fn publish_silently(&mut self) {
         if self.end.publish() {
@@ -276,25 +271,20 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     }
 }
 
-/// Stopping and going on.
+/// Suspending and resuming.
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// Publishes what is staged, and stops. Tokens stay good: after [`resume`](Self::resume) their chains
-    /// can be completed.
+    /// Publishes the staged chains, then stops the queue. Tokens stay valid.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
         self.end.suspend();
         (self.position(), notify)
     }
 
-    /// Goes on at `position`. The first [`publish`](Self::publish) then notifies, because nobody knows
-    /// what was announced before. Then call [`arm`](Self::arm) before sleeping, as always.
+    /// Resumes the queue at `position`.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Position`] if `position` does not exist in the queue, or if more is in flight there than the
-    /// queue has descriptors; [`SetupError::InFlight`] if this device holds chains and `position` is not where
-    /// it stands; [`SetupError::Staged`] if completed buffers have not been published;
-    /// [`SetupError::Broken`] after a violation. The queue is then as it was.
+    /// The errors of [`crate::DeviceQueue::resume`].
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         let Position { available, used } = position;
         let size = self.end.ring.size.get();
@@ -316,13 +306,14 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
-    /// Where the queue stands: the next buffer to take, and what has been published.
+    /// Returns the position of the queue: the next buffer to take, and what has been published.
     pub const fn position(&self) -> Position {
         Position { available: self.end.next, used: self.end.published }
     }
 
-    /// The index in the device area, where the device that ran before left it: the half of a position
-    /// that a split queue's vring base does not say.
+    /// Returns the index in the device area, where the previous device left it.
+    ///
+    /// This is the part of a position that the vring base of a split queue lacks.
     pub fn used_index(&self) -> u16 {
         self.end.ring.own.load(INDEX, Load::Relaxed)
     }

@@ -1,7 +1,7 @@
 //! The driver end of a split queue.
 
-// What is done for each buffer is inlined by force. Left alone, the compiler passes results through memory, which
-// takes as long as all the rest.
+// The calls made for each buffer are inlined by force. By default the compiler passes their results
+// through memory, which takes as long as everything else.
 
 use crate::admission::{fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
@@ -17,25 +17,26 @@ use crate::slots::driver::{Slot, Slots, Used};
 use super::end::End;
 use super::layout::{Descriptor, DescriptorFlags, available_slot, used_slot};
 
-/// Makes buffers available in a split queue and takes them back used.
+/// Makes buffers available in a split queue and takes them back after the device has used them.
 ///
-/// [`driver`](crate::driver) explains how the calls work together; they are the same for both formats.
+/// The calls are those of [`crate::DriverQueue`], which documents them; [`driver`](crate::driver)
+/// explains how they work together.
 #[derive(Debug)]
 pub struct DriverQueue<M: Memory, S, T> {
     end: End<M>,
     slots: Slots<S, T>,
-    /// In an in-order queue, the used buffer that stands for itself and the older ones still to come back:
-    /// its id, and the bytes written.
+    /// In an in-order queue, the used buffer that stands for itself and for the older buffers that
+    /// are still to be returned: its id, and the bytes written.
     batch: Option<(u32, u32)>,
 }
 
-/// Setting up.
+/// Set-up.
 impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
-    /// Sets up the driver end of a queue. Its areas are cleared, so the device must not run the queue yet.
+    /// Sets up the driver end of a queue and clears the queue's areas.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] says what is wrong with `setup`, or that there are fewer `slots` than descriptors.
+    /// The errors of [`crate::DriverQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Driver)?;
         let slots = Slots::new(slots, end.ring.size)?;
@@ -43,12 +44,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         Ok(Self { end, slots, batch: None })
     }
 
-    /// Sets the queue up anew, as [`new`](Self::new) does, once the device no longer runs it. The cookies of all
-    /// buffers in flight go to `returned`.
+    /// Sets the queue up again. The cookies of all buffers in flight are passed to `returned`.
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new); the queue is then as it was.
+    /// The errors of [`new`](Self::new). After an error the queue is unchanged.
     pub fn reset(&mut self, memory: M, setup: &Setup, returned: impl FnMut(T)) -> Result<(), SetupError> {
         let end = End::new(memory, setup, Role::Driver)?;
         self.slots.reset(end.ring.size, returned)?;
@@ -57,7 +57,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         Ok(())
     }
 
-    /// The memory that the queue was set up with.
+    /// Returns the memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         &self.end.ring.memory
     }
@@ -65,24 +65,22 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 
 /// Making buffers available.
 impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
-    /// Free descriptors.
+    /// Returns the number of free descriptors.
     pub const fn free(&self) -> u16 {
         self.slots.free()
     }
 
-    /// Buffers that were added and not yet reaped.
+    /// Returns the number of buffers that were added and not yet reaped.
     pub const fn in_flight(&self) -> u16 {
         self.slots.in_flight()
     }
 
-    /// Stages a buffer of readable, then writable segments. [`publish`](Self::publish) makes it available.
-    ///
-    /// The device may access the segments from then on until [`reap`](Self::reap) or a reset returns the
-    /// `cookie`; so the cookie is the natural owner of their memory.
+    /// Stages a buffer that consists of the `readable` segments, followed by the `writable`
+    /// segments.
     ///
     /// # Errors
     ///
-    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. Nothing has changed then.
+    /// The errors of [`crate::DriverQueue::add`].
     #[inline(always)]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
         let only = match (readable, writable) {
@@ -91,21 +89,21 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
             _ => None,
         };
         let added = match only {
-            // Most buffers are one segment; that way is kept short.
+            // Most buffers have one segment, so this path is kept short.
             Some((segment, kind, bytes)) => self.add_one(segment, kind, bytes, cookie),
             None => self.add_chain(readable, writable, cookie),
         };
         added.map_err(|cookie| AddError { kind: self.refusal(readable, writable), cookie })
     }
 
-    /// Why a buffer cannot be added.
+    /// Returns the reason a buffer was refused.
     #[cold]
     fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddErrorKind {
         let (size, free) = (self.end.ring.size, self.slots.free());
         refusal(readable, writable, self.end.state, size, free)
     }
 
-    /// Stages a buffer of one descriptor, or gives back its cookie.
+    /// Stages a buffer of one descriptor, or returns its cookie.
     #[inline(always)]
     fn add_one(
         &mut self,
@@ -123,7 +121,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         Ok(())
     }
 
-    /// Stages a buffer of any number of descriptors, or gives back its cookie.
+    /// Stages a buffer of any number of descriptors, or returns its cookie.
     #[inline(never)]
     fn add_chain(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), T> {
         let Some(count) = fitting(readable, writable, self.end.state, self.slots.free()) else {
@@ -141,7 +139,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
                 *bytes += u64::from(segment.len);
             }
         }
-        // The device does not look at descriptors that it was not told of, so it is early enough to give up.
+        // The device has not been told of these descriptors, so it is not too late to refuse the
+        // buffer.
         let [readable, writable] = bytes;
         if readable + writable > MAX_CHAIN_BYTES {
             return Err(cookie);
@@ -150,15 +149,12 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         Ok(())
     }
 
-    /// Stages a buffer through a table of descriptors, so that it takes up a single one in the queue.
-    ///
-    /// `table` is room for the table in the memory that the queue was set up with: 16 bytes for each segment, of any
-    /// alignment. Like the segments, it is the device's until the cookie comes back.
+    /// Stages a buffer through an indirect table, so that the buffer takes up one descriptor of the
+    /// queue.
     ///
     /// # Errors
     ///
-    /// [`AddError`] says why the buffer cannot be added, and returns the cookie. The queue has not changed
-    /// then.
+    /// The errors of [`crate::DriverQueue::add_indirect`].
     pub fn add_indirect(
         &mut self,
         table: Segment,
@@ -187,7 +183,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         self.end.ring.descriptor.write_pair(Descriptor::offset(index), descriptor.to_words());
     }
 
-    /// Stages the chain of `count` descriptors from the first free one, `head`, to `last`.
+    /// Stages the chain of `count` descriptors from `head`, the first free one, to `last`.
     #[inline(always)]
     fn stage(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
         self.slots.allocate(head, last, count, writable, cookie);
@@ -196,26 +192,20 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         self.end.ring.own.write(available_slot(self.end.mask.slot(entry)), head);
     }
 
-    /// What to tell the device with a notification, where [`NOTIFICATION_DATA`] was negotiated.
-    ///
-    /// `queue` is the queue's index; or, with [`NOTIF_CONFIG_DATA`], the number that the device gave for it.
-    /// (VIRTIO 1.4, 2.9 "Driver Notifications")
-    ///
-    /// [`NOTIFICATION_DATA`]: crate::Features::NOTIFICATION_DATA
-    /// [`NOTIF_CONFIG_DATA`]: crate::Features::NOTIF_CONFIG_DATA
+    /// Returns the value to send with a notification, where
+    /// [`NOTIFICATION_DATA`](crate::Features::NOTIFICATION_DATA) was negotiated.
     pub const fn notification_data(&self, queue: u16) -> u32 {
         queue as u32 | (self.end.published as u32) << 16
     }
 
-    /// Makes all staged buffers available, and says whether to notify the device.
+    /// Makes all staged buffers available. Returns whether to notify the device.
     #[inline]
     pub fn publish(&mut self) -> Notify {
         self.publish_silently();
         self.end.decide()
     }
 
-    /// Makes all staged buffers available to a device that polls. The next [`publish`](Self::publish)
-    /// decides about notifying it of these buffers, too.
+    /// Makes all staged buffers available to a device that polls.
     #[inline]
     pub fn publish_silently(&mut self) {
         if self.end.publish() {
@@ -230,10 +220,10 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// # Errors
     ///
-    /// A [`Violation`] once, when the device breaks a rule; the queue is idle from then on.
+    /// A [`Violation`], once, when the device has broken a rule. The queue is idle from then on.
     #[inline(always)]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
-        // What is only staged is not the device's to use.
+        // Buffers that are only staged do not belong to the device yet.
         let in_flight = self.end.published.wrapping_sub(self.end.next);
         match self.end.is_pending(in_flight) {
             Ok(true) => {}
@@ -269,38 +259,40 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         Ok(used)
     }
 
-    /// The next used entry: an id, and the bytes written.
+    /// Returns the next used entry: an id, and the bytes written.
     #[inline]
     fn used_entry(&self) -> (u32, u32) {
         let slot = used_slot(self.end.mask.slot(self.end.next));
         self.end.ring.other.read_pair(slot)
     }
 
-    /// Asks the device to notify when it returns the next buffer.
+    /// Asks the device to notify when it returns the next buffer. Returns whether it is safe to
+    /// sleep.
     #[inline]
     pub fn arm(&mut self) -> Arm {
         self.end.arm()
     }
 }
 
-/// Stopping and going on.
+/// Suspending and resuming.
 impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
-    /// Publishes what is staged, and stops. Buffers in flight stay in flight.
+    /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();
         self.end.suspend();
         (self.position(), notify)
     }
 
-    /// Goes on where [`suspend`](Self::suspend) stopped. The first [`publish`](Self::publish) then
-    /// notifies, because nobody knows what was announced before. A queue that is not suspended is left alone.
+    /// Resumes a queue that [`suspend`](Self::suspend) has stopped. Does nothing to a queue that is
+    /// not suspended.
     pub fn resume(&mut self) {
         if self.end.state == State::Suspended {
             self.end.resume(self.end.published, self.end.next);
         }
     }
 
-    /// Where the queue stands: what has been published, and the next buffer to take back.
+    /// Returns the position of the queue: what has been published, and the next buffer to take
+    /// back.
     pub const fn position(&self) -> Position {
         Position { available: self.end.published, used: self.end.next }
     }

@@ -1,8 +1,8 @@
-//! What both ends of a split queue do alike.
+//! What both ends of a split queue have in common.
 //!
-//! The ends mirror each other. Each publishes by moving the index in its own area on, and finds what the
-//! other side has published by the index in the other area. Each says in its own area when it wants to be
-//! notified, and looks in the other area whether the other side does.
+//! The ends mirror each other. Each end publishes by storing the index in its own area, and finds
+//! what the other side has published by the index in the other area. Each end requests
+//! notifications in its own area, and reads the other side's request in the other area.
 
 use crate::error::SetupError;
 use crate::index::{Mask, QueueSize};
@@ -13,23 +13,24 @@ use crate::setup::Setup;
 
 use super::layout::{FLAG_NO_NOTIFICATION, FLAGS, INDEX, available_event, layout, used_event};
 
-/// One end, as far as it does not matter which.
+/// One end of a split queue.
 #[derive(Debug)]
 pub(super) struct End<M: Memory> {
     pub(super) ring: Ring<M>,
     pub(super) state: State,
     pub(super) mask: Mask,
-    /// Offset of the event field in the own area, and in the other.
+    /// The offsets of the event fields in the own area and in the other area.
     own_event: usize,
     other_event: usize,
-    /// The next entry to fill; free-running, ahead of `published` by what is staged.
+    /// The next entry to fill; free-running, and ahead of `published` by the number of staged
+    /// entries.
     pub(super) staged: u16,
     /// The index as last stored in the own area.
     pub(super) published: u16,
-    /// The next entry to take; free-running, at or behind `seen`.
+    /// The next entry to take; free-running, and not ahead of `seen`.
     pub(super) next: u16,
-    /// The other side's index as last loaded; can be stale. Equal to `next` while the queue does not run or
-    /// is armed, so that there is one thing to compare before an entry is taken.
+    /// The other side's index as last loaded, possibly stale. Equal to `next` while the queue is
+    /// armed or does not run, so that taking an entry needs one comparison.
     seen: u16,
     unannounced: Unannounced,
     /// Whether the other side may have been asked to notify.
@@ -59,9 +60,10 @@ impl<M: Memory> End<M> {
         })
     }
 
-    /// Writes what the areas of a queue hold that has not run yet. The driver does so before the device runs it.
+    /// Writes the initial contents of the areas. The driver does so before the device runs the
+    /// queue.
     pub(super) fn clear(&self) {
-        // Relaxed: whatever makes the device run the queue comes later, and orders this.
+        // Relaxed: the act of starting the device comes later, and orders these stores.
         self.ring.own.store(FLAGS, 0u16, Store::Relaxed);
         self.ring.own.store(INDEX, 0u16, Store::Relaxed);
         self.ring.own.store(self.own_event, 0u16, Store::Relaxed);
@@ -70,7 +72,8 @@ impl<M: Memory> End<M> {
         self.ring.other.store(self.other_event, 0u16, Store::Relaxed);
     }
 
-    /// Whether the other side has published an entry to take. Never in a queue that does not run.
+    /// Returns whether the other side has published an entry to take; `false` in a queue that does
+    /// not run.
     ///
     /// # Errors
     ///
@@ -80,14 +83,14 @@ impl<M: Memory> End<M> {
         if self.next == self.seen { self.refresh(limit) } else { Ok(true) }
     }
 
-    /// Looks how far the other side has come.
+    /// Loads the other side's index.
     #[inline(never)]
     fn refresh(&mut self, limit: u16) -> Result<bool, u16> {
         if !self.state.is_running() {
             return Ok(false);
         }
-        // Acquire: pairs with the Release in the other end's `publish`; orders the entries, what they refer
-        // to and the buffers' contents after the index that covers them.
+        // Acquire: pairs with the Release in the other end's `publish`; orders the entries, what
+        // they refer to, and the buffers' contents after the index that covers them.
         let index: u16 = self.ring.other.load(INDEX, Load::Acquire);
         if index == self.next {
             return Ok(false);
@@ -102,9 +105,9 @@ impl<M: Memory> End<M> {
         Ok(true)
     }
 
-    /// Goes back to an entry that was taken, or on to one behind those that were.
+    /// Moves to another entry to take: back to an entry that was taken, or on to a later one.
     pub(super) const fn set_next(&mut self, next: u16) {
-        // Whatever is before the other side's index is found when it is loaded again.
+        // `refresh` loads the other side's index again and finds the entries before it.
         (self.next, self.seen) = (next, next);
     }
 
@@ -115,23 +118,23 @@ impl<M: Memory> End<M> {
         if count == 0 || !self.state.is_running() {
             return false;
         }
-        // Release: pairs with the Acquire in the other end's `look`; orders the entries, what they
-        // refer to and the buffers' contents before the index that covers them.
+        // Release: pairs with the Acquire in the other end's `refresh`; orders the entries, what
+        // they refer to, and the buffers' contents before the index that covers them.
         self.ring.own.store(INDEX, self.staged, Store::Release);
         self.published = self.staged;
         self.unannounced.add(count);
         true
     }
 
-    /// Whether to notify the other side of what was published since the last decision.
+    /// Decides whether to notify the other side of what was published since the last decision.
     #[inline]
     pub(super) fn decide(&mut self) -> Notify {
         let count = self.unannounced.take();
         if count == Some(0) || !self.state.is_running() {
             return Notify::NotNeeded;
         }
-        // Orders the store of the index before the load of the other side's wish; pairs with the fence in the
-        // other end's `arm`.
+        // Orders the store of the index before the load of the other side's request; pairs with the
+        // fence in the other end's `arm`.
         self.ring.memory.fence();
         let Some(count) = count else { return Notify::Needed };
         Notify::needed_if(if self.ring.event_idx {
@@ -155,15 +158,15 @@ impl<M: Memory> End<M> {
         }
         self.armed = true;
         self.seen = self.next;
-        // Orders the store of the wish before the load of the other side's index; pairs with the fence in
-        // the other end's `decide`.
+        // Orders the store of the request before the load of the other side's index; pairs with the
+        // fence in the other end's `decide`.
         self.ring.memory.fence();
-        // Relaxed: `look` loads the index again, with Acquire, before anyone relies on it.
+        // Relaxed: `refresh` loads the index again, with Acquire, before it is relied on.
         let index: u16 = self.ring.other.load(INDEX, Load::Relaxed);
         if index == self.next { Arm::Armed } else { Arm::Pending }
     }
 
-    /// Takes back the wish to be notified, where that takes a store.
+    /// Withdraws the request to be notified, where that takes a store.
     #[inline]
     fn disarm(&mut self) {
         self.armed = false;
@@ -172,7 +175,7 @@ impl<M: Memory> End<M> {
         }
     }
 
-    /// Makes the queue idle from now on. What is staged is forgotten.
+    /// Makes the queue idle from now on, and forgets what is staged.
     #[cold]
     pub(super) fn fail(&mut self) {
         self.state = State::Broken;
@@ -186,7 +189,7 @@ impl<M: Memory> End<M> {
         self.seen = self.next;
     }
 
-    /// Goes on, with nothing staged. The queue is not broken.
+    /// Lets the queue run again, with nothing staged. The queue is not broken.
     pub(super) fn resume(&mut self, published: u16, next: u16) {
         (self.staged, self.published) = (published, published);
         (self.next, self.seen) = (next, next);

@@ -1,4 +1,4 @@
-//! Where everything lies in a split queue's three areas.
+//! The memory layout of a split queue's three areas.
 
 use bitflags::bitflags;
 
@@ -10,17 +10,17 @@ bitflags! {
     /// `virtq_desc.flags` (VIRTIO 1.4, 2.7.5 "The Virtqueue Descriptor Table").
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct DescriptorFlags: u16 {
-        /// The chain goes on at `next`.
+        /// The chain continues at `next`.
         const NEXT = 1;
-        /// The device may write the buffer, and may not read it.
+        /// The device may write the segment, and may not read it.
         const WRITE = 2;
-        /// The buffer is a table of descriptors.
+        /// The segment is a table of descriptors.
         const INDIRECT = 4;
         const _ = !0;
     }
 }
 
-/// `virtq_desc`, in the two words in which it is read and written.
+/// `virtq_desc`, as the two words in which it is read and written.
 #[doc(alias = "virtq_desc")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
@@ -66,48 +66,48 @@ impl Descriptor {
         (self.rest >> 48) as u16
     }
 
-    /// Offset of descriptor `index` in its area.
+    /// Returns the offset of descriptor `index` in the descriptor area.
     #[inline]
     pub(crate) const fn offset(index: u16) -> usize {
         index as usize * Self::BYTES
     }
 }
 
-/// Offset of `flags` in the driver area and in the device area.
+/// The offset of `flags` in the driver area and in the device area.
 pub(crate) const FLAGS: usize = 0;
-/// Offset of `idx` in the driver area and in the device area.
+/// The offset of `idx` in the driver area and in the device area.
 pub(crate) const INDEX: usize = 2;
-/// The one flag in either `flags`: the writer of that area wants no notification.
+/// The only flag in `flags` of either area: the writer of the area asks not to be notified.
 pub(crate) const FLAG_NO_NOTIFICATION: u16 = 1;
 
-/// Offset of `ring[slot]` in the driver area.
+/// Returns the offset of `ring[slot]` in the driver area.
 #[inline]
 pub(crate) const fn available_slot(slot: usize) -> usize {
     4 + slot * 2
 }
 
-/// Offset of `used_event` in the driver area.
+/// Returns the offset of `used_event` in the driver area.
 #[inline]
 pub(crate) const fn used_event(size: QueueSize) -> usize {
     available_slot(size.get() as usize)
 }
 
-/// Offset of `ring[slot].id` in the device area; `len` is 4 bytes further.
+/// Returns the offset of `ring[slot].id` in the device area; `len` follows 4 bytes later.
 #[inline]
 pub(crate) const fn used_slot(slot: usize) -> usize {
     4 + slot * 8
 }
 
-/// Offset of `avail_event` in the device area.
+/// Returns the offset of `avail_event` in the device area.
 #[inline]
 pub(crate) const fn available_event(size: QueueSize) -> usize {
     used_slot(size.get() as usize)
 }
 
-/// Bytes and alignment of the areas of a split queue.
+/// Returns the size and alignment of the areas of a split queue.
 ///
-/// The event fields at the ends of the driver and the device area are included, whether `EVENT_IDX` is
-/// negotiated or not.
+/// The event fields at the end of the driver area and of the device area are included, even if
+/// `EVENT_IDX` is not negotiated.
 #[must_use]
 pub const fn layout(size: QueueSize) -> Layout {
     Layout {

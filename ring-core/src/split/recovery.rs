@@ -1,4 +1,4 @@
-//! Going on for a device of a split queue that died.
+//! Taking over from a device of a split queue that crashed.
 
 use crate::chain::{ChainRecord, Token};
 use crate::error::SetupError;
@@ -9,30 +9,31 @@ use crate::slots::device::Slot;
 
 use super::DeviceQueue;
 
-/// Going on for a device that died: see [`recovery`](crate::recovery).
+/// Taking over from a device that crashed: see [`recovery`](crate::recovery).
 impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// The record of a chain in flight.
+    /// Returns the record of a chain in flight.
     pub fn record(&self, token: &Token) -> Option<ChainRecord> {
         self.slots.record(token)
     }
 
-    /// Where [`position`](Self::position) will have its used half once what is staged has been published.
+    /// Returns what the `used` part of [`position`](Self::position) will be after the staged chains
+    /// have been published.
     pub const fn next_used(&self) -> u16 {
         self.end.staged
     }
 
-    /// Whether a device that had published up to `used`, and had staged more, published that, too.
+    /// Returns whether a device that had published up to `used`, and had staged more, has published
+    /// that batch, too.
     pub fn has_published(&self, used: u16) -> bool {
         self.used_index() != used
     }
 
-    /// Goes on after a device that died when it had published up to `used`, and had numbered its chains up to `last`.
-    /// It is for a device that has not taken any itself.
+    /// Takes over from a device that had published up to `used` and whose last chain had the serial
+    /// `last`.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Recovery`] if this device has taken chains, or if no queue can have come to `last`; otherwise as for
-    /// [`resume`](Self::resume). The queue is then as it was.
+    /// The errors of [`crate::DeviceQueue::recover`].
     pub fn recover(&mut self, used: u16, last: u64) -> Result<(), SetupError> {
         self.slots.check_recovery(last)?;
         self.resume(Position::quiescent(used))?;
@@ -40,19 +41,18 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
-    /// Takes over a chain that was in flight. All of them have to be taken over, in the order of their serials,
-    /// before anything else happens to the queue.
+    /// Takes over a chain that was in flight.
     ///
     /// # Errors
     ///
-    /// [`SetupError::ChainRecord`] if it cannot have been in flight, or has been taken over already, or comes after a later
-    /// one, or after one that was popped; or if the queue does not run.
+    /// The errors of [`crate::DeviceQueue::adopt`].
     pub fn adopt(&mut self, taken: ChainRecord) -> Result<Token, SetupError> {
         if !self.end.state.is_running() {
             return Err(SetupError::ChainRecord(taken));
         }
-        // Its entry in the driver area need not be this one, if later chains were returned before it. But the newest
-        // one's is, and the next newest one's then, and only those can be given back.
+        // If later chains were returned before this one, its entry in the driver area is elsewhere.
+        // But the entry of the newest chain is here, and then that of the next newest, and only
+        // these chains can be put back.
         let start = self.end.next;
         let token = self.slots.adopt(taken, start, self.end.ring.size)?;
         if self.end.state == State::InOrder {

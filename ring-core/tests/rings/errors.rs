@@ -15,32 +15,38 @@ fn a_violation_names_what_the_other_side_wrote() {
             Violation::AvailableIndex { index: 9, next: 2, size: 4 },
             "available index 9 is more than 4 ahead of 2",
         ),
-        (Violation::DescriptorIndex { index: 9, size: 4 }, "descriptor 9 does not exist among 4"),
+        (Violation::DescriptorIndex { index: 9, size: 4 }, "descriptor 9 does not exist in a table of 4"),
         (Violation::ChainLoop { size: 4 }, "a chain has more than 4 descriptors"),
-        (Violation::NotAvailable { slot: 3 }, "a list goes on in slot 3, which is not available"),
+        (Violation::NotAvailable { slot: 3 }, "slot 3 continues a list but is not available"),
         (
             Violation::ReadableAfterWritable { position: 2 },
             "segment 2 of a chain is readable, but follows a writable one",
         ),
-        (Violation::ChainBytes { bytes: 5_000_000_000 }, "a chain has 5000000000 bytes, over 2^32"),
+        (Violation::ChainBytes { bytes: 5_000_000_000 }, "a chain has 5000000000 bytes, more than 2^32"),
         (
             Violation::AddressOverflow { address: u64::MAX, len: 2 },
-            "2 bytes at 0xffffffffffffffff run past the last address",
+            "2 bytes at 0xffffffffffffffff extend past the last address",
         ),
         (Violation::AlreadyInFlight { id: 3 }, "buffer 3 was made available twice"),
         (Violation::TooManyInFlight { count: 5, size: 4 }, "5 descriptors are in flight in a queue of 4"),
-        (Violation::BufferId { id: 9, size: 4 }, "buffer id 9 in a queue of 4"),
-        (Violation::IndirectNotNegotiated, "an indirect descriptor, but the feature was not negotiated"),
-        (Violation::IndirectChained, "a descriptor refers to an indirect table and is chained besides"),
-        (Violation::IndirectNested, "an indirect table inside an indirect table"),
+        (Violation::BufferId { id: 9, size: 4 }, "buffer id 9 does not exist in a queue of 4"),
+        (
+            Violation::IndirectNotNegotiated,
+            "a descriptor refers to an indirect table, but the feature was not negotiated",
+        ),
+        (Violation::IndirectChained, "a descriptor refers to an indirect table and also continues the chain"),
+        (Violation::IndirectNested, "an indirect table refers to another indirect table"),
         (
             Violation::IndirectLength { len: 17 },
             "an indirect table of 17 bytes is not a whole number of descriptors",
         ),
-        (Violation::IndirectUnmapped(RANGE), "an indirect table: 48 bytes at 0x1000 are not shared memory"),
+        (
+            Violation::IndirectUnmapped(RANGE),
+            "an indirect table is not usable: 48 bytes at 0x1000 are not shared memory",
+        ),
         (
             Violation::UsedIndex { index: 9, next: 2, in_flight: 3 },
-            "used index 9 is more than the 3 in flight ahead of 2",
+            "used index 9 is more than the 3 buffers in flight ahead of 2",
         ),
         (Violation::NotInFlight { id: 65536 }, "used buffer 65536 is not in flight"),
     ] {
@@ -55,39 +61,45 @@ fn a_setup_error_names_the_area_and_the_fault() {
     for (error, said) in [
         (
             SetupError::from(bad),
-            "a queue cannot have 3 descriptors: 1 to 32768, for a split queue a power of two",
+            "a queue cannot have 3 descriptors; choose 1 to 32768, for a split queue a power of two",
         ),
-        (SetupError::TooFewSlots { slots: 3, size: 4 }, "3 slots were lent for a queue of 4"),
+        (
+            SetupError::TooFewSlots { slots: 3, size: 4 },
+            "3 slots were lent for a queue of 4; lend one for each descriptor",
+        ),
         (
             SetupError::Misaligned { area: AreaName::Descriptor, address: 0x1008, align: 16 },
             "the descriptor area at 0x1008 is not aligned to 16 bytes",
         ),
         (
             SetupError::Unmapped { area: AreaName::Driver, range: RANGE },
-            "the driver area: 48 bytes at 0x1000 are no aligned piece of shared memory",
+            "the driver area, 48 bytes at 0x1000, is not one aligned range of shared memory",
         ),
         (
             SetupError::Unmapped { area: AreaName::Device, range: RANGE },
-            "the device area: 48 bytes at 0x1000 are no aligned piece of shared memory",
+            "the device area, 48 bytes at 0x1000, is not one aligned range of shared memory",
         ),
         (
             SetupError::Position { available: 0x8009, used: 1, size: 4 },
             "position 0x8009 available, 0x1 used does not exist in a queue of 4",
         ),
-        (SetupError::Staged, "buffers are staged that have not been published"),
+        (SetupError::Staged, "staged chains have not been published; publish them before resuming the queue"),
         (
             SetupError::InFlight { descriptors: 3 },
-            "3 descriptors are in flight, so the queue goes on only where it stands",
+            "3 descriptors are in flight; the queue can only be resumed at its current position",
         ),
-        (SetupError::Broken, "the other side broke the queue; only a reset helps"),
-        (SetupError::Format, "the queue is of the other format"),
+        (SetupError::Broken, "the other side broke a rule; reset the queue"),
+        (
+            SetupError::Format,
+            "the queue has the other format; set up a new queue instead of resetting this one",
+        ),
         (
             SetupError::Recovery { last: 7, taken: 2 },
-            "a device whose chains are numbered up to 2 cannot go on after chain 7 of another",
+            "a device that has taken chains up to 2 cannot take over after chain 7",
         ),
         (
             SetupError::ChainRecord(ChainRecord { serial: 7, writable: 16, id: 3, count: 2 }),
-            "chain 7 with id 3 and 2 descriptors cannot be taken over",
+            "chain 7 with id 3 and 2 descriptors cannot be adopted",
         ),
     ] {
         assert_eq!(error.to_string(), said);
@@ -98,16 +110,25 @@ fn a_setup_error_names_the_area_and_the_fault() {
 fn the_error_for_a_refused_buffer_says_what_is_possible() {
     for (kind, said) in [
         (AddErrorKind::Full { free: 1, needed: 3 }, "the queue is full: 3 descriptors needed, 1 free"),
-        (AddErrorKind::TooLong { segments: 5, size: 4 }, "a buffer of 5 segments can never fit a queue of 4"),
-        (AddErrorKind::Empty, "a buffer without segments"),
-        (AddErrorKind::TooManyBytes { bytes: 5_000_000_000 }, "a buffer of 5000000000 bytes, over 2^32"),
+        (
+            AddErrorKind::TooLong { segments: 5, size: 4 },
+            "a buffer of 5 segments never fits into a queue of 4; split it",
+        ),
+        (AddErrorKind::Empty, "the buffer has no segments"),
+        (
+            AddErrorKind::TooManyBytes { bytes: 5_000_000_000 },
+            "the buffer has 5000000000 bytes, more than 2^32",
+        ),
         (AddErrorKind::IndirectNotNegotiated, "indirect tables were not negotiated for this queue"),
         (
             AddErrorKind::TableTooSmall { capacity: 2, needed: 3 },
-            "a buffer of 3 segments in an indirect table for 2",
+            "the buffer has 3 segments, but the indirect table has room for 2",
         ),
-        (AddErrorKind::TableUnmapped(RANGE), "the indirect table: 48 bytes at 0x1000 are not shared memory"),
-        (AddErrorKind::NotRunning, "the queue is suspended, or the device broke it"),
+        (
+            AddErrorKind::TableUnmapped(RANGE),
+            "the indirect table is not usable: 48 bytes at 0x1000 are not shared memory",
+        ),
+        (AddErrorKind::NotRunning, "the queue does not run; resume it if it is suspended, else reset it"),
     ] {
         assert_eq!(AddError { kind, cookie: () }.to_string(), said);
     }
@@ -123,13 +144,13 @@ fn a_refused_buffer_is_an_error_whatever_type_its_cookie_has() {
 #[test]
 fn a_payload_error_says_how_many_bytes_remain() {
     let short = PayloadError::TooShort { needed: 8, remaining: 3 };
-    assert_eq!(short.to_string(), "8 bytes needed, but the buffer has 3 left");
+    assert_eq!(short.to_string(), "8 bytes are needed, but only 3 remain in the buffer");
     assert_eq!(PayloadError::Unmapped(RANGE).to_string(), "48 bytes at 0x1000 are not shared memory");
 }
 
 #[test]
 fn the_error_for_a_chain_that_was_not_completed_says_why() {
-    assert_eq!(CompleteError::Stale.to_string(), "the token is from before a reset");
+    assert_eq!(CompleteError::Stale.to_string(), "the token is older than the last reset of the queue");
     let mut words = ZEROED;
     let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(2, SPLIT));
     let segment = Segment::new(BUFFERS, 8);
@@ -137,14 +158,17 @@ fn the_error_for_a_chain_that_was_not_completed_says_why() {
 
     // There is no room for the second segment, so the chain can only be completed.
     let error = pair.device.pop(&mut [segment]).unwrap_err();
-    assert_eq!(error.to_string(), "a chain has more segments than the device takes");
+    assert_eq!(error.to_string(), "the chain has more segments than the device accepts");
     let PopError::TooLong(token) = error else { panic!("{error}") };
     let error = pair.device.complete(token, 9).unwrap_err();
-    assert_eq!(error.to_string(), "9 bytes written to a chain with 8 writable");
+    assert_eq!(error.to_string(), "9 bytes reported as written to a chain with 8 writable bytes");
     let CompleteError::TooManyBytes { token, .. } = error else { panic!("{error}") };
     let error = CompleteError::NotNewest(token);
-    assert_eq!(error.to_string(), "a later chain was taken and not given back");
+    assert_eq!(error.to_string(), "a later chain was taken and not put back");
     let CompleteError::NotNewest(token) = error else { panic!("{error}") };
     let _ = pair.device.suspend();
-    assert_eq!(pair.device.complete(token, 8).unwrap_err().to_string(), "the queue is suspended");
+    assert_eq!(
+        pair.device.complete(token, 8).unwrap_err().to_string(),
+        "the queue is suspended; resume it first"
+    );
 }
