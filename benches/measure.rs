@@ -1,179 +1,169 @@
-//! Timing several contenders in turns.
+//! Times several benchmarks in turns and compares them.
 //!
-//! Each benchmark runs in slices, and after each slice of its own comes one of the yardstick, the first
-//! contender at the same work. Whatever else the machine does then concerns both, so their ratio holds where
-//! their times do not. Criterion sees the times; the ratios, which it cannot know, go to a file for each benchmark in
-//! `target/bench/samples`, of which `cargo xtask bench` makes its report.
+//! A benchmark runs in slices. After each slice of its own follows one of the baseline, which is
+//! the first benchmark of the comparison. Other load on the machine then concerns both, so the
+//! ratio holds even where the times do not. Criterion records the times. It does not know ratios,
+//! so each benchmark writes its samples to a file in `target/bench/samples`, and `cargo xtask
+//! bench` makes its report of these files.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+pub(crate) use rivals::suite::Timed;
 use serde_json::json;
 
-/// The samples of one benchmark: criterion's default of 100 would take too long for all.
+/// The samples of one benchmark. Criterion's default of 100 would take too long for all benchmarks.
 const SAMPLES: usize = 40;
 
-/// How many benchmarks have been saved, so that a report can keep their order.
+/// The number of benchmarks saved so far, by which a report keeps their order.
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
-/// Runs so many iterations and says how long they took.
-pub(crate) type Timed = Box<dyn FnMut(u64) -> Duration>;
-
-/// One that is to be timed.
-pub(crate) struct Contender {
-    /// What it is called.
+/// One benchmark of a comparison.
+pub(crate) struct Benchmark {
+    /// The name in reports.
     pub(crate) name: String,
-    /// Sets it up, and makes sure that it is right.
-    pub(crate) make: Box<dyn Fn() -> Timed>,
+    /// Sets the benchmark up and checks that it does what it should.
+    pub(crate) set_up: Box<dyn Fn() -> Timed>,
 }
 
-/// What contenders do.
+/// What all benchmarks of a comparison do.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Work<'a> {
-    /// The group that it belongs to, a part of the suite.
+pub(crate) struct Comparison<'a> {
+    /// The part of the suite.
     pub(crate) group: &'a str,
-    /// What it is called.
+    /// The name in the group.
     pub(crate) name: &'a str,
-    /// Requests in an iteration.
+    /// The requests of one iteration.
     pub(crate) requests: u64,
-    /// Iterations of a slice.
+    /// The iterations of one slice.
     pub(crate) slice: u64,
-    /// What says how far apart the processors are, where that matters.
-    pub(crate) calibrator: Option<fn() -> Duration>,
+    /// Measures how far apart the processors are, where the distance matters.
+    pub(crate) line_latency: Option<fn() -> Duration>,
 }
 
-/// Times all contenders at this work. The first is the yardstick.
-pub(crate) fn compare(criterion: &mut Criterion, work: Work<'_>, contenders: &[Contender]) {
-    let mut group = criterion.benchmark_group(work.group);
+/// Times all benchmarks. The first one is the baseline.
+pub(crate) fn compare(criterion: &mut Criterion, comparison: Comparison<'_>, benchmarks: &[Benchmark]) {
+    let mut group = criterion.benchmark_group(comparison.group);
     group
-        .throughput(Throughput::Elements(work.requests))
+        .throughput(Throughput::Elements(comparison.requests))
         .sample_size(SAMPLES)
         .sampling_mode(SamplingMode::Flat)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(800));
-    let Some(yardstick) = contenders.first() else { return };
-    for contender in contenders {
+    let Some(baseline) = benchmarks.first() else { return };
+    for benchmark in benchmarks {
         let mut ready = None;
         let mut samples = Vec::new();
-        group.bench_function(BenchmarkId::new(work.name, &contender.name), |bencher| {
-            let (own, other) = ready.get_or_insert_with(|| ((contender.make)(), (yardstick.make)()));
+        group.bench_function(BenchmarkId::new(comparison.name, &benchmark.name), |bencher| {
+            let (own, other) = ready.get_or_insert_with(|| ((benchmark.set_up)(), (baseline.set_up)()));
             bencher.iter_custom(|iterations| {
-                let sample = Sample::take(work, iterations, own, other);
+                let sample = Sample::take(comparison, iterations, own, other);
                 let time = sample.own;
                 samples.push(sample);
                 time
             });
         });
-        save(work, contender, &yardstick.name, &samples);
+        save(comparison, &benchmark.name, &baseline.name, &samples);
     }
 }
 
-/// What a number of iterations took.
+/// The times of a number of iterations.
 #[derive(Debug, Default)]
 struct Sample {
     iterations: u64,
     own: Duration,
-    yardstick: Duration,
-    /// The calibrator's longest time.
-    calibrated: Option<Duration>,
+    baseline: Duration,
+    /// The longest line latency.
+    line: Option<Duration>,
 }
 
 impl Sample {
-    fn take(work: Work<'_>, iterations: u64, own: &mut Timed, yardstick: &mut Timed) -> Self {
+    fn take(comparison: Comparison<'_>, iterations: u64, own: &mut Timed, baseline: &mut Timed) -> Self {
         let mut sample = Self { iterations, ..Self::default() };
         let mut left = iterations;
         while left > 0 {
-            let count = left.min(work.slice);
-            let (own, yardstick, calibrated) = slice(work.calibrator, || (own(count), yardstick(count)));
+            let count = left.min(comparison.slice);
+            let (own, baseline, line) = slice(comparison.line_latency, || (own(count), baseline(count)));
             sample.own += own;
-            sample.yardstick += yardstick;
-            sample.calibrated = sample.calibrated.max(calibrated);
+            sample.baseline += baseline;
+            sample.line = sample.line.max(line);
             left -= count;
         }
         sample
     }
 
-    /// Nanoseconds a request.
-    fn nanoseconds(&self, time: Duration, work: Work<'_>) -> f64 {
+    /// Returns the nanoseconds of one request.
+    fn nanoseconds(&self, time: Duration, comparison: Comparison<'_>) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-        let requests = (self.iterations * work.requests) as f64;
+        let requests = (self.iterations * comparison.requests) as f64;
         time.as_secs_f64() * 1e9 / requests
     }
 }
 
-/// Times both, again if the processors moved meanwhile.
+/// Times a slice of each. Repeats if the distance of the processors changed meanwhile.
 fn slice(
-    calibrator: Option<fn() -> Duration>,
+    line_latency: Option<fn() -> Duration>,
     mut both: impl FnMut() -> (Duration, Duration),
 ) -> (Duration, Duration, Option<Duration>) {
     const ATTEMPTS: usize = 4;
-    let Some(calibrator) = calibrator else {
-        let (own, yardstick) = both();
-        return (own, yardstick, None);
+    let Some(line_latency) = line_latency else {
+        let (own, baseline) = both();
+        return (own, baseline, None);
     };
-    let mut before = calibrator();
+    let mut before = line_latency();
     let mut attempt = 1;
     loop {
-        let (own, yardstick) = both();
-        let after = calibrator();
+        let (own, baseline) = both();
+        let after = line_latency();
         let steady = after < before * 5 / 4 && before < after * 5 / 4;
         if steady || attempt == ATTEMPTS {
-            return (own, yardstick, Some(before.max(after)));
+            return (own, baseline, Some(before.max(after)));
         }
         (before, attempt) = (after, attempt + 1);
     }
 }
 
-/// Keeps criterion's samples for the report; those before were its warm-up.
-fn save(work: Work<'_>, contender: &Contender, yardstick: &str, samples: &[Sample]) {
+/// Writes criterion's samples to a file. Earlier samples are those of the warm-up.
+fn save(comparison: Comparison<'_>, name: &str, baseline: &str, samples: &[Sample]) {
     let Some(samples) = samples.len().checked_sub(SAMPLES).map(|warm_up| &samples[warm_up..]) else {
-        return; // filtered out, or only tried
+        return; // filtered out, or only tested
     };
     let all = |time: fn(&Sample) -> Duration| -> Vec<f64> {
-        samples.iter().map(|sample| sample.nanoseconds(time(sample), work)).collect()
+        samples.iter().map(|sample| sample.nanoseconds(time(sample), comparison)).collect()
     };
-    let calibrated: Vec<f64> =
-        samples.iter().filter_map(|sample| Some(sample.calibrated?.as_secs_f64() * 1e9)).collect();
-    if !calibrated.is_empty() {
+    let lines: Vec<f64> =
+        samples.iter().filter_map(|sample| Some(sample.line?.as_secs_f64() * 1e9)).collect();
+    if !lines.is_empty() {
         let (near, far) =
-            calibrated.iter().fold((f64::MAX, 0.0_f64), |(low, high), &t| (low.min(t), high.max(t)));
-        println!("{:24}calibrator: a cache line took {near:.0} to {far:.0} ns", "");
+            lines.iter().fold((f64::MAX, 0.0_f64), |(low, high), &time| (low.min(time), high.max(time)));
+        println!("{:24}a cache line took {near:.0} to {far:.0} ns", "");
     }
     let record = json!({
-        "group": work.group,
-        "work": work.name,
+        "group": comparison.group,
+        "case": comparison.name,
         "sequence": SEQUENCE.fetch_add(1, Ordering::Relaxed),
-        "contender": contender.name,
-        "yardstick": yardstick,
+        "implementation": name,
+        "baseline": baseline,
         "nanoseconds": all(|sample| sample.own),
-        "yardstick_nanoseconds": all(|sample| sample.yardstick),
-        "calibrator_nanoseconds": calibrated,
+        "baseline_nanoseconds": all(|sample| sample.baseline),
+        "line_nanoseconds": lines,
     });
-    let name = format!("{}.{}.{}.json", work.group, work.name, contender.name).replace(['/', ' '], "_");
+    let file = format!("{}.{}.{name}.json", comparison.group, comparison.name).replace(['/', ' '], "_");
     if let Some(directory) = samples_directory() {
         let written =
-            fs::create_dir_all(&directory).and_then(|()| fs::write(directory.join(name), record.to_string()));
+            fs::create_dir_all(&directory).and_then(|()| fs::write(directory.join(file), record.to_string()));
         if let Err(error) = written {
-            eprintln!("{} cannot be written: {error}", directory.display());
+            eprintln!("cannot write samples to {}: {error}", directory.display());
         }
     }
 }
 
-/// In the target directory, two above the one of this program.
+/// Returns the directory for samples, in the target directory of this program.
 fn samples_directory() -> Option<PathBuf> {
     let program = env::current_exe().ok()?;
     Some(program.ancestors().nth(3)?.join(Path::new("bench/samples")))
-}
-
-/// Times a plain closure.
-pub(crate) fn timed(mut once: impl FnMut() + 'static) -> Timed {
-    Box::new(move |iterations| {
-        let start = Instant::now();
-        (0..iterations).for_each(|_| once());
-        start.elapsed()
-    })
 }

@@ -1,88 +1,54 @@
-//! How fast requests pass through a ring.
+//! Times how fast requests pass through a ring.
 //!
-//! - `throughput`: bursts of 64, on one thread; both ends, or one of them against a stub.
-//! - `latency`: one request there and back, on one thread.
-//! - `cross_thread`: two threads, each polling on a processor of its own.
-//! - `notify`: what deciding about notifications costs.
+//! - `throughput`: bursts of 64 on one thread, through both ends, or through one end and a stub.
+//! - `latency`: one request there and back on one thread.
+//! - `cross_thread`: two threads that poll, each on its own processor.
+//! - `notify`: what decisions about notifications cost.
 
+mod compare;
 mod measure;
 
-use std::hint::black_box;
-
-use contenders::contest::Contest;
-use contenders::heats::HEATS;
-use contenders::race::{can_race, ping_pong};
-use contenders::{BURST, QUEUE_SIZE, events};
 use criterion::{Criterion, criterion_group, criterion_main};
-use measure::{Contender, Work, compare, timed};
-
-/// Bursts of a slice: a few tens of microseconds.
-const SLICE: u64 = 64;
+use measure::{Benchmark, Comparison, compare};
+use rivals::two_threads::{has_two_processors, line_latency};
+use rivals::{Group, Implementation, ring_core, suite};
 
 fn throughput(criterion: &mut Criterion) {
-    for contest in Contest::all() {
-        let name = contest.to_string();
-        let work =
-            Work { group: "throughput", name: &name, requests: BURST.into(), slice: SLICE, calibrator: None };
-        let contender = |entrant: contenders::contest::Entrant| Contender {
-            name: entrant.name.to_owned(),
-            make: Box::new(move || {
-                let mut burst = (entrant.make)(contest.shape);
-                burst.check();
-                timed(move || {
-                    black_box(burst.burst());
-                })
-            }),
-        };
-        compare(criterion, work, &contest.entrants().into_iter().map(contender).collect::<Vec<_>>());
-    }
+    // A slice takes some tens of microseconds.
+    compare::implementations(criterion, Group::Throughput, 64, None);
 }
 
 fn latency(criterion: &mut Criterion) {
-    let work =
-        Work { group: "latency", name: "there and back", requests: 1, slice: 1 << 12, calibrator: None };
-    compare(criterion, work, &events::SINGLE.iter().copied().map(event).collect::<Vec<_>>());
-}
-
-fn notify(criterion: &mut Criterion) {
-    for &(name, entrants) in events::NOTIFY {
-        let work = Work { group: "notify", name, requests: 1, slice: 1 << 12, calibrator: None };
-        compare(criterion, work, &entrants.iter().copied().map(event).collect::<Vec<_>>());
-    }
-}
-
-fn event(entrant: events::Entrant) -> Contender {
-    Contender { name: entrant.name.to_owned(), make: Box::new(move || timed((entrant.make)())) }
+    compare::implementations(criterion, Group::Latency, 1 << 12, None);
 }
 
 fn cross_thread(criterion: &mut Criterion) {
-    if !can_race() {
-        println!("cross_thread: left out, for want of a second processor");
-        return;
+    if has_two_processors() {
+        // A slice takes 20 ms if a request takes 1 µs.
+        compare::implementations(criterion, Group::CrossThread, 80, Some(line_latency));
+    } else {
+        println!("cross_thread: left out, because there is only one processor");
     }
-    for heat in HEATS {
-        // A slice is 20 ms at 1 µs a request, and an iteration one lap of the ring.
-        let work = Work {
-            group: "cross_thread",
-            name: heat.name,
-            requests: QUEUE_SIZE.into(),
-            slice: 80,
-            calibrator: Some(ping_pong),
-        };
-        let contender = |racer: &contenders::heats::Racer| {
-            let make = racer.make;
-            Contender {
-                name: racer.name.to_owned(),
-                make: Box::new(move || {
-                    let mut pair = make();
-                    Box::new(move |laps| {
-                        let count = usize::try_from(laps).unwrap_or(usize::MAX) * usize::from(QUEUE_SIZE);
-                        pair.race(count, heat.pace)
-                    })
-                }),
+}
+
+/// Compares the cases of one implementation with each other.
+fn notify(criterion: &mut Criterion) {
+    let formats: [(&str, &dyn Implementation); 2] =
+        [("split", &ring_core::SPLIT), ("packed", &ring_core::PACKED)];
+    for (name, implementation) in formats {
+        let comparison =
+            Comparison { group: Group::Notify.name(), name, requests: 1, slice: 1 << 12, line_latency: None };
+        let mut benchmarks: Vec<Benchmark> = Vec::new();
+        for &case in Group::Notify.cases() {
+            if let Some(set_up) = suite::prepare(implementation, case) {
+                benchmarks.push(Benchmark { name: case.to_string(), set_up });
             }
-        };
-        compare(criterion, work, &heat.racers.iter().map(contender).collect::<Vec<_>>());
+        }
+        benchmarks.push(Benchmark {
+            name: "no queue: a store, a fence, a load".to_owned(),
+            set_up: Box::new(suite::fence),
+        });
+        compare(criterion, comparison, &benchmarks);
     }
 }
 

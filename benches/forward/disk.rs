@@ -1,13 +1,13 @@
-//! qemu-storage-daemon, with isolation-host in front of it and without.
+//! Times reads from qemu-storage-daemon, through isolation-host and directly.
 
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 
-use crate::measure::{Contender, Timed, Work, compare};
+use crate::measure::{Benchmark, Comparison, Timed, compare};
 use crate::rig::{Backing, Disk, Processors};
 
-/// What is read: its name, the bytes of a request, requests at a time, and what is behind the device.
+/// The reads: name, bytes of a request, requests in flight, and the storage behind the device.
 const READS: [(&str, u32, u32, Backing); 5] = [
     ("4 KiB, depth 1, null", 4 << 10, 1, Backing::Null),
     ("4 KiB, depth 32, null", 4 << 10, 32, Backing::Null),
@@ -19,15 +19,15 @@ const READS: [(&str, u32, u32, Backing); 5] = [
 pub(crate) fn disk(criterion: &mut Criterion) {
     for (group, processors) in [("disk on one processor", Processors::One), ("disk", Processors::Any)] {
         for (name, len, depth, backing) in READS {
-            // About a millisecond's worth.
+            // An iteration takes about a millisecond.
             let requests = u64::from(depth) * (16 << 10) / u64::from(len).min(16 << 10);
-            let work = Work { group, name, requests, slice: 4, calibrator: None };
-            let contender = |name: &str, forwarded| Contender {
+            let comparison = Comparison { group, name, requests, slice: 4, line_latency: None };
+            let benchmark = |name: &str, forwarded| Benchmark {
                 name: name.to_owned(),
-                make: Box::new(move || reads(backing, forwarded, processors, requests, len, depth)),
+                set_up: Box::new(move || reads(backing, forwarded, processors, requests, len, depth)),
             };
-            let contenders = [contender("direct", false), contender("through isolation-host", true)];
-            compare(criterion, work, &contenders);
+            let benchmarks = [benchmark("direct", false), benchmark("through isolation-host", true)];
+            compare(criterion, comparison, &benchmarks);
         }
     }
 }

@@ -1,9 +1,11 @@
-//! How much isolation-host costs.
+//! Times what isolation-host costs.
 //!
-//! - `copy`: its copies between a guest and the isolated area, against a plain copy of the same bytes.
-//! - `request`: what it does for a request besides, against a queue between the same two ends.
-//! - `disk`: qemu-storage-daemon through isolation-host, against the same without it. Both run all the time, and are
-//!   measured in turns. It takes isolation-host's program, which `cargo xtask bench` builds, and qemu-storage-daemon.
+//! - `copy`: the copies between a guest and the isolated area, compared with `memcpy` of the same
+//!   bytes.
+//! - `request`: the other work for a request, compared with one queue between the same two ends.
+//! - `disk`: reads from qemu-storage-daemon through isolation-host, compared with direct reads.
+//!   Both run all the time and are measured in turns. This group needs the isolation-host program,
+//!   which `cargo xtask bench` builds, and qemu-storage-daemon.
 
 mod copy;
 mod disk;

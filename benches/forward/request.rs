@@ -1,4 +1,4 @@
-//! What isolation-host does for each request besides copying: everything but notifications, on one thread.
+//! Times the work of isolation-host for each request, without notifications, on one thread.
 
 use criterion::Criterion;
 use isolation_host::area::Area;
@@ -8,9 +8,10 @@ use isolation_host::guest_memory::GuestMemory;
 use isolation_host::mmap::Window;
 use ring_core::memory::Memory;
 use ring_core::{DeviceQueue, DriverQueue, Features, Position, Segment, Setup, device, driver};
+use rivals::suite::repeated;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
-use crate::measure::{Contender, Timed, Work, compare, timed};
+use crate::measure::{Benchmark, Comparison, Timed, compare};
 
 const QUEUE: u16 = 256;
 const BURST: u32 = 32;
@@ -21,16 +22,18 @@ pub(crate) fn request(criterion: &mut Criterion) {
     for (name, len, packed) in
         [("64 B, split", 64, false), ("64 B, packed", 64, true), ("1500 B, split", 1500, false)]
     {
-        let work = Work { group: "request", name, requests: BURST.into(), slice: 200, calibrator: None };
-        let contender = |name: &str, make: fn(u32, Features) -> Timed| Contender {
+        let comparison =
+            Comparison { group: "request", name, requests: BURST.into(), slice: 200, line_latency: None };
+        let features = if packed { Features::RING_PACKED } else { Features::empty() };
+        let benchmark = |name: &str, set_up: fn(u32, Features) -> Timed| Benchmark {
             name: name.to_owned(),
-            make: Box::new(move || make(len, if packed { Features::RING_PACKED } else { Features::empty() })),
+            set_up: Box::new(move || set_up(len, features)),
         };
-        compare(criterion, work, &[contender("direct", direct), contender("forwarded", forwarded)]);
+        compare(criterion, comparison, &[benchmark("direct", direct), benchmark("forwarded", forwarded)]);
     }
 }
 
-/// A guest that sends bursts of buffers of this length.
+/// A guest that sends bursts of buffers of one length.
 struct Guest {
     memory: GuestMemory,
     setup: Setup,
@@ -40,46 +43,46 @@ struct Guest {
 
 impl Guest {
     fn new(len: u32, features: Features) -> Self {
-        let file = memfd_create("bench", MemfdFlags::CLOEXEC).expect("there are memfds");
-        ftruncate(&file, MEMORY).expect("there is memory");
+        let file = memfd_create("bench", MemfdFlags::CLOEXEC).expect("the system has memfds");
+        ftruncate(&file, MEMORY).expect("the system has memory");
         let memory = GuestMemory::default();
-        let window = Window::map(file, 0, MEMORY, 0).expect("it was made so large");
-        memory.add(window, 0).expect("there is no other region");
-        let (setup, _) = Setup::contiguous(0, QUEUE, features).expect("it is a power of two");
+        let window = Window::map(file, 0, MEMORY, 0).expect("the file has this size");
+        memory.add(window, 0).expect("no other region overlaps");
+        let (setup, _) = Setup::contiguous(0, QUEUE, features).expect("the size is a power of two");
         let slots = vec![driver::Slot::EMPTY; QUEUE.into()];
-        let ring = DriverQueue::new(memory.clone(), &setup, slots).expect("it fits");
+        let ring = DriverQueue::new(memory.clone(), &setup, slots).expect("the queue fits");
         Self { memory, setup, ring, len }
     }
 
     fn send(&mut self) {
         for number in 0..BURST {
             let segment = Segment::new(DATA + u64::from(number) * 2048, self.len);
-            self.ring.add(&[segment], &[], number).expect("all the others are back");
+            self.ring.add(&[segment], &[], number).expect("all earlier buffers were reaped");
         }
         let _ = self.ring.publish();
     }
 
     fn collect_used(&mut self) {
         for _ in 0..BURST {
-            assert!(self.ring.reap().expect("the device is honest").is_some());
+            assert!(self.ring.reap().expect("the device follows the rules").is_some());
         }
     }
 }
 
-/// A device that does nothing with what it gets.
+/// Serves all available buffers without looking at them.
 fn serve<M: Memory>(ring: &mut DeviceQueue<M, Vec<device::Slot>>) {
     let mut segments = [Segment::default(); 4];
-    while let Some(chain) = ring.pop(&mut segments).expect("the driver is honest") {
-        ring.complete(chain.into_token(), 0).expect("it was just taken");
+    while let Some(chain) = ring.pop(&mut segments).expect("the driver follows the rules") {
+        ring.complete(chain.into_token(), 0).expect("the token is fresh");
     }
     let _ = ring.publish();
 }
 
 fn direct(len: u32, features: Features) -> Timed {
     let mut guest = Guest::new(len, features);
-    let slots = vec![device::Slot::default(); QUEUE.into()];
-    let mut device = DeviceQueue::new(guest.memory.clone(), &guest.setup, slots).expect("it fits");
-    timed(move || {
+    let slots = vec![device::Slot::EMPTY; QUEUE.into()];
+    let mut device = DeviceQueue::new(guest.memory.clone(), &guest.setup, slots).expect("the queue fits");
+    repeated(move || {
         guest.send();
         serve(&mut device);
         guest.collect_used();
@@ -90,18 +93,18 @@ fn forwarded(len: u32, features: Features) -> Timed {
     let mut guest = Guest::new(len, features);
     let packed = features.contains(Features::RING_PACKED);
     let base = if packed { Position::PACKED_START.packed_base() } else { 0 };
-    let shadow = ForwardedQueue::new(guest.memory.clone(), &guest.setup, base, DeviceType::Net, None);
-    let mut shadow = shadow.expect("it is where it starts");
-    let area = Area::new(8 << 20, 1).expect("there is memory");
-    let share = area.share(0, QUEUE, features).expect("there is room");
-    let slots = vec![device::Slot::default(); QUEUE.into()];
-    let mut device = DeviceQueue::new(area.window().clone(), &share.setup, slots).expect("it fits");
-    shadow.attach(DeviceRing::new(area.window().clone(), share).expect("it fits"));
-    timed(move || {
+    let queue = ForwardedQueue::new(guest.memory.clone(), &guest.setup, base, DeviceType::Net, None);
+    let mut queue = queue.expect("the queue is at its start");
+    let area = Area::new(8 << 20, 1).expect("the system has memory");
+    let share = area.share(0, QUEUE, features).expect("the area has room");
+    let slots = vec![device::Slot::EMPTY; QUEUE.into()];
+    let mut device = DeviceQueue::new(area.window().clone(), &share.setup, slots).expect("the queue fits");
+    queue.attach(DeviceRing::new(area.window().clone(), share).expect("the queue fits"));
+    repeated(move || {
         guest.send();
-        assert!(shadow.poll().is_ok());
+        assert!(queue.poll().is_ok());
         serve(&mut device);
-        assert!(shadow.poll().is_ok());
+        assert!(queue.poll().is_ok());
         guest.collect_used();
     })
 }

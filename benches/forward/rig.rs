@@ -1,4 +1,4 @@
-//! A VMM with one queue of a disk, and the processes behind it.
+//! A VMM with one queue of a disk, and the device processes.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -22,53 +22,54 @@ use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tempfile::TempDir;
 
-/// Descriptors of the queue: enough for 32 requests without indirect tables.
+/// The size of the queue, which holds 32 requests without indirect tables.
 const QUEUE: u16 = 128;
-/// The memory of the VMM's guest.
+/// The size of the guest's memory.
 const MEMORY: u64 = 128 << 20;
-/// The disk.
+/// The size of the disk.
 pub(crate) const DISK: u64 = 256 << 20;
 const SECTOR: u64 = 512;
-/// Where each request has its header and status, and all of them their data.
+/// The offsets in memory: the headers of all requests, the status behind a header, and the data of
+/// all requests.
 const HEADERS: u64 = 4 << 20;
 const STATUS: u64 = 16;
 const DATA: u64 = 8 << 20;
-/// The most bytes of a request.
+/// The bytes of the largest request.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// What the disk's device has behind it.
+/// The storage behind the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backing {
-    /// Nothing: requests are done at once.
+    /// None: requests complete at once.
     Null,
     /// A file in memory.
     Tmpfs,
 }
 
-/// Which processors the three processes may use.
+/// The processors that the three processes may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Processors {
-    /// The first one, all of them.
+    /// Only the first processor.
     One,
-    /// Any.
+    /// Any processor.
     Any,
 }
 
-/// A disk, and a VMM that reads it.
+/// A disk, and a VMM that reads the disk.
 pub(crate) struct Disk {
     memory: Window,
     queue: DriverQueue<Window, Box<[driver::Slot<u32>]>, u32>,
     kick: OwnedFd,
     call: OwnedFd,
-    /// Where the next request reads.
+    /// The offset on the disk that the next request reads.
     next: u64,
     _link: DeviceLink,
-    /// In the order in which they are to end: isolation-host before the device.
+    /// The processes in the order in which they end: isolation-host before the device.
     _processes: Vec<Process>,
     _directory: TempDir,
 }
 
-/// A process that is killed when nobody needs it.
+/// A process that is killed on drop.
 struct Process(Child);
 
 impl Drop for Process {
@@ -79,9 +80,9 @@ impl Drop for Process {
 }
 
 impl Disk {
-    /// Starts a device, isolation-host in front of it if so wished, and connects.
+    /// Starts a device, with isolation-host in front of it if `forwarded` is set, and connects.
     pub(crate) fn start(backing: Backing, forwarded: bool, processors: Processors) -> io::Result<Self> {
-        // All three come before whatever else the machine does, if that is allowed.
+        // The three processes take precedence over other load, if this process has the privilege.
         let _ = setpriority_process(None, -20);
         let directory = TempDir::new_in("/dev/shm")?;
         let mut processes = vec![start_device(backing, processors, directory.path())?];
@@ -95,7 +96,7 @@ impl Disk {
         let wanted = (Features::VERSION_1 | Features::EVENT_IDX).bits() | PROTOCOL_FEATURES;
         link.set_features(link.features & wanted).map_err(io::Error::other)?;
         let features = link.ring_features();
-        // To the device, what is an isolated area otherwise is the guest's memory.
+        // The device takes this area for the guest's memory.
         let area = link.area(MEMORY, 1).map_err(io::Error::other)?;
         let memory = area.window().clone();
         let setup = area.share(0, QUEUE, features).map_err(io::Error::other)?.setup;
@@ -108,15 +109,16 @@ impl Disk {
         Ok(Self { memory, queue, kick, call, next: 0, _link: link, _processes, _directory })
     }
 
-    /// Reads so many times `len` bytes, `depth` requests at a time, from one end of the disk to the other.
+    /// Reads `len` bytes `count` times, with `depth` requests in flight, from one end of the disk
+    /// to the other.
     pub(crate) fn read(&mut self, count: u64, len: u32, depth: u32) -> io::Result<()> {
         let mut free: Vec<u32> = (0..depth).collect();
         let (mut started, mut done) = (0, 0);
         while done < count {
             while started < count
-                && let Some(place) = free.pop()
+                && let Some(slot) = free.pop()
             {
-                self.add(place, len)?;
+                self.add(slot, len)?;
                 started += 1;
             }
             if self.queue.publish().is_needed() {
@@ -136,7 +138,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Reads the whole disk once and compares it with what it should be.
+    /// Reads the whole disk once and compares the content.
     pub(crate) fn check(&mut self, backing: Backing) -> io::Result<()> {
         const LEN: u32 = 1 << 20;
         for start in (0..DISK).step_by(LEN as usize) {
@@ -145,35 +147,38 @@ impl Disk {
             let mut bytes = vec![0; LEN as usize];
             self.memory.read_bytes(self.data(0), &mut bytes).map_err(io::Error::other)?;
             if backing == Backing::Tmpfs && bytes != content(start, LEN) {
-                return Err(io::Error::other(format!("what was read at {start:#x} is not what is there")));
+                return Err(io::Error::other(format!(
+                    "the bytes read at {start:#x} differ from those on the disk"
+                )));
             }
         }
         Ok(())
     }
 
-    fn data(&self, place: u32) -> u64 {
-        self.memory.address() + DATA + u64::from(place) * MOST_BYTES
+    fn data(&self, slot: u32) -> u64 {
+        self.memory.address() + DATA + u64::from(slot) * MOST_BYTES
     }
 
-    fn header(&self, place: u32) -> u64 {
-        self.memory.address() + HEADERS + u64::from(place) * 64
+    fn header(&self, slot: u32) -> u64 {
+        self.memory.address() + HEADERS + u64::from(slot) * 64
     }
 
-    fn add(&mut self, place: u32, len: u32) -> io::Result<()> {
-        let (header, data) = (self.header(place), self.data(place));
-        // VIRTIO 1.4, 5.2.6 "Device Operation": type 0 reads; then the sector. The status is overwritten.
+    fn add(&mut self, slot: u32, len: u32) -> io::Result<()> {
+        let (header, data) = (self.header(slot), self.data(slot));
+        // VIRTIO 1.4, 5.2.6 "Device Operation": type 0 reads; then the sector. The status is
+        // overwritten.
         let words = [0, self.next / SECTOR, u64::MAX].map(u64::to_le_bytes);
         self.memory.write_bytes(header, words.as_flattened()).map_err(io::Error::other)?;
         let (readable, status) = (Segment::new(header, 16), Segment::new(header + STATUS, 1));
-        let added = self.queue.add(&[readable], &[Segment::new(data, len), status], place);
+        let added = self.queue.add(&[readable], &[Segment::new(data, len), status], slot);
         added.map_err(|error| io::Error::other(error.to_string()))?;
         self.next = (self.next + u64::from(len)) % DISK;
         Ok(())
     }
 
-    fn accept(&self, place: u32, written: u32, len: u32) -> io::Result<()> {
+    fn accept(&self, slot: u32, written: u32, len: u32) -> io::Result<()> {
         let mut status = [0xff];
-        self.memory.read_bytes(self.header(place) + STATUS, &mut status).map_err(io::Error::other)?;
+        self.memory.read_bytes(self.header(slot) + STATUS, &mut status).map_err(io::Error::other)?;
         if status != [0] || written != len + 1 {
             return Err(io::Error::other(format!("status {status:?}, {written} bytes of {len}")));
         }
@@ -181,7 +186,7 @@ impl Disk {
     }
 }
 
-/// What is on the disk: each word of eight bytes says where it is.
+/// Returns the content of the disk. Each word of eight bytes holds its own offset.
 fn content(start: u64, len: u32) -> Vec<u8> {
     (start..start + u64::from(len)).step_by(8).flat_map(u64::to_le_bytes).collect()
 }
@@ -203,7 +208,7 @@ fn start_device(backing: Backing, processors: Processors, directory: &Path) -> i
         "type=vhost-user-blk,id=export,node-name=disk,writable=on,iothread=thread,addr.type=unix,addr.path={}",
         socket.display()
     );
-    // Where it shares a processor it only holds the others up by polling.
+    // A device that polls would keep the other two processes off a shared processor.
     let polls = if processors == Processors::One { ",poll-max-ns=0" } else { "" };
     let thread = format!("iothread,id=thread{polls}");
     let mut command = allowed("qemu-storage-daemon".as_ref(), processors);
@@ -212,10 +217,13 @@ fn start_device(backing: Backing, processors: Processors, directory: &Path) -> i
 }
 
 fn start_isolation_host(processors: Processors, directory: &Path) -> io::Result<Process> {
-    // This program is in `deps`, beside the others.
+    // This program is in `deps`, one directory below the programs.
     let program = std::env::current_exe()?.ancestors().nth(2).map(|path| path.join("isolation-host"));
     let program = program.filter(|path| path.exists()).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::NotFound, "`cargo build --release -p isolation-host` comes first")
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            "isolation-host is not built; run `cargo build --release -p isolation-host` first",
+        )
     })?;
     let path = |name| directory.join(name).display().to_string();
     let mut command = allowed(&program, processors);
@@ -225,7 +233,7 @@ fn start_isolation_host(processors: Processors, directory: &Path) -> io::Result<
     Ok(Process(command.spawn()?))
 }
 
-/// A program that may use these processors only.
+/// Returns a command that restricts a program to these processors.
 fn allowed(program: &Path, processors: Processors) -> Command {
     match processors {
         Processors::Any => Command::new(program),
@@ -237,7 +245,7 @@ fn allowed(program: &Path, processors: Processors) -> Command {
     }
 }
 
-/// The same for the thread that measures.
+/// Restricts this thread, which measures, to these processors.
 fn allow_this_thread(processors: Processors) -> io::Result<()> {
     let mut set = CpuSet::new();
     let count = if processors == Processors::One { 1 } else { CpuSet::MAX_CPU };
@@ -245,7 +253,7 @@ fn allow_this_thread(processors: Processors) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// Connects to a socket as soon as somebody listens there.
+/// Connects to a socket as soon as a process listens there.
 fn connect(socket: &Path) -> io::Result<UnixStream> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {

@@ -1,4 +1,5 @@
-//! Devices that lie, scribble and hang up: isolation-host lives, and the guest does not notice.
+//! Devices that break the rules of their rings and of the protocol. isolation-host survives, and
+//! the guest does not notice.
 
 mod support;
 
@@ -11,13 +12,12 @@ use isolation_host::protocol::{Message, Request};
 use ring_core::Features;
 use ring_core::memory::Memory as _;
 use rustix::fs::{FallocateFlags, SealFlags, fallocate, fcntl_add_seals, ftruncate};
+use support::TIMEOUT;
 use support::device::{Offer, Queue, TestDevice};
-use support::guest::TestGuest;
 use support::started::{Parts, started};
-use support::{Host, PATIENCE};
 
-/// What a device does once it has a request, what is said about it with split and with packed rings, and how it does
-/// it. If nothing is said, it did no harm, and what is said is that it hangs up.
+/// What a device does after it has taken a request, the warnings with split and with packed rings,
+/// and the code. A harmless attack causes no warning, so the warning is that of the disconnect.
 type Attack = (&'static str, [&'static str; 2], fn(&TestDevice));
 
 const HARMLESS: &str = "the device is lost: the peer has closed the connection";
@@ -32,25 +32,25 @@ fn packed(device: &TestDevice) -> bool {
     device.asked & Features::RING_PACKED.bits() != 0
 }
 
-/// Sets the used index. A packed queue has none: this is the event suppression there.
-fn index(device: &TestDevice, index: u16) {
+/// Sets the used index. A packed queue has its event suppression structure there.
+fn set_index(device: &TestDevice, index: u16) {
     write(device, device.vrings[&0].areas.device + 2, &index.to_le_bytes());
 }
 
-/// A used element, or descriptor, with this id and length.
-fn entry(device: &TestDevice, id: u32, len: u32) {
+/// Puts a used element, or a used descriptor, with this id and length to the first slot.
+fn use_first(device: &TestDevice, id: u32, len: u32) {
     put_entry(device, 0, id, len);
 }
 
-/// The same behind it.
-fn again(device: &TestDevice, id: u32, len: u32) {
+/// Puts a used element, or a used descriptor, to the second slot.
+fn use_second(device: &TestDevice, id: u32, len: u32) {
     put_entry(device, 1, id, len);
 }
 
 fn put_entry(device: &TestDevice, slot: u16, id: u32, len: u32) {
     let areas = device.vrings[&0].areas;
     if packed(device) {
-        // A request has two descriptors, and is used in the slot of its first.
+        // A request has two descriptors. The used descriptor goes to the slot of the first one.
         let at = areas.descriptor + 16 * 2 * u64::from(slot) + 8;
         let id = u16::try_from(id & 0xffff).unwrap();
         write(device, at, &[&len.to_le_bytes()[..], &id.to_le_bytes(), &0x8080u16.to_le_bytes()].concat());
@@ -60,19 +60,19 @@ fn put_entry(device: &TestDevice, slot: u16, id: u32, len: u32) {
             areas.device + 4 + 8 * u64::from(slot),
             &[id.to_le_bytes(), len.to_le_bytes()].concat(),
         );
-        index(device, slot + 1);
+        set_index(device, slot + 1);
     }
 }
 
-/// Fills all the device's memory, rings and data.
+/// Overwrites the rings and the data in the device's memory.
 fn fill(device: &TestDevice, mut byte: impl FnMut() -> u8) {
     let area = &device.memory[0];
-    // Rings and the first blocks of queue 0; what is behind is not in use.
+    // The rings and the first blocks of queue 0. The memory behind is not in use.
     let bytes: Vec<u8> = (0..0x20_000).map(|_| byte()).collect();
     area.write_bytes(area.address(), &bytes).unwrap();
 }
 
-/// Bytes without a pattern.
+/// Returns a source of pseudo-random bytes.
 fn noise(seed: u64) -> impl FnMut() -> u8 {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move || {
@@ -84,19 +84,19 @@ fn noise(seed: u64) -> impl FnMut() -> u8 {
 }
 
 const ATTACKS: [Attack; 33] = [
-    ("uses a buffer that does not exist", [NOT_IN_FLIGHT; 2], |device| entry(device, 9999, 4)),
-    ("uses the largest id there is", [NOT_IN_FLIGHT; 2], |device| entry(device, u32::MAX, 4)),
-    ("uses a buffer that is not in flight", [NOT_IN_FLIGHT; 2], |device| entry(device, 3, 4)),
-    ("says it wrote 4 GiB", [HARMLESS; 2], |device| entry(device, 0, u32::MAX)),
-    ("says it wrote nothing", [HARMLESS; 2], |device| entry(device, 0, 0)),
+    ("uses a buffer that does not exist", [NOT_IN_FLIGHT; 2], |device| use_first(device, 9999, 4)),
+    ("uses the largest id", [NOT_IN_FLIGHT; 2], |device| use_first(device, u32::MAX, 4)),
+    ("uses a buffer that is not in flight", [NOT_IN_FLIGHT; 2], |device| use_first(device, 3, 4)),
+    ("claims to have written 4 GiB", [HARMLESS; 2], |device| use_first(device, 0, u32::MAX)),
+    ("claims to have written nothing", [HARMLESS; 2], |device| use_first(device, 0, 0)),
     ("uses a buffer twice", [TOO_FAR, NOT_IN_FLIGHT], |device| {
-        entry(device, 0, 4);
-        again(device, 0, 4);
+        use_first(device, 0, 4);
+        use_second(device, 0, 4);
     }),
-    ("runs ahead with its index by one", [TOO_FAR, HARMLESS], |device| index(device, 2)),
-    ("runs ahead with its index", [TOO_FAR, HARMLESS], |device| index(device, 100)),
-    ("runs ahead with its index by half", [TOO_FAR, HARMLESS], |device| index(device, 0x8000)),
-    ("runs backwards with its index", [TOO_FAR, HARMLESS], |device| index(device, 0xffff)),
+    ("runs ahead with its index by one", [TOO_FAR, HARMLESS], |device| set_index(device, 2)),
+    ("runs ahead with its index", [TOO_FAR, HARMLESS], |device| set_index(device, 100)),
+    ("runs ahead with its index by half", [TOO_FAR, HARMLESS], |device| set_index(device, 0x8000)),
+    ("runs backwards with its index", [TOO_FAR, HARMLESS], |device| set_index(device, 0xffff)),
     ("fills all its memory with ones", [TOO_FAR, NOT_IN_FLIGHT], |device| fill(device, || 0xff)),
     ("fills all its memory with zeros", [HARMLESS; 2], |device| fill(device, || 0)),
     ("fills all its memory with noise", [TOO_FAR, HARMLESS], |device| fill(device, noise(1))),
@@ -112,12 +112,12 @@ const ATTACKS: [Attack; 33] = [
     ("asks not to be notified", [HARMLESS; 2], |device| {
         write(device, device.vrings[&0].areas.device, &1u16.to_le_bytes());
     }),
-    ("asks to be notified where nothing is", [HARMLESS; 2], |device| {
+    ("asks for a notification at an impossible index", [HARMLESS; 2], |device| {
         let areas = device.vrings[&0].areas;
         write(device, areas.device + 4 + 8 * u64::from(device.vrings[&0].size), &[0xff; 2]);
     }),
     ("overwrites its request", [HARMLESS; 2], |device| {
-        // Room for data begins behind the rings, at a page.
+        // The room for data begins at a page behind the rings.
         let area = &device.memory[0];
         for page in 1..64 {
             write(device, area.address() + 4096 * page + 2048, &[0xff; 2048]);
@@ -133,23 +133,23 @@ const ATTACKS: [Attack; 33] = [
         fallocate(&device.files[0], flags, 0, 1 << 20).unwrap();
     }),
     ("notifies without end", [HARMLESS; 2], |device| (0..5000).for_each(|_| device.call(0))),
-    ("takes its own notifications back", [HARMLESS; 2], |device| {
+    ("reads its own notifications", [HARMLESS; 2], |device| {
         let call = device.vrings[&0].call.as_ref().unwrap();
         (0..5000).for_each(|_| {
             device.call(0);
             let _ = rustix::io::read(call, &mut [0; 8]);
         });
     }),
-    ("sends a message that nobody knows", ["it sent message 99"; 2], |device| {
+    ("sends an unknown message", ["it sent message 99"; 2], |device| {
         device.send(&Message::request(99u32, &[0u8; 16]));
     }),
     ("sends messages without end", ["it sent message 99"; 2], |device| {
         (0..1000).for_each(|_| device.send(&Message::request(99u32, &[0u8; 16])));
     }),
-    ("answers what nobody asked", ["it sent message 1"; 2], |device| {
+    ("sends a reply without a request", ["it sent message 1"; 2], |device| {
         device.send(&Message::request(Request::GetFeatures, &[0u8; 8]).reply(&0u64));
     }),
-    ("sends file descriptors that nobody wants", ["it sent message 3"; 2], |device| {
+    ("sends file descriptors that do not belong to the message", ["it sent message 3"; 2], |device| {
         let fd = || device.files[0].as_fd().try_clone_to_owned().unwrap();
         let message = Message::request(Request::SetOwner, &VringState::default());
         device.send(&(0..8).fold(message, |message, _| message.with_fd(fd())));
@@ -173,21 +173,13 @@ fn a_device_may_do_anything_to_its_packed_ring() {
 }
 
 fn every_attack_is_survived(format: Features) {
-    let directory = tempfile::tempdir().unwrap();
-    let listener = TestDevice::listen(directory.path());
     let mut offer = Offer::default();
     offer.features |= format.bits();
-    // Without it each request is a descriptor chain that the device can get at.
+    // Without indirect tables, each request is a descriptor chain in memory that the device can
+    // write.
     offer.features &= !Features::INDIRECT_DESC.bits();
-    let mut host = Host::start(directory, &["--device", "blk"]);
-    let started = std::thread::spawn(move || {
-        let mut device = TestDevice::accept(&listener, offer);
-        let queue = device.serve_until_started(0);
-        (listener, device, queue)
-    });
-    let mut guest = TestGuest::new(host.connect(), Features::empty());
-    let mut driver = guest.start(0);
-    let (listener, mut device, mut queue) = started.join().unwrap();
+    let Parts { mut host, guest, mut driver, mut device, mut queue, listener } =
+        started(Features::empty(), offer, &["--device", "blk"]);
     for (number, (name, says, attack)) in (0..).zip(ATTACKS) {
         let says = says[usize::from(packed(&device))];
         guest.request(&mut driver, 0, b"question", 16, number);
@@ -202,9 +194,10 @@ fn every_attack_is_survived(format: Features) {
         assert!(line.contains(says), "a device that {name}: {line}");
         println!("a device that {name}: {}", line.split_once("WARN ").unwrap().1);
 
-        // Either what it did was harmless and the request is back, or its successor has it.
-        let (honest, mut honest_queue) = next(&listener, offer);
-        let deadline = Instant::now() + PATIENCE;
+        // Either the attack was harmless and the request is back, or the next device gets the
+        // request.
+        let (honest, mut honest_queue) = accept_next(&listener, offer);
+        let deadline = Instant::now() + TIMEOUT;
         let used = loop {
             if let Some(used) = driver.reap().unwrap() {
                 break used;
@@ -214,16 +207,16 @@ fn every_attack_is_survived(format: Features) {
         };
         assert_eq!(used.cookie, number, "a device that {name}");
         drop(honest);
-        // That is all that is said.
+        // There is no other warning.
         let line = host.wait_for("WARN");
         assert!(line.contains(HARMLESS), "a device that {name}: {line}");
-        (device, queue) = next(&listener, offer);
+        (device, queue) = accept_next(&listener, offer);
     }
     assert!(host.is_alive());
 }
 
-/// The next device, started.
-fn next(listener: &UnixListener, offer: Offer) -> (TestDevice, Queue) {
+/// Accepts the next device and starts its queue.
+fn accept_next(listener: &UnixListener, offer: Offer) -> (TestDevice, Queue) {
     let mut next = TestDevice::accept(listener, offer);
     let queue = next.serve_until_started(0);
     (next, queue)
@@ -240,17 +233,17 @@ fn a_device_cannot_stall_the_guest_with_notifications_that_block() {
         guest.publish(0, &mut driver);
         let _taken = device.take(0, &mut queue);
         let kick = device.vrings[&0].kick.as_ref().unwrap();
-        // An event file descriptor would be full then; of a socket this is the other direction.
+        // This would fill an event file descriptor. A socket has a buffer for each direction.
         let _ = rustix::io::write(kick, &(u64::MAX - 1).to_ne_bytes());
         rustix::io::ioctl_fionbio(kick, false).unwrap();
         let _ = queue.arm();
         guest.request(&mut driver, 64, b"question", 16, 1);
         guest.publish(0, &mut driver);
-        // It is notified, or would be.
+        // The host has published the request and has decided about the notification.
         while queue.arm() != ring_core::Arm::Pending {}
         drop(device);
         host.wait_for(HARMLESS);
-        let (honest, mut queue) = next(&listener, offer);
+        let (honest, mut queue) = accept_next(&listener, offer);
         for number in 0..2 {
             honest.echo(0, &mut queue);
             assert_eq!(guest.reap(0, &mut driver).0, number);

@@ -1,4 +1,4 @@
-//! What goes through, and what comes back, when everyone behaves.
+//! Requests with a guest and a device that follow the rules.
 
 mod support;
 
@@ -8,7 +8,7 @@ use support::device::{Offer, TestDevice};
 use support::started::{FORMATS, Parts, started};
 
 #[test]
-fn requests_go_through_whatever_rings_the_two_sides_use() {
+fn requests_go_through_with_any_ring_format_on_either_side() {
     requests_go_through(&[]);
 }
 
@@ -30,7 +30,7 @@ fn requests_go_through(options: &[&str]) {
                 assert_eq!(device.echo(0, &mut queue), round.to_le_bytes());
                 assert_eq!(guest.reap(0, &mut driver), (round, 4));
                 assert_eq!(guest.bytes(answer, 4), round.to_le_bytes());
-                // What the device did not write is as the guest left it.
+                // Bytes that the device did not write are unchanged.
                 assert_eq!(guest.bytes(answer + 4, 12), [0xee; 12]);
             }
         }
@@ -38,7 +38,7 @@ fn requests_go_through(options: &[&str]) {
 }
 
 #[test]
-fn a_block_devices_status_goes_back_even_if_the_device_does_not_count_it() {
+fn a_block_devices_status_is_copied_even_if_the_length_omits_it() {
     let options = ["--device", "blk"];
     let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
         started(Features::empty(), Offer::default(), &options);
@@ -54,7 +54,7 @@ fn a_block_devices_status_goes_back_even_if_the_device_does_not_count_it() {
 }
 
 #[test]
-fn a_device_that_comes_back_gets_what_was_in_flight_in_order_and_the_guest_gets_each_once() {
+fn a_device_that_reconnects_gets_what_was_in_flight_in_order() {
     for features in FORMATS {
         let Parts { guest, mut driver, device, mut queue, listener, host: _host } =
             started(features, Offer::default(), &["--device", "blk"]);
@@ -63,7 +63,7 @@ fn a_device_that_comes_back_gets_what_was_in_flight_in_order_and_the_guest_gets_
             guest.request(&mut driver, at(number), &number.to_le_bytes(), 4, number);
         }
         guest.publish(0, &mut driver);
-        // It takes four, finishes the second, and dies.
+        // The device takes four requests, completes the second one, and dies.
         let mut taken: Vec<_> = (0..4).map(|_| device.take(0, &mut queue)).collect();
         let (token, bytes, writable) = taken.remove(1);
         device.memory[0].write_bytes(writable[0].address, &bytes).unwrap();
@@ -81,7 +81,7 @@ fn a_device_that_comes_back_gets_what_was_in_flight_in_order_and_the_guest_gets_
 }
 
 #[test]
-fn a_signal_has_each_queue_say_what_it_has_done() {
+fn a_signal_logs_the_statistics_of_each_queue() {
     let Parts { mut host, guest, mut driver, device, mut queue, .. } =
         started(Features::empty(), Offer::default(), &[]);
     guest.request(&mut driver, 0, b"question", 16, 1);
@@ -100,7 +100,7 @@ fn a_signal_has_each_queue_say_what_it_has_done() {
 }
 
 #[test]
-fn the_process_has_no_privileges_and_no_way_back_to_them() {
+fn the_process_has_no_privileges_and_cannot_regain_them() {
     let Parts { host, .. } = started(Features::empty(), Offer::default(), &["--threads", "2"]);
     let threads: Vec<_> = std::fs::read_dir(format!("/proc/{}/task", host.id())).unwrap().collect();
     assert_eq!(threads.len(), 3);

@@ -1,5 +1,5 @@
-//! Devices that lie about themselves when they are connected: isolation-host waits for one that does not, and the
-//! guest does not notice.
+//! Devices that break the rules of the handshake. isolation-host waits for a device that follows
+//! them, and the guest does not notice.
 
 mod support;
 
@@ -9,13 +9,13 @@ use isolation_host::protocol::{Message, Request};
 use ring_core::Features;
 use support::device::{Offer, TestDevice};
 use support::guest::TestGuest;
-use support::{Host, PATIENCE};
+use support::{Host, TIMEOUT};
 
-/// A device that does something, what is said about it, and how it does it.
+/// What a device does, the warning about that, and the code.
 type Lie = (&'static str, &'static str, fn(&mut TestDevice));
 
 const LIES: [Lie; 13] = [
-    ("hangs up at once", "GetFeatures", |_| {}),
+    ("disconnects at once", "GetFeatures", |_| {}),
     ("answers with another message", "the device answers GetFeatures with message 77", |device| {
         let request = next(device);
         device.send(&Message::request(77u32, &request.payload[..]).reply(&0u64));
@@ -42,23 +42,23 @@ const LIES: [Lie; 13] = [
     }),
     ("offers nothing", "the device no longer offers features 0x44", |device| {
         device.offer.features = 0;
-        introduce(device);
+        answer_all(device);
     }),
     ("offers less than before", "the device no longer offers features 0x40", |device| {
         device.offer.features &= !BLOCK_SIZE;
-        introduce(device);
+        answer_all(device);
     }),
-    ("has no configuration any more", "no longer offers protocol features 0x200", |device| {
+    ("no longer has a configuration", "no longer offers protocol features 0x200", |device| {
         device.offer.protocol &= !(1 << 9);
-        introduce(device);
+        answer_all(device);
     }),
     ("has fewer queues than before", "has 1 queues now, and had 2", |device| {
         device.offer.queues = 1;
-        introduce(device);
+        answer_all(device);
     }),
     ("is too old", "the device does not offer VIRTIO 1.0", |device| {
         device.offer.features &= !Features::VERSION_1.bits();
-        introduce(device);
+        answer_all(device);
     }),
     ("refuses what it offered", "the device refuses SetFeatures (code 1)", |device| {
         refuse(device, Request::SetFeatures);
@@ -68,23 +68,23 @@ const LIES: [Lie; 13] = [
     }),
 ];
 
-/// A feature that the guest uses, and that nobody but the device can have (`VIRTIO_BLK_F_BLK_SIZE`).
+/// A feature that the guest uses and only the device can provide (`VIRTIO_BLK_F_BLK_SIZE`).
 const BLOCK_SIZE: u64 = 1 << 6;
 
-/// What an honest device offers.
+/// Returns what an honest device offers.
 fn offer() -> Offer {
     let offer = Offer::default();
     Offer { features: offer.features | BLOCK_SIZE, ..offer }
 }
 
-/// Answers everything, until isolation-host hangs up.
-fn introduce(device: &mut TestDevice) {
-    while device.step(Instant::now() + PATIENCE).is_some() {}
+/// Answers all messages until isolation-host disconnects.
+fn answer_all(device: &mut TestDevice) {
+    while device.step(Instant::now() + TIMEOUT).is_some() {}
 }
 
-/// Refuses this request and obeys all others, until isolation-host hangs up.
+/// Refuses this request and accepts all others until isolation-host disconnects.
 fn refuse(device: &mut TestDevice, refused: Request) {
-    while let Ok(message) = device.channel.receive_by(Instant::now() + PATIENCE) {
+    while let Ok(message) = device.channel.receive_by(Instant::now() + TIMEOUT) {
         device.send(&match Request::try_from(message.request) {
             Ok(Request::GetFeatures) => message.reply(&device.offer.features),
             Ok(Request::GetProtocolFeatures) => message.reply(&device.offer.protocol),
@@ -96,11 +96,11 @@ fn refuse(device: &mut TestDevice, refused: Request) {
 }
 
 fn next(device: &mut TestDevice) -> Message {
-    device.channel.receive_by(Instant::now() + PATIENCE).unwrap()
+    device.channel.receive_by(Instant::now() + TIMEOUT).unwrap()
 }
 
 #[test]
-fn a_device_that_lies_about_itself_is_replaced_by_one_that_does_not() {
+fn a_device_that_breaks_the_handshake_is_replaced_by_the_next() {
     let directory = tempfile::tempdir().unwrap();
     let listener = TestDevice::listen(directory.path());
     let mut host = Host::start(directory, &["--device", "blk"]);

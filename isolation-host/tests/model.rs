@@ -1,5 +1,5 @@
-//! Every way in which a device can come and go, isolation-host be killed, and a queue be stopped and go on: the guest gets each request back
-//! exactly once, done.
+//! Random sequences of device crashes, kills of isolation-host, and queue stops. The guest gets
+//! each request back exactly once, completed.
 
 use isolation_host::area::Area;
 use isolation_host::device_type::DeviceType;
@@ -14,14 +14,14 @@ use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Position, Segment, Se
 const SIZE: u16 = 8;
 const MEMORY: u64 = 1 << 16;
 const AREA: u64 = 4 << 20;
-/// Where the guest has its requests, 64 bytes each.
+/// The address of the guest's requests, which have 64 bytes each.
 const DATA: u64 = 0x8000;
-/// What the device adds to each byte that it reads.
+/// The value that the device adds to each byte.
 const DONE: u8 = 0x55;
-/// A block device's status for a request that failed.
+/// The status of a block request that failed.
 const FAILED: u8 = 1;
 
-/// What can happen next.
+/// A step of the model.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// The guest makes a request.
@@ -30,15 +30,15 @@ enum Step {
     Run,
     /// The device takes a request.
     Take,
-    /// The device finishes one of those it has taken.
+    /// The device completes one of the requests that it has taken.
     Finish(prop::sample::Index),
-    /// The device is killed, and another one takes over.
+    /// The device is killed, and another device takes over.
     Crash,
-    /// The device is killed, and there is none for a while.
+    /// The device is killed, and no other device connects yet.
     Die,
-    /// The queue is stopped, and another isolation-host goes on with it.
+    /// The queue is stopped, and another isolation-host resumes the queue.
     Move,
-    /// isolation-host is killed, and another one goes on with what its journal says.
+    /// isolation-host is killed, and another isolation-host recovers the queue from the journal.
     Kill,
 }
 
@@ -74,7 +74,7 @@ struct World {
     device: Option<TestDevice>,
 }
 
-/// A device on one isolated area.
+/// A device with one isolated area.
 struct TestDevice {
     window: Window,
     ring: DeviceQueue<Window, Vec<device::Slot>>,
@@ -91,7 +91,7 @@ impl World {
         let slots = (0..SIZE).map(|_| driver::Slot::EMPTY).collect();
         let driver = DriverQueue::new(memory.clone(), &setup, slots).unwrap();
         let base = if is_packed(features) { Position::PACKED_START.packed_base() } else { 0 };
-        // An in-order queue has none.
+        // An in-order queue has no journal.
         let journals = (!features.contains(Features::IN_ORDER)).then(|| {
             let (file, bytes) = JournalMemory::make(1, SIZE).unwrap();
             JournalMemory::open(file, 0, bytes, 1, SIZE).unwrap()
@@ -153,17 +153,17 @@ impl World {
                 self.shadow.finish();
                 assert_eq!(self.shadow.in_flight(), 0);
                 let base = self.shadow.vring_base();
-                self.go_on(base);
+                self.resume(base);
             }
-            // What the VMM says then means nothing.
-            Step::Kill if self.journals.is_some() => self.go_on(0xdead_dead),
+            // After a kill, the base that the VMM sends is meaningless.
+            Step::Kill if self.journals.is_some() => self.resume(0xdead_dead),
             Step::Kill => {}
         }
         self.reap();
     }
 
-    /// Another isolation-host takes over.
-    fn go_on(&mut self, base: u32) {
+    /// Replaces isolation-host and the device.
+    fn resume(&mut self, base: u32) {
         let packed = is_packed(self.setup.features);
         let journal = self.journals.as_ref().and_then(|journals| journals.queue(0, SIZE, packed));
         self.shadow =
@@ -185,7 +185,7 @@ impl World {
         }
     }
 
-    /// What has come back is right, and had not come back before.
+    /// Takes used buffers back and checks that each is correct and comes back once.
     fn reap(&mut self) {
         while let Some(used) = self.driver.reap().unwrap() {
             let number = used.cookie;
@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    /// Lets everyone work until nothing is left to do.
+    /// Runs isolation-host, the device and the guest until nothing is left to do.
     fn settle(&mut self) {
         if self.device.is_none() {
             self.attach();
@@ -244,7 +244,7 @@ impl TestDevice {
 
     fn finish(&mut self, index: usize) {
         let (token, bytes, writable) = self.taken.remove(index);
-        let [data, status] = writable[..] else { panic!("the framing was not kept: {writable:?}") };
+        let [data, status] = writable[..] else { panic!("the framing has changed: {writable:?}") };
         let answer: Vec<u8> = bytes.iter().map(|byte| byte.wrapping_add(DONE)).collect();
         self.window.write_bytes(data.address, &answer).unwrap();
         self.window.write_bytes(status.address, &[0]).unwrap();
@@ -257,7 +257,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn each_request_comes_back_exactly_once_whatever_happens_to_the_device(
+    fn each_request_comes_back_exactly_once(
         steps in prop::collection::vec(step(), 1..120),
         packed in any::<bool>(),
         device_packed in any::<bool>(),
@@ -276,7 +276,7 @@ proptest! {
         let mut returned = world.returned.clone();
         returned.sort_unstable();
         prop_assert_eq!(returned, (0..world.made).collect::<Vec<_>>());
-        // A crash fails nothing; only a stop may, where a later request is done already.
+        // A crash fails no request. A stop may, if a later request is already completed.
         prop_assert!(moved || world.failed == 0);
     }
 }

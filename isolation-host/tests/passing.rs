@@ -1,4 +1,4 @@
-//! What the VMM and the device have to say to each other beyond requests.
+//! Messages between the VMM and the device that are not about requests.
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use isolation_host::protocol::{BackendRequest, Channel, Message, Request};
 use ring_core::Features;
-use support::PATIENCE;
+use support::TIMEOUT;
 use support::device::Offer;
 use support::started::{Parts, started};
 
@@ -16,29 +16,29 @@ use support::started::{Parts, started};
 const LOG_ALL: u64 = 1 << 26;
 
 #[test]
-fn the_vmm_hears_that_the_configuration_has_changed_but_not_all_the_time() {
+fn configuration_changes_are_relayed_to_the_vmm_at_a_limited_rate() {
     let mut offer = Offer::default();
     offer.protocol |= 1 << 5;
     let Parts { mut guest, device, host: _host, .. } = started(Features::empty(), offer, &[]);
     let (ours, theirs) = UnixStream::pair().unwrap();
     let message = Message::request(Request::SetBackendReqFd, &[0u8; 0]).with_fd(theirs.into());
     guest.order(Request::SetBackendReqFd, message);
-    let (mut news, mut requests) = (Channel::new(ours.into()), device.requests.unwrap());
+    let (mut channel, mut requests) = (Channel::new(ours.into()), device.requests.unwrap());
     let change = || Message::request(BackendRequest::ConfigChangeMsg, &[0u8; 0]);
     for _ in 0..100 {
         requests.send(&change().needing_reply()).unwrap();
-        assert_eq!(requests.receive_by(Instant::now() + PATIENCE).unwrap().body(), Ok(0u64));
+        assert_eq!(requests.receive_by(Instant::now() + TIMEOUT).unwrap().body(), Ok(0u64));
     }
-    let heard = news.receive_by(Instant::now() + PATIENCE).unwrap();
-    assert_eq!(heard.request, BackendRequest::ConfigChangeMsg as u32);
-    // The others were one change, and it is told as well, later.
-    assert!(news.receive_by(Instant::now() + PATIENCE).is_ok());
-    let more = std::iter::from_fn(|| news.receive().unwrap()).count();
+    let relayed = channel.receive_by(Instant::now() + TIMEOUT).unwrap();
+    assert_eq!(relayed.request, BackendRequest::ConfigChangeMsg as u32);
+    // The other changes are relayed later, as one change.
+    assert!(channel.receive_by(Instant::now() + TIMEOUT).is_ok());
+    let more = std::iter::from_fn(|| channel.receive().unwrap()).count();
     assert!(more < 50, "{more}");
 }
 
 #[test]
-fn a_device_that_owes_an_answer_still_gets_requests() {
+fn a_device_that_has_not_replied_yet_still_gets_requests() {
     let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
         started(Features::empty(), Offer::default(), &[]);
     let question = [0u32, 0, 0].map(u32::to_ne_bytes);
@@ -50,13 +50,13 @@ fn a_device_that_owes_an_answer_still_gets_requests() {
         device.echo(0, &mut queue);
         assert_eq!(guest.reap(0, &mut driver), (number, 8));
     }
-    // isolation-host is still waiting for the answer: it would have hung up otherwise.
+    // isolation-host still waits for the reply; otherwise it would have disconnected.
     assert!(asked.elapsed() < Duration::from_secs(10));
     assert!(device.channel.send(&Message::request(Request::GetConfig, question.as_flattened())).is_ok());
 }
 
 #[test]
-fn a_disks_guest_is_told_of_the_largest_requests_that_fit_and_gets_them_done_when_many_do_not_fit_at_once() {
+fn requests_of_the_advertised_size_complete_although_few_fit_at_once() {
     let options = ["--device", "blk", "--area-size", "8M"];
     let Parts { mut guest, mut driver, mut device, mut queue, host: _host, .. } =
         started(Features::empty(), Offer::default(), &options);
@@ -65,7 +65,7 @@ fn a_disks_guest_is_told_of_the_largest_requests_that_fit_and_gets_them_done_whe
     let (size_max, seg_max) = std::thread::scope(|scope| {
         let answer = scope.spawn(|| guest.ask(Message::request(Request::GetConfig, &question[..])));
         for _ in 0..2 {
-            assert_eq!(device.step(Instant::now() + PATIENCE), Some(Request::GetConfig));
+            assert_eq!(device.step(Instant::now() + TIMEOUT), Some(Request::GetConfig));
         }
         let answer = answer.join().unwrap().payload;
         let number = |at: usize| u32::from_le_bytes(answer[12 + at..][..4].try_into().unwrap());
@@ -86,7 +86,7 @@ fn a_disks_guest_is_told_of_the_largest_requests_that_fit_and_gets_them_done_whe
 }
 
 #[test]
-fn a_devices_state_goes_to_the_vmm_as_it_is() {
+fn the_state_of_a_device_reaches_the_vmm_unchanged() {
     let mut offer = Offer::default();
     offer.protocol |= 1 << 19;
     let Parts { mut guest, mut device, host: _host, .. } = started(Features::empty(), offer, &[]);
@@ -108,7 +108,7 @@ fn a_devices_state_goes_to_the_vmm_as_it_is() {
 }
 
 #[test]
-fn a_device_that_wants_to_know_of_a_migration_is_told_with_a_log_of_its_own() {
+fn a_device_with_log_all_gets_a_dirty_log_of_its_own() {
     let mut offer = Offer::default();
     offer.features |= LOG_ALL;
     offer.protocol |= 1 << 1;
@@ -122,13 +122,13 @@ fn a_device_that_wants_to_know_of_a_migration_is_told_with_a_log_of_its_own() {
         ordering.join().unwrap();
     });
     assert_ne!(device.asked & LOG_ALL, 0);
-    // A page for each bit, up to the last address that the device knows.
+    // The log has one bit for each page up to the last address of the area.
     let (area, log) = (&device.memory[0], rustix::fs::fstat(device.log.unwrap()).unwrap());
     assert!(u64::try_from(log.st_size).unwrap() * 8 * 4096 >= area.address() + area.size());
 }
 
 #[test]
-fn a_device_that_can_be_reset_is_and_hears_of_the_guests_features_again() {
+fn a_device_reset_is_relayed_and_the_features_are_set_again() {
     let mut offer = Offer::default();
     offer.protocol |= 1 << 13;
     let Parts { mut guest, mut device, host: _host, .. } = started(Features::empty(), offer, &[]);
@@ -145,14 +145,14 @@ fn a_device_that_can_be_reset_is_and_hears_of_the_guests_features_again() {
 }
 
 #[test]
-fn no_file_goes_with_a_message_that_carries_none() {
+fn files_are_not_relayed_with_a_message_that_has_none() {
     let Parts { mut guest, mut device, host: _host, .. } = started(Features::empty(), Offer::default(), &[]);
     let file = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
     let question = [0u32, 4, 0, 0].map(u32::to_ne_bytes);
     let message = Message::request(Request::GetConfig, question.as_flattened()).with_fd(file());
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| guest.ask(message));
-        let asked = device.channel.receive_by(Instant::now() + PATIENCE).unwrap();
+        let asked = device.channel.receive_by(Instant::now() + TIMEOUT).unwrap();
         assert!(asked.fds.is_empty());
         device.send(&asked.reply(&asked.payload[..]).with_fd(file()));
         let answer = asking.join().unwrap();
@@ -161,13 +161,13 @@ fn no_file_goes_with_a_message_that_carries_none() {
 }
 
 #[test]
-fn a_configuration_that_is_longer_than_the_question_is_no_answer() {
+fn a_reply_with_more_configuration_than_requested_is_refused() {
     let Parts { mut guest, device, mut host, .. } = started(Features::empty(), Offer::default(), &[]);
     let mut device = device;
     let question = [0u32, 4, 0, 0].map(u32::to_ne_bytes);
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| guest.ask(Message::request(Request::GetConfig, question.as_flattened())));
-        let asked = device.channel.receive_by(Instant::now() + PATIENCE).unwrap();
+        let asked = device.channel.receive_by(Instant::now() + TIMEOUT).unwrap();
         device.send(&asked.reply(&[0u8; 1000]));
         assert_eq!(asking.join().unwrap().payload.len(), 0);
     });

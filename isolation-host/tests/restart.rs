@@ -1,20 +1,26 @@
-//! isolation-host is killed and started again: the guest gets each request back exactly once, done.
+//! isolation-host is killed and started again. The guest gets each request back exactly once,
+//! completed.
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixListener;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use isolation_host::protocol::{Message, Request};
 use ring_core::Features;
 use ring_core::memory::Memory as _;
-use support::device::{Offer, TestDevice, serve_honestly};
-use support::guest::TestGuest;
-use support::{Host, PATIENCE};
+use support::device::{Offer, Queue, TestDevice, serve_honestly};
+use support::guest::{self, DATA, TestGuest};
+use support::{Host, TIMEOUT};
 
 const FORMATS: [Features; 2] = [Features::EVENT_IDX, Features::RING_PACKED.union(Features::EVENT_IDX)];
 
-/// What QEMU says of a queue whose back-end has died: of a split ring it knows where that has got to; of a packed one
-/// it has only what it said when the queue was started first.
+/// Returns the base that QEMU sends for a queue whose back-end has died.
+///
+/// For a split queue, QEMU reads the used index. For a packed queue, QEMU repeats the base of the
+/// first start.
 fn base_after_a_crash(guest: &TestGuest) -> u32 {
     if guest.features.contains(Features::RING_PACKED) {
         return 0x8000_8000;
@@ -24,24 +30,29 @@ fn base_after_a_crash(guest: &TestGuest) -> u32 {
     u16::from_le_bytes(used).into()
 }
 
-/// The VMM connects again and starts its queue where it thinks it was.
+/// Connects again and starts the queue at the base that QEMU would send.
 fn reconnect(guest: &mut TestGuest, host: &Host) {
     guest.reconnect(host.connect());
     let base = base_after_a_crash(guest);
     guest.start_at(0, base);
 }
 
+/// Accepts a device and starts its queue, in a thread of its own.
+fn accept_started(listener: UnixListener) -> JoinHandle<(UnixListener, TestDevice, Queue)> {
+    std::thread::spawn(move || {
+        let mut device = TestDevice::accept(&listener, Offer::default());
+        let queue = device.serve_until_started(0);
+        (listener, device, queue)
+    })
+}
+
 #[test]
-fn requests_in_flight_are_done_once_each_although_later_ones_were_done_before() {
+fn requests_in_flight_complete_once_although_later_ones_were_first() {
     for features in FORMATS {
         let directory = tempfile::tempdir().unwrap();
         let listener = TestDevice::listen(directory.path());
         let mut host = Host::start(directory, &["--device", "blk"]);
-        let accepting = std::thread::spawn(move || {
-            let mut device = TestDevice::accept(&listener, Offer::default());
-            let queue = device.serve_until_started(0);
-            (listener, device, queue)
-        });
+        let accepting = accept_started(listener);
         let mut guest = TestGuest::new(host.connect(), features);
         guest.keep_journal();
         let mut driver = guest.start(0);
@@ -61,36 +72,29 @@ fn requests_in_flight_are_done_once_each_although_later_ones_were_done_before() 
         assert_eq!([0; 2].map(|_| guest.reap(0, &mut driver).0), [1, 2]);
 
         host.restart();
-        let accepting = std::thread::spawn(move || {
-            let mut device = TestDevice::accept(&listener, Offer::default());
-            let queue = device.serve_until_started(0);
-            (device, queue)
-        });
+        let accepting = accept_started(listener);
         reconnect(&mut guest, &host);
-        let (device, mut queue) = accepting.join().unwrap();
+        let (_listener, device, mut queue) = accepting.join().unwrap();
         for number in [0, 3, 4, 5u32] {
             assert_eq!(device.echo(0, &mut queue), number.to_le_bytes());
             assert_eq!(guest.reap(0, &mut driver), (number, 4));
-            assert_eq!(
-                guest.bytes(support::guest::DATA + u64::from(number) * 64 + 4, 4),
-                number.to_le_bytes()
-            );
+            assert_eq!(guest.bytes(DATA + u64::from(number) * 64 + 4, 4), number.to_le_bytes());
         }
     }
 }
 
 #[test]
-fn it_may_be_killed_at_any_moment_of_a_load() {
-    each_request_is_done_once_although(|host, _| host.restart());
+fn kills_at_random_under_load_lose_no_request() {
+    each_request_completes_once_despite(|host, _| host.restart());
 }
 
 #[test]
-fn the_vmm_may_hang_up_at_any_moment_of_a_load() {
-    each_request_is_done_once_although(|_, guest| guest.hang_up());
+fn disconnects_at_random_under_load_lose_no_request() {
+    each_request_completes_once_despite(|_, guest| guest.disconnect());
 }
 
 /// Runs a load that is interrupted in this way many times.
-fn each_request_is_done_once_although(interrupt: fn(&mut Host, &mut TestGuest)) {
+fn each_request_completes_once_despite(interrupt: fn(&mut Host, &mut TestGuest)) {
     const KILLS: u32 = 60;
     for features in FORMATS {
         let directory = tempfile::tempdir().unwrap();
@@ -104,46 +108,78 @@ fn each_request_is_done_once_although(interrupt: fn(&mut Host, &mut TestGuest)) 
         let mut guest = TestGuest::new(host.connect(), features);
         guest.keep_journal();
         let mut driver = guest.start(0);
-        let (mut made, mut in_flight, mut done) = (0u32, std::collections::BTreeMap::new(), 0u32);
+        let mut load = Load::default();
         let mut kills = 0;
-        let mut deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + TIMEOUT;
         let mut next_kill = Instant::now();
-        while kills < KILLS || !in_flight.is_empty() {
-            assert!(Instant::now() < deadline, "{in_flight:?} are lost: {:#?}", host.new_lines());
-            while kills < KILLS && in_flight.len() < 8 {
-                // A place is free as soon as its request is back.
-                let place = (0..).find(|place| !in_flight.values().any(|taken| taken == place)).unwrap_or(0);
-                // Some are long, so that kills hit copies, too.
-                let bytes = made.to_le_bytes().repeat(if made % 7 == 0 { 10_000 } else { 4 });
-                let room = u32::try_from(bytes.len()).unwrap();
-                guest.request(&mut driver, place * 0x20_000, &bytes, room, made);
-                in_flight.insert(made, place);
-                made += 1;
+        while kills < KILLS || !load.in_flight.is_empty() {
+            assert!(Instant::now() < deadline, "{:?} are lost: {:#?}", load.in_flight, host.new_lines());
+            if kills < KILLS {
+                load.add(&guest, &mut driver);
             }
             guest.publish(0, &mut driver);
-            while let Some(used) = driver.reap().unwrap() {
-                let place = in_flight.remove(&used.cookie).expect("no request comes back twice");
-                let len = used.written;
-                let at = support::guest::DATA + place * 0x20_000 + u64::from(len);
-                assert_eq!(len, if used.cookie % 7 == 0 { 40_000 } else { 16 });
-                assert_eq!(guest.bytes(at, len), used.cookie.to_le_bytes().repeat(len as usize / 4));
-                done += 1;
-                deadline = Instant::now() + PATIENCE;
+            if load.reap(&guest, &mut driver) > 0 {
+                deadline = Instant::now() + TIMEOUT;
             }
             if kills < KILLS && Instant::now() > next_kill {
                 interrupt(&mut host, &mut guest);
                 reconnect(&mut guest, &host);
                 kills += 1;
-                // At another distance each time.
+                // The distance to the next kill differs each time.
                 next_kill = Instant::now() + Duration::from_micros(u64::from(kills * 7919 % 3000));
             }
         }
-        assert!(done > KILLS, "{done} requests");
+        assert!(load.completed > KILLS, "{} requests", load.completed);
+    }
+}
+
+/// Requests that a guest makes and compares.
+#[derive(Default)]
+struct Load {
+    made: u32,
+    completed: u32,
+    /// The slot in memory of each request in flight.
+    in_flight: BTreeMap<u32, u64>,
+}
+
+impl Load {
+    /// The bytes of a slot.
+    const SLOT: u64 = 0x2_0000;
+
+    /// Returns the length of a request. Some requests are long, so that kills hit copies, too.
+    fn len(number: u32) -> u32 {
+        if number.is_multiple_of(7) { 40_000 } else { 16 }
+    }
+
+    /// Adds requests until eight are in flight.
+    fn add(&mut self, guest: &TestGuest, driver: &mut guest::Queue) {
+        while self.in_flight.len() < 8 {
+            let slot = (0..).find(|slot| !self.in_flight.values().any(|taken| taken == slot)).unwrap_or(0);
+            let (number, len) = (self.made, Self::len(self.made));
+            let bytes = number.to_le_bytes().repeat(len as usize / 4);
+            guest.request(driver, slot * Self::SLOT, &bytes, len, number);
+            self.in_flight.insert(number, slot);
+            self.made += 1;
+        }
+    }
+
+    /// Takes used buffers back and compares them. Returns how many there were.
+    fn reap(&mut self, guest: &TestGuest, driver: &mut guest::Queue) -> usize {
+        let before = self.in_flight.len();
+        while let Some(used) = driver.reap().unwrap() {
+            let (number, len) = (used.cookie, used.written);
+            let slot = self.in_flight.remove(&number).expect("no request comes back twice");
+            assert_eq!(len, Self::len(number));
+            let address = DATA + slot * Self::SLOT + u64::from(len);
+            assert_eq!(guest.bytes(address, len), number.to_le_bytes().repeat(len as usize / 4));
+            self.completed += 1;
+        }
+        before - self.in_flight.len()
     }
 }
 
 #[test]
-fn what_another_program_has_noted_is_refused() {
+fn a_journal_of_another_program_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let listener = TestDevice::listen(directory.path());
     std::thread::spawn(move || serve_honestly(TestDevice::accept(&listener, Offer::default())));

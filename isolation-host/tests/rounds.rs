@@ -1,4 +1,4 @@
-//! How much is moved in one round.
+//! How many requests move in one round.
 
 use isolation_host::area::Area;
 use isolation_host::device_type::DeviceType;
@@ -9,13 +9,13 @@ use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Segment, Setup, devic
 
 const SIZE: u16 = 1024;
 const MEMORY: u64 = 1 << 16;
-/// Room for fewer buffers than the guest has.
+/// The size of the area, which has room for fewer buffers than the guest has.
 const AREA: u64 = 3 << 19;
-/// Where the guest has each of its buffers.
+/// The buffer that the guest uses for every request.
 const BUFFER: Segment = Segment::new(0x8000, 4096);
 
 #[test]
-fn a_device_that_fills_all_its_buffers_has_as_many_again_after_one_round() {
+fn a_device_that_fills_all_buffers_gets_as_many_after_one_round() {
     let file = rustix::fs::memfd_create("guest", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
     rustix::fs::ftruncate(&file, MEMORY).unwrap();
     let memory = GuestMemory::default();

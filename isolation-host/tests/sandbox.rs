@@ -1,4 +1,4 @@
-//! What is left to a thread in the sandbox.
+//! What a thread in the sandbox can do.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use isolation_host::sandbox;
 fn a_thread_can_return_its_memory_but_open_no_file_and_reach_no_network() {
     let sandboxed = thread::spawn(|| {
         sandbox::enter().unwrap();
-        // The allocator of a thread asks the system something before it returns so much.
+        // To return this much memory, the allocator of a thread needs further system calls.
         let pieces: Vec<Vec<u8>> = (0..1000).map(|_| vec![1; 100_000]).collect();
         drop(pieces);
         let file = File::open("/proc/self/status").map_err(|error| error.kind());

@@ -1,4 +1,4 @@
-//! What the device gets to see of the guest, and the guest of what was there before.
+//! What a device can see of the guest's memory, and a request of the data of earlier requests.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::guest::{RAM, RAM_SIZE, USER};
 use support::started::{FORMATS, Parts, started};
 
 #[test]
-fn a_device_that_looks_for_guest_memory_behind_all_it_was_given_finds_none() {
+fn nothing_that_a_device_receives_leads_to_guest_memory() {
     for features in FORMATS {
         let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
             started(features, Offer::default(), &["--area-size", "16M"]);
@@ -22,21 +22,22 @@ fn a_device_that_looks_for_guest_memory_behind_all_it_was_given_finds_none() {
         guest.publish(0, &mut driver);
         let (_, _, writable) = device.take(0, &mut queue);
 
-        // Of files it has one with memory, and those that notifications go through.
+        // The device has one file with memory, and the files for notifications.
         let links = device.given.iter().map(|fd| format!("/proc/self/fd/{}", fd.as_raw_fd()));
         let names = links.map(|link| std::fs::read_link(link).unwrap().display().to_string());
         let (signals, memory): (Vec<String>, Vec<String>) =
             names.partition(|name| name.starts_with("socket:") || name == "anon_inode:[eventfd]");
         assert_eq!((signals.len() >= 2, memory), (true, vec!["/memfd:isolated-area (deleted)".to_owned()]));
 
-        // That memory has what the guest gave to the device, and nothing else of the guest's.
+        // The area has the data of the request and no other data of the guest.
         let area = &device.memory[0];
         let mut all = vec![0; usize::try_from(area.size()).unwrap()];
         area.read_bytes(area.address(), &mut all).unwrap();
         let all = all.chunks(4096).filter(|page| **page != [0; 4096]).collect::<Vec<_>>().concat();
         assert_eq!(all.windows(6).filter(|bytes| *bytes == b"secret").count(), 1);
 
-        // No number that it was told or can find leads there, neither for the guest nor in the VMM.
+        // No number in messages or in the area is an address of guest memory, in the guest or in
+        // the VMM.
         let words = device.told.iter().chain([&all]).flat_map(|bytes| bytes.as_chunks().0);
         let addresses = words.map(|word| u64::from_le_bytes(*word));
         let of_guest = |address: &u64| [RAM, USER].iter().any(|at| (*at..at + RAM_SIZE).contains(address));
@@ -46,17 +47,17 @@ fn a_device_that_looks_for_guest_memory_behind_all_it_was_given_finds_none() {
 }
 
 #[test]
-fn bytes_of_an_earlier_request_are_never_visible_to_a_later_one() {
+fn the_guest_never_gets_bytes_of_an_earlier_request() {
     let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
         started(Features::empty(), Offer::default(), &[]);
     for len in [16u32, 600, 5000, 70_000] {
-        // The first leaves its mark, both ways.
+        // The first request fills blocks for both directions.
         let mark = vec![0xaa; len as usize];
         guest.request(&mut driver, 0, &mark, len, 1);
         guest.publish(0, &mut driver);
         device.echo(0, &mut queue);
         assert_eq!(guest.reap(0, &mut driver), (1, len));
-        // The second has the device claim that it wrote everything, when it wrote nothing.
+        // In the second request, the device writes nothing and claims to have written everything.
         let answer = guest.request(&mut driver, 0, b"x", len, 2);
         guest.publish(0, &mut driver);
         let (token, _, _) = device.take(0, &mut queue);
@@ -69,12 +70,12 @@ fn bytes_of_an_earlier_request_are_never_visible_to_a_later_one() {
 }
 
 #[test]
-fn a_buffer_that_was_filled_in_part_comes_clean_to_the_next_request() {
+fn a_partly_filled_buffer_is_zeroed_for_the_next_request() {
     const LEN: u32 = 5000;
     let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
         started(Features::empty(), Offer::default(), &[]);
     for (id, written) in [(1u32, 1u32), (2, 64), (3, 65), (4, 4999), (5, LEN)] {
-        // All of it is written, and how much is said of it ends somewhere in the buffer.
+        // The device writes the whole buffer and claims a shorter length.
         guest.request(&mut driver, 0, b"x", LEN, id);
         guest.publish(0, &mut driver);
         let (token, _, writable) = device.take(0, &mut queue);
@@ -83,7 +84,7 @@ fn a_buffer_that_was_filled_in_part_comes_clean_to_the_next_request() {
         let _ = queue.publish();
         device.call(0);
         assert_eq!(guest.reap(0, &mut driver), (id, written));
-        // The next one finds nothing of it in the same place.
+        // The next request uses the same block and gets none of those bytes.
         let answer = guest.request(&mut driver, 0, b"x", LEN, id);
         guest.publish(0, &mut driver);
         let (token, _, again) = device.take(0, &mut queue);
@@ -97,13 +98,14 @@ fn a_buffer_that_was_filled_in_part_comes_clean_to_the_next_request() {
 }
 
 #[test]
-fn what_a_device_was_given_to_read_is_not_what_a_later_request_gets() {
+fn data_that_a_device_has_read_does_not_reach_a_later_request() {
     const LEN: u32 = 5000;
     let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
         started(Features::empty(), Offer::default(), &[]);
-    // The device writes nothing, admits it at first, and then claims to have written everything.
+    // The device writes nothing. It reports so at first, and then claims to have written
+    // everything.
     for claimed in [0, LEN] {
-        // Two at a time have the two blocks that there are.
+        // Two requests at a time use both blocks.
         let answers = [(0, 1), (0x4000, 2)].map(|(at, id)| guest.request(&mut driver, at, b"x", LEN, id));
         guest.publish(0, &mut driver);
         for id in [1, 2] {
@@ -116,7 +118,7 @@ fn what_a_device_was_given_to_read_is_not_what_a_later_request_gets() {
         for answer in answers {
             assert_eq!(guest.bytes(answer, claimed), vec![0; claimed as usize]);
         }
-        // Then one of them has what the device is to read.
+        // Then one of the blocks holds data for the device to read.
         guest.request(&mut driver, 0, &[0xaa; LEN as usize], 1, 3);
         guest.publish(0, &mut driver);
         device.echo(0, &mut queue);

@@ -1,4 +1,4 @@
-//! The ways in which isolation-host comes by the VMM's socket.
+//! The ways in which isolation-host gets the socket for VMMs.
 
 mod support;
 
@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 
 use isolation_host::protocol::{Channel, Message, Request};
 use support::device::{Offer, TestDevice, serve_honestly};
-use support::{Host, PATIENCE, PROGRAM};
+use support::{Host, PROGRAM, TIMEOUT};
 
-/// isolation-host with an honest device, started by a shell that has this socket as its input.
+/// Starts isolation-host and an honest device. A shell runs `script` with this socket as file
+/// descriptor 3.
 fn start(socket: OwnedFd, script: &str) -> Host {
     let directory = tempfile::tempdir().unwrap();
     let listener = TestDevice::listen(directory.path());
@@ -21,27 +22,27 @@ fn start(socket: OwnedFd, script: &str) -> Host {
     Host::run(directory, command)
 }
 
-/// Whether whoever is at the other end answers as a device does.
+/// Returns whether the other end of the socket answers like a device.
 fn is_served(stream: UnixStream) -> bool {
     let mut channel = Channel::new(stream.into());
     channel.send(&Message::request(Request::GetFeatures, &[0u8; 0])).unwrap();
-    let reply = channel.receive_by(std::time::Instant::now() + PATIENCE).unwrap();
+    let reply = channel.receive_by(std::time::Instant::now() + TIMEOUT).unwrap();
     reply.is_reply() && reply.body::<u64>().is_ok_and(|features| features != 0)
 }
 
 #[test]
-fn a_socket_that_systemd_has_opened_is_taken() {
+fn a_socket_that_systemd_has_opened_is_used() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("activated");
     let listener = UnixListener::bind(&path).unwrap();
     let _host = start(listener.into(), r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@""#);
     assert!(is_served(UnixStream::connect(&path).unwrap()));
-    // Another VMM is served when the first one has left.
+    // Another VMM is served after the first one has disconnected.
     assert!(is_served(UnixStream::connect(&path).unwrap()));
 }
 
 #[test]
-fn a_socket_may_be_handed_over_listening_or_connected() {
+fn a_listening_or_connected_socket_can_be_passed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("listening");
     let listener = UnixListener::bind(&path).unwrap();
@@ -50,13 +51,13 @@ fn a_socket_may_be_handed_over_listening_or_connected() {
 
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut host = start(theirs.into(), r#"exec "$0" --fd 3 "$@""#);
-    // There is no other VMM after this one.
+    // A connected socket serves one VMM only.
     assert!(is_served(ours));
     assert!(host.ends_well());
 }
 
 #[test]
-fn an_area_with_no_room_for_the_queues_is_refused_before_a_vmm_comes() {
+fn an_area_without_room_for_the_queues_is_refused_at_start() {
     let directory = tempfile::tempdir().unwrap();
     let listener = TestDevice::listen(directory.path());
     std::thread::spawn(move || serve_honestly(TestDevice::accept(&listener, Offer::default())));
@@ -66,7 +67,7 @@ fn an_area_with_no_room_for_the_queues_is_refused_before_a_vmm_comes() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_holds_up_nobody() {
+fn a_log_that_cannot_be_written_does_not_block_the_process() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("activated");
     let listener = UnixListener::bind(&path).unwrap();
@@ -76,7 +77,7 @@ fn a_log_that_cannot_be_written_holds_up_nobody() {
 }
 
 #[test]
-fn without_any_socket_it_says_so() {
+fn a_missing_socket_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let mut host = Host::run(directory, Command::new(PROGRAM));
     host.wait_for("cannot open systemd's socket: systemd has passed no socket");

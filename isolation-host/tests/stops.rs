@@ -9,12 +9,12 @@ use isolation_host::protocol::payload::VringState;
 use isolation_host::protocol::{Message, Request};
 use ring_core::{Arm, Features};
 use rustix::event::{PollFd, PollFlags, poll};
-use support::PATIENCE;
+use support::TIMEOUT;
 use support::device::{Offer, TestDevice};
 use support::started::{FORMATS, Parts, started};
 
 #[test]
-fn buffers_that_wait_for_what_may_come_are_back_in_the_ring_when_their_queue_is_stopped() {
+fn a_stop_puts_idle_receive_buffers_back_into_the_ring() {
     for features in FORMATS {
         let Parts { mut guest, mut driver, mut device, mut queue, host: _host, .. } =
             started(features, Offer::default(), &["--device", "net"]);
@@ -49,7 +49,7 @@ fn buffers_that_wait_for_what_may_come_are_back_in_the_ring_when_their_queue_is_
 }
 
 #[test]
-fn a_queue_whose_device_is_gone_is_stopped_at_once_with_all_requests_in_its_ring() {
+fn a_stop_without_a_device_puts_all_requests_back_at_once() {
     for features in FORMATS {
         let options = ["--device", "blk", "--drain-timeout", "3600"];
         let Parts { host, mut guest, mut driver, device, mut queue, listener } =
@@ -79,20 +79,20 @@ fn a_queue_whose_device_is_gone_is_stopped_at_once_with_all_requests_in_its_ring
     }
 }
 
-/// Has a device obey, and do nothing else, until somebody hangs up.
-fn obey(device: &mut TestDevice, until: &UnixStream) {
+/// Answers messages, and serves no requests, until the other end of `until` is closed.
+fn answer_messages(device: &mut TestDevice, until: &UnixStream) {
     loop {
         let mut fds = [PollFd::new(&device.channel, PollFlags::IN), PollFd::new(until, PollFlags::IN)];
         poll(&mut fds, None).unwrap();
         if !fds[1].revents().is_empty() {
             return;
         }
-        device.step(Instant::now() + PATIENCE).unwrap();
+        device.step(Instant::now() + TIMEOUT).unwrap();
     }
 }
 
 #[test]
-fn what_a_device_has_not_fetched_is_done_although_its_queue_is_paused_before_it_is_stopped() {
+fn requests_not_yet_fetched_complete_before_a_paused_queue_stops() {
     for features in FORMATS {
         let Parts { mut host, mut guest, mut driver, mut device, mut queue, .. } =
             started(features, Offer::default(), &["--device", "fs"]);
@@ -102,8 +102,8 @@ fn what_a_device_has_not_fetched_is_done_although_its_queue_is_paused_before_it_
         guest.publish(0, &mut driver);
         while queue.arm() != Arm::Pending {}
         let (hold, held) = UnixStream::pair().unwrap();
-        let obeying = std::thread::spawn(move || {
-            obey(&mut device, &held);
+        let answering = std::thread::spawn(move || {
+            answer_messages(&mut device, &held);
             device
         });
         for request in [Request::SetVringEnable, Request::GetVringBase] {
@@ -111,21 +111,21 @@ fn what_a_device_has_not_fetched_is_done_although_its_queue_is_paused_before_it_
         }
         host.wait_for("queue 0 stops when 3 requests are done");
         drop(hold);
-        let mut device = obeying.join().unwrap();
-        // Like many devices, it would leave alone what it has not fetched.
+        let mut device = answering.join().unwrap();
+        // A device with a disabled queue would not fetch further requests.
         assert!(device.vrings[&0].enabled);
         for number in 0..3 {
             device.echo(0, &mut queue);
             assert_eq!(guest.reap(0, &mut driver), (number, 8));
         }
         device.serve_until(Request::GetVringBase);
-        let base = guest.channel.receive_by(Instant::now() + PATIENCE).unwrap();
+        let base = guest.channel.receive_by(Instant::now() + TIMEOUT).unwrap();
         assert_eq!(base.request, Request::GetVringBase as u32);
     }
 }
 
 #[test]
-fn a_queue_that_is_being_stopped_takes_nothing_more_although_its_device_is_replaced() {
+fn a_stopping_queue_takes_no_requests_although_its_device_is_replaced() {
     for features in FORMATS {
         let Parts { mut host, guest, mut driver, device, mut queue, listener } =
             started(features, Offer::default(), &["--device", "blk"]);
@@ -133,7 +133,7 @@ fn a_queue_that_is_being_stopped_takes_nothing_more_although_its_device_is_repla
             guest.request(&mut driver, u64::from(number) * 64, b"question", 8, number);
         }
         guest.publish(0, &mut driver);
-        // The second one is done, so the first one cannot go back into the ring.
+        // The second request is completed, so the first one cannot go back into the ring.
         let _first = device.take(0, &mut queue);
         device.echo(0, &mut queue);
         assert_eq!(guest.reap(0, &mut driver), (1, 8));

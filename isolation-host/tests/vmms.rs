@@ -1,4 +1,4 @@
-//! VMMs that come and go.
+//! VMMs that disconnect and reconnect.
 
 mod support;
 
@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use isolation_host::protocol::{Message, Request};
 use ring_core::Features;
-use support::PATIENCE;
+use support::TIMEOUT;
 use support::device::{Offer, Queue, TestDevice};
 use support::guest;
 use support::started::{Parts, started};
 
-/// A device that is started when isolation-host and a VMM have found it.
-fn next(listener: UnixListener, offer: Offer) -> JoinHandle<(TestDevice, Queue)> {
+/// Accepts the next device and starts its queue, in a thread of its own.
+fn accept_next(listener: UnixListener, offer: Offer) -> JoinHandle<(TestDevice, Queue)> {
     spawn(move || {
         let mut device = TestDevice::accept(&listener, offer);
         let queue = device.serve_until_started(0);
@@ -23,7 +23,7 @@ fn next(listener: UnixListener, offer: Offer) -> JoinHandle<(TestDevice, Queue)>
 }
 
 #[test]
-fn a_vmm_that_goes_and_comes_back_finds_everything_finished() {
+fn requests_complete_while_the_vmm_is_disconnected() {
     let Parts { host, mut guest, mut driver, device, mut queue, listener } =
         started(Features::empty(), Offer::default(), &["--device", "blk"]);
     for number in 0..3 {
@@ -31,8 +31,8 @@ fn a_vmm_that_goes_and_comes_back_finds_everything_finished() {
     }
     guest.publish(0, &mut driver);
     let taken: Vec<_> = (0..3).map(|_| device.take(0, &mut queue)).collect();
-    // The VMM hangs up with all three in flight, and the device goes on as if nothing were.
-    guest.hang_up();
+    // The VMM disconnects with three requests in flight, and the device continues.
+    guest.disconnect();
     for (token, _, _) in taken.into_iter().rev() {
         queue.complete(token, 8).unwrap();
     }
@@ -41,8 +41,8 @@ fn a_vmm_that_goes_and_comes_back_finds_everything_finished() {
     let returned: Vec<u32> = std::iter::from_fn(|| Some(poll_used(&mut driver))).take(3).collect();
     assert_eq!(returned, [2, 1, 0]);
 
-    // It is let in again, and so is the device.
-    let starting = next(listener, Offer::default());
+    // The VMM connects again, and the device likewise.
+    let starting = accept_next(listener, Offer::default());
     guest.reconnect(host.connect());
     guest.start_at(0, 3);
     let (device, mut queue) = starting.join().unwrap();
@@ -52,9 +52,9 @@ fn a_vmm_that_goes_and_comes_back_finds_everything_finished() {
     assert_eq!(guest.reap(0, &mut driver), (7, 8));
 }
 
-/// The next request that comes back to a guest whose VMM is gone, so that nobody notifies it.
+/// Polls for the next used buffer of a guest whose VMM is gone, and which gets no notifications.
 fn poll_used(driver: &mut guest::Queue) -> u32 {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(used) = driver.reap().unwrap() {
             return used.cookie;
@@ -65,24 +65,24 @@ fn poll_used(driver: &mut guest::Queue) -> u32 {
 }
 
 #[test]
-fn a_device_that_comes_back_while_no_vmm_is_there_gets_what_is_left_with_the_features_it_was_meant_for() {
+fn a_device_that_reconnects_without_a_vmm_gets_the_old_features() {
     let Parts { mut host, mut guest, mut driver, device, mut queue, listener } =
         started(Features::empty(), Offer::default(), &["--device", "blk"]);
     guest.request(&mut driver, 0, b"question", 8, 1);
     guest.publish(0, &mut driver);
     let _taken = device.take(0, &mut queue);
     let asked = device.asked;
-    guest.hang_up();
+    guest.disconnect();
     host.wait_for("the VMM is gone");
     drop(device);
-    let (device, mut queue) = next(listener, Offer::default()).join().unwrap();
+    let (device, mut queue) = accept_next(listener, Offer::default()).join().unwrap();
     assert_eq!(device.asked, asked);
     device.echo(0, &mut queue);
     assert_eq!(poll_used(&mut driver), 1);
 }
 
 #[test]
-fn when_a_device_has_died_with_its_state_the_next_vmm_is_let_in_and_nothing_is_left_for_the_next_device() {
+fn the_loss_of_a_stateful_device_discards_its_requests() {
     let Parts { mut host, mut guest, mut driver, device, mut queue, listener } =
         started(Features::empty(), Offer::default(), &["--device", "fs"]);
     guest.request(&mut driver, 0, b"old", 8, 1);
@@ -90,7 +90,7 @@ fn when_a_device_has_died_with_its_state_the_next_vmm_is_let_in_and_nothing_is_l
     let _taken = device.take(0, &mut queue);
     drop(device);
     host.wait_for("the VMM is gone: its device is lost");
-    let starting = next(listener, Offer::default());
+    let starting = accept_next(listener, Offer::default());
     guest.reconnect(host.connect());
     let mut driver = guest.start(0);
     let (device, mut queue) = starting.join().unwrap();
@@ -100,14 +100,14 @@ fn when_a_device_has_died_with_its_state_the_next_vmm_is_let_in_and_nothing_is_l
 }
 
 #[test]
-fn between_two_vmms_a_device_may_become_another() {
+fn between_two_vmms_a_device_may_change_its_features() {
     let Parts { mut host, mut guest, device, listener, .. } =
         started(Features::empty(), Offer::default(), &["--device", "blk"]);
-    guest.hang_up();
+    guest.disconnect();
     host.wait_for("the VMM is gone");
     drop(device);
     let other = Offer { features: Offer::default().features & !0b100, ..Offer::default() };
-    let starting = next(listener, other);
+    let starting = accept_next(listener, other);
     guest.reconnect(host.connect());
     let offered = guest.ask(Message::request(Request::GetFeatures, &[0u8; 0])).body::<u64>().unwrap();
     assert_eq!(offered & 0b100, 0, "{:#?}", host.new_lines());
@@ -116,21 +116,21 @@ fn between_two_vmms_a_device_may_become_another() {
 }
 
 #[test]
-fn a_device_that_is_connected_and_silent_holds_up_no_vmm() {
+fn a_device_that_is_connected_and_silent_does_not_block_a_vmm() {
     let Parts { mut host, mut guest, device, listener, .. } =
         started(Features::empty(), Offer::default(), &["--device", "blk"]);
-    // isolation-host is connected at once, but nobody answers.
+    // isolation-host connects at once, but the device does not answer.
     drop(device);
     host.wait_for("the device is lost");
     let start = Instant::now();
     (0..10).for_each(|_| guest.settle());
     guest.stop(0);
-    // Nor is the next one kept waiting for long.
-    guest.hang_up();
+    // The next VMM does not have to wait long either.
+    guest.disconnect();
     guest.reconnect(host.connect());
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     drop(listener.accept().unwrap());
-    let starting = next(listener, Offer::default());
+    let starting = accept_next(listener, Offer::default());
     guest.start(0);
     starting.join().unwrap();
 }

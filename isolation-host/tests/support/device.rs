@@ -13,7 +13,7 @@ use ring_core::memory::Memory as _;
 use ring_core::{Areas, DeviceQueue, Features, Segment, Setup, device};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// What the device offers.
 #[derive(Debug, Clone, Copy)]
@@ -36,24 +36,24 @@ impl Default for Offer {
 pub(crate) struct TestDevice {
     pub(crate) offer: Offer,
     pub(crate) channel: Channel,
-    /// The features that it was asked for.
+    /// The features that isolation-host has set.
     pub(crate) asked: u64,
-    /// All memory that it was given.
+    /// The memory regions.
     pub(crate) memory: Vec<Window>,
-    /// The file behind it.
+    /// The files of the memory regions.
     pub(crate) files: Vec<OwnedFd>,
-    /// All that it was told, without headers.
+    /// The payloads of all messages.
     pub(crate) told: Vec<Vec<u8>>,
-    /// All that it was given with that.
+    /// The files of all messages.
     pub(crate) given: Vec<OwnedFd>,
     pub(crate) vrings: BTreeMap<u32, Vring>,
-    /// Where it is to note what it writes.
+    /// The dirty log.
     pub(crate) log: Option<OwnedFd>,
-    /// Where it asks of its own accord.
+    /// The back-end channel, for the device's own requests.
     pub(crate) requests: Option<Channel>,
 }
 
-/// What it was told of a queue.
+/// The configuration of a queue.
 #[derive(Default)]
 pub(crate) struct Vring {
     pub(crate) size: u16,
@@ -67,7 +67,7 @@ pub(crate) struct Vring {
 pub(crate) type Queue = DeviceQueue<Window, Vec<device::Slot>>;
 
 impl TestDevice {
-    /// Waits for isolation-host.
+    /// Waits for isolation-host to connect.
     pub(crate) fn accept(listener: &UnixListener, offer: Offer) -> Self {
         let (stream, _) = listener.accept().unwrap();
         Self {
@@ -88,66 +88,36 @@ impl TestDevice {
         UnixListener::bind(directory.join("device.sock")).unwrap()
     }
 
-    /// Serves one message, if one comes by the deadline. Returns what it was.
+    /// Serves one message if it arrives by the deadline. Returns the request.
     pub(crate) fn step(&mut self, deadline: Instant) -> Option<Request> {
         let mut message = self.channel.receive_by(deadline).ok()?;
         let request = Request::try_from(message.request).unwrap();
         self.told.push(message.payload.clone());
         self.given.extend(message.fds.iter().map(|fd| fd.try_clone().unwrap()));
-        let mut reply = None;
-        match request {
-            Request::GetFeatures => reply = Some(message.reply(&self.offer.features)),
-            Request::SetFeatures => self.asked = message.body().unwrap(),
-            Request::GetProtocolFeatures => reply = Some(message.reply(&self.offer.protocol)),
-            Request::GetQueueNum => reply = Some(message.reply(&self.offer.queues)),
-            Request::AddMemReg => {
-                let region = message.body::<SingleRegion>().unwrap().region;
-                let file = message.take_fd().unwrap();
-                self.memory
-                    .push(Window::map(&file, region.offset, region.size, region.user_address).unwrap());
-                self.files.push(file);
-            }
-            Request::SetVringNum => {
-                let VringState { index, num } = message.body().unwrap();
-                self.vrings.entry(index).or_default().size = u16::try_from(num).unwrap();
-            }
-            Request::SetVringBase => {
-                let VringState { index, num } = message.body().unwrap();
-                self.vrings.entry(index).or_default().base = num;
-            }
-            Request::SetVringAddr => {
-                let areas: VringAddr = message.body().unwrap();
-                self.vrings.entry(areas.index).or_default().areas = areas;
-            }
-            Request::SetVringKick | Request::SetVringCall => {
-                let index = u32::try_from(message.body::<u64>().unwrap()).unwrap();
-                let fd = message.take_fd().unwrap();
-                let vring = self.vrings.entry(index).or_default();
-                *(if request == Request::SetVringKick { &mut vring.kick } else { &mut vring.call }) =
-                    Some(fd);
-            }
+        let reply = match request {
+            Request::GetFeatures => Some(message.reply(&self.offer.features)),
+            Request::GetProtocolFeatures => Some(message.reply(&self.offer.protocol)),
+            Request::GetQueueNum => Some(message.reply(&self.offer.queues)),
+            Request::GetConfig => Some(message.reply(&message.payload[..])),
             Request::SetLogBase => {
                 self.log = Some(message.take_fd().unwrap());
-                reply = Some(message.reply(&0u64));
+                Some(message.reply(&0u64))
             }
             Request::SetDeviceStateFd => {
                 rustix::io::write(message.take_fd().unwrap(), b"state").unwrap();
-                reply = Some(message.reply(&0u64));
+                Some(message.reply(&0u64))
             }
-            Request::CheckDeviceState => reply = Some(message.reply(&0u64)),
-            Request::SetBackendReqFd => self.requests = Some(Channel::new(message.take_fd().unwrap())),
-            Request::SetVringEnable => {
-                let VringState { index, num } = message.body().unwrap();
-                self.vrings.entry(index).or_default().enabled = num != 0;
-            }
+            Request::CheckDeviceState => Some(message.reply(&0u64)),
             Request::GetVringBase => {
                 let VringState { index, .. } = message.body().unwrap();
-                reply = Some(message.reply(&VringState { index, num: 0 }));
                 self.vrings.remove(&index);
+                Some(message.reply(&VringState { index, num: 0 }))
             }
-            Request::GetConfig => reply = Some(message.reply(&message.payload[..])),
-            _ => {}
-        }
+            _ => {
+                self.configure(request, &mut message);
+                None
+            }
+        };
         let reply = reply.or_else(|| message.needs_reply().then(|| message.reply(&0u64)));
         if let Some(reply) = reply {
             self.channel.send(&reply).ok()?;
@@ -155,23 +125,59 @@ impl TestDevice {
         Some(request)
     }
 
-    /// Serves messages until it has served this one.
+    /// Applies a message that has no reply of its own. Ignores messages that do not matter to
+    /// tests.
+    fn configure(&mut self, request: Request, message: &mut Message) {
+        match request {
+            Request::SetFeatures => self.asked = message.body().unwrap(),
+            Request::SetBackendReqFd => self.requests = Some(Channel::new(message.take_fd().unwrap())),
+            Request::AddMemReg => {
+                let SingleRegion { region, .. } = message.body().unwrap();
+                let file = message.take_fd().unwrap();
+                let window = Window::map(&file, region.offset, region.size, region.user_address);
+                self.memory.push(window.unwrap());
+                self.files.push(file);
+            }
+            Request::SetVringNum | Request::SetVringBase | Request::SetVringEnable => {
+                let VringState { index, num } = message.body().unwrap();
+                let vring = self.vrings.entry(index).or_default();
+                match request {
+                    Request::SetVringNum => vring.size = u16::try_from(num).unwrap(),
+                    Request::SetVringBase => vring.base = num,
+                    _ => vring.enabled = num != 0,
+                }
+            }
+            Request::SetVringAddr => {
+                let areas: VringAddr = message.body().unwrap();
+                self.vrings.entry(areas.index).or_default().areas = areas;
+            }
+            Request::SetVringKick | Request::SetVringCall => {
+                let index = u32::try_from(message.body::<u64>().unwrap()).unwrap();
+                let vring = self.vrings.entry(index).or_default();
+                let fd = if request == Request::SetVringKick { &mut vring.kick } else { &mut vring.call };
+                *fd = Some(message.take_fd().unwrap());
+            }
+            _ => {}
+        }
+    }
+
+    /// Serves messages up to and including `request`.
     pub(crate) fn serve_until(&mut self, request: Request) {
-        while self.step(Instant::now() + PATIENCE).unwrap_or_else(|| panic!("nobody asks {request:?}"))
+        while self.step(Instant::now() + TIMEOUT).unwrap_or_else(|| panic!("{request:?} does not arrive"))
             != request
         {}
     }
 
-    /// Serves messages until a queue is enabled, and sets it up.
+    /// Serves messages until a queue is enabled, and returns the device's end.
     pub(crate) fn serve_until_started(&mut self, index: u32) -> Queue {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !self.vrings.get(&index).is_some_and(|vring| vring.enabled) {
             assert!(self.step(deadline).is_some(), "queue {index} is not started");
         }
         self.queue(index)
     }
 
-    /// A queue as it was told of it.
+    /// Returns the device's end of a queue by its configuration.
     pub(crate) fn queue(&self, index: u32) -> Queue {
         let vring = &self.vrings[&index];
         let setup = Setup::new(
@@ -187,9 +193,10 @@ impl TestDevice {
             .unwrap()
     }
 
-    /// Waits for the next request on a queue, and takes it: what it may read, and where it may write.
+    /// Waits for the next request of a queue. Returns its token, readable bytes and writable
+    /// segments.
     pub(crate) fn take(&self, index: u32, queue: &mut Queue) -> (ring_core::Token, Vec<u8>, Vec<Segment>) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let mut segments = [Segment::default(); 64];
             if let Some(chain) = queue.pop(&mut segments).unwrap() {
@@ -203,7 +210,7 @@ impl TestDevice {
             let kick = self.vrings[&index].kick.as_ref().unwrap();
             let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
             let ready = poll(&mut [PollFd::new(&kick.as_fd(), PollFlags::IN)], Some(&left)).unwrap();
-            assert!(ready > 0, "no request comes");
+            assert!(ready > 0, "no request arrives");
             let _ = rustix::io::read(kick, &mut [0; 8]);
         }
     }
@@ -218,14 +225,14 @@ impl TestDevice {
         bytes
     }
 
-    /// Says that something was done.
+    /// Notifies the driver.
     pub(crate) fn call(&self, index: u32) {
         if let Some(call) = self.vrings.get(&index).and_then(|vring| vring.call.as_ref()) {
             rustix::io::write(call, &1u64.to_ne_bytes()).unwrap();
         }
     }
 
-    /// Does what an echo does: writes what it reads. Returns what that was.
+    /// Waits for a request and writes what it reads. Returns the bytes.
     pub(crate) fn echo(&self, index: u32, queue: &mut Queue) -> Vec<u8> {
         let (token, bytes, writable) = self.take(index, queue);
         let written = self.answer(&bytes, &writable);
@@ -235,7 +242,7 @@ impl TestDevice {
         bytes
     }
 
-    /// Writes an answer as far as there is room. Returns its length.
+    /// Writes as many bytes as the writable segments hold. Returns the number of bytes.
     fn answer(&self, bytes: &[u8], room: &[Segment]) -> u32 {
         let mut rest = bytes;
         for segment in room {
@@ -246,13 +253,13 @@ impl TestDevice {
         u32::try_from(bytes.len() - rest.len()).unwrap()
     }
 
-    /// Sends bytes that are no message.
+    /// Sends a message. Ignores a closed connection.
     pub(crate) fn send(&self, message: &Message) {
         let _ = self.channel.send(message);
     }
 }
 
-/// Serves one guest honestly until isolation-host hangs up: echoes every request on queue 0.
+/// Echoes every request of queue 0 until isolation-host disconnects.
 pub(crate) fn serve_honestly(mut device: TestDevice) {
     let mut queue: Option<Queue> = None;
     loop {
@@ -263,7 +270,7 @@ pub(crate) fn serve_honestly(mut device: TestDevice) {
         let message = !fds[0].revents().is_empty();
         drop(fds);
         if message {
-            match device.step(Instant::now() + PATIENCE) {
+            match device.step(Instant::now() + TIMEOUT) {
                 None => return,
                 Some(Request::SetVringKick) if device.vrings.contains_key(&0) => {
                     queue = Some(device.queue(0))
@@ -281,7 +288,7 @@ pub(crate) fn serve_honestly(mut device: TestDevice) {
 }
 
 impl TestDevice {
-    /// Echoes the next request, if there is one.
+    /// Echoes the next request, if there is one. Returns whether there was one.
     pub(crate) fn echo_if_any(&self, index: u32, queue: &mut Queue) -> bool {
         let mut segments = [Segment::default(); 64];
         let Some(chain) = queue.pop(&mut segments).unwrap() else { return false };

@@ -12,20 +12,20 @@ use ring_core::{Areas, DriverQueue, Features, Position, Segment, Setup, driver};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
-/// The guest's memory: where it is for the guest, and for the VMM.
+/// The guest's memory: the guest-physical address, the size, and the address in the VMM.
 pub(crate) const RAM: u64 = 0x10_0000;
 pub(crate) const RAM_SIZE: u64 = 8 << 20;
 pub(crate) const USER: u64 = 0x7fff_0000_0000;
-/// The size of its queues.
+/// The size of the queues.
 pub(crate) const QUEUE: u16 = 16;
-/// Where each queue's areas are.
+/// The bytes from the areas of one queue to those of the next.
 const RINGS: u64 = 0x4000;
-/// Where its data is.
+/// The address of the data.
 pub(crate) const DATA: u64 = RAM + 0x10_0000;
 
-/// A VMM that is connected, and its guest.
+/// A connected VMM and its guest.
 pub(crate) struct TestGuest {
     pub(crate) channel: Channel,
     file: OwnedFd,
@@ -33,7 +33,7 @@ pub(crate) struct TestGuest {
     pub(crate) features: Features,
     pub(crate) kicks: Vec<OwnedFd>,
     pub(crate) calls: Vec<OwnedFd>,
-    /// The file of requests in flight that it keeps.
+    /// The file of requests in flight, if the VMM keeps one.
     journal: Option<(Inflight, OwnedFd)>,
 }
 
@@ -55,25 +55,25 @@ impl TestGuest {
             calls: Vec::new(),
             journal: None,
         };
-        guest.introduce();
+        guest.negotiate();
         guest
     }
 
-    /// Hangs up. The guest goes on with nobody to notify it.
-    pub(crate) fn hang_up(&mut self) {
-        let (nobody, _) = UnixStream::pair().unwrap();
-        self.channel = Channel::new(nobody.into());
+    /// Disconnects. The guest continues without notifications.
+    pub(crate) fn disconnect(&mut self) {
+        let (unconnected, _) = UnixStream::pair().unwrap();
+        self.channel = Channel::new(unconnected.into());
     }
 
-    /// Connects once more, with the memory and all that is in it.
+    /// Connects again with the same memory.
     pub(crate) fn reconnect(&mut self, stream: UnixStream) {
         self.channel = Channel::new(stream.into());
         self.kicks.clear();
         self.calls.clear();
-        self.introduce();
+        self.negotiate();
     }
 
-    /// Keeps the file of requests in flight from now on.
+    /// Keeps a file of requests in flight from now on.
     pub(crate) fn keep_journal(&mut self) {
         let inflight = Inflight { queues: 2, queue_size: QUEUE, ..Inflight::default() };
         let mut reply = self.ask(Message::request(Request::GetInflightFd, &inflight));
@@ -89,7 +89,7 @@ impl TestGuest {
         }
     }
 
-    fn introduce(&mut self) {
+    fn negotiate(&mut self) {
         self.order(Request::SetOwner, Message::request(Request::SetOwner, &[0u8; 0]));
         let offered: u64 = self.ask(Message::request(Request::GetFeatures, &[0u8; 0])).body().unwrap();
         assert_eq!(offered & self.features.bits(), self.features.bits());
@@ -102,22 +102,22 @@ impl TestGuest {
         self.give_journal();
     }
 
-    /// Sends a request and returns the answer.
+    /// Sends a request and returns the reply.
     pub(crate) fn ask(&mut self, message: Message) -> Message {
         let request = message.request;
         self.channel.send(&message).unwrap();
-        let reply = self.channel.receive_by(Instant::now() + PATIENCE).unwrap();
+        let reply = self.channel.receive_by(Instant::now() + TIMEOUT).unwrap();
         assert!(reply.is_reply() && reply.request == request, "{reply:?} to {request}");
         reply
     }
 
-    /// Sends an order that is to succeed.
+    /// Sends a message that has to succeed.
     pub(crate) fn order(&mut self, request: Request, message: Message) {
         let code: u64 = self.ask(message.needing_reply()).body().unwrap();
         assert_eq!(code, 0, "{request:?} is refused");
     }
 
-    /// Where a queue's areas are.
+    /// Returns the layout of a queue.
     pub(crate) fn setup(&self, index: u32) -> Setup {
         let start = RAM + RINGS * u64::from(index);
         Setup::new(
@@ -127,7 +127,7 @@ impl TestGuest {
         )
     }
 
-    /// Starts a queue at its beginning, and returns the driver's end of it.
+    /// Starts a queue at its beginning and returns the driver's end.
     pub(crate) fn start(&mut self, index: u32) -> Queue {
         let setup = self.setup(index);
         self.memory.write_bytes(setup.areas.descriptor, &[0; 0x3000]).unwrap();
@@ -141,7 +141,7 @@ impl TestGuest {
         queue
     }
 
-    /// Starts a queue that has been somewhere already.
+    /// Starts a queue at `base`.
     pub(crate) fn start_at(&mut self, index: u32, base: u32) {
         let setup = self.setup(index);
         let user = |address: u64| address - RAM + USER;
@@ -168,12 +168,12 @@ impl TestGuest {
         self.calls.insert(index as usize, call);
     }
 
-    /// Returns when isolation-host has seen all notifications that came before.
+    /// Returns after isolation-host has handled all earlier notifications.
     pub(crate) fn settle(&mut self) {
         self.ask(Message::request(Request::GetFeatures, &[0u8; 0]));
     }
 
-    /// Stops a queue. Returns its base.
+    /// Stops a queue and returns its base.
     pub(crate) fn stop(&mut self, index: u32) -> u32 {
         let state = VringState { index, num: 0 };
         let reply = self.ask(Message::request(Request::GetVringBase, &state));
@@ -182,7 +182,8 @@ impl TestGuest {
         reply.body::<VringState>().unwrap().num
     }
 
-    /// Makes a request: bytes to read, and room for an answer right behind them. Returns where that is.
+    /// Adds a request with `bytes` to read and `room` bytes to write behind them. Returns the
+    /// address of the writable part.
     pub(crate) fn request(&self, queue: &mut Queue, at: u64, bytes: &[u8], room: u32, cookie: u32) -> u64 {
         let (from, len) = (DATA + at, u32::try_from(bytes.len()).unwrap());
         self.memory.write_bytes(from, bytes).unwrap();
@@ -192,7 +193,7 @@ impl TestGuest {
         to
     }
 
-    /// Publishes what was requested, and notifies.
+    /// Publishes the requests and notifies.
     pub(crate) fn publish(&self, index: u32, queue: &mut Queue) {
         let _ = queue.publish();
         self.kick(index);
@@ -202,9 +203,9 @@ impl TestGuest {
         rustix::io::write(&self.kicks[index as usize], &1u64.to_ne_bytes()).unwrap();
     }
 
-    /// Waits for the next request to come back: its cookie, and the bytes written.
+    /// Waits for the next used buffer. Returns the cookie and the number of bytes written.
     pub(crate) fn reap(&self, index: u32, queue: &mut Queue) -> (u32, u32) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(used) = queue.reap().unwrap() {
                 return (used.cookie, used.written);
@@ -220,7 +221,7 @@ impl TestGuest {
         }
     }
 
-    /// Bytes of the guest's memory.
+    /// Reads bytes of the guest's memory.
     pub(crate) fn bytes(&self, address: u64, len: u32) -> Vec<u8> {
         let mut bytes = vec![0; len as usize];
         self.memory.read_bytes(address, &mut bytes).unwrap();

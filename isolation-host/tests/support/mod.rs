@@ -1,6 +1,6 @@
-//! A VMM with a guest, and a device, both small enough to misbehave in any way a test wants.
+//! A VMM with a guest, and a device. Tests can make both break any rule.
 
-#![expect(dead_code, reason = "each test program uses what it needs of it")]
+#![expect(dead_code, reason = "each test program uses a part of this module")]
 
 pub(crate) mod device;
 pub(crate) mod guest;
@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long anything may take. Only a test that fails takes so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// The limit for every wait. Only a test that fails reaches the limit.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The program.
+/// The path of the isolation-host program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_isolation-host");
 
-/// A running isolation-host. Dropping it kills it.
+/// A running isolation-host, which is killed on drop.
 #[derive(Debug)]
 pub(crate) struct Host {
     command: Command,
@@ -32,7 +32,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts it. It looks for its device in the directory and waits for VMMs there.
+    /// Starts isolation-host, which connects to a device and listens for VMMs in `directory`.
     pub(crate) fn start(directory: TempDir, options: &[&str]) -> Self {
         let vmm = format!("listen:{}", directory.path().join("vmm.sock").display());
         let mut command = Command::new(PROGRAM);
@@ -40,7 +40,8 @@ impl Host {
         Self::run(directory, command)
     }
 
-    /// Starts it by another command, to which what all of them need is added.
+    /// Starts isolation-host by `command`, to which the options for the device and the log are
+    /// added.
     pub(crate) fn run(directory: TempDir, mut command: Command) -> Self {
         let device = format!("connect:{}", directory.path().join("device.sock").display());
         command.args(["--device-socket", &device, "--log", "debug"]).stderr(Stdio::piped());
@@ -48,26 +49,26 @@ impl Host {
         Self { command, process, log, lines: Vec::new(), directory }
     }
 
-    /// Kills it with no chance to do anything, and starts it again.
+    /// Kills the process with SIGKILL and starts it again.
     pub(crate) fn restart(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         (self.process, self.log) = spawn(&mut self.command);
     }
 
-    /// Where VMMs connect.
+    /// Returns the socket for VMMs.
     pub(crate) fn vmm_socket(&self) -> PathBuf {
         self.directory.path().join("vmm.sock")
     }
 
-    /// Where it looks for its device.
+    /// Returns the socket of the device.
     pub(crate) fn device_socket(&self) -> PathBuf {
         self.directory.path().join("device.sock")
     }
 
     /// Connects as a VMM.
     pub(crate) fn connect(&self) -> UnixStream {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match UnixStream::connect(self.vmm_socket()) {
                 Ok(stream) => return stream,
@@ -77,9 +78,9 @@ impl Host {
         }
     }
 
-    /// Waits for a line in the log that has this in it.
+    /// Waits for a log line that contains `what`, and returns the line.
     pub(crate) fn wait_for(&mut self, what: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let line = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now()));
             let line = line.unwrap_or_else(|_| panic!("no {what:?} in the log:\n{}", self.lines.join("\n")));
@@ -90,29 +91,29 @@ impl Host {
         }
     }
 
-    /// All that it has logged and nobody has waited for.
+    /// Returns the log lines since the last call or wait.
     pub(crate) fn new_lines(&mut self) -> Vec<String> {
         let new: Vec<String> = self.log.try_iter().collect();
         self.lines.extend(new.iter().cloned());
         new
     }
 
-    /// How many of them are warnings.
+    /// Returns how many of the new log lines are warnings.
     pub(crate) fn new_warnings(&mut self) -> usize {
         self.new_lines().iter().filter(|line| line.contains("WARN")).count()
     }
 
-    /// Whether it still runs.
+    /// Returns whether the process still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its end. Returns whether that was what is expected of it.
+    /// Waits until the process ends. Returns whether it succeeded.
     pub(crate) fn ends_well(&mut self) -> bool {
         self.process.wait().unwrap().success()
     }
 
-    /// The process id.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }

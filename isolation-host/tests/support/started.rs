@@ -1,4 +1,4 @@
-//! A guest and a device with isolation-host between them, and one queue started.
+//! A guest and a device with isolation-host between them, with one queue started.
 
 use std::os::unix::net::UnixListener;
 
@@ -8,7 +8,7 @@ use super::Host;
 use super::device::{self, Offer, TestDevice};
 use super::guest::{self, TestGuest};
 
-/// The ring features that matter to a driver.
+/// The ring features that change what a driver does.
 pub(crate) const FORMATS: [Features; 4] = [
     Features::empty(),
     Features::RING_PACKED,
@@ -16,7 +16,8 @@ pub(crate) const FORMATS: [Features; 4] = [
     Features::RING_PACKED.union(Features::EVENT_IDX),
 ];
 
-/// A host with a guest that uses these features and a device that offers those, and queue 0 started.
+/// Starts isolation-host with a guest that uses `features`, a device that offers `offer`, and queue
+/// 0.
 pub(crate) fn started(features: Features, offer: Offer, options: &[&str]) -> Parts {
     let directory = tempfile::tempdir().unwrap();
     let listener = TestDevice::listen(directory.path());
@@ -32,7 +33,7 @@ pub(crate) fn started(features: Features, offer: Offer, options: &[&str]) -> Par
     Parts { host, guest, driver, device, queue, listener }
 }
 
-/// All that plays a part.
+/// isolation-host and both of its peers.
 pub(crate) struct Parts {
     pub(crate) host: Host,
     pub(crate) guest: TestGuest,

@@ -70,9 +70,8 @@ const GROUPS: [(&str, Quantity, &str); 10] = [
 
 /// Where the report is kept in the repository.
 const RESULTS: &str = "benches/RESULTS.md";
-const PLOTS: &str = "benches/plots";
 
-/// Writes the report: the page in `directory`, and the table and plots in the repository.
+/// Writes the report: the page with plots to `directory`, and the tables to the repository.
 pub(super) fn write(directory: &Path, benchmarks: &[Benchmark]) -> Result<()> {
     let machine = Machine::this()?;
     let mut markdown = format!("# Results\n\nWritten by `cargo xtask bench`.\n\n{machine}\n");
@@ -85,7 +84,6 @@ pub(super) fn write(directory: &Path, benchmarks: &[Benchmark]) -> Result<()> {
     write!(markdown, "{}\n{explanation}\n", verdicts.markdown())?;
     write!(html, "<h2>Targets</h2>{}<p>{}</p>", verdicts.html(), escaped(&explanation))?;
 
-    fs::create_dir_all(PLOTS).with_context(|| format!("{PLOTS} cannot be made"))?;
     for (group, quantity, about) in GROUPS {
         let members: Vec<&Benchmark> =
             benchmarks.iter().filter(|benchmark| benchmark.group == group).collect();
@@ -93,12 +91,8 @@ pub(super) fn write(directory: &Path, benchmarks: &[Benchmark]) -> Result<()> {
             continue; // there is one processor only
         }
         let (table, plot) = (table(&members, quantity), svg(&members, quantity)?);
-        // A link cannot have spaces.
-        let name = group.replace(' ', "-");
-        let file = format!("{PLOTS}/{name}.svg");
-        fs::write(&file, &plot).with_context(|| format!("{file} cannot be written"))?;
         let calibrated = calibrated(&members);
-        write!(markdown, "\n## {group}\n\n{about}{calibrated}\n\n![{group}](plots/{name}.svg)\n\n")?;
+        write!(markdown, "\n## {group}\n\n{about}{calibrated}\n\n")?;
         markdown.push_str(&table.markdown());
         write!(
             html,
@@ -111,7 +105,7 @@ pub(super) fn write(directory: &Path, benchmarks: &[Benchmark]) -> Result<()> {
     let page = directory.join("report.html");
     fs::write(&page, html).with_context(|| format!("{} cannot be written", page.display()))?;
     fs::write(RESULTS, markdown).with_context(|| format!("{RESULTS} cannot be written"))?;
-    println!("\nThe report is in {}, its tables and plots are in {RESULTS} and {PLOTS}.", page.display());
+    println!("\nThe report is in {}, its tables are in {RESULTS}.", page.display());
     Ok(())
 }
 

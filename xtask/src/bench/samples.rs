@@ -68,17 +68,17 @@ fn parse(text: &str) -> Result<Benchmark> {
     let numbers = |name: &str| -> Vec<f64> {
         record[name].as_array().into_iter().flatten().filter_map(serde_json::Value::as_f64).collect()
     };
-    let (times, yardstick) = (numbers("nanoseconds"), numbers("yardstick_nanoseconds"));
+    let (times, yardstick) = (numbers("nanoseconds"), numbers("baseline_nanoseconds"));
     let ratios = times.iter().zip(&yardstick).map(|(own, other)| own / other).collect();
     Ok(Benchmark {
         sequence: record["sequence"].as_u64().context("sequence")?,
         group: string("group")?,
-        work: string("work")?,
-        contender: string("contender")?,
-        yardstick: string("yardstick")?,
+        work: string("case")?,
+        contender: string("implementation")?,
+        yardstick: string("baseline")?,
         time: Spread::of(times).context("no times")?,
         ratio: Spread::of(ratios).context("no ratios")?,
-        calibrator: Spread::of(numbers("calibrator_nanoseconds")),
+        calibrator: Spread::of(numbers("line_nanoseconds")),
     })
 }
 
@@ -97,8 +97,8 @@ mod tests {
     #[test]
     fn the_ratio_is_of_times_that_were_taken_together() -> Result<()> {
         let benchmark = parse(
-            r#"{"sequence": 0, "group": "g", "work": "w", "contender": "c", "yardstick": "y", "calibrator_nanoseconds": [],
-                "nanoseconds": [2.0, 20.0, 200.0], "yardstick_nanoseconds": [1.0, 10.0, 100.0]}"#,
+            r#"{"sequence": 0, "group": "g", "case": "c", "implementation": "i", "baseline": "b", "line_nanoseconds": [],
+                "nanoseconds": [2.0, 20.0, 200.0], "baseline_nanoseconds": [1.0, 10.0, 100.0]}"#,
         )?;
         assert_eq!(benchmark.ratio, Spread { low: 2.0, median: 2.0, high: 2.0 });
         assert_eq!((benchmark.time.median, benchmark.calibrator), (20.0, None));

@@ -1,6 +1,6 @@
-//! Memory that both ends of a queue share.
+//! The memory that both ends of a queue share.
 
-// UNSAFETY: lends a mapping to ring-core as a pointer, and to the stubs as atomics.
+// UNSAFETY: lends a mapping to ring-core as a pointer and to the stubs as atomics.
 #![expect(unsafe_code)]
 
 use std::ptr::{self, NonNull};
@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 
 use ring_core::memory::{Memory as _, RawMemory, VmMemory};
-use ring_core::{Areas, Features, Setup};
+use ring_core::{Areas, Features, Segment, Setup};
 use vm_memory::mmap::MmapRegion;
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
 
-use crate::{QUEUE_SIZE, Request};
+/// Descriptors of each queue.
+pub const QUEUE_SIZE: u16 = 256;
 
-/// A handle on such memory, as virtual machine monitors have it.
+/// The arena as guest memory.
 pub type Mapped = Arc<GuestMemoryMmap>;
 
-/// A zeroed mapping for one queue, its tables and its buffers. It is never unmapped.
+/// A zeroed mapping for one queue with its tables and buffers. The mapping is never unmapped.
 ///
-/// Its addresses are the ones that the process itself uses, so that contenders which translate addresses and
-/// those which do not mean the same by them.
+/// Guest addresses equal the addresses of this process, because some implementations do not
+/// translate them.
 #[derive(Debug)]
 pub struct Arena {
     mapped: Mapped,
@@ -38,7 +39,7 @@ impl Arena {
     ///
     /// # Panics
     ///
-    /// If there is no memory to be had.
+    /// If memory cannot be mapped.
     #[must_use]
     pub fn new() -> Self {
         let region = MmapRegion::new(BYTES).expect("memory for a queue can be mapped");
@@ -47,29 +48,30 @@ impl Arena {
         let region = GuestRegionMmap::new(region, address).expect("the range does not overflow");
         let mapped = GuestMemoryMmap::from_regions(vec![region]).expect("a single region overlaps nothing");
         let mapped = Arc::new(mapped);
-        // Whoever has a pointer into the mapping may keep it.
+        // Pointers into the mapping have no lifetime, so the mapping has to stay.
         std::mem::forget(mapped.clone());
         Self { mapped, start }
     }
 
-    /// The arena as a plain window.
+    /// Returns the arena as plain memory.
     #[must_use]
     pub fn raw(&self) -> RawMemory<'static> {
-        // SAFETY: `new` leaked a handle on the mapping, so it stays; vm-memory accesses it volatilely.
+        // SAFETY: `new` has leaked a handle, so the mapping stays. vm-memory accesses the mapping
+        // as volatile.
         unsafe { RawMemory::new(self.start, self.address(), BYTES) }
     }
 
-    /// The arena as ring-core sees guest memory.
+    /// Returns the arena as memory that ring-core accesses through vm-memory.
     #[must_use]
     pub fn vm(&self) -> VmMemory<Mapped> {
         VmMemory::new(self.mapped.clone())
     }
 
-    /// The arena's bytes from `address` on, as words that may change at any time.
+    /// Returns the bytes from `address` on as atomics.
     ///
     /// # Panics
     ///
-    /// If they are not in the arena, or not aligned.
+    /// If the bytes are outside the arena or not aligned.
     #[must_use]
     pub fn view<T: Words>(&self, address: u64) -> &'static T {
         let offset = address.checked_sub(self.address()).and_then(|offset| usize::try_from(offset).ok());
@@ -77,29 +79,29 @@ impl Arena {
         assert!(end.is_some_and(|end| end <= BYTES), "the view leaves the arena");
         let words: NonNull<T> = pointer(address).cast();
         assert!(words.is_aligned());
-        // SAFETY: the bytes are in the mapping, which is never unmapped, and aligned; `Words` are atomics, for
-        // which any bytes are good and which others may change.
+        // SAFETY: the bytes are aligned and in the mapping, which is never unmapped. `Words` are
+        // atomics, for which any bytes are valid and which other threads may change.
         unsafe { words.as_ref() }
     }
 
-    /// Writes the table of a request. Returns its length in bytes.
+    /// Writes an indirect table to `table`. Returns the length of the table in bytes.
     ///
     /// # Panics
     ///
-    /// If there is no room for it.
-    pub fn write_table(&self, request: &Request, descriptors: &[[u64; 2]]) -> u64 {
+    /// If the table does not fit the arena.
+    pub fn write_table(&self, table: Segment, descriptors: &[[u64; 2]]) -> u64 {
         let bytes: Vec<u8> = descriptors.iter().flatten().flat_map(|word| word.to_le_bytes()).collect();
-        self.raw().write_bytes(request.table.address, &bytes).expect("the arena has room for tables");
+        self.raw().write_bytes(table.address, &bytes).expect("the arena has room for tables");
         bytes.len() as u64
     }
 
-    /// The arena as guest memory.
+    /// Returns the arena as guest memory of vm-memory.
     #[must_use]
     pub const fn mapped(&self) -> &Mapped {
         &self.mapped
     }
 
-    /// A queue in this arena, with event indices.
+    /// Returns the layout of a queue of this format in the arena, with event indices.
     #[must_use]
     pub fn setup(&self, format: Features) -> Setup {
         Setup::new(
@@ -113,13 +115,13 @@ impl Arena {
         )
     }
 
-    /// Where the requests' tables are.
+    /// Returns the address of the first indirect table.
     #[must_use]
     pub fn tables(&self) -> u64 {
         self.address() + TABLES
     }
 
-    /// Where the requests' buffers are.
+    /// Returns the address of the first buffer.
     #[must_use]
     pub fn buffers(&self) -> u64 {
         self.address() + BUFFERS
@@ -130,11 +132,11 @@ impl Arena {
     }
 }
 
-/// The pointer to an address in an arena.
+/// Returns the pointer to an address in an arena.
 ///
 /// # Panics
 ///
-/// If it is none.
+/// If the address is 0.
 #[inline]
 #[must_use]
 pub fn pointer(address: u64) -> NonNull<u8> {
@@ -142,11 +144,12 @@ pub fn pointer(address: u64) -> NonNull<u8> {
     NonNull::new(ptr::with_exposed_provenance_mut(address)).expect("no arena is at address 0")
 }
 
-/// Atomics and nothing else.
+/// An atomic, or an array of atomics.
 ///
 /// # Safety
 ///
-/// The type has no padding, any bytes make it up, and all of it can be changed through a shared reference.
+/// The type has no padding, every bit pattern is valid, and all bytes may change behind a shared
+/// reference.
 pub unsafe trait Words {}
 
 // SAFETY: an atomic.
@@ -155,7 +158,7 @@ unsafe impl Words for AtomicU16 {}
 unsafe impl Words for AtomicU32 {}
 // SAFETY: an atomic.
 unsafe impl Words for AtomicU64 {}
-// SAFETY: nothing but what is `Words`, without gaps.
+// SAFETY: an array has no gaps between its elements, and the elements are `Words`.
 unsafe impl<T: Words, const N: usize> Words for [T; N] {}
 
 impl Default for Arena {

@@ -1,47 +1,50 @@
-//! Split queues: one store makes a burst available; three accesses return a buffer.
+//! Stubs of split queues. One store makes a burst available, and three accesses return a buffer.
 
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use ring_core::{Segment, Setup};
+use ring_core::Segment;
 
 use super::SIZE;
-use crate::{Arena, DeviceEnd, DriverEnd, Request, Shape, Tally};
+use crate::ends::{DeviceEnd, DriverEnd, Seen};
+use crate::fixture::Fixture;
+use crate::request::Request;
 
-/// `next` and `flags`, in the second word of a descriptor.
+/// The flags of a descriptor, in the second word.
 const NEXT: u64 = 1 << 32;
 const WRITE: u64 = 2 << 32;
 const INDIRECT: u64 = 4 << 32;
 
-/// The place of `idx` in either area, in 16-bit words.
+/// The offset of `idx` in either area, in 16-bit words.
 const INDEX: usize = 1;
 
-/// The driver area in 16-bit words: `flags`, `idx`, `ring`.
+/// The driver area in 16-bit words: `flags`, `idx`, and then `ring`.
 type Available = &'static [AtomicU16; 2 + SIZE];
-/// The device area in 32-bit words: `flags` and `idx`, then `id` and `len` of each entry.
+/// The device area in 32-bit words: `flags` and `idx`, and then `id` and `len` of each entry.
 type Used = &'static [AtomicU32; 1 + 2 * SIZE];
-/// Its first two fields.
+/// The first two fields of the device area in 16-bit words.
 type UsedHead = &'static [AtomicU16; 2];
 
-/// A driver that writes its descriptors and the available ring once.
+/// A driver that writes descriptors and the available ring once, at set-up.
 #[derive(Debug)]
 pub struct Driver {
     available: Available,
     used: Used,
     used_head: UsedHead,
-    /// The cookie of the request at each descriptor that is a head.
+    /// The cookie of the request for each head.
     cookies: [u16; SIZE],
     added: u16,
     reaped: u16,
 }
 
 impl Driver {
-    /// Writes `requests` of this shape.
+    /// Writes the requests of `fixture`.
     ///
     /// # Panics
     ///
-    /// If a lap of the ring is no multiple of a burst, or a burst does not fit the ring.
+    /// If the size of the ring is not a multiple of the burst, or the burst does not fit the ring.
     #[must_use]
-    pub fn new(arena: &Arena, setup: &Setup, requests: &[Request], shape: Shape) -> Self {
+    pub fn new(fixture: &Fixture) -> Self {
+        let Fixture { arena, setup, requests, .. } = fixture;
         assert!(SIZE.is_multiple_of(requests.len()), "a burst straddles two laps");
         let descriptors: &[[AtomicU64; 2]; SIZE] = arena.view(setup.areas.descriptor);
         let available: Available = arena.view(setup.areas.driver);
@@ -50,7 +53,7 @@ impl Driver {
         let mut room = descriptors.iter();
         for (request, first) in requests.iter().zip(0..) {
             let head = free.start;
-            for [address, rest] in in_ring(arena, request, shape, head) {
+            for [address, rest] in in_ring(fixture, request, head) {
                 let descriptor = room.next().expect("a burst fits the ring");
                 descriptor[0].store(address, Relaxed);
                 descriptor[1].store(rest, Relaxed);
@@ -66,17 +69,17 @@ impl Driver {
     }
 }
 
-/// The descriptors of a request that go into the ring, the first of which is at `head`.
-fn in_ring(arena: &Arena, request: &Request, shape: Shape, head: u16) -> Vec<[u64; 2]> {
-    if shape.is_indirect() {
-        let bytes = arena.write_table(request, &chain(request, 0));
+/// Returns the descriptors of a request for the ring, where the first one goes to `head`.
+fn in_ring(fixture: &Fixture, request: &Request, head: u16) -> Vec<[u64; 2]> {
+    if fixture.shape.is_indirect() {
+        let bytes = fixture.arena.write_table(request.table, &chain(request, 0));
         vec![[request.table.address, bytes | INDIRECT]]
     } else {
         chain(request, head)
     }
 }
 
-/// The descriptors of a request, the first of which is at `head`.
+/// Returns the descriptors of the segments, where the first one goes to `head`.
 fn chain(request: &Request, head: u16) -> Vec<[u64; 2]> {
     let words = |segment: &Segment, flags| [segment.address, u64::from(segment.len) | flags];
     let readable = request.readable().iter().map(|segment| words(segment, 0));
@@ -92,62 +95,56 @@ fn chain(request: &Request, head: u16) -> Vec<[u64; 2]> {
 
 impl DriverEnd for Driver {
     #[inline(always)]
-    fn add(&mut self, _: &Request) {
-        self.added = self.added.wrapping_add(1);
-    }
-
-    #[inline(always)]
-    fn publish(&mut self) {
+    fn submit(&mut self, requests: &[Request]) {
+        for _ in requests {
+            self.added = self.added.wrapping_add(1);
+        }
         self.available[INDEX].store(self.added, Relaxed);
     }
 
     #[inline(always)]
-    fn announce(&mut self) -> bool {
-        false
+    fn collect(&mut self, mut each: impl FnMut(u16, u32)) {
+        while self.reaped != self.used_head[INDEX].load(Relaxed) {
+            let entry = 1 + 2 * (usize::from(self.reaped) % SIZE);
+            self.reaped = self.reaped.wrapping_add(1);
+            let head = self.used[entry].load(Relaxed) as usize;
+            each(self.cookies[head % SIZE], self.used[entry + 1].load(Relaxed));
+        }
     }
 
     #[inline(always)]
-    fn reap(&mut self) -> Option<(u16, u32)> {
-        if self.reaped == self.used_head[INDEX].load(Relaxed) {
-            return None;
-        }
-        let entry = 1 + 2 * (usize::from(self.reaped) % SIZE);
-        self.reaped = self.reaped.wrapping_add(1);
-        let head = self.used[entry].load(Relaxed) as usize;
-        Some((self.cookies[head % SIZE], self.used[entry + 1].load(Relaxed)))
-    }
-
-    fn arm(&mut self) -> bool {
-        true
+    fn decide(&mut self) -> bool {
+        false
     }
 }
 
-/// A device that returns whatever comes, without looking at descriptors.
+/// A device that returns every buffer without looking at descriptors.
 #[derive(Debug)]
 pub struct Device {
     available: Available,
     used: Used,
     used_head: UsedHead,
     served: u16,
-    /// What it would see in a burst.
-    burst: Tally,
-    /// The bytes that it says it wrote.
+    /// What a device sees in a burst.
+    burst: Seen,
+    /// The bytes that the device claims to have written to each buffer.
     written: u32,
 }
 
 impl Device {
-    /// Serves `requests` from the queue that `setup` says.
+    /// Prepares to serve the requests of `fixture`.
     #[must_use]
-    pub fn new(arena: &Arena, setup: &Setup, requests: &[Request]) -> Self {
+    pub fn new(fixture: &Fixture) -> Self {
+        let Fixture { arena, setup, requests, .. } = fixture;
         let (used, used_head) = (arena.view(setup.areas.device), arena.view(setup.areas.device));
-        let (burst, written) = (Tally::seen(requests), requests.first().map_or(0, Request::written));
+        let (burst, written) = (Seen::of(requests), requests.first().map_or(0, Request::written));
         Self { available: arena.view(setup.areas.driver), used, used_head, served: 0, burst, written }
     }
 }
 
 impl DeviceEnd for Device {
     #[inline(always)]
-    fn serve(&mut self, limit: usize, tally: &mut Tally) -> usize {
+    fn serve(&mut self, limit: usize, seen: &mut Seen) -> usize {
         let available = self.available[INDEX].load(Relaxed);
         let count = usize::from(available.wrapping_sub(self.served)).min(limit);
         for _ in 0..count {
@@ -158,12 +155,12 @@ impl DeviceEnd for Device {
             self.served = self.served.wrapping_add(1);
         }
         self.used_head[INDEX].store(self.served, Relaxed);
-        tally.see(self.burst);
+        seen.add(self.burst);
         count
     }
 
     #[inline(always)]
-    fn announce(&mut self) -> bool {
+    fn decide(&mut self) -> bool {
         false
     }
 

@@ -1,0 +1,99 @@
+//! The two ends of a queue, and the ways in which requests pass between them.
+
+use std::time::Duration;
+
+use crate::cache_padded::CachePadded;
+use crate::case::{Decisions, Pace};
+use crate::ends::{DeviceEnd, DriverEnd, Returned, Seen};
+use crate::fixture::Fixture;
+use crate::two_threads;
+
+/// A queue with both ends, whatever their types.
+pub trait Queue {
+    /// Passes all requests of the fixture to the device and back.
+    fn burst(&mut self) -> Passed;
+
+    /// Passes all requests to the device and back, one at a time if there is one, with these
+    /// decisions.
+    fn round_trip(&mut self, decisions: Decisions) -> Passed;
+
+    /// Passes `count` requests between two threads, checks that all arrive whole, in order and
+    /// once, and returns the time.
+    ///
+    /// # Panics
+    ///
+    /// If a request is lost, damaged, repeated or out of order.
+    fn two_threads(&mut self, count: usize, pace: Pace) -> Duration;
+
+    /// Returns what the ends were made from.
+    fn fixture(&self) -> &Fixture;
+}
+
+/// Totals of what passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// What the device has seen.
+    pub seen: Seen,
+    /// What the driver has taken back.
+    pub returned: Returned,
+    /// How often the driver decided to notify.
+    pub kicks: u64,
+    /// How often the device decided to notify.
+    pub calls: u64,
+}
+
+/// Two ends of one queue. No cache line has fields of both.
+#[derive(Debug)]
+pub struct Pair<D, V> {
+    driver: CachePadded<D>,
+    device: CachePadded<V>,
+    fixture: Fixture,
+}
+
+impl<D: DriverEnd + Send + 'static, V: DeviceEnd + Send + 'static> Pair<D, V> {
+    /// Joins two ends that were made from `fixture`.
+    pub fn boxed(fixture: Fixture, driver: D, device: V) -> Box<dyn Queue> {
+        Box::new(Self { driver: CachePadded(driver), device: CachePadded(device), fixture })
+    }
+}
+
+impl<D: DriverEnd + Send, V: DeviceEnd + Send> Queue for Pair<D, V> {
+    #[inline(never)]
+    fn burst(&mut self) -> Passed {
+        let Self { driver: CachePadded(driver), device: CachePadded(device), fixture } = self;
+        let mut passed = Passed::default();
+        driver.submit(&fixture.requests);
+        passed.kicks += u64::from(driver.decide());
+        device.serve(fixture.requests.len(), &mut passed.seen);
+        passed.calls += u64::from(device.decide());
+        driver.collect(|cookie, written| passed.returned.add(cookie, written));
+        passed
+    }
+
+    #[inline(never)]
+    fn round_trip(&mut self, decisions: Decisions) -> Passed {
+        let Self { driver: CachePadded(driver), device: CachePadded(device), fixture } = self;
+        let mut passed = Passed::default();
+        if decisions == Decisions::DeviceSleeps {
+            assert!(device.arm(), "a request is available before the driver has made it");
+        }
+        driver.submit(&fixture.requests);
+        if matches!(decisions, Decisions::Driver | Decisions::Both | Decisions::DeviceSleeps) {
+            passed.kicks += u64::from(driver.decide());
+        }
+        device.serve(fixture.requests.len(), &mut passed.seen);
+        if matches!(decisions, Decisions::Device | Decisions::Both) {
+            passed.calls += u64::from(device.decide());
+        }
+        driver.collect(|cookie, written| passed.returned.add(cookie, written));
+        passed
+    }
+
+    fn two_threads(&mut self, count: usize, pace: Pace) -> Duration {
+        two_threads::run(&mut self.driver.0, &mut self.device.0, &self.fixture.requests, count, pace)
+    }
+
+    fn fixture(&self) -> &Fixture {
+        &self.fixture
+    }
+}
