@@ -1,4 +1,4 @@
-//! What a guest turns takes effect, and what happens it is told.
+//! Control elements take effect, and events reach the guest.
 
 use std::fs;
 
@@ -10,28 +10,29 @@ use snd_host::spec::{EVENT_QUEUE, PCM_FEATURE_XRUNS, Status, event, request};
 const NOT_SUPP: u32 = Status::NotSupp as u32;
 
 /// Gives the device a buffer for an event.
-fn listen(guest: &mut Guest) {
-    let place = guest.place();
-    guest.memory.write_bytes(place, &[0xee; 8]).unwrap();
-    guest.add(EVENT_QUEUE, &[], &[Segment::new(place, 8)], place);
+fn add_event_buffer(guest: &mut Guest) {
+    let address = guest.allocate();
+    guest.memory.write_bytes(address, &[0xee; 8]).unwrap();
+    guest.add(EVENT_QUEUE, &[], &[Segment::new(address, 8)], address);
 }
 
-/// Waits for an event.
-fn told(guest: &mut Guest) -> [u32; 2] {
+/// Waits for an event and returns it.
+fn next_event(guest: &mut Guest) -> [u32; 2] {
     let used = guest.wait(EVENT_QUEUE);
     assert_eq!(used.written, 8);
-    let mut event = [0; 8];
-    guest.memory.read_bytes(used.cookie, &mut event).unwrap();
-    [0, 4].map(|at| u32::from_le_bytes(event[at..at + 4].try_into().unwrap()))
+    let mut bytes = [0; 8];
+    guest.memory.read_bytes(used.cookie, &mut bytes).unwrap();
+    [0, 4].map(|at| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()))
 }
 
+/// Writes a control element and returns the status.
 fn write(guest: &mut Guest, control: u32, value: u32) -> u32 {
     let mut bytes = words(&[request::CTL_WRITE, control, value]);
     bytes.resize(8 + 512, 0);
     guest.command(&bytes)
 }
 
-/// Prepares a stream whose underruns and overruns are to be told.
+/// Prepares a stream that reports underruns and overruns.
 fn prepare(guest: &mut Guest, stream: u32) {
     let set_params = [request::PCM_SET_PARAMS, stream, 4 * BYTES, BYTES, PCM_FEATURE_XRUNS, 0x0007_0502];
     guest.must(&words(&set_params));
@@ -49,26 +50,26 @@ fn without_the_option_there_are_no_elements() {
 }
 
 #[test]
-fn a_change_of_a_value_is_told_and_no_other_write() {
+fn a_write_is_reported_only_if_it_changes_the_value() {
     for format in FORMATS {
         let daemon = Daemon::start_with(&["--controls", "--sink", "fakesink"]);
         let mut guest = Guest::connect(&daemon, format);
         assert_eq!(guest.config()[12..], words(&[4]));
         assert_eq!(status_of(&guest.request(&words(&[request::CTL_INFO, 0, 4, 96]), 4 + 4 * 96)), OK);
-        // Some events before there is a buffer, and some after.
+        // The first event precedes its buffer; the second one follows its buffer.
         assert_eq!(write(&mut guest, 0, 100), OK);
         assert_eq!(write(&mut guest, 1, 0), OK);
-        (0..2).for_each(|_| listen(&mut guest));
-        assert_eq!(told(&mut guest), [event::CTL_NOTIFY, 0x0001_0001]);
+        (0..2).for_each(|_| add_event_buffer(&mut guest));
+        assert_eq!(next_event(&mut guest), [event::CTL_NOTIFY, 0x0001_0001]);
         assert_eq!(write(&mut guest, 1, 0), OK);
         assert_eq!(write(&mut guest, 2, 7), OK);
-        assert_eq!(told(&mut guest), [event::CTL_NOTIFY, 0x0001_0002]);
-        assert!(guest.is_quiet(EVENT_QUEUE));
+        assert_eq!(next_event(&mut guest), [event::CTL_NOTIFY, 0x0001_0002]);
+        assert!(!guest.has_returned(EVENT_QUEUE));
     }
 }
 
 #[test]
-fn a_volume_is_heard_at_full_it_changes_nothing_and_off_is_silence() {
+fn a_full_volume_changes_nothing_a_lower_one_scales_and_off_is_silence() {
     let daemon = Daemon::start_with(&["--controls", "--sink", "filesink location={}/out-{take} sync=true"]);
     let mut guest = Guest::connect(&daemon, Format::Packed);
     for (control, value) in [(0, 100), (0, 60), (1, 0)] {
@@ -82,35 +83,35 @@ fn a_volume_is_heard_at_full_it_changes_nothing_and_off_is_silence() {
     let directory = daemon.end();
     let take = |number: u32| fs::read(directory.path().join(format!("out-{number}"))).unwrap();
     assert!(take(0) == counting(0..FRAMES).repeat(4));
-    // 20 dB less is a tenth.
+    // 20 dB less is a tenth of the amplitude.
     let last = |bytes: &[u8]| i16::from_le_bytes(bytes[BYTES as usize - 4..][..2].try_into().unwrap());
     assert!((last(&take(1)) - 47).abs() <= 1, "{}", last(&take(1)));
     assert!(take(2).len() == 4 * BYTES as usize && take(2).iter().all(|byte| *byte == 0));
 }
 
 #[test]
-fn an_underrun_is_told_when_it_is_over_and_an_end_is_none() {
+fn an_underrun_is_reported_once_audio_resumes_and_an_end_is_not() {
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    (0..2).for_each(|_| listen(&mut guest));
+    (0..2).for_each(|_| add_event_buffer(&mut guest));
     prepare(&mut guest, 0);
     (0..2).for_each(|_| guest.play(0, &counting(0..FRAMES)));
     guest.start(0);
     (0..2).for_each(|_| assert_eq!(guest.played().status, OK));
     guest.pcm_info();
-    assert!(guest.is_quiet(EVENT_QUEUE));
+    assert!(!guest.has_returned(EVENT_QUEUE));
     guest.play(0, &counting(0..FRAMES));
-    assert_eq!(told(&mut guest), [event::PCM_XRUN, 0]);
+    assert_eq!(next_event(&mut guest), [event::PCM_XRUN, 0]);
     assert_eq!(guest.played().status, OK);
     guest.finish(0);
-    assert!(guest.is_quiet(EVENT_QUEUE));
+    assert!(!guest.has_returned(EVENT_QUEUE));
 }
 
 #[test]
-fn an_underrun_is_not_told_to_who_does_not_want_to_know() {
+fn an_underrun_is_not_reported_unless_the_driver_asked_for_it() {
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Split);
-    listen(&mut guest);
+    add_event_buffer(&mut guest);
     guest.prepare(0, 4);
     guest.start(0);
     for _ in 0..2 {
@@ -119,20 +120,20 @@ fn an_underrun_is_not_told_to_who_does_not_want_to_know() {
     }
     guest.finish(0);
     daemon.wait_for("released: 1 xruns");
-    assert!(guest.is_quiet(EVENT_QUEUE));
+    assert!(!guest.has_returned(EVENT_QUEUE));
 }
 
 #[test]
-fn an_overrun_is_told_and_the_recording_goes_on() {
+fn an_overrun_is_reported_and_the_recording_continues() {
     let daemon = Daemon::start("fakesink");
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    listen(&mut guest);
+    add_event_buffer(&mut guest);
     prepare(&mut guest, 1);
     guest.record(1, BYTES);
     guest.start(1);
     assert_eq!(guest.recorded().status, OK);
-    // Nothing takes what the source gives.
-    assert_eq!(told(&mut guest), [event::PCM_XRUN, 1]);
+    // No message is in flight, so what the source gives is dropped in the end.
+    assert_eq!(next_event(&mut guest), [event::PCM_XRUN, 1]);
     guest.record(1, BYTES);
     let recorded = guest.recorded();
     assert_eq!((recorded.status, recorded.audio.len()), (OK, BYTES as usize));

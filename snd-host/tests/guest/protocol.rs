@@ -1,6 +1,6 @@
-//! What a front-end says, and what it says only for some guests.
+//! Requests of the front-end: configuration, queues, pauses and resets of the machine.
 
-use std::time::{Duration, Instant};
+use std::fs;
 
 use crate::support::{
     BYTES, Daemon, FORMATS, FRAMES, Format, Guest, MEMORY_END, OK, VMM_OFFSET, counting, status_of, words,
@@ -10,14 +10,14 @@ use vhost::VringConfigData;
 use vhost::vhost_user::VhostUserFrontend;
 use vhost::vhost_user::message::VhostUserConfigFlags;
 
-/// Plays a period.
-fn plays(guest: &mut Guest) {
+/// Plays a period and waits for its end.
+fn play_period(guest: &mut Guest) {
     guest.play(0, &counting(0..FRAMES));
     assert_eq!(guest.played().status, OK);
 }
 
 #[test]
-fn a_guest_that_writes_to_its_configuration_keeps_its_card() {
+fn a_write_to_the_configuration_space_changes_nothing() {
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
     let config = guest.config();
@@ -27,16 +27,16 @@ fn a_guest_that_writes_to_its_configuration_keeps_its_card() {
 }
 
 #[test]
-fn queues_in_impossible_places_are_of_no_use_and_harm_no_other() {
-    let places: [fn(&mut VringConfigData); 3] = [
-        |place| place.desc_table_addr = VMM_OFFSET + MEMORY_END - 16,
-        |place| place.avail_ring_addr = VMM_OFFSET + MEMORY_END - 2,
-        |place| place.used_ring_addr = VMM_OFFSET + MEMORY_END - 4,
+fn a_queue_outside_guest_memory_does_not_affect_the_other_queues() {
+    let changes: [fn(&mut VringConfigData); 3] = [
+        |config| config.desc_table_addr = VMM_OFFSET + MEMORY_END - 16,
+        |config| config.avail_ring_addr = VMM_OFFSET + MEMORY_END - 2,
+        |config| config.used_ring_addr = VMM_OFFSET + MEMORY_END - 4,
     ];
     let daemon = Daemon::start("fakesink sync=true");
     for format in FORMATS {
         let mut guest = Guest::connect(&daemon, format);
-        for change in places {
+        for change in changes {
             guest.stop_queue(TX_QUEUE);
             guest.start_queue(TX_QUEUE, change);
             guest.kick(TX_QUEUE);
@@ -46,7 +46,7 @@ fn queues_in_impossible_places_are_of_no_use_and_harm_no_other() {
         guest.start_queue(TX_QUEUE, |_| {});
         guest.prepare(0, 4);
         guest.start(0);
-        plays(&mut guest);
+        play_period(&mut guest);
     }
 }
 
@@ -57,47 +57,49 @@ fn a_packed_queue_may_have_any_size() {
         let mut guest = Guest::connect_with(&daemon, Format::Packed, size);
         guest.prepare(0, 4);
         guest.start(0);
-        // A message has four pieces, so that the queue goes round several times.
-        (0..50).for_each(|_| plays(&mut guest));
+        // A message has four segments, so the ring wraps several times.
+        (0..50).for_each(|_| play_period(&mut guest));
         guest.finish(0);
     }
 }
 
 #[test]
-fn a_machine_that_is_paused_plays_on_wherever_its_queues_stand() {
+fn playback_resumes_after_a_pause_at_any_ring_position() {
     for format in FORMATS {
         let daemon = Daemon::start("fakesink sync=true");
         let mut guest = Guest::connect(&daemon, format);
         guest.prepare(0, 4);
         guest.start(0);
-        // After as many requests, of two pieces each, a packed queue of 64 stands where it began.
+        // After these requests of two segments each, a packed queue of 64 descriptors has wrapped.
         (3..64).for_each(|_| assert_eq!(status_of(&guest.pcm_info()), OK));
         guest.stop_queues();
         guest.start_queues();
-        plays(&mut guest);
+        play_period(&mut guest);
         guest.finish(0);
     }
 }
 
 #[test]
-fn a_machine_that_begins_anew_knows_of_no_stream() {
+fn a_reset_machine_has_no_prepared_stream() {
     for format in FORMATS {
         let daemon = Daemon::start("fakesink sync=true");
         let mut guest = Guest::connect(&daemon, format);
         guest.prepare(0, 4);
         guest.start(0);
-        plays(&mut guest);
+        play_period(&mut guest);
         guest.reboot();
         assert_eq!(guest.command(&words(&[request::PCM_STOP, 0])), Status::BadMsg as u32);
         guest.prepare(0, 4);
         guest.start(0);
-        plays(&mut guest);
+        play_period(&mut guest);
     }
 }
 
+/// The device gives back the newest messages when a queue stops. Messages older than a message that
+/// was already returned cannot be given back, so the device returns these early.
 #[test]
-fn a_pause_returns_only_what_came_before_something_that_is_over() {
-    // Halves of a second of U8 mono at 8 kHz, each with a number of its own.
+fn a_pause_returns_early_only_what_precedes_a_returned_message() {
+    // Half a second of U8 mono at 8 kHz, in bytes.
     const LONG: u32 = 4000;
     let long = |number: u8| [number; LONG as usize];
     let daemon =
@@ -109,65 +111,47 @@ fn a_pause_returns_only_what_came_before_something_that_is_over() {
     (0..2).for_each(|number| guest.play(0, &long(number)));
     guest.play(1, &counting(0..FRAMES));
     (2..4).for_each(|number| guest.play(0, &long(number)));
-    (0..2).for_each(|stream| guest.start(stream));
-    // The short one.
+    // Only stream 1 runs, so its message is the one that ends before the pause.
+    guest.start(1);
     assert_eq!(guest.played().status, OK);
     guest.stop_queues();
-    (0..2).for_each(|_| assert!(!guest.is_quiet(TX_QUEUE)));
-    assert!(guest.is_quiet(TX_QUEUE));
+    for _ in 0..2 {
+        assert!(guest.has_returned(TX_QUEUE));
+        assert_eq!(guest.played().status, OK);
+    }
+    assert!(!guest.has_returned(TX_QUEUE));
     guest.start_queues();
-    let start = Instant::now();
+    guest.start(0);
     guest.play(0, &long(4));
     (0..3).for_each(|_| assert_eq!(guest.played().status, OK));
-    let time = start.elapsed();
-    // What has come back early, a second of it, does not count any more.
-    assert!(time < Duration::from_millis(2200), "{time:?}");
     (0..2).for_each(|stream| guest.finish(stream));
     let directory = daemon.end();
-    let heard = |stream: u32| std::fs::read(directory.path().join(format!("out-{stream}"))).unwrap();
+    let heard = |stream: u32| fs::read(directory.path().join(format!("out-{stream}"))).unwrap();
     assert!(heard(0) == (0..5).flat_map(long).collect::<Vec<u8>>());
     assert!(heard(1) == counting(0..FRAMES));
 }
 
-#[test]
-fn a_machine_that_is_paused_records_on_without_a_gap() {
-    let daemon = Daemon::start_with(&["--sink", "fakesink", "--source", "audiotestsrc wave=square"]);
-    for format in FORMATS {
-        let mut guest = Guest::connect(&daemon, format);
-        guest.prepare(1, 8);
-        (0..8).for_each(|_| guest.record(1, BYTES));
-        guest.start(1);
-        let mut recorded = guest.recorded().audio;
-        guest.stop_queues();
-        assert!(guest.is_quiet(RX_QUEUE));
-        guest.start_queues();
-        (0..7).for_each(|_| recorded.extend(guest.recorded().audio));
-        assert_eq!(recorded.len(), 8 * BYTES as usize);
-        let silent = |frame: &&[u8]| **frame == [0; 4];
-        let frames: Vec<&[u8]> = recorded.chunks(4).collect();
-        assert!(!frames.iter().skip_while(|frame| silent(frame)).any(silent));
-        guest.finish(1);
-    }
-}
-
+/// The buffer holds 2.4 s of audio. Audio recorded during the pause of at least 2.2 s would still
+/// be kept when the recording resumes, so more than 2 s would be old.
 #[test]
 fn a_machine_that_is_paused_is_not_recorded() {
+    const PAUSE: u32 = 220;
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    guest.prepare(1, 8);
+    guest.prepare(1, 240);
     guest.record(1, BYTES);
     guest.start(1);
     assert_eq!(guest.recorded().status, OK);
     guest.stop_queue(RX_QUEUE);
-    // Half a second at least passes.
+    // The pause lasts at least as long as this audio.
     guest.prepare(0, 4);
     guest.start(0);
-    (0..50).for_each(|_| plays(&mut guest));
+    (0..PAUSE).for_each(|_| play_period(&mut guest));
     guest.finish(0);
     guest.start_queue(RX_QUEUE, |_| {});
     guest.record(1, BYTES);
     let recorded = guest.recorded();
     assert_eq!(recorded.status, OK);
-    assert!(recorded.latency_bytes < 20 * BYTES, "{} bytes are old", recorded.latency_bytes);
+    assert!(recorded.latency_bytes < PAUSE / 2 * BYTES, "{} bytes are old", recorded.latency_bytes);
     guest.finish(1);
 }

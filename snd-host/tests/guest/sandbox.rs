@@ -1,17 +1,19 @@
-//! What the running daemon cannot do, and still does.
+//! The sandbox of the running daemon: what it denies, and what still works.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{BYTES, Daemon, Format, Guest, OK, PROGRAM, counting, set_params, words};
+use crate::support::{
+    BYTES, Daemon, Format, Guest, OK, PROGRAM, counting, counting_period, set_params, words,
+};
 use snd_host::spec::request;
 
 /// Plays ten periods of 10 ms.
 fn play(guest: &mut Guest) {
     guest.must(&set_params(10 * BYTES, BYTES));
     guest.must(&words(&[request::PCM_PREPARE, 0]));
-    (0..10).for_each(|index| guest.play(0, &counting(index * 480..(index + 1) * 480)));
+    (0..10).for_each(|index| guest.play(0, &counting_period(index)));
     guest.start(0);
     (0..10).for_each(|_| assert_eq!(guest.played().status, OK));
 }
@@ -22,7 +24,7 @@ fn every_thread_is_confined_while_it_plays() {
     let mut guest = Guest::connect(&daemon, Format::Packed);
     play(&mut guest);
     let threads = daemon.threads();
-    // The main one, for signals, for the protocol, for the queues, and two that play.
+    // The main thread, those for signals, protocol and queues, and two that play.
     assert!(threads.len() >= 6, "{}", threads.len());
     for thread in threads {
         let has = |line: &str| thread.lines().any(|it| it == line);
@@ -30,7 +32,7 @@ fn every_thread_is_confined_while_it_plays() {
     }
 }
 
-/// Has a daemon with these arguments play to a file elsewhere. Returns what is in the file then, if it is there.
+/// Plays to `file`, outside the daemon's directory. Returns the file's content, if it exists.
 fn play_elsewhere(file: &Path, args: &[&str], wait_for: Option<&str>) -> Option<Vec<u8>> {
     let sink = format!("filesink sync=true location={}", file.display());
     let args = [&["--sink", &sink], args].concat();
@@ -39,14 +41,16 @@ fn play_elsewhere(file: &Path, args: &[&str], wait_for: Option<&str>) -> Option<
     });
     let mut guest = Guest::connect(&daemon, Format::Split);
     play(&mut guest);
-    wait_for.into_iter().for_each(|words| drop(daemon.wait_for(words)));
+    if let Some(words) = wait_for {
+        daemon.wait_for(words);
+    }
     guest.finish(0);
     daemon.end();
     fs::read(file).ok()
 }
 
 #[test]
-fn a_sink_writes_where_it_may_and_only_there() {
+fn a_sink_writes_only_to_the_writable_directories() {
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("out");
     assert_eq!(play_elsewhere(&file, &[], Some("Permission denied")), None);
@@ -55,14 +59,14 @@ fn a_sink_writes_where_it_may_and_only_there() {
 }
 
 #[test]
-fn without_the_sandbox_it_writes_anywhere() {
+fn without_the_sandbox_a_sink_writes_anywhere() {
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("out");
     assert!(play_elsewhere(&file, &["--no-sandbox"], None) == Some(counting(0..4800)));
 }
 
 #[test]
-fn a_writable_directory_that_is_not_there_is_an_error() {
+fn a_missing_writable_directory_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let output = Command::new(PROGRAM)
         .args(["--sink", "fakesink", "--writable", "/no/such/directory", "--socket"])

@@ -1,4 +1,4 @@
-//! The daemon as a child process.
+//! snd-host as a child process.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -16,37 +16,39 @@ use super::DEADLINE;
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_snd-host");
 
-/// A running snd-host, with a directory for its socket and its files.
+/// A running snd-host with a directory for its files. Dropping the value kills the process.
 pub(crate) struct Daemon {
     child: Child,
     directory: TempDir,
     log: Receiver<String>,
 }
 
-/// What a process has of the system.
+/// The resources that a process holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
-    /// Bytes in memory.
+    /// Resident bytes.
     pub(crate) memory: u64,
     pub(crate) threads: usize,
     pub(crate) files: usize,
 }
 
 impl Daemon {
-    /// Starts it with a sink, and with a source that is nothing of the host's, and waits until it listens. `{}`
-    /// stands for its directory, where it may write.
+    /// Starts snd-host with a sink and with a test source, and waits until snd-host listens. `{}`
+    /// in `sink` stands for the daemon's directory, which is writable.
     pub(crate) fn start(sink: &str) -> Self {
         Self::start_with(&["--sink", sink, "--source", "audiotestsrc is-live=true"])
     }
 
-    /// Starts it, and waits until it listens. `{}` stands for its directory, where it may write.
+    /// Starts snd-host with `args` and waits until snd-host listens. `{}` in an argument stands for
+    /// the daemon's directory, which is writable.
     pub(crate) fn start_with(args: &[&str]) -> Self {
         Self::launch(Command::new(PROGRAM), args, |command, directory| {
             command.arg("--socket").arg(directory.join("socket")).arg("--writable").arg(directory);
         })
     }
 
-    /// Starts it as `command`, with what `configure` adds, and waits until it listens.
+    /// Starts `command` with `args` and `configure`'s additions, and waits until the process
+    /// listens.
     pub(crate) fn launch(
         mut command: Command,
         args: &[&str],
@@ -66,7 +68,7 @@ impl Daemon {
             for line in lines.map_while(Result::ok) {
                 eprintln!("{line}");
                 if sender.send(line).is_err() {
-                    // Nobody listens any more.
+                    // The daemon value is gone, or its log is ignored.
                     return;
                 }
             }
@@ -76,24 +78,24 @@ impl Daemon {
         daemon
     }
 
-    /// Stops listening to what it says: soon it cannot say anything any more.
-    pub(crate) fn ignore(&mut self) {
+    /// Closes the reading end of the log. The process's later writes to standard error fail.
+    pub(crate) fn close_log(&mut self) {
         self.log = mpsc::channel().1;
     }
 
-    /// Sends it a signal.
+    /// Sends the process a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// What the kernel tells about each of its threads.
+    /// Returns `/proc/PID/task/TID/status` of each thread.
     pub(crate) fn threads(&self) -> Vec<String> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        // A thread may end between being listed and being looked at.
+        // A thread may end after it was listed.
         threads.flatten().flat_map(|thread| fs::read_to_string(thread.path().join("status"))).collect()
     }
 
-    /// Waits until it says something. Returns the line.
+    /// Waits for a log line that contains `words`, and returns that line.
     pub(crate) fn wait_for(&self, words: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -101,12 +103,12 @@ impl Daemon {
             match self.log.recv_timeout(left) {
                 Ok(line) if line.contains(words) => return line,
                 Ok(_) => {}
-                Err(error) => panic!("snd-host has not said '{words}': {error}"),
+                Err(error) => panic!("snd-host has not logged '{words}': {error}"),
             }
         }
     }
 
-    /// What it has of the system now.
+    /// Returns the resources that the process holds now.
     pub(crate) fn usage(&self) -> Usage {
         let process = PathBuf::from("/proc").join(self.child.id().to_string());
         let status = fs::read_to_string(process.join("status")).unwrap();
@@ -118,12 +120,12 @@ impl Daemon {
         }
     }
 
-    /// Waits until all threads have ended that play and record. Returns what it has then.
+    /// Waits until all threads that play or record have ended, and returns the resources held then.
     pub(crate) fn settled(&self) -> Usage {
         let deadline = Instant::now() + DEADLINE;
-        while !self.threads().iter().all(|thread| is_there_for_good(thread)) {
-            assert!(Instant::now() < deadline, "it goes on playing");
-            // The end of a thread of another process is no event.
+        while !self.threads().iter().all(|thread| is_permanent(thread)) {
+            assert!(Instant::now() < deadline, "threads of streams are still running");
+            // The kernel reports no event when a thread of another process ends.
             thread::sleep(Duration::from_millis(10));
         }
         self.usage()
@@ -137,33 +139,33 @@ impl Daemon {
         self.directory.path().join(name)
     }
 
-    /// Asks it to end, and waits until it has. Returns what it has said and nobody has waited for.
-    pub(crate) fn last_words(&mut self) -> Vec<String> {
+    /// Sends SIGTERM and waits for the end of the process. Returns the unread lines of the log.
+    pub(crate) fn terminate(&mut self) -> Vec<String> {
         self.signal(Signal::TERM);
-        // It closes its standard error when it ends.
+        // The process closes its standard error when it ends.
         let deadline = Instant::now() + DEADLINE;
         let left = || deadline.saturating_duration_since(Instant::now());
-        let said = std::iter::from_fn(|| self.log.recv_timeout(left()).ok()).collect();
-        assert!(Instant::now() < deadline, "snd-host does not end");
+        let log = std::iter::from_fn(|| self.log.recv_timeout(left()).ok()).collect();
+        assert!(Instant::now() < deadline, "snd-host has not ended within {DEADLINE:?}");
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}");
-        said
+        log
     }
 
-    /// Asks it to end, and waits until it has. Returns the directory, to look at what it has left.
+    /// Sends SIGTERM and waits until the process has ended. Returns the directory with its files.
     pub(crate) fn end(mut self) -> TempDir {
-        self.last_words();
+        self.terminate();
         std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
     }
 }
 
-/// The threads of a session in which no stream does anything.
-const FOR_GOOD: [&str; 4] = ["snd-host", "signals", "session", "vring_worker"];
+/// The names of the threads that a session without a running stream has.
+const PERMANENT: [&str; 4] = ["snd-host", "signals", "session", "vring_worker"];
 
-/// Whether a thread, by what the kernel tells about it, is one that does not come and go with a stream.
-fn is_there_for_good(thread: &str) -> bool {
-    let name = thread.lines().next().and_then(|line| line.strip_prefix("Name:"));
-    name.is_some_and(|name| FOR_GOOD.contains(&name.trim()))
+/// Returns whether the thread with this status exists independently of streams.
+fn is_permanent(status: &str) -> bool {
+    let name = status.lines().next().and_then(|line| line.strip_prefix("Name:"));
+    name.is_some_and(|name| PERMANENT.contains(&name.trim()))
 }
 
 impl Drop for Daemon {

@@ -1,10 +1,8 @@
-//! Whatever a guest sends, it gets its message back, and the device serves on.
+//! A hostile guest gets each of its messages back, and the device keeps working.
 
 mod chains;
-mod lives;
+mod lifecycles;
 mod rings;
-
-use std::time::{Duration, Instant};
 
 use crate::support::{Daemon, FORMATS, Format, Guest, OK, counting, set_params, status_of, words};
 use ring_core::Segment;
@@ -15,10 +13,10 @@ const BAD_MSG: u32 = Status::BadMsg as u32;
 const NOT_SUPP: u32 = Status::NotSupp as u32;
 const IO_ERR: u32 = Status::IoErr as u32;
 
-/// Something a guest does.
+/// What a guest does, and the code that does it.
 type Case = (&'static str, fn(&mut Guest));
 
-/// Each of them returns when it has its answer.
+/// Malformed requests and messages. Each case returns once its answer is there.
 const CASES: &[Case] = &[
     ("a request of two bytes", |guest| assert_eq!(guest.command(&[0, 1]), BAD_MSG)),
     ("a request of no bytes", |guest| assert_eq!(guest.command(&[]), BAD_MSG)),
@@ -57,21 +55,23 @@ const CASES: &[Case] = &[
         assert_eq!(guest.request(&words(&[request::PCM_INFO, 0, 1, 32]), 3), []);
     }),
     ("a request that is not in memory", |guest| {
-        let answer = guest.place();
+        let answer = guest.allocate();
         let elsewhere = [Segment::new(1 << 40, 8)];
         guest.add(CONTROL_QUEUE, &elsewhere, &[Segment::new(answer, 4)], 0);
         assert_eq!(guest.wait(CONTROL_QUEUE).written, 4);
     }),
     ("an answer that is not in memory", |guest| {
-        let place = guest.place();
-        guest.memory.write_bytes(place, &words(&[request::PCM_STOP, 0])).unwrap();
+        let address = guest.allocate();
+        guest.memory.write_bytes(address, &words(&[request::PCM_STOP, 0])).unwrap();
         let elsewhere = [Segment::new(u64::MAX - 100, 4)];
-        guest.add(CONTROL_QUEUE, &[Segment::new(place, 8)], &elsewhere, 0);
+        guest.add(CONTROL_QUEUE, &[Segment::new(address, 8)], &elsewhere, 0);
         assert_eq!(guest.wait(CONTROL_QUEUE).written, 0);
     }),
     ("audio before PREPARE", |guest| refused(guest, 0, &counting(0..480))),
-    ("audio for no stream", |guest| prepared(guest, |guest| refused(guest, 1000, &counting(0..480)))),
-    ("a part of a frame", |guest| prepared(guest, |guest| refused(guest, 0, &[1, 2, 3]))),
+    ("audio for a stream that does not exist", |guest| {
+        prepared(guest, |guest| refused(guest, 1000, &counting(0..480)))
+    }),
+    ("a partial frame", |guest| prepared(guest, |guest| refused(guest, 0, &[1, 2, 3]))),
     ("no audio", |guest| prepared(guest, |guest| refused(guest, 0, &[]))),
     ("more audio than the buffer holds", |guest| {
         prepared(guest, |guest| {
@@ -82,30 +82,30 @@ const CASES: &[Case] = &[
     }),
     ("audio that is not in memory", |guest| {
         prepared(guest, |guest| {
-            let place = guest.place();
-            guest.memory.write_bytes(place, &words(&[0])).unwrap();
-            let readable = [Segment::new(place, 4), Segment::new(1 << 40, 1920)];
-            guest.add(TX_QUEUE, &readable, &[Segment::new(place + 8, 8)], place + 8);
+            let address = guest.allocate();
+            guest.memory.write_bytes(address, &words(&[0])).unwrap();
+            let readable = [Segment::new(address, 4), Segment::new(1 << 40, 1920)];
+            guest.add(TX_QUEUE, &readable, &[Segment::new(address + 8, 8)], address + 8);
             assert_eq!(guest.played().status, IO_ERR);
         });
     }),
     ("a message of two bytes", |guest| {
-        let place = guest.place();
-        guest.add(TX_QUEUE, &[Segment::new(place, 2)], &[Segment::new(place + 8, 8)], place + 8);
+        let address = guest.allocate();
+        guest.add(TX_QUEUE, &[Segment::new(address, 2)], &[Segment::new(address + 8, 8)], address + 8);
         assert_eq!(guest.played().status, IO_ERR);
     }),
     ("no room for a status", |guest| {
-        let place = guest.place();
-        guest.add(TX_QUEUE, &[Segment::new(place, 64)], &[], place);
+        let address = guest.allocate();
+        guest.add(TX_QUEUE, &[Segment::new(address, 64)], &[], address);
         assert_eq!(guest.wait(TX_QUEUE).written, 0);
-        guest.add(TX_QUEUE, &[Segment::new(place, 64)], &[Segment::new(place, 4)], place);
+        guest.add(TX_QUEUE, &[Segment::new(address, 64)], &[Segment::new(address, 4)], address);
         assert_eq!(guest.wait(TX_QUEUE).written, 0);
     }),
     ("a request for audio before PREPARE", |guest| {
-        let place = guest.place();
-        guest.add(RX_QUEUE, &[Segment::new(place, 4)], &[Segment::new(place + 8, 8)], place + 8);
+        let address = guest.allocate();
+        guest.add(RX_QUEUE, &[Segment::new(address, 4)], &[Segment::new(address + 8, 8)], address + 8);
         assert_eq!(guest.wait(RX_QUEUE).written, 8);
-        guest.add(RX_QUEUE, &[Segment::new(place, 4)], &[Segment::new(place + 8, 4)], place + 8);
+        guest.add(RX_QUEUE, &[Segment::new(address, 4)], &[Segment::new(address + 8, 4)], address + 8);
         assert_eq!(guest.wait(RX_QUEUE).written, 0);
     }),
     ("a request for audio of a stream that plays", |guest| {
@@ -114,17 +114,17 @@ const CASES: &[Case] = &[
     ("audio for a stream that records", |guest| {
         recording(guest, |guest| refused(guest, 1, &counting(0..480)));
     }),
-    ("a request for a part of a frame, for none, and for more than the buffer holds", |guest| {
+    ("a request for a partial frame, for no frame, and for more than the buffer holds", |guest| {
         recording(guest, |guest| {
             [3, 0, 7684].into_iter().for_each(|bytes| not_recorded(guest, 1, bytes));
         });
     }),
-    ("a request for audio that has nowhere to go", |guest| {
+    ("a request for audio into memory that does not exist", |guest| {
         recording(guest, |guest| {
-            let place = guest.place();
-            guest.memory.write_bytes(place, &words(&[1])).unwrap();
-            let writable = [Segment::new(1 << 40, 1920), Segment::new(place + 8, 8)];
-            guest.add(RX_QUEUE, &[Segment::new(place, 4)], &writable, place + 8);
+            let address = guest.allocate();
+            guest.memory.write_bytes(address, &words(&[1])).unwrap();
+            let writable = [Segment::new(1 << 40, 1920), Segment::new(address + 8, 8)];
+            guest.add(RX_QUEUE, &[Segment::new(address, 4)], &writable, address + 8);
             guest.start(1);
             assert_eq!(guest.wait(RX_QUEUE).written, 8);
             guest.must(&words(&[request::PCM_STOP, 1]));
@@ -145,7 +145,7 @@ const CASES: &[Case] = &[
     }),
 ];
 
-/// The queue is broken by these, so that they come last.
+/// These cases break their queue, so they come last.
 const LAST: &[Case] = &[
     ("a descriptor area full of ones", |guest| {
         guest.play(0, &counting(0..480));
@@ -164,50 +164,50 @@ fn refused(guest: &mut Guest, stream: u32, audio: &[u8]) {
     assert_eq!(guest.played().status, IO_ERR);
 }
 
-/// Does something with a stream that is prepared for 4 periods of 480 frames.
+/// Calls `act` with stream 0 prepared for 4 periods of 480 frames, then releases the stream.
 fn prepared(guest: &mut Guest, act: impl FnOnce(&mut Guest)) {
     guest.prepare(0, 4);
     act(guest);
     guest.must(&words(&[request::PCM_RELEASE, 0]));
 }
 
-/// Asks for audio, and has to be refused.
+/// Sends a message for recorded audio that has to be refused.
 fn not_recorded(guest: &mut Guest, stream: u32, bytes: u32) {
     guest.record(stream, bytes);
     let refused = guest.recorded();
     assert_eq!((refused.status, refused.audio), (IO_ERR, vec![]));
 }
 
-/// Does something with a stream that is prepared to record 4 periods of 480 frames.
+/// Calls `act` with stream 1 prepared to record 4 periods of 480 frames, then releases the stream.
 fn recording(guest: &mut Guest, act: impl FnOnce(&mut Guest)) {
     guest.prepare(1, 4);
     act(guest);
     guest.must(&words(&[request::PCM_RELEASE, 1]));
 }
 
-/// Does something while a stream that is prepared runs.
+/// Calls `act` while the prepared stream 0 runs.
 fn run(guest: &mut Guest, act: impl FnOnce(&mut Guest)) {
     guest.start(0);
     act(guest);
     guest.must(&words(&[request::PCM_STOP, 0]));
 }
 
-/// All that leaves the queues whole.
+/// Returns the cases that break no queue.
 fn cases() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(chains::CASES).chain(lives::CASES)
+    CASES.iter().chain(chains::CASES).chain(lifecycles::CASES)
 }
 
-/// Does what a case says, and looks whether the device serves on and has everything given back.
+/// Runs a case, then asserts that the device answers and has returned every buffer.
 fn survive(guest: &mut Guest, (name, case): &Case) {
     case(guest);
     assert_eq!(status_of(&guest.pcm_info()), OK, "after {name}");
     for queue in [CONTROL_QUEUE, TX_QUEUE, RX_QUEUE] {
-        assert_eq!(guest.in_flight(queue), 0, "not given back after {name}, on queue {queue}");
+        assert_eq!(guest.in_flight(queue), 0, "a buffer of queue {queue} was not returned after {name}");
     }
 }
 
 #[test]
-fn after_every_hostile_message_the_device_serves_on() {
+fn the_device_survives_every_hostile_message() {
     for format in FORMATS {
         let daemon = Daemon::start("fakesink sync=true");
         let mut guest = Guest::connect(&daemon, format);
@@ -230,7 +230,7 @@ fn after_every_hostile_message_the_device_serves_on() {
 }
 
 #[test]
-fn a_broken_queue_leaves_the_others_alone_and_is_whole_for_the_next_driver() {
+fn a_broken_queue_does_not_affect_other_queues_or_the_next_driver() {
     for format in FORMATS {
         let daemon = Daemon::start("fakesink sync=true");
         for (name, ring) in rings::of(format) {
@@ -248,7 +248,7 @@ fn a_broken_queue_leaves_the_others_alone_and_is_whole_for_the_next_driver() {
 }
 
 #[test]
-fn there_are_enough_ways_to_be_hostile() {
+fn there_are_at_least_sixty_hostile_cases() {
     for format in FORMATS {
         let count = cases().count() + LAST.len() + rings::of(format).len();
         assert!(count >= 60, "{format:?}: {count}");
@@ -256,19 +256,19 @@ fn there_are_enough_ways_to_be_hostile() {
 }
 
 #[test]
-fn being_hostile_for_long_takes_no_memory() {
+fn repeated_hostile_messages_take_no_memory() {
     for format in FORMATS {
         let daemon = Daemon::start("fakesink sync=true");
         let round = || {
             let mut guest = Guest::connect(&daemon, format);
             cases().for_each(|case| survive(&mut guest, case));
         };
-        // What a session has while it does nothing.
+        // The resources of an idle session.
         let idle = || {
             let _guest = Guest::connect(&daemon, format);
             daemon.settled()
         };
-        // The allocator finds its size.
+        // The allocator reaches its steady size.
         (0..3).for_each(|_| round());
         let before = idle();
         (0..20).for_each(|_| round());
@@ -280,7 +280,7 @@ fn being_hostile_for_long_takes_no_memory() {
 }
 
 #[test]
-fn two_thousand_lives_leave_threads_files_and_memory_where_they_were() {
+fn two_thousand_takes_leave_no_thread_file_or_memory_behind() {
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
     let live = |guest: &mut Guest, count| {
@@ -295,19 +295,16 @@ fn two_thousand_lives_leave_threads_files_and_memory_where_they_were() {
     guest.must(&set_params(7680, 1920));
     live(&mut guest, 200);
     let before = daemon.settled();
-    let start = Instant::now();
     live(&mut guest, 2000);
-    let time = start.elapsed();
     let after = daemon.settled();
-    eprintln!("{time:?}: from {before:?} to {after:?}");
-    assert!(time < Duration::from_secs(60), "{time:?}");
+    eprintln!("from {before:?} to {after:?}");
     assert_eq!((after.files, after.threads), (before.files, before.threads));
-    // A kilobyte a life: what the allocator keeps in pieces varies by more than nothing.
+    // One KiB a take: the allocator's fragmentation varies a little.
     assert!(after.memory < before.memory + (2 << 20), "{before:?} {after:?}");
 }
 
 #[test]
-fn a_whole_period_in_the_wrong_order_is_answered_a_thousand_times() {
+fn a_period_before_prepare_is_refused_a_thousand_times() {
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
     for _ in 0..1000 {
@@ -317,12 +314,12 @@ fn a_whole_period_in_the_wrong_order_is_answered_a_thousand_times() {
 }
 
 #[test]
-fn a_kick_that_is_taken_back_does_not_end_the_device() {
+fn a_kick_that_is_read_back_does_not_end_the_device() {
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Split);
-    // Some of these moments lie between the waking of the device and its reading of the kick.
+    // Some of these delays end between the wake-up of the device and its read of the kick.
     for round in 0..10_000 {
-        guest.kick_and_take_back(RX_QUEUE, Duration::from_micros(round % 100));
+        guest.kick_and_take_back(RX_QUEUE, round % 100 * 40);
     }
     assert_eq!(status_of(&guest.pcm_info()), OK);
 }

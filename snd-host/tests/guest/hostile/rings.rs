@@ -1,4 +1,4 @@
-//! Rings that no driver writes. Each is the queue for audio to play, written by hand from its beginning.
+//! Malformed rings that no driver writes. Each case writes the transmit queue by hand from index 0.
 
 use crate::support::{Format, Guest};
 use crate::support::{MEMORY_END, TX_AREAS, TX_QUEUE_SIZE};
@@ -8,15 +8,16 @@ use snd_host::spec::TX_QUEUE;
 const NEXT: u16 = 1;
 const WRITE: u16 = 2;
 const INDIRECT: u16 = 4;
-/// A descriptor of a packed ring that is available in the first round.
+/// The flag of a packed descriptor that is available before the first wrap.
 const AVAILABLE: u16 = 1 << 7;
 
-/// A place in memory that no queue uses.
-const PLACE: u64 = MEMORY_END - 4096;
+/// The address of memory that no queue uses.
+const BUFFER: u64 = MEMORY_END - 4096;
 
-/// A ring that breaks a rule, or goes to the edge of one.
+/// A ring that breaks a rule or is just within it.
 pub(super) type Ring = (&'static str, fn(&mut Guest));
 
+/// Returns the malformed rings of a format.
 pub(super) fn of(format: Format) -> &'static [Ring] {
     match format {
         Format::Split => SPLIT,
@@ -25,89 +26,91 @@ pub(super) fn of(format: Format) -> &'static [Ring] {
 }
 
 const SPLIT: &[Ring] = &[
-    ("a chain that bites its tail", |guest| {
-        split(guest, &[(PLACE, 4, NEXT, 1), (PLACE, 4, NEXT, 0)], &[0], 1);
+    ("a chain that loops", |guest| {
+        split(guest, &[(BUFFER, 4, NEXT, 1), (BUFFER, 4, NEXT, 0)], &[0], 1);
     }),
-    ("120 GiB in pieces that lie over each other", |guest| {
-        let pieces: Vec<_> =
-            (1..31).map(|next| (PLACE, u32::MAX, if next < 30 { NEXT } else { 0 }, next)).collect();
-        split(guest, &pieces, &[0], 1);
+    ("120 GiB in overlapping segments", |guest| {
+        let segments: Vec<_> =
+            (1..31).map(|next| (BUFFER, u32::MAX, if next < 30 { NEXT } else { 0 }, next)).collect();
+        split(guest, &segments, &[0], 1);
     }),
-    ("a chain that goes on after the table", |guest| split(guest, &[(PLACE, 4, NEXT, 64)], &[0], 1)),
-    ("a head after the table", |guest| split(guest, &[], &[64], 1)),
-    ("the last head there could be", |guest| split(guest, &[], &[u16::MAX], 1)),
-    ("the same head twice", |guest| split(guest, &[(PLACE, 4, 0, 0)], &[0, 0], 2)),
-    ("more chains than the queue has", |guest| split(guest, &[], &[], TX_QUEUE_SIZE + 1)),
-    ("an index that has gone all the way round", |guest| split(guest, &[], &[], u16::MAX)),
-    ("a table of no descriptors", |guest| split(guest, &[(PLACE, 0, INDIRECT, 0)], &[0], 1)),
-    ("a table of a part of a descriptor", |guest| split(guest, &[(PLACE, 17, INDIRECT, 0)], &[0], 1)),
-    ("a table of 4 GiB", |guest| split(guest, &[(PLACE, u32::MAX - 15, INDIRECT, 0)], &[0], 1)),
+    ("a chain that continues beyond the descriptor table", |guest| {
+        split(guest, &[(BUFFER, 4, NEXT, 64)], &[0], 1)
+    }),
+    ("a head beyond the descriptor table", |guest| split(guest, &[], &[64], 1)),
+    ("the largest head", |guest| split(guest, &[], &[u16::MAX], 1)),
+    ("the same head twice", |guest| split(guest, &[(BUFFER, 4, 0, 0)], &[0, 0], 2)),
+    ("more chains than the queue has descriptors", |guest| split(guest, &[], &[], TX_QUEUE_SIZE + 1)),
+    ("an available index one before the last", |guest| split(guest, &[], &[], u16::MAX)),
+    ("a table of no descriptors", |guest| split(guest, &[(BUFFER, 0, INDIRECT, 0)], &[0], 1)),
+    ("a table of one and a partial descriptor", |guest| split(guest, &[(BUFFER, 17, INDIRECT, 0)], &[0], 1)),
+    ("a table of 4 GiB", |guest| split(guest, &[(BUFFER, u32::MAX - 15, INDIRECT, 0)], &[0], 1)),
     ("a table that is not in memory", |guest| split(guest, &[(1 << 40, 16, INDIRECT, 0)], &[0], 1)),
     ("a table that is longer than the queue", |guest| {
-        let table: Vec<u8> = (1..=200).flat_map(|next| descriptor(PLACE, 4, NEXT, next)).collect();
-        guest.memory.write_bytes(PLACE - 4096, &table).unwrap();
-        split(guest, &[(PLACE - 4096, 201 * 16, INDIRECT, 0)], &[0], 1);
+        let table: Vec<u8> = (1..=200).flat_map(|next| descriptor(BUFFER, 4, NEXT, next)).collect();
+        guest.memory.write_bytes(BUFFER - 4096, &table).unwrap();
+        split(guest, &[(BUFFER - 4096, 201 * 16, INDIRECT, 0)], &[0], 1);
     }),
     ("a table with a chain after it", |guest| {
-        split(guest, &[(PLACE, 16, INDIRECT | NEXT, 1), (PLACE, 4, 0, 0)], &[0], 1);
+        split(guest, &[(BUFFER, 16, INDIRECT | NEXT, 1), (BUFFER, 4, 0, 0)], &[0], 1);
     }),
     ("a table in a table", |guest| {
-        guest.memory.write_bytes(PLACE, &descriptor(PLACE, 16, INDIRECT, 0)).unwrap();
-        split(guest, &[(PLACE, 16, INDIRECT, 0)], &[0], 1);
+        guest.memory.write_bytes(BUFFER, &descriptor(BUFFER, 16, INDIRECT, 0)).unwrap();
+        split(guest, &[(BUFFER, 16, INDIRECT, 0)], &[0], 1);
     }),
-    ("a table that bites its tail", |guest| {
-        guest.memory.write_bytes(PLACE, &descriptor(PLACE, 4, NEXT, 0)).unwrap();
-        split(guest, &[(PLACE, 16, INDIRECT, 0)], &[0], 1);
+    ("a table that loops", |guest| {
+        guest.memory.write_bytes(BUFFER, &descriptor(BUFFER, 4, NEXT, 0)).unwrap();
+        split(guest, &[(BUFFER, 16, INDIRECT, 0)], &[0], 1);
     }),
-    ("a part to be read after one to be written", |guest| {
-        split(guest, &[(PLACE, 8, WRITE | NEXT, 1), (PLACE, 4, 0, 0)], &[0], 1);
+    ("a readable segment after a writable one", |guest| {
+        split(guest, &[(BUFFER, 8, WRITE | NEXT, 1), (BUFFER, 4, 0, 0)], &[0], 1);
     }),
     ("an address that overflows", |guest| split(guest, &[(u64::MAX, 4, 0, 0)], &[0], 1)),
-    ("a part of nothing", |guest| {
-        split(guest, &[(PLACE, 0, NEXT, 1), (PLACE, 0, WRITE, 0)], &[0], 1);
+    ("segments of length 0", |guest| {
+        split(guest, &[(BUFFER, 0, NEXT, 1), (BUFFER, 0, WRITE, 0)], &[0], 1);
     }),
-    ("a descriptor with every flag", |guest| split(guest, &[(PLACE, 16, u16::MAX, 0)], &[0], 1)),
+    ("a descriptor with every flag", |guest| split(guest, &[(BUFFER, 16, u16::MAX, 0)], &[0], 1)),
 ];
 
 const PACKED: &[Ring] = &[
-    ("a chain that never ends", |guest| packed(guest, &[(PLACE, 4, 0, NEXT); TX_QUEUE_SIZE as usize])),
-    ("120 GiB in pieces that lie over each other", |guest| {
-        let pieces: Vec<_> =
-            (0..30).map(|index| (PLACE, u32::MAX, 0, if index < 29 { NEXT } else { 0 })).collect();
-        packed(guest, &pieces);
+    ("a chain that never ends", |guest| packed(guest, &[(BUFFER, 4, 0, NEXT); TX_QUEUE_SIZE as usize])),
+    ("120 GiB in overlapping segments", |guest| {
+        let segments: Vec<_> =
+            (0..30).map(|index| (BUFFER, u32::MAX, 0, if index < 29 { NEXT } else { 0 })).collect();
+        packed(guest, &segments);
     }),
-    ("a chain that stops before its end", |guest| packed(guest, &[(PLACE, 4, 0, NEXT)])),
-    ("an id after the last", |guest| packed(guest, &[(PLACE, 4, 64, 0)])),
-    ("the last id there could be", |guest| packed(guest, &[(PLACE, 4, u16::MAX, 0)])),
-    ("the same id for all", |guest| packed(guest, &[(PLACE, 4, 0, 0); TX_QUEUE_SIZE as usize])),
-    ("a table of no descriptors", |guest| packed(guest, &[(PLACE, 0, 0, INDIRECT)])),
-    ("a table of a part of a descriptor", |guest| packed(guest, &[(PLACE, 17, 0, INDIRECT)])),
-    ("a table of 4 GiB", |guest| packed(guest, &[(PLACE, u32::MAX - 15, 0, INDIRECT)])),
+    ("a chain that stops before its end", |guest| packed(guest, &[(BUFFER, 4, 0, NEXT)])),
+    ("an id beyond the last", |guest| packed(guest, &[(BUFFER, 4, 64, 0)])),
+    ("the largest id", |guest| packed(guest, &[(BUFFER, 4, u16::MAX, 0)])),
+    ("the same id for all chains", |guest| packed(guest, &[(BUFFER, 4, 0, 0); TX_QUEUE_SIZE as usize])),
+    ("a table of no descriptors", |guest| packed(guest, &[(BUFFER, 0, 0, INDIRECT)])),
+    ("a table of one and a partial descriptor", |guest| packed(guest, &[(BUFFER, 17, 0, INDIRECT)])),
+    ("a table of 4 GiB", |guest| packed(guest, &[(BUFFER, u32::MAX - 15, 0, INDIRECT)])),
     ("a table that is not in memory", |guest| packed(guest, &[(1 << 40, 16, 0, INDIRECT)])),
-    ("a table in a chain", |guest| packed(guest, &[(PLACE, 16, 0, INDIRECT | NEXT), (PLACE, 4, 0, 0)])),
+    ("a table in a chain", |guest| packed(guest, &[(BUFFER, 16, 0, INDIRECT | NEXT), (BUFFER, 4, 0, 0)])),
     ("a table in a table", |guest| {
-        guest.memory.write_bytes(PLACE, &descriptor(PLACE, 16, 0, INDIRECT)).unwrap();
-        packed(guest, &[(PLACE, 16, 0, INDIRECT)]);
+        guest.memory.write_bytes(BUFFER, &descriptor(BUFFER, 16, 0, INDIRECT)).unwrap();
+        packed(guest, &[(BUFFER, 16, 0, INDIRECT)]);
     }),
-    ("a part to be read after one to be written", |guest| {
-        packed(guest, &[(PLACE, 8, 0, WRITE | NEXT), (PLACE, 4, 0, 0)]);
+    ("a readable segment after a writable one", |guest| {
+        packed(guest, &[(BUFFER, 8, 0, WRITE | NEXT), (BUFFER, 4, 0, 0)]);
     }),
     ("an address that overflows", |guest| packed(guest, &[(u64::MAX, 4, 0, 0)])),
-    ("a part of nothing", |guest| packed(guest, &[(PLACE, 0, 0, NEXT), (PLACE, 0, 0, WRITE)])),
-    ("a descriptor with every flag", |guest| packed(guest, &[(PLACE, 16, 0, !AVAILABLE & !(1 << 15))])),
-    ("wishes for notifications that mean nothing", |guest| {
+    ("segments of length 0", |guest| packed(guest, &[(BUFFER, 0, 0, NEXT), (BUFFER, 0, 0, WRITE)])),
+    ("a descriptor with every flag", |guest| packed(guest, &[(BUFFER, 16, 0, !AVAILABLE & !(1 << 15))])),
+    ("invalid event suppression flags", |guest| {
         guest.memory.write_bytes(TX_AREAS.driver, &[0xff; 4]).unwrap();
-        packed(guest, &[(PLACE, 4, 0, 0)]);
+        packed(guest, &[(BUFFER, 4, 0, 0)]);
     }),
 ];
 
-/// A descriptor; in both formats the same words in the same places, but for the last two.
+/// Returns a descriptor's bytes. The formats differ only in the meaning of the last two fields.
 fn descriptor(address: u64, len: u32, third: u16, fourth: u16) -> Vec<u8> {
     let head = [&address.to_le_bytes()[..], &len.to_le_bytes()].concat();
     [&head[..], &third.to_le_bytes(), &fourth.to_le_bytes()].concat()
 }
 
-/// Writes a split ring: descriptors of address, length, flags and next; heads; and their number.
+/// Writes a split ring: descriptors (address, length, flags, next), heads, and available index.
 fn split(guest: &mut Guest, table: &[(u64, u32, u16, u16)], heads: &[u16], index: u16) {
     let table: Vec<u8> = table
         .iter()
@@ -120,7 +123,7 @@ fn split(guest: &mut Guest, table: &[(u64, u32, u16, u16)], heads: &[u16], index
     guest.kick(TX_QUEUE);
 }
 
-/// Writes a packed ring: descriptors of address, length, id and flags, available in the first round.
+/// Writes a packed ring: descriptors of address, length, id and flags, all made available.
 fn packed(guest: &mut Guest, ring: &[(u64, u32, u16, u16)]) {
     let ring: Vec<u8> = ring
         .iter()

@@ -1,6 +1,6 @@
-//! The driver: what it sends on the queues, and what comes back.
+//! The guest's driver: buffers that it adds to the queues, and buffers that come back.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ring_core::driver::Used;
 use ring_core::memory::Memory;
@@ -11,10 +11,10 @@ use vmm_sys_util::epoll::EpollEvent;
 use super::super::{BYTES, DEADLINE, OK, set_params_of, status_of, words};
 use super::{Guest, MEMORY_END, QUEUE_BYTES, QUEUE_SIZE};
 
-/// Each message has this much of the guest's memory.
-const PLACE_BYTES: u64 = 16 << 10;
+/// Bytes of guest memory for each message.
+const MESSAGE_BYTES: u64 = 16 << 10;
 
-/// A message that was returned.
+/// A message to play, after the device has returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Played {
     pub(crate) status: u32,
@@ -22,7 +22,7 @@ pub(crate) struct Played {
     pub(crate) written: u32,
 }
 
-/// A message that was filled.
+/// A message for recorded audio, after the device has returned it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recorded {
     pub(crate) status: u32,
@@ -31,15 +31,15 @@ pub(crate) struct Recorded {
 }
 
 impl Guest {
-    /// A place for a message that no message in flight has.
-    pub(crate) fn place(&mut self) -> u64 {
-        let places = (MEMORY_END - QUEUES as u64 * QUEUE_BYTES) / PLACE_BYTES;
-        assert!(places >= QUEUES as u64 * u64::from(QUEUE_SIZE));
+    /// Returns the address of memory for a message. No message in flight uses this memory.
+    pub(crate) fn allocate(&mut self) -> u64 {
+        let capacity = (MEMORY_END - QUEUES as u64 * QUEUE_BYTES) / MESSAGE_BYTES;
+        assert!(capacity >= QUEUES as u64 * u64::from(QUEUE_SIZE));
         self.messages += 1;
-        QUEUES as u64 * QUEUE_BYTES + self.messages % places * PLACE_BYTES
+        QUEUES as u64 * QUEUE_BYTES + self.messages % capacity * MESSAGE_BYTES
     }
 
-    /// Makes a buffer available.
+    /// Adds a buffer and notifies the device if the device wants that.
     pub(crate) fn add(&mut self, queue: usize, readable: &[Segment], writable: &[Segment], cookie: u64) {
         let queue = &mut self.queues[queue];
         queue.driver.add(readable, writable, cookie).unwrap();
@@ -48,7 +48,7 @@ impl Guest {
         }
     }
 
-    /// Makes a buffer available through a table.
+    /// Adds a buffer through an indirect table, and notifies the device if the device wants that.
     pub(crate) fn add_indirect(
         &mut self,
         queue: usize,
@@ -64,24 +64,22 @@ impl Guest {
         }
     }
 
-    /// How many buffers the device has.
+    /// Returns the number of buffers that the device has not returned.
     pub(crate) fn in_flight(&self, queue: usize) -> u16 {
         self.queues[queue].driver.in_flight()
     }
 
-    /// Notifies the device of a queue, whether it wants it or not.
+    /// Notifies the device, even if the device has suppressed notifications.
     pub(crate) fn kick(&self, queue: usize) {
         self.queues[queue].kick.write(1).unwrap();
     }
 
-    /// Notifies the device of a queue, and takes that back after a moment, if the device has not read it yet.
-    pub(crate) fn kick_and_take_back(&self, queue: usize, moment: Duration) {
+    /// Notifies the device, and reads the kick back after `spins` turns of a loop unless the device
+    /// has read it by then.
+    pub(crate) fn kick_and_take_back(&self, queue: usize, spins: u64) {
         self.kick(queue);
-        let start = Instant::now();
-        while start.elapsed() < moment {
-            std::hint::spin_loop();
-        }
-        // Fails if the device was quicker.
+        (0..spins).for_each(|_| std::hint::spin_loop());
+        // Fails if the device has read the kick.
         let _ = self.queues[queue].kick.read();
     }
 
@@ -97,23 +95,23 @@ impl Guest {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let timeout = i32::try_from(left.as_millis()).unwrap();
                 let ready = queue.called.wait(timeout, &mut [EpollEvent::default()]).unwrap();
-                assert!(ready > 0, "no buffer has come back");
+                assert!(ready > 0, "no buffer has come back within {DEADLINE:?}");
                 queue.call.read().unwrap();
             }
         }
     }
 
-    /// Whether the device has returned nothing (more) on a queue.
-    pub(crate) fn is_quiet(&mut self, queue: usize) -> bool {
-        self.queues[queue].driver.reap().unwrap().is_none()
+    /// Returns whether the device has returned a buffer that was not taken yet.
+    pub(crate) fn has_returned(&mut self, queue: usize) -> bool {
+        self.queues[queue].driver.arm() == Arm::Pending
     }
 
-    /// Sends a control request and returns what was written of the answer, at most `room` bytes.
+    /// Sends a control request with `room` bytes for the answer, and returns the answer.
     pub(crate) fn request(&mut self, request: &[u8], room: u32) -> Vec<u8> {
-        let place = self.place();
-        let answer = place + PLACE_BYTES / 2;
-        self.memory.write_bytes(place, request).unwrap();
-        let readable = [Segment::new(place, u32::try_from(request.len()).unwrap())];
+        let address = self.allocate();
+        let answer = address + MESSAGE_BYTES / 2;
+        self.memory.write_bytes(address, request).unwrap();
+        let readable = [Segment::new(address, u32::try_from(request.len()).unwrap())];
         let writable = [Segment::new(answer, room)];
         let readable = if request.is_empty() { &[][..] } else { &readable };
         let writable = if room == 0 { &[][..] } else { &writable };
@@ -125,17 +123,17 @@ impl Guest {
         bytes
     }
 
-    /// Sends a request that has no more than a status for an answer.
+    /// Sends a control request whose answer is a status, and returns the status.
     pub(crate) fn command(&mut self, request: &[u8]) -> u32 {
         status_of(&self.request(request, 4))
     }
 
-    /// Sends a request that has to succeed.
+    /// Sends a control request that has to succeed.
     pub(crate) fn must(&mut self, request: &[u8]) {
         assert_eq!(self.command(request), OK, "{request:x?}");
     }
 
-    /// Prepares a stream with a buffer of so many periods.
+    /// Prepares a stream with a buffer of `periods` periods.
     pub(crate) fn prepare(&mut self, stream: u32, periods: u32) {
         self.must(&set_params_of(stream, periods * BYTES, BYTES));
         self.must(&words(&[request::PCM_PREPARE, stream]));
@@ -152,23 +150,23 @@ impl Guest {
         self.must(&words(&[request::PCM_RELEASE, stream]));
     }
 
-    /// Sends audio to play, for stream `stream`.
+    /// Sends a message with audio to play.
     pub(crate) fn play(&mut self, stream: u32, audio: &[u8]) {
         let message = [&stream.to_le_bytes(), audio].concat();
-        let place = self.place();
-        assert!(message.len() as u64 <= PLACE_BYTES - 8);
-        self.memory.write_bytes(place, &message).unwrap();
-        let status = place + PLACE_BYTES - 8;
+        let address = self.allocate();
+        assert!(message.len() as u64 <= MESSAGE_BYTES - 8);
+        self.memory.write_bytes(address, &message).unwrap();
+        let status = address + MESSAGE_BYTES - 8;
         self.memory.write_bytes(status, &[0xee; 8]).unwrap();
-        // Cut where nobody would, in the middle of the header.
+        // The first segment ends in the middle of the header, unlike those of real drivers.
         let head = 3;
         let tail = u32::try_from(message.len()).unwrap() - head;
-        let readable = [Segment::new(place, head), Segment::new(place + u64::from(head), tail)];
+        let readable = [Segment::new(address, head), Segment::new(address + u64::from(head), tail)];
         let writable = [Segment::new(status, 5), Segment::new(status + 5, 3)];
         self.add(TX_QUEUE, &readable, &writable, status);
     }
 
-    /// Waits until the next message has been played.
+    /// Waits until the device returns a message to play.
     pub(crate) fn played(&mut self) -> Played {
         let Used { cookie, written, .. } = self.wait(TX_QUEUE);
         let mut bytes = [0; 8];
@@ -178,20 +176,20 @@ impl Guest {
         Played { status, latency_bytes, written }
     }
 
-    /// Asks for `bytes` bytes of recorded audio, of stream `stream`.
+    /// Sends a message with room for `bytes` bytes of recorded audio.
     pub(crate) fn record(&mut self, stream: u32, bytes: u32) {
-        assert!(u64::from(bytes) + 64 <= PLACE_BYTES);
-        let place = self.place();
-        self.memory.write_bytes(place, &stream.to_le_bytes()).unwrap();
-        let audio = place + 16;
+        assert!(u64::from(bytes) + 64 <= MESSAGE_BYTES);
+        let address = self.allocate();
+        self.memory.write_bytes(address, &stream.to_le_bytes()).unwrap();
+        let audio = address + 16;
         self.memory.write_bytes(audio, &vec![0xee; bytes as usize + 8]).unwrap();
-        // Cut where nobody would, in the middle of the status.
+        // The first segment ends in the middle of the status, unlike those of real drivers.
         let head = bytes + 3;
         let writable = [Segment::new(audio, head), Segment::new(audio + u64::from(head), 5)];
-        self.add(RX_QUEUE, &[Segment::new(place, 4)], &writable, audio << 16 | u64::from(bytes));
+        self.add(RX_QUEUE, &[Segment::new(address, 4)], &writable, audio << 16 | u64::from(bytes));
     }
 
-    /// Waits until the next message has been filled.
+    /// Waits until the device returns a message for recorded audio.
     pub(crate) fn recorded(&mut self) -> Recorded {
         let Used { cookie, written, .. } = self.wait(RX_QUEUE);
         let (audio, bytes) = (cookie >> 16, cookie & 0xffff);
@@ -204,7 +202,7 @@ impl Guest {
         Recorded { status, latency_bytes, audio: recorded }
     }
 
-    /// Asks for information on the first stream.
+    /// Requests information on stream 0 and returns the answer.
     pub(crate) fn pcm_info(&mut self) -> Vec<u8> {
         self.request(&words(&[request::PCM_INFO, 0, 1, 32]), 36)
     }

@@ -1,4 +1,4 @@
-//! The front-end, and the memory and the queues of its guest.
+//! The vhost-user front-end, and the memory and queues of its guest.
 
 mod driver;
 
@@ -22,10 +22,10 @@ use super::Daemon;
 
 pub(crate) use driver::{Played, Recorded};
 
-/// The guest has this much memory, from address 0.
+/// The end of guest memory, which starts at address 0.
 pub(crate) const MEMORY_END: u64 = 8 << 20;
 
-/// Each queue has this much of it for its areas.
+/// Bytes of guest memory for the areas of each queue. The queues come first.
 const QUEUE_BYTES: u64 = 64 << 10;
 
 const QUEUE_SIZE: u16 = 64;
@@ -35,12 +35,12 @@ const fn areas(queue: u64) -> Areas {
     Areas { descriptor: start, driver: start + QUEUE_BYTES / 4, device: start + QUEUE_BYTES / 2 }
 }
 
-/// Those of the queue for audio to play.
+/// The areas of the transmit queue, which carries audio to play.
 pub(crate) const TX_AREAS: Areas = areas(TX_QUEUE as u64);
-/// And its size.
+/// Descriptors of the transmit queue.
 pub(crate) const TX_QUEUE_SIZE: u16 = QUEUE_SIZE;
 
-/// What separates the front-end's addresses from the guest's.
+/// The distance from an address of the guest to the same address of the front-end.
 pub(crate) const VMM_OFFSET: u64 = 0x7f00_0000_0000;
 
 /// The format of the queues.
@@ -50,7 +50,7 @@ pub(crate) enum Format {
     Packed,
 }
 
-/// Both.
+/// Both formats.
 pub(crate) const FORMATS: [Format; 2] = [Format::Split, Format::Packed];
 
 type GuestMemory = VmMemory<Arc<GuestMemoryMmap>>;
@@ -60,32 +60,32 @@ struct Queue {
     driver: DriverQueue<GuestMemory, Box<[Slot<u64>]>, u64>,
     kick: EventFd,
     call: EventFd,
-    /// Waits for `call`.
+    /// Becomes ready when `call` is signalled.
     called: Epoll,
     setup: Setup,
-    /// Where the device shall go on.
+    /// The vring base: the position at which the device resumes.
     base: u16,
 }
 
-/// A guest that is connected and has set up all queues.
+/// A guest whose front-end is connected and has set up all queues.
 pub(crate) struct Guest {
     pub(crate) frontend: Frontend,
     pub(crate) memory: GuestMemory,
     map: Arc<GuestMemoryMmap>,
     features: Features,
     queues: Vec<Queue>,
-    /// How many messages there were.
+    /// The number of messages allocated so far.
     messages: u64,
 }
 
-/// Connecting, and the rest that a front-end does.
+/// What the front-end does.
 impl Guest {
-    /// Connects, and starts all queues.
+    /// Connects and starts all queues.
     pub(crate) fn connect(daemon: &Daemon, format: Format) -> Self {
         Self::connect_with(daemon, format, QUEUE_SIZE)
     }
 
-    /// Connects, and starts queues of `size` descriptors.
+    /// Connects and starts queues of `size` descriptors.
     pub(crate) fn connect_with(daemon: &Daemon, format: Format, size: u16) -> Self {
         let mut frontend = Frontend::connect(daemon.socket(), QUEUES as u64).unwrap();
         let offered = frontend.get_features().unwrap();
@@ -115,7 +115,7 @@ impl Guest {
         guest
     }
 
-    /// Tells where the memory is; again, if it was told before.
+    /// Sends the memory table. Repeated calls send the same table again.
     pub(crate) fn set_memory_table(&self) {
         let region = self.map.find_region(GuestAddress(0)).unwrap();
         let mut info = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
@@ -123,12 +123,12 @@ impl Guest {
         self.frontend.set_mem_table(&[info]).unwrap();
     }
 
-    /// Starts all queues where they were stopped.
+    /// Starts all queues at the positions at which they were stopped.
     pub(crate) fn start_queues(&mut self) {
         (0..QUEUES).for_each(|index| self.start_queue(index, |_| {}));
     }
 
-    /// Starts a queue where it was stopped, after `change` has changed where it is said to be.
+    /// Starts a queue where the queue was stopped, with addresses that `change` may alter.
     pub(crate) fn start_queue(&mut self, index: usize, change: impl FnOnce(&mut VringConfigData)) {
         let queue = &self.queues[index];
         let setup = &queue.setup;
@@ -161,7 +161,7 @@ impl Guest {
         self.queues[index].base = u16::try_from(self.frontend.get_vring_base(index).unwrap()).unwrap();
     }
 
-    /// Begins anew, as a machine does that is reset: the driver knows of nothing, and the queues are empty.
+    /// Restarts all queues as a machine does after a reset: no driver state, empty queues.
     pub(crate) fn reboot(&mut self) {
         self.stop_queues();
         for (index, queue) in (0..).zip(&mut self.queues) {
@@ -173,7 +173,7 @@ impl Guest {
         self.start_queues();
     }
 
-    /// The device's configuration.
+    /// Returns the device's configuration space.
     pub(crate) fn config(&mut self) -> Vec<u8> {
         let (_, config) = self.frontend.get_config(0, 16, VhostUserConfigFlags::WRITABLE, &[0; 16]).unwrap();
         config

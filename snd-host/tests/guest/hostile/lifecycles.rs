@@ -1,4 +1,4 @@
-//! Requests in orders that no driver sends, and with values that none chooses.
+//! Requests in orders and with values that no real driver sends.
 
 use super::{BAD_MSG, Case, NOT_SUPP, prepared, refused, run};
 use crate::support::{Guest, OK, counting, set_params, words};
@@ -21,49 +21,49 @@ pub(super) const CASES: &[Case] = &[
         refused(guest, 0, &counting(0..480));
     }),
     ("START twice", |guest| {
-        prepared(guest, |guest| run(guest, |guest| not_now(guest, request::PCM_START)));
+        prepared(guest, |guest| run(guest, |guest| not_allowed(guest, request::PCM_START)));
     }),
     ("STOP twice", |guest| {
         prepared(guest, |guest| {
             run(guest, |_| {});
-            not_now(guest, request::PCM_STOP);
+            not_allowed(guest, request::PCM_STOP);
         });
     }),
-    ("PREPARE, RELEASE and parameters while it runs", |guest| {
+    ("PREPARE, RELEASE and parameters while the stream runs", |guest| {
         prepared(guest, |guest| {
             run(guest, |guest| {
-                not_now(guest, request::PCM_PREPARE);
-                not_now(guest, request::PCM_RELEASE);
+                not_allowed(guest, request::PCM_PREPARE);
+                not_allowed(guest, request::PCM_RELEASE);
                 assert_eq!(guest.command(&set_params(7680, 1920)), BAD_MSG);
                 guest.play(0, &counting(0..480));
-                assert_eq!(guest.played().status, OK, "it still runs");
+                assert_eq!(guest.played().status, OK, "the stream does not run any more");
             });
         });
     }),
     ("PREPARE and parameters after STOP", |guest| {
         prepared(guest, |guest| {
             run(guest, |_| {});
-            not_now(guest, request::PCM_PREPARE);
+            not_allowed(guest, request::PCM_PREPARE);
             assert_eq!(guest.command(&set_params(7680, 1920)), BAD_MSG);
         });
     }),
-    ("STOP before START", |guest| prepared(guest, |guest| not_now(guest, request::PCM_STOP))),
+    ("STOP before START", |guest| prepared(guest, |guest| not_allowed(guest, request::PCM_STOP))),
     ("RELEASE before PREPARE", |guest| {
         guest.must(&set_params(7680, 1920));
-        not_now(guest, request::PCM_RELEASE);
+        not_allowed(guest, request::PCM_RELEASE);
     }),
     ("START and STOP before PREPARE", |guest| {
         guest.must(&set_params(7680, 1920));
-        not_now(guest, request::PCM_START);
-        not_now(guest, request::PCM_STOP);
+        not_allowed(guest, request::PCM_START);
+        not_allowed(guest, request::PCM_STOP);
     }),
     ("RELEASE twice", |guest| {
         prepared(guest, |_| {});
-        not_now(guest, request::PCM_RELEASE);
+        not_allowed(guest, request::PCM_RELEASE);
     }),
     ("START after RELEASE", |guest| {
         prepared(guest, |_| {});
-        not_now(guest, request::PCM_START);
+        not_allowed(guest, request::PCM_START);
     }),
     ("START without audio", |guest| prepared(guest, |guest| run(guest, |_| {}))),
     ("START and STOP a hundred times", |guest| {
@@ -92,7 +92,7 @@ pub(super) const CASES: &[Case] = &[
             assert_eq!(guest.command(&set_params(buffer, period)), BAD_MSG, "{buffer} {period}");
         }
     }),
-    ("every number for a form", |guest| {
+    ("every number for format, rate and channels", |guest| {
         for number in 0..=255 {
             for shift in [0, 8, 16, 24] {
                 let form = 0x0007_0502 & !(0xff << shift) | number << shift;
@@ -102,7 +102,7 @@ pub(super) const CASES: &[Case] = &[
             }
         }
     }),
-    ("features that nobody offered", |guest| {
+    ("features that the device did not offer", |guest| {
         let request = words(&[request::PCM_SET_PARAMS, 0, 7680, 1920, u32::MAX, 0x0007_0502]);
         assert_eq!(guest.command(&request), NOT_SUPP);
     }),
@@ -120,7 +120,7 @@ pub(super) const CASES: &[Case] = &[
             }
         }
     }),
-    ("information on what comes after the last", |guest| {
+    ("information on items beyond the last", |guest| {
         for code in [request::JACK_INFO, request::PCM_INFO, request::CHMAP_INFO] {
             for (start, count) in [(1000, 1), (u32::MAX, 1), (u32::MAX, u32::MAX), (0, 1000), (1, u32::MAX)] {
                 let answer = guest.request(&words(&[code, start, count, 32]), 8000);
@@ -135,7 +135,7 @@ pub(super) const CASES: &[Case] = &[
     ("the remapping of a jack", |guest| {
         assert_ne!(guest.command(&words(&[request::JACK_REMAP, 0, 0, 0])), OK);
     }),
-    ("a frame of one byte in a period of its own", |guest| {
+    ("periods of one frame of one byte", |guest| {
         guest.must(&words(&[request::PCM_SET_PARAMS, 0, 2, 1, 0, 0x0007_0401]));
         guest.must(&words(&[request::PCM_PREPARE, 0]));
         guest.play(0, &[0x80]);
@@ -143,7 +143,7 @@ pub(super) const CASES: &[Case] = &[
         run(guest, |guest| (0..2).for_each(|_| assert_eq!(guest.played().status, OK)));
         guest.must(&words(&[request::PCM_RELEASE, 0]));
     }),
-    ("a message of several periods, and one of a part of one", |guest| {
+    ("a message of several periods, and a message of a partial period", |guest| {
         prepared(guest, |guest| {
             guest.play(0, &counting(0..1440));
             guest.play(0, &counting(1440..1441));
@@ -158,7 +158,7 @@ pub(super) const CASES: &[Case] = &[
     }),
 ];
 
-/// Sends a command that is not allowed now.
-fn not_now(guest: &mut Guest, code: u32) {
+/// Sends a command that the state of stream 0 does not allow.
+fn not_allowed(guest: &mut Guest, code: u32) {
     assert_eq!(guest.command(&words(&[code, 0])), BAD_MSG, "{code:#x}");
 }

@@ -1,0 +1,30 @@
+//! Measures what snd-host does in real time, and prints a table.
+//!
+//! Run it on an idle machine with `cargo bench -p snd-host --bench timing`. It takes about 40 s.
+//! Each figure is measured once and shown next to its target, whether it meets the target or not.
+//! Nothing here is part of `cargo test`: a busy machine makes figures worse without any fault in
+//! snd-host. The tests in `tests/guest` compare bytes, counts and order instead.
+
+mod delay;
+mod lifecycle;
+mod pauses;
+mod period_ends;
+mod player;
+mod recordings;
+mod report;
+#[expect(dead_code, unused_imports, reason = "the tests need the rest")]
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use report::Report;
+
+fn main() {
+    // Cargo passes `--bench`, and the filters of other harnesses; there is nothing to select here.
+    let mut report = Report::default();
+    lifecycle::measure(&mut report);
+    period_ends::measure(&mut report);
+    delay::measure(&mut report);
+    recordings::measure(&mut report);
+    pauses::measure(&mut report);
+    print!("{report}");
+}
