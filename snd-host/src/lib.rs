@@ -1,20 +1,31 @@
 //! A virtio sound card as a vhost-user back-end, which plays and records through GStreamer.
 //!
-//! From the socket to the sink:
+//! The modules are layers: each uses only the modules below it.
 //!
-//! - `listen` opens the socket;
-//! - `sandbox` gives up what playing does not need;
-//! - [`serve`](serve()) runs one session after the other on `vhost-user-backend`, which speaks
-//!   the protocol and runs the event loop;
-//! - `backend` says what is offered, and passes everything on to `device`: the queues (`queue`, on
-//!   ring-core) and the `card`, moved on by one function that never waits;
-//! - `control` answers requests and keeps the life of each `stream`, without doing anything itself;
-//!   `pcm` knows formats and counts frames;
-//! - `playback` and `capture` hold a stream's messages until they are played or full; when that is,
-//!   `pacing` decides;
-//! - `audio` takes the frames to and from GStreamer, in a thread that may wait as long as it takes.
+//! - `process`: the command line, the socket, signals and the sandbox; one session after another.
+//! - `vhost_user`: the device as the front-end and the driver see it. `vhost-user-backend` speaks
+//!   the protocol and runs the event loop, ring-core serves the rings.
+//! - `card`: the streams and control elements. Control requests are answered without side effects;
+//!   an answer says what has to be done.
+//! - `stream`: the life cycle of a stream, and its messages from acceptance to completion. A pacer
+//!   decides when a message is completed.
+//! - `audio`: takes the frames to and from GStreamer, in a thread for each take.
+//! - `pcm`, `speakers`, [`spec`], and others without state: formats, channel maps, the structures
+//!   of the standard.
 //!
-//! The structures of the standard are in [`spec`].
+//! The event loop never blocks. Only the threads in `audio` use GStreamer, and only they can block.
+//!
+//! A *take* is what a stream plays or records from PREPARE to RELEASE. The way of its audio:
+//!
+//! ```text
+//! TX queue ──▶ Queue::pop ──▶ Playback::accept ──▶ Output ──▶ player ──▶ sink
+//!    ▲                            │ pending            │ progress
+//!    └── Queue::complete_all ◀── Playback::complete_due ◀── Pacer
+//!
+//! RX queue ──▶ Queue::pop ──▶ Capture::accept      Input ◀── recorder ◀── source
+//!    ▲                            │ pending            │ audio, progress
+//!    └── Queue::complete_all ◀── Capture::complete_due ◀── Pacer
+//! ```
 
 mod audio;
 mod card;

@@ -17,6 +17,6 @@ pub(crate) const MAX_TAKES: usize = 16;
 /// The largest queue size that a front-end may set. QEMU uses 64.
 pub(crate) const MAX_QUEUE_SIZE: usize = 1024;
 
-/// The largest number of segments in a buffer: one for each page of the largest message, one more if
-/// the message is not aligned to pages, and one each for the header and the status.
+/// The largest number of segments in a buffer: one for each page of the largest message, one more
+/// if the message is not aligned to pages, and one each for the header and the status.
 pub(crate) const MAX_SEGMENTS: usize = MAX_BUFFER_BYTES as usize / 4096 + 3;

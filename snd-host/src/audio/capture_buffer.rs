@@ -1,76 +1,76 @@
-//! The audio that the host has recorded and the guest has not taken yet.
+//! Audio that the source has delivered and the guest has not taken yet.
 
 use std::collections::VecDeque;
 
-use super::Mode;
+use super::mode::Mode;
 use crate::pcm::Params;
 
-/// How much is kept beyond the guest's buffer, so that a source that gives audio in large pieces can give
-/// one.
-const SPARE_MILLISECONDS: u64 = 200;
+/// The room beyond the size of the guest's buffer, for sources with large pieces of audio.
+const SPARE_MS: u64 = 200;
 
-/// A queue of frames. Frames are taken out in time, whether they are there or not: silence stands for those
-/// that are missing.
+/// A queue of frames. Silence replaces frames that are missing when they are taken out.
 #[derive(Debug)]
 pub(super) struct CaptureBuffer {
     pub(super) mode: Mode,
     bytes: VecDeque<u8>,
     frame_bytes: usize,
-    /// The most bytes that are kept.
-    limit: usize,
-    /// How many frames were taken.
+    /// The largest size of `bytes` with a live source.
+    max_bytes: usize,
+    /// Number of frames that were taken out.
     taken: u64,
-    /// Whether the source gives audio at its own pace.
+    /// Whether the source delivers audio at its own pace.
     pub(super) live: bool,
-    /// How many frames the source gave last.
+    /// Number of frames in the last piece of audio.
     piece: u64,
-    /// Whether the source has given nothing since silence last stood in for it, or nothing at all.
-    dry: bool,
-    /// How many frames were dropped because the guest did not take them.
+    /// Whether no audio has arrived since silence last replaced audio, or since the start.
+    starved: bool,
+    /// Number of frames that were dropped because the guest did not take them.
     dropped: u64,
-    /// How many frames were silence for want of a source.
+    /// Number of frames that silence replaced.
     silent: u64,
     /// A frame of silence.
     silence: Vec<u8>,
 }
 
-/// What was taken.
+/// Numbers of frames that were not passed from the source to the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Frames dropped because the guest did not take them in time.
+    /// Frames that were dropped because the guest did not take them in time.
     pub(crate) dropped: u64,
-    /// Frames of silence, because there was nothing else.
+    /// Frames that the source did not deliver in time, and silence replaced.
     pub(crate) silent: u64,
 }
 
 impl CaptureBuffer {
     pub(super) fn new(params: &Params) -> Self {
         let frame_bytes = params.frame_bytes();
-        let spare = u64::from(params.rate) * SPARE_MILLISECONDS / 1000 * u64::from(frame_bytes);
-        let limit = u64::from(params.buffer_bytes) + spare;
+        let spare = u64::from(params.rate) * SPARE_MS / 1000 * u64::from(frame_bytes);
+        let max_bytes = u64::from(params.buffer_bytes) + spare;
         Self {
             mode: Mode::Ready,
             bytes: VecDeque::new(),
             frame_bytes: frame_bytes as usize,
-            // At most the largest buffer and the spare: it fits.
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            // Far less than 4 GiB: the largest buffer, and the spare.
+            max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
             taken: 0,
             live: false,
             piece: 0,
-            dry: true,
+            starved: true,
             dropped: 0,
             silent: 0,
             silence: params.silence(),
         }
     }
 
-    /// Whether there is less than could be wanted soon.
-    pub(super) fn is_wanting(&self) -> bool {
-        self.bytes.len() < self.limit
+    /// Returns whether there is room for more audio.
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes.len() < self.max_bytes
     }
 
-    /// Takes in whole frames. If that is too much of what a live source gives, the oldest ones are dropped;
-    /// any other has to be asked first whether [more is wanted](Self::is_wanting).
+    /// Appends whole frames.
+    ///
+    /// If a live source delivers too much, the oldest frames are dropped. Any other source must be
+    /// read only if there [is room](Self::has_room).
     pub(super) fn push(&mut self, frames: &[u8]) {
         let whole = frames.len() - frames.len() % self.frame_bytes;
         if whole == 0 {
@@ -78,29 +78,31 @@ impl CaptureBuffer {
         }
         self.bytes.extend(&frames[..whole]);
         self.piece = (whole / self.frame_bytes) as u64;
-        self.dry = false;
+        self.starved = false;
         if self.live {
-            let excess = self.bytes.len().saturating_sub(self.limit).next_multiple_of(self.frame_bytes);
+            let excess = self.bytes.len().saturating_sub(self.max_bytes).next_multiple_of(self.frame_bytes);
             self.bytes.drain(..excess);
             self.dropped += (excess / self.frame_bytes) as u64;
         }
     }
 
-    /// How many frames a live source has given by now, silence included; `None` if there is none. The last
-    /// piece does not count: it is kept in hand while the next one is on its way.
+    /// Returns the number of frames that a live source has delivered, silence included.
+    ///
+    /// The last piece does not count: it stays in reserve until the next piece arrives. `None`
+    /// without a live source, and while the source delivers nothing.
     pub(super) fn recorded(&self) -> Option<u64> {
         let end = self.taken + (self.bytes.len() / self.frame_bytes) as u64;
-        (self.live && !self.dry).then(|| end.saturating_sub(self.piece))
+        (self.live && !self.starved).then(|| end.saturating_sub(self.piece))
     }
 
-    /// Takes the next frames, `bytes` bytes of them.
-    pub(super) fn take(&mut self, bytes: u32) -> Vec<u8> {
-        // Platforms with less than 32 bits have no GStreamer.
+    /// Takes `bytes` bytes of whole frames out.
+    pub(super) fn pull(&mut self, bytes: u32) -> Vec<u8> {
+        // GStreamer needs a processor of at least 32 bits.
         let wanted = bytes as usize;
         let mut taken: Vec<u8> = self.bytes.drain(..wanted.min(self.bytes.len())).collect();
         let missing = (wanted - taken.len()) / self.frame_bytes;
         if missing > 0 {
-            self.dry = true;
+            self.starved = true;
             self.silent += missing as u64;
         }
         taken.extend(self.silence.iter().cycle().take(wanted - taken.len()));
@@ -108,7 +110,7 @@ impl CaptureBuffer {
         taken
     }
 
-    /// How many bytes there are.
+    /// Returns the number of bytes in the buffer.
     pub(super) fn available(&self) -> usize {
         self.bytes.len()
     }
@@ -124,70 +126,70 @@ mod tests {
     use crate::pcm::tests::s16_stereo;
 
     fn live(params: &Params) -> CaptureBuffer {
-        let mut store = CaptureBuffer::new(params);
-        store.live = true;
-        store
+        let mut buffer = CaptureBuffer::new(params);
+        buffer.live = true;
+        buffer
     }
 
     #[test]
-    fn frames_come_out_once_and_in_order() {
-        let mut store = CaptureBuffer::new(&s16_stereo());
-        store.push(&[1, 1, 1, 1, 2, 2, 2, 2]);
-        store.push(&[3, 3, 3, 3]);
-        assert_eq!(store.take(4), [1, 1, 1, 1]);
-        assert_eq!(store.take(8), [2, 2, 2, 2, 3, 3, 3, 3]);
-        assert_eq!((store.available(), store.counts()), (0, Counts::default()));
+    fn recorded_frames_come_out_once_and_in_order() {
+        let mut buffer = CaptureBuffer::new(&s16_stereo());
+        buffer.push(&[1, 1, 1, 1, 2, 2, 2, 2]);
+        buffer.push(&[3, 3, 3, 3]);
+        assert_eq!(buffer.pull(4), [1, 1, 1, 1]);
+        assert_eq!(buffer.pull(8), [2, 2, 2, 2, 3, 3, 3, 3]);
+        assert_eq!((buffer.available(), buffer.counts()), (0, Counts::default()));
     }
 
     #[test]
-    fn silence_stands_for_what_is_missing_and_the_source_goes_on_after_it() {
-        let mut store = live(&s16_stereo());
-        store.push(&[1; 4]);
-        assert_eq!(store.take(12), [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(store.counts(), Counts { dropped: 0, silent: 2 });
-        store.push(&[2; 8]);
-        assert_eq!(store.take(8), [2; 8]);
+    fn silence_replaces_missing_frames_and_audio_resumes_after_it() {
+        let mut buffer = live(&s16_stereo());
+        buffer.push(&[1; 4]);
+        assert_eq!(buffer.pull(12), [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(buffer.counts(), Counts { dropped: 0, silent: 2 });
+        buffer.push(&[2; 8]);
+        assert_eq!(buffer.pull(8), [2; 8]);
     }
 
     #[test]
-    fn a_live_source_counts_by_all_but_its_last_piece_while_it_gives_any() {
-        let mut store = live(&s16_stereo());
-        assert_eq!(store.recorded(), None);
-        store.push(&[1; 8]);
-        assert_eq!(store.recorded(), Some(0));
-        store.push(&[1; 12]);
-        assert_eq!(store.recorded(), Some(2));
-        store.take(40);
-        assert_eq!(store.recorded(), None);
-        store.push(&[1; 12]);
-        assert_eq!(store.recorded(), Some(10));
+    fn the_last_piece_of_a_live_source_does_not_count() {
+        let mut buffer = live(&s16_stereo());
+        assert_eq!(buffer.recorded(), None);
+        buffer.push(&[1; 8]);
+        assert_eq!(buffer.recorded(), Some(0));
+        buffer.push(&[1; 12]);
+        assert_eq!(buffer.recorded(), Some(2));
+        buffer.pull(40);
+        assert_eq!(buffer.recorded(), None);
+        buffer.push(&[1; 12]);
+        assert_eq!(buffer.recorded(), Some(10));
     }
 
     #[test]
-    fn what_is_kept_of_a_live_source_is_bounded_and_the_oldest_goes_first() {
+    fn a_live_source_is_bounded_and_the_oldest_frames_are_dropped() {
         let params = s16_stereo();
-        let mut store = live(&params);
+        let mut buffer = live(&params);
         let kept = params.frames(params.buffer_bytes.into()) + 9600;
-        (0..48_000u32).for_each(|frame| store.push(&frame.to_le_bytes()));
-        assert_eq!((store.available() as u64, store.counts().dropped), (kept * 4, 48_000 - kept));
+        (0..48_000u32).for_each(|frame| buffer.push(&frame.to_le_bytes()));
+        assert_eq!((buffer.available() as u64, buffer.counts().dropped), (kept * 4, 48_000 - kept));
         let oldest = u32::try_from(48_000 - kept).unwrap();
-        assert_eq!(store.take(4), oldest.to_le_bytes());
+        assert_eq!(buffer.pull(4), oldest.to_le_bytes());
     }
 
     #[test]
-    fn a_source_that_is_not_live_is_asked_for_as_much_as_a_live_one_may_give() {
-        let mut store = CaptureBuffer::new(&s16_stereo());
-        while store.is_wanting() {
-            store.push(&[0; 480]);
+    fn a_source_that_is_not_live_fills_the_buffer_without_drops() {
+        let mut buffer = CaptureBuffer::new(&s16_stereo());
+        while buffer.has_room() {
+            buffer.push(&[0; 480]);
         }
-        assert_eq!(store.available() as u64, (7680u64 + 9600 * 4).next_multiple_of(480));
-        assert_eq!(store.counts().dropped, 0);
+        assert_eq!(buffer.available() as u64, (7680u64 + 9600 * 4).next_multiple_of(480));
+        assert_eq!(buffer.counts().dropped, 0);
     }
 
     #[test]
-    fn a_part_of_a_frame_is_no_frame() {
-        let mut store = live(&s16_stereo());
-        store.push(&[1; 3]);
-        assert_eq!((store.recorded(), store.available()), (None, 0));
+    fn a_part_of_a_frame_does_not_count() {
+        let mut buffer = live(&s16_stereo());
+        buffer.push(&[1; 3]);
+        assert_eq!((buffer.recorded(), buffer.available()), (None, 0));
     }
 }

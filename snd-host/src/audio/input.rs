@@ -1,88 +1,91 @@
-//! One stretch of recording, as the event loop sees it.
+//! The host's side of a take that records.
 
 use std::sync::Arc;
 
 use super::capture_buffer::{CaptureBuffer, Counts};
+use super::host_audio::HostAudio;
+use super::level::Level;
+use super::mode::Mode;
+use super::pipeline_config::PipelineConfig;
+use super::recorder;
 use super::shared::Shared;
-use super::{Audio, Level, Mode, Port, recorder};
 use crate::pcm::Params;
 use crate::waker::Waker;
 
-/// One stretch of recording.
+/// The host's side of a take that records. No method blocks.
 #[derive(Debug)]
 pub(crate) struct Input {
-    audio: Arc<Audio>,
+    audio: Arc<HostAudio>,
     stream: usize,
     params: Params,
     level: Option<Arc<Level>>,
-    store: Arc<Shared<CaptureBuffer>>,
-    /// Told when there is more.
+    buffer: Arc<Shared<CaptureBuffer>>,
+    /// Wakes the event loop when there is more audio.
     waker: Arc<Waker>,
-    begun: bool,
+    opened: bool,
 }
 
 impl Input {
-    /// Prepares to record audio of the form that `params` says, for stream number `stream`, at a `level` if
-    /// that can change.
+    /// Creates an input for stream number `stream`, with a `level` if the guest can change it.
     pub(crate) fn new(
-        audio: &Arc<Audio>,
+        audio: &Arc<HostAudio>,
         waker: &Arc<Waker>,
         stream: usize,
         params: Params,
         level: Option<Arc<Level>>,
     ) -> Self {
-        let store = Arc::new(Shared::new(CaptureBuffer::new(&params)));
-        Self { audio: audio.clone(), stream, params, level, store, waker: waker.clone(), begun: false }
+        let buffer = Arc::new(Shared::new(CaptureBuffer::new(&params)));
+        Self { audio: audio.clone(), stream, params, level, buffer, waker: waker.clone(), opened: false }
     }
 
-    /// Opens the source, if that has not been done.
+    /// Starts the recorder, unless it was started before.
     pub(crate) fn open(&mut self) {
-        if !self.begun {
-            self.begun = true;
-            let (store, waker) = (self.store.clone(), self.waker.clone());
+        if !self.opened {
+            self.opened = true;
+            let (buffer, waker) = (self.buffer.clone(), self.waker.clone());
             let (params, level) = (self.params, self.level.clone());
-            let latency = self.audio.latency;
-            self.audio.spawn(self.stream, move |place, descriptions| {
-                let port = Port { description: descriptions.source, latency, params, level };
-                recorder::run(&store, &waker, place, &port);
+            let latency = self.audio.latency();
+            self.audio.spawn(self.stream, move |permit, descriptions| {
+                let config = PipelineConfig { description: descriptions.source, latency, params, level };
+                recorder::run(&buffer, &waker, permit, &config);
             });
         }
     }
 
-    /// Lets it record.
+    /// Starts or resumes recording.
     pub(crate) fn start(&mut self) {
         self.open();
-        self.store.change(|store| store.mode = Mode::Run);
+        self.buffer.update(|buffer| buffer.mode = Mode::Run);
     }
 
-    /// Holds it.
+    /// Pauses recording.
     pub(crate) fn pause(&self) {
-        self.store.change(|store| store.mode = Mode::Pause);
+        self.buffer.update(|buffer| buffer.mode = Mode::Pause);
     }
 
-    /// How many frames there are to be taken since the beginning, if a live source says so.
+    /// Returns the number of frames that a live source has delivered; `None` without a live source.
     pub(crate) fn recorded(&self) -> Option<u64> {
-        self.store.get().recorded()
+        self.buffer.lock().recorded()
     }
 
-    /// Takes `bytes` bytes of whole frames: silence, as far as there are none.
-    pub(crate) fn take(&self, bytes: u32) -> Vec<u8> {
-        self.store.get().take(bytes)
+    /// Takes `bytes` bytes of whole frames out. Silence replaces missing frames.
+    pub(crate) fn pull(&self, bytes: u32) -> Vec<u8> {
+        self.buffer.lock().pull(bytes)
     }
 
-    /// How many bytes were recorded and not taken.
+    /// Returns the number of recorded bytes that were not taken out.
     pub(crate) fn available(&self) -> u32 {
-        u32::try_from(self.store.get().available()).unwrap_or(u32::MAX)
+        u32::try_from(self.buffer.lock().available()).unwrap_or(u32::MAX)
     }
 
-    /// What was lost.
+    /// Returns the numbers of dropped and missing frames.
     pub(crate) fn counts(&self) -> Counts {
-        self.store.get().counts()
+        self.buffer.lock().counts()
     }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
-        self.store.change(|store| store.mode = Mode::End);
+        self.buffer.update(|buffer| buffer.mode = Mode::End);
     }
 }

@@ -1,8 +1,8 @@
-//! How loud a stream is.
+//! The volume of a stream.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// The level of a stream, which may change at any time.
+/// The level of a stream, which the guest can change at any time.
 #[derive(Debug)]
 pub(crate) struct Level {
     /// The bits of an `f64`.
@@ -16,7 +16,7 @@ impl Default for Level {
     }
 }
 
-// Nothing but the numbers themselves goes from one thread to another, so that `Relaxed` will do.
+// No other memory is published with the values, so `Relaxed` is enough.
 impl Level {
     pub(crate) fn set_gain(&self, gain: f64) {
         self.gain.store(gain.to_bits(), Ordering::Relaxed);
@@ -26,7 +26,7 @@ impl Level {
         self.on.store(on, Ordering::Relaxed);
     }
 
-    /// What samples are multiplied with.
+    /// Returns the factor that samples are multiplied with; 0 if the switch is off.
     pub(crate) fn gain(&self) -> f64 {
         if self.on.load(Ordering::Relaxed) { f64::from_bits(self.gain.load(Ordering::Relaxed)) } else { 0.0 }
     }

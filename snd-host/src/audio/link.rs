@@ -1,52 +1,51 @@
-//! State that an output shares with its player.
+//! The state that an output shares with its player.
 
 use std::sync::{Arc, Mutex};
 
-use super::gstreamer::{Gauge, Sink};
+use super::gstreamer::{Progress, Sink};
 use super::playback_buffer::PlaybackBuffer;
 use super::shared::{Shared, lock};
 use crate::pcm::Params;
 
-/// What an output and its player share.
+/// The state that an output shares with its player.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) feed: Shared<PlaybackBuffer>,
-    stage: Mutex<Stage>,
+    pub(super) buffer: Shared<PlaybackBuffer>,
+    sink: Mutex<SinkState>,
 }
 
-/// Where the player stands.
+/// The state of a player's sink.
 #[derive(Clone, Debug)]
-pub(super) enum Stage {
-    /// It is opening the sink, which will play all there is.
+pub(super) enum SinkState {
+    /// The sink is being opened for the first time, and will play all audio.
     Opening,
-    /// The sink is open, and this tells how far it has come.
-    Open(Arc<Gauge>),
-    /// There is no sink. If one comes, it goes on from where the guest believes to be.
+    /// The sink is open.
+    Open(Arc<Progress>),
+    /// The sink cannot be opened, or has failed. A new sink will start at the guest's position.
     Lost,
 }
 
 impl Link {
     pub(super) fn new(params: &Params) -> Self {
-        Self { feed: Shared::new(PlaybackBuffer::new(params)), stage: Mutex::new(Stage::Opening) }
+        Self { buffer: Shared::new(PlaybackBuffer::new(params)), sink: Mutex::new(SinkState::Opening) }
     }
 
-    /// Where the player stands.
-    pub(super) fn stage(&self) -> Stage {
-        lock(&self.stage).clone()
+    pub(super) fn sink(&self) -> SinkState {
+        lock(&self.sink).clone()
     }
 
-    /// The sink is open.
+    /// Records that the sink is open.
     pub(super) fn opened(&self, sink: &Sink) {
-        *lock(&self.stage) = Stage::Open(sink.gauge().clone());
+        *lock(&self.sink) = SinkState::Open(sink.progress().clone());
     }
 
-    /// The sink cannot be opened, or has failed.
+    /// Records that the sink cannot be opened, or has failed.
     pub(super) fn lost(&self) {
-        *lock(&self.stage) = Stage::Lost;
+        *lock(&self.sink) = SinkState::Lost;
     }
 
-    /// Whether there was a sink, or should have been one.
+    /// Returns whether the sink is lost.
     pub(super) fn is_lost(&self) -> bool {
-        matches!(*lock(&self.stage), Stage::Lost)
+        matches!(*lock(&self.sink), SinkState::Lost)
     }
 }

@@ -1,25 +1,29 @@
-//! One stretch of playback, as the event loop sees it.
+//! The host's side of a take that plays.
 
 use std::sync::Arc;
 
-use super::link::{Link, Stage};
+use super::host_audio::HostAudio;
+use super::level::Level;
+use super::link::{Link, SinkState};
+use super::mode::Mode;
+use super::pipeline_config::PipelineConfig;
 use super::playback_buffer::Ending;
-use super::{Audio, Level, Mode, Port, player};
+use super::player;
 use crate::pcm::Params;
 
-/// How far an output has come.
+/// The progress of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
     /// The number of the frame that is about to be heard.
     pub(crate) frame: u64,
-    /// Whether there is a sink.
+    /// Whether a sink is open.
     pub(crate) live: bool,
 }
 
-/// One stretch of playback.
+/// The host's side of a take that plays. No method blocks.
 #[derive(Debug)]
 pub(crate) struct Output {
-    audio: Arc<Audio>,
+    audio: Arc<HostAudio>,
     stream: usize,
     params: Params,
     level: Option<Arc<Level>>,
@@ -27,87 +31,91 @@ pub(crate) struct Output {
     player: Player,
 }
 
-/// Whether there is a thread that plays.
+/// The state of the thread that plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Player {
-    NotYet,
-    Yes,
-    /// There was none to be had: nothing will be heard.
-    No,
+    NotStarted,
+    Started,
+    /// The thread could not be started, and the audio is dropped.
+    Refused,
 }
 
 impl Output {
-    /// Prepares to play audio of the form that `params` says, for stream number `stream`, at a `level` if
-    /// that can change.
-    pub(crate) fn new(audio: &Arc<Audio>, stream: usize, params: Params, level: Option<Arc<Level>>) -> Self {
+    /// Creates an output for stream number `stream`, with a `level` if the guest can change it.
+    pub(crate) fn new(
+        audio: &Arc<HostAudio>,
+        stream: usize,
+        params: Params,
+        level: Option<Arc<Level>>,
+    ) -> Self {
         let link = Arc::new(Link::new(&params));
-        Self { audio: audio.clone(), stream, params, level, link, player: Player::NotYet }
+        Self { audio: audio.clone(), stream, params, level, link, player: Player::NotStarted }
     }
 
-    /// Gives whole frames, to be played after all before them.
+    /// Appends whole frames. The first call starts the player.
     pub(crate) fn write(&mut self, frames: &[u8]) {
-        if self.player == Player::NotYet {
-            self.player = self.begin();
+        if self.player == Player::NotStarted {
+            self.player = self.start_player();
         }
         match self.player {
-            Player::No => self.link.feed.get().pass_over(frames),
-            Player::NotYet | Player::Yes => self.link.feed.change(|feed| feed.push(frames)),
+            Player::Refused => self.link.buffer.lock().discard(frames),
+            Player::NotStarted | Player::Started => self.link.buffer.update(|buffer| buffer.push(frames)),
         }
     }
 
-    fn begin(&self) -> Player {
+    fn start_player(&self) -> Player {
         let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
-        let latency = self.audio.latency;
-        let begun = self.audio.spawn(self.stream, move |place, descriptions| {
-            player::run(&link, place, &Port { description: descriptions.sink, latency, params, level });
+        let latency = self.audio.latency();
+        let started = self.audio.spawn(self.stream, move |permit, descriptions| {
+            let config = PipelineConfig { description: descriptions.sink, latency, params, level };
+            player::run(&link, permit, &config);
         });
-        if begun { Player::Yes } else { Player::No }
+        if started { Player::Started } else { Player::Refused }
     }
 
-    /// Lets it be heard.
+    /// Starts or resumes playback.
     pub(crate) fn start(&self) {
-        self.link.feed.change(|feed| {
-            feed.mode = Mode::Run;
-            feed.started = true;
+        self.link.buffer.update(|buffer| {
+            buffer.mode = Mode::Run;
+            buffer.started = true;
         });
     }
 
-    /// Holds it, apart from what the sink already has.
+    /// Pauses playback. Audio that the sink already has is still heard.
     pub(crate) fn pause(&self) {
-        self.link.feed.change(|feed| feed.mode = Mode::Pause);
+        self.link.buffer.update(|buffer| buffer.mode = Mode::Pause);
     }
 
-    /// How far it has come.
+    /// Returns the progress.
     pub(crate) fn heard(&self) -> Heard {
-        let stage = self.link.stage();
-        match stage {
-            Stage::Opening => Heard { frame: self.link.feed.get().first(), live: false },
-            Stage::Open(gauge) => Heard { frame: gauge.heard(), live: true },
-            Stage::Lost => Heard { frame: self.link.feed.get().first_to_be_heard(), live: false },
+        match self.link.sink() {
+            SinkState::Opening => Heard { frame: self.link.buffer.lock().first(), live: false },
+            SinkState::Open(progress) => Heard { frame: progress.heard(), live: true },
+            SinkState::Lost => Heard { frame: self.link.buffer.lock().first_unplayed(), live: false },
         }
     }
 
-    /// Says how many frames the guest believes to be played.
+    /// Sets the number of frames that the guest considers played.
     pub(crate) fn set_played(&self, frames: u64) {
-        self.link.feed.get().played = frames;
+        self.link.buffer.lock().played = frames;
     }
 
-    /// How many frames were dropped because the sink did not keep up.
+    /// Returns the number of frames that were dropped because the sink did not keep up.
     pub(crate) fn dropped(&self) -> u64 {
-        self.link.feed.get().dropped
+        self.link.buffer.lock().dropped
     }
 
-    /// Ends it. This does not wait for the end.
+    /// Ends playback. The player finishes in the background.
     pub(crate) fn end(self, ending: Ending) {
-        self.link.feed.change(|feed| feed.end_with(ending));
+        self.link.buffer.update(|buffer| buffer.end_with(ending));
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.link.feed.change(|feed| {
-            if feed.mode != Mode::End {
-                feed.end_with(Ending::Cut);
+        self.link.buffer.update(|buffer| {
+            if buffer.mode != Mode::End {
+                buffer.end_with(Ending::Cut);
             }
         });
     }

@@ -1,45 +1,45 @@
-//! The audio that a guest has given and the host has not taken yet.
+//! Audio that the guest has given and the sink has not taken yet.
 
 use std::collections::VecDeque;
 
-use super::Mode;
+use super::mode::Mode;
 use crate::pcm::Params;
 
-/// How far what is heard may fall behind what the guest believes to be played. If the host falls further
-/// behind, for want of a sink or because it stalls, the oldest audio is dropped.
+/// How far playback may fall behind the guest's position. If it falls further behind, because there
+/// is no sink or the sink stalls, the oldest audio is dropped.
 const MAX_LAG_SECONDS: u64 = 2;
 
-/// How a stretch of playback ends.
+/// How a take that plays ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// All that was given is still played.
+    /// All audio is still played.
     Drain,
-    /// What the host has not taken yet is dropped.
+    /// Audio that the sink has not taken yet is dropped.
     Cut,
 }
 
-/// A queue of frames, each of which has a number, from 0 for the first one given.
+/// A queue of frames, which are numbered from 0 for the first frame of the take.
 #[derive(Debug)]
 pub(super) struct PlaybackBuffer {
     pub(super) mode: Mode,
-    /// Whether it was ever told to play.
+    /// Whether playback was ever started.
     pub(super) started: bool,
     bytes: VecDeque<u8>,
     /// The number of the first frame in `bytes`.
     first: u64,
-    /// How many frames were dropped because the host did not take them in time.
+    /// Number of frames that were dropped because the sink did not take them in time.
     pub(super) dropped: u64,
     frame_bytes: usize,
-    /// The most bytes that are kept.
-    limit: usize,
-    /// How many frames the guest believes to be played.
+    /// The largest size of `bytes`.
+    max_bytes: usize,
+    /// Number of frames that the guest considers played.
     pub(super) played: u64,
 }
 
-/// The most bytes that are kept for one stretch, of audio with so many bytes a second.
+/// Returns the largest number of bytes that a take holds.
 ///
-/// Messages that wait for their completion are one buffer. When a ring is stopped, some of them may be returned
-/// early, and the guest may fill the buffer once more.
+/// The audio of pending messages is one buffer. A second buffer is necessary because a ring that
+/// stops may return some messages early, after which the guest may fill its buffer again.
 pub(crate) const fn max_buffered_bytes(buffer_bytes: u32, bytes_per_second: u32) -> u64 {
     buffer_bytes as u64 * 2 + bytes_per_second as u64 * MAX_LAG_SECONDS
 }
@@ -47,7 +47,7 @@ pub(crate) const fn max_buffered_bytes(buffer_bytes: u32, bytes_per_second: u32)
 impl PlaybackBuffer {
     pub(super) fn new(params: &Params) -> Self {
         let frame_bytes = params.frame_bytes();
-        let limit = max_buffered_bytes(params.buffer_bytes, params.rate * frame_bytes);
+        let max_bytes = max_buffered_bytes(params.buffer_bytes, params.rate * frame_bytes);
         Self {
             mode: Mode::Ready,
             started: false,
@@ -55,18 +55,18 @@ impl PlaybackBuffer {
             first: 0,
             dropped: 0,
             frame_bytes: frame_bytes as usize,
-            // At most four times the largest buffer and two seconds: it fits.
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            // Far less than 4 GiB: two of the largest buffers, and two seconds.
+            max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
             played: 0,
         }
     }
 
-    /// The number of the first frame that is still here.
+    /// Returns the number of the first frame in the buffer.
     pub(super) const fn first(&self) -> u64 {
         self.first
     }
 
-    /// The number of the next frame to be given.
+    /// Returns the number of the next frame to be pushed.
     pub(super) fn end(&self) -> u64 {
         self.first + (self.bytes.len() / self.frame_bytes) as u64
     }
@@ -75,60 +75,60 @@ impl PlaybackBuffer {
         self.bytes.is_empty()
     }
 
-    /// Takes in whole frames, not more than a buffer. If that is too much, the oldest ones are dropped.
+    /// Appends whole frames, at most the guest's buffer. Drops the oldest frames if necessary.
     pub(super) fn push(&mut self, frames: &[u8]) {
-        let excess = (self.bytes.len() + frames.len()).saturating_sub(self.limit);
+        let excess = (self.bytes.len() + frames.len()).saturating_sub(self.max_bytes);
         self.drop_oldest(excess.div_ceil(self.frame_bytes) as u64);
         let (len, needed) = (self.bytes.len(), self.bytes.len() + frames.len());
         if needed > self.bytes.capacity() {
-            // As it would grow by itself, but not beyond the limit.
-            let wanted = (self.bytes.capacity() * 2).min(self.limit).max(needed);
+            // The usual growth of a `VecDeque`, but not beyond the limit.
+            let wanted = (self.bytes.capacity() * 2).min(self.max_bytes).max(needed);
             self.bytes.reserve_exact(wanted - len);
         }
         self.bytes.extend(frames);
     }
 
-    /// Counts whole frames as dropped, and keeps none of them. Nothing has been kept before.
-    pub(super) fn pass_over(&mut self, frames: &[u8]) {
+    /// Counts whole frames as dropped without storing them. The buffer must be empty.
+    pub(super) fn discard(&mut self, frames: &[u8]) {
         let frames = (frames.len() / self.frame_bytes) as u64;
         self.first += frames;
         self.dropped += frames;
     }
 
-    /// The number of the first frame here that the guest does not believe to be played.
-    pub(super) fn first_to_be_heard(&self) -> u64 {
+    /// Returns the number of the first frame that the guest does not consider played.
+    pub(super) fn first_unplayed(&self) -> u64 {
         self.first.max(self.played)
     }
 
-    /// Drops what the guest believes to be played: nobody wants to hear it when a sink comes back.
-    pub(super) fn catch_up(&mut self) {
-        self.drop_oldest(self.first_to_be_heard() - self.first);
+    /// Drops the frames that the guest considers played, before a new sink is opened.
+    pub(super) fn drop_played(&mut self) {
+        self.drop_oldest(self.first_unplayed() - self.first);
     }
 
     fn drop_oldest(&mut self, frames: u64) {
-        if let Some((_, bytes)) = self.take(frames) {
+        if let Some((_, bytes)) = self.pull(frames) {
             self.dropped += (bytes.len() / self.frame_bytes) as u64;
         }
     }
 
-    /// Gives out at most `frames` frames, and the number of the first one.
-    pub(super) fn take(&mut self, frames: u64) -> Option<(u64, Vec<u8>)> {
+    /// Takes at most `frames` frames out. Returns the number of the first frame, and the frames.
+    pub(super) fn pull(&mut self, frames: u64) -> Option<(u64, Vec<u8>)> {
         let frames = frames.min(self.end() - self.first);
         if frames == 0 {
             return None;
         }
         let first = self.first;
         self.first += frames;
-        // No more than there is in memory.
+        // The buffer is in memory, so its size fits.
         let bytes = usize::try_from(frames).unwrap_or(usize::MAX).saturating_mul(self.frame_bytes);
         if bytes >= self.bytes.len() && self.mode == Mode::End {
-            // Not held twice: nothing comes after it.
+            // No frame follows, so the memory is handed over rather than copied.
             return Some((first, std::mem::take(&mut self.bytes).into()));
         }
         Some((first, self.bytes.drain(..bytes.min(self.bytes.len())).collect()))
     }
 
-    /// Asks for the end.
+    /// Ends playback.
     pub(super) fn end_with(&mut self, ending: Ending) {
         self.mode = Mode::End;
         if ending == Ending::Cut {
@@ -144,65 +144,70 @@ mod tests {
 
     #[test]
     fn frames_come_out_once_in_order_and_numbered() {
-        let mut feed = PlaybackBuffer::new(&s16_stereo());
-        feed.push(&[1, 1, 1, 1, 2, 2, 2, 2]);
-        feed.push(&[3, 3, 3, 3]);
-        assert_eq!(feed.take(2), Some((0, vec![1, 1, 1, 1, 2, 2, 2, 2])));
-        assert_eq!(feed.take(9), Some((2, vec![3, 3, 3, 3])));
-        assert_eq!(feed.take(9), None);
-        assert_eq!((feed.first(), feed.end()), (3, 3));
+        let mut buffer = PlaybackBuffer::new(&s16_stereo());
+        buffer.push(&[1, 1, 1, 1, 2, 2, 2, 2]);
+        buffer.push(&[3, 3, 3, 3]);
+        assert_eq!(buffer.pull(2), Some((0, vec![1, 1, 1, 1, 2, 2, 2, 2])));
+        assert_eq!(buffer.pull(9), Some((2, vec![3, 3, 3, 3])));
+        assert_eq!(buffer.pull(9), None);
+        assert_eq!((buffer.first(), buffer.end()), (3, 3));
     }
 
     #[test]
-    fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
+    fn the_size_is_bounded_and_the_oldest_frames_are_dropped() {
         let params = s16_stereo();
-        let mut feed = PlaybackBuffer::new(&params);
+        let mut buffer = PlaybackBuffer::new(&params);
         let second = vec![0; 48_000 * 4];
-        (0..10).for_each(|_| feed.push(&second));
+        (0..10).for_each(|_| buffer.push(&second));
         let kept = 2 * 48_000 + 2 * params.frames(params.buffer_bytes.into());
-        assert_eq!(feed.end(), 480_000);
-        assert_eq!(feed.first(), 480_000 - kept);
-        assert_eq!(feed.dropped, 480_000 - kept);
+        assert_eq!(buffer.end(), 480_000);
+        assert_eq!(buffer.first(), 480_000 - kept);
+        assert_eq!(buffer.dropped, 480_000 - kept);
     }
 
     #[test]
-    fn what_is_passed_over_counts_and_is_not_kept() {
-        let mut feed = PlaybackBuffer::new(&s16_stereo());
-        feed.pass_over(&[0; 40]);
-        assert_eq!((feed.first(), feed.end(), feed.dropped, feed.bytes.capacity()), (10, 10, 10, 0));
+    fn discarded_frames_count_and_are_not_stored() {
+        let mut buffer = PlaybackBuffer::new(&s16_stereo());
+        buffer.discard(&[0; 40]);
+        assert_eq!((buffer.first(), buffer.end(), buffer.dropped, buffer.bytes.capacity()), (10, 10, 10, 0));
     }
 
     #[test]
-    fn no_more_memory_is_held_than_the_limit_says() {
-        let mut feed = PlaybackBuffer::new(&s16_stereo());
-        (0..1000).for_each(|_| feed.push(&[0; 7680]));
-        assert!(feed.bytes.capacity() <= feed.limit, "{} > {}", feed.bytes.capacity(), feed.limit);
-        feed.end_with(Ending::Drain);
-        assert_eq!(feed.take(u64::MAX).map(|(_, bytes)| bytes.len()), Some(feed.limit));
-        assert_eq!(feed.bytes.capacity(), 0);
+    fn the_capacity_does_not_exceed_the_limit() {
+        let mut buffer = PlaybackBuffer::new(&s16_stereo());
+        (0..1000).for_each(|_| buffer.push(&[0; 7680]));
+        assert!(
+            buffer.bytes.capacity() <= buffer.max_bytes,
+            "{} > {}",
+            buffer.bytes.capacity(),
+            buffer.max_bytes
+        );
+        buffer.end_with(Ending::Drain);
+        assert_eq!(buffer.pull(u64::MAX).map(|(_, bytes)| bytes.len()), Some(buffer.max_bytes));
+        assert_eq!(buffer.bytes.capacity(), 0);
     }
 
     #[test]
-    fn catching_up_drops_what_is_believed_to_be_played_and_no_more() {
-        let mut feed = PlaybackBuffer::new(&s16_stereo());
-        feed.push(&[0; 40]);
-        feed.played = 4;
-        assert_eq!(feed.first_to_be_heard(), 4);
-        feed.catch_up();
-        assert_eq!((feed.first(), feed.end(), feed.dropped), (4, 10, 4));
-        feed.catch_up();
-        feed.played = 99;
-        feed.catch_up();
-        assert_eq!((feed.first(), feed.end(), feed.dropped), (10, 10, 10));
+    fn drop_played_drops_the_played_frames_and_no_others() {
+        let mut buffer = PlaybackBuffer::new(&s16_stereo());
+        buffer.push(&[0; 40]);
+        buffer.played = 4;
+        assert_eq!(buffer.first_unplayed(), 4);
+        buffer.drop_played();
+        assert_eq!((buffer.first(), buffer.end(), buffer.dropped), (4, 10, 4));
+        buffer.drop_played();
+        buffer.played = 99;
+        buffer.drop_played();
+        assert_eq!((buffer.first(), buffer.end(), buffer.dropped), (10, 10, 10));
     }
 
     #[test]
-    fn a_cut_drops_what_is_left_and_a_drain_does_not() {
-        let mut feed = PlaybackBuffer::new(&s16_stereo());
-        feed.push(&[0; 8]);
-        feed.end_with(Ending::Drain);
-        assert!(feed.take(1).is_some());
-        feed.end_with(Ending::Cut);
-        assert!(feed.take(1).is_none());
+    fn a_cut_drops_the_remaining_frames_and_a_drain_does_not() {
+        let mut buffer = PlaybackBuffer::new(&s16_stereo());
+        buffer.push(&[0; 8]);
+        buffer.end_with(Ending::Drain);
+        assert!(buffer.pull(1).is_some());
+        buffer.end_with(Ending::Cut);
+        assert!(buffer.pull(1).is_none());
     }
 }

@@ -1,94 +1,102 @@
-//! The thread that plays one stretch of audio, from the first frame to the last.
+//! The thread of a take that plays.
 //!
-//! It alone touches the sink, which may be slow to open, stall, or disappear; nobody waits for it. While
-//! there is no sink it goes on trying to open one.
+//! Only this thread uses the sink, which may open slowly, stall or disappear. No other thread waits
+//! for it. While there is no sink, the thread retries to open one.
 
 use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
+use super::error::AudioError;
 use super::gstreamer::Sink;
 use super::link::Link;
-use super::retry::{self, Retry};
-use super::{AudioError, Mode, Place, Port};
+use super::mode::Mode;
+use super::permit::Permit;
+use super::pipeline_config::PipelineConfig;
+use super::retry::{Retry, STABLE_AFTER};
 use crate::pcm::Params;
 
-/// How often to see to it.
+/// How often a sink that plays is fed.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How often to look for trouble while there is nothing to do.
+/// How often errors are looked for while there is nothing to play.
 const IDLE_TICK: Duration = Duration::from_millis(200);
 
-/// How much longer than its audio the end of a stretch may take.
-const GRACE: Duration = Duration::from_secs(1);
+/// How much longer than its audio a sink may take to drain.
+const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
-/// Plays what comes through `link` until its end.
-pub(super) fn run(link: &Link, place: &Place, port: &Port) {
+/// Plays the audio of `link` until its end.
+pub(super) fn run(link: &Link, permit: &Permit, config: &PipelineConfig) {
     let mut open = None;
     let mut retry = Retry::new();
     loop {
-        let mode = link.feed.get().mode;
-        if mode == Mode::End && open.is_none() && link.feed.get().is_empty() {
-            return debug!("ends with nothing to play");
+        let mode = link.buffer.lock().mode;
+        if mode == Mode::End && open.is_none() && link.buffer.lock().is_empty() {
+            return debug!("ended with nothing to play");
         }
-        if open.is_none() && retry.is_due() {
-            match try_to_open(link, port) {
-                Ok(sink) => {
-                    retry.worked();
-                    open = Some(sink);
-                }
-                Err(error) => {
-                    failed(link, place, &mut retry, &error);
-                    continue;
-                }
-            }
-        }
-        if let Some(sink) = &open
-            && let Err(error) = serve(link, sink, port, mode)
-        {
+        if let Err(error) = open_and_feed(link, config, mode, &mut open, &retry) {
             open = None;
-            failed(link, place, &mut retry, &error);
+            failed(link, permit, &mut retry, &error);
             continue;
         }
         match (mode, &open) {
-            (Mode::End, Some(sink)) => return finish(link, sink),
-            (Mode::End, None) => return info!("ends without a sink"),
+            (Mode::End, Some(sink)) => return drain(link, sink),
+            (Mode::End, None) => return info!("ended without a sink"),
             (Mode::Run, Some(sink)) => {
-                if sink.gauge().running_time().is_some_and(|time| time > retry::GOOD) {
-                    retry.forget();
+                if sink.progress().running_time().is_some_and(|time| time > STABLE_AFTER) {
+                    retry.reset();
                 }
-                link.feed.wait(TICK);
+                link.buffer.wait(TICK);
             }
-            (Mode::Ready | Mode::Pause | Mode::Run, _) => link.feed.wait(IDLE_TICK),
+            (Mode::Ready | Mode::Pause, _) | (Mode::Run, None) => link.buffer.wait(IDLE_TICK),
         }
     }
 }
 
-/// Sees to what is next after a failure.
-fn failed(link: &Link, place: &Place, retry: &mut Retry, error: &AudioError) {
-    if place.wait_for_turn() {
-        debug!("the stretch before has ended, which may have had the sink: {error}");
-    } else {
-        link.lost();
-        retry.later(error);
+/// Opens the sink if it is not open and an attempt is due, and feeds it.
+fn open_and_feed(
+    link: &Link,
+    config: &PipelineConfig,
+    mode: Mode,
+    open: &mut Option<Sink>,
+    retry: &Retry,
+) -> Result<(), AudioError> {
+    if open.is_none() && retry.is_due() {
+        *open = Some(try_to_open(link, config)?);
+        retry.succeeded();
+    }
+    match open {
+        Some(sink) => serve(link, sink, config, mode),
+        None => Ok(()),
     }
 }
 
-fn try_to_open(link: &Link, port: &Port) -> Result<Sink, AudioError> {
-    if link.is_lost() {
-        link.feed.get().catch_up();
+/// Decides what follows a failure: an immediate attempt if an earlier take of the stream has just
+/// released the sink, else a later attempt.
+fn failed(link: &Link, permit: &Permit, retry: &mut Retry, error: &AudioError) {
+    if permit.wait_for_predecessors() {
+        debug!("the previous take has ended, and may have used the sink: {error}");
+    } else {
+        link.lost();
+        retry.failed(error);
     }
-    let first = link.feed.get().first();
-    let sink = Sink::open(port, first)?;
+}
+
+fn try_to_open(link: &Link, config: &PipelineConfig) -> Result<Sink, AudioError> {
+    if link.is_lost() {
+        link.buffer.lock().drop_played();
+    }
+    let first = link.buffer.lock().first();
+    let sink = Sink::open(config, first)?;
     link.opened(&sink);
     Ok(sink)
 }
 
-/// Gives the sink what it needs for now.
+/// Checks the sink for errors, and feeds it as the mode demands.
 fn serve(
     link: &Link,
     sink: &Sink,
-    Port { latency, params, .. }: &Port,
+    PipelineConfig { latency, params, .. }: &PipelineConfig,
     mode: Mode,
 ) -> Result<(), AudioError> {
     sink.check()?;
@@ -100,26 +108,26 @@ fn serve(
     }
 }
 
-/// Feeds the sink until it is `ahead` of what is heard, or has all there is.
+/// Feeds the sink until it has audio for `ahead`, or all audio.
 fn feed(link: &Link, sink: &Sink, params: &Params, ahead: Duration) -> Result<(), AudioError> {
-    // A sink that does not take what it was given, although its time has come, is given no more.
-    let given = sink.gauge().ahead().max(sink.waiting());
-    let missing = params.frames_in(ahead.saturating_sub(given));
-    let Some((first, bytes)) = link.feed.get().take(missing) else {
+    // A sink that stalls does not take audio whose time has come. It is not given more.
+    let queued = sink.progress().ahead().max(sink.queued());
+    let missing = params.frames_in(ahead.saturating_sub(queued));
+    let Some((first, bytes)) = link.buffer.lock().pull(missing) else {
         return Ok(());
     };
     sink.push(first, params.frames(bytes.len() as u64), bytes)
 }
 
-/// Waits until the sink has played what it has.
-fn finish(link: &Link, sink: &Sink) {
-    if !link.feed.get().started {
-        return debug!("ends without having started");
+/// Waits until the sink has played all audio.
+fn drain(link: &Link, sink: &Sink) {
+    if !link.buffer.lock().started {
+        return debug!("ended without having been started");
     }
-    let frames = link.feed.get().first();
-    let limit = sink.gauge().ahead() + GRACE;
-    match sink.play().and_then(|()| sink.finish(limit)) {
+    let frames = link.buffer.lock().first();
+    let timeout = sink.progress().ahead() + DRAIN_MARGIN;
+    match sink.play().and_then(|()| sink.drain(timeout)) {
         Ok(()) => debug!(frames, "played out"),
-        Err(error) => warn!("the end is lost: {error}"),
+        Err(error) => warn!("the end of the audio is lost: {error}"),
     }
 }

@@ -1,90 +1,101 @@
-//! The thread that takes from a source, from the first frame to the last.
+//! The thread of a take that records.
 //!
-//! It alone touches the source, which may be slow to open, stall, or disappear; nobody waits for it. While
-//! there is no source it goes on trying to open one.
+//! Only this thread uses the source, which may open slowly, stall or disappear. No other thread
+//! waits for it. While there is no source, the thread retries to open one.
 
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
 
 use super::capture_buffer::CaptureBuffer;
+use super::error::AudioError;
 use super::gstreamer::Source;
-use super::retry::{self, Retry};
+use super::mode::Mode;
+use super::permit::Permit;
+use super::pipeline_config::PipelineConfig;
+use super::retry::{Retry, STABLE_AFTER};
 use super::shared::Shared;
-use super::{AudioError, Mode, Place, Port};
 use crate::waker::Waker;
 
-/// How long to wait for a source to give something, before seeing to everything else.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How long a read waits for audio, before the mode and errors are looked at.
+const READ_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// How often to look for trouble while there is nothing to take.
+/// How often errors are looked for while there is nothing to read.
 const IDLE_TICK: Duration = Duration::from_millis(100);
 
-/// Records into `store` until its end, and wakes the event loop whenever there is more.
-pub(super) fn run(store: &Shared<CaptureBuffer>, waker: &Waker, place: &Place, port: &Port) {
+/// Records into `buffer` until its end. Wakes the event loop whenever there is more audio.
+pub(super) fn run(buffer: &Shared<CaptureBuffer>, waker: &Waker, permit: &Permit, config: &PipelineConfig) {
     let mut open: Option<(Source, Instant)> = None;
     let mut retry = Retry::new();
     loop {
-        let mode = store.get().mode;
+        let mode = buffer.lock().mode;
         if mode == Mode::End {
-            return debug!("recording ends");
+            return debug!("recording ended");
         }
-        if open.is_none() && retry.is_due() {
-            match Source::open(port) {
-                Ok(source) => {
-                    retry.worked();
-                    store.get().live = source.is_live();
-                    open = Some((source, Instant::now()));
-                }
-                Err(error) => {
-                    failed(place, &mut retry, &error);
-                    continue;
-                }
-            }
-        }
-        let taken = match &open {
-            Some((source, _)) => serve(source, store, mode),
-            None => Ok(false),
-        };
-        match taken {
+        match open_and_read(buffer, config, mode, &mut open, &retry) {
             Ok(true) => waker.wake(),
-            Ok(false) => store.wait(IDLE_TICK),
+            Ok(false) => buffer.wait(IDLE_TICK),
             Err(error) => {
                 open = None;
-                failed(place, &mut retry, &error);
+                failed(permit, &mut retry, &error);
             }
         }
-        if open.as_ref().is_some_and(|(_, since)| since.elapsed() > retry::GOOD) {
-            retry.forget();
+        if open.as_ref().is_some_and(|(_, since)| since.elapsed() > STABLE_AFTER) {
+            retry.reset();
         }
     }
 }
 
-/// Sees to what is next after a failure.
-fn failed(place: &Place, retry: &mut Retry, error: &AudioError) {
-    if place.wait_for_turn() {
-        debug!("the stretch before has ended, which may have had the source: {error}");
-    } else {
-        retry.later(error);
+/// Opens the source if it is not open and an attempt is due, and reads from it.
+///
+/// Returns whether the source has delivered audio, or will soon.
+fn open_and_read(
+    buffer: &Shared<CaptureBuffer>,
+    config: &PipelineConfig,
+    mode: Mode,
+    open: &mut Option<(Source, Instant)>,
+    retry: &Retry,
+) -> Result<bool, AudioError> {
+    if open.is_none() && retry.is_due() {
+        let source = Source::open(config)?;
+        retry.succeeded();
+        buffer.lock().live = source.is_live();
+        *open = Some((source, Instant::now()));
+    }
+    match open {
+        Some((source, _)) => serve(source, buffer, mode),
+        None => Ok(false),
     }
 }
 
-/// Has the source do what the guest wants. Returns whether it has given something, or soon will.
-fn serve(source: &Source, store: &Shared<CaptureBuffer>, mode: Mode) -> Result<bool, AudioError> {
+/// Decides what follows a failure: an immediate attempt if an earlier take of the stream has just
+/// released the source, else a later attempt.
+fn failed(permit: &Permit, retry: &mut Retry, error: &AudioError) {
+    if permit.wait_for_predecessors() {
+        debug!("the previous take has ended, and may have used the source: {error}");
+    } else {
+        retry.failed(error);
+    }
+}
+
+/// Checks the source for errors, and reads from it as the mode demands.
+///
+/// Returns whether the source has delivered audio, or will soon.
+fn serve(source: &Source, buffer: &Shared<CaptureBuffer>, mode: Mode) -> Result<bool, AudioError> {
     if source.check()? {
-        info!("the source has come to its end; silence follows");
+        info!("end of the source; silence follows");
     }
     match mode {
         Mode::Run => source.record()?,
         Mode::Pause => source.pause()?,
         Mode::Ready | Mode::End => {}
     }
-    let wanted = source.is_live() || store.get().is_wanting();
+    let wanted = source.is_live() || buffer.lock().has_room();
     if mode != Mode::Run || !wanted || source.is_at_end() {
         return Ok(false);
     }
-    if let Some(frames) = source.take(PATIENCE)? {
-        store.get().push(&frames);
+    if let Some(frames) = source.pull(READ_TIMEOUT)? {
+        buffer.lock().push(&frames);
     }
     Ok(true)
 }

@@ -1,51 +1,54 @@
-//! When to try again to open a sink or a source.
+//! The backoff between attempts to open a sink or a source.
 
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::AudioError;
+use super::error::AudioError;
 
-/// The first and the last pause between attempts.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// The first delay between attempts.
+const MIN_DELAY: Duration = Duration::from_millis(100);
 
-/// How long something has to work until earlier failures are forgotten.
-pub(super) const GOOD: Duration = PAUSES.1;
+/// The longest delay between attempts.
+const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// Attempts, with longer and longer pauses between them.
+/// How long a sink or a source has to work until its earlier failures are forgotten.
+pub(super) const STABLE_AFTER: Duration = MAX_DELAY;
+
+/// Attempts with exponential backoff.
 #[derive(Debug)]
 pub(super) struct Retry {
-    at: Instant,
-    pause: Duration,
+    next_attempt: Instant,
+    delay: Duration,
 }
 
 impl Retry {
-    /// The first attempt may be made at once.
+    /// Creates a schedule whose first attempt is due now.
     pub(super) fn new() -> Self {
-        Self { at: Instant::now(), pause: PAUSES.0 }
+        Self { next_attempt: Instant::now(), delay: MIN_DELAY }
     }
 
     pub(super) fn is_due(&self) -> bool {
-        Instant::now() >= self.at
+        Instant::now() >= self.next_attempt
     }
 
-    /// An attempt has worked.
-    pub(super) fn worked(&self) {
-        if self.pause > PAUSES.0 {
-            info!("open again");
+    /// Logs the success of an attempt after failures.
+    pub(super) fn succeeded(&self) {
+        if self.delay > MIN_DELAY {
+            info!("reopened");
         }
     }
 
-    /// Begins anew.
-    pub(super) fn forget(&mut self) {
-        self.pause = PAUSES.0;
+    /// Forgets earlier failures.
+    pub(super) fn reset(&mut self) {
+        self.delay = MIN_DELAY;
     }
 
-    /// Something has failed.
-    pub(super) fn later(&mut self, error: &AudioError) {
-        warn!("{error}; trying again in {:?}", self.pause);
-        self.at = Instant::now() + self.pause;
-        self.pause = (self.pause * 2).min(PAUSES.1);
+    /// Logs a failure, schedules the next attempt, and doubles the delay.
+    pub(super) fn failed(&mut self, error: &AudioError) {
+        warn!("{error}; trying again in {:?}", self.delay);
+        self.next_attempt = Instant::now() + self.delay;
+        self.delay = (self.delay * 2).min(MAX_DELAY);
     }
 }
 
@@ -54,15 +57,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_five_seconds_and_begin_anew_after_a_good_while() {
+    fn delays_double_up_to_five_seconds_until_a_reset() {
         let mut retry = Retry::new();
         assert!(retry.is_due());
-        for pause in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
-            assert_eq!(retry.pause, Duration::from_millis(pause));
-            retry.later(&AudioError::Failed("gone".into()));
+        for delay in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
+            assert_eq!(retry.delay, Duration::from_millis(delay));
+            retry.failed(&AudioError::Failed("gone".into()));
             assert!(!retry.is_due());
         }
-        retry.forget();
-        assert_eq!(retry.pause, PAUSES.0);
+        retry.reset();
+        assert_eq!(retry.delay, MIN_DELAY);
     }
 }

@@ -1,42 +1,45 @@
-//! State that the event loop shares with the thread of a sink or a source.
+//! State that the event loop shares with the thread of a take.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Some state, whose changes a thread can wait for. Each lock is held for moments only, and never both.
+/// Shared state whose updates wake a thread.
+///
+/// Both locks are held for a moment only, and never at the same time.
 #[derive(Debug)]
 pub(super) struct Shared<T> {
     state: Mutex<T>,
-    /// Whether something has changed since the thread last waited.
-    news: Mutex<bool>,
-    changed: Condvar,
+    /// Whether the state was updated since the thread last waited.
+    updated: Mutex<bool>,
+    wakeup: Condvar,
 }
 
 impl<T> Shared<T> {
     pub(super) const fn new(state: T) -> Self {
-        Self { state: Mutex::new(state), news: Mutex::new(true), changed: Condvar::new() }
+        Self { state: Mutex::new(state), updated: Mutex::new(true), wakeup: Condvar::new() }
     }
 
-    /// The state. What is changed through this does not wake the thread.
-    pub(super) fn get(&self) -> MutexGuard<'_, T> {
+    /// Locks the state. Changes made through the guard do not wake the thread.
+    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
         lock(&self.state)
     }
 
-    /// Changes something, and wakes the thread.
-    pub(super) fn change(&self, change: impl FnOnce(&mut T)) {
-        change(&mut self.get());
-        *lock(&self.news) = true;
-        self.changed.notify_all();
+    /// Updates the state and wakes the thread.
+    pub(super) fn update(&self, update: impl FnOnce(&mut T)) {
+        update(&mut self.lock());
+        *lock(&self.updated) = true;
+        self.wakeup.notify_all();
     }
 
-    /// Waits for news, at most for `limit`.
-    pub(super) fn wait(&self, limit: Duration) {
-        let woken = self.changed.wait_timeout_while(lock(&self.news), limit, |news| !*news);
+    /// Waits for an update since the last wait, for at most `timeout`.
+    pub(super) fn wait(&self, timeout: Duration) {
+        let woken = self.wakeup.wait_timeout_while(lock(&self.updated), timeout, |updated| !*updated);
         *woken.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
 
-/// Locks. A thread that panicked with the lock held leaves nothing half done: every change is one step.
+/// Locks a mutex. A poisoned mutex is used as well: each change is one step, so a thread that
+/// panicked leaves no change half done.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,7 @@ use tracing::debug;
 
 use self::control::{Change, Effect, Elements};
 use self::events::Events;
-use crate::audio::{Audio, Input, Level, Output};
+use crate::audio::{HostAudio, Input, Level, Output};
 use crate::spec::FEATURE_CTLS;
 use crate::stream::{Completion, Direction, Message, State, Stream, Take, stream_id};
 use crate::waker::Waker;
@@ -24,7 +24,7 @@ pub(crate) use self::topology::Topology;
 /// The state of the sound card.
 #[derive(Debug)]
 pub(crate) struct Card {
-    audio: Arc<Audio>,
+    audio: Arc<HostAudio>,
     waker: Arc<Waker>,
     topology: Topology,
     /// The streams, indexed by stream number.
@@ -57,7 +57,7 @@ impl Completions {
 
 impl Card {
     /// Creates a card whose inputs wake the event loop with `waker`.
-    pub(crate) fn new(audio: Arc<Audio>, waker: Arc<Waker>, topology: Topology) -> Self {
+    pub(crate) fn new(audio: Arc<HostAudio>, waker: Arc<Waker>, topology: Topology) -> Self {
         let streams = topology.streams();
         let takes = streams.iter().map(|_| None).collect();
         let levels: Vec<Arc<Level>> = streams.iter().map(|_| Arc::default()).collect();

@@ -11,93 +11,98 @@ use super::memory_bound::memory_bound;
 use crate::limits::MAX_LATENCY_MS;
 use crate::options::{RingFormat, Streams};
 
-/// Plays what a virtual machine plays, and lets it record.
+/// A sound card for virtual machines, backed by GStreamer.
 ///
-/// snd-host is a virtio sound card for a virtual machine, as a process of its own: the machine's monitor
-/// (QEMU, or any other that speaks vhost-user) connects to a socket, the guest sees a sound card, and what it
-/// plays and records goes through GStreamer to and from whatever the host has.
+/// snd-host is a virtio sound card that runs in a process of its own. A virtual machine monitor
+/// that supports vhost-user, such as QEMU, connects to its socket. The guest then has a sound card.
+/// The audio that the guest plays or records goes through GStreamer to or from the sound system of
+/// the host.
 ///
-/// It serves one virtual machine at a time, one after the other, until it is told to end (SIGTERM or
-/// SIGINT). It needs no privileges but access to the socket and to the sink.
+/// snd-host serves one virtual machine at a time, and waits for the next one until SIGTERM or
+/// SIGINT ends it. It needs no privileges except access to the socket, the sink and the source.
 #[derive(Clone, Debug, Parser)]
 #[command(version, after_long_help = after_help())]
 pub struct Args {
-    /// The socket to listen on.
+    /// Path of the socket to listen on.
     ///
-    /// It is created, and replaced if nobody listens on it any more. Without this and --fd, snd-host takes the
-    /// socket that systemd has opened for it.
+    /// The socket is created. A socket that another process has left behind is replaced. Without
+    /// --socket and --fd, snd-host takes the socket that systemd has opened for it.
     #[arg(long, visible_alias = "socket-path", value_name = "PATH", conflicts_with = "fd")]
     pub socket: Option<PathBuf>,
 
-    /// The number of an open file, a Unix socket that listens, to use instead.
+    /// File descriptor of a listening Unix socket to use instead of --socket.
     #[arg(long, value_name = "N")]
     pub fd: Option<RawFd>,
 
-    /// Print what this back-end is, as JSON, and do nothing else.
+    /// Print the capabilities of this back-end as JSON, and exit.
     #[arg(long)]
     pub print_capabilities: bool,
 
-    /// Where the audio goes: elements of a GStreamer pipeline, as gst-launch-1.0 takes them.
+    /// Sink that plays the audio: the end of a GStreamer pipeline, as for gst-launch-1.0.
     ///
-    /// {stream} stands for the number of the stream, and {take} for how many times anything was played or
-    /// recorded before.
+    /// {stream} is replaced by the number of the stream, and {take} by the number of earlier takes.
+    /// A take is what a stream plays or records from the time it is prepared until it is released.
     #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosink")]
     pub sink: String,
 
-    /// Where the audio comes from that the guest records: as for --sink.
+    /// Source of the audio that the guest records: the start of a pipeline; else as for --sink.
     #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosrc")]
     pub source: String,
 
-    /// How many streams the guest can play and record at a time: one number for both, or two.
+    /// Number of streams that play and that record: one number for both, or two numbers.
     #[arg(long, value_name = "N|OUT,IN", default_value = "1")]
     pub streams: Streams,
 
-    /// Offer the guest a volume and a switch for each stream.
+    /// Offer the guest a volume and a mute switch for each stream.
     ///
-    /// QEMU has to know: vhost-user-snd-pci,controls=on. Otherwise the guest has no sound at all. Some formats
-    /// are converted on their way then, even at full volume.
+    /// QEMU needs vhost-user-snd-pci,controls=on as well, or the guest has no sound. With controls,
+    /// some sample formats are converted even at full volume.
     #[arg(long)]
     pub controls: bool,
 
-    /// How much audio the host is given ahead of what is heard, in milliseconds.
+    /// How much audio the sink is given ahead of what is heard, in milliseconds.
     ///
-    /// More of it bears with a busier host. It is also the size of the buffer of what autoaudiosink and
-    /// autoaudiosrc find; what is named keeps the one in its description.
+    /// Larger values tolerate a busier host. This is also the size of the buffer of the elements
+    /// that autoaudiosink and autoaudiosrc select. An element in a description keeps its own
+    /// settings.
     #[arg(long, value_name = "MS", default_value_t = 40)]
     #[arg(value_parser = value_parser!(u16).range(10..=MAX_LATENCY_MS))]
     pub latency: u16,
 
-    /// Which format of virtqueues to use.
+    /// Virtqueue format to offer.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = RingFormat::Auto)]
     pub ring: RingFormat,
 
-    /// A directory in which the sink may write files. May be given several times.
+    /// Directory in which the sink may write files. Can be given several times.
     ///
-    /// Without one, files can be written nowhere but in the directory of the sound server.
+    /// Without --writable, files can be written only in the runtime directory, where the sound
+    /// server has its sockets.
     #[arg(long, value_name = "DIR")]
     pub writable: Vec<PathBuf>,
 
-    /// Do not give up the right to start programs, to write files elsewhere, and to change the system.
+    /// Keep the right to start programs, to write files anywhere, and to change system settings.
     #[arg(long)]
     pub no_sandbox: bool,
 
-    /// How much to say on standard error: error, warn, info, debug, trace, or a filter such as
+    /// What to log on standard error: off, error, warn, info, debug, trace, or a filter such as
     /// snd_host=debug,warn.
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub log: String,
 }
 
-/// Checks what is given to `--log`. What is neither a level nor `target=level` is taken for a target by
-/// `EnvFilter`, so that `warning`, for instance, would log nothing at all.
+/// Validates the value of `--log`.
+///
+/// `EnvFilter` takes each word that is not a level for a target: with `warning`, for example, it
+/// would log nothing at all.
 fn log_filter(text: &str) -> Result<String, String> {
     let level = |directive: &str| directive.rsplit_once('=').map_or(directive, |(_, level)| level).to_owned();
     match text.split(',').map(level).find(|level| level.parse::<LevelFilter>().is_err()) {
-        Some(level) => Err(format!("'{level}' is none of off, error, warn, info, debug, trace")),
+        Some(level) => Err(format!("'{level}' is not a level; use off, error, warn, info, debug or trace")),
         None => EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string()),
     }
 }
 
-/// The examples, and what a guest can cost.
+/// Returns the last part of the long help: examples and limits.
 fn after_help() -> String {
     let mib = memory_bound().div_ceil(1 << 20);
     format!(
@@ -105,13 +110,13 @@ fn after_help() -> String {
 
 Limits:
 
-  Whatever a guest does, snd-host holds at most {mib} MiB for it, besides what the elements of the pipeline
-  hold. SIGUSR1 has it print the state of every stream."
+  snd-host holds at most {mib} MiB for a guest. This does not include memory of the elements of the pipeline.
+  On SIGUSR1, snd-host prints the state of each stream."
     )
 }
 
 const EXAMPLES: &str = "\
-A guest with sound, under QEMU 9.0 or later:
+A guest with sound, with QEMU 9.0 or later:
 
   snd-host --socket /run/user/1000/snd.sock &
   qemu-system-x86_64 … \\
@@ -119,23 +124,23 @@ A guest with sound, under QEMU 9.0 or later:
     -chardev socket,id=snd,path=/run/user/1000/snd.sock \\
     -device vhost-user-snd-pci,chardev=snd
 
-The guest's memory has to be shared (share=on), because snd-host reads the audio from it. In a Linux guest
-the card needs the module virtio_snd.
+The memory of the guest has to be shared (share=on), because snd-host reads the audio from it. A Linux guest
+needs the module virtio_snd.
 
 Sinks:
 
   --sink 'pulsesink device=headphones buffer-time=40000 latency-time=10000'
   --sink 'alsasink device=hw:1,0'
   --sink 'wavenc ! filesink location=/rec/guest.wav' --writable /rec
-                                                    records to a file, bit by bit as the guest played it
+                                                    records to a file, without any change to the audio
   --sink 'wavenc ! filesink location=/rec/guest-{take}.wav' --writable /rec
-                                                    the same, with a file for each time
-  --sink 'fakesink sync=true'                       plays to nobody
+                                                    the same, with one file for each take
+  --sink 'fakesink sync=true'                       discards the audio in real time
 
 Sources:
 
   --source 'pulsesrc device=microphone buffer-time=40000 latency-time=10000'
-  --source 'filesrc location=speech.wav ! wavparse' plays a file to a guest that records
+  --source 'filesrc location=speech.wav ! wavparse' the guest records the contents of a file
 
-If the sink or the source is slow to start, fails, or is not there, the guest plays and records
-on in time, and it is tried again.";
+If a sink or a source is slow to open, fails or is missing, the guest still plays and records in real time,
+and snd-host tries to open the sink or the source again.";

@@ -1,9 +1,9 @@
-//! What management software may know before it starts this program.
+//! The capabilities that management software can query without starting the daemon.
 //!
-//! QEMU's conventions for vhost-user back-ends: `--print-capabilities` writes one JSON object. They have no
-//! type for sound yet; `sound` follows their pattern.
+//! By QEMU's conventions for vhost-user back-ends, `--print-capabilities` writes one JSON object.
+//! The conventions define no type for sound; `sound` follows their pattern.
 
-/// The answer to `--print-capabilities`: the type, and the options beyond the conventional ones.
+/// The output of `--print-capabilities`: the type, and the options beyond the conventions.
 pub const CAPABILITIES: &str = r#"{
   "type": "sound",
   "features": ["controls", "latency", "log", "no-sandbox", "ring", "sink", "source", "streams", "writable"]
@@ -16,11 +16,11 @@ mod tests {
     use super::*;
     use crate::process::args::Args;
 
-    /// Those that every back-end has.
+    /// The options that each back-end has.
     const CONVENTIONAL: [&str; 3] = ["socket", "fd", "print-capabilities"];
 
     #[test]
-    fn every_option_that_is_not_conventional_is_a_feature() {
+    fn each_option_that_is_not_conventional_is_a_feature() {
         let command = Args::command();
         let options = command.get_arguments().filter_map(|argument| argument.get_long());
         let mut features: Vec<&str> = options.filter(|option| !CONVENTIONAL.contains(option)).collect();

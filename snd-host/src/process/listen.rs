@@ -1,4 +1,4 @@
-//! The socket that front-ends connect to: ours, or one that somebody has opened for us.
+//! The socket that front-ends connect to: created by this process, inherited, or opened by systemd.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -14,57 +14,58 @@ use tracing::warn;
 
 use super::args::Args;
 
-/// Why there is no socket to listen on.
+/// The error for a socket that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ListenError {
-    /// None was named, and none was handed over.
-    #[error("no socket to listen on: give --socket or --fd, or have systemd open one")]
+    /// The command line names no socket, and systemd has opened none.
+    #[error("no socket to listen on; give --socket or --fd, or start snd-host by systemd socket activation")]
     Nowhere,
-    /// Something that is no socket is where the socket should be.
-    #[error("--socket: {} is there, and is no socket", .0.display())]
+    /// The path is in use by a file that is not a socket.
+    #[error("--socket: {} exists and is not a socket; remove it or choose another path", .0.display())]
     Occupied(PathBuf),
-    /// Somebody listens there.
-    #[error("--socket: somebody listens on {} already: end them, or give another path", .0.display())]
+    /// Another process listens on the path.
+    #[error("--socket: another process listens on {}; end it or choose another path", .0.display())]
     InUse(PathBuf),
-    /// The socket cannot be made.
+    /// The socket cannot be created.
     #[error("--socket: cannot listen on {}: {source}", path.display())]
     Bind {
         /// The path.
         path: PathBuf,
-        /// What is wrong.
+        /// The cause.
         source: io::Error,
     },
-    /// The open file cannot be used.
-    #[error("--fd: cannot use open file {fd}: {source}")]
+    /// The file descriptor cannot be used.
+    #[error("--fd: cannot use file descriptor {fd}: {source}")]
     File {
-        /// Its number.
+        /// The file descriptor.
         fd: RawFd,
-        /// What is wrong.
+        /// The cause.
         source: io::Error,
     },
-    /// The open file is no socket that listens.
-    #[error("--fd: open file {0} is not listening for connections")]
+    /// The file descriptor is not a listening socket.
+    #[error("--fd: file descriptor {0} is not a listening socket")]
     NotListening(RawFd),
-    /// What systemd has handed over cannot be used.
-    #[error("the socket that systemd has opened cannot be used: {0}")]
+    /// The socket that systemd has opened cannot be used.
+    #[error("cannot use the socket that systemd has opened: {0}")]
     Activation(io::Error),
 }
 
-/// A socket that listens. If it is ours, it is removed in the end.
+/// A listening socket. If this process has created the socket, dropping it removes the file.
 #[derive(Debug)]
 pub(crate) struct Socket {
     listener: UnixListener,
     file: Option<SocketFile>,
 }
 
-/// The socket's file.
+/// The file of a socket that this process has created.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
     id: FileId,
 }
 
-/// What tells a file from another one that has the same path at another time: its device and its number.
+/// The device and the inode of a file, which tell it from a later file of the same path.
 type FileId = (u64, u64);
 
 fn id(path: &Path) -> io::Result<FileId> {
@@ -72,7 +73,7 @@ fn id(path: &Path) -> io::Result<FileId> {
 }
 
 impl Socket {
-    /// Opens the socket that the command line names, or takes the one that systemd has handed over.
+    /// Opens the socket that the command line names, or else takes the socket from systemd.
     pub(crate) fn open(args: &Args) -> Result<Self, ListenError> {
         match (&args.socket, args.fd) {
             (Some(path), _) => Self::bind(path),
@@ -81,7 +82,7 @@ impl Socket {
         }
     }
 
-    /// Listens on `path`, in place of a socket that a predecessor left there.
+    /// Listens on `path`. Replaces a socket that another process has left behind.
     fn bind(path: &Path) -> Result<Self, ListenError> {
         let failed = |source| ListenError::Bind { path: path.to_owned(), source };
         match fs::symlink_metadata(path).map(|file| file.file_type()) {
@@ -100,9 +101,9 @@ impl Socket {
         Ok(Self { listener, file: Some(file) })
     }
 
-    /// Listens on the socket that is open as file `fd`.
+    /// Listens on the socket with the file descriptor `fd`.
     fn inherit(fd: RawFd) -> Result<Self, ListenError> {
-        // The way to an owned file that asks the kernel, and not us, whether `fd` is open.
+        // `pidfd_getfd` gets an owned descriptor safely: the kernel checks that `fd` is open.
         let file = pidfd_open(getpid(), PidfdFlags::empty())
             .and_then(|this| pidfd_getfd(this, fd, PidfdGetfdFlags::empty()))
             .map_err(|source| ListenError::File { fd, source: source.into() })?;
@@ -113,6 +114,7 @@ impl Socket {
         }
     }
 
+    /// Takes the socket that systemd has opened.
     fn activated() -> Result<Self, ListenError> {
         let listener = ListenFd::from_env().take_unix_listener(0).map_err(ListenError::Activation)?;
         let listener = listener.ok_or(ListenError::Nowhere)?;
@@ -123,21 +125,21 @@ impl Socket {
         &self.listener
     }
 
-    /// Where the socket is, if it is to be removed in the end.
+    /// Returns the path of the socket, if this process has created the socket.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|file| file.path.as_path())
     }
 }
 
 impl Drop for SocketFile {
-    /// Removes it, unless somebody has put another one in its place.
+    /// Removes the file, unless another process has replaced it.
     fn drop(&mut self) {
         let Self { path, id: ours } = self;
-        if id(path).is_ok_and(|there| there != *ours) {
+        if id(path).is_ok_and(|current| current != *ours) {
             return;
         }
         if let Err(error) = fs::remove_file(&path) {
-            warn!("{} cannot be removed: {error}", path.display());
+            warn!("cannot remove {}: {error}", path.display());
         }
     }
 }

@@ -7,8 +7,7 @@ use crate::limits::{MAX_LATENCY_MS, MAX_QUEUE_SIZE, MAX_SEGMENTS, MAX_STREAMS, M
 use crate::pcm::{MAX_BUFFER_BYTES, MAX_BYTES_PER_SECOND};
 use crate::spec::QUEUES;
 
-/// Bytes held for a message or for a slot of a queue, audio and segments aside. No structure is
-/// larger.
+/// Bytes held for a message or a slot of a queue, without audio and segments. Rounded up.
 const BYTES_PER_SLOT: u64 = 512;
 
 /// Returns the largest number of bytes that are held for one guest.

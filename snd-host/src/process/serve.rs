@@ -1,4 +1,4 @@
-//! Listening, and serving one front-end after the other.
+//! The main loop: listens, and serves one front-end after another.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,41 +14,43 @@ use super::args::Args;
 use super::listen::{ListenError, Socket};
 use super::sandbox::{self, SandboxError, Writable};
 use super::signals::{Session, Signals};
-use crate::audio::{Audio, AudioError};
+use crate::audio::{AudioError, HostAudio};
 use crate::card::Topology;
 use crate::options::RingFormat;
 use crate::vhost_user::{Backend, WAKE_EVENT};
 
-/// How long this process waits at its end for what is still playing.
-const LAST_NOTES: Duration = Duration::from_secs(3);
+/// How long the process waits at its end for audio that is still being played.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why snd-host cannot serve.
+/// The error that ends snd-host.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServeError {
-    /// There is nothing to play to or to record from.
+    /// The sink or the source cannot be used.
     #[error(transparent)]
     Audio(#[from] AudioError),
-    /// There is nothing to listen on.
+    /// There is no socket to listen on.
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// The sandbox cannot be entered.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// The session cannot be set up.
+    /// A session cannot be set up.
     #[error("cannot set up a session: {0}")]
     Session(DaemonError),
-    /// The system refuses something.
+    /// A system call has failed.
     #[error(transparent)]
     System(#[from] io::Error),
 }
 
-/// Serves until the process is asked to end.
+/// Serves front-ends until a signal ends the process.
 ///
 /// # Errors
 ///
-/// [`ServeError`] if that cannot begin, or cannot go on. What a front-end or a guest does is no reason.
+/// Fails if the daemon cannot start, or a session cannot be set up. A front-end or a guest cannot
+/// cause an error.
 pub fn serve(args: &Args) -> Result<(), ServeError> {
-    let audio = Audio::new(&args.sink, &args.source, Duration::from_millis(args.latency.into()))?;
+    let audio = HostAudio::new(&args.sink, &args.source, Duration::from_millis(args.latency.into()))?;
     let topology = Topology { streams: args.streams, controls: args.controls };
     let socket = Socket::open(args)?;
     if args.no_sandbox {
@@ -60,21 +62,21 @@ pub fn serve(args: &Args) -> Result<(), ServeError> {
     let mut listener = Listener::from(socket.listener().try_clone()?);
     match socket.path() {
         Some(path) => info!("listening on {}", path.display()),
-        None => info!("listening on the socket that was handed over"),
+        None => info!("listening on the inherited socket"),
     }
     while signals.wait_for(socket.listener())? {
         session(&mut listener, &signals, args.ring, &audio, topology)?;
     }
-    audio.finish(LAST_NOTES);
+    audio.finish(DRAIN_TIMEOUT);
     Ok(())
 }
 
-/// Serves one front-end, from its connection to its end.
+/// Serves one front-end from its connection to its end.
 fn session(
     listener: &mut Listener,
     signals: &Signals,
     ring: RingFormat,
-    audio: &Arc<Audio>,
+    audio: &Arc<HostAudio>,
     topology: Topology,
 ) -> Result<(), ServeError> {
     let backend = Backend::new(audio.clone(), topology, ring)?;
@@ -89,18 +91,18 @@ fn session(
         }
     }
     daemon.start(listener).map_err(ServeError::Session)?;
-    info!("a front-end has connected");
+    info!("front-end connected");
     let session = daemon.shutdown_handle().map(|connection| Session { connection, backend: backend.clone() });
-    signals.watch(session);
+    signals.set_session(session);
     match daemon.wait() {
         Ok(())
         | Err(DaemonError::HandleRequest(ProtocolError::Disconnected | ProtocolError::PartialMessage)) => {
-            info!("the front-end has gone");
+            info!("front-end disconnected");
         }
-        Err(error) => warn!("the session has ended: {error}"),
+        Err(error) => warn!("session ended: {error}"),
     }
-    signals.watch(None);
-    // Ends the event loop as well. Its own way of ending leaks a file for each session.
+    signals.set_session(None);
+    // Also ends the event loop. An `exit_event` would leak a file descriptor per session.
     backend.lock().unwrap_or_else(PoisonError::into_inner).end();
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What signals ask for: to end, or to say how things are.
+//! Signals: requests to end the process, or to report its state.
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,38 +13,39 @@ use vhost_user_backend::ShutdownHandle;
 
 use crate::vhost_user::Backend;
 
-/// Knows whether this process has been asked to end, and whom else a signal concerns.
+/// Handles SIGTERM, SIGINT and SIGUSR1.
 #[derive(Debug)]
 pub(crate) struct Signals {
     state: Mutex<State>,
-    /// Readable once it has.
-    asked: OwnedFd,
+    /// Readable once the process has been asked to end.
+    end_requested: OwnedFd,
 }
 
 #[derive(Default)]
 struct State {
-    asked: bool,
+    /// Whether the process has been asked to end.
+    ending: bool,
     session: Option<Session>,
 }
 
-/// The session that goes on.
+/// The current session.
 pub(crate) struct Session {
-    /// Ends it.
+    /// Ends the session.
     pub(crate) connection: ShutdownHandle,
     pub(crate) backend: Arc<Mutex<Backend>>,
 }
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("asked", &self.asked).finish_non_exhaustive()
+        f.debug_struct("State").field("ending", &self.ending).finish_non_exhaustive()
     }
 }
 
 impl Signals {
-    /// Takes care of SIGTERM, SIGINT and SIGUSR1 from now on.
+    /// Starts to handle the signals, in a thread.
     pub(crate) fn handle() -> io::Result<Arc<Self>> {
-        let asked = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let this = Arc::new(Self { state: Mutex::default(), asked });
+        let end_requested = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let this = Arc::new(Self { state: Mutex::default(), end_requested });
         let mut signals = iterator::Signals::new([SIGTERM, SIGINT, SIGUSR1])?;
         let handler = this.clone();
         thread::Builder::new().name("signals".into()).spawn(move || {
@@ -53,24 +54,25 @@ impl Signals {
                     handler.report();
                 } else {
                     info!(signal, "ending");
-                    handler.ask();
+                    handler.end();
                 }
             }
         })?;
         Ok(this)
     }
 
-    fn ask(&self) {
+    /// Asks the process to end, and ends the current session.
+    fn end(&self) {
         let mut state = self.state();
-        state.asked = true;
-        // It cannot be full: nobody asks 2^64 times.
-        let _ = rustix::io::write(&self.asked, &1u64.to_ne_bytes());
+        state.ending = true;
+        // Fails only if the counter is at its maximum, and then the file is readable already.
+        let _ = rustix::io::write(&self.end_requested, &1u64.to_ne_bytes());
         if let Some(session) = state.session.take() {
             session.connection.shutdown();
         }
     }
 
-    /// Says how each stream is: on standard error whatever is logged, because it was asked for.
+    /// Prints the state of each stream on standard error, whatever the log level.
     fn report(&self) {
         let backend = self.state().session.as_ref().map(|session| session.backend.clone());
         let lines = match backend {
@@ -78,26 +80,27 @@ impl Signals {
             None => vec!["no front-end is connected".into()],
         };
         for line in lines {
-            // Fails if nobody listens, which is no reason not to hear of other signals.
+            // Fails if standard error is closed. Other signals are still handled.
             let _ = writeln!(io::stderr(), "snd-host: {line}");
         }
     }
 
-    /// Has signals concern `session`.
-    pub(crate) fn watch(&self, session: Option<Session>) {
+    /// Sets the current session. If the process has been asked to end, the session is ended.
+    pub(crate) fn set_session(&self, session: Option<Session>) {
         let mut state = self.state();
         state.session = session;
-        if state.asked
+        if state.ending
             && let Some(session) = state.session.take()
         {
             session.connection.shutdown();
         }
     }
 
-    /// Waits for `other` to be readable. Returns false if this process has been asked to end.
+    /// Waits for `other` to be readable. Returns false if the process has been asked to end.
     pub(crate) fn wait_for(&self, other: impl AsFd) -> io::Result<bool> {
         loop {
-            let mut files = [PollFd::new(&self.asked, PollFlags::IN), PollFd::new(&other, PollFlags::IN)];
+            let mut files =
+                [PollFd::new(&self.end_requested, PollFlags::IN), PollFd::new(&other, PollFlags::IN)];
             match poll(&mut files, None) {
                 Ok(_) => return Ok(files[0].revents().is_empty()),
                 Err(rustix::io::Errno::INTR) => {}

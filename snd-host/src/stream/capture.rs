@@ -103,7 +103,7 @@ impl Capture {
     fn fill(&mut self, position: u64) -> Option<Completion> {
         let next = self.pending.pop_due(position)?;
         self.recorded = next.end;
-        let audio = self.input.take(next.bytes);
+        let audio = self.input.pull(next.bytes);
         let latency = self.input.available();
         self.stats.add_latency(self.params.duration(self.params.frames(latency.into())));
         Some(next.message.recorded(audio, latency))

@@ -14,7 +14,7 @@ use zerocopy::IntoBytes;
 
 use super::device::Device;
 use super::vring::Vring;
-use crate::audio::Audio;
+use crate::audio::HostAudio;
 use crate::card::Topology;
 use crate::limits::MAX_QUEUE_SIZE;
 use crate::options::RingFormat;
@@ -38,7 +38,7 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(crate) fn new(audio: Arc<Audio>, topology: Topology, format: RingFormat) -> io::Result<Self> {
+    pub(crate) fn new(audio: Arc<HostAudio>, topology: Topology, format: RingFormat) -> io::Result<Self> {
         let device = Device::new(audio, topology)?;
         Ok(Self { device, topology, format, features: Features::empty(), ended: false })
     }
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn queues_are_not_served_after_the_end_of_a_session() {
-        let audio = Audio::new("fakesink", "audiotestsrc", Duration::from_millis(40)).unwrap();
+        let audio = HostAudio::new("fakesink", "audiotestsrc", Duration::from_millis(40)).unwrap();
         let topology = Topology { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
         let mut backend = Backend::new(audio, topology, RingFormat::Split).unwrap();
         let memory = GuestMemoryMmap::<()>::from_ranges(&[(vm_memory::GuestAddress(0), 1 << 16)]).unwrap();

@@ -16,7 +16,7 @@ use tracing::{debug, error, warn};
 use super::queue::{GuestMemory, Queue};
 use super::timer::Timer;
 use super::vring::Vring;
-use crate::audio::Audio;
+use crate::audio::HostAudio;
 use crate::card::{Answer, Card, ControlRequest, MAX_REQUEST, STATUS_BYTES, Topology};
 use crate::limits::MAX_SEGMENTS;
 use crate::spec::{EVENT_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
@@ -73,7 +73,7 @@ impl QueueState {
 
 /// Events from the front-end.
 impl Device {
-    pub(crate) fn new(audio: Arc<Audio>, topology: Topology) -> io::Result<Self> {
+    pub(crate) fn new(audio: Arc<HostAudio>, topology: Topology) -> io::Result<Self> {
         let waker = Arc::new(Waker::new()?);
         Ok(Self {
             memory: None,

@@ -63,9 +63,9 @@ fn an_unusable_socket_is_refused_with_a_reason() {
     let fake = ["--sink", "fakesink"];
     let says = |args: &[&str]| refused(&[&fake[..], args].concat());
     assert!(says(&[]).contains("give --socket or --fd"));
-    assert!(says(&["--fd", "99"]).contains("open file 99"));
-    assert!(says(&["--fd", "0"]).contains("open file 0"));
-    assert!(says(&["--socket", "/dev/null"]).contains("is no socket"));
+    assert!(says(&["--fd", "99"]).contains("file descriptor 99"));
+    assert!(says(&["--fd", "0"]).contains("file descriptor 0"));
+    assert!(says(&["--socket", "/dev/null"]).contains("is not a socket"));
     assert!(says(&["--socket", "/no/such/directory/socket"]).contains("cannot listen on"));
 }
 
@@ -121,11 +121,11 @@ fn an_invalid_sink_or_source_is_refused_before_the_socket_exists() {
         ("--sink", "nosuchsink", "no element \"nosuchsink\""),
         ("--sink", "nosuchsink", "gst-inspect-1.0"),
         ("--sink", "fakesink nosuch=1", "no property \"nosuch\""),
-        ("--sink", "", "is no sink"),
-        ("--sink", "audiotestsrc", "is no sink"),
-        ("--sink", "audioconvert", "goes nowhere"),
-        ("--source", "fakesink", "is no source"),
-        ("--source", "audioconvert", "comes from nowhere"),
+        ("--sink", "", "is not a sink"),
+        ("--sink", "audiotestsrc", "is not a sink"),
+        ("--sink", "audioconvert", "no sink element"),
+        ("--source", "fakesink", "is not a source"),
+        ("--source", "audioconvert", "no source element"),
     ] {
         let said = refused(&["--socket", socket.to_str().unwrap(), option, description]);
         assert!(said.contains(why), "{option} '{description}': {said}");

@@ -75,5 +75,5 @@ fn a_missing_writable_directory_is_an_error() {
         .unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("--writable: /no/such/directory"), "{said}");
+    assert!(said.contains("--writable: cannot open /no/such/directory"), "{said}");
 }

@@ -33,7 +33,7 @@ const SCRIPT: &str = "
 
 /// What becomes of the sound server while the guest plays, and what snd-host has to say of the end.
 const CASES: [(&str, &str); 3] =
-    [("absent", "ends without a sink"), ("late", "played out"), ("killed", "played out")];
+    [("absent", "ended without a sink"), ("late", "played out"), ("killed", "played out")];
 
 /// Plays in a guest while all of that happens. Returns an error if a case did not go as it should.
 fn play_in_all_cases() -> Result<(), Box<dyn Error>> {

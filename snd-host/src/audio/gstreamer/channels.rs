@@ -1,8 +1,8 @@
-//! The order of channels: GStreamer has one of its own.
+//! The order of channels, which differs between the guest and GStreamer.
 
 use gstreamer_audio::AudioChannelPosition as Position;
 
-use super::AudioError;
+use crate::audio::error::AudioError;
 use crate::pcm::Params;
 use crate::speakers::{self, Speaker};
 
@@ -10,8 +10,9 @@ use crate::speakers::{self, Speaker};
 #[derive(Clone, Debug)]
 pub(super) struct Channels {
     sample_bytes: usize,
-    /// In the guest's order, and in GStreamer's; both empty if it is not known what they are for.
+    /// The speakers in the guest's order; empty if they are unknown.
     guest: Vec<Position>,
+    /// The same speakers in GStreamer's order.
     host: Vec<Position>,
 }
 
@@ -26,25 +27,26 @@ impl Channels {
         Ok(Self { sample_bytes: params.sample_bytes(), guest, host })
     }
 
-    /// GStreamer's name for the set of speakers. 0 says that they are not known, and keeps channels as they
-    /// are.
+    /// Returns GStreamer's mask of the speakers. 0 means that they are unknown, which keeps
+    /// GStreamer from mixing channels.
     pub(super) fn mask(&self) -> u64 {
         Position::positions_to_mask(&self.host, true).unwrap_or(0)
     }
 
-    /// Brings a guest's frames into GStreamer's order.
+    /// Converts frames from the guest's order to GStreamer's.
     pub(super) fn to_host(&self, frames: &mut [u8]) {
         reorder(frames, self.sample_bytes, &self.guest, &self.host);
     }
 
-    /// Brings frames into the guest's order.
+    /// Converts frames from GStreamer's order to the guest's.
     pub(super) fn to_guest(&self, frames: &mut [u8]) {
         reorder(frames, self.sample_bytes, &self.host, &self.guest);
     }
 }
 
-/// Reorders the samples of each frame. (GStreamer's bindings have a function for this, which takes the size of
-/// a sample for eight times what it is.)
+/// Reorders the samples of each frame.
+///
+/// The function for this in GStreamer's bindings multiplies the size of a sample by 8.
 fn reorder(frames: &mut [u8], sample_bytes: usize, from: &[Position], to: &[Position]) {
     if from == to {
         return;
@@ -85,13 +87,13 @@ mod tests {
         Channels::new(&Params { channels, ..s16_stereo() }).unwrap()
     }
 
-    /// A frame of S16 whose samples are these numbers.
+    /// Returns a frame of S16 with the given samples.
     fn frame(samples: &[u8]) -> Vec<u8> {
         samples.iter().flat_map(|sample| [*sample, 0]).collect()
     }
 
     #[test]
-    fn a_surround_frame_goes_to_gstreamers_order_and_back() {
+    fn a_surround_frame_is_converted_to_gstreamers_order_and_back() {
         for (count, guest, host) in [
             (6, &[1, 2, 3, 4, 5, 6][..], &[1, 2, 5, 6, 3, 4][..]),
             (8, &[1, 2, 3, 4, 5, 6, 7, 8], &[1, 2, 5, 6, 3, 4, 7, 8]),
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mask_names_the_speakers_where_they_are_known() {
+    fn the_mask_has_the_speakers_if_they_are_known() {
         let masks = [1, 2, 3, 4, 5, 6, 7, 8].map(|count| channels(count).mask());
         assert_eq!(masks, [0, 0x3, 0, 0x33, 0, 0x3f, 0, 0xc3f]);
     }

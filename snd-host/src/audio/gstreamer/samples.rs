@@ -1,18 +1,21 @@
-//! Where the bits of a sample are: GStreamer has no samples of 20 bits in the low end of four bytes, but of 24.
+//! The alignment of the bits of a sample.
+//!
+//! GStreamer has formats of 24 bits in the low end of four bytes, but none of 20 bits.
 
 use crate::pcm::Params;
 
-/// Moves the bits of a guest's samples to where GStreamer has them.
+/// Converts samples from the guest's alignment to GStreamer's.
 pub(super) fn to_host(params: &Params, frames: &mut [u8]) {
     move_bits(params, frames, |sample, bits| sample << bits);
 }
 
-/// Moves the bits of samples to where the guest has them.
+/// Converts samples from GStreamer's alignment to the guest's.
 pub(super) fn to_guest(params: &Params, frames: &mut [u8]) {
     move_bits(params, frames, |sample, bits| sample >> bits);
 }
 
-/// Whether a sample has a sign shows in its highest bits, which stay: those without one have none there.
+/// Shifts each sample. The shift is arithmetic: it keeps the sign of signed samples, and the
+/// highest bits of unsigned samples are 0.
 fn move_bits(params: &Params, frames: &mut [u8], shift: impl Fn(i32, u8) -> i32) {
     let bits = params.format.headroom;
     if bits == 0 {
@@ -29,7 +32,7 @@ mod tests {
     use crate::pcm::tests::of_every_format;
 
     #[test]
-    fn twenty_bits_become_the_upper_ones_of_twenty_four_and_come_back() {
+    fn twenty_bits_become_the_upper_bits_of_24_and_are_restored() {
         let mut moved = 0;
         for params in of_every_format() {
             let guest = [0x0007_ffff, -0x0008_0000, -1, 0, 1].map(i32::to_le_bytes).concat();

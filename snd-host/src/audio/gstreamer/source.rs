@@ -1,4 +1,4 @@
-//! A pipeline that gives what it records.
+//! A pipeline that records.
 
 use std::time::Duration;
 
@@ -7,25 +7,27 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use tracing::debug;
 
+use super::bin::{self, CONVERTER, tune, volume};
 use super::channels::Channels;
-use super::{DOOR, Pipeline, caps, clock_time, samples, tune, volume};
-use crate::audio::{AudioError, Port};
+use super::pipeline::{Pipeline, caps, clock_time};
+use super::samples;
+use crate::audio::error::AudioError;
+use crate::audio::pipeline_config::PipelineConfig;
 use crate::pcm::Params;
 
-/// The source, and what turns what it gives into any guest's audio. Both ways of conversion leave alone what
-/// is right as it is.
+/// Parses the description of a source, with converters to the formats of the guest. The converters
+/// pass audio that has the right format unchanged.
 pub(super) fn parse(description: &str, volume: &str) -> Result<gst::Bin, AudioError> {
-    let whole = format!("{description} ! audioconvert {volume} ! audioresample name={DOOR}");
-    super::parse("source", description, &whole, "src")
+    let bin = format!("{description} ! audioconvert {volume} ! audioresample name={CONVERTER}");
+    bin::parse("source", description, &bin, "src")
 }
 
-/// How many pieces of audio wait to be taken.
+/// The largest number of pieces of audio that wait to be pulled.
 const MAX_PIECES: u32 = 64;
 
-/// A pipeline for one stretch of recording.
+/// A pipeline for a take that records. Dropping it closes the source.
 ///
-/// It belongs to one thread, and its methods may take as long as the source does. Dropping it closes the
-/// source.
+/// Only the thread of the take uses it, because its methods can block as long as the source does.
 #[derive(Debug)]
 pub(in crate::audio) struct Source {
     pipeline: Pipeline,
@@ -36,9 +38,9 @@ pub(in crate::audio) struct Source {
 }
 
 impl Source {
-    /// Opens the source, without recording yet.
-    pub(in crate::audio) fn open(port: &Port) -> Result<Self, AudioError> {
-        let Port { description, latency, params, level } = port;
+    /// Opens the source without recording yet.
+    pub(in crate::audio) fn open(config: &PipelineConfig) -> Result<Self, AudioError> {
+        let PipelineConfig { description, latency, params, level } = config;
         let channels = Channels::new(params)?;
         let sink = gst_app::AppSink::builder()
             .caps(&caps(params, &channels))
@@ -55,24 +57,25 @@ impl Source {
         Ok(Self { pipeline, sink, live, params: *params, channels })
     }
 
-    /// Whether it gives audio at its own pace. Any other, such as a file, gives as much as is taken.
+    /// Returns whether the source delivers audio at its own pace. Any other source, such as a file,
+    /// delivers as much as is pulled.
     pub(in crate::audio) const fn is_live(&self) -> bool {
         self.live
     }
 
-    /// Lets it record.
+    /// Starts or resumes recording.
     pub(in crate::audio) fn record(&self) -> Result<(), AudioError> {
         self.pipeline.set_state(gst::State::Playing).map(drop)
     }
 
-    /// Holds it.
+    /// Pauses recording.
     pub(in crate::audio) fn pause(&self) -> Result<(), AudioError> {
         self.pipeline.set_state(gst::State::Paused).map(drop)
     }
 
-    /// Takes the next piece, in whole frames. If there is none, waits for it, at most for `limit`.
-    pub(in crate::audio) fn take(&self, limit: Duration) -> Result<Option<Vec<u8>>, AudioError> {
-        let sample = self.sink.try_pull_sample(clock_time(limit));
+    /// Pulls the next piece of audio, in whole frames. Waits for audio for at most `timeout`.
+    pub(in crate::audio) fn pull(&self, timeout: Duration) -> Result<Option<Vec<u8>>, AudioError> {
+        let sample = self.sink.try_pull_sample(clock_time(timeout));
         let Some(buffer) = sample.as_ref().and_then(|sample| sample.buffer()) else { return Ok(None) };
         let mut frames = buffer.map_readable().map_err(AudioError::Link)?.to_vec();
         self.channels.to_guest(&mut frames);
@@ -80,12 +83,12 @@ impl Source {
         Ok(Some(frames))
     }
 
-    /// Whether it has given all that it had.
+    /// Returns whether the source has ended and all of its audio was pulled.
     pub(in crate::audio) fn is_at_end(&self) -> bool {
         self.sink.is_eos()
     }
 
-    /// Looks for trouble that the source has reported. Returns whether it has come to its end.
+    /// Fails if the source has reported an error. Returns whether the source has just ended.
     pub(in crate::audio) fn check(&self) -> Result<bool, AudioError> {
         self.pipeline.check()
     }

@@ -1,9 +1,9 @@
-//! Which system calls are given up (seccomp).
+//! Restriction of system calls (seccomp).
 //!
-//! A list of what is denied, because nobody knows what the elements of a user's pipeline need. What is on it
-//! either gets out of the sandbox, changes the system, or is a part of the kernel that is known for its bugs
-//! and that no audio needs. They fail as if this were not permitted: a sound server's library that would
-//! like to start the server goes on without.
+//! The filter denies a list of calls, because it is unknown what the elements of a user's pipeline
+//! need. The calls on the list break out of the sandbox, change the system, or reach parts of the
+//! kernel that are known for bugs and not needed for audio. They fail with EPERM, which programs
+//! expect: the library of a sound server that cannot start the server continues without it.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,9 @@ const ARCH: TargetArch = TargetArch::x86_64;
 #[cfg(target_arch = "aarch64")]
 const ARCH: TargetArch = TargetArch::aarch64;
 
-/// What is denied on every machine.
+/// The calls that are denied on all machines.
 const DENIED: &[c::c_long] = &[
-    // Other programs, and other processes' insides.
+    // Start programs, or access other processes.
     c::SYS_execve,
     c::SYS_execveat,
     c::SYS_ptrace,
@@ -31,7 +31,7 @@ const DENIED: &[c::c_long] = &[
     c::SYS_process_madvise,
     c::SYS_pidfd_getfd,
     c::SYS_kcmp,
-    // Other views of the file system, and ways round landlock's.
+    // Change the view of the file system, or bypass landlock.
     c::SYS_mount,
     c::SYS_umount2,
     c::SYS_mount_setattr,
@@ -47,7 +47,7 @@ const DENIED: &[c::c_long] = &[
     c::SYS_name_to_handle_at,
     c::SYS_setns,
     c::SYS_unshare,
-    // The kernel itself.
+    // Change the kernel, or reach parts known for bugs.
     c::SYS_init_module,
     c::SYS_finit_module,
     c::SYS_delete_module,
@@ -56,14 +56,15 @@ const DENIED: &[c::c_long] = &[
     c::SYS_bpf,
     c::SYS_perf_event_open,
     c::SYS_userfaultfd,
-    // Does what other calls do, unseen by this filter.
+    // Performs other calls without passing this filter.
     c::SYS_io_uring_setup,
     c::SYS_io_uring_enter,
     c::SYS_io_uring_register,
+    // Access the keyrings of the kernel.
     c::SYS_add_key,
     c::SYS_keyctl,
     c::SYS_request_key,
-    // The whole machine.
+    // Change the whole machine.
     c::SYS_acct,
     c::SYS_adjtimex,
     c::SYS_clock_adjtime,
@@ -81,7 +82,7 @@ const DENIED: &[c::c_long] = &[
     c::SYS_vhangup,
 ];
 
-/// What is denied beyond that: the old ways to make a process, and to reach hardware.
+/// The calls that are denied on this machine: old ways to start processes and to access hardware.
 #[cfg(target_arch = "x86_64")]
 const DENIED_HERE: &[c::c_long] = &[
     c::SYS_fork,
@@ -95,22 +96,22 @@ const DENIED_HERE: &[c::c_long] = &[
 #[cfg(target_arch = "aarch64")]
 const DENIED_HERE: &[c::c_long] = &[];
 
-/// All calls of x86-64's second interface, which has numbers of its own for some, and the same ones with
-/// this bit for the others.
+/// The x32 interface of x86-64: a bit that is set in its call numbers, and the calls that have
+/// numbers of their own.
 #[cfg(target_arch = "x86_64")]
 const X32: Option<(c::c_long, std::ops::RangeInclusive<c::c_long>)> = Some((1 << 30, 512..=547));
 #[cfg(target_arch = "aarch64")]
 const X32: Option<(c::c_long, std::ops::RangeInclusive<c::c_long>)> = None;
 
-/// Takes the calls from this thread and all that it starts, and the right to get more by executing anything.
+/// Denies the calls to this thread and all threads that it will start, and sets `no_new_privs`.
 pub(super) fn restrict() -> Result<(), SandboxError> {
-    // Before the other one, which is looked at only by who sees the flags of what it starts. The C library
-    // then takes `clone`, whose flags can be seen.
+    // A filter cannot read the flags of `clone3`, which are in memory. On ENOSYS, the C library
+    // uses `clone`, whose flags are in a register.
     install(BTreeMap::from([(c::SYS_clone3, Vec::new())]), c::ENOSYS)?;
     install(denied()?, c::EPERM)
 }
 
-/// The calls that fail, and with which arguments; always, if there are none.
+/// Returns the denied calls and the rules for their arguments. No rules: always denied.
 fn denied() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
     let plain = DENIED.iter().chain(DENIED_HERE).copied();
     let x32 = X32.into_iter().flat_map(|(bit, own)| {
@@ -120,14 +121,14 @@ fn denied() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
     let mut denied: BTreeMap<_, _> = plain.chain(x32).map(|call| (call, Vec::new())).collect();
     let (thread, int) = (c::CLONE_THREAD as u64, SeccompCmpArgLen::Dword);
     let no_thread = SeccompCondition::new(0, int.clone(), SeccompCmpOp::MaskedEq(thread), 0)?;
-    // Typing into a terminal in the place of its user.
+    // TIOCSTI types into a terminal in the name of its user.
     let typing = SeccompCondition::new(1, int, SeccompCmpOp::Eq, c::TIOCSTI)?;
     denied.insert(c::SYS_clone, vec![SeccompRule::new(vec![no_thread])?]);
     denied.insert(c::SYS_ioctl, vec![SeccompRule::new(vec![typing])?]);
     Ok(denied)
 }
 
-/// Has calls fail with `errno` in this thread and all that it starts.
+/// Makes calls fail with `errno` in this thread and all threads that it will start.
 pub(super) fn install(denied: BTreeMap<i64, Vec<SeccompRule>>, errno: c::c_int) -> Result<(), SandboxError> {
     let errno = SeccompAction::Errno(errno.unsigned_abs());
     let filter = SeccompFilter::new(denied, SeccompAction::Allow, errno, ARCH)?;

@@ -1,4 +1,4 @@
-//! Where files may be written (landlock).
+//! Restriction of the files that can be written (landlock).
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,38 +10,38 @@ use landlock::{
 
 use super::{SandboxError, parent};
 
-/// The newest version whose rules are used. An older kernel enforces those that it knows.
+/// The newest version whose rules are used. An older kernel enforces the rules that it supports.
 const VERSION: ABI = ABI::V6;
 
-/// What sinks of every kind need: devices, memory to share with a sound server, and the place of its files.
+/// Paths that sinks need: devices, and memory shared with a sound server.
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/shm", "/dev/snd"];
 
-/// Where this process may go on writing.
+/// The paths where the process keeps the right to write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Writable<'a> {
-    /// Directories that the user has named.
+    /// The directories given with `--writable`.
     pub(crate) given: &'a [PathBuf],
-    /// The socket that is to be removed in the end.
+    /// The socket that will be removed.
     pub(crate) socket: Option<&'a Path>,
 }
 
 impl Writable<'_> {
-    /// All directories in which anything may be written.
+    /// Returns all paths below which files can be written.
     pub(super) fn dirs(&self) -> Vec<PathBuf> {
         let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
         DEVICES.iter().map(PathBuf::from).chain(runtime).chain(self.given.iter().cloned()).collect()
     }
 }
 
-/// Takes the right to write elsewhere from this thread, and the right to execute anything; and to send
-/// signals to other processes. Returns false if the kernel cannot.
+/// Takes from this thread the rights to write elsewhere, to execute files, and to send signals to
+/// other processes. Returns false if the kernel does not support that.
 pub(super) fn restrict(writable: &Writable<'_>) -> Result<bool, SandboxError> {
     let writes = AccessFs::from_write(VERSION);
     for path in writable.given {
         PathFd::new(path).map_err(|source| SandboxError::Writable { path: path.clone(), source })?;
     }
     let rule = |path: PathBuf, access: BitFlags<AccessFs>| {
-        // What is not there is what sinks of another kind would need.
+        // Paths that do not exist are skipped: no sink needs all of them.
         let file = PathFd::new(&path).ok()?;
         let access = if path.is_dir() { access } else { access & AccessFs::from_file(VERSION) };
         Some(Ok::<_, RulesetError>(PathBeneath::new(file, access)))

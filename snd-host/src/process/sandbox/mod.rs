@@ -1,9 +1,9 @@
-//! What this process gives up before it meets a guest.
+//! The rights that this process gives up before it serves a guest.
 //!
-//! The guest's bytes pass through this program and then through whatever elements the user has put into the
-//! pipeline. If a guest finds a bug in one of them, it should find little else: no program can be started
-//! and no file be written but where audio goes. `calls` and `files` say what is given up, and README.md what
-//! that stops and what not.
+//! The bytes of a guest pass through this process and through the elements of the user's pipeline.
+//! A guest that exploits a bug in them must not gain much: it can start no program, and write no
+//! files except those of the sink. `calls` and `files` restrict system calls and files. README.md
+//! lists what the sandbox stops and what it does not.
 
 mod calls;
 mod files;
@@ -16,37 +16,39 @@ use tracing::{info, warn};
 
 pub(crate) use files::Writable;
 
-/// Why the sandbox cannot be entered.
+/// The error for a sandbox that cannot be entered.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SandboxError {
-    /// A directory that shall be writable is not there.
-    #[error("--writable: {} cannot be opened: {source}", path.display())]
+    /// A directory given with `--writable` cannot be opened.
+    #[error("--writable: cannot open {}: {source}", path.display())]
     Writable {
         /// The directory.
         path: PathBuf,
-        /// What is wrong.
+        /// The cause.
         source: landlock::PathFdError,
     },
-    /// The kernel has landlock, and refuses the rules.
-    #[error("landlock: {0}; --no-sandbox does without")]
+    /// The kernel supports landlock, and refuses the rules.
+    #[error("cannot restrict files with landlock: {0}; use --no-sandbox to skip")]
     Files(#[from] landlock::RulesetError),
-    /// The kernel refuses the filter.
-    #[error("seccomp: {0}; --no-sandbox does without")]
+    /// The kernel refuses the seccomp filter.
+    #[error("cannot restrict system calls with seccomp: {0}; use --no-sandbox to skip")]
     Calls(#[from] seccompiler::Error),
-    /// The filter cannot be made.
-    #[error("seccomp: {0}; --no-sandbox does without")]
+    /// The seccomp filter cannot be compiled.
+    #[error("cannot compile the seccomp filter: {0}; use --no-sandbox to skip")]
     Filter(#[from] seccompiler::BackendError),
-    /// Some threads would be left outside.
-    #[error("{0} threads run already, and the sandbox would hold one; --no-sandbox does without")]
+    /// The process has several threads, and the sandbox would not cover all.
+    #[error("{0} threads are running and the sandbox would cover only one; use --no-sandbox to skip")]
     Threads(usize),
-    /// The threads of this process cannot be counted.
-    #[error("the threads of this process cannot be counted: {0}")]
+    /// The threads of the process cannot be counted.
+    #[error("cannot count the threads in /proc/self/task: {0}; use --no-sandbox to skip")]
     Count(io::Error),
 }
 
-/// Gives up for this process what playing does not need. There is no way back.
+/// Enters the sandbox, permanently. Fails if the process has more than one thread.
 ///
-/// A process that is not sandboxed as a whole is not sandboxed, so this has to come before any thread.
+/// Later threads inherit the restrictions of the thread that starts them; earlier threads do not
+/// get them.
 pub(crate) fn enter(writable: &Writable<'_>) -> Result<(), SandboxError> {
     match fs::read_dir("/proc/self/task").map_err(SandboxError::Count)?.count() {
         1 => confine(writable),
@@ -54,19 +56,19 @@ pub(crate) fn enter(writable: &Writable<'_>) -> Result<(), SandboxError> {
     }
 }
 
-/// Confines this thread, and all that it will start.
+/// Restricts this thread and all threads that it will start.
 fn confine(writable: &Writable<'_>) -> Result<(), SandboxError> {
     let dirs = writable.dirs();
     let shown = || dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ");
     if files::restrict(writable)? {
-        info!("sandboxed: no programs, and files written only below {}", shown());
+        info!("sandboxed: cannot start programs; can write files only below {}", shown());
     } else {
-        warn!("sandboxed in part: this kernel has no landlock, so that files can be written anywhere");
+        warn!("sandboxed in part: the kernel has no landlock, so files can be written anywhere");
     }
     calls::restrict()
 }
 
-/// The directory that holds `path`.
+/// Returns the directory that contains `path`.
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -84,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs `test` in a thread that is confined; the others are not.
+    /// Runs `test` in a confined thread. Other threads are not confined.
     fn confined(writable: &[PathBuf], socket: Option<&Path>, test: impl FnOnce() + Send) {
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn no_program_is_started() {
+    fn a_confined_thread_cannot_start_programs() {
         confined(&[], None, || {
             let error = Command::new("/bin/true").spawn().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
@@ -104,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn threads_are_started() {
+    fn a_confined_thread_can_start_threads() {
         confined(&[], None, || assert_eq!(thread::spawn(|| 7).join().unwrap(), 7));
     }
 
     #[test]
-    fn files_are_written_only_where_that_is_allowed() {
+    fn files_are_written_only_in_allowed_directories() {
         let [here, there] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let old = there.path().join("old");
         fs::write(&old, "old").unwrap();
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn without_landlock_the_rest_is_given_up() {
+    fn without_landlock_system_calls_are_still_restricted() {
         let there = tempfile::tempdir().unwrap();
         let without = BTreeMap::from([(libc::SYS_landlock_create_ruleset, Vec::new())]);
         thread::scope(|scope| {
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_socket_can_be_removed() {
+    fn the_file_of_the_socket_can_be_removed() {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -156,14 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn a_process_with_threads_is_not_taken_for_sandboxed() {
-        // The one that runs this test, and the one that waits for it.
+    fn a_process_with_several_threads_cannot_enter_the_sandbox() {
+        // The thread that runs this test, and the main thread, which waits.
         let entered = enter(&Writable { given: &[], socket: None });
         assert!(matches!(entered, Err(SandboxError::Threads(2..))), "{entered:?}");
     }
 
     #[test]
-    fn the_directory_of_a_path_without_one_is_this_one() {
+    fn a_bare_file_name_is_in_the_current_directory() {
         assert_eq!(parent(Path::new("socket")), Path::new("."));
         assert_eq!(parent(Path::new("/run/socket")), Path::new("/run"));
     }

@@ -1,0 +1,18 @@
+//! Descriptions of GStreamer pipelines.
+
+/// The descriptions of the sink and the source.
+#[derive(Clone, Debug)]
+pub(super) struct Descriptions {
+    pub(super) sink: String,
+    pub(super) source: String,
+}
+
+impl Descriptions {
+    /// Replaces `{stream}` by the number of the stream, and `{take}` by the number of the take.
+    pub(super) fn fill_in(&self, stream: usize, take: u64) -> Self {
+        let fill_in = |description: &str| {
+            description.replace("{stream}", &stream.to_string()).replace("{take}", &take.to_string())
+        };
+        Self { sink: fill_in(&self.sink), source: fill_in(&self.source) }
+    }
+}

@@ -1,0 +1,67 @@
+//! The host's sink and source, and the threads that use them.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tracing::{info_span, warn};
+
+use super::descriptions::Descriptions;
+use super::error::AudioError;
+use super::gstreamer;
+use super::permit::{Permit, Permits};
+use crate::limits::MAX_TAKES;
+
+/// The host's sink and source. Each take has a thread that opens one of them.
+#[derive(Debug)]
+pub(crate) struct HostAudio {
+    descriptions: Descriptions,
+    latency: Duration,
+    permits: Arc<Permits>,
+}
+
+impl HostAudio {
+    /// Initialises GStreamer, and checks the descriptions of the sink and the source.
+    ///
+    /// `latency` is how much audio the sink is given ahead of what is heard.
+    pub(crate) fn new(sink: &str, source: &str, latency: Duration) -> Result<Arc<Self>, AudioError> {
+        let descriptions = Descriptions { sink: sink.to_owned(), source: source.to_owned() };
+        gstreamer::check(&descriptions.fill_in(0, 0))?;
+        Ok(Arc::new(Self { descriptions, latency, permits: Arc::default() }))
+    }
+
+    pub(super) const fn latency(&self) -> Duration {
+        self.latency
+    }
+
+    /// Waits until all audio has been heard, for at most `timeout`.
+    pub(crate) fn finish(&self, timeout: Duration) {
+        let left = self.permits.wait_for_all(timeout);
+        if left > 0 {
+            warn!("{left} sinks or sources have not finished within {timeout:?}");
+        }
+    }
+
+    /// Starts a thread for a take of stream number `stream`.
+    ///
+    /// The thread runs `work` with its permit and the descriptions for the take. Returns false if
+    /// there are too many takes, or no thread can be started.
+    pub(super) fn spawn(
+        &self,
+        stream: usize,
+        work: impl FnOnce(&Permit, Descriptions) + Send + 'static,
+    ) -> bool {
+        let Some(permit) = self.permits.acquire(stream) else {
+            warn!(stream, "{MAX_TAKES} takes are active already; the audio of this take is dropped");
+            return false;
+        };
+        let take = permit.take();
+        let descriptions = self.descriptions.fill_in(stream, take);
+        let work = move || {
+            let _span = info_span!("audio", stream, take).entered();
+            work(&permit, descriptions);
+        };
+        let thread = thread::Builder::new().name(format!("audio {stream}")).spawn(work);
+        thread.inspect_err(|error| warn!(stream, "cannot start an audio thread: {error}")).is_ok()
+    }
+}

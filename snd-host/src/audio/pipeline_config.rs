@@ -1,0 +1,19 @@
+//! The configuration of a pipeline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::level::Level;
+use crate::pcm::Params;
+
+/// What a thread needs to know to open a sink or a source.
+#[derive(Debug)]
+pub(super) struct PipelineConfig {
+    pub(super) description: String,
+    /// How much audio a sink is given ahead of what is heard. Audio in the sink cannot be taken
+    /// back. Also the size of the buffer of elements that GStreamer selects.
+    pub(super) latency: Duration,
+    pub(super) params: Params,
+    /// The level, if the guest has control elements.
+    pub(super) level: Option<Arc<Level>>,
+}
