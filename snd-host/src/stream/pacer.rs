@@ -59,14 +59,11 @@ impl Pacer {
         self.last = Some(now);
         let passed = now.saturating_duration_since(last);
         self.reference += passed;
+        if let Some(heard) = heard {
+            self.steer(heard, passed / STEERING);
+        }
         let floor = self.reference.saturating_sub(SLACK);
-        let target = match heard {
-            Some(heard) => {
-                self.steer(heard, passed / STEERING);
-                heard.clamp(floor, self.reference + SLACK)
-            }
-            None => floor,
-        };
+        let target = heard.map_or(floor, |heard| heard.clamp(floor, self.reference + SLACK));
         self.position = self.position.max(target.min(written));
         // Once all audio is played, the reference stops until there is more.
         self.reference = if self.position == written { written } else { self.reference.min(written + SLACK) };
@@ -188,6 +185,14 @@ mod tests {
         let erratic = |step: u64| (!step.is_multiple_of(7)).then(|| ms(step * 31 % 97));
         let (_, positions) = run(&mut pacer, start, 1000, erratic);
         assert!(positions.is_sorted());
+    }
+
+    #[test]
+    fn a_position_that_is_updated_a_minute_late_is_within_one_slack() {
+        let (mut pacer, start) = (Pacer::default(), Instant::now());
+        pacer.start(start);
+        let position = pacer.advance(start + ms(60_000), Some(ms(0)), ENDLESS);
+        assert_eq!((position, pacer.reference), (ms(59_700) - SLACK, ms(59_700)));
     }
 
     #[test]
