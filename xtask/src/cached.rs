@@ -1,4 +1,4 @@
-//! Directories that are made once from known inputs.
+//! Directories that are made once from given inputs.
 
 use std::fs;
 use std::io;
@@ -6,13 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// The file in such a directory that says what it was made from.
+/// The file that holds the inputs of a directory.
 const INPUTS: &str = "inputs";
 
-/// Makes `directory` with `make`, unless it has been made from the same `inputs` before.
+/// Fills `directory` with `make`, unless the directory was made from the same `inputs` before.
 ///
-/// `make` works in a temporary directory beside it, which takes its place at the end. So an
-/// interrupted attempt leaves the old directory or none, and never half of one.
+/// `make` fills a temporary directory beside `directory`, which is renamed at the end. An
+/// interrupted run therefore leaves the old directory or none, but never half of the new one.
 pub(crate) fn directory(
     directory: &Path,
     inputs: &str,
@@ -21,7 +21,7 @@ pub(crate) fn directory(
     if fs::read_to_string(directory.join(INPUTS)).is_ok_and(|made_from| made_from == inputs) {
         return Ok(());
     }
-    replace(directory, inputs, make).with_context(|| format!("{} cannot be made", directory.display()))
+    replace(directory, inputs, make).with_context(|| format!("cannot make {}", directory.display()))
 }
 
 fn replace(directory: &Path, inputs: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
@@ -44,7 +44,7 @@ mod tests {
     use anyhow::bail;
 
     #[test]
-    fn the_same_inputs_make_it_once() -> Result<()> {
+    fn the_same_inputs_make_a_directory_once() -> Result<()> {
         let parent = tempfile::tempdir()?;
         let path = parent.path().join("made");
         let mut made = 0;
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_the_old_one_and_no_rubbish() -> Result<()> {
+    fn a_failure_leaves_the_old_directory_and_no_temporary_files() -> Result<()> {
         let parent = tempfile::tempdir()?;
         let path = parent.path().join("made");
         directory(&path, "1", |_| Ok(()))?;

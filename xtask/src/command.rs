@@ -1,163 +1,124 @@
-//! Running commands in the open: each is printed before it runs.
+//! What xshell does not have: commands with a progress line, and commands whose output is watched.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use xshell::Cmd;
 
 /// How many lines of a failed command's output are shown.
 const TAIL_LINES: usize = 30;
+/// The time without output after which a watched command is reported as running.
+const SILENCE: Duration = Duration::from_secs(2);
 
-/// A command from words, as one would type it.
-pub(crate) fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> Command {
-    let mut words = words.into_iter();
-    let mut command = Command::new(words.next().unwrap_or_default());
-    command.args(words);
-    command
-}
-
-/// `cargo` with these arguments.
-pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
-    command(["cargo"].into_iter().chain(arguments))
-}
-
-/// Runs a command that shows its own progress.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
-    print(command);
-    let status = command.status().with_context(|| not_startable(command))?;
-    if !status.success() {
-        bail!("`{}` failed ({status})", shown(command));
-    }
-    Ok(())
-}
-
-/// Runs a command that shows its own progress, and gives each line of its standard output also
-/// to `look`. Returns whether it succeeded.
-pub(crate) fn watch(command: &mut Command, mut look: impl FnMut(&str)) -> Result<bool> {
-    print(command);
-    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| not_startable(command))?;
-    if let Some(output) = child.stdout.take() {
-        for line in BufReader::new(output).lines() {
-            let line = line.context("the output of a test is not UTF-8")?;
-            println!("{line}");
-            look(&line);
+/// Runs a command and passes each line of its standard output to `look`. Returns whether the
+/// command succeeded.
+pub(crate) fn watch(command: Cmd<'_>, look: impl FnMut(&str)) -> Result<bool> {
+    eprintln!("$ {command}");
+    let mut child = Command::from(command).stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take().context("the command has no output")?;
+    let (sender, lines) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // The receiver is gone only if this program fails.
+            let _ = sender.send(line);
         }
-    }
+    });
+    show(&lines, look);
+    drop(reader.join());
     Ok(child.wait()?.success())
 }
 
-/// Runs a command that talks too much: a progress line stands for its output, which is shown
-/// if it fails.
-pub(crate) fn quietly(doing: &str, command: &mut Command) -> Result<()> {
-    print(command);
-    let progress = progress(doing);
-    let captured = captured(command);
-    progress.finish_and_clear();
-    let (success, output) = captured?;
+/// Prints each line, and in a silence of 2 s, 6 s, 14 s, … how long the silence is.
+fn show(lines: &Receiver<String>, mut look: impl FnMut(&str)) {
+    let (mut silence, mut next) = (Duration::ZERO, SILENCE);
+    loop {
+        match lines.recv_timeout(next) {
+            Ok(line) => {
+                println!("{line}");
+                look(&line);
+                (silence, next) = (Duration::ZERO, SILENCE);
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                silence += next;
+                next *= 2;
+                println!("  … running, no output for {} s", silence.as_secs());
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Runs a command with a progress line in place of its output. Shows the end of the output if the
+/// command fails.
+pub(crate) fn quietly(doing: &str, command: Cmd<'_>) -> Result<()> {
+    let name = command.to_string();
+    let (success, output) = captured(doing, command)?;
     if !success {
         let lines: Vec<&str> = output.lines().collect();
         let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
         eprintln!("{}", tail.join("\n"));
-        bail!("{doing}: `{}` failed", shown(command));
+        bail!("{doing}: `{name}` failed; the end of its output is above");
     }
     Ok(())
 }
 
-/// Runs a command for what it prints.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| not_startable(command))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`{}` failed: {}", shown(command), said.trim());
-    }
-    String::from_utf8(output.stdout).with_context(|| format!("`{}` wrote no text", shown(command)))
+/// Runs a command with a progress line. Returns whether the command succeeded, and its standard
+/// output followed by its errors.
+pub(crate) fn captured(doing: &str, command: Cmd<'_>) -> Result<(bool, String)> {
+    eprintln!("$ {command}");
+    let progress = progress(doing);
+    let output = command.ignore_status().output();
+    progress.finish_and_clear();
+    let Output { status, stdout, stderr } = output?;
+    Ok((status.success(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned()))
 }
 
-/// Runs a command and returns whether it succeeded, and all that it wrote.
-pub(crate) fn captured(command: &mut Command) -> Result<(bool, String)> {
-    let (mut reader, writer) = std::io::pipe()?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
-        .spawn()
-        .with_context(|| not_startable(command))?;
-    // The command still holds the pipe's other end; without this, reading never ends.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut output = Vec::new();
-    reader.read_to_end(&mut output)?;
-    let success = child.wait()?.success();
-    Ok((success, String::from_utf8_lossy(&output).into_owned()))
-}
-
-/// Prints a command as one would type it.
-pub(crate) fn print(command: &Command) {
-    println!("$ {}", shown(command));
-}
-
-/// A line that shows that something is being done, and for how long.
+/// Shows what is being done and for how long, until the progress bar is finished.
 pub(crate) fn progress(doing: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
     let progress = ProgressBar::new_spinner()
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
         .with_message(doing.to_owned());
     if progress.is_hidden() {
-        // Not a terminal: one line must do.
+        // Without a terminal there is no spinner.
         println!("… {doing}");
     }
     progress.enable_steady_tick(Duration::from_millis(100));
     progress
 }
 
-fn not_startable(command: &Command) -> String {
-    format!("`{}` does not start; is it installed?", command.get_program().display())
-}
-
-fn shown(command: &Command) -> String {
-    let variables = command
-        .get_envs()
-        .filter_map(|(name, value)| Some(format!("{}={}", name.display(), value?.display())));
-    let words = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| quoted(&word.to_string_lossy()));
-    let directory = command.get_current_dir().map(|directory| format!("cd {} &&", directory.display()));
-    let all: Vec<String> = directory.into_iter().chain(variables).chain(words).collect();
-    all.join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%^".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use xshell::{Shell, cmd};
+
     use super::*;
 
     #[test]
-    fn a_command_is_shown_as_one_would_type_it() {
-        let mut command = cargo(["test", "it's"]);
-        command.env("A", "1").current_dir("b");
-        assert_eq!(shown(&command), r"cd b && A=1 cargo test 'it'\''s'");
-    }
-
-    #[test]
-    fn a_failed_command_is_named() {
-        let failed = output(&mut command(["sh", "-c", "echo no >&2; false"]));
-        let message = failed.map_err(|error| error.to_string());
-        assert_eq!(message, Err("`sh -c 'echo no >&2; false'` failed: no".to_owned()));
-    }
-
-    #[test]
     fn output_and_errors_are_captured() -> Result<()> {
-        let (success, output) = captured(&mut command(["sh", "-c", "echo a; echo b >&2; false"]))?;
-        assert_eq!((success, output.as_str()), (false, "a\nb\n"));
+        let (sh, script) = (Shell::new()?, "echo b >&2; echo a; false");
+        assert_eq!(captured("test", cmd!(sh, "sh -c {script}"))?, (false, "a\nb\n".to_owned()));
+        Ok(())
+    }
+
+    #[test]
+    fn a_failed_command_is_named() -> Result<()> {
+        let sh = Shell::new()?;
+        let message = quietly("testing", cmd!(sh, "false")).map_err(|error| error.to_string());
+        assert_eq!(message, Err("testing: `false` failed; the end of its output is above".to_owned()));
+        Ok(())
+    }
+
+    #[test]
+    fn every_line_of_a_watched_command_is_seen() -> Result<()> {
+        let (sh, script) = (Shell::new()?, "echo a; echo b; false");
+        let mut seen = Vec::new();
+        let success = watch(cmd!(sh, "sh -c {script}"), |line| seen.push(line.to_owned()))?;
+        assert_eq!((success, seen), (false, vec!["a".to_owned(), "b".to_owned()]));
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
-//! `cargo xtask demo`: a guest plays and records sound through snd-host, and every frame is compared. Then the same
-//! with isolation-host between the two, so that snd-host has none of the guest's memory.
+//! `cargo xtask demo`: a guest plays and records sound through snd-host, and every frame is
+//! compared. The last run puts isolation-host between guest and snd-host, which then has no guest
+//! memory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,33 +12,29 @@ use end_to_end::memory;
 use end_to_end::pattern::Pattern;
 use end_to_end::playback::Ring;
 
-use crate::command::{cargo, progress, run as run_command};
+use xshell::{Shell, cmd};
+
+use crate::command::progress;
 use crate::{setup, waveform};
 
-/// How long the guest plays and records.
+/// How long the guest plays and records, in seconds.
 const SECONDS: u8 = 5;
 
-/// What the runs have in common.
-struct Demo {
+/// What all runs share.
+struct Demo<'s> {
+    sh: &'s Shell,
     snd_host: PathBuf,
     isolation_host: PathBuf,
     image: GuestImage,
     recordings: PathBuf,
 }
 
-/// Sets up, builds, plays and records over both ring formats, and prints what came of it.
-pub(crate) fn run() -> Result<()> {
-    let image = setup::run()?;
-    run_command(&mut cargo([
-        "build",
-        "--release",
-        "--package",
-        "snd-host",
-        "--package",
-        "isolation-host",
-        "--bins",
-    ]))?;
+/// Sets up, builds, plays and records over both ring formats, and prints the results.
+pub(crate) fn run(sh: &Shell) -> Result<()> {
+    let image = setup::run(sh)?;
+    cmd!(sh, "cargo build --release --package snd-host --package isolation-host --bins").run()?;
     let demo = Demo {
+        sh,
         snd_host: program("snd-host", Profile::Release)?,
         isolation_host: program("isolation-host", Profile::Release)?,
         image,
@@ -47,7 +44,7 @@ pub(crate) fn run() -> Result<()> {
     demo.run()
 }
 
-impl Demo {
+impl Demo<'_> {
     fn run(&self) -> Result<()> {
         let split = self.play_and_record(Ring::Split, None)?;
         let packed = self.play_and_record(Ring::Packed, None)?;
@@ -57,24 +54,24 @@ impl Demo {
         println!("\n1. snd-host serves the guest");
         show("split rings, as the guest negotiated them", &split);
         show("packed rings, as the guest negotiated them", &packed);
-        println!("\n2. isolation-host stands between the guest and snd-host");
+        println!("\n2. isolation-host is between the guest and snd-host");
         show("packed rings in the guest, split rings in snd-host", &isolated);
         if !isolated.memory.iter().eq([memory::ISOLATED]) {
-            bail!("snd-host had other memory than that of isolation-host");
+            bail!("snd-host had memory other than the area of isolation-host");
         }
         if ![split, packed, isolated].iter().all(|run| run.played.is_exact() && run.recorded.is_exact()) {
-            bail!("the recordings are not what was played");
+            bail!("a recording differs from what was played; the counts are above");
         }
         Ok(())
     }
 
     fn play_and_record(&self, ring: Ring, isolated_by: Option<&Path>) -> Result<Duplex> {
-        let way = if isolated_by.is_some() { ", through isolation-host" } else { "" };
-        let doing = format!("playing and recording {SECONDS} s in a guest over {ring} rings{way}");
+        let route = if isolated_by.is_some() { ", through isolation-host" } else { "" };
+        let doing = format!("playing and recording {SECONDS} s in a guest over {ring} rings{route}");
         let progress = progress(&doing);
         let run = duplex::run(&self.snd_host, isolated_by, &self.image, SECONDS, ring, &self.recordings);
         progress.finish_and_clear();
-        let run = run.with_context(|| format!("{doing} did not work"))?;
+        let run = run.with_context(|| format!("{doing} failed"))?;
         waveform::draw(&[&run.played_at, &run.recorded_at], &run.picture)?;
         Ok(run)
     }
@@ -85,36 +82,36 @@ impl Demo {
             "  guest      Linux {} with its own virtio_snd driver: aplay and arecord -D hw:0,0",
             run.guest.kernel
         );
-        println!("  machine    QEMU {} with vhost-user-snd-pci", setup::qemu_version()?);
+        println!("  machine    QEMU {} with vhost-user-snd-pci", setup::qemu_version(self.sh)?);
         println!("  host       {} with GStreamer, from and to WAV files", self.snd_host.display());
         println!("  isolation  {}, in the second part", self.isolation_host.display());
         println!("\nWhat was compared");
         println!(
-            "  {SECONDS} s of 48 kHz S16 stereo, {} frames, each of which encodes its own number",
+            "  {SECONDS} s of 48 kHz S16 stereo, {} frames, each with its own number",
             indicatif::HumanCount(Pattern::seconds(SECONDS).frames().into())
         );
         Ok(())
     }
 }
 
-/// What was compared, and where it is.
+/// Prints what was compared, and the files.
 fn show(rings: &str, run: &Duplex) {
     println!("\n   {rings}");
     println!("     played    {}", run.played);
     println!("               {}", run.played_at.display());
     println!("     recorded  {}", run.recorded);
     println!("               {}", run.recorded_at.display());
-    println!("     picture   of both, what was played above what was recorded");
+    println!("     picture   of both, played above recorded");
     println!("               {}", run.picture.display());
     let memory: Vec<String> = run.memory.iter().map(|name| format!("{name}, {}", whose(name))).collect();
-    println!("     memory    that snd-host had of others: {}", memory.join("; "));
+    println!("     memory    of other processes in snd-host: {}", memory.join("; "));
 }
 
-/// Whose memory that is.
+/// Names the owner of a memory file.
 fn whose(memory: &str) -> &'static str {
     match memory {
-        memory::GUEST => "all of the guest's",
-        memory::ISOLATED => "none of the guest's",
-        _ => "of nobody known",
+        memory::GUEST => "all guest memory",
+        memory::ISOLATED => "no guest memory",
+        _ => "unknown",
     }
 }

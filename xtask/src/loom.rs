@@ -1,23 +1,15 @@
 //! `cargo xtask loom`: the models of the rings' memory ordering.
 
 use anyhow::Result;
-
-use crate::command;
-
-/// What runs the models. They explore very many interleavings, hence the optimised build.
-pub(crate) const TEST: [&str; 9] = [
-    "test",
-    "--package",
-    "ring-core",
-    "--release",
-    "--test",
-    "loom",
-    "--",
-    "--nocapture",
-    "--test-threads=1",
-];
+use xshell::{Cmd, Shell, cmd};
 
 /// Runs the models.
-pub(crate) fn run() -> Result<()> {
-    command::run(&mut command::cargo(TEST))
+pub(crate) fn run(sh: &Shell) -> Result<()> {
+    Ok(test(sh).run()?)
+}
+
+/// The command that runs the models. The build is optimised, because loom explores very many
+/// interleavings.
+pub(crate) fn test(sh: &Shell) -> Cmd<'_> {
+    cmd!(sh, "cargo test --package ring-core --release --test loom -- --nocapture --test-threads=1")
 }

@@ -1,6 +1,6 @@
-//! What is done to this project, one file a task. `cargo xtask help` explains each.
+//! Development tasks, one file each. `cargo xtask help` explains them.
 //!
-//! Every command that a task runs is printed first, as one would type it.
+//! Every command is printed before it runs, in a form that can be pasted into a shell.
 
 mod bench;
 mod cached;
@@ -13,6 +13,7 @@ mod lint;
 mod loom;
 mod no_std;
 mod setup;
+mod stages;
 mod test;
 mod waveform;
 
@@ -21,49 +22,51 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use xshell::Shell;
 
 /// Sets up, demonstrates, tests and checks the project.
 ///
-/// Start with `cargo xtask demo`: it shows a guest playing sound. Each task does the set-up that
-/// it needs, and prints the commands it runs so that you can run them yourself.
+/// Start with `cargo xtask demo`, in which a guest plays sound. Each task does the set-up that the
+/// task needs, and prints its commands so that you can run them yourself.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Install what the project needs and prepare a guest to boot. Does nothing twice.
+    /// Install what the project needs and prepare a guest to boot. A second run does nothing.
     ///
-    /// On Debian 12 and 13: installs packages (on 12, QEMU from bookworm-backports, which is added
-    /// to the package sources), downloads a Linux 6.12 kernel without installing it, and builds an
-    /// initramfs from installed packages; on 12, it also builds virtiofsd. All of it is kept under target.
+    /// On Debian 12 and 13: installs packages, downloads a Linux 6.12 kernel without installing the
+    /// kernel, and builds an initramfs from installed packages. On Debian 12, adds
+    /// bookworm-backports to the package sources, for QEMU, and builds virtiofsd. The kernel,
+    /// initramfs and virtiofsd are kept under target.
     Setup,
     /// Play and record 5 s of sound in a real guest through snd-host, and compare every frame.
     ///
-    /// Once with split and once with packed rings, and once through isolation-host, so that snd-host
-    /// has none of the guest's memory. The recordings, and pictures of them, are kept under
-    /// target/demo.
+    /// Runs with split rings, with packed rings, and through isolation-host, where snd-host cannot
+    /// access guest memory. Recordings and pictures of them are kept under target/demo.
     Demo,
-    /// Run every check there is: lints, unit and doc tests, loom models, end-to-end tests.
+    /// Run every check: lints, unit and doc tests, loom models, end-to-end tests.
     ///
-    /// `cargo test` alone runs those that need no QEMU and no set-up but GStreamer's.
+    /// `cargo test` alone runs the tests that need neither QEMU nor root.
     Test(test::Options),
-    /// Measure ring-core, with `--count` by the instructions that it takes.
+    /// Measure the time of rings and forwarding, or with `--count` the instructions of the rings.
     Bench(bench::Options),
     /// Check the ordering of memory accesses in the rings with loom's models.
     Loom,
-    /// Let a fuzzer play the peer of each end of the rings.
+    /// Fuzz each end of the rings against a hostile peer.
     ///
-    /// Installs cargo-fuzz if it is not there, and needs a nightly toolchain.
+    /// Needs a nightly toolchain. Installs cargo-fuzz if necessary.
     Fuzz(fuzz::Fuzz),
-    /// List the lines of ring-core that no test runs, each with its reason.
+    /// List the lines of ring-core that no test runs, each with the reason.
     ///
-    /// Installs cargo-tarpaulin if it is not there.
+    /// Installs cargo-llvm-cov and the toolchain's llvm-tools if necessary.
     Coverage,
-    /// Drive QEMU's devices from bare metal, and measure how much code that takes.
+    /// Drive QEMU's devices from bare metal, and measure the size of the code.
     ///
-    /// Each device with split and packed rings, with and without event_idx and indirect tables.
+    /// Drives each device with split and packed rings, with and without event_idx and indirect
+    /// tables.
     Firmware,
     /// Prove that ring-core links without std and without an allocator.
     NoStd,
-    /// Check format, clippy, documentation, and where `unsafe` is.
+    /// Check format, style, clippy and documentation.
     Lint,
     /// Check the style that CONTRIBUTING.md asks for: words, lengths, citations, imports, links.
     Tidy(lint::Tidy),
@@ -72,19 +75,20 @@ enum Task {
 impl Task {
     fn run(&self) -> anyhow::Result<()> {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        env::set_current_dir(root).with_context(|| format!("{root} is gone; run cargo again"))?;
+        env::set_current_dir(root).with_context(|| format!("{root} does not exist; run cargo again"))?;
+        let sh = &Shell::new()?;
         match self {
-            Self::Setup => setup::run().map(drop),
-            Self::Demo => demo::run(),
-            Self::Test(options) => test::run(options),
-            Self::Bench(options) => bench::run(options),
-            Self::Loom => loom::run(),
-            Self::Fuzz(fuzz) => fuzz.run(),
-            Self::Coverage => coverage::run(),
-            Self::Firmware => firmware::run(),
-            Self::NoStd => no_std::run(),
-            Self::Lint => lint::run(),
-            Self::Tidy(tidy) => tidy.run(),
+            Self::Setup => setup::run(sh).map(drop),
+            Self::Demo => demo::run(sh),
+            Self::Test(options) => test::run(sh, options),
+            Self::Bench(options) => bench::run(sh, options),
+            Self::Loom => loom::run(sh),
+            Self::Fuzz(fuzz) => fuzz.run(sh),
+            Self::Coverage => coverage::run(sh),
+            Self::Firmware => firmware::run(sh),
+            Self::NoStd => no_std::run(sh),
+            Self::Lint => lint::run(sh),
+            Self::Tidy(tidy) => tidy.run(sh),
         }
     }
 }

@@ -2,61 +2,56 @@
 //! targets that have no std.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Result, bail};
 use end_to_end::artifacts::target_dir;
+use xshell::{Cmd, Shell, cmd};
 
-use crate::command::{captured, cargo, command, output, print, run as run_command};
+use crate::command::captured;
 
-/// The freestanding program. It is its own workspace, lest features of other members bring std in.
+/// The freestanding program. A workspace of its own keeps features of other members, which would
+/// bring std in, out of the build.
 pub(crate) const MANIFEST: &str = "ring-core/no-std-proof/Cargo.toml";
-/// What rustc says about a program that allocates and has nothing to allocate with.
+/// rustc's message about a program that allocates without an allocator.
 const NO_ALLOCATOR: &str = "no global memory allocator found";
-/// Targets without std, of each kind of processor for which ring-core has barriers.
+/// Targets without std, one for each processor architecture that ring-core has barriers for.
 const BARE_TARGETS: [&str; 3] = ["x86_64-unknown-none", "aarch64-unknown-none", "riscv64gc-unknown-none-elf"];
 
-/// Builds the freestanding program, and shows that the same program with an allocation in it
-/// does not build: else the first would prove nothing.
-pub(crate) fn run() -> Result<()> {
-    run_command(&mut on_proof("build")?)?;
+/// Builds the freestanding program. Also shows that the same program with an allocation does not
+/// build: otherwise the first build would prove nothing.
+pub(crate) fn run(sh: &Shell) -> Result<()> {
+    on_proof(sh, "build")?.run()?;
 
-    let mut with_alloc = on_proof("build")?;
-    with_alloc.args(["--features", "use-alloc"]);
-    print(&with_alloc);
-    let (built, output) = captured(&mut with_alloc)?;
+    let with_alloc = on_proof(sh, "build")?.args(["--features", "use-alloc"]);
+    let (built, output) = captured("building a program that allocates", with_alloc)?;
     if built {
-        bail!(
-            "a program that allocates was built, so that ring-core links without an allocator proves nothing"
-        );
+        bail!("a program that allocates was built, so the build without an allocator proves nothing");
     }
     if !output.contains(NO_ALLOCATOR) {
         eprintln!("{output}");
-        bail!("a program that allocates fails to build, but not for want of an allocator");
+        bail!("a program that allocates does not build, but not because the allocator is missing");
     }
-    println!("as it must, that failed: {NO_ALLOCATOR}");
-    bare_targets()
+    println!("failed as expected: {NO_ALLOCATOR}");
+    bare_targets(sh)
 }
 
-/// Builds ring-core for each target without std that the toolchain has. What it does not have is
-/// no failure: it is not this project's to install.
-fn bare_targets() -> Result<()> {
-    let sysroot = output(&mut command(["rustc", "--print", "sysroot"]))?;
+/// Builds ring-core for each target without std that is installed. This task does not install
+/// targets.
+fn bare_targets(sh: &Shell) -> Result<()> {
+    let sysroot = cmd!(sh, "rustc --print sysroot").read()?;
     for target in BARE_TARGETS {
-        if Path::new(sysroot.trim()).join("lib/rustlib").join(target).is_dir() {
-            run_command(&mut cargo(["build", "--package", "ring-core", "--target", target]))?;
+        if Path::new(&sysroot).join("lib/rustlib").join(target).is_dir() {
+            cmd!(sh, "cargo build --package ring-core --target {target}").run()?;
         } else {
-            println!("{target}: not built, the toolchain does not have it (rustup target add {target})");
+            println!("{target}: not built, not installed (rustup target add {target})");
         }
     }
     Ok(())
 }
 
-/// A subcommand of cargo, on the freestanding program.
-pub(crate) fn on_proof(subcommand: &str) -> Result<Command> {
-    // Not a member of the workspace, so it says where its files go.
+/// A subcommand of cargo, applied to the freestanding program.
+pub(crate) fn on_proof<'s>(sh: &'s Shell, subcommand: &str) -> Result<Cmd<'s>> {
+    // Another workspace's files go beside this workspace's.
     let target = target_dir()?.join("no-std-proof");
-    let mut command = cargo([subcommand, "--release", "--manifest-path", MANIFEST, "--target-dir"]);
-    command.arg(target);
-    Ok(command)
+    Ok(cmd!(sh, "cargo {subcommand} --release --manifest-path {MANIFEST} --target-dir {target}"))
 }

@@ -9,12 +9,12 @@ use plotters::coord::Shift;
 use plotters::prelude::{DrawingArea, IntoDrawingArea as _, PathElement, RGBColor, ShapeStyle};
 use plotters::style::WHITE;
 
-/// Pixels.
+/// In pixels, like the next two.
 const WIDTH: u32 = 1200;
 const CHANNEL_HEIGHT: u32 = 110;
 const GAP: i32 = 6;
 
-/// One for each file.
+/// One colour for each file.
 const COLOURS: [RGBColor; 2] = [RGBColor(0x1b, 0x6e, 0xc2), RGBColor(0xb0, 0x4a, 0x1c)];
 const AXIS: RGBColor = RGBColor(0xd0, 0xd4, 0xd8);
 
@@ -27,12 +27,11 @@ struct Channel {
     colour: RGBColor,
 }
 
-/// Draws every channel of these files, one below the other, from their beginning to their end. The picture is a
-/// PNG file.
+/// Draws the channels of all files below each other, as a PNG file.
 pub(crate) fn draw(files: &[&Path], picture: &Path) -> Result<()> {
     let mut channels = Vec::new();
     for (file, colour) in files.iter().zip(COLOURS.into_iter().cycle()) {
-        let unreadable = || format!("{} cannot be read", file.display());
+        let unreadable = || format!("cannot read {}", file.display());
         let wav = WavReader::open(file).with_context(unreadable)?;
         let count = usize::from(wav.spec().channels);
         let samples: Vec<i16> = wav.into_samples().collect::<Result<_, _>>().with_context(unreadable)?;
@@ -43,7 +42,7 @@ pub(crate) fn draw(files: &[&Path], picture: &Path) -> Result<()> {
     }
     let height = CHANNEL_HEIGHT * u32::try_from(channels.len())?;
     let area = BitMapBackend::new(picture, (WIDTH, height)).into_drawing_area();
-    draw_all(&area, &channels).map_err(|error| anyhow!("{} cannot be drawn: {error}", picture.display()))
+    draw_all(&area, &channels).map_err(|error| anyhow!("cannot draw {}: {error}", picture.display()))
 }
 
 fn draw_all(area: &Area<'_>, channels: &[Channel]) -> Drawn {
@@ -55,7 +54,7 @@ fn draw_all(area: &Area<'_>, channels: &[Channel]) -> Drawn {
     Ok(())
 }
 
-/// Each column of pixels shows the range of the samples that fall on it.
+/// Each column of pixels shows the range of the samples in that column.
 fn draw_channel(area: &Area<'_>, channel: &Channel) -> Drawn {
     let (width, height) = area.dim_in_pixel();
     let room = i32::try_from(height)? - 2 * GAP;
@@ -65,7 +64,7 @@ fn draw_channel(area: &Area<'_>, channel: &Channel) -> Drawn {
     let columns = channel.samples.chunks(channel.samples.len().div_ceil(width as usize).max(1));
     for (x, column) in (0..).zip(columns) {
         if let (Some(low), Some(high)) = (column.iter().min(), column.iter().max()) {
-            // One pixel at least.
+            // At least one pixel.
             let line = [(x, y(*high)), (x, y(*low) + 1)];
             area.draw(&PathElement::new(line, ShapeStyle::from(&channel.colour).stroke_width(1)))?;
         }
@@ -85,7 +84,7 @@ mod tests {
         draw(&[&wav, &wav], &picture)?;
         let png = std::fs::read(&picture)?;
         assert_eq!(png[..8], *b"\x89PNG\r\n\x1a\n");
-        // The first chunk begins with the width and the height.
+        // The first chunk starts with the width and the height.
         assert_eq!(png[16..24], [WIDTH.to_be_bytes(), (4 * CHANNEL_HEIGHT).to_be_bytes()].concat());
         Ok(())
     }

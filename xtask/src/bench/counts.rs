@@ -1,73 +1,74 @@
-//! The table of instructions that ring-core takes for each request, and how the present code compares.
+//! The accepted instruction counts of ring-core's requests, and the comparison with the code.
 
 use std::fmt::{self, Write as _};
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
+use xshell::{Shell, cmd};
 
 use super::valgrind::Counter;
-use crate::command::{command, output};
 
-/// The table of counts that were accepted.
+/// The file with the accepted counts.
 const TABLE: &str = "benches/counts.txt";
-/// A count that grows by more than this part is a fault.
+/// The largest growth of a count that passes, as a fraction.
 const TOLERANCE: f64 = 0.03;
-/// What to do about it.
-const ADVICE: &str = "Where that is meant, `cargo xtask bench --count --accept` writes the new table.";
-/// What is planted to show that a slowdown is noticed: a part of the accepted count, above the tolerance.
+/// The end of a message about a table that does not match.
+const ADVICE: &str = "if the change is intended, accept the counts with `cargo xtask bench --count --accept`";
+/// The planted slowdown as a fraction of the accepted count. Larger than the tolerance.
 const PLANTED: f64 = 0.05;
 /// The smallest slowdown that can be planted, in instructions.
 const PLANTED_UNIT: f64 = 4.0;
 
-/// Counts, compares, and shows that a slowdown would be noticed: else this would prove nothing.
-pub(crate) fn check() -> Result<()> {
-    let counter = Counter::build()?;
+/// Counts and compares. Also shows that a planted slowdown is detected: otherwise the comparison
+/// would prove nothing.
+pub(crate) fn check(sh: &Shell) -> Result<()> {
+    let counter = Counter::build(sh)?;
     let accepted = Table::accepted()?;
-    compare(&counter, &accepted)?;
+    let now = Table { compiler: compiler(sh)?, rows: counter.count_all(&counter.names)? };
+    compare(&accepted, &now)?;
 
     let Some((name, count)) = accepted.rows.first() else { return Ok(()) };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
     let planted = (count * PLANTED / PLANTED_UNIT).ceil() as u32;
     let slower = Row { name, before: Some(*count), now: Some(counter.count(name, Some(planted))?) };
     if slower.verdict() != Verdict::Slower {
-        bail!("a planted slowdown of {name} was not noticed: {slower}");
+        bail!("a planted slowdown of {name} was not detected: {slower}");
     }
-    println!("as it must, a planted slowdown was noticed: {slower}");
+    println!("detected as expected, a planted slowdown: {slower}");
     Ok(())
 }
 
-/// Counts, and makes that the table.
-pub(crate) fn accept() -> Result<()> {
-    let counter = Counter::build()?;
-    let table = Table { compiler: compiler()?, rows: counter.count_all(&counter.names)? };
+/// Counts, and writes the accepted counts.
+pub(crate) fn accept(sh: &Shell) -> Result<()> {
+    let counter = Counter::build(sh)?;
+    let table = Table { compiler: compiler(sh)?, rows: counter.count_all(&counter.names)? };
     let accepted = Table::accepted().unwrap_or_default();
     rows(&accepted, &table).for_each(|row| println!("{row}"));
-    fs::write(TABLE, table.to_string()).with_context(|| format!("{TABLE} cannot be written"))?;
-    println!("{TABLE} is written; commit it with the change that it belongs to");
+    fs::write(TABLE, table.to_string()).with_context(|| format!("cannot write {TABLE}"))?;
+    println!("wrote {TABLE}; commit the file together with the change of the code");
     Ok(())
 }
 
-fn compare(counter: &Counter, accepted: &Table) -> Result<()> {
-    let now = Table { compiler: compiler()?, rows: counter.count_all(&counter.names)? };
-    rows(accepted, &now).for_each(|row| println!("{row}"));
-    let faults = rows(accepted, &now).filter(|row| row.verdict() != Verdict::Good).count();
-    if faults > 0 {
-        let mut message = format!("{faults} counts are not what {TABLE} says. {ADVICE}");
+fn compare(accepted: &Table, now: &Table) -> Result<()> {
+    rows(accepted, now).for_each(|row| println!("{row}"));
+    let failures = rows(accepted, now).filter(|row| row.verdict() != Verdict::Good).count();
+    if failures > 0 {
+        let mut message = format!("{failures} counts differ from {TABLE}; {ADVICE}");
         if now.compiler != accepted.compiler {
             let (before, now) = (&accepted.compiler, &now.compiler);
-            write!(message, " (The table is by {before}, and this is {now}.)")?;
+            write!(message, " (the table was made with {before}, this is {now})")?;
         }
         bail!(message);
     }
-    if rows(accepted, &now).any(|row| row.growth() < -TOLERANCE) {
-        println!("Some counts are smaller. `cargo xtask bench --count --accept` holds on to that.");
+    if rows(accepted, now).any(|row| row.growth() < -TOLERANCE) {
+        println!("Some counts are smaller. `cargo xtask bench --count --accept` records the improvement.");
     }
     Ok(())
 }
 
-/// The compiler that these counts depend on.
-fn compiler() -> Result<String> {
-    Ok(output(&mut command(["rustc", "--version"]))?.trim().to_owned())
+/// Returns the version of the compiler, which the counts depend on.
+fn compiler(sh: &Shell) -> Result<String> {
+    Ok(cmd!(sh, "rustc --version").read()?)
 }
 
 /// Instructions for each request, by name.
@@ -78,9 +79,9 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The table that was accepted.
+    /// Reads the accepted table.
     pub(super) fn accepted() -> Result<Self> {
-        let text = fs::read_to_string(TABLE).with_context(|| format!("{TABLE} cannot be read. {ADVICE}"))?;
+        let text = fs::read_to_string(TABLE).with_context(|| format!("cannot read {TABLE}; {ADVICE}"))?;
         Self::parse(&text)
     }
 
@@ -88,20 +89,20 @@ impl Table {
         let mut table = Self::default();
         for line in text.lines() {
             if let Some(comment) = line.strip_prefix('#') {
-                // The last comment names the compiler.
+                // The last comment is the compiler's version.
                 comment.trim().clone_into(&mut table.compiler);
             } else {
                 let row =
                     line.split_once(' ').and_then(|(name, count)| Some((name, count.trim().parse().ok()?)));
                 let (name, count) =
-                    row.with_context(|| format!("{TABLE}: `{line}` is not a name and a count"))?;
+                    row.with_context(|| format!("{TABLE}: `{line}` is not a name and a count; {ADVICE}"))?;
                 table.rows.push((name.to_owned(), count));
             }
         }
         Ok(table)
     }
 
-    /// The count of this name.
+    /// Returns the count with this name.
     pub(super) fn get(&self, name: &str) -> Option<f64> {
         self.rows.iter().find(|row| row.0 == name).map(|row| row.1)
     }
@@ -119,7 +120,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// All rows of both tables.
+/// Returns the rows of both tables.
 fn rows<'t>(before: &'t Table, now: &'t Table) -> impl Iterator<Item = Row<'t>> {
     let gone = before.rows.iter().filter(|(name, _)| now.get(name).is_none());
     let rows = now.rows.iter().chain(gone);
@@ -138,7 +139,7 @@ struct Row<'t> {
 enum Verdict {
     Good,
     Slower,
-    /// Only one of the tables has it.
+    /// The row is in one of the tables only.
     Unmatched,
 }
 
@@ -151,7 +152,7 @@ impl Row<'_> {
         }
     }
 
-    /// By which part of the count before it has grown.
+    /// Returns the growth of the count, as a fraction of the count before.
     fn growth(&self) -> f64 {
         match (self.before, self.now) {
             (Some(before), Some(now)) => (now - before) / before,
@@ -185,19 +186,19 @@ mod tests {
     }
 
     #[test]
-    fn a_table_reads_as_it_was_written() -> Result<()> {
+    fn a_table_survives_writing_and_reading() -> Result<()> {
         let written = table(&[("split/both/1", 88.5), ("packed/driver/3-indirect", 1278.0)]);
         assert_eq!(Table::parse(&written.to_string())?, written);
         Ok(())
     }
 
     #[test]
-    fn a_line_that_is_no_row_is_refused() {
+    fn a_malformed_line_is_refused() {
         assert!(Table::parse("split/both/1 many\n").is_err());
     }
 
     #[test]
-    fn growth_beyond_the_tolerance_is_a_fault() {
+    fn growth_beyond_the_tolerance_is_a_failure() {
         let before = table(&[("same", 100.0), ("little", 100.0), ("much", 100.0), ("less", 100.0)]);
         let now = table(&[("same", 100.0), ("little", 103.0), ("much", 103.1), ("less", 50.0)]);
         let slower = rows(&before, &now).filter(|row| row.verdict() != Verdict::Good);
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_in_one_table_alone_is_a_fault() {
+    fn a_row_in_one_table_only_is_a_failure() {
         let (before, now) = (table(&[("gone", 1.0)]), table(&[("new", 1.0)]));
         let verdicts: Vec<_> = rows(&before, &now).map(|row| (row.name, row.verdict())).collect();
         assert_eq!(verdicts, [("new", Verdict::Unmatched), ("gone", Verdict::Unmatched)]);

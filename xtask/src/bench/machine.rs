@@ -1,4 +1,4 @@
-//! What measured: the machine, the compiler, and the versions of all contenders.
+//! The machine, the compiler, and the versions of all measured implementations.
 
 use std::fmt;
 use std::fs;
@@ -6,14 +6,13 @@ use std::num::NonZero;
 use std::thread;
 
 use anyhow::{Context as _, Result};
+use xshell::{Shell, cmd};
 
-use crate::command::{command, output};
-
-/// The packages whose versions matter.
-const CONTENDERS: [&str; 6] =
+/// The packages that are measured.
+const PACKAGES: [&str; 6] =
     ["ring-core", "virtio-queue", "virtio-drivers", "virtio-driver", "vm-memory", "rtrb"];
 
-/// Everything that a figure depends on.
+/// What a measurement depends on.
 #[derive(Debug)]
 pub(super) struct Machine {
     processor: String,
@@ -24,22 +23,22 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// The machine that this runs on.
-    pub(super) fn this() -> Result<Self> {
+    /// Returns the machine that this program runs on.
+    pub(super) fn this(sh: &Shell) -> Result<Self> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-        let lock = fs::read_to_string("Cargo.lock").context("Cargo.lock cannot be read")?;
+        let lock = fs::read_to_string("Cargo.lock").context("cannot read Cargo.lock")?;
         Ok(Self {
             processor: model.map_or("unknown", |(_, model)| model).to_owned(),
             processors: thread::available_parallelism().map_or(1, NonZero::get),
-            kernel: output(&mut command(["uname", "-sr"]))?.trim().to_owned(),
-            compiler: output(&mut command(["rustc", "--version"]))?.trim().to_owned(),
-            versions: CONTENDERS.iter().filter_map(|&name| Some((name, version(&lock, name)?))).collect(),
+            kernel: cmd!(sh, "uname -sr").read()?,
+            compiler: cmd!(sh, "rustc --version").read()?,
+            versions: PACKAGES.iter().filter_map(|&name| Some((name, version(&lock, name)?))).collect(),
         })
     }
 }
 
-/// The version of a package in a lock file.
+/// Returns the version of a package in a lock file.
 fn version(lock: &str, package: &str) -> Option<String> {
     let mut lines = lock.lines().skip_while(|line| *line != format!("name = \"{package}\""));
     let version = lines.nth(1)?.strip_prefix("version = ")?;
@@ -62,8 +61,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_those_of_the_lock_file() {
-        let lock = "[[package]]\nname = \"rtrb-x\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"rtrb\"\nversion = \"0.4.1\"\n";
+    fn versions_come_from_the_lock_file() {
+        let lock = "name = \"rtrb-x\"\nversion = \"1.0.0\"\n\nname = \"rtrb\"\nversion = \"0.4.1\"\n";
         assert_eq!(version(lock, "rtrb").as_deref(), Some("0.4.1"));
         assert_eq!(version(lock, "other"), None);
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: how fast the rings are, and what isolation-host costs.
+//! `cargo xtask bench`: the time of the rings, and the cost of isolation-host.
 
 pub(crate) mod counts;
 mod machine;
@@ -8,13 +8,11 @@ mod samples;
 mod targets;
 mod valgrind;
 
-use std::fs;
-use std::io;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use end_to_end::artifacts::target_dir;
+use xshell::{Shell, cmd};
 
-use crate::command::{cargo, run as run_command};
+use self::machine::Machine;
 
 /// The suites, in the order in which they run.
 const SUITES: [&str; 3] = ["ring", "chain", "forward"];
@@ -25,35 +23,29 @@ pub(crate) struct Options {
     /// Count ring-core's instructions for each request, and compare them with benches/counts.txt.
     #[arg(long)]
     count: bool,
-    /// Write what was counted to benches/counts.txt.
+    /// Write the counts to benches/counts.txt.
     #[arg(long, requires = "count")]
     accept: bool,
 }
 
-/// Measures.
-pub(crate) fn run(options: &Options) -> Result<()> {
+/// Measures what the options ask for.
+pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     match options {
-        Options { accept: true, .. } => counts::accept(),
-        Options { count: true, .. } => counts::check(),
-        Options { .. } => time(),
+        Options { accept: true, .. } => counts::accept(sh),
+        Options { count: true, .. } => counts::check(sh),
+        Options { .. } => time(sh),
     }
 }
 
 /// Runs all suites and writes the report.
-fn time() -> Result<()> {
+fn time(sh: &Shell) -> Result<()> {
     let directory = target_dir()?.join("bench");
     let samples = directory.join("samples");
-    match fs::remove_dir_all(&samples) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("{} cannot be removed", samples.display()));
-        }
-        _ => {}
-    }
-    // One of the suites runs it.
-    run_command(&mut cargo(["build", "--release", "--package", "isolation-host"]))?;
+    sh.remove_path(&samples)?;
+    // The suite `forward` runs isolation-host.
+    cmd!(sh, "cargo build --release --package isolation-host").run()?;
     for suite in SUITES {
-        // Criterion shows its own progress.
-        run_command(&mut cargo(["bench", "--bench", suite]))?;
+        cmd!(sh, "cargo bench --bench {suite}").run()?;
     }
-    report::write(&directory, &samples::read(&samples)?)
+    report::write(&directory, &samples::read(&samples)?, &Machine::this(sh)?)
 }

@@ -72,8 +72,7 @@ const GROUPS: [(&str, Quantity, &str); 10] = [
 const RESULTS: &str = "benches/RESULTS.md";
 
 /// Writes the report: the page with plots to `directory`, and the tables to the repository.
-pub(super) fn write(directory: &Path, benchmarks: &[Benchmark]) -> Result<()> {
-    let machine = Machine::this()?;
+pub(super) fn write(directory: &Path, benchmarks: &[Benchmark], machine: &Machine) -> Result<()> {
     let mut markdown = format!("# Results\n\nWritten by `cargo xtask bench`.\n\n{machine}\n");
     let mut html = String::from(HEAD);
     write!(html, "<h1>Measured</h1><pre>{}</pre>", escaped(&machine.to_string()))?;

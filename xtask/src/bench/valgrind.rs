@@ -1,56 +1,53 @@
-//! Counting instructions. Unlike time, they are the same on every run.
+//! Counts instructions, which unlike time are the same on every run.
 
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::ProgressBar;
+use xshell::{Shell, cmd};
 
-use crate::command::{captured, cargo, command, output, print};
-
-/// Set to a number, it makes each request cost that many times a few instructions more.
+/// The variable that slows each request down by a number of steps of a few instructions.
 const PLANTED: &str = "BENCHES_PLANTED_SLOWDOWN";
 
-/// How many bursts are counted. One run does none and one does these; the difference is what they cost.
+/// The number of bursts that are counted. The difference to a run without bursts is their cost.
 const BURSTS: u32 = 256;
 
-/// The program that does one piece of work a given number of times.
+/// The program that runs a case a given number of times.
 #[derive(Debug)]
 pub(super) struct Counter {
     program: PathBuf,
-    /// The pieces of work that it knows.
+    /// The names of all cases.
     pub(super) names: Vec<String>,
     requests_in_burst: u32,
 }
 
 impl Counter {
-    /// Builds it.
-    pub(super) fn build() -> Result<Self> {
-        let mut build = cargo(["bench", "--bench", "count", "--no-run", "--message-format=json"]);
-        print(&build);
-        let messages = output(&mut build)?;
+    /// Builds the program.
+    pub(super) fn build(sh: &Shell) -> Result<Self> {
+        let build = cmd!(sh, "cargo bench --bench count --no-run --message-format=json");
+        eprintln!("$ {build}");
+        let messages = build.read()?;
         let program = messages
             .lines()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
             .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
-            .context("cargo does not say where the `count` bench target is")?;
-        let listing = output(&mut Command::new(&program))?;
+            .context("cargo did not print the path of the bench target `count`")?;
+        let listing = cmd!(sh, "{program}").read()?;
         let (head, names) = listing.split_once('\n').unwrap_or_default();
         let requests = head.rsplit(' ').next().and_then(|count| count.parse().ok());
         Ok(Self {
-            requests_in_burst: requests.context("`count` does not say how many requests a burst has")?,
+            requests_in_burst: requests.context("`count` did not print the number of requests in a burst")?,
             names: names.lines().map(str::to_owned).collect(),
             program,
         })
     }
 
-    /// Counts the instructions of one request of each of `names`, on all processors.
+    /// Counts the instructions of a request in each case, on all processors.
     pub(super) fn count_all(&self, names: &[String]) -> Result<Vec<(String, f64)>> {
-        print(&self.command(names.first().map_or("", String::as_str), BURSTS));
-        println!("and so on; the difference to 0 bursts is what {BURSTS} bursts cost");
+        println!("counting {} cases with {BURSTS} bursts and without bursts under valgrind", names.len());
         let progress = ProgressBar::new(names.len() as u64);
         let (left, counted) = (Mutex::new(names.iter().enumerate()), Mutex::new(Vec::new()));
         let next = || left.lock().ok()?.next();
@@ -71,36 +68,31 @@ impl Counter {
         counted.into_iter().map(|(_, name, count)| Ok((name, count?))).collect()
     }
 
-    /// Counts the instructions of one request of `name`, which can be made slower on purpose.
+    /// Counts the instructions of a request in one case, with or without a planted slowdown.
     pub(super) fn count(&self, name: &str, planted: Option<u32>) -> Result<f64> {
-        let instructions = |bursts| {
-            let mut command = self.command(name, bursts);
-            if let Some(planted) = planted {
-                command.env(PLANTED, planted.to_string());
-            }
-            let (success, said) = captured(&mut command)?;
-            match instructions(&said) {
-                Some(count) if success => Ok(count),
-                _ => bail!("`{name}` under valgrind failed:\n{said}"),
-            }
-        };
-        let (none, some) = (instructions(0)?, instructions(BURSTS)?);
+        let (none, some) = (self.instructions(name, planted, 0)?, self.instructions(name, planted, BURSTS)?);
         let Some(cost) = some.checked_sub(none) else {
             bail!("{name}: {BURSTS} bursts took {some} instructions, but none took {none}");
         };
         Ok(cost as f64 / f64::from(BURSTS * self.requests_in_burst))
     }
 
-    fn command(&self, name: &str, bursts: u32) -> Command {
-        let mut command = command(["valgrind", "--tool=cachegrind", "--cache-sim=no"]);
-        command.arg("--cachegrind-out-file=/dev/null").arg(&self.program).args([name, &bursts.to_string()]);
-        command
+    fn instructions(&self, name: &str, planted: Option<u32>, bursts: u32) -> Result<u64> {
+        // Threads cannot share a shell.
+        let (sh, program, bursts) = (Shell::new()?, &self.program, bursts.to_string());
+        let options = ["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"];
+        let mut count = cmd!(sh, "valgrind {options...} {program} {name} {bursts}");
+        if let Some(planted) = planted {
+            count = count.env(PLANTED, planted.to_string());
+        }
+        let report = count.read_stderr()?;
+        instructions(&report).with_context(|| format!("`{count}` printed no count:\n{report}"))
     }
 }
 
-/// The number in cachegrind's "==123== I   refs:      1,234,567".
-fn instructions(said: &str) -> Option<u64> {
-    let mut lines = said.lines().filter_map(|line| line.split_once("refs:"));
+/// Returns the number in cachegrind's "==123== I   refs:      1,234,567".
+fn instructions(report: &str) -> Option<u64> {
+    let mut lines = report.lines().filter_map(|line| line.split_once("refs:"));
     let (_, count) = lines.find(|(what, _)| what.ends_with("I   ") || what.ends_with("I "))?;
     count.trim().replace(',', "").parse().ok()
 }
@@ -110,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_count_is_found_in_what_valgrind_says() {
+    fn the_count_is_found_in_valgrinds_report() {
         assert_eq!(instructions("x\n==9== \n==9== I   refs:      1,234,567\n"), Some(1_234_567));
         assert_eq!(instructions("==9== I refs:        89\n"), Some(89));
         assert_eq!(instructions("==9== D   refs:      1\n"), None);

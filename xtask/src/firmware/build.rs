@@ -1,32 +1,30 @@
-//! Building the firmware, and measuring how much of it is ring-core.
+//! Builds the firmware, and measures the size of ring-core's code.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use end_to_end::artifacts::target_dir;
 use indicatif::HumanCount;
+use xshell::{Cmd, Shell, cmd};
 
 use super::MANIFEST;
-use crate::command::{cargo, command, output, run as run_command};
 
-/// Programs that consist of ring-core and an entry point, what is in them, and how much it may be.
+/// Programs of ring-core and an entry point: the name, what the program uses, the largest size.
 const SIZES: [(&str, &str, u64); 3] = [
     ("size-split-driver", "one split driver: new, add, publish, reap, arm", 4 << 10),
     ("size-split-driver-indirect", "the same with indirect tables", 6 << 10),
     ("size-all", "both formats, both roles, all calls", 24 << 10),
 ];
 
-/// What is in those programs and is not ring-core: the entry point, and C's functions, which every
-/// platform has.
+/// The functions in those programs that are not ring-core's: the entry point, and C functions that
+/// every platform has.
 const OTHERS: [&str; 8] = ["_start", "stop", "memcpy", "memmove", "memset", "memcmp", "bcmp", "strlen"];
 
-/// A subcommand of cargo, on the firmware.
-pub(crate) fn on_firmware(subcommand: &str) -> Result<Command> {
-    // Not a member of the workspace, so it says where its files go.
-    let mut command = cargo([subcommand, "--release", "--manifest-path", MANIFEST, "--target-dir"]);
-    command.arg(directory()?);
-    Ok(command)
+/// A subcommand of cargo, applied to the firmware.
+pub(crate) fn on_firmware<'s>(sh: &'s Shell, subcommand: &str) -> Result<Cmd<'s>> {
+    // Another workspace's files go beside this workspace's.
+    let target = directory()?;
+    Ok(cmd!(sh, "cargo {subcommand} --release --manifest-path {MANIFEST} --target-dir {target}"))
 }
 
 fn directory() -> Result<PathBuf> {
@@ -37,25 +35,25 @@ fn program(name: &str) -> Result<PathBuf> {
     Ok(directory()?.join("release").join(name))
 }
 
-/// Builds the firmware and the programs to measure, and returns where the firmware is.
-pub(super) fn build() -> Result<PathBuf> {
-    run_command(&mut on_firmware("build")?)?;
+/// Builds the firmware and the programs to measure. Returns the path of the firmware.
+pub(super) fn build(sh: &Shell) -> Result<PathBuf> {
+    on_firmware(sh, "build")?.run()?;
     program("firmware")
 }
 
-/// Prints the size of the image and of ring-core's code, which may not be more than it is meant to be.
-pub(super) fn show_sizes(firmware: &Path) -> Result<()> {
+/// Prints the size of the firmware and of ring-core's code. Fails if a program is too large.
+pub(super) fn show_sizes(sh: &Shell, firmware: &Path) -> Result<()> {
     println!("\nSizes, in bytes of code");
-    let all = symbols(firmware)?;
+    let all = symbols(sh, firmware)?;
     let of_ring_core = all.iter().filter(|symbol| symbol.name.contains("ring_core::"));
     line("the whole firmware", sum(&all));
-    line("ring-core's functions in it, but for what was inlined", sum(of_ring_core));
+    line("ring-core's functions in the firmware, without inlined code", sum(of_ring_core));
     for (name, what, most) in SIZES {
-        let all = symbols(&program(name)?)?;
+        let all = symbols(sh, &program(name)?)?;
         let bytes = sum(all.iter().filter(|symbol| !symbol.is_other()));
         line(&format!("{what} (at most {})", HumanCount(most)), bytes);
         if bytes > most {
-            bail!("{name} has {bytes} bytes of code, {} too many", bytes - most);
+            bail!("{name} has {bytes} bytes of code, {} more than its limit of {most}", bytes - most);
         }
     }
     Ok(())
@@ -76,7 +74,7 @@ struct Symbol {
 }
 
 impl Symbol {
-    /// Takes in "0000000000201b38 000000000000007c t ring_core::…"; `None` if it is no function.
+    /// Parses "0000000000201b38 000000000000007c t ring_core::…". `None` if that is not a function.
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.splitn(4, ' ');
         let bytes = u64::from_str_radix(words.nth(1)?, 16).ok()?;
@@ -90,10 +88,10 @@ impl Symbol {
     }
 }
 
-/// All functions in a program.
-fn symbols(program: &Path) -> Result<Vec<Symbol>> {
-    let text = output(command(["nm", "--print-size", "--demangle"]).arg(program))
-        .context("nm is part of binutils, which the linker needs, too")?;
+/// Returns all functions in a program.
+fn symbols(sh: &Shell, program: &Path) -> Result<Vec<Symbol>> {
+    let text = cmd!(sh, "nm --print-size --demangle {program}").read();
+    let text = text.context("cannot list symbols; nm is part of the package binutils")?;
     Ok(text.lines().filter_map(Symbol::parse).collect())
 }
 
@@ -104,13 +102,13 @@ mod tests {
     #[test]
     fn a_function_has_a_size_and_a_name() {
         let symbol =
-            Symbol::parse("0000000000201b38 000000000000007c t ring_core::split::Driver<M,S,T>::arm");
+            Symbol::parse("0000000000201b38 000000000000007c t ring_core::split::DriverQueue<M,S,T>::arm");
         let symbol = symbol.map(|symbol| (symbol.bytes, symbol.name));
-        assert_eq!(symbol, Some((0x7c, "ring_core::split::Driver<M,S,T>::arm".to_owned())));
+        assert_eq!(symbol, Some((0x7c, "ring_core::split::DriverQueue<M,S,T>::arm".to_owned())));
     }
 
     #[test]
-    fn data_and_symbols_without_size_are_no_functions() {
+    fn data_and_symbols_without_size_are_not_functions() {
         assert!(Symbol::parse("0000000000201b38 000000000000007c b REGION").is_none());
         assert!(Symbol::parse("0000000000201b38 T start32").is_none());
     }

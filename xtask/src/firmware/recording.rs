@@ -1,13 +1,13 @@
-//! Recordings of what the firmware plays: the counting pattern once for each combination, with silence
-//! between.
+//! Recordings of the firmware's sound: the counting pattern once for each combination, with silence
+//! between the patterns.
 
 use anyhow::{Result, bail};
 use end_to_end::pattern::{Frame, Pattern};
 
-/// What the firmware plays with one combination.
+/// The number of frames that the firmware plays with one combination.
 const FRAMES: u32 = 24_000;
 
-/// Fails unless these samples, left and right in turn, are the whole pattern so many times.
+/// Fails unless the samples, left and right in turn, are the complete pattern `times` times.
 pub(super) fn judge(samples: &[i16], times: usize) -> Result<()> {
     let (frames, _) = samples.as_chunks::<2>();
     let pattern = Pattern::new(FRAMES)?;
@@ -15,11 +15,11 @@ pub(super) fn judge(samples: &[i16], times: usize) -> Result<()> {
     for piece in &pieces {
         let report = pattern.check(piece);
         if !report.is_exact() {
-            bail!("a recording is not what was played: {report}");
+            bail!("a recording differs from what was played: {report}");
         }
     }
     if pieces.len() != times {
-        bail!("{} recordings instead of {times}", pieces.len());
+        bail!("{} recordings of {times}; some combinations played nothing", pieces.len());
     }
     Ok(())
 }
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_patterns_with_silence_between_are_right() -> Result<()> {
+    fn complete_patterns_with_silence_between_are_correct() -> Result<()> {
         judge(&played(2)?, 2)
     }
 

@@ -1,24 +1,24 @@
-//! What the firmware says on its serial port, and how it is shown.
+//! The results that the firmware prints on its serial port.
 
 use std::collections::HashMap;
 
 use indicatif::{HumanBytes, HumanCount};
 
-/// How many combinations of features each device is driven with.
+/// The number of combinations of features for each device.
 pub(super) const COMBINATIONS: usize = 8;
 
-/// A check that was passed.
+/// A passed check.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
     /// The kind of device.
     pub(super) device: String,
-    /// The ring's format, how notifications are suppressed, and whether there are indirect tables.
+    /// The ring's format, the suppression of notifications, and direct or indirect tables.
     combination: [String; 3],
-    /// What was counted.
+    /// The counters, by name.
     counts: HashMap<String, u64>,
 }
 
-/// The columns, and the counts that they show.
+/// The columns, and the counter that each shows.
 const COUNTS: [(&str, &str); 6] = [
     ("bytes", "bytes"),
     ("buffers", "buffers"),
@@ -29,7 +29,7 @@ const COUNTS: [(&str, &str); 6] = [
 ];
 
 impl Outcome {
-    /// Takes in "OK block split flags direct bytes=16777216 …"; `None` if the line is none such.
+    /// Parses "OK block split flags direct bytes=16777216 …". `None` for another line.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix("OK ")?.split_whitespace();
         let device = words.next()?.to_owned();
@@ -41,7 +41,7 @@ impl Outcome {
         Some(Self { device, combination, counts: counts.collect::<Option<_>>()? })
     }
 
-    /// The same, by another name of the device.
+    /// Returns the same result under another name of the device.
     pub(super) fn named(self, device: &str) -> Self {
         Self { device: device.to_owned(), ..self }
     }
@@ -51,7 +51,7 @@ impl Outcome {
     }
 }
 
-/// Prints the matrix.
+/// Prints the table of all results.
 pub(super) fn show(outcomes: &[Outcome]) {
     println!("\nDriven by ring-core on bare metal, completions by interrupt");
     print!("  {:10} {:6} {:9} {:8}    ", "device", "ring", "events", "tables");
@@ -69,8 +69,8 @@ pub(super) fn show(outcomes: &[Outcome]) {
         println!();
     }
     println!(
-        "  laps: times around the ring; wraps: of the index, which in a split queue is of 16 bits. Of a\n  \
-         device's queues, the fewest laps and the most wraps."
+        "  laps: times around the ring; wraps: of the index, which has 16 bits in a split queue. The fewest\n  \
+         laps and the most wraps of a device's queues."
     );
 }
 
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_passed_check_is_taken_in() {
+    fn a_passed_check_is_parsed() {
         let outcome = Outcome::parse("OK block split flags direct bytes=512 wraps=3");
         let expected = Outcome {
             device: "block".to_owned(),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_are_no_passed_checks() {
+    fn other_lines_are_not_passed_checks() {
         for line in ["", "FAILED block split flags direct: no", "OK block split", "OK a b c d e"] {
             assert_eq!(Outcome::parse(line), None, "{line}");
         }

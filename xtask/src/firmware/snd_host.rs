@@ -1,4 +1,4 @@
-//! snd-host behind QEMU: ring-core at both ends of the queues.
+//! snd-host behind QEMU: ring-core drives both ends of the queues.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,18 +7,18 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use end_to_end::artifacts::{Profile, program};
 use end_to_end::daemon::Daemon;
+use xshell::{Shell, cmd};
 
 use super::report::{COMBINATIONS, Outcome};
 use super::{machine, recording};
-use crate::command::{cargo, run as run_command};
 
-/// Runs the firmware with snd-host as its sound card, and looks at the recording.
-pub(super) fn check(firmware: &Path) -> Result<Vec<Outcome>> {
-    run_command(&mut cargo(["build", "--release", "--package", "snd-host"]))?;
+/// Runs the firmware with snd-host as sound card, and checks the recording.
+pub(super) fn check(sh: &Shell, firmware: &Path) -> Result<Vec<Outcome>> {
+    cmd!(sh, "cargo build --release --package snd-host").run()?;
     let directory = tempfile::tempdir()?;
     let file = |name| directory.path().join(name);
     let samples = file("samples");
-    // The stream is prepared anew for each combination, and each time the file goes on.
+    // Each combination prepares the stream again and appends to the file.
     let sink = format!(
         "audio/x-raw,format=S16LE,rate=48000,channels=2 ! \
          filesink append=true sync=true enable-last-sample=false location={}",
@@ -44,5 +44,5 @@ pub(super) fn check(firmware: &Path) -> Result<Vec<Outcome>> {
     Ok(outcomes.into_iter().map(|outcome| outcome.named(DEVICE)).collect())
 }
 
-/// What the device is called, to tell it from QEMU's own.
+/// The name of the device, which differs from QEMU's sound device.
 pub(super) const DEVICE: &str = "snd-host";

@@ -1,45 +1,48 @@
-//! `cargo xtask lint`: what can be judged without running anything.
+//! `cargo xtask lint`: every check that runs no test.
 
 mod tidy;
 
 use anyhow::Result;
+use xshell::{Shell, cmd};
 
-use crate::command::{cargo, run as run_command};
+pub(crate) use self::tidy::{Tidy, unsafe_code};
+use crate::stages::Stages;
 use crate::{firmware, fuzz, no_std};
-pub(crate) use tidy::{Tidy, unsafe_code};
 
 /// The workspaces beside the main one. Each needs a toolchain or a target of its own.
 const OWN_WORKSPACES: [&str; 3] = [no_std::MANIFEST, firmware::MANIFEST, fuzz::MANIFEST];
 
-/// Runs all lints.
-pub(crate) fn run() -> Result<()> {
-    format()?;
-    clippy()?;
-    documentation()?;
-    unsafe_code()
+/// Runs all lints, the fast ones first, and prints the time of each.
+pub(crate) fn run(sh: &Shell) -> Result<()> {
+    let mut stages = Stages::default();
+    stages.run("format", || format(sh))?;
+    stages.run("unsafe code", || unsafe_code(sh))?;
+    stages.run("clippy", || clippy(sh))?;
+    stages.run("documentation", || documentation(sh))?;
+    print!("{stages}");
+    Ok(())
 }
 
-/// The code is formatted.
-pub(crate) fn format() -> Result<()> {
-    run_command(&mut cargo(["fmt", "--all", "--check"]))?;
+/// Checks the format of all code.
+pub(crate) fn format(sh: &Shell) -> Result<()> {
+    cmd!(sh, "cargo fmt --all --check").run()?;
     for workspace in OWN_WORKSPACES {
-        run_command(&mut cargo(["fmt", "--manifest-path", workspace, "--check"]))?;
+        cmd!(sh, "cargo fmt --manifest-path {workspace} --check").run()?;
     }
     Ok(())
 }
 
-/// Clippy has nothing to say.
-pub(crate) fn clippy() -> Result<()> {
-    let deny = ["--", "-D", "warnings"];
-    run_command(cargo(["clippy", "--workspace", "--all-targets", "--all-features"]).args(deny))?;
-    run_command(no_std::on_proof("clippy")?.args(deny))?;
-    run_command(firmware::on_firmware("clippy")?.args(deny))?;
-    run_command(fuzz::clippy()?.args(deny))
+/// Runs clippy on all code. A warning is a failure.
+pub(crate) fn clippy(sh: &Shell) -> Result<()> {
+    let workspace = cmd!(sh, "cargo clippy --workspace --all-targets --all-features");
+    let others = [no_std::on_proof(sh, "clippy")?, firmware::on_firmware(sh, "clippy")?, fuzz::clippy(sh)?];
+    for command in [workspace].into_iter().chain(others) {
+        command.args(["--", "-D", "warnings"]).run()?;
+    }
+    Ok(())
 }
 
-/// The documentation builds, with no link that leads nowhere.
-pub(crate) fn documentation() -> Result<()> {
-    run_command(
-        cargo(["doc", "--workspace", "--all-features", "--no-deps"]).env("RUSTDOCFLAGS", "-Dwarnings"),
-    )
+/// Builds the documentation. A link without a target is a failure.
+pub(crate) fn documentation(sh: &Shell) -> Result<()> {
+    Ok(cmd!(sh, "env RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --all-features --no-deps").run()?)
 }

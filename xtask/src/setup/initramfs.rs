@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use cpio::newc::{Builder, ModeFileType, trailer};
 use end_to_end::guest::INIT;
+use xshell::{Shell, cmd};
 
 use super::apt::Versions;
 use super::kernel::Kernel;
 use crate::cached;
-use crate::command::{command, output};
 
-/// The packages whose files go in.
+/// The packages whose files the initramfs contains.
 const FROM: [&str; 2] = ["busybox-static", "alsa-utils"];
-/// The programs that go in, with the libraries they need.
+/// The programs in the initramfs. The libraries of the programs are added.
 const PROGRAMS: [&str; 3] = ["/usr/bin/aplay", "/usr/bin/arecord", "/usr/bin/amixer"];
-/// What alsa-lib reads; without it not even `hw:0,0` is known.
+/// The configuration of alsa-lib, without which `hw:0,0` is unknown.
 const ALSA_CONFIGURATION: &str = "/usr/share/alsa";
 
-/// Builds the initramfs at `path`, unless it is there and up to date.
-pub(super) fn prepare(path: &Path, kernel: &Kernel, packages: &Versions) -> Result<()> {
+/// Builds the initramfs at `path`, unless an initramfs of the same content exists.
+pub(super) fn prepare(sh: &Shell, path: &Path, kernel: &Kernel, packages: &Versions) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default();
     let versions: Vec<String> =
@@ -31,10 +31,10 @@ pub(super) fn prepare(path: &Path, kernel: &Kernel, packages: &Versions) -> Resu
     let modules: Vec<_> = modules.iter().filter_map(|module| module.file_name()).collect();
     let inputs =
         format!("Linux {}, {modules:?}, {}, {PROGRAMS:?}\n{INIT}", kernel.release(), versions.join(", "));
-    cached::directory(directory, &inputs, |new| fill(&new.join(name), kernel))
+    cached::directory(directory, &inputs, |new| fill(sh, &new.join(name), kernel))
 }
 
-fn fill(path: &Path, kernel: &Kernel) -> Result<()> {
+fn fill(sh: &Shell, path: &Path, kernel: &Kernel) -> Result<()> {
     let mut archive = Archive::create(path)?;
     archive.add("/init", 0o755, INIT.as_bytes())?;
     archive.add_file("/bin/busybox", Path::new("/bin/busybox"))?;
@@ -48,7 +48,7 @@ fn fill(path: &Path, kernel: &Kernel) -> Result<()> {
     archive.add("/modules/order", 0o644, order.as_bytes())?;
     for program in PROGRAMS {
         archive.add_file(program, Path::new(program))?;
-        for library in libraries(program)? {
+        for library in libraries(sh, program)? {
             archive.add_file(&library, Path::new(&library))?;
         }
     }
@@ -56,15 +56,15 @@ fn fill(path: &Path, kernel: &Kernel) -> Result<()> {
     archive.finish()
 }
 
-/// The shared libraries that a program loads, by path.
-fn libraries(program: &str) -> Result<Vec<String>> {
-    let list = output(&mut command(["ldd", program]))?;
+/// Returns the paths of the shared libraries that a program loads.
+fn libraries(sh: &Shell, program: &str) -> Result<Vec<String>> {
+    let list = cmd!(sh, "ldd {program}").read()?;
     // "NAME => PATH (ADDRESS)", or "PATH (ADDRESS)" for the loader.
     let paths = list.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
     Ok(paths.map(str::to_owned).collect())
 }
 
-/// A cpio archive in which each path is once, after the directories it is in.
+/// A cpio archive. Each path occurs once, after the directories that contain it.
 struct Archive {
     file: BufWriter<File>,
     paths: BTreeSet<String>,
@@ -75,13 +75,13 @@ impl Archive {
         Ok(Self { file: BufWriter::new(File::create(path)?), paths: BTreeSet::new() })
     }
 
-    /// Adds a file of this machine, with its content even if it is a link.
+    /// Adds a file of this machine. Links are followed.
     fn add_file(&mut self, path: &str, from: &Path) -> Result<()> {
-        let content = fs::read(from).with_context(|| format!("{} cannot be read", from.display()))?;
+        let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
         self.add(path, 0o755, &content)
     }
 
-    /// Adds all files below a directory of this machine, at the same paths.
+    /// Adds all files below a directory of this machine, under the same paths.
     fn add_tree(&mut self, directory: &Path) -> Result<()> {
         let mut entries: Vec<PathBuf> =
             fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;

@@ -1,30 +1,31 @@
-//! `cargo xtask setup`: what has to be on the machine, and a guest to boot.
+//! `cargo xtask setup`: the packages that the project needs, and a guest to boot.
 
 mod apt;
 mod debian;
 mod initramfs;
 mod kernel;
+mod machine;
 mod packages;
 mod qemu;
 mod virtiofsd;
 
 use anyhow::Result;
 use end_to_end::artifacts::{GuestImage, target_dir};
+use xshell::Shell;
 
-use self::debian::Debian;
 pub(crate) use self::qemu::version as qemu_version;
 
-/// Brings the machine and the guest's image to what the project needs. Fast if they are.
-pub(crate) fn run() -> Result<GuestImage> {
-    let debian = Debian::this_machine()?;
-    let packages = apt::ensure_installed(debian)?;
-    qemu::check()?;
+/// Installs what is missing and prepares the guest image. Fast if nothing is missing.
+pub(crate) fn run(sh: &Shell) -> Result<GuestImage> {
+    let debian = machine::release()?;
+    let packages = apt::ensure_installed(sh, debian)?;
+    qemu::check(sh)?;
 
     let directory = target_dir()?.join(GuestImage::DIRECTORY);
     let image = GuestImage::within(&directory);
-    let kernel = kernel::prepare(&directory, debian)?;
-    initramfs::prepare(&image.initramfs, &kernel, &packages)?;
-    virtiofsd::prepare(debian)?;
-    println!("Set up: QEMU {}, guest kernel Linux {}", qemu::version()?, kernel.release());
+    let kernel = kernel::prepare(sh, &directory, debian)?;
+    initramfs::prepare(sh, &image.initramfs, &kernel, &packages)?;
+    virtiofsd::prepare(sh, debian)?;
+    println!("Set up: QEMU {}, guest kernel Linux {}", qemu::version(sh)?, kernel.release());
     Ok(image)
 }

@@ -7,11 +7,11 @@ use super::debian::Debian;
 pub(super) struct Package {
     /// Its name.
     pub(super) name: &'static str,
-    /// The oldest version that will do. Debian 12 takes such a package from its backports.
+    /// The oldest sufficient version. Debian 12 has such a package in its backports.
     pub(super) minimum: Option<&'static str>,
-    /// The only release on which it is needed, if it is not needed on all.
+    /// The only release that needs the package. `None` if every release does.
     pub(super) only: Option<Debian>,
-    /// What it is needed for. It is printed when the package is installed.
+    /// The purpose, which is printed when the package is installed.
     pub(super) why: &'static str,
 }
 
@@ -23,6 +23,10 @@ const fn only(release: Debian, name: &'static str, why: &'static str) -> Package
     Package { name, minimum: None, only: Some(release), why }
 }
 
+const fn since(minimum: &'static str, name: &'static str, why: &'static str) -> Package {
+    Package { name, minimum: Some(minimum), only: None, why }
+}
+
 /// All packages.
 const PACKAGES: &[Package] = &[
     any("build-essential", "links Rust programs"),
@@ -31,37 +35,27 @@ const PACKAGES: &[Package] = &[
     any("libgstreamer-plugins-base1.0-dev", "GStreamer's audio and app libraries, to build snd-host"),
     any("gstreamer1.0-plugins-base", "converts audio in snd-host's pipelines"),
     any("gstreamer1.0-plugins-good", "writes the WAV files that tests compare, and plays to sound servers"),
-    any("gstreamer1.0-tools", "gst-launch-1.0, to try a sink before snd-host gets it"),
-    any("pulseaudio", "a sound server for tests to start late, kill and record from"),
-    Package {
-        name: "qemu-system-x86",
-        minimum: Some("1:9.0"),
-        only: None,
-        why: "runs the guest; vhost-user-snd-pci is new in 9.0",
-    },
-    Package {
-        name: "qemu-utils",
-        minimum: Some("1:9.0"),
-        only: None,
-        why: "qemu-storage-daemon, a device for isolation-host to forward to",
-    },
-    only(Debian::Trixie, "virtiofsd", "a file system for isolation-host to forward to"),
+    any("gstreamer1.0-tools", "gst-launch-1.0, to try a sink without snd-host"),
+    any("pulseaudio", "a sound server that tests start late, kill and record from"),
+    since("1:9.0", "qemu-system-x86", "runs the guest; vhost-user-snd-pci is new in 9.0"),
+    since("1:9.0", "qemu-utils", "qemu-storage-daemon, a device behind isolation-host"),
+    only(Debian::Trixie, "virtiofsd", "a file system behind isolation-host"),
     only(Debian::Bookworm, "libcap-ng-dev", "to build virtiofsd"),
     only(Debian::Bookworm, "libseccomp-dev", "to build virtiofsd"),
-    any("dpdk-dev", "testpmd, a network card and its driver for isolation-host to stand between"),
-    any("busybox-static", "is the guest's user space"),
+    any("dpdk-dev", "testpmd, a network device and driver on both sides of isolation-host"),
+    any("busybox-static", "the guest's user space"),
     any("alsa-utils", "plays and records in the guest"),
     any("kmod", "resolves the dependencies of the guest's kernel modules"),
     any("valgrind", "counts the rings' instructions"),
     any("xz-utils", "unpacks the guest's kernel modules"),
 ];
 
-/// The packages that a release needs.
+/// Returns the packages that a release needs.
 pub(super) fn needed(release: Debian) -> impl Iterator<Item = &'static Package> {
     PACKAGES.iter().filter(move |package| package.only.is_none_or(|only| only == release))
 }
 
-/// Their names.
+/// Returns the names of the packages that a release needs.
 pub(super) fn names(release: Debian) -> Vec<&'static str> {
     needed(release).map(|package| package.name).collect()
 }

@@ -1,4 +1,4 @@
-//! virtiofsd: Debian 13 has a package, for Debian 12 it is built.
+//! virtiofsd: from a package on Debian 13, built from crates.io on Debian 12.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,24 +6,25 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use end_to_end::artifacts::{VIRTIOFSD, target_dir};
+use xshell::{Shell, cmd};
 
 use super::debian::Debian;
 use crate::cached;
-use crate::command::{command, quietly};
+use crate::command::quietly;
 
-/// The version that is built.
+/// The version to build.
 const VERSION: &str = "1.14.0";
-/// Where the package has it.
+/// The program of the package.
 const PACKAGED: &str = "/usr/libexec/virtiofsd";
 
-/// Puts virtiofsd where [`end_to_end::artifacts::virtiofsd`] finds it, unless it is there.
-pub(super) fn prepare(debian: Debian) -> Result<()> {
+/// Puts virtiofsd where [`end_to_end::artifacts::virtiofsd`] finds it.
+pub(super) fn prepare(sh: &Shell, debian: Debian) -> Result<()> {
     let program = target_dir()?.join(VIRTIOFSD);
-    // `bin/virtiofsd` in it.
-    let directory = program.ancestors().nth(2).context("virtiofsd has no directory of its own")?;
+    // The program is `bin/virtiofsd` in the directory.
+    let directory = program.ancestors().nth(2).context("the path of virtiofsd has too few directories")?;
     match debian {
         Debian::Trixie => cached::directory(directory, PACKAGED, link),
-        Debian::Bookworm => cached::directory(directory, VERSION, build),
+        Debian::Bookworm => cached::directory(directory, VERSION, |new| build(sh, new)),
     }
 }
 
@@ -33,12 +34,12 @@ fn link(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn build(directory: &Path) -> Result<()> {
-    let mut install = command(["cargo", "install", "virtiofsd", "--version", VERSION, "--locked", "--root"]);
-    // What is built on the way goes with the temporary directory, and does not mix with the project's own.
-    install.arg(directory).env("CARGO_TARGET_DIR", directory.join("build"));
-    quietly("building virtiofsd", &mut install)
-        .context("virtiofsd cannot be built, perhaps for want of a network")?;
-    fs::remove_dir_all(directory.join("build"))?;
+fn build(sh: &Shell, directory: &Path) -> Result<()> {
+    // A target directory of its own keeps the build apart from the project's.
+    let objects = directory.join("build");
+    let install = cmd!(sh, "cargo install virtiofsd --version {VERSION} --locked --root {directory}");
+    quietly("building virtiofsd", install.args(["--target-dir".as_ref(), objects.as_os_str()]))
+        .context("cannot build virtiofsd; check that crates.io can be reached")?;
+    fs::remove_dir_all(objects)?;
     Ok(())
 }

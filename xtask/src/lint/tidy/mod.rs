@@ -14,6 +14,7 @@ mod tree;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use xshell::Shell;
 
 use self::rules::{RULES, Rule};
 use self::tree::Tree;
@@ -27,8 +28,8 @@ pub(crate) struct Tidy {
 
 impl Tidy {
     /// Checks every rule, and prints the number of violations of each.
-    pub(crate) fn run(&self) -> Result<()> {
-        let tree = Tree::of_project()?;
+    pub(crate) fn run(&self, sh: &Shell) -> Result<()> {
+        let tree = Tree::of_project(sh)?;
         println!("{}", rules::circles::per_crate(&tree));
         self.check(&tree, &RULES)
     }
@@ -54,6 +55,6 @@ impl Tidy {
 }
 
 /// Checks where `unsafe` is.
-pub(crate) fn unsafe_code() -> Result<()> {
-    Tidy::default().check(&Tree::of_project()?, &[rules::unsafe_code::RULE])
+pub(crate) fn unsafe_code(sh: &Shell) -> Result<()> {
+    Tidy::default().check(&Tree::of_project(sh)?, &[rules::unsafe_code::RULE])
 }

@@ -5,9 +5,9 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
+use xshell::{Shell, cmd};
 
 use super::rust::Rust;
-use crate::command::{cargo, command, output};
 use crate::lint::OWN_WORKSPACES;
 
 /// All text files that git knows or would add.
@@ -37,17 +37,16 @@ pub(super) struct Target {
 
 impl Tree {
     /// The tree in the current directory, which is the project's root.
-    pub(super) fn of_project() -> Result<Self> {
+    pub(super) fn of_project(sh: &Shell) -> Result<Self> {
         let mut tree = Self::default();
-        let paths = output(&mut command(["git", "ls-files", "--cached", "--others", "--exclude-standard"]))?;
-        for path in paths.lines() {
+        for path in cmd!(sh, "git ls-files --cached --others --exclude-standard").read()?.lines() {
             // Git lists a deleted file until the deletion is staged. Binary files have no rules.
             if let Ok(text) = fs::read_to_string(path) {
                 tree.add(path, text)?;
             }
         }
         for manifest in ["Cargo.toml"].into_iter().chain(OWN_WORKSPACES) {
-            tree.targets.extend(targets(manifest)?);
+            tree.targets.extend(targets(sh, manifest)?);
         }
         Ok(tree)
     }
@@ -126,9 +125,10 @@ struct Built {
 }
 
 /// The targets of a workspace's packages.
-fn targets(manifest: &str) -> Result<Vec<Target>> {
-    let arguments = ["metadata", "--no-deps", "--format-version=1", "--manifest-path", manifest];
-    let metadata: Metadata = serde_json::from_str(&output(&mut cargo(arguments))?)?;
+fn targets(sh: &Shell, manifest: &str) -> Result<Vec<Target>> {
+    let metadata =
+        cmd!(sh, "cargo metadata --no-deps --format-version=1 --manifest-path {manifest}").read()?;
+    let metadata: Metadata = serde_json::from_str(&metadata)?;
     let here = fs::canonicalize(".")?;
     let mut targets = Vec::new();
     for package in metadata.packages {

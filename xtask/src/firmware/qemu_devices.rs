@@ -1,4 +1,4 @@
-//! QEMU's own devices, and what they have to show for it.
+//! QEMU's devices, and the data that the firmware leaves on them.
 
 use std::fs;
 use std::path::Path;
@@ -11,15 +11,15 @@ use tempfile::TempDir;
 use super::report::{COMBINATIONS, Outcome};
 use super::{machine, recording};
 
-/// The kinds of devices, as the firmware names them.
+/// The firmware's names of the devices.
 pub(super) const DEVICES: [&str; 4] = ["sound", "block", "console", "entropy"];
 
-/// What the firmware writes to and reads from its disk.
+/// The size of the disk that the firmware writes and reads.
 const DISK_BYTES: u64 = 8 << 20;
-/// What it echoes: so much with each combination.
+/// The number of bytes that the firmware echoes with all combinations.
 const ECHO_BYTES: usize = COMBINATIONS * (3 << 16);
 
-/// Runs the firmware with all devices, and looks at what it left on them.
+/// Runs the firmware with all devices, and checks the data on the devices.
 pub(super) fn check(firmware: &Path) -> Result<Vec<Outcome>> {
     let directory = tempfile::tempdir()?;
     let file = |name| directory.path().join(name);
@@ -30,14 +30,14 @@ pub(super) fn check(firmware: &Path) -> Result<Vec<Outcome>> {
 
     let echoed = fs::read(file("output")).context("the console wrote nothing")?;
     if echoed != echo() {
-        bail!("the console echoed {} bytes, not the {ECHO_BYTES} that it was sent", echoed.len());
+        bail!("the console echoed {} bytes that differ from the {ECHO_BYTES} sent", echoed.len());
     }
     let samples = WavReader::open(file("recording.wav"))?.into_samples().collect::<Result<Vec<i16>, _>>()?;
     recording::judge(&samples, COMBINATIONS).context("QEMU's sound card")?;
     Ok(outcomes)
 }
 
-/// QEMU's arguments for the devices, in the order in which the firmware drives them.
+/// QEMU's arguments for the devices, in the order in which the firmware drives the devices.
 fn arguments(directory: &TempDir) -> Vec<String> {
     let path = |name| directory.path().join(name).display().to_string();
     let (recording, disk) = (path("recording.wav"), path("disk"));
@@ -51,7 +51,7 @@ fn arguments(directory: &TempDir) -> Vec<String> {
         &format!("if=none,id=disk,format=raw,file={disk}"),
         "-device",
         "virtio-blk-device,drive=disk,packed=on,queue-size=1024",
-        // A file takes everything. What a socket does not take at once, a console drops.
+        // A console drops what its back-end does not accept at once. A file accepts everything.
         "-chardev",
         &format!("file,id=console,path={output},input-path={input}"),
         "-device",
@@ -66,7 +66,7 @@ fn arguments(directory: &TempDir) -> Vec<String> {
     arguments.map(str::to_owned).into()
 }
 
-/// What the console sends: the counting pattern's bytes, of which no long piece occurs twice.
+/// Returns what the console sends: the counting pattern, in which no long sequence occurs twice.
 fn echo() -> Vec<u8> {
     let mut bytes = Pattern::seconds(u8::MAX).to_raw();
     bytes.truncate(ECHO_BYTES);
