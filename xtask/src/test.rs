@@ -24,7 +24,7 @@ const STAGES: [(&str, Stage); 12] = [
     ("instruction counts", |sh, _, _| bench::counts::check(sh)),
     ("build for end to end", |sh, _, _| build(sh)),
     ("end to end", end_to_end),
-    ("real time", real_time),
+    ("sound in real time", real_time),
 ];
 
 type Stage = fn(&Shell, &Options, &mut Counts) -> Result<()>;
@@ -94,7 +94,7 @@ fn end_to_end(sh: &Shell, options: &Options, counts: &mut Counts) -> Result<()> 
     counts.run(tests)
 }
 
-/// snd-host's tests with a real clock. Other load on the machine can make them fail.
+/// snd-host's tests play and record in real time. Another load on the machine can make them slow.
 fn real_time(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
     counts.run(cmd!(sh, "cargo test --package snd-host --test=* --no-fail-fast"))
 }
