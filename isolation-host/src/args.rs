@@ -13,17 +13,18 @@ use crate::negotiation::RingChoice;
 
 /// Runs any vhost-user device without giving it guest memory.
 ///
-/// isolation-host stands between a VMM and a vhost-user device, neither of which has to know of it. The device
-/// gets a memory of its own instead of the guest's; requests and data are copied between the two.
+/// isolation-host is a proxy between a VMM and a vhost-user device, and transparent to both. The
+/// device gets memory of its own, and requests and data are copied between this memory and the
+/// guest's.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLE)]
 #[command(override_usage = "isolation-host [--vmm ENDPOINT] --device-socket ENDPOINT [OPTIONS]")]
 pub struct Args {
-    /// The VMM's side: listen:PATH, connect:PATH or fd:NUMBER.
+    /// The connection to the VMM: listen:PATH, connect:PATH or fd:NUMBER.
     ///
-    /// QEMU connects (`-chardev socket,path=PATH`), so for it this is listen:PATH. The number is that of an open
-    /// file descriptor of a listening or connected socket. Without this, --socket-path and --fd, isolation-host
-    /// takes the socket that systemd has opened for it.
+    /// Use listen:PATH for QEMU, which connects (`-chardev socket,path=PATH`). NUMBER is an
+    /// inherited file descriptor of a listening or connected socket. Without --vmm, --socket-path
+    /// and --fd, isolation-host listens on the socket that systemd passes.
     #[arg(long, value_name = "ENDPOINT", group = "vmm_side")]
     vmm: Option<Endpoint>,
 
@@ -35,66 +36,67 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", group = "vmm_side")]
     fd: Option<RawPid>,
 
-    /// The device's side: connect:PATH, listen:PATH or fd:NUMBER.
+    /// The connection to the device: connect:PATH, listen:PATH or fd:NUMBER.
     #[arg(long, value_name = "ENDPOINT", required_unless_present = "print_capabilities")]
     device_socket: Option<Endpoint>,
 
-    /// Print what this back-end is, as JSON, and do nothing else.
+    /// Print the capabilities of this back-end as JSON, and exit.
     #[arg(long)]
     print_capabilities: bool,
 
-    /// What kind of device it is.
+    /// The type of the device: blk, net, fs (without DAX), snd or generic.
     ///
-    /// One of blk, net, fs (without DAX), snd, or generic for any other whose buffers carry all its data.
+    /// Use generic for any other device whose buffers carry all its data.
     ///
-    /// It decides what happens when the device crashes: what a block or network device had not finished is given
-    /// to its successor; of the others the VMM is told that the device is gone. It also decides which requests are
-    /// waited for when a queue is stopped.
+    /// The type determines what happens when the device crashes: unfinished requests of a blk or
+    /// net device are submitted to its successor; for other types the VMM is disconnected. The type
+    /// also determines which requests have to finish before a queue is stopped.
     #[arg(long, value_parser = device_type, default_value = "generic")]
     device: DeviceType,
 
-    /// Size of the isolated memory, as in 64M or 1G.
+    /// The size of the isolated memory, such as 64M or 1G.
     ///
-    /// It is shared out evenly among the queues. Memory that is not used costs nothing.
+    /// Each queue gets an equal share. Memory that is never used is not allocated.
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
     area_size: u64,
 
-    /// The most queues that are offered to the VMM.
+    /// The most queues to offer to the VMM.
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_QUEUES)))]
     queues: u16,
 
-    /// The ring format on the device's side. The guest chooses its own, whatever this is.
+    /// The ring format on the device's side. The guest chooses its own format independently.
     #[arg(long, value_enum, default_value_t)]
     ring: RingChoice,
 
-    /// How many seconds requests in flight may take when a queue is stopped.
+    /// How long to wait for requests in flight when a queue is stopped, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400))]
     drain_timeout: u64,
 
-    /// How many threads move requests, each those of some of the queues.
+    /// The number of threads that move requests. The queues are distributed over the threads.
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: u16,
 
-    /// The longest that a thread polls before it sleeps, in microseconds.
+    /// The longest time that a thread polls before it sleeps, in microseconds.
     ///
-    /// It polls only as long as that pays: where notifications arrive in quick succession, and there are processors
-    /// to spare.
+    /// The time adapts to the load: a thread polls only if notifications arrive in quick
+    /// succession. Use this only if there are idle processors.
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1000))]
     poll_us: u64,
 
-    /// Keep all privileges, to find a fault.
+    /// Keep all privileges, for debugging.
     ///
-    /// Otherwise the process gives up files, capabilities and all system calls that forwarding does not take.
+    /// Without this option the process drops its access to files, its capabilities, and all system
+    /// calls that forwarding does not need.
     #[arg(long)]
     pub no_sandbox: bool,
 
-    /// What is logged: error, warn, info, debug or trace.
+    /// The least severe messages to log: error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: tracing::Level,
 }
 
 const EXAMPLE: &str = "\
-Example: a disk of qemu-storage-daemon's, in a guest of QEMU's
+Example: a disk of qemu-storage-daemon in a guest of QEMU
 
   qemu-storage-daemon --blockdev driver=file,node-name=disk,filename=disk.raw \\
     --export type=vhost-user-blk,id=export,node-name=disk,writable=on,addr.type=unix,addr.path=device.sock
@@ -102,17 +104,17 @@ Example: a disk of qemu-storage-daemon's, in a guest of QEMU's
   qemu-system-x86_64 -machine q35,memory-backend=mem -object memory-backend-memfd,id=mem,size=1G,share=on -m 1G \\
     -chardev socket,id=c,path=vmm.sock -device vhost-user-blk-pci,chardev=c …";
 
-/// What the process is to do.
+/// The task of the process.
 #[derive(Clone, Debug)]
 pub enum Task {
-    /// Print this, and end.
+    /// Print this text and exit.
     Print(String),
-    /// Forward.
+    /// Forward with these options.
     Forward(Options),
 }
 
 impl Args {
-    /// What the process is to do.
+    /// Returns the task of the process.
     #[must_use]
     pub fn into_task(self) -> Task {
         match self.device_socket {
@@ -137,8 +139,8 @@ impl Args {
     }
 }
 
-/// What management software may know before it starts this program, as QEMU's conventions for vhost-user
-/// back-ends have it: one JSON object. `sound` and `generic` are not among their types, but follow their pattern.
+/// Returns the capabilities as one JSON object, as QEMU's conventions for vhost-user back-ends have
+/// it. The conventions do not list the types `sound` and `generic`.
 fn capabilities(device: DeviceType) -> String {
     let name = match device {
         DeviceType::Blk => "block",
@@ -153,30 +155,31 @@ fn capabilities(device: DeviceType) -> String {
 /// Device types whose requests carry guest addresses in their data.
 const WITH_ADDRESSES: [&str; 8] = ["balloon", "gpu", "iommu", "mem", "memory", "pmem", "rdma", "video"];
 
-/// A device type that can be isolated.
+/// Parses a device type that can be isolated.
 fn device_type(text: &str) -> Result<DeviceType, String> {
     if WITH_ADDRESSES.contains(&text) {
         return Err(format!(
-            "a {text} device gets guest addresses in the data of its requests, which mean nothing without the \
-             guest's memory; it cannot be isolated"
+            "a {text} device cannot be isolated: its requests carry guest addresses, which only a device with \
+             access to guest memory can use"
         ));
     }
-    DeviceType::from_str(text, false).map_err(|_| "it is one of blk, net, fs, snd and generic".to_owned())
+    DeviceType::from_str(text, false).map_err(|_| "use blk, net, fs, snd or generic".to_owned())
 }
 
-/// A number of bytes, with K, M or G behind it or nothing.
+/// Parses a number of bytes, optionally with K, M or G.
 fn size(text: &str) -> Result<u64, String> {
+    let invalid = || "use a number, optionally followed by K, M or G".to_owned();
     let digits = text.trim_end_matches(['K', 'M', 'G']);
     let shift = match text.get(digits.len()..) {
         Some("") => 0,
         Some("K") => 10,
         Some("M") => 20,
         Some("G") => 30,
-        _ => return Err("a size is a number with K, M or G behind it".to_owned()),
+        _ => return Err(invalid()),
     };
-    let number: u64 = digits.parse().map_err(|_| "a size is a number with K, M or G behind it".to_owned())?;
+    let number: u64 = digits.parse().map_err(|_| invalid())?;
     let bytes = number.checked_mul(1 << shift).filter(|bytes| (1 << 20..=1 << 40).contains(bytes));
-    bytes.ok_or_else(|| "the isolated memory can have 1M to 1024G".to_owned())
+    bytes.ok_or_else(|| "use a size from 1M to 1024G".to_owned())
 }
 
 #[cfg(test)]
@@ -189,14 +192,14 @@ mod tests {
         Args::command().debug_assert();
     }
 
-    /// What it is told to do by these options.
+    /// Parses these options.
     fn task(options: &[&str]) -> Result<Task, clap::Error> {
         let words = ["isolation-host"].iter().chain(options);
         Args::try_parse_from(words).map(Args::into_task)
     }
 
     #[test]
-    fn the_vmms_side_can_be_said_in_four_ways_but_in_one_at_a_time() {
+    fn the_vmms_endpoint_has_four_options_that_exclude_each_other() {
         let vmm = |options: &[&str]| match task(&[options, &["--device-socket", "connect:/d"]].concat()) {
             Ok(Task::Forward(options)) => Some(options.vmm.to_string()),
             _ => None,
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_are_printed_without_a_device_and_are_those_that_are_announced() {
+    fn capabilities_are_printed_without_a_device_and_match_the_json_file() {
         let Ok(Task::Print(printed)) = task(&["--print-capabilities", "--device", "blk"]) else {
             panic!("nothing is printed");
         };
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_needs_guest_addresses_is_refused_with_the_reason() {
+    fn a_device_type_that_cannot_be_isolated_is_refused_with_the_reason() {
         assert_eq!(device_type("blk"), Ok(DeviceType::Blk));
         for name in WITH_ADDRESSES {
             assert!(device_type(name).is_err_and(|reason| reason.contains("cannot be isolated")), "{name}");
@@ -231,13 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_means_nothing_is_refused() {
+    fn a_number_out_of_range_is_refused() {
         let wrong: [&[&str]; 5] = [
             &["--queues", "0"],
             &["--queues", "257"],
             &["--threads", "0"],
             &["--poll-us", "1001"],
-            // So far ahead there is no time of the system's.
+            // A deadline this far ahead would overflow.
             &["--drain-timeout", "18446744073709551615"],
         ];
         for options in wrong {
@@ -247,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_has_a_unit_and_limits() {
+    fn a_size_has_an_optional_unit_and_limits() {
         assert_eq!(size("64M"), Ok(64 << 20));
         assert_eq!(size("2G"), Ok(2 << 30));
         assert_eq!(size("1048576"), Ok(1 << 20));

@@ -1,19 +1,20 @@
-//! What isolation-host has to know of a device's type. vhost-user does not say it.
+//! What isolation-host has to know about the type of the device, which vhost-user does not
+//! transmit.
 
 use clap::ValueEnum;
 
-/// The type of the device, as far as it makes a difference.
+/// The type of the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DeviceType {
-    /// A block device. Requests may be repeated, so a crash of the device costs the guest only time.
+    /// A block device. Requests can be repeated, so a guest survives a crash of the device.
     Blk,
-    /// A network interface.
+    /// A network device.
     Net,
-    /// A file system (without DAX).
+    /// A file system device, without DAX.
     Fs,
-    /// A sound card.
+    /// A sound device.
     Snd,
-    /// Any other device whose buffers carry all its data, and no guest addresses.
+    /// Any other device whose buffers carry all its data and no guest addresses.
     #[default]
     Generic,
 }
@@ -21,37 +22,39 @@ pub enum DeviceType {
 /// What happens to the requests in flight when their queue is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtStop {
-    /// They are waited for: the device finishes them in its own time.
+    /// Wait until the device has finished them.
     Finish,
-    /// They are waited for as long as one after the other is finished. Nobody knows which of them the device is
-    /// working on, and which are buffers for what may come.
+    /// Wait as long as requests keep completing: idle buffers cannot be told from active requests.
     FinishWhileBusy,
-    /// The guest has them back at once: they are buffers for what may come.
+    /// Return them to the guest's ring immediately, because they are idle buffers.
     Unpop,
 }
 
 impl DeviceType {
-    /// What happens to the requests in flight on a queue when it is stopped.
+    /// Returns what happens to the requests in flight on a queue when the queue is stopped.
     #[must_use]
     pub const fn at_stop(self, queue: usize) -> AtStop {
         match (self, queue) {
             (Self::Blk | Self::Fs, _) | (Self::Snd, 0) => AtStop::Finish,
-            // Even queues receive (VIRTIO 1.4, 5.1.2 "Virtqueues"); 5.14.2: 1 is for events, 3 receives.
+            // Even queues receive (VIRTIO 1.4, 5.1.2 "Virtqueues").
             (Self::Net, _) if queue.is_multiple_of(2) => AtStop::Unpop,
             (Self::Net, _) => AtStop::Finish,
+            // Queue 1 is for events, and queue 3 receives (VIRTIO 1.4, 5.14.2 "Virtqueues").
             (Self::Snd, 1 | 3) => AtStop::Unpop,
             (Self::Snd | Self::Generic, _) => AtStop::FinishWhileBusy,
         }
     }
 
-    /// Whether the last writable byte of each request is its status, which the device writes even where it does
-    /// not count it (VIRTIO 1.4, 5.2.6 "Device Operation"): SPDK's `used.len` lacks it.
+    /// Returns whether the last writable byte of each request is its status.
+    ///
+    /// See VIRTIO 1.4, 5.2.6 "Device Operation". The device writes the status even if `used.len`
+    /// does not include it, as with SPDK.
     #[must_use]
     pub const fn writes_status_last(self) -> bool {
         matches!(self, Self::Blk)
     }
 
-    /// The status byte that says that a request failed, where there is one (`VIRTIO_BLK_S_IOERR`).
+    /// Returns the status byte of a failed request, if there is one (`VIRTIO_BLK_S_IOERR`).
     #[must_use]
     pub const fn failure_status(self) -> Option<u8> {
         match self {
@@ -60,19 +63,20 @@ impl DeviceType {
         }
     }
 
-    /// Whether requests that a crashed device had taken may be given to its successor.
+    /// Returns whether the requests of a crashed device may be submitted to its successor.
     #[must_use]
     pub const fn survives_restart(self) -> bool {
         match self {
-            // Frames that are sent twice or arrive late are what networks do.
+            // Disk requests can be repeated, and networks may duplicate and delay frames.
             Self::Blk | Self::Net => true,
-            // The device's state (open files, streams) died with it.
+            // The device's state, such as open files and streams, is lost.
             Self::Fs | Self::Snd | Self::Generic => false,
         }
     }
 
-    /// Whether the device has a state to prepare for a migration, and takes being told to log for the sign that one is
-    /// coming, as virtiofsd does.
+    /// Returns whether the log feature announces a migration to the device.
+    ///
+    /// virtiofsd, for example, then prepares its state.
     #[must_use]
     pub const fn prepares_for_migration(self) -> bool {
         match self {
@@ -81,7 +85,9 @@ impl DeviceType {
         }
     }
 
-    /// How many queues one unit of the device's queue number stands for: network devices count pairs.
+    /// Returns how many queues one unit of the reported number stands for.
+    ///
+    /// Network devices report pairs.
     #[must_use]
     pub const fn queues_per_unit(self) -> u64 {
         match self {
@@ -90,7 +96,7 @@ impl DeviceType {
         }
     }
 
-    /// How many queues a device of this type has if it does not say.
+    /// Returns the number of queues of a device that does not report it.
     #[must_use]
     pub const fn usual_queues(self) -> u16 {
         match self {

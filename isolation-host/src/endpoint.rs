@@ -1,4 +1,5 @@
-//! How a connection is established: by listening, by connecting, or from an inherited file descriptor.
+//! How a connection is established: by listening, by connecting, or from an inherited file
+//! descriptor.
 
 use std::fmt;
 use std::io;
@@ -25,7 +26,9 @@ pub enum Endpoint {
     Connect(PathBuf),
     /// Uses an inherited file descriptor, which is a listening or a connected socket.
     Fd(RawPid),
-    /// Listens on the socket that systemd has opened. There is no text for this endpoint: it is the default.
+    /// Listens on the socket that systemd has opened.
+    ///
+    /// There is no text for this endpoint: it is the default.
     Activated,
 }
 
@@ -79,7 +82,8 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// The error of the system; [`NotFound`](io::ErrorKind::NotFound) if systemd has opened no socket.
+    /// The error of the system; [`NotFound`](io::ErrorKind::NotFound) if systemd has opened no
+    /// socket.
     pub fn open(endpoint: &Endpoint) -> io::Result<Self> {
         match endpoint {
             Endpoint::Connect(path) => Ok(Self::Client(path.clone())),
@@ -115,8 +119,8 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// The error of the system; [`NotConnected`](io::ErrorKind::NotConnected) if the single connection has
-    /// been used.
+    /// The error of the system; [`NotConnected`](io::ErrorKind::NotConnected) if the single
+    /// connection has been used.
     pub fn connect(&mut self) -> io::Result<Option<Channel>> {
         let socket: OwnedFd = match self {
             Self::Listener(listener) => match listener.accept() {
@@ -150,8 +154,9 @@ impl Connector {
     }
 }
 
-/// Returns whether the path is a socket without a listener. A busy or inaccessible socket, and any other
-/// file, is not stale.
+/// Returns whether the path is a socket without a listener.
+///
+/// A busy or inaccessible socket, and any other file, is not stale.
 fn is_stale_socket(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
         && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)

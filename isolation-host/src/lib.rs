@@ -1,19 +1,20 @@
 //! Runs any vhost-user device without giving it guest memory.
 //!
-//! A vhost-user device normally maps all of the guest's memory. isolation-host is a proxy between the VMM
-//! and the device. To the VMM it is the device: it maps the guest's memory and serves the guest's queues.
-//! To the device it is the VMM: it gives the device a small memory of its own with shadow virtqueues, and
-//! copies requests and data between the two. Neither the VMM nor the device has to know of it.
+//! A vhost-user device normally maps all of the guest's memory. isolation-host is a proxy between
+//! the VMM and the device. To the VMM it is the device: it maps the guest's memory and serves the
+//! guest's queues. To the device it is the VMM: it gives the device a small memory of its own with
+//! shadow virtqueues, and copies requests and data between the two. Neither the VMM nor the device
+//! has to know of it.
 //!
 //! From the outside in; a module imports only modules further down:
 //!
 //! - [`args`] is the command line.
 //! - [`host`] is the control plane: one thread that handles both sockets.
-//! - [`forward`] is the data plane: worker threads that move requests between a ring in [`guest_memory`]
-//!   and its shadow virtqueue in the isolated [`area`]. A [`journal`] records the requests in flight, so
-//!   that they survive the end of this process.
-//! - [`device_link`] is the connection to the device, [`endpoint`] establishes connections, [`protocol`]
-//!   has vhost-user's messages, [`negotiation`] decides about features.
+//! - [`forward`] is the data plane: worker threads that move requests between a ring in
+//!   [`guest_memory`] and its shadow virtqueue in the isolated [`area`]. A [`journal`] records the
+//!   requests in flight, so that they survive the end of this process.
+//! - [`device_link`] is the connection to the device, [`endpoint`] establishes connections,
+//!   [`protocol`] has vhost-user's messages, [`negotiation`] decides about features.
 //! - [`sandbox`] is what the process gives up before it reads from a peer.
 //! - [`mmap`] maps memory, and is the only module with unsafe code.
 

@@ -1,7 +1,7 @@
-//! Which features are offered to whom, as pure functions of bits.
+//! Negotiation of features, as pure functions of feature bits.
 //!
-//! The two sides are decoupled: what concerns rings and memory is offered to the guest whatever the device can,
-//! and is used with the device as far as it can.
+//! The two sides are independent where rings and memory are concerned: the guest is offered these
+//! features whether the device has them or not, and the device is asked for those that it offers.
 
 use clap::ValueEnum;
 use ring_core::Features;
@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::protocol::Request;
 use crate::protocol::features::{ANY_LAYOUT, DEVICE_TYPE, LOG_ALL, PROTOCOL_FEATURES, protocol};
 
-/// What isolation-host does for every guest, whatever the device can.
+/// Features offered to every guest.
 const ALWAYS: u64 = Features::RING_PACKED
     .union(Features::EVENT_IDX)
     .union(Features::INDIRECT_DESC)
@@ -20,81 +20,81 @@ const ALWAYS: u64 = Features::RING_PACKED
     | LOG_ALL
     | PROTOCOL_FEATURES;
 
-/// What it does for a guest if the device does it, too.
-const LIKE_THE_DEVICE: u64 =
-    Features::IN_ORDER.union(Features::ORDER_PLATFORM).bits() | ANY_LAYOUT | DEVICE_TYPE;
+/// Features offered to the guest if the device offers them.
+const SHARED: u64 = Features::IN_ORDER.union(Features::ORDER_PLATFORM).bits() | ANY_LAYOUT | DEVICE_TYPE;
 
-/// What the device is asked for if it offers it, whether the guest wants it or not.
+/// Features requested from a device that offers them, whether the guest wants them or not.
 const OWN: u64 =
     Features::VERSION_1.union(Features::EVENT_IDX).union(Features::INDIRECT_DESC).bits() | PROTOCOL_FEATURES;
 
-/// The ring format that the device is to use.
+/// The ring format on the device's side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum RingChoice {
-    /// Packed if the device offers it, split otherwise.
+    /// Packed if the device offers packed rings, split otherwise.
     #[default]
     Auto,
     /// Split.
     Split,
-    /// Packed; a device that does not offer it is refused.
+    /// Packed. A device that does not offer packed rings is rejected.
     Packed,
 }
 
-/// Features that do not go together.
+/// The features of the two sides are incompatible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum NegotiationError {
     /// The device is older than VIRTIO 1.0.
     #[error("the device does not offer VIRTIO 1.0 (features {device:#x})")]
     TooOld {
-        /// What it offers.
+        /// The features that the device offers.
         device: u64,
     },
-    /// Packed rings were asked for.
-    #[error("the device does not offer packed rings (features {device:#x}), but --ring packed was given")]
+    /// The options require packed rings, and the device does not offer them.
+    #[error("the device does not offer packed rings (features {device:#x}); use --ring auto or split")]
     NotPacked {
-        /// What the device offers.
+        /// The features that the device offers.
         device: u64,
     },
-    /// The guest wants what was not offered.
+    /// The guest wants features that were not offered.
     #[error("the guest asks for features {features:#x}, which were not offered")]
     NotOffered {
-        /// The superfluous bits.
+        /// The features that were not offered.
         features: u64,
     },
-    /// A device that came back offers less than the guest already uses.
+    /// A new device does not offer features that the guest uses.
     #[error("the device no longer offers features {features:#x}, which the guest uses")]
     Fewer {
-        /// The missing bits.
+        /// The missing features.
         features: u64,
     },
-    /// A device that came back cannot do what the one before could.
+    /// A new device does not offer protocol features that the VMM was offered.
     #[error("the device no longer offers protocol features {features:#x}, which were offered to the VMM")]
     FewerProtocol {
-        /// The missing bits.
+        /// The missing protocol features.
         features: u64,
     },
-    /// A device that came back has fewer queues.
+    /// A new device has fewer queues.
     #[error("the device has {queues} queues now, and had {before}")]
     FewerQueues {
-        /// How many it has.
+        /// The number of queues of the new device.
         queues: u16,
-        /// How many the one before had.
+        /// The number of queues of its predecessor.
         before: u16,
     },
 }
 
-/// What is offered to the guest of a device with these features.
+/// Returns the features that the guest of a device with the features `device` is offered.
 #[must_use]
 pub const fn offered(device: u64) -> u64 {
-    device & LIKE_THE_DEVICE | ALWAYS
+    device & SHARED | ALWAYS
 }
 
-/// Whether the guest of a device with these features may ask for `wanted`.
+/// Checks the features that the guest of a device with the features `device` wants.
 ///
 /// # Errors
 ///
-/// [`NegotiationError::NotOffered`] if it was not offered all of that. In-order use is never refused, because
-/// DPDK's front-end takes it without being asked, and it can be had from any device.
+/// [`NegotiationError::NotOffered`] if the guest was not offered all of them. In-order use is never
+/// refused, because DPDK's front-end takes it without an offer, and every device can provide it.
 pub const fn accept(device: u64, wanted: u64) -> Result<(), NegotiationError> {
     match wanted & !(offered(device) | Features::IN_ORDER.bits()) {
         0 => Ok(()),
@@ -102,7 +102,9 @@ pub const fn accept(device: u64, wanted: u64) -> Result<(), NegotiationError> {
     }
 }
 
-/// What a device with these features is asked for, on behalf of a guest that asked for `wanted`.
+/// Returns the features to request from a device that offers `device`.
+///
+/// `wanted` has the features that the guest wants.
 ///
 /// # Errors
 ///
@@ -117,14 +119,14 @@ pub fn ask(device: u64, wanted: u64, ring: RingChoice) -> Result<u64, Negotiatio
         RingChoice::Packed if packed == 0 => return Err(NegotiationError::NotPacked { device }),
         RingChoice::Auto | RingChoice::Packed => packed,
     };
-    Ok(device & (wanted & (LIKE_THE_DEVICE | LOG_ALL) | OWN) | packed)
+    Ok(device & (wanted & (SHARED | LOG_ALL) | OWN) | packed)
 }
 
-/// Whether a device that came back can go on for a guest that asked for `wanted` of the one before.
+/// Checks that a new device can continue for a guest that negotiated `wanted`.
 ///
 /// # Errors
 ///
-/// [`NegotiationError::Fewer`] if it cannot.
+/// [`NegotiationError::Fewer`] if a feature is missing.
 pub const fn accept_successor(device: u64, wanted: u64) -> Result<(), NegotiationError> {
     match wanted & DEVICE_TYPE & !device {
         0 => Ok(()),
@@ -132,11 +134,11 @@ pub const fn accept_successor(device: u64, wanted: u64) -> Result<(), Negotiatio
     }
 }
 
-/// Whether a device with these protocol features can go on for a VMM to which those of `before` were passed on.
+/// Checks that a new device can continue for a VMM that was offered the protocol features `before`.
 ///
 /// # Errors
 ///
-/// [`NegotiationError::FewerProtocol`] if it cannot.
+/// [`NegotiationError::FewerProtocol`] if a protocol feature is missing.
 pub const fn accept_protocol(device: u64, before: u64) -> Result<(), NegotiationError> {
     match before & RELAYED & !device {
         0 => Ok(()),
@@ -144,22 +146,24 @@ pub const fn accept_protocol(device: u64, before: u64) -> Result<(), Negotiation
     }
 }
 
-/// Whether a device with so many queues can take the place of one that had `before`.
+/// Checks that a new device has as many queues as its predecessor.
 ///
 /// # Errors
 ///
-/// [`NegotiationError::FewerQueues`] if it cannot.
+/// [`NegotiationError::FewerQueues`] if it has fewer.
 pub const fn accept_queues(queues: u16, before: u16) -> Result<(), NegotiationError> {
     if queues < before { Err(NegotiationError::FewerQueues { queues, before }) } else { Ok(()) }
 }
 
-/// The ring's part of what was negotiated with one side.
+/// Returns the ring features among the negotiated features.
 #[must_use]
 pub const fn ring(negotiated: u64) -> Features {
     Features::from_bits_retain(negotiated)
 }
 
-/// Protocol features that mean the same on both sides, and are offered if the device has them.
+/// Protocol features that have the same meaning on both sides.
+///
+/// The VMM is offered them if the device has them.
 const RELAYED: u64 = protocol::MQ
     | protocol::RARP
     | protocol::NET_MTU
@@ -168,8 +172,9 @@ const RELAYED: u64 = protocol::MQ
     | protocol::CONFIG
     | protocol::DEVICE_STATE;
 
-/// Returns whether a request is relayed to the device as it is. Requests about the configuration are
-/// relayed, too, after they have been checked.
+/// Returns whether a request is relayed to the device unchanged.
+///
+/// Requests about the configuration are relayed, too, after they have been checked.
 #[must_use]
 pub const fn is_relayed(request: Request) -> bool {
     matches!(
@@ -197,7 +202,7 @@ pub const fn understands(device: u64, request: Request) -> bool {
     device & needed != 0
 }
 
-/// The protocol features that are offered to the VMM of a device with these.
+/// Returns the protocol features that the VMM is offered if the device offers `device`.
 #[must_use]
 pub const fn protocol_offered(device: u64) -> u64 {
     device & RELAYED
@@ -209,7 +214,7 @@ pub const fn protocol_offered(device: u64) -> u64 {
         | protocol::STATUS
 }
 
-/// The protocol features that are used with a device that has these.
+/// Returns the protocol features to request from a device that offers `device`.
 #[must_use]
 pub const fn protocol_asked(device: u64) -> u64 {
     const OWN: u64 =
@@ -221,20 +226,20 @@ pub const fn protocol_asked(device: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const POOR: u64 = Features::VERSION_1.bits() | 0b101;
+    const MINIMAL: u64 = Features::VERSION_1.bits() | 0b101;
 
     #[test]
-    fn the_poorest_device_gives_the_guest_all_ring_features() {
+    fn the_guest_has_all_ring_features_whatever_the_device_offers() {
         let all = Features::RING_PACKED | Features::EVENT_IDX | Features::INDIRECT_DESC;
-        let offered = offered(POOR);
+        let offered = offered(MINIMAL);
         assert_eq!(offered & all.bits(), all.bits());
         assert_eq!(offered & DEVICE_TYPE, 0b101);
-        assert_eq!(ask(POOR, offered, RingChoice::Auto), Ok(POOR));
+        assert_eq!(ask(MINIMAL, offered, RingChoice::Auto), Ok(MINIMAL));
     }
 
     #[test]
-    fn the_rings_format_with_the_device_does_not_depend_on_the_guest() {
-        let device = POOR | Features::RING_PACKED.bits();
+    fn the_ring_format_of_the_device_does_not_depend_on_the_guest() {
+        let device = MINIMAL | Features::RING_PACKED.bits();
         for wanted in [Features::VERSION_1.bits(), (Features::VERSION_1 | Features::RING_PACKED).bits()] {
             let packed = |ring| ask(device, wanted, ring).unwrap() & Features::RING_PACKED.bits() != 0;
             assert_eq!(
@@ -242,11 +247,11 @@ mod tests {
                 [true, false, true]
             );
         }
-        assert_eq!(ask(POOR, 0, RingChoice::Packed), Err(NegotiationError::NotPacked { device: POOR }));
+        assert_eq!(ask(MINIMAL, 0, RingChoice::Packed), Err(NegotiationError::NotPacked { device: MINIMAL }));
     }
 
     #[test]
-    fn the_device_never_sees_features_that_would_give_it_guest_memory_or_what_the_guest_did_not_ask_for() {
+    fn the_device_is_asked_only_for_features_that_are_safe_and_wanted() {
         let device = u64::MAX;
         let asked = ask(device, offered(device) & !0b1, RingChoice::Auto).unwrap();
         assert_eq!(asked & (Features::ACCESS_PLATFORM.bits() | 0b1), 0);
@@ -254,21 +259,21 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_gets_what_it_was_offered_and_no_more() {
-        assert_eq!(accept(POOR, offered(POOR)), Ok(()));
-        assert_eq!(accept(POOR, Features::IN_ORDER.bits()), Ok(()));
-        assert_eq!(accept(POOR, 0b111), Err(NegotiationError::NotOffered { features: 0b010 }));
+    fn a_guest_may_use_only_features_that_were_offered() {
+        assert_eq!(accept(MINIMAL, offered(MINIMAL)), Ok(()));
+        assert_eq!(accept(MINIMAL, Features::IN_ORDER.bits()), Ok(()));
+        assert_eq!(accept(MINIMAL, 0b111), Err(NegotiationError::NotOffered { features: 0b010 }));
     }
 
     #[test]
-    fn a_successor_needs_only_the_device_features_in_use() {
-        let wanted = offered(POOR);
-        assert_eq!(accept_successor(POOR, wanted), Ok(()));
-        assert_eq!(accept_successor(POOR & !0b1, wanted), Err(NegotiationError::Fewer { features: 0b1 }));
+    fn a_new_device_needs_only_the_device_features_in_use() {
+        let wanted = offered(MINIMAL);
+        assert_eq!(accept_successor(MINIMAL, wanted), Ok(()));
+        assert_eq!(accept_successor(MINIMAL & !0b1, wanted), Err(NegotiationError::Fewer { features: 0b1 }));
     }
 
     #[test]
-    fn a_successor_has_to_do_what_is_passed_on_to_it_and_nothing_else() {
+    fn a_new_device_needs_only_the_protocol_features_that_are_relayed() {
         let before = protocol::CONFIG | protocol::MQ | protocol::REPLY_ACK;
         assert_eq!(accept_protocol(protocol::CONFIG | protocol::MQ, before), Ok(()));
         let fewer = NegotiationError::FewerProtocol { features: protocol::CONFIG };
@@ -278,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_from_before_version_1_is_refused() {
+    fn a_device_older_than_version_1_is_rejected() {
         assert_eq!(ask(0b1, 0, RingChoice::Auto), Err(NegotiationError::TooOld { device: 0b1 }));
     }
 }

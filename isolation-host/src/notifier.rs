@@ -1,7 +1,7 @@
-//! Notifications between threads and processes: eventfds, and datagram sockets that stand in for eventfds.
+//! Notifications between threads and processes: eventfds, and datagram sockets that stand in for
+//! eventfds.
 //!
-//! Notifications are not read. Each write is an edge for the [`poller`](crate::poller), whatever was
-//! written before.
+//! Notifications are not read. Each write is an edge for epoll, whatever was written before.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,8 +25,8 @@ pub fn new() -> io::Result<OwnedFd> {
 ///
 /// - An eventfd is one open file that both sides share: the peer could fill the counter and make it
 ///   blocking, so that this process blocks in `notify`.
-/// - A pipe reports an end of file when this process ends, which the peer would take for a notification.
-///   A datagram socket whose other end is closed stays silent.
+/// - A pipe reports an end of file when this process ends, which the peer would take for a
+///   notification. A datagram socket whose other end is closed stays silent.
 ///
 /// # Errors
 ///

@@ -37,8 +37,10 @@ impl<E: Event> Poller<E> {
         Ok(epoll::add(&self.epoll, fd, data(event), EventFlags::IN)?)
     }
 
-    /// Adds a notification. The event is reported once for each notification (edge-triggered), and
-    /// immediately if the file descriptor was notified before.
+    /// Adds a notification.
+    ///
+    /// The event is reported once for each notification (edge-triggered), and immediately if the
+    /// file descriptor was notified before.
     ///
     /// Notifications are not read, which saves a system call for each.
     pub(crate) fn add_notifier(&self, fd: impl AsFd, event: E) -> io::Result<()> {
@@ -55,8 +57,10 @@ impl<E: Event> Poller<E> {
         let _ = epoll::modify(&self.epoll, fd, data(event), EventFlags::IN);
     }
 
-    /// Removes a file descriptor. Closing it is not enough, because the peer may hold a duplicate that
-    /// keeps the registration alive.
+    /// Removes a file descriptor.
+    ///
+    /// Closing it is not enough, because the peer may hold a duplicate that keeps the registration
+    /// alive.
     pub(crate) fn remove(&self, fd: impl AsFd) {
         let _ = epoll::delete(&self.epoll, fd);
     }

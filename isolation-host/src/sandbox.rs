@@ -1,8 +1,9 @@
-//! What the process gives up before it hears a peer.
+//! The privileges that the process drops before it reads from a peer.
 //!
-//! It keeps the system calls that forwarding takes and nothing else: no file can be opened, no program started,
-//! no other process looked at, and none can look at this one's memory, which is the guest's. Of sockets only Unix's can
-//! still be connected to, because a device may come back; which ones, the file system's permissions say.
+//! The process keeps only the system calls that forwarding needs. It can open no file, start no
+//! program and inspect no other process; and no other process can inspect its memory, which
+//! includes the guest's. It can still connect to Unix sockets, as far as file permissions allow,
+//! because a device may have to be reconnected.
 
 use std::io;
 
@@ -15,7 +16,7 @@ use seccompiler::{
 };
 use thiserror::Error;
 
-/// The system calls that are left. Every other one ends the process.
+/// The allowed system calls. Every other one kills the process.
 const SYSTEM_CALLS: &[libc::c_long] = &[
     // Sockets.
     libc::SYS_accept4,
@@ -27,7 +28,7 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_sendto,
     libc::SYS_socket,
     libc::SYS_socketpair,
-    // Waiting, and being notified.
+    // Waiting and notifications.
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
     libc::SYS_epoll_create1,
@@ -47,7 +48,7 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_epoll_wait,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
-    // Memory, shared and own.
+    // Memory.
     libc::SYS_brk,
     libc::SYS_close,
     libc::SYS_fcntl,
@@ -63,7 +64,7 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_sched_yield,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_newfstatat,
-    // Random state of hash maps, and the end.
+    // The random state of hash maps, and the end of threads and of the process.
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_getpid,
@@ -73,41 +74,46 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_tgkill,
 ];
 
-/// A system call, and when it is meant: always, or if one of these is true of its arguments.
+/// A system call, with rules for its arguments. Without rules, every call matches.
 type Call = (libc::c_long, Vec<SeccompRule>);
 
-/// The system calls that fail instead of ending the process: files, because the C library's allocator asks in one whether
-/// it should return memory, whenever it has much to return, and takes no for an answer; and sockets of networks.
+/// Returns the system calls that fail instead of killing the process.
+///
+/// - `openat`: glibc's allocator reads `/proc/sys/vm/overcommit_memory` before it returns memory to
+///   the system, and copes with a failure.
+/// - `socket` for anything but Unix sockets.
 fn refused() -> Result<[Call; 2], seccompiler::BackendError> {
     const UNIX: u64 = libc::AF_UNIX.unsigned_abs() as u64;
     let network = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, UNIX)?;
     Ok([(libc::SYS_openat, Vec::new()), (libc::SYS_socket, vec![SeccompRule::new(vec![network])?])])
 }
 
-/// The process cannot give up what it should. It runs without only if it is told to.
+/// The process cannot enter the sandbox. `--no-sandbox` starts the process without it.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SandboxError {
-    /// The kernel does not let it.
-    #[error("privileges cannot be given up")]
+    /// The kernel does not let the process drop its capabilities or become undumpable.
+    #[error("cannot drop privileges; --no-sandbox keeps them")]
     Privileges(#[from] io::Error),
-    /// Files cannot be given up.
-    #[error("files cannot be given up")]
+    /// Landlock refuses the rules for files.
+    #[error("cannot drop access to files; --no-sandbox keeps it")]
     Files(#[from] landlock::RulesetError),
-    /// The filter of system calls cannot be made.
-    #[error("the filter of system calls cannot be made for {}", std::env::consts::ARCH)]
+    /// The system-call filter cannot be compiled for this processor.
+    #[error("cannot make a system-call filter for {}; --no-sandbox does without", std::env::consts::ARCH)]
     Filter(#[from] seccompiler::BackendError),
-    /// The filter of system calls is not taken.
-    #[error("the filter of system calls is refused")]
+    /// The kernel refuses the system-call filter.
+    #[error("cannot install the system-call filter; --no-sandbox does without")]
     Install(#[from] seccompiler::Error),
 }
 
-/// Gives up all that forwarding does not take, for good.
+/// Enters the sandbox, which the calling thread cannot leave.
 ///
 /// # Errors
 ///
-/// [`SandboxError`] if the system refuses. A kernel without Landlock is no error: there is still the filter.
+/// [`SandboxError`] if the system refuses. A kernel without Landlock is not an error, because the
+/// system-call filter forbids to open files as well.
 pub fn enter() -> Result<(), SandboxError> {
-    // Asked for once and kept: later it would take a system call that is gone by then.
+    // rustix caches the page size. Reading it later would need a system call that is forbidden.
     let _ = rustix::param::page_size();
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(io::Error::from)?;
     Ruleset::default().handle_access(AccessFs::from_all(ABI::V5))?.create()?.restrict_self()?;
@@ -118,7 +124,8 @@ pub fn enter() -> Result<(), SandboxError> {
     let known = SYSTEM_CALLS.iter().copied().chain(refused.iter().map(|(call, _)| *call));
     let known: Vec<Call> = known.map(|call| (call, Vec::new())).collect();
     let refuse = SeccompAction::Errno(libc::EACCES.unsigned_abs());
-    // Of several filters the sternest counts. The second one leaves no system call to install another with.
+    // If several filters are installed, the strictest result applies. The second filter comes last,
+    // because it forbids the system call that installs filters.
     for (calls, unmatched, matched) in [
         (refused.to_vec(), SeccompAction::Allow, refuse),
         (known, SeccompAction::KillProcess, SeccompAction::Allow),

@@ -1,61 +1,62 @@
-//! Which parts of a queue's share of the isolated area are free: a buddy allocator, without memory of its own.
+//! A buddy allocator for the blocks of one share of the isolated area.
 
-/// The smallest block, in bytes. An indirect table with a request's header and status fits.
+/// The size of the smallest block. An indirect table fits with a request's header and status.
 pub const MIN_BLOCK: u32 = 512;
-/// The largest block, in bytes: Linux's usual limit of a request's data is not far above.
+/// The size of the largest block.
+///
+/// Linux's default limit for a disk request is 1280 KiB, little more.
 pub const MAX_BLOCK: u32 = 1 << 20;
-/// The number of sizes, each twice the one before.
+/// The number of block sizes, each twice the one before.
 const ORDERS: usize = (MAX_BLOCK / MIN_BLOCK).ilog2() as usize + 1;
 
-/// A block that was handed out: where it begins in the share, and its size.
+/// An allocated block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Block {
-    /// Its first byte in the share; a multiple of its size.
+    /// The offset in the share; a multiple of the block's size.
     pub offset: u32,
-    /// Its order: it has `MIN_BLOCK << order` bytes.
+    /// The block has `MIN_BLOCK << order` bytes.
     order: u8,
 }
 
 impl Block {
-    /// Its size in bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub const fn size(self) -> u32 {
         MIN_BLOCK << self.order
     }
 }
 
-/// Hands out blocks of powers of two and takes them back.
+/// Allocates blocks whose sizes are powers of two. Keeps its records outside the shared memory.
 ///
-/// A block that comes back is merged with its free neighbour at once, so a share of which nothing is handed
-/// out is always whole again, and whatever fits it once fits it then. Free blocks of a size are handed out
-/// last in, first out, while their bytes are still in the cache. Each call does a bounded number of steps,
-/// whatever the order of the calls.
+/// A released block is merged with its free buddy immediately. A share without allocated blocks is
+/// therefore never fragmented. Free blocks of one size are reused last in, first out, while their
+/// bytes are still cached. Each call takes a bounded number of steps.
 #[derive(Debug)]
 pub struct Buddy {
-    /// Of each order, the first free block; a list through `links`.
+    /// The first free block of each order. The free blocks of an order form a list.
     heads: [Option<u32>; ORDERS],
-    /// Of each unit of `MIN_BLOCK`: what begins there.
+    /// The state of each unit of `MIN_BLOCK` bytes.
     units: Box<[Unit]>,
-    /// Bytes that are not handed out.
+    /// The number of free bytes.
     free: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
-    /// It is inside a block, or it begins one that is handed out.
+    /// An allocated block begins here, or the unit is inside a block.
     Taken,
     /// A free block of this order begins here.
     Free { order: u8, previous: Option<u32>, next: Option<u32> },
 }
 
 impl Buddy {
-    /// A share of `size` bytes, as far as they are a multiple of [`MIN_BLOCK`].
+    /// Makes an allocator for `size` bytes, rounded down to a multiple of [`MIN_BLOCK`].
     #[must_use]
     pub fn new(size: u32) -> Self {
         let count = size / MIN_BLOCK;
         let mut buddy =
             Self { heads: [None; ORDERS], units: vec![Unit::Taken; count as usize].into(), free: 0 };
-        // From the end, so that the first block is the first to be handed out.
+        // From the end, so that the first block is the first to be allocated.
         let mut end = count;
         while end > 0 {
             let order = (ORDERS - 1).min(end.trailing_zeros() as usize);
@@ -66,19 +67,19 @@ impl Buddy {
         buddy
     }
 
-    /// Bytes that are not handed out.
+    /// Returns the number of free bytes.
     #[must_use]
     pub const fn free(&self) -> u64 {
         self.free
     }
 
-    /// Bytes in all.
+    /// Returns the number of bytes, free and allocated.
     #[must_use]
     pub const fn capacity(&self) -> u64 {
         self.units.len() as u64 * MIN_BLOCK as u64
     }
 
-    /// Hands out a block of at least `size` bytes, at most [`MAX_BLOCK`].
+    /// Allocates a block of at least `size` bytes. There is none above [`MAX_BLOCK`].
     pub fn allocate(&mut self, size: u32) -> Option<Block> {
         if size > MAX_BLOCK {
             return None;
@@ -91,29 +92,29 @@ impl Buddy {
             self.push(unit + (1 << order), order);
         }
         self.free -= u64::from(MIN_BLOCK) << wanted;
-        // There are eleven orders, and a share is at most 4 GiB.
+        // There are 12 orders, and the blocks of a share have at most 2 GiB, so both numbers fit.
         Some(Block { offset: unit * MIN_BLOCK, order: u8::try_from(wanted).unwrap_or(0) })
     }
 
-    /// Takes back a block that [`allocate`](Self::allocate) handed out.
+    /// Releases a block that [`allocate`](Self::allocate) has returned.
     pub fn release(&mut self, block: Block) {
         let (mut unit, mut order) = (block.offset / MIN_BLOCK, usize::from(block.order));
         self.free += u64::from(block.size());
         while order + 1 < ORDERS {
-            let neighbour = unit ^ (1 << order);
-            match self.units.get(neighbour as usize) {
+            let buddy = unit ^ (1 << order);
+            match self.units.get(buddy as usize) {
                 Some(Unit::Free { order: other, .. }) if usize::from(*other) == order => {
-                    self.remove(neighbour);
+                    self.remove(buddy);
                 }
                 _ => break,
             }
-            unit = unit.min(neighbour);
+            unit = unit.min(buddy);
             order += 1;
         }
         self.push(unit, order);
     }
 
-    /// Puts a free block first in its list.
+    /// Adds a free block at the front of its list.
     fn push(&mut self, unit: u32, order: usize) {
         let next = self.heads.get_mut(order).and_then(|head| head.replace(unit));
         if let Some(Unit::Free { previous, .. }) = next.and_then(|next| self.units.get_mut(next as usize)) {
@@ -124,7 +125,7 @@ impl Buddy {
         }
     }
 
-    /// Takes a free block out of its list.
+    /// Removes a free block from its list.
     fn remove(&mut self, unit: u32) {
         let Some(slot) = self.units.get_mut(unit as usize) else { return };
         let Unit::Free { order, previous, next } = std::mem::replace(slot, Unit::Taken) else { return };
@@ -150,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_block_that_came_back_last_is_the_next_to_go() {
+    fn the_block_released_last_is_allocated_next() {
         let mut buddy = Buddy::new(1 << 20);
         let [_, second, _] = [0; 3].map(|_| buddy.allocate(4096).unwrap());
         buddy.release(second);
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_as_large_as_asked_or_the_next_power_of_two() {
+    fn sizes_are_rounded_up_to_a_power_of_two() {
         let mut buddy = Buddy::new(1 << 22);
         for (asked, given) in
             [(0, 512), (1, 512), (512, 512), (513, 1024), (4096, 4096), (MAX_BLOCK, MAX_BLOCK)]
@@ -169,9 +170,9 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain map of who has which bytes.
+        /// Compares the allocator with a plain map of the allocated units.
         #[test]
-        fn blocks_never_overlap_and_nothing_is_lost(
+        fn blocks_never_overlap_and_no_bytes_are_lost(
             units in 1u32..5000,
             steps in prop::collection::vec((any::<bool>(), 0u32..40_000, any::<prop::sample::Index>()), 1..400),
         ) {
@@ -196,7 +197,8 @@ mod tests {
                 let held = taken.iter().filter(|taken| **taken).count() as u64 * u64::from(MIN_BLOCK);
                 prop_assert_eq!(buddy.free(), buddy.capacity() - held);
             }
-            // Once everything is back, the share is as it was: the same blocks come in the same sizes.
+            // Once all blocks are released, the allocator has as many blocks of each size as a new
+            // one.
             out.into_iter().for_each(|block| buddy.release(block));
             let mut fresh = Buddy::new(units * MIN_BLOCK);
             for order in (0..ORDERS).rev() {

@@ -1,8 +1,16 @@
 //! The isolated area: the only memory that the device gets.
 //!
-//! It is one sealed memfd, made anew for each connection to a device, so that what an earlier instance of the
-//! device still has mapped is nobody's any more. Each queue has a fixed [`Share`] of it, so that no queue can
-//! starve another one: its ring, and blocks for what the requests in flight carry.
+//! The area is one sealed memfd. Each connection to a device has a new one, so that an earlier
+//! instance of the device has no access to the data of its successor. Each queue has a fixed
+//! [`Share`], so that no queue can starve another:
+//!
+//! ```text
+//! BASE                                  BASE + share_size()
+//! ├──────────────── share 0 ────────────────┼──────────────── share 1 ────────────────┼ …
+//! ┌─────────────────────┬────────┬──────────┐
+//! │ descriptors, driver │ device │ blocks   │   the device area and the blocks begin at a page
+//! └─────────────────────┴────────┴──────────┘
+//! ```
 
 pub mod buddy;
 
@@ -17,15 +25,16 @@ use crate::mmap::{MapError, Window};
 use crate::protocol::payload::MemoryRegion;
 use buddy::{Buddy, MAX_BLOCK};
 
-/// The address that the device is told for the area's first byte, both as the guest's and as the front-end's.
-/// It means nothing in any process.
+/// The device's address of the first byte of the area, as guest address and as front-end address.
+///
+/// No process maps the area at this address.
 const BASE: u64 = 1 << 32;
-/// What belongs to the driver and what belongs to the device does not share a page.
+/// The alignment that keeps what the driver writes and what the device writes on separate pages.
 const PAGE: u64 = 4096;
-/// The least that a queue can do with, besides its ring: a block of the largest size.
-const LEAST_BLOCKS: u64 = MAX_BLOCK as u64;
-/// The most that a queue can use: offsets of blocks are 32 bits.
-const MOST_BLOCKS: u64 = 1 << 31;
+/// The fewest bytes of blocks that a queue needs: one block of the largest size.
+const MIN_BLOCKS: u64 = MAX_BLOCK as u64;
+/// The most bytes of blocks that a queue can use, because offsets of blocks have 32 bits.
+const MAX_BLOCKS: u64 = 1 << 31;
 
 /// The isolated area.
 #[derive(Debug)]
@@ -37,37 +46,40 @@ pub struct Area {
 
 /// The isolated area cannot be made.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum AreaError {
-    /// The system refuses.
-    #[error("no isolated area of {size} bytes can be made")]
-    System {
-        /// The size that was asked for.
+    /// The memory cannot be allocated.
+    #[error("cannot allocate an isolated area of {size} bytes")]
+    Allocate {
+        /// The size of the area in bytes.
         size: u64,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// It cannot be mapped.
-    #[error("the isolated area cannot be mapped")]
+    /// The memory cannot be mapped.
+    #[error("cannot map the isolated area")]
     Map(#[from] MapError),
 }
 
 /// A queue cannot have a share of the isolated area.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ShareError {
     /// The area was made for fewer queues.
-    #[error("queue {queue} does not exist: the device has {queues}")]
+    #[error("queue {queue} does not exist; the device has {queues}")]
     NoSuchQueue {
         /// The queue's index.
         queue: usize,
-        /// The queues that there are.
+        /// The number of queues.
         queues: u64,
     },
-    /// The format does not allow the size.
+    /// The ring format does not allow the size.
     #[error(transparent)]
     Size(#[from] ring_core::index::QueueSizeError),
-    /// The area is too small for so many queues.
+    /// The area is too small for this number of queues.
     #[error(
-        "{share} bytes of the isolated area are too few for a queue of {size}; give a larger --area-size"
+        "{share} bytes of the isolated area are too few for a queue of {size} descriptors; \
+         give a larger --area-size"
     )]
     TooSmall {
         /// A queue's share in bytes.
@@ -78,50 +90,51 @@ pub enum ShareError {
 }
 
 impl Area {
-    /// An area of `size` bytes in all, for `queues` queues.
+    /// Makes an area of `size` bytes for `queues` queues.
     ///
     /// # Errors
     ///
-    /// [`AreaError`] if there is not so much memory, or none can be shared.
+    /// [`AreaError`] if the memory cannot be allocated or mapped.
     pub fn new(size: u64, queues: u16) -> Result<Self, AreaError> {
-        let file = sealed_file("isolated-area", size).map_err(|source| AreaError::System { size, source })?;
+        let file =
+            sealed_file("isolated-area", size).map_err(|source| AreaError::Allocate { size, source })?;
         let window = Window::map(&file, 0, size, BASE)?;
         Ok(Self { file, window, queues: queues.max(1).into() })
     }
 
-    /// The area's memory, under the addresses that the device is told.
+    /// Returns the area's memory, under the device's addresses.
     #[must_use]
     pub const fn window(&self) -> &Window {
         &self.window
     }
 
-    /// The area as the device is told of it.
+    /// Returns the memory region to share with the device.
     #[must_use]
     pub const fn region(&self) -> MemoryRegion {
         MemoryRegion { guest_address: BASE, size: self.window.size(), user_address: BASE, offset: 0 }
     }
 
-    /// Memory for a log of the pages that a device writes in the area, and its size.
+    /// Makes a dirty log for the area. Returns the log and its size.
     ///
     /// # Errors
     ///
-    /// If there is no memory.
+    /// Fails if the memory cannot be allocated.
     pub fn log(&self) -> io::Result<(OwnedFd, u64)> {
         let size = (BASE + self.window.size()).div_ceil(PAGE * 8).next_multiple_of(PAGE);
         Ok((sealed_file("isolated-log", size)?, size))
     }
 
-    /// How large each queue's share is: its ring and its blocks.
+    /// Returns the size of each queue's share in bytes.
     #[must_use]
     pub const fn share_size(&self) -> u64 {
         share_size(self.window.size(), self.queues)
     }
 
-    /// The share of one queue, with a zeroed ring of `size` descriptors at its start.
+    /// Returns the share of one queue, with a zeroed ring of `size` descriptors at its start.
     ///
     /// # Errors
     ///
-    /// [`ShareError`] if there is no such queue, or no room for such a ring.
+    /// [`ShareError`] if there is no such queue, or the share is too small.
     pub fn share(&self, queue: usize, size: u16, features: Features) -> Result<Share, ShareError> {
         let no_queue = ShareError::NoSuchQueue { queue, queues: self.queues };
         let index = u64::try_from(queue).ok().filter(|index| *index < self.queues).ok_or(no_queue)?;
@@ -136,8 +149,8 @@ impl Area {
         let driver = start + layout.descriptor.size.next_multiple_of(layout.driver.align) as u64;
         let device = (driver + layout.driver.size as u64).next_multiple_of(PAGE);
         let blocks = (device + layout.device.size as u64).next_multiple_of(PAGE);
-        let left = (start + share).checked_sub(blocks).filter(|left| *left >= LEAST_BLOCKS);
-        let left = u32::try_from(left.ok_or_else(too_small)?.min(MOST_BLOCKS)).map_err(|_| too_small())?;
+        let left = (start + share).checked_sub(blocks).filter(|left| *left >= MIN_BLOCKS);
+        let left = u32::try_from(left.ok_or_else(too_small)?.min(MAX_BLOCKS)).map_err(|_| too_small())?;
         let ring = u32::try_from(blocks - start).map_err(|_| too_small())?;
         self.window.zero(start, ring).map_err(|_| too_small())?;
         Ok(Share {
@@ -154,13 +167,15 @@ impl AsFd for Area {
     }
 }
 
-/// How large each queue's share of an area is that has `size` bytes and is for so many queues, at least one.
+/// Returns the size of each queue's share of an area of `size` bytes. `queues` is at least 1.
 #[must_use]
 pub const fn share_size(size: u64, queues: u64) -> u64 {
     size / queues / PAGE * PAGE
 }
 
-/// Shared memory whose size nobody can change any more: a device that could shrink it could kill us.
+/// Makes shared memory of a fixed size.
+///
+/// A device that could shrink the memory could crash this process.
 fn sealed_file(name: &str, size: u64) -> io::Result<OwnedFd> {
     let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     ftruncate(&file, size)?;
@@ -171,11 +186,11 @@ fn sealed_file(name: &str, size: u64) -> io::Result<OwnedFd> {
 /// One queue's part of the isolated area.
 #[derive(Debug)]
 pub struct Share {
-    /// The ring at its start, as the device is told of it.
+    /// The ring, under the device's addresses.
     pub setup: Setup,
-    /// Where the blocks begin.
+    /// The address of the first block.
     pub blocks: u64,
-    /// Which blocks are free.
+    /// The allocator of the blocks.
     pub buddy: Buddy,
 }
 
@@ -193,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_do_not_overlap_and_rings_are_apart_from_blocks() {
+    fn shares_do_not_overlap_and_rings_share_no_page_with_blocks() {
         let area = Area::new(16 << 20, 4).unwrap();
         let mut end = BASE;
         for queue in 0..4 {
@@ -215,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_area_too_small_for_its_queues_says_so() {
+    fn a_share_that_is_too_small_for_a_queue_is_refused() {
         let area = Area::new(4 << 20, 4).unwrap();
         let share = area.share(0, 256, Features::empty());
         assert!(matches!(share, Err(ShareError::TooSmall { size: 256, .. })), "{share:?}");

@@ -1,7 +1,7 @@
 //! The back-end channel, on which the device sends requests of its own.
 //!
-//! Most of these requests would give the device file descriptors or memory of the VMM. The device may report
-//! that its configuration has changed; every other request is refused.
+//! Most of these requests would give the device file descriptors or memory of the VMM. The device
+//! may report that its configuration has changed; every other request is refused.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -17,7 +17,7 @@ const BATCH: usize = 16;
 #[derive(Debug)]
 pub(super) struct BackendChannel {
     channel: Channel,
-    /// Whether the device has reported a change that has not been [taken](Self::take_config_change).
+    /// Whether the device has reported a change since the last `take_config_change`.
     config_changed: bool,
     /// Whether a refused request was logged. Later ones are not.
     warned: bool,

@@ -10,8 +10,8 @@ use crate::protocol::{Channel, Message, ReceiveError, Request};
 
 /// A connection on which the device was asked for its features and has not replied yet.
 ///
-/// A connection is established before the device accepts it. The device may be stopped, or busy with
-/// another front-end, so the control thread does not block until the reply arrives.
+/// A connection is established before the device accepts it. The device may be stopped, or busy
+/// with another front-end, so the control thread does not block until the reply arrives.
 #[derive(Debug)]
 pub struct Handshake {
     channel: Channel,

@@ -25,8 +25,9 @@ use crate::protocol::{Channel, Message, ReceiveError, Request};
 /// How long a device may take to reply.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a device may take to reply to `CHECK_DEVICE_STATE`. The device may still have to read the state,
-/// and the VMM waits without limit.
+/// How long a device may take to reply to `CHECK_DEVICE_STATE`.
+///
+/// The device may still have to read the state, and the VMM waits without limit.
 const STATE_REPLY_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A connected device.
@@ -89,8 +90,8 @@ impl DeviceLink {
 
     /// Negotiates virtio features.
     ///
-    /// The guest's writes are logged by isolation-host. Some devices also take the log feature as the sign
-    /// that a migration begins, so they get it, with a log that is never read.
+    /// The guest's writes are logged by isolation-host. Some devices also take the log feature as
+    /// the sign that a migration begins, so they get it, with a log that is never read.
     ///
     /// # Errors
     ///
@@ -106,8 +107,9 @@ impl DeviceLink {
         Ok(())
     }
 
-    /// Gives the device a dirty log of the isolated area. Returns whether the device has an area and
-    /// supports a log.
+    /// Gives the device a dirty log of the isolated area.
+    ///
+    /// Returns whether the device has an area and supports a log.
     fn share_log(&mut self) -> Result<bool, LinkError> {
         let Some(area) = self.area.as_ref().filter(|_| self.protocol & protocol::LOG_SHMFD != 0) else {
             return Ok(false);
@@ -126,8 +128,10 @@ impl DeviceLink {
         negotiation::ring(self.negotiated.unwrap_or(0))
     }
 
-    /// Returns the isolated area. The first call makes an area of `size` bytes for `queues` queues, and
-    /// gives it to the device.
+    /// Returns the isolated area.
+    ///
+    /// The first call makes an area of `size` bytes for `queues` queues, and gives it to the
+    /// device.
     ///
     /// # Errors
     ///
@@ -156,7 +160,9 @@ impl DeviceLink {
         self.command(Request::SetMemTable, &payload[..], Some(file))
     }
 
-    /// Starts a queue on a zeroed ring. The device serves the queue once it is [enabled](Self::enable).
+    /// Starts a queue on a zeroed ring.
+    ///
+    /// The device serves the queue once it is [enabled](Self::enable).
     ///
     /// # Errors
     ///
@@ -191,8 +197,9 @@ impl DeviceLink {
         Ok(())
     }
 
-    /// Enables or disables a queue. Does nothing for a device without protocol features, which serves a
-    /// queue as soon as it is started.
+    /// Enables or disables a queue.
+    ///
+    /// Does nothing for a device without protocol features, which serves a queue from its start.
     ///
     /// # Errors
     ///
@@ -216,7 +223,9 @@ impl DeviceLink {
         Ok(body::<VringState>(request, &reply)?.num)
     }
 
-    /// Resets the device, if it supports that. Stop its queues first; for other devices that is all.
+    /// Resets the device, if it supports that.
+    ///
+    /// Stop its queues first; for other devices that is all.
     ///
     /// # Errors
     ///
@@ -229,7 +238,9 @@ impl DeviceLink {
         self.command(Request::ResetDevice, &[0u8; 0], None)
     }
 
-    /// Relays a request that has the same meaning on both sides. Returns the reply, if the request has one.
+    /// Relays a request that has the same meaning on both sides.
+    ///
+    /// Returns the reply, if the request has one.
     ///
     /// # Errors
     ///
@@ -247,8 +258,10 @@ impl DeviceLink {
         self.command(request, payload, fds).map(|()| None)
     }
 
-    /// Receives a message that is not a reply. A device never sends one, so call this only to detect the
-    /// end of the connection. Returns the number of the message, if there is one.
+    /// Receives a message that is not a reply.
+    ///
+    /// A device never sends one, so call this only to detect the end of the connection. Returns the
+    /// number of the message, if there is one.
     ///
     /// # Errors
     ///
@@ -273,7 +286,7 @@ impl DeviceLink {
         }
     }
 
-    /// Returns whether the device has reported since the last call that its configuration has changed.
+    /// Returns whether the device has reported a change of its configuration since the last call.
     pub fn take_config_change(&mut self) -> bool {
         self.backend.as_mut().is_some_and(BackendChannel::take_config_change)
     }
@@ -283,8 +296,9 @@ impl DeviceLink {
         body(request, &reply)
     }
 
-    /// Sends a request and waits for the reply. Serves the back-end channel meanwhile, because the device
-    /// may wait for a reply there first.
+    /// Sends a request and waits for the reply.
+    ///
+    /// Serves the back-end channel meanwhile, because the device may wait for a reply there first.
     fn ask(&mut self, request: Request, message: Message) -> Result<Message, LinkError> {
         self.send(request, message)?;
         let timeout = if request == Request::CheckDeviceState { STATE_REPLY_TIMEOUT } else { REPLY_TIMEOUT };

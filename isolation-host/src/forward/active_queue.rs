@@ -8,8 +8,9 @@ use super::device_ring::DeviceRing;
 use super::forwarded_queue::{ForwardedQueue, Round};
 use crate::notifier;
 
-/// A queue and its notifications. The worker runs the queue; the control thread starts it, stops it and
-/// replaces its device.
+/// A queue and its notifications.
+///
+/// The worker runs the queue; the control thread starts it, stops it and replaces its device.
 #[derive(Debug)]
 pub(crate) struct ActiveQueue {
     /// The queue, while it is started.
@@ -86,7 +87,9 @@ impl ActiveQueue {
         self.queue.as_ref().map_or(0, ForwardedQueue::in_flight)
     }
 
-    /// Moves requests if the queue is ready. Enables the notifications of both sides when there are none.
+    /// Moves requests if the queue is ready.
+    ///
+    /// Enables the notifications of both sides when there are none.
     pub(super) fn run(&mut self, index: usize) -> Progress {
         if self.ready { self.advance(index, ForwardedQueue::run) } else { Progress::default() }
     }

@@ -20,7 +20,7 @@ use crate::mmap::Window;
 /// The frames of a request without data.
 const EMPTY: (Frame, Frame) = ([0; 3], [0; 3]);
 
-/// The ring that the device serves. The cookie of each buffer is the [`RequestId`].
+/// The ring that the device serves. The cookie of each buffer is its `RequestId`.
 #[derive(Debug)]
 pub struct DeviceRing {
     ring: DriverQueue<Window, Box<[driver::Slot<RequestId>]>, RequestId>,
@@ -136,8 +136,9 @@ impl DeviceRing {
         Submission::Refused(id, ForwardError::TooLarge { bytes, share: self.buddy.capacity() })
     }
 
-    /// Copies the readable part, and zeroes the writable part, which may hold data of earlier requests.
-    /// Returns the number of bytes copied.
+    /// Copies the readable part and zeroes the writable part. Returns the number of bytes copied.
+    ///
+    /// The writable part may hold data of earlier requests.
     fn copy_out(
         &self,
         guest: &View<'_>,

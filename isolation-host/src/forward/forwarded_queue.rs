@@ -49,8 +49,10 @@ pub struct Round {
 }
 
 impl ForwardedQueue {
-    /// Resumes the guest's ring at `base`, a vhost-user vring base, or where the journal says that a
-    /// previous process has left it.
+    /// Resumes the guest's ring at `base`, a vhost-user vring base.
+    ///
+    /// If the journal shows that a previous process ended while the queue was running, the ring is
+    /// resumed where that process has left it.
     ///
     /// # Errors
     ///
@@ -77,15 +79,18 @@ impl ForwardedQueue {
         })
     }
 
-    /// Gives the queue to a device. Requests that an earlier device left unfinished are submitted first,
-    /// in the order in which the guest made them.
+    /// Gives the queue to a device.
+    ///
+    /// Requests that an earlier device left unfinished are submitted first, in the order in which
+    /// the guest made them.
     pub fn attach(&mut self, device: DeviceRing) {
         self.detach();
         self.device = Some(device);
     }
 
-    /// Takes the queue away from the device, which must not serve it any more. Requests that the device
-    /// has used return to the guest with the next [`run`](Self::run).
+    /// Takes the queue away from the device, which must not serve it any more.
+    ///
+    /// Requests that the device has used return to the guest with the next [`run`](Self::run).
     pub fn detach(&mut self) {
         if let Err(violation) = self.collect_used() {
             tracing::warn!("the device broke a queue that was being detached: {violation}");
@@ -100,8 +105,8 @@ impl ForwardedQueue {
     /// Ends the queue, which the device must not serve any more.
     ///
     /// Requests that the device has used are returned to the guest. Unfinished requests are
-    /// [unpopped](Self::unpop), or fail if that is not possible. Returns whether to notify the guest, and
-    /// how many requests the device had not finished.
+    /// [unpopped](Self::unpop), or fail if that is not possible. Returns whether to notify the
+    /// guest, and how many requests the device had not finished.
     pub fn finish(&mut self) -> (bool, usize) {
         let before = self.backlog.len();
         self.detach();
@@ -117,8 +122,10 @@ impl ForwardedQueue {
         (call, unfinished)
     }
 
-    /// Puts requests that no device has back into the guest's ring, newest first, as if they had never
-    /// been taken. Ends at the first request after which a later one has been returned to the guest.
+    /// Puts requests that no device has back into the guest's ring, as if they were never taken.
+    ///
+    /// Begins with the newest request, and ends at the first one that is older than a request
+    /// already returned to the guest.
     pub fn unpop(&mut self) {
         while let Some(id) = self.backlog.pop_back() {
             if let Err(id) = self.guest.unpop(&mut self.in_flight, id) {
@@ -128,8 +135,10 @@ impl ForwardedQueue {
         }
     }
 
-    /// Ends the queue of a VMM that is gone. With a journal, unfinished requests stay recorded there for
-    /// when the VMM reconnects. Without a journal, the queue is [finished](Self::finish).
+    /// Ends the queue of a VMM that is gone.
+    ///
+    /// With a journal, unfinished requests stay recorded there for when the VMM reconnects. Without
+    /// a journal, the queue is [finished](Self::finish).
     pub fn detach_vmm(&mut self) {
         if !self.guest.has_journal() {
             self.finish();
@@ -155,8 +164,7 @@ impl ForwardedQueue {
         self.in_flight.len()
     }
 
-    /// Returns how many bytes of the queue's share of the isolated area are in use, and how many there
-    /// are.
+    /// Returns how many bytes of the queue's share of the isolated area are in use, and its size.
     #[must_use]
     pub fn used_of_share(&self) -> (u64, u64) {
         self.device.as_ref().map_or((0, 0), DeviceRing::used_of_share)
@@ -174,8 +182,8 @@ impl ForwardedQueue {
     ///
     /// # Errors
     ///
-    /// The [`Violation`] with which the device broke the queue. The queue then takes nothing from the
-    /// device until the device is replaced.
+    /// The [`Violation`] with which the device broke the queue. The queue then takes nothing from
+    /// the device until the device is replaced.
     pub fn run(&mut self) -> Result<Round, Violation> {
         let mut round = self.poll()?;
         round.again = round.again || self.arm() == Arm::Pending;
@@ -190,8 +198,8 @@ impl ForwardedQueue {
     pub fn poll(&mut self) -> Result<Round, Violation> {
         let mut round = Round::default();
         let returned = self.collect_used()?;
-        // A network device is full of receive buffers. If a round submitted fewer than it returned, the
-        // device would run out of buffers under load although the guest has more.
+        // A network device is full of receive buffers. If a round submitted fewer than it returned,
+        // the device would run out of buffers under load although the guest has more.
         let limit = returned + BATCH;
         let taken = self.take(limit, &mut round);
         let submitted = self.submit(limit);
@@ -205,8 +213,8 @@ impl ForwardedQueue {
 
     /// Enables the notifications of each side from which the queue could take something.
     fn arm(&mut self) -> Arm {
-        // A new request could not be submitted while others wait for room; the device's notification
-        // says when there is room.
+        // A new request could not be submitted while others wait for room; the device's
+        // notification says when there is room.
         let guest = if self.can_submit() && self.backlog.is_empty() { self.guest.arm() } else { Arm::Armed };
         let device = self.device.as_mut().map_or(Arm::Armed, DeviceRing::arm);
         if guest == Arm::Pending { guest } else { device }
@@ -216,8 +224,9 @@ impl ForwardedQueue {
         self.accepting && self.device.is_some()
     }
 
-    /// Returns all that the device has used to the guest, as one batch: the receive buffers of a network
-    /// device may belong together. Returns the number of requests.
+    /// Returns all that the device has used to the guest. Returns the number of requests.
+    ///
+    /// They form one batch, because the receive buffers of a network device may belong together.
     fn collect_used(&mut self) -> Result<usize, Violation> {
         let outcome = self.reap();
         let Some(device) = &mut self.device else { return Ok(0) };
@@ -233,8 +242,8 @@ impl ForwardedQueue {
 
     /// Reaps all that the device has used, and prefetches what the device wrote.
     ///
-    /// The data is in the cache of the device's processor. Fetching all of it before the first copy takes
-    /// far less time than waiting for one packet after the other.
+    /// The data is in the cache of the device's processor. Fetching all of it before the first copy
+    /// takes far less time than waiting for one packet after the other.
     fn reap(&mut self) -> Result<(), Violation> {
         let Some(device) = &mut self.device else { return Ok(()) };
         while let Some(used) = device.reap().inspect_err(|_| self.statistics.violations += 1)? {
@@ -244,7 +253,9 @@ impl ForwardedQueue {
         Ok(())
     }
 
-    /// Takes requests from the guest until the backlog has `limit`. Returns how many it has handled.
+    /// Takes requests from the guest until the backlog has `limit`.
+    ///
+    /// Returns how many it has handled.
     fn take(&mut self, limit: usize, round: &mut Round) -> usize {
         let mut count = 0;
         while self.can_submit() && self.backlog.len() < limit {
@@ -254,9 +265,9 @@ impl ForwardedQueue {
                 Err(PopError::TooLong(token)) => {
                     self.statistics.count_refusal(ForwardError::TooLong);
                     self.guest.complete(token, 0);
-                    // The journal has no room for the chain. The chain has to be published before a later
-                    // one is recorded, because a process that recovers derives from the recorded chains
-                    // how many were taken.
+                    // The journal has no room for the chain. The chain has to be published before a
+                    // later one is recorded, because a process that recovers derives from the
+                    // recorded chains how many were taken.
                     return count + 1;
                 }
                 Err(PopError::Violation(violation)) => {

@@ -5,21 +5,25 @@ use ring_core::Segment;
 /// The lengths of up to three descriptors that carry one direction of a request. 0 stands for none.
 pub(super) type Frame = [u64; 3];
 
-/// Cuts one direction of a request for the device. The first and the last segment keep descriptors of
-/// their own; all segments between them become one descriptor.
+/// Cuts one direction of a request for the device.
 ///
-/// A device must not rely on how a request is cut, but the block devices of SPDK and QEMU do: they want
-/// the header alone in the first descriptor, and the status alone in the last one. Between them, fewer
-/// descriptors are better. Empty segments are dropped, because some devices stop serving a queue in which
-/// they see one.
+/// The first and the last segment keep descriptors of their own; all segments between them become
+/// one descriptor.
+///
+/// A device must not rely on how a request is cut, but the block devices of SPDK and QEMU do: they
+/// want the header alone in the first descriptor, and the status alone in the last one. Between
+/// them, fewer descriptors are better. Empty segments are dropped, because some devices stop
+/// serving a queue in which they see one.
 pub(super) fn frame(segments: &[Segment]) -> Frame {
     let mut lengths = segments.iter().map(|segment| u64::from(segment.len)).filter(|len| *len > 0);
     let (first, last) = (lengths.next().unwrap_or(0), lengths.next_back().unwrap_or(0));
     [first, lengths.sum(), last]
 }
 
-/// Pairs the first `len` bytes of two sequences of segments. Yields the longest pieces that are contiguous
-/// in both: the address in `first`, the address in `second`, and the length.
+/// Pairs the first `len` bytes of two sequences of segments.
+///
+/// Yields the longest pieces that are contiguous in both: the address in `first`, the address in
+/// `second`, and the length.
 pub(super) fn in_step<'s>(
     mut first: &'s [Segment],
     mut second: &'s [Segment],

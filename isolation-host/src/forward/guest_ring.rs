@@ -25,9 +25,10 @@ pub(super) struct GuestRing {
 type Ring = DeviceQueue<GuestMemory, Box<[device::Slot]>>;
 
 impl GuestRing {
-    /// Resumes the ring at `base`, a vhost-user vring base, or where the journal says that a previous
-    /// process has left it. Returns the ids of the requests that were in flight then, in the order in
-    /// which the guest made them.
+    /// Resumes the ring at `base`, or where the journal says that a previous process has left it.
+    ///
+    /// `base` is a vhost-user vring base. Returns the ids of the requests that were in flight, in
+    /// the order in which the guest made them.
     pub(super) fn new(
         memory: GuestMemory,
         setup: &Setup,
@@ -77,8 +78,7 @@ impl GuestRing {
         let _ = self.ring.complete(token, written);
     }
 
-    /// Stages the return of a request that was not served, with an error status if the device type has
-    /// one.
+    /// Stages the return of a request without serving it, with an error status if there is one.
     pub(super) fn fail(
         &mut self,
         memory: &View<'_>,
@@ -116,8 +116,9 @@ impl GuestRing {
         })
     }
 
-    /// Issues the ids of all requests anew, in the order in which the guest made them. See
-    /// [`InFlight::reissue_ids`].
+    /// Issues the ids of all requests anew, in the order in which the guest made them.
+    ///
+    /// See [`InFlight::reissue_ids`].
     pub(super) fn ids_in_order(&self, in_flight: &InFlight) -> VecDeque<RequestId> {
         in_flight.reissue_ids(|token| self.ring.record(token).map(|record| record.serial))
     }
@@ -164,8 +165,9 @@ fn resume(ring: &mut Ring, setup: &Setup, base: u32) -> Result<(), SetupError> {
     ring.resume(position)
 }
 
-/// Takes over a queue whose process ended while the queue was running. Returns the ids of the requests
-/// in flight.
+/// Takes over a queue whose process ended while the queue was running.
+///
+/// Returns the ids of the requests in flight.
 fn recover(
     ring: &mut Ring,
     recovered: Recovered,

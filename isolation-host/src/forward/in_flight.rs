@@ -9,8 +9,9 @@ use super::placement::Placement;
 
 /// Names a request in flight.
 ///
-/// Each request has exactly one id, which is the cookie of its buffer while the device has the request.
-/// Ids come from [`InFlight`] only and cannot be copied, so an id always names a request in flight.
+/// Each request has exactly one id, which is the cookie of its buffer while the device has the
+/// request. Ids come from [`InFlight`] only and cannot be copied, so an id always names a request
+/// in flight.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a request whose id is dropped is never returned to the guest"]
 pub(super) struct RequestId(usize);
@@ -28,8 +29,8 @@ pub(super) struct Request {
 
 /// The requests in flight, indexed by [`RequestId`].
 ///
-/// A free slot keeps the memory of its last request, so that forwarding neither allocates nor moves a
-/// request.
+/// A free slot keeps the memory of its last request, so that forwarding neither allocates nor moves
+/// a request.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     slots: Vec<Request>,
@@ -87,8 +88,9 @@ impl InFlight {
         self.slots.len() - self.free.len()
     }
 
-    /// Issues the ids of all requests anew, sorted by what `key` says of their tokens. All ids issued
-    /// before must be gone: those with a device went when its ring was dropped.
+    /// Issues the ids of all requests anew, sorted by what `key` says of their tokens.
+    ///
+    /// All ids issued before must be gone: those with a device went when its ring was dropped.
     pub(super) fn reissue_ids<K: Ord>(&self, key: impl Fn(&Token) -> K) -> VecDeque<RequestId> {
         let slots = self.slots.iter().enumerate();
         let used = slots.filter_map(|(index, slot)| Some((key(slot.token.as_ref()?), index)));

@@ -1,31 +1,35 @@
 //! The data plane: moves requests between the guest's ring and the device's ring.
 //!
-//! A [`ForwardedQueue`] is one queue of the guest together with its shadow virtqueue in the isolated area.
-//! It knows neither sockets nor file descriptors: [`run`](ForwardedQueue::run) moves requests and returns
-//! which side to notify. An `ActiveQueue` adds the notifications, and is what a worker thread of
-//! [`Workers`] runs. Nothing here imports the control plane ([`host`](crate::host)).
+//! A [`ForwardedQueue`] is one queue of the guest together with its shadow virtqueue in the
+//! isolated area. It knows neither sockets nor file descriptors: [`run`](ForwardedQueue::run) moves
+//! requests and returns which side to notify. An `ActiveQueue` adds the notifications, and is what
+//! a worker thread of [`Workers`] runs. Nothing here imports the control plane
+//! ([`host`](crate::host)).
 //!
 //! A request on its way to the device and back, with the functions that move it:
 //!
 //! ```text
-//!  guest RAM                        isolation-host                             isolated area
-//!                   worker.rs: ActiveQueue::kicked, ActiveQueue::run
-//! ┌──────────┐  1 GuestRing::take            4 framing::frame            ┌───────────────────┐
-//! │  ring    │ ─────────────────▶ InFlight   5 Placement::place          │  shadow virtqueue │
-//! │          │  2 Journal::record_taken      6 DeviceRing::copy_out ───▶ │  and blocks       │
-//! │          │  3 InFlight::insert           7 DeviceRing::submit   ───▶ │                   │
-//! │  data    │                               8 DeviceRing::publish  ───▶ │    kick ─▶ device │
-//! │          │                                                           │                   │
-//! │          │                               9 DeviceRing::reap     ◀─── │ device ─▶ call    │
-//! │          │ ◀─────────────────────────── 10 DeviceRing::copy_back ◀── │                   │
-//! │          │                              11 InFlight::remove          └───────────────────┘
-//! │          │ 12 GuestRing::complete (Journal::mark_returned)
-//! │          │ 13 GuestRing::publish (Journal::prepare_batch, then the used entries, then
-//! └──────────┘    Journal::commit_batch) ─▶ call ─▶ guest
+//!  guest                       isolation-host                                        device
+//!    │ kick ─▶    Assignment::handle, ActiveQueue::kicked                               │
+//!    │            ActiveQueue::run, ForwardedQueue::run, ForwardedQueue::poll           │
+//!    │ ring ─▶  1 GuestRing::take         pops the chain                                │
+//!    │          2 Journal::record_taken   records its segments                          │
+//!    │          3 InFlight::insert        keeps its token, issues a RequestId           │
+//!    │          4 DeviceRing::submit      cuts it (frame), places it (Placement::place) │
+//!    │ data ─▶  5 DeviceRing::copy_out    copies readable data, zeroes the rest ─▶ area │
+//!    │          6 DeviceRing::publish     makes it available ───────────▶ ring and kick │
+//!    │                                                                                  │
+//!    │            Assignment::handle, ActiveQueue::called ◀──────────────────────  call │
+//!    │          7 DeviceRing::reap        returns the RequestId ◀────────────────  ring │
+//!    │ data ◀─  8 DeviceRing::copy_back   copies written data, frees the blocks ◀─ area │
+//!    │          9 InFlight::remove        returns the token                             │
+//!    │ ring ◀─ 10 GuestRing::complete     stages the return (Journal::mark_returned)    │
+//!    │ call ◀─ 11 GuestRing::publish      returns the batch (Journal::prepare_batch     │
+//!    │                                    before, Journal::commit_batch after)          │
 //! ```
 //!
-//! `ForwardedQueue::poll` runs steps 9 to 13 for everything that the device has used, then steps 1 to 8
-//! for a batch of new requests, and publishes once in each direction.
+//! Each round collects all that the device has used (7 to 10), takes and submits a batch of new
+//! requests (1 to 5), and then publishes once in each direction (11 and 6).
 
 mod active_queue;
 mod device_ring;

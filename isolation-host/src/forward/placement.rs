@@ -16,8 +16,9 @@ use crate::area::buddy::{Block, Buddy, MAX_BLOCK, MIN_BLOCK};
 
 /// The longest piece that shares a block with others: headers and statuses.
 const MAX_SHARED: u64 = 128;
-/// The longest piece that gets one block, even if much of the block stays unused. A longer piece is cut
-/// into blocks that it fills, and a last block of up to this size.
+/// The longest piece that gets one block, even if much of the block stays unused.
+///
+/// A longer piece is cut into blocks that it fills, and a last block of up to this size.
 const MAX_ONE_BLOCK: u64 = 64 << 10;
 /// The alignment of pieces in a shared block.
 const ALIGN: u32 = 16;
@@ -37,10 +38,12 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// Allocates blocks for pieces of these lengths, and for an indirect table if `indirect` allows one
-    /// and there is more than one piece. `base` is the address of the share's first block.
+    /// Allocates blocks for pieces of these lengths. Returns whether there was room.
     ///
-    /// The placement must be empty. Returns whether there was room; otherwise the placement stays empty.
+    /// Adds an indirect table if `indirect` allows one and there is more than one piece. `base` is
+    /// the address of the share's first block.
+    ///
+    /// The placement must be empty, and stays empty if there is no room.
     pub(super) fn place(
         &mut self,
         buddy: &mut Buddy,

@@ -7,8 +7,8 @@ const MIN_WINDOW: Duration = Duration::from_micros(4);
 
 /// An adaptive poll window.
 ///
-/// A sleep shorter than the maximum doubles the window, because polling would have avoided the sleep. A
-/// longer sleep halves the window, because polling before it was wasted.
+/// A sleep shorter than the maximum doubles the window, because polling would have avoided the
+/// sleep. A longer sleep halves the window, because polling before it was wasted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PollWindow {
     window: Duration,

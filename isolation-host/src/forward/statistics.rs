@@ -28,8 +28,9 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Counts a refused request. Warns of the first only, because a guest must not be able to fill the
-    /// log.
+    /// Counts a refused request.
+    ///
+    /// Warns of the first only, because a guest must not be able to fill the log.
     pub(super) fn count_refusal(&mut self, error: ForwardError) {
         match self.refused {
             0 => {

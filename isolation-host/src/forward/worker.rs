@@ -1,7 +1,7 @@
 //! The worker threads, which move requests.
 //!
-//! A worker waits for the notifications of its own queues only. A device that does not answer a message,
-//! or a VMM that sends many, therefore delays no request.
+//! A worker waits for the notifications of its own queues only. So no request is delayed by a
+//! device that does not answer a message, or by a VMM that sends many.
 
 use std::hint;
 use std::io;
@@ -64,7 +64,9 @@ pub enum WorkerError {
 }
 
 impl Workers {
-    /// Starts `count` threads, at least one. Each calls `enter_sandbox` before it reads from a peer.
+    /// Starts `count` threads, at least one.
+    ///
+    /// Each calls `enter_sandbox` before it reads from a peer.
     ///
     /// # Errors
     ///
@@ -135,7 +137,7 @@ impl Workers {
     }
 }
 
-/// Aborts the process when its thread panics, because no other thread would move the thread's queues.
+/// Aborts the process when its thread panics, because no other thread runs the queues.
 struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {

@@ -20,10 +20,11 @@ pub use view::View;
 use crate::mmap::Window;
 use crate::protocol::payload::MemoryRegion;
 
-/// The guest's memory as it is mapped now. Clones share the same memory.
+/// The guest's memory. Clones share the same regions.
 ///
-/// Regions can be added and removed while queues run. Each copy of data looks up its region in a short-lived
-/// [`View`], and a ring keeps its own region mapped. While there is a dirty log, every write is logged.
+/// Regions can be added and removed while queues run. Each copy of data looks up its region in a
+/// short-lived [`View`], and a ring keeps its own region mapped. While there is a dirty log, every
+/// write is logged.
 #[derive(Clone, Default)]
 pub struct GuestMemory {
     inner: Arc<Inner>,
@@ -85,8 +86,9 @@ impl GuestMemory {
         })
     }
 
-    /// Sets the bitmap in which every write is logged, or disables the log. Other threads are certain to
-    /// use the new bitmap once they have synchronised with this one.
+    /// Sets the bitmap in which every write is logged, or disables the log.
+    ///
+    /// Other threads are certain to use the new bitmap once they have synchronised with this one.
     pub fn log_to(&self, bitmap: Option<Window>) {
         self.inner.log.set(bitmap);
     }
@@ -99,8 +101,8 @@ impl GuestMemory {
 
     /// Locks the regions for many copies in a row.
     ///
-    /// A thread that holds a view must not call another method of the memory: if a second thread waits to
-    /// change the regions, the call deadlocks.
+    /// A thread that holds a view must not call another method of the memory: if a second thread
+    /// waits to change the regions, the call deadlocks.
     #[must_use]
     pub fn view(&self) -> View<'_> {
         View::new(self.inner.regions.read(), &self.inner.log)

@@ -10,7 +10,9 @@ use super::dirty_log::DirtyLog;
 use super::region::Region;
 use crate::mmap::Window;
 
-/// A view of the guest's memory, for many copies in a row. The regions cannot change while a view exists.
+/// A view of the guest's memory, for many copies in a row.
+///
+/// The regions cannot change while a view exists.
 pub struct View<'m> {
     regions: RwLockReadGuard<'m, Vec<Region>>,
     log: &'m DirtyLog,
@@ -25,7 +27,8 @@ impl<'m> View<'m> {
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if a byte is not in the guest's memory; the bytes before it have been copied.
+    /// [`AccessError`] if a byte is not in the guest's memory; the bytes before it have been
+    /// copied.
     pub fn copy_out(&self, from: u64, target: &Window, to: u64, len: u32) -> Result<(), AccessError> {
         self.pieces(from, len.into(), |window, address, at, len| {
             window.copy(address, target, to + at, u32::try_from(len).unwrap_or(u32::MAX))
@@ -36,7 +39,8 @@ impl<'m> View<'m> {
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if a byte is not in the guest's memory; the bytes before it have been written.
+    /// [`AccessError`] if a byte is not in the guest's memory; the bytes before it have been
+    /// written.
     pub fn copy_in(&self, source: &Window, from: u64, to: u64, len: u32) -> Result<(), AccessError> {
         self.pieces(to, len.into(), |window, address, at, len| {
             source.copy(from + at, window, address, u32::try_from(len).unwrap_or(u32::MAX))?;
@@ -58,7 +62,8 @@ impl<'m> View<'m> {
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if a byte is not in the guest's memory; the bytes before it have been written.
+    /// [`AccessError`] if a byte is not in the guest's memory; the bytes before it have been
+    /// written.
     pub fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.pieces(address, from.len() as u64, |window, address, at, len| {
             let part = usize::try_from(at).ok().zip(usize::try_from(at + len).ok());
@@ -86,8 +91,10 @@ impl<'m> View<'m> {
         self.pieces(segment.address, segment.len.into(), |_, _, _, _| Ok(()))
     }
 
-    /// Calls `each` for every part of a range that lies in one region, with the region's window, the
-    /// part's address, the part's distance from the start of the range, and the part's length.
+    /// Calls `each` for every part of a range that lies in one region.
+    ///
+    /// Its arguments are the region's window, the part's address, the part's distance from the
+    /// start of the range, and the part's length.
     #[inline]
     fn pieces(
         &self,

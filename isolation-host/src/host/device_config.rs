@@ -1,4 +1,5 @@
-//! Requests that are relayed to the device: the configuration, and all that means the same on both sides.
+//! Requests that are relayed to the device: the configuration, and all that means the same on both
+//! sides.
 
 use zerocopy::IntoBytes as _;
 
@@ -44,8 +45,9 @@ impl Host {
         if bytes == asked { Ok(reply) } else { Err(RequestError::ConfigAnswer { bytes, asked }) }
     }
 
-    /// Limits the size of the guest's requests to what fits into the isolated area. `bytes` is the part of
-    /// the configuration that begins at `offset`.
+    /// Limits the size of the guest's requests to what fits into the isolated area.
+    ///
+    /// `bytes` is the part of the configuration that begins at `offset`.
     fn limit_requests(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), RequestError> {
         let fields = block_limits::FIELDS;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -64,8 +66,10 @@ impl Host {
         Ok(())
     }
 
-    /// Relays a request to the device. File descriptors are relayed only with a request that needs one,
-    /// because any other would give the device something of the VMM.
+    /// Relays a request to the device.
+    ///
+    /// File descriptors are relayed only with a request that needs one, because any other would
+    /// give the device something of the VMM.
     pub(super) fn relay(&mut self, request: Request, message: &mut Message) -> Result<Answer, RequestError> {
         if !negotiation::understands(self.offer.protocol, request) {
             return Err(RequestError::Unsupported);

@@ -65,8 +65,10 @@ impl Host {
         }
     }
 
-    /// Disconnects the device and tries to reconnect. Requests in flight wait for the next device if the
-    /// device type allows that; otherwise the VMM is disconnected, too.
+    /// Disconnects the device and tries to reconnect.
+    ///
+    /// Requests in flight wait for the next device if the device type allows that; otherwise the
+    /// VMM is disconnected, too.
     pub(super) fn lose_device(&mut self, why: &str) {
         if self.device.is_none() {
             return;
@@ -80,8 +82,8 @@ impl Host {
     }
 
     fn disconnect_device(&mut self) {
-        // The device must get no more messages once the connection begins to close: qemu-storage-daemon
-        // crashes on them.
+        // The device must get no more messages once the connection begins to close:
+        // qemu-storage-daemon crashes on them.
         for (index, queue) in self.queues.iter().enumerate() {
             queue.lock().detach();
             self.workers.wake(index);
@@ -139,7 +141,9 @@ impl Host {
         Ok(())
     }
 
-    /// Completes the handshake if the device has replied. Rejects the device if the deadline has passed.
+    /// Completes the handshake if the device has replied.
+    ///
+    /// Rejects the device if the deadline has passed.
     pub(super) fn poll_handshake(&mut self) {
         let Some(mut handshake) = self.handshake.take() else { return };
         let adopted = match handshake.poll() {
@@ -166,7 +170,7 @@ impl Host {
         self.reconnect.after_loss(Instant::now());
     }
 
-    /// Returns the features to request from a device that offers `offered`, for a VMM that wants `wanted`.
+    /// Returns the features to request from a device. `wanted` has the features that the VMM wants.
     pub(super) fn features_to_request(&self, offered: u64, wanted: u64) -> Result<u64, NegotiationError> {
         let features = negotiation::ask(offered, wanted, self.options.ring)?;
         Ok(if self.options.device_type.prepares_for_migration() { features } else { features & !LOG_ALL })
@@ -190,7 +194,8 @@ impl Host {
             self.poller.add(backend, Event::BackendChannel).map_err(AdoptError::Poll)?;
         }
         if matches!(self.vmm, Vmm::Absent) {
-            // The number of queues stays that of the first device, because the queues exist already.
+            // The number of queues stays that of the first device, because the queues exist
+            // already.
             self.offer = Offer { queues: before.queues, ..offer };
         }
         self.device = Some(link);

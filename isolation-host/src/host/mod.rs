@@ -141,7 +141,7 @@ pub struct Host {
     offer: Offer,
     memory: GuestMemory,
     queues: Vec<Queue>,
-    /// The last part of the configuration that was read, for VMMs that read it while there is no device.
+    /// The part of the configuration that was read last. Repeated while there is no device.
     config: Option<Vec<u8>>,
 }
 
@@ -241,8 +241,10 @@ impl Host {
         }
     }
 
-    /// Disconnects a device that has broken a queue. A worker also reports progress of a queue that is
-    /// being stopped, which [`poll_stop`](Self::poll_stop) looks for after every event.
+    /// Disconnects a device that has broken a queue.
+    ///
+    /// A worker also reports progress of a queue that is being stopped, which
+    /// [`poll_stop`](Self::poll_stop) looks for after every event.
     fn check_faults(&mut self) {
         let found =
             self.queues.iter().enumerate().find_map(|(index, queue)| Some((index, queue.lock().fault?)));

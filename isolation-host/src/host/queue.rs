@@ -191,8 +191,8 @@ impl Host {
         let share = area.share(index, queue.size, features)?;
         let setup = share.setup;
         let ring = DeviceRing::new(window, share)?;
-        // Each connection has notifications of its own, so that an earlier device can neither send nor
-        // consume them.
+        // Each connection has notifications of its own, so that an earlier device can neither send
+        // nor consume them.
         let (device_kick, kick) = notifier::pair().map_err(AttachError::Descriptors)?;
         self.workers.ignore(index, &queue.device_call);
         queue.device_call = notifier::new().map_err(AttachError::Descriptors)?;
@@ -215,15 +215,16 @@ impl Host {
         let enabled = queue.enabled || !negotiated;
         let unfinished = match &mut queue.lock().queue {
             Some(forwarded) => {
-                // A queue without a kick is being stopped, and takes nothing from the guest even if the
-                // device is replaced meanwhile.
+                // A queue without a kick is being stopped, and takes nothing from the guest even if
+                // the device is replaced meanwhile.
                 forwarded.accept(enabled && queue.kick.is_some());
                 forwarded.in_flight() > 0 && at_stop != AtStop::Unpop
             }
             None => return Ok(()),
         };
-        // Many devices do not finish requests that they have not fetched when their queue is disabled. So a
-        // queue with requests in flight stays enabled on the device, and no more requests are submitted.
+        // Many devices do not finish requests that they have not fetched when their queue is
+        // disabled. So a queue with requests in flight stays enabled on the device, and no more
+        // requests are submitted.
         let enable = enabled || unfinished;
         let before = queue.enabled_on_device.replace(enable);
         self.wake(index);

@@ -56,8 +56,9 @@ impl Host {
         Ok(Answer::Later)
     }
 
-    /// Finishes the queue that is being stopped, and replies to the VMM, if nothing is in flight any more
-    /// or the deadline has passed.
+    /// Finishes the queue that is being stopped, and replies to the VMM.
+    ///
+    /// Does nothing as long as requests are in flight and the deadline has not passed.
     pub(super) fn poll_stop(&mut self) {
         let stopping = self.vmm.session().and_then(|session| session.stopping.as_ref());
         let Some(&Stopping { index, deadline, left: before, .. }) = stopping else { return };
@@ -91,7 +92,7 @@ impl Host {
         }
     }
 
-    /// Takes no more requests from the guest on this queue, and has the worker report those that come back.
+    /// Takes no more requests from the guest on this queue, and has the worker report its progress.
     pub(super) fn begin_drain(&mut self, index: usize) {
         if let Some(queue) = self.queues.get_mut(index) {
             if let Some(kick) = queue.kick.take() {
@@ -140,8 +141,9 @@ impl Host {
         tracing::debug!("queue {index} ends at {base:#x}: {}", forwarded.statistics);
         match stopped {
             Some(Err(error)) => self.lose_device(&ErrorChain(&error).to_string()),
-            // The device may still be working on requests that the guest will submit again. They must not
-            // be executed twice in an arbitrary order, and only a disconnected device stops for certain.
+            // The device may still be working on requests that the guest will submit again. They
+            // must not be executed twice in an arbitrary order, and only a disconnected device
+            // stops for certain.
             Some(Ok(_)) if unfinished > 0 && self.options.device_type.at_stop(index) == AtStop::Finish => {
                 self.lose_device(&format!("queue {index} was stopped with {unfinished} requests unfinished"));
             }

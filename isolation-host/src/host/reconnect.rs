@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 /// The interval at which a missing device is tried.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(20);
-/// The shortest mean interval between two losses of the device, so that a device that always fails does
-/// not fill the log.
+/// The shortest mean interval between two losses of the device.
+///
+/// Without a limit, a device that always fails would fill the log.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 /// How far losses may run ahead of the mean: 100 of them in a row.
 const BURST: Duration = Duration::from_secs(100);
 
-/// When to try to connect to the device. A lost device is reconnected immediately up to 100 times, then
-/// once a second.
+/// When to try to connect to the device.
+///
+/// A lost device is reconnected immediately up to 100 times, then once a second.
 #[derive(Debug, Default)]
 pub(super) struct Reconnect {
     deadline: Option<Instant>,

@@ -77,7 +77,8 @@ impl Host {
                 tracing::info!("dirty pages are {state}");
             }
             self.memory.log_to(log);
-            // A worker writes only while it holds the lock of its queue, so every write after this line is logged.
+            // A worker writes only while it holds the lock of its queue, so every write after this
+            // line is logged.
             self.queues.iter().for_each(|queue| drop(queue.lock()));
         }
     }

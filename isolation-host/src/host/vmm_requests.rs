@@ -13,8 +13,9 @@ use crate::negotiation;
 use crate::protocol::payload::{SingleRegion, VringAddr, VringFd, VringState};
 use crate::protocol::{Channel, Message, Request};
 
-/// The most memory regions that a VMM may share, as vhost in the kernel has it. A VMM that migrates a guest
-/// here may rely on it, so a later version must not lower it.
+/// The most memory regions that a VMM may share, as vhost in the kernel has it.
+///
+/// A VMM that migrates a guest here may rely on it, so a later version must not lower it.
 const MEMORY_SLOTS: u64 = 509;
 
 impl Host {
@@ -62,8 +63,8 @@ impl Host {
             Request::GetFeatures => return Ok(self.offered_features(message)),
             Request::SetFeatures => self.set_features(message.body()?)?,
             Request::GetProtocolFeatures => return Ok(self.offered_protocol_features(message)),
-            // The protocol features that were offered mean the same whether they are acknowledged or not. A VMM
-            // that wants a notification for each write to the dirty log polls the log instead.
+            // The protocol features that were offered apply whether they are acknowledged or not.
+            // Writes to the dirty log are not notified, because VMMs read the log periodically.
             Request::SetProtocolFeatures | Request::SetOwner | Request::SetLogFd => {}
             Request::ResetOwner => self.finish_all_queues(),
             Request::ResetDevice => self.reset_device(),
@@ -170,8 +171,8 @@ impl Host {
     fn set_vring_addresses(&mut self, message: &Message) -> Result<(), RequestError> {
         let areas: VringAddr = message.body()?;
         let index = self.queue_index(areas.index.into())?;
-        // The VMM may send this for a running queue to change the log flag, which has no effect here. The
-        // addresses apply when the queue is started the next time.
+        // The VMM may send this for a running queue to change the log flag, which has no effect
+        // here. The addresses apply when the queue is started the next time.
         self.queues[index].areas = Some(areas);
         Ok(())
     }

@@ -11,12 +11,15 @@ use crate::journal::JournalMemory;
 use crate::mmap::Window;
 use crate::protocol::{BackendRequest, Channel, Message, ReceiveError};
 
-/// The shortest interval between two messages that the configuration has changed. A device may report
-/// changes without end.
+/// The shortest interval between two messages that the configuration has changed.
+///
+/// A device may report changes without end.
 const CONFIG_CHANGE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a VMM has to wait for a device that was lost. The VMM's first requests may need a device, and
-/// a device that only has to reconnect is back soon.
+/// How long a VMM has to wait for a device that was lost.
+///
+/// The VMM's first requests may need a device, and a device that only has to reconnect is back
+/// soon.
 const RECONNECT_GRACE: Duration = Duration::from_secs(1);
 
 /// The state of the connection to the VMM.
@@ -152,8 +155,9 @@ impl Host {
         }
     }
 
-    /// Returns whether a VMM is accepted now. There is one at a time, and it waits for a device that is
-    /// expected to reconnect soon.
+    /// Returns whether a VMM is accepted now.
+    ///
+    /// There is one at a time, and it waits for a device that is expected to reconnect soon.
     fn may_accept_vmm(&self) -> bool {
         matches!(self.vmm, Vmm::Absent) && self.grace_deadline().is_none()
     }
@@ -189,7 +193,8 @@ impl Host {
             self.lose_vmm(&ReceiveError::Closed.to_string());
             return;
         }
-        // One message for each event, so that a VMM that sends without end does not hold up other events.
+        // One message for each event, so that a VMM that sends without end does not hold up other
+        // events.
         match session.channel.receive() {
             Ok(Some(message)) => self.serve(message),
             Ok(None) => {}
@@ -197,8 +202,10 @@ impl Host {
         }
     }
 
-    /// Handles the loss of the VMM. Requests in flight are finished, because a VMM without an in-flight
-    /// region cannot submit them again.
+    /// Handles the loss of the VMM.
+    ///
+    /// Requests in flight are finished, because a VMM without an in-flight region cannot submit
+    /// them again.
     pub(super) fn lose_vmm(&mut self, why: &str) {
         let Some(session) = self.vmm.session() else { return };
         tracing::info!("the VMM is gone: {why}");
@@ -207,7 +214,8 @@ impl Host {
         for index in 0..self.queues.len() {
             self.begin_drain(index);
             let own = self.drain_timeout(index);
-            // Requests in a journal continue when the VMM is back, which need not wait for a slow device.
+            // Requests in a journal continue when the VMM is back, which need not wait for a slow
+            // device.
             timeout = timeout.max(if self.has_journal(index) { own.min(QUIET_TIMEOUT) } else { own });
         }
         self.vmm = Vmm::Leaving { deadline: Instant::now() + timeout, features: self.vmm.features() };

@@ -57,7 +57,9 @@ pub enum JournalError {
 }
 
 impl JournalMemory {
-    /// Makes a file for `queues` queues of up to `queue_size` descriptors. Returns the file and its size.
+    /// Makes a file for `queues` queues of up to `queue_size` descriptors.
+    ///
+    /// Returns the file and its size.
     ///
     /// # Errors
     ///
@@ -80,7 +82,8 @@ impl JournalMemory {
     ///
     /// # Errors
     ///
-    /// [`JournalError`] if [`make`](Self::make) has not made the file for as many queues of that size.
+    /// [`JournalError`] if [`make`](Self::make) has not made the file for as many queues of that
+    /// size.
     pub fn open(
         file: impl AsFd,
         offset: u64,
@@ -100,8 +103,9 @@ impl JournalMemory {
         Ok(Self { window, queues, queue_size })
     }
 
-    /// Returns the journal of a queue of this size and format. There is none if the queue is larger than
-    /// the VMM had announced.
+    /// Returns the journal of a queue of this size and format.
+    ///
+    /// There is none if the queue is larger than the VMM had announced.
     #[must_use]
     pub fn queue(&self, index: usize, size: u16, packed: bool) -> Option<Journal> {
         let index = u64::try_from(index).ok().filter(|index| *index < self.queues.into())?;

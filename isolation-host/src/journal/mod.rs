@@ -1,34 +1,35 @@
 //! The journal: records the requests in flight so that they survive the end of this process.
 //!
-//! A vhost-user back-end can ask the VMM to keep a file for it (`GET_INFLIGHT_FD`), which the VMM returns
-//! with the next connection (`SET_INFLIGHT_FD`). The file has one [`Journal`] for each queue. Each step ends
-//! with the store of one word, so that the process may be killed between any two instructions:
+//! A vhost-user back-end can ask the VMM to keep a file for it (`GET_INFLIGHT_FD`), which the VMM
+//! returns with the next connection (`SET_INFLIGHT_FD`). The file has one [`Journal`] for each
+//! queue. Each step ends with the store of one word, so that the process may be killed between any
+//! two instructions:
 //!
 //! ```text
-//!            record_taken              mark_returned(id)
+//!            record_taken              mark_returned
 //!  not taken ────────────▶ in flight ─────────────────▶ returned with batch n + 1
 //!      ▲                       │                            │
-//!      └───────────────────────┘                            │ prepare_batch(used)   PREPARED = n + 1
-//!            record_unpop                                   │ the ring publishes
-//!                                                           │ commit_batch          COMMITTED = n + 1
+//!      └───────────────────────┘                            │ prepare_batch: PREPARED = n + 1
+//!            record_unpop                                   │ the ring publishes the batch
+//!                                                           │ commit_batch: COMMITTED = n + 1
 //!                                                           ▼
 //!                                                       not in flight
 //! ```
 //!
 //! 1. [`start`](Journal::start) begins a journal without requests; [`stop`](Journal::stop) ends it.
-//! 2. [`record_taken`](Journal::record_taken) records a chain with its segments. The serial number is
-//!    stored last; until then, the next process takes the chain from the ring again.
+//! 2. [`record_taken`](Journal::record_taken) records a chain with its segments. The serial number
+//!    is stored last; until then, the next process takes the chain from the ring again.
 //! 3. [`mark_returned`](Journal::mark_returned) marks a chain with the number of the next batch.
-//! 4. [`prepare_batch`](Journal::prepare_batch) stores the number of the batch and the position at which
-//!    it ends. The ring then publishes the batch.
-//! 5. [`commit_batch`](Journal::commit_batch) stores the same word as committed. All chains that are
-//!    marked with a committed batch have been returned.
-//! 6. [`recover`](Journal::recover) reads what a previous process has left. If a batch is prepared and not
-//!    committed, the ring shows whether the batch was published.
+//! 4. [`prepare_batch`](Journal::prepare_batch) stores the number of the batch and the position at
+//!    which it ends. The ring then publishes the batch.
+//! 5. [`commit_batch`](Journal::commit_batch) stores the same word as committed. All chains that
+//!    are marked with a committed batch have been returned.
+//! 6. [`recover`](Journal::recover) reads what a previous process has left. If a batch is prepared
+//!    and not committed, the ring shows whether the batch was published.
 //!
-//! The layout is not the one in vhost-user's specification. That layout refers to descriptors in the ring,
-//! so a process that recovers would have to read indirect tables from the guest a second time, when they
-//! may have changed.
+//! The layout is not the one in vhost-user's specification. That layout refers to descriptors in
+//! the ring, so a process that recovers would have to read indirect tables from the guest a second
+//! time, when they may have changed.
 
 mod memory;
 mod records;
@@ -97,8 +98,8 @@ impl Batch {
 impl Journal {
     /// Reads what a previous process has left, if one ended while the queue was running.
     ///
-    /// `has_published` returns whether the ring shows that the process published the batch after that
-    /// used position.
+    /// `has_published` returns whether the ring shows that the process published the batch after
+    /// that used position.
     pub fn recover(&mut self, has_published: impl Fn(u16) -> bool) -> Option<Recovered> {
         if self.header.load::<u64>(STATE, Load::Acquire) != self.state {
             return None;
@@ -108,7 +109,8 @@ impl Journal {
         if prepared != self.committed && has_published(self.committed.used) {
             self.committed = prepared;
         }
-        // The number of a batch that was not published is used again for other chains, so its marks go.
+        // The number of a batch that was not published is used again for other chains, so its marks
+        // go.
         let read = |id| self.records.read(id, self.committed.number);
         let mut chains: Vec<JournaledChain> = (0..self.size()).filter_map(read).collect();
         chains.iter().for_each(|chain| self.records.mark(chain.record.id, 0));
@@ -195,7 +197,7 @@ mod tests {
         ChainRecord { serial, writable: 3, id, count: 2 }
     }
 
-    /// Makes a journal of two chains, the second of which is marked as returned.
+    /// Makes a journal of two chains and marks the second as returned.
     fn two_chains(memory: &JournalMemory) -> Journal {
         let mut journal = journal(memory);
         journal.start(7);

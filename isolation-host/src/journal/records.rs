@@ -71,8 +71,7 @@ impl Records {
         self.set(id, SERIAL, 0);
     }
 
-    /// Returns the chain with this id, if it was not returned with the batch `committed` or an earlier
-    /// one.
+    /// Returns the chain with this id, unless the batch `committed` or an earlier one returned it.
     #[expect(clippy::cast_possible_truncation, reason = "splits words into fields")]
     pub(super) fn read(&self, id: u16, committed: u64) -> Option<JournaledChain> {
         let (serial, returned) = (self.get(id, SERIAL), self.get(id, RETURNED));

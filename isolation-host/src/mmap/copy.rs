@@ -5,24 +5,25 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-/// From how many bytes on the processor's string instructions beat a loop.
+/// The length from which the processor's string instructions are faster than a loop.
+#[cfg(target_arch = "x86_64")]
 const STRING_FROM: usize = 128;
 
 /// Copies between shared ranges.
 ///
-/// Both may be written by other processes at the same time, which the language's own copies are not defined
-/// for. An instruction is: it moves whatever it finds.
+/// Other processes may write to both ranges at the same time. The language's own copies are not
+/// defined for that; a copy by instructions or by atomics is, and moves whatever bytes it finds.
 ///
 /// # Safety
 ///
-/// The `len` bytes at `from` and at `to` are mapped, the latter writable, and reached in this process through
-/// atomics and opaque copies only.
+/// The `len` bytes at `from` and at `to` are mapped, the latter writable, and accessed in this
+/// process through atomics and opaque copies only.
 #[inline]
 pub(super) unsafe fn copy_shared(from: *const u8, to: *mut u8, len: usize) {
     #[cfg(target_arch = "x86_64")]
     if len >= STRING_FROM {
-        // SAFETY: moves `len` bytes between the caller's ranges, and leaves everything else alone. The
-        // direction flag is clear on entry to any asm block.
+        // SAFETY: moves `len` bytes between the caller's ranges, and nothing else. The direction
+        // flag is clear on entry to any asm block.
         unsafe {
             core::arch::asm!(
                 "rep movsb",
@@ -34,10 +35,10 @@ pub(super) unsafe fn copy_shared(from: *const u8, to: *mut u8, len: usize) {
     }
     #[cfg(target_arch = "x86_64")]
     if let Some(last) = len.checked_sub(vector::SIZE) {
-        // Packets: short, and aligned to nothing. The last move may repeat a part of the one before.
+        // Packets are short and unaligned. The last move may repeat a part of the one before.
         let mut at = 0;
         while at < last {
-            // SAFETY: ends before `last` does, so it is inside the caller's ranges.
+            // SAFETY: ends before the last move does, so it is inside the caller's ranges.
             unsafe { vector::copy(from.wrapping_add(at), to.wrapping_add(at)) };
             at += vector::SIZE;
         }
@@ -45,7 +46,17 @@ pub(super) unsafe fn copy_shared(from: *const u8, to: *mut u8, len: usize) {
         unsafe { vector::copy(from.wrapping_add(last), to.wrapping_add(last)) };
         return;
     }
-    let _ = STRING_FROM;
+    // SAFETY: the caller's ranges.
+    unsafe { copy_with_atomics(from, to, len) };
+}
+
+/// Copies word by word if both ranges are aligned, and byte by byte otherwise.
+///
+/// # Safety
+///
+/// As for [`copy_shared`].
+#[inline]
+unsafe fn copy_with_atomics(from: *const u8, to: *mut u8, len: usize) {
     let mut at = 0;
     if from.addr().is_multiple_of(8) && to.addr().is_multiple_of(8) {
         while len - at >= 8 {
@@ -66,13 +77,13 @@ pub(super) unsafe fn copy_shared(from: *const u8, to: *mut u8, len: usize) {
     }
 }
 
-/// Has the processor fetch two cache lines from `from` on: as much as a short packet has.
+/// Prefetches two cache lines at `from`, the size of a short packet.
 #[inline]
 pub(super) fn prefetch(from: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch accesses nothing, wherever it points.
+        // SAFETY: a prefetch has no effect on memory, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
         // SAFETY: as above.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(64).cast()) };
@@ -90,7 +101,7 @@ pub(super) fn prefetch(from: *const u8) {
 pub(super) unsafe fn zero_shared(to: *mut u8, len: usize) {
     #[cfg(target_arch = "x86_64")]
     if len >= STRING_FROM {
-        // SAFETY: writes `len` bytes in the caller's range, and leaves everything else alone.
+        // SAFETY: writes the `len` bytes of the caller's range, and nothing else.
         unsafe {
             core::arch::asm!(
                 "rep stosb",
@@ -107,10 +118,10 @@ pub(super) unsafe fn zero_shared(to: *mut u8, len: usize) {
     }
 }
 
-/// The largest move that every such processor does at any address.
+/// The largest unaligned move that every x86-64 processor supports.
 #[cfg(target_arch = "x86_64")]
 mod vector {
-    /// Its bytes.
+    /// The size of a move in bytes.
     pub(super) const SIZE: usize = 16;
 
     /// Copies `SIZE` bytes.
@@ -120,7 +131,7 @@ mod vector {
     /// As for [`copy_shared`](super::copy_shared).
     #[inline]
     pub(super) unsafe fn copy(from: *const u8, to: *mut u8) {
-        // SAFETY: moves `SIZE` bytes between the caller's ranges, and leaves everything else alone.
+        // SAFETY: moves `SIZE` bytes between the caller's ranges, and nothing else.
         unsafe {
             core::arch::asm!(
                 "movups {bytes}, [{from}]",

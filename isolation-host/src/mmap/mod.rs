@@ -1,7 +1,8 @@
-//! Memory shared with another process: the guest's, and the isolated area.
+//! Memory that is shared with another process: the guest's memory and the isolated area.
 //!
-//! This is the only module that knows pointers. What it gives out is a [`Window`]: an address range, as the
-//! two sides of a queue know it, that stays mapped as long as the window or anything made from it lives.
+//! This is the only module with pointers. It provides a [`Window`]: mapped memory under the
+//! addresses that the two sides of a queue use. The memory stays mapped as long as the window or an
+//! area of it exists.
 
 // UNSAFETY: maps files that other processes write, and copies between such mappings.
 #![expect(unsafe_code)]
@@ -21,58 +22,59 @@ use rustix::fs::fstat;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use thiserror::Error;
 
-/// A part of a file cannot be mapped.
+/// A range of a file cannot be mapped.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum MapError {
-    /// It is empty, or it runs past the last address.
-    #[error("{size} bytes at {offset:#x} are no part of a file")]
+    /// The range is empty, or extends past the last address.
+    #[error("cannot map {size} bytes at {offset:#x}: empty or overflowing range")]
     Range {
-        /// Where it begins in the file.
+        /// The start of the range in the file.
         offset: u64,
-        /// Its size in bytes.
+        /// The size of the range in bytes.
         size: u64,
     },
-    /// It runs past the end of the file, where an access would kill the process.
-    #[error("{size} bytes at {offset:#x} run past the end of a file of {file} bytes")]
+    /// The range extends past the end of the file, where an access would kill the process.
+    #[error("cannot map {size} bytes at {offset:#x}: the file has only {file} bytes")]
     PastEnd {
-        /// Where it begins in the file.
+        /// The start of the range in the file.
         offset: u64,
-        /// Its size in bytes.
+        /// The size of the range in bytes.
         size: u64,
         /// The file's size in bytes.
         file: u64,
     },
-    /// The system refuses.
+    /// The system refuses the mapping.
     #[error(transparent)]
     System(#[from] io::Error),
 }
 
-/// A mapped part of a file.
+/// A mapped range of a file.
 struct Mapping {
     start: NonNull<u8>,
     /// A multiple of the file's page size.
     len: usize,
 }
 
-// SAFETY: a mapping is bytes that everyone, in this process and in others, reaches through atomics or opaque
-// copies only; it has no thread of its own.
+// SAFETY: this process accesses the bytes of a mapping only with atomics and opaque copies, which
+// are defined whichever thread or process accesses them at the same time.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: `start` and `len` are what `mmap` was given in `Window::new`; windows and areas hold the
-        // mapping alive, so nobody is left who could access it.
+        // SAFETY: `start` and `len` are those of the `mmap` in `Window::map`. Windows and areas
+        // keep the mapping alive, so none of them is left that could access it.
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
         debug_assert_eq!(unmapped, Ok(()));
     }
 }
 
-/// Mapped memory under the address by which the two sides know it.
+/// Mapped memory under the addresses that the two sides of a queue use.
 #[derive(Clone)]
 pub struct Window {
-    /// The lifetime stands for that of `mapping`.
+    /// Valid as long as `mapping`.
     raw: RawMemory<'static>,
     start: NonNull<u8>,
     address: u64,
@@ -92,11 +94,13 @@ impl fmt::Debug for Window {
 }
 
 impl Window {
-    /// Maps `size` bytes of `file` from `offset` on, which need not be multiples of a page, as `address`.
+    /// Maps `size` bytes of `file` at `offset` under `address`.
+    ///
+    /// Nothing needs to be aligned to pages.
     ///
     /// # Errors
     ///
-    /// [`MapError`] if the range is not wholly in the file, or the system refuses.
+    /// [`MapError`] if a byte of the range is not in the file, or the system refuses.
     pub fn map(file: impl AsFd, offset: u64, size: u64, address: u64) -> Result<Self, MapError> {
         let range = || MapError::Range { offset, size };
         let status = fstat(&file).map_err(io::Error::from)?;
@@ -106,7 +110,7 @@ impl Window {
         if end > file_size {
             return Err(MapError::PastEnd { offset, size, file: file_size });
         }
-        // Of a file in huge pages this is their size.
+        // For a file in huge pages, the block size is the size of a huge page.
         let page = u64::try_from(status.st_blksize).ok().filter(|size| size.is_power_of_two());
         let page = page.unwrap_or(0).max(rustix::param::page_size() as u64);
         let before = offset % page;
@@ -117,35 +121,36 @@ impl Window {
         let base = unsafe { mmap(ptr::null_mut(), len, protection, MapFlags::SHARED, file, offset - before) };
         let base = NonNull::new(base.map_err(io::Error::from)?.cast::<u8>()).ok_or_else(range)?;
         let mapping = Arc::new(Mapping { start: base, len });
-        // `inside + size` is at most `whole`, which is a `usize`.
+        // `inside + size` is at most `whole`, which fits a `usize`.
         let (inside, len) = (usize::try_from(inside).unwrap_or(0), usize::try_from(size).unwrap_or(0));
         // SAFETY: the sum stays within the mapping.
         let start = unsafe { base.add(inside) };
-        // SAFETY: the `len` bytes at `start` are in `mapping`, which lives as long as the window and all its
-        // areas. All accesses in this process are `RawMemory`'s atomics and this module's opaque copies.
+        // SAFETY: the `len` bytes at `start` are in `mapping`, which lives as long as the window
+        // and all its areas. All accesses in this process are `RawMemory`'s atomics and this
+        // module's opaque copies.
         let raw = unsafe { RawMemory::new(start, address, len) };
         Ok(Self { raw, start, address, len, mapping })
     }
 
-    /// The first address.
+    /// Returns the first address.
     #[must_use]
     pub const fn address(&self) -> u64 {
         self.address
     }
 
-    /// Its size in bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.len as u64
     }
 
-    /// Whether all `len` bytes at `address` are in the window.
+    /// Returns whether all `len` bytes at `address` are in the window.
     #[must_use]
     pub fn contains(&self, address: u64, len: u64) -> bool {
         self.resolve(address, len).is_ok()
     }
 
-    /// A pointer to the `len` bytes at `address`, if they all lie in the window.
+    /// Returns a pointer to the `len` bytes at `address`, if all of them are in the window.
     fn resolve(&self, address: u64, len: u64) -> Result<*mut u8, AccessError> {
         let unmapped = AccessError { address, len };
         let offset = address.checked_sub(self.address).ok_or(unmapped)?;
@@ -153,15 +158,15 @@ impl Window {
         if end > self.len as u64 {
             return Err(unmapped);
         }
-        // The offset is less than a mapping's length, so it is a `usize`.
+        // The offset is at most the length of the mapping, which fits a `usize`.
         Ok(self.start.as_ptr().wrapping_add(usize::try_from(offset).unwrap_or(0)))
     }
 
-    /// Copies `len` bytes from `from` in this window to `to` in another one, in one pass.
+    /// Copies `len` bytes from address `from` in this window to address `to` in another one.
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if a range does not lie in its window; nothing has been copied then.
+    /// [`AccessError`] if a range is not in its window; nothing has been copied.
     pub fn copy(&self, from: u64, target: &Self, to: u64, len: u32) -> Result<(), AccessError> {
         let from = self.resolve(from, len.into())?;
         let to = target.resolve(to, len.into())?;
@@ -170,7 +175,7 @@ impl Window {
         Ok(())
     }
 
-    /// Has the processor fetch what is at `address`, which will soon be copied, and does not wait for it.
+    /// Prefetches the bytes at `address`, which will soon be copied.
     #[inline]
     pub fn prefetch(&self, address: u64) {
         if let Ok(start) = self.resolve(address, 1) {
@@ -182,7 +187,7 @@ impl Window {
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if the range does not lie in the window; nothing has been written then.
+    /// [`AccessError`] if the range is not in the window; nothing has been written.
     pub fn zero(&self, address: u64, len: u32) -> Result<(), AccessError> {
         let start = self.resolve(address, len.into())?;
         // SAFETY: the range lies in this window, whose mapping is alive as the window is.
@@ -190,16 +195,17 @@ impl Window {
         Ok(())
     }
 
-    /// Sets bits of the byte at `address`, without touching the others, whoever sets them meanwhile.
+    /// Sets bits of the byte at `address` atomically.
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if the byte does not lie in the window.
+    /// [`AccessError`] if the byte is not in the window.
     pub fn set_bits(&self, address: u64, bits: u8) -> Result<(), AccessError> {
         let byte = self.resolve(address, 1)?;
-        // SAFETY: the byte lies in this window, whose mapping is alive as the window is; bytes are aligned.
+        // SAFETY: the byte lies in this window, whose mapping is alive as the window is; bytes are
+        // aligned.
         let byte = unsafe { AtomicU8::from_ptr(byte) };
-        // Release: whoever reads the bit with Acquire sees what was written before it was set.
+        // Release: a process that reads the bit with Acquire sees what was written before.
         byte.fetch_or(bits, Ordering::Release);
         Ok(())
     }
@@ -227,7 +233,7 @@ impl Memory for Window {
     }
 }
 
-/// A resolved part of a [`Window`], which it keeps mapped.
+/// A resolved part of a [`Window`]. An area keeps the memory mapped.
 pub struct WindowArea {
     raw: RawArea<'static>,
     _mapping: Arc<Mapping>,
@@ -284,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn two_windows_on_one_file_see_the_same_bytes_at_odd_offsets_and_sizes() {
+    fn windows_of_one_file_share_bytes_at_any_offset_and_size() {
         let file = file(0x4b10);
         let whole = Window::map(&file, 0, 0x4b10, 0).unwrap();
         let odd = Window::map(&file, 0x1234, 0x38dc, 0x10_0000).unwrap();
@@ -328,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn an_area_stays_mapped_when_its_window_is_gone() {
+    fn an_area_stays_mapped_after_its_window_is_dropped() {
         let file = file(0x1000);
         let window = Window::map(&file, 0, 0x1000, 0x5000).unwrap();
         let area = window.area(0x5008, 8).unwrap();

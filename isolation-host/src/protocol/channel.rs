@@ -1,4 +1,4 @@
-//! A socket on which messages travel.
+//! A socket that carries messages.
 
 use std::io::IoSlice;
 use std::io::{self, IoSliceMut};
@@ -17,27 +17,28 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use super::message::{Header, MAX_FDS, MAX_PAYLOAD, Message};
 
-/// One end of a vhost-user connection. It never blocks, except where a deadline is given.
+/// One end of a vhost-user connection. Methods without a deadline do not block.
 #[derive(Debug)]
 pub struct Channel {
     socket: OwnedFd,
     partial: Partial,
 }
 
-/// The message that is being received.
+/// An incomplete message.
 #[derive(Debug, Default)]
 struct Partial {
     bytes: Vec<u8>,
     fds: Vec<OwnedFd>,
 }
 
-/// No message can be received any more.
+/// No message can be received.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ReceiveError {
     /// The peer has closed the connection.
     #[error("the peer has closed the connection")]
     Closed,
-    /// The length cannot be believed, and nothing after it can be made out.
+    /// The announced payload is too long.
     #[error("message {request} announces {size} bytes, over {MAX_PAYLOAD}")]
     TooLong {
         /// The request's number.
@@ -45,7 +46,7 @@ pub enum ReceiveError {
         /// The announced length.
         size: u32,
     },
-    /// Nothing came in time.
+    /// No message arrived before the deadline.
     #[error("the peer does not answer")]
     Timeout,
     /// The socket failed.
@@ -53,11 +54,12 @@ pub enum ReceiveError {
     Socket(#[from] io::Error),
 }
 
-/// A message was not sent, or not whole; the connection is of no use any more.
+/// A message was not sent, or only a part of it. The connection cannot be used any more.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SendError {
-    /// The peer does not read what it is sent.
-    #[error("the peer does not read what it is sent")]
+    /// The socket is full.
+    #[error("the peer does not read its messages")]
     Full,
     /// The socket failed.
     #[error(transparent)]
@@ -65,7 +67,7 @@ pub enum SendError {
 }
 
 impl Channel {
-    /// Talks on a connected Unix stream socket.
+    /// Uses a connected Unix stream socket.
     #[must_use]
     pub fn new(socket: OwnedFd) -> Self {
         Self { socket, partial: Partial::default() }
@@ -75,7 +77,7 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// [`SendError`] if the connection has broken or the peer does not keep up.
+    /// [`SendError`] if the connection has failed, or the peer does not read.
     pub fn send(&self, message: &Message) -> Result<(), SendError> {
         let header = message.header();
         let fds: Vec<BorrowedFd<'_>> = message.fds.iter().map(AsFd::as_fd).collect();
@@ -89,7 +91,7 @@ impl Channel {
         loop {
             match sendmsg(&self.socket, &parts, &mut control, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(sent) if sent == whole => return Ok(()),
-                // A stream socket takes a small message whole or not at all, unless it is full.
+                // A stream socket takes only a part of a small message if the socket is full.
                 Ok(_) | Err(Errno::AGAIN) => return Err(SendError::Full),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(SendError::Socket(error.into())),
@@ -97,11 +99,11 @@ impl Channel {
         }
     }
 
-    /// The next message, if it has arrived whole.
+    /// Returns the next message, if all of it has arrived.
     ///
     /// # Errors
     ///
-    /// [`ReceiveError`] if there will be none.
+    /// [`ReceiveError`] if no more messages can arrive.
     pub fn receive(&mut self) -> Result<Option<Message>, ReceiveError> {
         loop {
             let header = Header::read_from_prefix(&self.partial.bytes).ok().map(|(header, _)| header);
@@ -125,11 +127,11 @@ impl Channel {
         }
     }
 
-    /// The next message; waits for it until the deadline.
+    /// Waits for the next message until the deadline.
     ///
     /// # Errors
     ///
-    /// [`ReceiveError`] if none comes.
+    /// [`ReceiveError`] if no message arrives.
     pub fn receive_by(&mut self, deadline: Instant) -> Result<Message, ReceiveError> {
         loop {
             if let Some(message) = self.receive()? {
@@ -139,11 +141,11 @@ impl Channel {
         }
     }
 
-    /// Waits until there is something to receive, here or on another socket.
+    /// Waits until this socket, or another one, is readable.
     ///
     /// # Errors
     ///
-    /// [`ReceiveError::Timeout`] if there is nothing by the deadline.
+    /// [`ReceiveError::Timeout`] if the deadline has passed.
     pub fn wait(&self, other: Option<BorrowedFd<'_>>, deadline: Instant) -> Result<(), ReceiveError> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -158,7 +160,9 @@ impl Channel {
         }
     }
 
-    /// Reads until the partial message has `wanted` bytes. Returns whether anything could be read.
+    /// Reads bytes until the partial message has `wanted` of them.
+    ///
+    /// Returns whether there were bytes.
     fn read_up_to(&mut self, wanted: usize) -> Result<bool, ReceiveError> {
         let Partial { bytes, fds } = &mut self.partial;
         let have = bytes.len();
@@ -174,7 +178,7 @@ impl Channel {
         bytes.truncate(have + received.as_ref().map_or(0, |received| received.bytes));
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
-                // What is beyond the limit is closed here, as it is taken.
+                // File descriptors beyond the limit are dropped, which closes them.
                 fds.extend(rights.take(MAX_FDS - fds.len().min(MAX_FDS)));
             }
         }
@@ -197,8 +201,8 @@ impl AsFd for Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Request;
     use crate::protocol::payload::VringState;
+    use crate::protocol::{MessageError, Request};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     use std::fs::File;
     use std::io::Write as _;
@@ -228,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_in_pieces_is_put_together() {
+    fn a_message_in_pieces_is_assembled() {
         let (a, b) = UnixStream::pair().unwrap();
         let mut b = Channel::new(b.into());
         let bytes = [1u32, 1, 8, 7, 8].map(u32::to_ne_bytes);
@@ -241,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn two_messages_in_one_piece_are_told_apart() {
+    fn two_messages_in_one_piece_are_separated() {
         let (a, b) = UnixStream::pair().unwrap();
         let mut b = Channel::new(b.into());
         let bytes = [1u32, 1, 0, 3, 1, 0].map(u32::to_ne_bytes);
@@ -260,37 +264,34 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_of_the_wrong_length_is_told_and_harms_nothing() {
+    fn a_payload_of_the_wrong_length_is_an_error_of_the_message_only() {
         let (a, mut b) = pair();
         a.send(&Message::request(Request::SetVringNum as u32, &[0u8; 7])).unwrap();
         let received = b.receive().unwrap().unwrap();
         assert_eq!(received.body::<VringState>(), Err(MessageError::Length { len: 7, expected: 8 }));
     }
 
-    use crate::protocol::MessageError;
-
     #[test]
-    fn descriptors_that_nobody_takes_are_closed() {
+    fn unused_file_descriptors_are_closed() {
         let (a, mut b) = pair();
         let (watched, given) = UnixStream::pair().unwrap();
         a.send(&Message::request(Request::SetOwner as u32, &[0u8; 0]).with_fd(given.into())).unwrap();
         drop(b.receive().unwrap());
-        // The message that was sent still holds its own copy until it is dropped, which it is.
+        // All copies are closed, so the socket reports the end of the stream.
         assert_eq!(rustix::io::read(&watched, &mut [0u8; 1]), Ok(0));
     }
 
     #[test]
-    fn a_peer_that_is_gone_is_told() {
+    fn a_closed_connection_and_a_timeout_are_errors() {
         let (a, mut b) = pair();
         drop(a);
         assert!(matches!(b.receive(), Err(ReceiveError::Closed)));
-        let overdue = pair();
-        let (_keep, mut c) = overdue;
+        let (_keep, mut c) = pair();
         assert!(matches!(c.receive_by(Instant::now()), Err(ReceiveError::Timeout)));
     }
 
     #[test]
-    fn a_peer_that_does_not_read_does_not_block() {
+    fn a_peer_that_does_not_read_does_not_block_the_sender() {
         let (a, _b) = pair();
         let message = Message::request(Request::GetConfig as u32, &[0u8; 4096]);
         let full = (0..10_000).find_map(|_| a.send(&message).err());

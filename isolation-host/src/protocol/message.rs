@@ -5,8 +5,7 @@ use std::os::fd::OwnedFd;
 use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The longest payload that is accepted. The longest that the protocol has, the configuration space, is far
-/// shorter.
+/// The longest payload that is accepted. The payloads of the protocol are far shorter.
 pub const MAX_PAYLOAD: usize = 4096;
 
 /// The most file descriptors that a message carries: one for each region of a memory table.
@@ -28,41 +27,42 @@ const VERSION_MASK: u32 = 0b11;
 const REPLY: u32 = 1 << 2;
 const NEED_REPLY: u32 = 1 << 3;
 
-/// A message as it was received, or is to be sent.
+/// A message that was received, or will be sent.
 #[derive(Debug)]
 pub struct Message {
     /// The number of the request. See [`Request`](super::Request).
     pub request: u32,
     flags: u32,
-    /// What follows the header.
+    /// The bytes after the header.
     pub payload: Vec<u8>,
-    /// The file descriptors that came with it. Those that nobody takes are closed with the message.
+    /// The file descriptors of the message. They are closed when the message is dropped.
     pub fds: Vec<OwnedFd>,
 }
 
-/// A payload that is not what its request carries.
+/// A message whose content does not fit its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum MessageError {
-    /// It is too short or too long.
+    /// The payload is too short or too long.
     #[error("a payload of {len} bytes where {expected} were expected")]
     Length {
-        /// The bytes that came.
+        /// The length of the payload.
         len: usize,
-        /// The bytes that the request carries.
+        /// The length that the request requires.
         expected: usize,
     },
     /// There are too few or too many file descriptors.
     #[error("{count} file descriptors where {expected} were expected")]
     Descriptors {
-        /// How many came.
+        /// The number of file descriptors.
         count: usize,
-        /// How many the request carries.
+        /// The number that the request requires.
         expected: usize,
     },
 }
 
 impl Message {
-    /// A request with this payload.
+    /// Makes a request with this payload.
     #[must_use]
     pub fn request(request: impl Into<u32>, payload: &(impl IntoBytes + Immutable + ?Sized)) -> Self {
         Self {
@@ -73,21 +73,21 @@ impl Message {
         }
     }
 
-    /// The same message, with one more file descriptor.
+    /// Adds a file descriptor.
     #[must_use]
     pub fn with_fd(mut self, fd: OwnedFd) -> Self {
         self.fds.push(fd);
         self
     }
 
-    /// The same request, now asking for an acknowledgement.
+    /// Asks for an acknowledgement.
     #[must_use]
     pub const fn needing_reply(mut self) -> Self {
         self.flags |= NEED_REPLY;
         self
     }
 
-    /// The answer to this request.
+    /// Makes the reply to this request.
     #[must_use]
     pub fn reply(&self, payload: &(impl IntoBytes + Immutable + ?Sized)) -> Self {
         let mut reply = Self::request(self.request, payload);
@@ -95,43 +95,43 @@ impl Message {
         reply
     }
 
-    /// Whether the sender wants to know how it went.
+    /// Returns whether the sender asks for an acknowledgement.
     #[must_use]
     pub const fn needs_reply(&self) -> bool {
         self.flags & NEED_REPLY != 0
     }
 
-    /// Whether this is the answer to a request.
+    /// Returns whether this is the reply to a request.
     #[must_use]
     pub const fn is_reply(&self) -> bool {
         self.flags & REPLY != 0
     }
 
-    /// The payload as the one structure that the request carries.
+    /// Returns the payload as a structure.
     ///
     /// # Errors
     ///
-    /// [`MessageError::Length`] if it is longer or shorter.
+    /// [`MessageError::Length`] if the payload is longer or shorter.
     pub fn body<T: FromBytes>(&self) -> Result<T, MessageError> {
         T::read_from_bytes(&self.payload)
             .map_err(|_| MessageError::Length { len: self.payload.len(), expected: size_of::<T>() })
     }
 
-    /// The payload as a structure that more bytes may follow.
+    /// Returns the payload as a structure and the bytes after it.
     ///
     /// # Errors
     ///
-    /// [`MessageError::Length`] if it is shorter.
+    /// [`MessageError::Length`] if the payload is shorter.
     pub fn body_and_rest<T: FromBytes>(&self) -> Result<(T, &[u8]), MessageError> {
         T::read_from_prefix(&self.payload)
             .map_err(|_| MessageError::Length { len: self.payload.len(), expected: size_of::<T>() })
     }
 
-    /// Takes the only file descriptor, if there is exactly one.
+    /// Takes the single file descriptor.
     ///
     /// # Errors
     ///
-    /// [`MessageError::Descriptors`] if there are more or fewer.
+    /// [`MessageError::Descriptors`] if there is none, or more than one.
     pub fn take_fd(&mut self) -> Result<OwnedFd, MessageError> {
         let malformed = MessageError::Descriptors { count: self.fds.len(), expected: 1 };
         if self.fds.len() != 1 {
@@ -145,7 +145,7 @@ impl Message {
     }
 
     pub(super) fn header(&self) -> Header {
-        // Nobody sends a payload of 4 GiB; if so, the peer notices that the length is wrong.
+        // No payload has 4 GiB. If one had, the peer would reject the length.
         let size = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
         Header { request: self.request, flags: self.flags & !VERSION_MASK | VERSION, size }
     }

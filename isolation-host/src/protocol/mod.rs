@@ -1,11 +1,12 @@
-//! The vhost-user protocol, as bytes and file descriptors on a socket, for both of its sides.
+//! The vhost-user protocol: messages and file descriptors on a socket, for both sides.
 //!
-//! isolation-host is the back-end of the VMM and the front-end of the device, so it needs every message both
-//! ways. This module knows the shape of messages and nothing of what they mean: [`Channel`] sends and receives
-//! [`Message`]s, [`Request`] names them, and [`payload`] has the structures they carry.
+//! isolation-host is the back-end of the VMM and the front-end of the device, so it sends and
+//! receives messages of both kinds. This module has the format of messages, not their meaning:
+//! [`Channel`] sends and receives [`Message`]s, [`Request`] has their numbers, and [`payload`] the
+//! structures that they carry.
 //!
-//! Nothing that a peer sends is fatal but a message whose length cannot be believed, because nothing after it
-//! could be made out. What to do with a request that nobody knows is the receiver's to decide.
+//! The only fatal message is one that announces too long a payload, because the start of the next
+//! message is unknown then. Unknown requests are left to the receiver.
 
 mod channel;
 pub mod features;

@@ -1,12 +1,12 @@
-//! The structures that messages carry, in the machine's byte order.
+//! The structures that messages carry, in native byte order.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// A number that belongs to one queue: its size, its base, or whether it is enabled.
+/// A number that concerns one queue: its size, its base, or whether it is enabled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct VringState {
-    /// The queue.
+    /// The queue's index.
     pub index: u32,
     /// The number.
     pub num: u32,
@@ -14,43 +14,43 @@ pub struct VringState {
 
 const _: () = assert!(size_of::<VringState>() == 8);
 
-/// Where the areas of one queue are, in the front-end's address space.
+/// The addresses of one queue's areas, in the front-end's address space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct VringAddr {
-    /// The queue.
+    /// The queue's index.
     pub index: u32,
-    /// Only [`VringAddr::LOG`] is defined.
+    /// [`VringAddr::LOG`] is the only flag.
     pub flags: u32,
-    /// The descriptor area.
+    /// The address of the descriptor area.
     pub descriptor: u64,
-    /// The device area.
+    /// The address of the device area.
     pub device: u64,
-    /// The driver area.
+    /// The address of the driver area.
     pub driver: u64,
-    /// Where the device area is in the log's terms: its guest address.
+    /// The guest address of the device area, for the dirty log.
     pub log: u64,
 }
 
 const _: () = assert!(size_of::<VringAddr>() == 40);
 
-/// A piece of the memory that front-end and back-end share.
+/// A memory region that the front-end shares with the back-end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct MemoryRegion {
-    /// Its address as the guest knows it.
+    /// The guest address.
     pub guest_address: u64,
-    /// Its size in bytes, which need not be a multiple of a page.
+    /// The size in bytes, not necessarily a multiple of the page size.
     pub size: u64,
-    /// Its address in the front-end's address space.
+    /// The address in the front-end's address space.
     pub user_address: u64,
-    /// Where it begins in the file that comes with it.
+    /// The offset in the file that is sent with the message.
     pub offset: u64,
 }
 
 const _: () = assert!(size_of::<MemoryRegion>() == 32);
 
-/// What `SET_MEM_TABLE` begins with; as many regions follow.
+/// The beginning of `SET_MEM_TABLE`, which is followed by `count` regions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct MemoryTableHeader {
@@ -62,7 +62,7 @@ pub struct MemoryTableHeader {
 
 const _: () = assert!(size_of::<MemoryTableHeader>() == 8);
 
-/// One region, alone.
+/// A single memory region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SingleRegion {
@@ -74,57 +74,58 @@ pub struct SingleRegion {
 
 const _: () = assert!(size_of::<SingleRegion>() == 40);
 
-/// The log of dirty pages, in the file that comes with it.
+/// The dirty log, in the file that is sent with the message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct LogArea {
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Where it begins.
+    /// The offset in the file.
     pub offset: u64,
 }
 
 const _: () = assert!(size_of::<LogArea>() == 16);
 
-/// What an access to the configuration space begins with; as many bytes follow.
+/// The beginning of an access to the configuration space, which is followed by `size` bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ConfigHeader {
-    /// The first byte.
+    /// The offset of the first byte.
     pub offset: u32,
-    /// How many.
+    /// The number of bytes.
     pub size: u32,
-    /// What kind of write it is.
+    /// The kind of write.
     pub flags: u32,
 }
 
 const _: () = assert!(size_of::<ConfigHeader>() == 12);
 
-/// The file of requests in flight that the front-end keeps for the back-end.
+/// The in-flight region, a file that the front-end keeps for the back-end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Inflight {
-    /// Its size in bytes. 0 if there is none.
+    /// The size in bytes; 0 if there is no region.
     pub size: u64,
-    /// Where it begins in the file that comes with it.
+    /// The offset in the file that is sent with the message.
     pub offset: u64,
     /// The number of queues.
     pub queues: u16,
-    /// Their size.
+    /// The size of each queue.
     pub queue_size: u16,
-    /// Not in the specification, but in what every implementation sends.
+    /// Not in the specification, but every implementation sends it.
     pub padding: u32,
 }
 
 const _: () = assert!(size_of::<Inflight>() == 24);
 
 impl VringAddr {
-    /// Writes to the device area are to be logged.
+    /// Log writes to the device area.
     pub const LOG: u32 = 1;
 }
 
-/// What `SET_VRING_KICK`, `SET_VRING_CALL` and `SET_VRING_ERR` carry: a queue, and whether a file descriptor
-/// comes with it.
+/// The payload of `SET_VRING_KICK`, `SET_VRING_CALL` and `SET_VRING_ERR`.
+///
+/// It has the index of a queue, and whether a file descriptor is sent with the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VringFd(pub u64);
 
@@ -132,13 +133,13 @@ impl VringFd {
     const INDEX: u64 = 0xff;
     const NO_FD: u64 = 1 << 8;
 
-    /// The queue.
+    /// The queue's index.
     #[must_use]
     pub const fn index(self) -> u64 {
         self.0 & Self::INDEX
     }
 
-    /// Whether the peer says that there is no file descriptor.
+    /// Returns whether the message has no file descriptor.
     #[must_use]
     pub const fn has_no_fd(self) -> bool {
         self.0 & Self::NO_FD != 0

@@ -1,8 +1,8 @@
-//! The numbers of requests.
+//! The numbers of vhost-user's requests.
 
 use num_enum::TryFromPrimitive;
 
-/// What a front-end (a VMM) asks of a back-end (a device).
+/// A request of a front-end (a VMM) to a back-end (a device).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, TryFromPrimitive)]
 #[repr(u32)]
 #[expect(missing_docs, reason = "the names are those of the vhost-user specification")]
@@ -54,7 +54,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether a back-end answers this in any case, asked for an acknowledgement or not: the front-end waits for it.
+    /// Returns whether a back-end replies even if no acknowledgement is requested.
     #[must_use]
     pub const fn has_reply(self) -> bool {
         matches!(
@@ -79,7 +79,7 @@ impl Request {
     }
 }
 
-/// What a back-end asks of its front-end, on the channel that the front-end gave it for that.
+/// A request of a back-end to its front-end, on the back-end channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, TryFromPrimitive)]
 #[repr(u32)]
 #[expect(missing_docs, reason = "the names are those of the vhost-user specification")]
