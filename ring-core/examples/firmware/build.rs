@@ -1,4 +1,4 @@
-//! Links the programs with nothing, and the firmware where its linker script says.
+//! Links the programs without any libraries, and the firmware as its linker script says.
 
 use std::env;
 
@@ -6,7 +6,7 @@ fn main() {
     for argument in ["-nostdlib", "-nostartfiles", "-static", "-no-pie"] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
-    // `core` was built to unwind and names the function for it; these programs abort instead.
+    // `core` was built to unwind and refers to this function; these programs abort instead.
     println!("cargo::rustc-link-arg-bins=-Wl,--defsym=rust_eh_personality=0");
     // Cargo sets this variable for every build script.
     let here = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();

@@ -1,11 +1,11 @@
-//! A freestanding program that sends one request through each kind of ring.
+//! A freestanding program that sends one request through a queue of either format.
 //!
-//! That it links, with neither a C library nor an allocator, is all it is for. With the feature
-//! `use-alloc` it also allocates, and then it must not build.
+//! Its purpose is to link, without a C library and without an allocator. With the feature
+//! `use-alloc` the program also allocates, and then it must not link.
 
 #![no_std]
 #![no_main]
-#![no_builtins] // lest the loops in `mem` become calls of themselves
+#![no_builtins] // else the loops in `mem` would be compiled to calls of themselves
 // UNSAFETY: without a start-up object the program itself has to export the entry point.
 
 #[cfg(feature = "use-alloc")]
@@ -25,13 +25,13 @@ pub extern "C" fn _start() -> ! {
     #[cfg(feature = "use-alloc")]
     black_box(alloc::vec![black_box(0_u8)]);
 
-    // What the optimiser cannot know it cannot leave out of the program.
+    // The optimiser cannot know this value, so it cannot remove code that depends on it.
     let features = Features::from_bits_retain(black_box(0));
     black_box(one_request(features));
     stop()
 }
 
-/// Takes a request from the driver to the device and back; returns how much the device wrote.
+/// Passes a request from the driver to the device and back. Returns how much the device wrote.
 fn one_request(features: Features) -> Option<u32> {
     let mut page = [0_u64; 512];
     let memory = RawMemory::from_mut(&mut page, 0x1000);
@@ -40,7 +40,7 @@ fn one_request(features: Features) -> Option<u32> {
     let mut device = DeviceQueue::new(memory, &setup, [device::Slot::EMPTY; 4]).ok()?;
 
     driver.add(&[], &[Segment::new(0x1900, 16)], ()).ok()?;
-    let _ = driver.publish(); // both ends are right here
+    let _ = driver.publish(); // both ends are in this function
     let mut segments = [Segment::default(); 4];
     let chain = device.pop(&mut segments).ok()??;
     device.complete(chain.into_token(), 4).ok()?;

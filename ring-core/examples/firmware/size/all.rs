@@ -1,4 +1,5 @@
-//! What both formats and both roles take up: all calls of all four ends, and all that they need.
+//! The code size of both formats and both ends: all calls of all four ends, and everything that
+//! they need.
 
 #![no_std]
 #![no_main]
@@ -36,7 +37,7 @@ macro_rules! reach_device {
     };
 }
 
-/// Keeps what is to be measured in the program.
+/// Keeps the calls to measure in the program.
 #[inline(always)]
 fn reach() {
     reach_driver!(split::DriverQueue<Memory, DriverSlots, u16>);

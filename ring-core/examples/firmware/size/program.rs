@@ -1,6 +1,6 @@
-//! What the programs have in common that consist of ring-core and an entry point.
+//! The common part of the programs that consist of ring-core and an entry point.
 //!
-//! `cargo xtask firmware` sums up their code. They are never run.
+//! `cargo xtask firmware` sums up their code. The programs are never run.
 
 // UNSAFETY: without a start-up object the program itself has to export the entry point.
 

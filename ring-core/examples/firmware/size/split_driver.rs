@@ -1,4 +1,5 @@
-//! What one driver of split queues takes up: the calls that a driver makes, and all that they need.
+//! The code size of one driver of split queues: the calls that a driver makes, and everything that
+//! they need.
 
 #![no_std]
 #![no_main]
@@ -13,7 +14,7 @@ use ring_core::split;
 
 type Driver = split::DriverQueue<RawMemory<'static>, &'static mut [Slot<u16>], u16>;
 
-/// Keeps what is to be measured in the program.
+/// Keeps the calls to measure in the program.
 #[inline(always)]
 fn reach() {
     black_box(Driver::new as fn(_, _, _) -> _);

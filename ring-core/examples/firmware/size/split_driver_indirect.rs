@@ -1,4 +1,4 @@
-//! What one driver of split queues takes up that also uses indirect tables.
+//! The code size of one driver of split queues that also uses indirect tables.
 
 #![no_std]
 #![no_main]
@@ -13,7 +13,7 @@ use ring_core::split;
 
 type Driver = split::DriverQueue<RawMemory<'static>, &'static mut [Slot<u16>], u16>;
 
-/// Keeps what is to be measured in the program.
+/// Keeps the calls to measure in the program.
 #[inline(always)]
 fn reach() {
     black_box(Driver::new as fn(_, _, _) -> _);

@@ -1,4 +1,4 @@
-//! Which devices there are: QEMU's microvm says so on the command line.
+//! The board's devices: QEMU's microvm names them on the command line.
 
 // UNSAFETY: opens windows onto device registers at addresses.
 #![expect(unsafe_code)]
@@ -8,26 +8,26 @@ use core::ops::Range;
 use crate::mmio::Device;
 use crate::x86::{Line, Registers};
 
-/// An option names a device as Linux has it: `virtio_mmio.device=512@0xfeb00000:5`, which are the bytes of
-/// its registers, their address and its interrupt.
+/// An option names a device in Linux's syntax: `virtio_mmio.device=512@0xfeb00000:5`, which are the
+/// number of bytes of its registers, their address, and its interrupt.
 const OPTION: &str = "virtio_mmio.device=";
 
-/// Where microvm puts its virtio-mmio devices. Nothing else is there.
+/// Where microvm places its virtio-mmio devices. Nothing else is there.
 const DEVICES: Range<usize> = 0xfeb0_0000..0xfec0_0000;
 
-/// The devices that the command line names. Each window has a device in it, or stays empty.
+/// Returns the devices that the command line names. A window without a device is skipped.
 pub(crate) fn devices(command_line: &str) -> impl Iterator<Item = Device> {
     command_line.split_ascii_whitespace().filter_map(|option| parse(option.strip_prefix(OPTION)?)).filter_map(
         |(address, len, line)| {
-            // SAFETY: `parse` found the window aligned and inside the range in which this board has device
-            // registers and no memory; all below 4 GiB is mapped.
+            // SAFETY: `parse` found the window aligned and inside the range in which this board has
+            // device registers and no memory; everything below 4 GiB is mapped.
             let registers = unsafe { Registers::new(address, len) };
             Device::probe(registers, Line::unmask(line)?)
         },
     )
 }
 
-/// The address, length and interrupt of a window, if it is one of this board's.
+/// Returns the address, length and interrupt of a window, if it is one of this board's.
 fn parse(window: &str) -> Option<(usize, usize, u8)> {
     let (len, place) = window.split_once('@')?;
     let (address, line) = place.split_once(':')?;

@@ -1,4 +1,4 @@
-//! What is negotiated: each device is driven with every combination.
+//! Combinations of features: each device is driven with every combination.
 
 use core::fmt;
 
@@ -14,29 +14,29 @@ pub(crate) struct Combination {
 const CHOICES: [Features; 3] = [Features::INDIRECT_DESC, Features::EVENT_IDX, Features::RING_PACKED];
 
 impl Combination {
-    /// All eight.
+    /// Returns all eight combinations.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         (0..1 << CHOICES.len()).map(|number| Self { number })
     }
 
-    /// The features to negotiate for the rings.
+    /// Returns the features to negotiate for the rings.
     pub(crate) fn features(self) -> Features {
         let chosen = (0..).zip(CHOICES).filter(|(bit, _)| self.number & 1 << bit != 0);
         chosen.fold(Features::VERSION_1, |features, (_, choice)| features | choice)
     }
 
-    /// Whether the rings are packed.
+    /// Returns whether the rings are packed.
     pub(crate) fn is_packed(self) -> bool {
         self.features().contains(Features::RING_PACKED)
     }
 
-    /// Whether buffers go through indirect tables.
+    /// Returns whether buffers use indirect tables.
     pub(crate) fn is_indirect(self) -> bool {
         self.features().contains(Features::INDIRECT_DESC)
     }
 }
 
-/// As the report has it: format, `event_idx` or `flags`, `indirect` or `direct`.
+/// As in the report: format, `event_idx` or `flags`, `indirect` or `direct`.
 impl fmt::Display for Combination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let format = if self.is_packed() { "packed" } else { "split" };

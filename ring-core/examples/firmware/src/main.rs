@@ -1,11 +1,12 @@
 //! ring-core on bare metal.
 //!
-//! A freestanding program, without std, an allocator or an operating system, that drives QEMU's own
-//! virtio-mmio devices with ring-core's driver end: each device with every combination of {split,
-//! packed} × {event_idx on, off} × {indirect on, off}. `cargo xtask firmware` builds and runs it.
+//! A freestanding program, without std, an allocator or an operating system, that drives QEMU's
+//! virtio-mmio devices with ring-core's driver end. Each device is driven with every combination of
+//! {split, packed} × {event_idx on, off} × {indirect on, off}. `cargo xtask firmware` builds and
+//! runs it.
 //!
-//! [`x86`] is the machine, [`mmio`] the transport, [`queue`] what stands between ring-core and a device,
-//! [`device`] the checks.
+//! [`x86`] is the machine, [`mmio`] is the transport, [`queue`] connects ring-core with a device,
+//! and [`device`] contains the checks.
 
 #![no_std]
 #![no_main]
@@ -13,7 +14,7 @@
 mod board;
 mod combination;
 mod device;
-mod failure;
+mod error;
 mod memory;
 mod mmio;
 mod queue;

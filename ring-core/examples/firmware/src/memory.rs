@@ -1,6 +1,6 @@
-//! Memory that devices access: one static region, handed out piece by piece.
+//! Memory that devices access: one static region, allocated from its start.
 
-// UNSAFETY: constructs the `RawMemory` through which the rings see the region.
+// UNSAFETY: constructs the `RawMemory` through which the rings access the region.
 #![expect(unsafe_code)]
 
 use core::ptr::NonNull;
@@ -9,28 +9,28 @@ use core::sync::atomic::AtomicU64;
 use ring_core::Segment;
 use ring_core::memory::{AccessError, Memory as _, RawMemory};
 
-use crate::failure::Failure;
+use crate::error::CheckError;
 
 const BYTES: usize = 4 << 20;
 
-/// The region. Its type alone keeps the program to atomics.
+/// The region. Its type restricts the program to atomic accesses.
 #[repr(align(4096))]
 struct Region([AtomicU64; BYTES / 8]);
 
 static REGION: Region = Region([const { AtomicU64::new(0) }; BYTES / 8]);
 
-/// The rings' and the devices' view of the region. Addresses are physical ones; all memory is mapped
-/// to itself.
+/// Returns the rings' and the devices' view of the region. Addresses are physical addresses; all
+/// memory is mapped to itself.
 pub(crate) fn shared() -> RawMemory<'static> {
     let start = NonNull::from(&REGION.0).cast();
     let address = start.addr().get() as u64;
-    // SAFETY: the bytes are those of a static, so they are mapped for good, and they are writable because
-    // atomics are. As they are atomics, the program has no other way to them.
+    // SAFETY: the bytes are those of a static, so they stay mapped, and they are writable because
+    // atomics are. The program accesses them only through atomics, because they are atomics.
     unsafe { RawMemory::new(start, address, BYTES) }
 }
 
-/// Hands out the region from its start. A new one hands out the same memory again, so it is made only
-/// when no device uses the region any more.
+/// Allocates the region from its start. A new pool allocates the same memory again, so a new pool
+/// is made only when no device uses the region.
 #[derive(Debug)]
 pub(crate) struct Pool {
     memory: RawMemory<'static>,
@@ -39,24 +39,24 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// The whole region.
+    /// Returns a pool of the whole region.
     pub(crate) fn new() -> Self {
         let memory = shared();
         let next = (&raw const REGION).addr() as u64;
         Self { memory, next, end: next + BYTES as u64 }
     }
 
-    /// The region as the rings see it.
+    /// Returns the region as the rings see it.
     pub(crate) const fn memory(&self) -> &RawMemory<'static> {
         &self.memory
     }
 
-    /// Takes `len` zeroed bytes, aligned to `align`, which is a power of two.
-    pub(crate) fn take(&mut self, len: u32, align: u32) -> Result<Segment, Failure> {
+    /// Allocates `len` zeroed bytes, aligned to `align`, which is a power of two.
+    pub(crate) fn take(&mut self, len: u32, align: u32) -> Result<Segment, CheckError> {
         let address = self.next.next_multiple_of(align.into());
         let next = address + u64::from(len);
         if next > self.end {
-            return Err(Failure::Memory(AccessError { address, len: len.into() }));
+            return Err(CheckError::Memory(AccessError { address, len: len.into() }));
         }
         self.next = next;
         let segment = Segment::new(address, len);
@@ -66,7 +66,7 @@ impl Pool {
 }
 
 /// Fills a segment with one byte.
-pub(crate) fn fill(memory: &RawMemory<'_>, segment: Segment, byte: u8) -> Result<(), Failure> {
+pub(crate) fn fill(memory: &RawMemory<'_>, segment: Segment, byte: u8) -> Result<(), CheckError> {
     let chunk = [byte; 512];
     let mut left = segment.len as usize;
     let mut address = segment.address;

@@ -1,24 +1,24 @@
-//! VIRTIO over MMIO: the transport, for lifting into a kernel.
+//! VIRTIO over MMIO: a transport that a kernel can reuse.
 //!
-//! ring-core moves buffers and knows no transport; this is all that one has to add (VIRTIO 1.4, 4.2
-//! "Virtio Over MMIO"):
+//! ring-core moves buffers and has no transport. This file is all that has to be added (VIRTIO 1.4,
+//! 4.2 "Virtio Over MMIO"):
 //!
-//! 1. [`Device::probe`] looks whether there is a device, and of which kind.
-//! 2. [`Device::negotiate`] resets it and agrees on features.
-//! 3. [`Device::start_queue`] tells it where a queue's areas are, once for each queue.
-//! 4. [`Device::go`] lets it run.
-//! 5. [`Device::notify`] announces buffers when [`publish`] says so, and [`Device::sleep`] waits for the
-//!    device's interrupt when [`arm`] says that one will come.
+//! 1. [`Device::probe`] finds out whether there is a device, and its type.
+//! 2. [`Device::negotiate`] resets the device and negotiates features.
+//! 3. [`Device::start_queue`] tells the device the areas of a queue, once for each queue.
+//! 4. [`Device::set_driver_ok`] starts the device.
+//! 5. [`Device::notify`] notifies the device when [`publish`] says so, and [`Device::sleep`] waits
+//!    for the device's interrupt when [`arm`] says that it is safe to sleep.
 //!
-//! It needs two things of the platform: a window onto the device's registers, and a way to sleep until its
-//! interrupt.
+//! The transport needs two things from its platform: a window onto the device's registers, and a
+//! way to sleep until the device's interrupt.
 //!
 //! [`publish`]: ring_core::DriverQueue::publish
 //! [`arm`]: ring_core::DriverQueue::arm
 
 use ring_core::{Features, Setup};
 
-use crate::failure::Failure;
+use crate::error::CheckError;
 use crate::x86::{Line, Registers};
 
 /// VIRTIO 1.4, 4.2.2 "MMIO Device Register Layout".
@@ -38,7 +38,7 @@ mod register {
     pub(super) const INTERRUPT_STATUS: usize = 0x060;
     pub(super) const INTERRUPT_ACKNOWLEDGE: usize = 0x064;
     pub(super) const STATUS: usize = 0x070;
-    /// Each is followed by its upper half.
+    /// The upper half of each address follows in the next register.
     pub(super) const DESCRIPTOR_AREA: usize = 0x080;
     pub(super) const DRIVER_AREA: usize = 0x090;
     pub(super) const DEVICE_AREA: usize = 0x0a0;
@@ -56,7 +56,7 @@ mod status {
 
 /// "virt".
 const MAGIC: u32 = 0x7472_6976;
-/// The version of devices that are not legacy ones.
+/// The version of non-legacy devices.
 const VERSION: u32 = 2;
 
 /// A device on this transport.
@@ -65,14 +65,14 @@ pub(crate) struct Device {
     registers: Registers,
     line: Line,
     id: u32,
-    /// Notifications sent to the device.
+    /// The number of notifications sent to the device.
     pub(crate) notifications: u32,
-    /// Interrupts taken from the device.
+    /// The number of interrupts taken from the device.
     pub(crate) interrupts: u32,
 }
 
 impl Device {
-    /// The device behind `registers`, if there is one; `line` is its interrupt.
+    /// Returns the device behind `registers`, if there is one. `line` is its interrupt.
     pub(crate) fn probe(registers: Registers, line: Line) -> Option<Self> {
         let id = registers.read(register::DEVICE_ID);
         let present = registers.read(register::MAGIC) == MAGIC
@@ -81,12 +81,12 @@ impl Device {
         present.then_some(Self { registers, line, id, notifications: 0, interrupts: 0 })
     }
 
-    /// What kind of device it is (VIRTIO 1.4, 5 "Device Types").
+    /// Returns the device type (VIRTIO 1.4, 5 "Device Types").
     pub(crate) const fn id(&self) -> u32 {
         self.id
     }
 
-    /// Resets the device. It uses no memory any more.
+    /// Resets the device. From then on the device accesses no memory.
     pub(crate) fn reset(&mut self) {
         self.registers.write(register::STATUS, 0);
         while self.registers.read(register::STATUS) != 0 {
@@ -95,14 +95,14 @@ impl Device {
         (self.notifications, self.interrupts) = (0, 0);
     }
 
-    /// Resets the device and negotiates `required` features: no fewer, and no others.
-    pub(crate) fn negotiate(&mut self, required: Features) -> Result<(), Failure> {
+    /// Resets the device and negotiates exactly the `required` features.
+    pub(crate) fn negotiate(&mut self, required: Features) -> Result<(), CheckError> {
         self.reset();
         self.add_status(status::ACKNOWLEDGE);
         self.add_status(status::DRIVER);
         let offered = self.offered();
         if !offered.contains(required) {
-            return Err(Failure::NotOffered { missing: required.difference(offered) });
+            return Err(CheckError::NotOffered { missing: required.difference(offered) });
         }
         for (select, bits) in (0..).zip(halves(required.bits())) {
             self.registers.write(register::DRIVER_FEATURES_SELECT, select);
@@ -110,7 +110,7 @@ impl Device {
         }
         self.add_status(status::FEATURES_OK);
         if self.status() & status::FEATURES_OK == 0 {
-            return Err(Failure::Refused { features: required });
+            return Err(CheckError::Refused { features: required });
         }
         Ok(())
     }
@@ -123,12 +123,12 @@ impl Device {
         Features::from_bits_retain(half(0) | half(1) << 32)
     }
 
-    /// Tells the device about a queue.
-    pub(crate) fn start_queue(&self, index: u16, setup: &Setup) -> Result<(), Failure> {
+    /// Tells the device the size and areas of a queue, and enables the queue.
+    pub(crate) fn start_queue(&self, index: u16, setup: &Setup) -> Result<(), CheckError> {
         self.registers.write(register::QUEUE_SELECT, index.into());
         let max = self.registers.read(register::QUEUE_SIZE_MAX);
         if u32::from(setup.size) > max {
-            return Err(Failure::QueueSize { size: setup.size, max });
+            return Err(CheckError::QueueSize { size: setup.size, max });
         }
         self.registers.write(register::QUEUE_SIZE, setup.size.into());
         for (register, address) in [
@@ -144,32 +144,32 @@ impl Device {
         Ok(())
     }
 
-    /// Lets the device run. All its queues have been started.
-    pub(crate) fn go(&self) {
+    /// Starts the device. All its queues have been started.
+    pub(crate) fn set_driver_ok(&self) {
         self.add_status(status::DRIVER_OK);
     }
 
-    /// Announces buffers in a queue.
+    /// Notifies the device of buffers in a queue.
     pub(crate) fn notify(&mut self, queue: u16) {
         self.notifications += 1;
         self.registers.write(register::QUEUE_NOTIFY, queue.into());
     }
 
-    /// Sleeps until the device interrupts, and acknowledges what it interrupted for.
+    /// Sleeps until the device interrupts, and acknowledges the interrupt.
     ///
-    /// Whatever it does from the acknowledgement on interrupts anew, so the queues are looked at after
-    /// it. One interrupt may stand for all queues of the device, and for none.
-    pub(crate) fn sleep(&mut self) -> Result<(), Failure> {
+    /// What the device does after the acknowledgement causes a new interrupt, so check the queues
+    /// after this call. One interrupt can stand for several queues of the device, or for none.
+    pub(crate) fn sleep(&mut self) -> Result<(), CheckError> {
         self.interrupts += self.line.wait();
         let events = self.registers.read(register::INTERRUPT_STATUS);
         self.registers.write(register::INTERRUPT_ACKNOWLEDGE, events);
         if self.status() & status::NEEDS_RESET != 0 {
-            return Err(Failure::NeedsReset);
+            return Err(CheckError::NeedsReset);
         }
         Ok(())
     }
 
-    /// The 32-bit field at `offset` in the device's configuration space.
+    /// Returns the 32-bit field at `offset` in the device's configuration space.
     pub(crate) fn config(&self, offset: usize) -> u32 {
         self.registers.read(register::CONFIG + offset)
     }
@@ -183,7 +183,7 @@ impl Device {
     }
 }
 
-/// The two registers that a 64-bit value takes up, lower half first.
+/// Returns the two 32-bit halves of a 64-bit value, lower half first.
 #[expect(clippy::cast_possible_truncation, reason = "takes the value apart")]
 const fn halves(value: u64) -> [u32; 2] {
     [value as u32, (value >> 32) as u32]

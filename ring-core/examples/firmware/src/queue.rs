@@ -1,21 +1,21 @@
-//! A queue of a device: ring-core's driver end, the memory it needs, and what was counted.
+//! A queue of a device: ring-core's driver end, its memory, and statistics.
 
 use ring_core::driver::{Slot, Used};
 use ring_core::memory::RawMemory;
 use ring_core::{AreaLayout, Areas, Arm, DriverQueue, QueueSize, Segment, Setup, packed, split};
 
 use crate::combination::Combination;
-use crate::failure::Failure;
+use crate::error::CheckError;
 use crate::memory::Pool;
 use crate::mmio::Device;
 
-/// How often an index has to wrap around for a check to mean anything.
-pub(crate) const ENOUGH: u32 = 3;
+/// How often an index has to wrap around for a check to be meaningful.
+pub(crate) const MIN_WRAPS: u32 = 3;
 
-/// Steps after which the index of a split queue wraps around.
+/// The number of steps after which the index of a split queue wraps around.
 const SPLIT_INDEX: u64 = 1 << 16;
 
-/// Bytes of one descriptor in an indirect table.
+/// The size of a descriptor in an indirect table, in bytes.
 const DESCRIPTOR: u32 = 16;
 
 /// What a check needs of a queue.
@@ -23,41 +23,43 @@ const DESCRIPTOR: u32 = 16;
 pub(crate) struct Plan {
     /// The queue's index in its device.
     pub(crate) index: u16,
-    /// Its size: a power of two, since every queue is split at times.
+    /// The queue's size: a power of two, because some combinations use a split queue.
     pub(crate) size: u16,
-    /// How many requests are in flight at most.
+    /// The maximum number of requests in flight.
     pub(crate) requests: u16,
-    /// How many segments a request has at most.
+    /// The maximum number of segments of a request.
     pub(crate) segments: u16,
 }
 
-/// One queue. Requests are known by their number, below [`Plan::requests`].
+/// One queue. Requests are identified by their number, which is less than [`Plan::requests`].
 #[derive(Debug)]
 pub(crate) struct Queue<'s> {
     driver: DriverQueue<RawMemory<'static>, &'s mut [Slot<u16>], u16>,
     plan: Plan,
     combination: Combination,
-    /// One indirect table for each request, if buffers go through such.
+    /// One indirect table for each request.
     tables: Segment,
-    /// Buffers added.
+    /// The number of buffers added.
     buffers: u32,
-    /// Steps that the index has made: a split queue counts buffers, a packed one descriptors.
+    /// The number of steps that the index has made: buffers in a split queue, descriptors in a
+    /// packed one.
     steps: u64,
 }
 
 impl<'s> Queue<'s> {
-    /// Brings the queue up: finds out what memory it needs, takes it, and tells the device.
+    /// Sets up the queue: determines the memory it needs, allocates the memory, and informs the
+    /// device.
     pub(crate) fn start(
         device: &Device,
         plan: Plan,
         combination: Combination,
         pool: &mut Pool,
         slots: &'s mut [Slot<u16>],
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CheckError> {
         let size = QueueSize::split(plan.size).map_err(ring_core::SetupError::Size)?;
         let layout = if combination.is_packed() { packed::layout(size) } else { split::layout(size) };
         let mut take = |area: AreaLayout| {
-            // No area of a queue of 32768 is over a MiB.
+            // No area of a queue of 32768 is larger than 1 MiB.
             let bytes = |number| u32::try_from(number).unwrap_or(u32::MAX);
             pool.take(bytes(area.size), bytes(area.align)).map(|segment| segment.address)
         };
@@ -78,19 +80,19 @@ impl<'s> Queue<'s> {
         Ok(Self { driver, plan, combination, tables, buffers: 0, steps: 0 })
     }
 
-    /// Whether a request of so many segments can be added now.
+    /// Returns whether a request of `segments` segments can be added now.
     pub(crate) fn has_room(&self, segments: usize) -> bool {
         let needed = if self.combination.is_indirect() { 1 } else { segments };
         needed <= usize::from(self.driver.free())
     }
 
-    /// Stages a request, through its indirect table if that was negotiated.
+    /// Stages a request, through its indirect table if the feature was negotiated.
     pub(crate) fn add(
         &mut self,
         request: u16,
         readable: &[Segment],
         writable: &[Segment],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CheckError> {
         let before = self.driver.free();
         if self.combination.is_indirect() {
             let bytes = u32::from(self.plan.segments) * DESCRIPTOR;
@@ -104,7 +106,7 @@ impl<'s> Queue<'s> {
         Ok(())
     }
 
-    /// Makes what is staged available, and notifies the device if it wants that.
+    /// Makes the staged requests available, and notifies the device if it asks for notifications.
     pub(crate) fn publish(&mut self, device: &mut Device) {
         if self.driver.publish().is_needed() {
             device.notify(self.plan.index);
@@ -112,7 +114,7 @@ impl<'s> Queue<'s> {
     }
 
     /// Takes back the next request, if there is one.
-    pub(crate) fn reap(&mut self) -> Result<Option<Used<u16>>, Failure> {
+    pub(crate) fn reap(&mut self) -> Result<Option<Used<u16>>, CheckError> {
         Ok(self.driver.reap()?)
     }
 
@@ -121,10 +123,11 @@ impl<'s> Queue<'s> {
         self.driver.arm()
     }
 
-    /// Takes back the next request. If there is none, makes what is staged available, and sleeps.
+    /// Takes back the next request. If there is none, makes the staged requests available, and
+    /// sleeps.
     ///
-    /// There has to be a request, in flight or staged: else there is nothing to wait for.
-    pub(crate) fn next(&mut self, device: &mut Device) -> Result<Used<u16>, Failure> {
+    /// A request must be in flight or staged; otherwise the call does not return.
+    pub(crate) fn next(&mut self, device: &mut Device) -> Result<Used<u16>, CheckError> {
         loop {
             if let Some(used) = self.driver.reap()? {
                 return Ok(used);
@@ -136,19 +139,19 @@ impl<'s> Queue<'s> {
         }
     }
 
-    /// Buffers added so far.
+    /// Returns the number of buffers added so far.
     pub(crate) const fn buffers(&self) -> u32 {
         self.buffers
     }
 
-    /// How often the queue's index wrapped around: the 16 bits of a split queue's, or a packed queue's
-    /// position in the ring, with its wrap counter.
+    /// Returns how often the queue's index wrapped around: the 16-bit index of a split queue, or
+    /// the cursor of a packed queue, with its wrap counter.
     pub(crate) fn wraps(&self) -> u32 {
         let steps = if self.combination.is_packed() { self.plan.size.into() } else { SPLIT_INDEX };
         u32::try_from(self.steps / steps).unwrap_or(u32::MAX)
     }
 
-    /// How often the ring was gone around, in either format.
+    /// Returns the number of laps around the ring, in either format.
     pub(crate) fn laps(&self) -> u32 {
         u32::try_from(self.steps / u64::from(self.plan.size)).unwrap_or(u32::MAX)
     }

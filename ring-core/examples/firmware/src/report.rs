@@ -1,37 +1,38 @@
-//! What the program prints: one line a check, which `cargo xtask firmware` reads.
+//! The output of the program: one line for each check, which `cargo xtask firmware` reads.
 
 use core::fmt::{self, Write as _};
 
 use crate::combination::Combination;
-use crate::failure::Failure;
+use crate::error::CheckError;
 use crate::mmio::Device;
-use crate::queue::{ENOUGH, Queue};
+use crate::queue::{MIN_WRAPS, Queue};
 use crate::x86::Serial;
 
 /// What a check did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tally {
-    /// Bytes of payload that went through the queues.
+pub(crate) struct Counts {
+    /// The number of bytes of payload that passed through the queues.
     bytes: u64,
-    /// Buffers that went through the queues.
+    /// The number of buffers that passed through the queues.
     buffers: u32,
-    /// How often the ring was gone around that was gone around least.
+    /// The smallest number of laps around a ring, over all rings of the check.
     laps: u32,
-    /// How often the index wrapped around that did so most often.
+    /// The largest number of times that an index wrapped around, over all rings of the check.
     wraps: u32,
-    /// Notifications sent to the device.
+    /// The number of notifications sent to the device.
     notifications: u32,
-    /// Interrupts taken from it.
+    /// The number of interrupts taken from the device.
     interrupts: u32,
 }
 
-impl Tally {
-    /// What a check did with these queues, if that was enough to mean anything.
-    pub(crate) fn of(device: &Device, bytes: u64, queues: &[&Queue<'_>]) -> Result<Self, Failure> {
+impl Counts {
+    /// Returns what a check did with these queues, if that was enough for the check to be
+    /// meaningful.
+    pub(crate) fn of(device: &Device, bytes: u64, queues: &[&Queue<'_>]) -> Result<Self, CheckError> {
         let laps = queues.iter().map(|queue| queue.laps()).min().unwrap_or(0);
         let wraps = queues.iter().map(|queue| queue.wraps()).max().unwrap_or(0);
-        if laps.min(wraps) < ENOUGH {
-            return Err(Failure::TooFew { laps, wraps, needed: ENOUGH });
+        if laps.min(wraps) < MIN_WRAPS {
+            return Err(CheckError::TooFew { laps, wraps, needed: MIN_WRAPS });
         }
         Ok(Self {
             bytes,
@@ -44,19 +45,19 @@ impl Tally {
     }
 }
 
-/// Prints what came of a check.
-pub(crate) fn check(device: &str, combination: Combination, outcome: Result<Tally, Failure>) {
+/// Prints the outcome of a check.
+pub(crate) fn check(device: &str, combination: Combination, outcome: Result<Counts, CheckError>) {
     match outcome {
-        Ok(Tally { bytes, buffers, laps, wraps, notifications, interrupts }) => line(format_args!(
+        Ok(Counts { bytes, buffers, laps, wraps, notifications, interrupts }) => line(format_args!(
             "OK {device} {combination} bytes={bytes} buffers={buffers} laps={laps} wraps={wraps} \
              notifications={notifications} interrupts={interrupts}"
         )),
-        Err(failure) => line(format_args!("FAILED {device} {combination}: {failure}")),
+        Err(error) => line(format_args!("FAILED {device} {combination}: {error}")),
     }
 }
 
 /// Prints a line.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
-    // The serial port takes everything.
+    // The serial port accepts everything.
     let _ = writeln!(Serial, "{text}");
 }

@@ -1,31 +1,32 @@
-//! A disk: 8 MiB written, flushed, read back and compared (VIRTIO 1.4, 5.2 "Block Device").
+//! A block device: 8 MiB are written, flushed, read back and compared (VIRTIO 1.4, 5.2 "Block
+//! Device").
 
 use ring_core::driver::Slot;
 use ring_core::memory::{Memory as _, RawMemory};
 use ring_core::{Features, Segment};
 
 use crate::combination::Combination;
-use crate::failure::Failure;
+use crate::error::CheckError;
 use crate::memory::{Pool, fill};
 use crate::mmio::Device;
-use crate::queue::{ENOUGH, Plan, Queue};
-use crate::report::Tally;
+use crate::queue::{MIN_WRAPS, Plan, Queue};
+use crate::report::Counts;
 
-/// The header and the status are segments of their own beside the up to 64 of data.
+/// The header and the status have a segment each, in addition to up to 64 segments of data.
 const PLAN: Plan = Plan { index: 0, size: 1024, requests: 32, segments: MAX_SEGMENTS + 2 };
 const MAX_SEGMENTS: u16 = 64;
 
 const SECTOR: u32 = 512;
 const SECTORS: u32 = (8 << 20) / SECTOR;
-/// A request has as many sectors as segments.
+/// A request has as many sectors as data segments.
 const MAX_DATA: u32 = MAX_SEGMENTS as u32 * SECTOR;
 
 const HEADER: u32 = 16;
-/// What `GET_ID` writes.
+/// The length of the response to `GET_ID`.
 const ID: u32 = 20;
 const FLUSH: Features = Features::from_bits_retain(1 << 9);
 
-/// A type of request.
+/// The type of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Command {
     Read = 0,
@@ -34,30 +35,31 @@ enum Command {
     GetId = 8,
 }
 
-/// Status of a request before the device has written it.
+/// The status of a request before the device has written it.
 const NO_STATUS: u8 = 0xff;
 
-/// Writes, flushes, reads and compares; then asks for the disk's name until the index has wrapped around.
-pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Tally, Failure> {
+/// Writes, flushes, reads and compares. Then requests the device's ID until the index has wrapped
+/// around often enough.
+pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Counts, CheckError> {
     device.negotiate(combination.features().union(FLUSH))?;
     let mut pool = Pool::new();
     let mut slots = [Slot::EMPTY; PLAN.size as usize];
     let queue = Queue::start(device, PLAN, combination, &mut pool, &mut slots)?;
-    device.go();
+    device.set_driver_ok();
     let mut disk = Disk::new(device, queue, &mut pool, combination.features().bits())?;
 
     disk.transfer(Command::Write)?;
     disk.flush()?;
     disk.transfer(Command::Read)?;
-    while disk.queue.wraps() < ENOUGH {
-        disk.ask_for_names()?;
+    while disk.queue.wraps() < MIN_WRAPS {
+        disk.request_ids()?;
     }
     let bytes = 2 * u64::from(SECTORS) * u64::from(SECTOR);
     let queue = disk.queue;
-    Tally::of(device, bytes, &[&queue])
+    Counts::of(device, bytes, &[&queue])
 }
 
-/// The disk and its requests.
+/// The device and its requests.
 struct Disk<'d, 's> {
     device: &'d mut Device,
     queue: Queue<'s>,
@@ -65,9 +67,9 @@ struct Disk<'d, 's> {
     headers: Segment,
     statuses: Segment,
     data: Segment,
-    /// What each request transfers.
+    /// The sectors that each request transfers.
     extents: [Extent; PLAN.requests as usize],
-    /// Makes the data of one combination differ from that of any other.
+    /// Makes the data of one combination differ from that of all others.
     seed: u64,
 }
 
@@ -79,7 +81,7 @@ struct Extent {
 }
 
 impl<'d, 's> Disk<'d, 's> {
-    fn new(device: &'d mut Device, queue: Queue<'s>, pool: &mut Pool, seed: u64) -> Result<Self, Failure> {
+    fn new(device: &'d mut Device, queue: Queue<'s>, pool: &mut Pool, seed: u64) -> Result<Self, CheckError> {
         let requests = u32::from(PLAN.requests);
         Ok(Self {
             device,
@@ -93,11 +95,11 @@ impl<'d, 's> Disk<'d, 's> {
         })
     }
 
-    /// Reads or writes all sectors, with as many requests in flight as there are.
-    fn transfer(&mut self, command: Command) -> Result<(), Failure> {
+    /// Reads or writes all sectors, with as many requests in flight as possible.
+    fn transfer(&mut self, command: Command) -> Result<(), CheckError> {
         let mut idle = Idle::all();
         let mut first = 0;
-        // Each number of segments comes up once in every 64 requests, in no simple order.
+        // Each number of segments occurs once in every 64 requests, in a scrambled order.
         let mut count: u32 = 1;
         while first < SECTORS || !idle.is_all() {
             let extent = Extent { first, count: count.min(SECTORS - first) };
@@ -123,14 +125,14 @@ impl<'d, 's> Disk<'d, 's> {
         Ok(())
     }
 
-    /// Commits everything written.
-    fn flush(&mut self) -> Result<(), Failure> {
+    /// Commits everything that was written.
+    fn flush(&mut self) -> Result<(), CheckError> {
         self.submit(Command::Flush, 0, 0, 0)?;
         self.finish().map(drop)
     }
 
-    /// Asks for the disk's name with every request once.
-    fn ask_for_names(&mut self) -> Result<(), Failure> {
+    /// Requests the device's ID once with every request.
+    fn request_ids(&mut self) -> Result<(), CheckError> {
         for request in 0..PLAN.requests {
             self.submit(Command::GetId, request, 0, 1)?;
         }
@@ -140,8 +142,8 @@ impl<'d, 's> Disk<'d, 's> {
         Ok(())
     }
 
-    /// Stages a request of so many sectors and data segments.
-    fn submit(&mut self, command: Command, request: u16, sector: u32, count: u32) -> Result<(), Failure> {
+    /// Stages a request of `count` sectors and data segments.
+    fn submit(&mut self, command: Command, request: u16, sector: u32, count: u32) -> Result<(), CheckError> {
         let number = u64::from(request);
         let header = Segment::new(self.headers.address + number * u64::from(HEADER), HEADER);
         let status = Segment::new(self.statuses.address + number, 1);
@@ -174,19 +176,20 @@ impl<'d, 's> Disk<'d, 's> {
         }
     }
 
-    /// Waits for a request and looks at its status.
-    fn finish(&mut self) -> Result<u16, Failure> {
+    /// Waits for a request and checks its status.
+    fn finish(&mut self) -> Result<u16, CheckError> {
         let request = self.queue.next(self.device)?.cookie;
         let mut status = [NO_STATUS];
         self.memory.read_bytes(self.statuses.address + u64::from(request), &mut status)?;
         match status {
             [0] => Ok(request),
-            [status] => Err(Failure::Status { status: status.into() }),
+            [status] => Err(CheckError::Status { status: status.into() }),
         }
     }
 
-    /// Puts what is to be written, or what must not remain, where the request's data is.
-    fn prepare(&self, command: Command, request: u16, extent: Extent) -> Result<(), Failure> {
+    /// Fills the request's data memory with the data to write, or with data that a read has to
+    /// overwrite.
+    fn prepare(&self, command: Command, request: u16, extent: Extent) -> Result<(), CheckError> {
         let data = self.data(request);
         if command == Command::Read {
             return fill(&self.memory, data, 0);
@@ -198,8 +201,8 @@ impl<'d, 's> Disk<'d, 's> {
         Ok(())
     }
 
-    /// Compares what was read with what was written.
-    fn compare(&self, request: u16) -> Result<(), Failure> {
+    /// Compares the data that was read with the data that was written.
+    fn compare(&self, request: u16) -> Result<(), CheckError> {
         let extent = self.extents.get(usize::from(request)).copied().unwrap_or_default();
         let data = self.data(request);
         for index in 0..extent.count {
@@ -209,7 +212,7 @@ impl<'d, 's> Disk<'d, 's> {
             let sector = extent.first + index;
             for ((found, expected), word) in found.iter().zip(self.sector(sector)).zip(0_u64..) {
                 if *found != expected {
-                    return Err(Failure::Data {
+                    return Err(CheckError::Data {
                         offset: u64::from(sector) * u64::from(SECTOR) + word * 8,
                         found: u64::from_le_bytes(*found),
                         expected: u64::from_le_bytes(expected),
@@ -220,17 +223,17 @@ impl<'d, 's> Disk<'d, 's> {
         Ok(())
     }
 
-    /// What belongs into a sector: no two words on the disk are the same.
+    /// Returns the contents of a sector. All words on the device are distinct.
     fn sector(&self, sector: u32) -> [[u8; 8]; WORDS] {
         let mut word = u64::from(sector) * WORDS as u64;
         [(); WORDS].map(|()| {
             word += 1;
-            // An odd factor makes a permutation of all words.
+            // An odd factor permutes all words.
             (word ^ self.seed << 24).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()
         })
     }
 
-    /// The memory for a request's data.
+    /// Returns the memory for a request's data.
     fn data(&self, request: u16) -> Segment {
         Segment::new(self.data.address + u64::from(request) * u64::from(MAX_DATA), MAX_DATA)
     }
@@ -238,8 +241,8 @@ impl<'d, 's> Disk<'d, 's> {
 
 const WORDS: usize = SECTOR as usize / 8;
 
-/// Where a segment of a request's data begins, if it has `count` of them: not at a sector, but for the
-/// first and the end.
+/// Returns the offset at which a data segment starts, in a request of `count` data segments. Only
+/// the first segment and the end are at a sector boundary.
 const fn bound(index: u32, count: u32) -> u32 {
     let shift = if index == 0 || index == count { 0 } else { index * 37 % 256 };
     index * SECTOR + shift

@@ -1,44 +1,57 @@
-//! A console: what comes in goes out again, a byte a buffer (VIRTIO 1.4, 5.3 "Console Device").
+//! A console: incoming bytes are echoed, one byte in each buffer (VIRTIO 1.4, 5.3 "Console
+//! Device").
 
 use ring_core::driver::Slot;
 use ring_core::{Arm, Segment};
 
 use crate::combination::Combination;
-use crate::failure::Failure;
+use crate::error::CheckError;
 use crate::memory::Pool;
 use crate::mmio::Device;
 use crate::queue::{Plan, Queue};
-use crate::report::Tally;
+use crate::report::Counts;
 
 const RECEIVE: Plan = Plan { index: 0, size: 64, requests: 64, segments: 1 };
 const TRANSMIT: Plan = Plan { index: 1, ..RECEIVE };
 
-/// How many bytes the other end of the console sends for each combination. `cargo xtask firmware` is that
-/// end, and sends the same number. It is just enough for the index of a split queue.
+/// The number of bytes that the other end of the console sends for each combination. `cargo xtask
+/// firmware` is the other end, and sends the same number. It is just large enough to wrap the index
+/// of a split queue.
 const BYTES: u32 = 3 << 16;
 
-/// Echoes the bytes. Whether they are the right ones is the other end's to judge.
-pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Tally, Failure> {
+/// Echoes the bytes. The other end checks them.
+pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Counts, CheckError> {
     device.negotiate(combination.features())?;
     let mut pool = Pool::new();
     let mut slots = [const { [Slot::EMPTY; RECEIVE.size as usize] }; 2];
     let [receive_slots, transmit_slots] = &mut slots;
     let mut receive = Queue::start(device, RECEIVE, combination, &mut pool, receive_slots)?;
     let mut transmit = Queue::start(device, TRANSMIT, combination, &mut pool, transmit_slots)?;
-    device.go();
+    device.set_driver_ok();
 
-    // A byte's memory goes around: it is received into, sent from, and received into again.
+    // The memory of a byte is reused: the byte is received into it and sent from it.
     let buffers = pool.take(RECEIVE.requests.into(), 1)?;
     let buffer = |request| [Segment::new(buffers.address + u64::from(request), 1)];
     for request in 0..RECEIVE.requests {
         receive.add(request, &[], &buffer(request))?;
     }
+    echo(device, &mut receive, &mut transmit, buffer)?;
+    Counts::of(device, BYTES.into(), &[&receive, &transmit])
+}
+
+/// Sends every received byte from the memory that it was received into.
+fn echo(
+    device: &mut Device,
+    receive: &mut Queue<'_>,
+    transmit: &mut Queue<'_>,
+    buffer: impl Fn(u16) -> [Segment; 1],
+) -> Result<(), CheckError> {
     let mut echoed = 0;
     while echoed < BYTES {
         let mut idle = true;
         while let Some(used) = receive.reap()? {
             if used.written != 1 {
-                return Err(Failure::Written { written: used.written, expected: 1 });
+                return Err(CheckError::Written { written: used.written, expected: 1 });
             }
             transmit.add(used.cookie, &buffer(used.cookie), &[])?;
             idle = false;
@@ -53,11 +66,11 @@ pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Tal
         if idle {
             receive.publish(device);
             transmit.publish(device);
-            // Both queues have the same interrupt, and either may be what wakes.
+            // Both queues share one interrupt.
             if [receive.arm(), transmit.arm()] == [Arm::Armed; 2] {
                 device.sleep()?;
             }
         }
     }
-    Tally::of(device, echoed.into(), &[&receive, &transmit])
+    Ok(())
 }

@@ -1,33 +1,34 @@
-//! An entropy device: 1 MiB of random bytes, four at a time (VIRTIO 1.4, 5.4 "Entropy Device").
+//! An entropy device: 1 MiB of random bytes, four bytes in each request (VIRTIO 1.4, 5.4 "Entropy
+//! Device").
 
 use ring_core::Segment;
 use ring_core::driver::Slot;
 use ring_core::memory::Memory as _;
 
 use crate::combination::Combination;
-use crate::failure::Failure;
+use crate::error::CheckError;
 use crate::memory::Pool;
 use crate::mmio::Device;
 use crate::queue::{Plan, Queue};
-use crate::report::Tally;
+use crate::report::Counts;
 
 const PLAN: Plan = Plan { index: 0, size: 8, requests: 8, segments: 1 };
 
 const BYTES: u32 = 1 << 20;
-/// So small that the index of a split queue wraps around four times.
+/// Small enough for the index of a split queue to wrap around four times.
 const REQUEST: u32 = 4;
 
-/// How far the number of ones may be off the half. With good bits it is off by the half of this once
-/// in 10^40.
+/// The accepted deviation of the number of ones from the half. With good random bits, the deviation
+/// reaches half of this value once in 10^40 runs.
 const TOLERANCE: u64 = 40_000;
 
-/// Fetches the bytes, and counts how many bits are one.
-pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Tally, Failure> {
+/// Fetches the bytes, and counts the bits that are one.
+pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Counts, CheckError> {
     device.negotiate(combination.features())?;
     let mut pool = Pool::new();
     let mut slots = [Slot::EMPTY; PLAN.size as usize];
     let mut queue = Queue::start(device, PLAN, combination, &mut pool, &mut slots)?;
-    device.go();
+    device.set_driver_ok();
 
     let buffers = pool.take(u32::from(PLAN.requests) * REQUEST, REQUEST)?;
     let buffer = |request| Segment::new(buffers.address + u64::from(request) * u64::from(REQUEST), REQUEST);
@@ -38,7 +39,7 @@ pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Tal
     for _ in 0..BYTES / REQUEST {
         let used = queue.next(device)?;
         if used.written != REQUEST {
-            return Err(Failure::Written { written: used.written, expected: REQUEST });
+            return Err(CheckError::Written { written: used.written, expected: REQUEST });
         }
         let mut bytes = [0; REQUEST as usize];
         pool.memory().read_bytes(buffer(used.cookie).address, &mut bytes)?;
@@ -50,7 +51,7 @@ pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Tal
 
     let half = u64::from(BYTES) * 8 / 2;
     if ones.abs_diff(half) > TOLERANCE {
-        return Err(Failure::Data { offset: 0, found: ones, expected: half });
+        return Err(CheckError::Data { offset: 0, found: ones, expected: half });
     }
-    Tally::of(device, BYTES.into(), &[&queue])
+    Counts::of(device, BYTES.into(), &[&queue])
 }

@@ -1,4 +1,4 @@
-//! The checks: what is done with each kind of device.
+//! The checks: what is done with each type of device.
 
 mod block;
 mod console;
@@ -6,14 +6,14 @@ mod entropy;
 mod sound;
 
 use crate::combination::Combination;
-use crate::failure::Failure;
+use crate::error::CheckError;
 use crate::mmio::Device;
-use crate::report::Tally;
+use crate::report::Counts;
 
-/// A check of one kind of device with one combination. It starts with a reset of the device.
-pub(crate) type Check = fn(&mut Device, Combination) -> Result<Tally, Failure>;
+/// A check of one device with one combination. The check starts with a reset of the device.
+pub(crate) type Check = fn(&mut Device, Combination) -> Result<Counts, CheckError>;
 
-/// The name and the check of a kind of device (VIRTIO 1.4, 5 "Device Types").
+/// Returns the name and the check of a device type (VIRTIO 1.4, 5 "Device Types").
 pub(crate) const fn check_for(id: u32) -> Option<(&'static str, Check)> {
     match id {
         2 => Some(("block", block::check)),

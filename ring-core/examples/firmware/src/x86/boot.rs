@@ -1,16 +1,16 @@
-//! From the loader to Rust.
+//! The way from the loader to Rust.
 
 // UNSAFETY: the entry point is assembly.
 #![expect(unsafe_code)]
 
 use core::arch::global_asm;
 
-// Sound, since the assembly defines the symbols that the linker script and the loader look for and no
-// others; it hands over to `enter` in the state that compiled Rust expects: 64-bit mode, a stack of
-// 256 KiB that nothing else uses, SSE enabled, everything that the program touches mapped.
+// Sound, because the assembly defines the symbols that the linker script and the loader look for
+// and no others. It calls `enter` in the state that compiled Rust expects: 64-bit mode, a stack of
+// 256 KiB of its own, SSE enabled, and everything that the program accesses mapped.
 global_asm!(include_str!("boot.s"), enter = sym enter);
 
-/// What the assembly calls, once, with the address of the start info that the loader passed on.
+/// Called by the assembly, once, with the address of the start info that the loader passed on.
 extern "C" fn enter(start_info: u32) -> ! {
     super::interrupts::enable();
     super::exit(crate::run(start_info))

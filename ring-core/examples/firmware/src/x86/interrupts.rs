@@ -1,45 +1,48 @@
-//! Interrupts: from a device's line through the I/O APIC to whoever sleeps for it.
+//! Interrupts: from a device's line through the I/O APIC to the code that sleeps until the
+//! interrupt.
 //!
-//! Interrupts are enabled only while the program sleeps. So there is no concurrency in it, "nothing has
-//! come yet" cannot turn stale before the processor sleeps, and no interrupt is ever lost: one that comes
-//! early ends the sleep as soon as it begins.
+//! Interrupts are enabled only while the program sleeps. So there is no concurrency in the program,
+//! a check that found nothing cannot become stale before the processor sleeps, and no interrupt is
+//! lost: an early interrupt ends the sleep as soon as it begins.
 
-// UNSAFETY: interrupts are the processor's: their table, the way it sleeps, its controller's registers.
+// UNSAFETY: interrupts belong to the processor: their table, its sleep, its controller's registers.
 #![expect(unsafe_code)]
 
 use core::arch::{asm, global_asm};
+use core::fmt::Write as _;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::{Exit, Registers, exit, port};
-use crate::report;
+use super::{Exit, Registers, Serial, exit, port};
 
-/// How many interrupt lines there are to wait on, counted from 0.
+/// The number of interrupt lines, counted from 0.
 const LINES: u8 = 15;
 
-/// The vector of line 0; those below are the processor's exceptions.
+/// The vector of line 0; lower vectors are the processor's exceptions.
 const FIRST_VECTOR: u8 = 32;
 const VECTORS: usize = 48;
-/// Behind the lines: what the local APIC raises when an interrupt vanished before it was delivered.
+/// After the lines: the vector that the local APIC raises when an interrupt vanished before
+/// delivery.
 const SPURIOUS_VECTOR: u8 = FIRST_VECTOR + LINES;
 const STUB_BYTES: usize = 16;
 
-/// How many interrupts came on each line; only the assembly counts.
+/// The number of interrupts taken on each line. Only the assembly counts.
 static TAKEN: [AtomicU32; VECTORS - FIRST_VECTOR as usize] =
     [const { AtomicU32::new(0) }; VECTORS - FIRST_VECTOR as usize];
 
-/// The interrupt descriptor table: two words a vector.
+/// The interrupt descriptor table: two words for each vector.
 static TABLE: [[AtomicU64; 2]; VECTORS] = [const { [const { AtomicU64::new(0) }; 2] }; VECTORS];
 
-// Sound, since the stubs save what they use and end in `iretq`, or do not return. They write the counter of
-// their vector, an atomic, and the local APIC's end-of-interrupt register.
+// Sound, because the stubs save the registers that they use and end in `iretq`, or do not return.
+// They write the counter of their vector, which is an atomic, and the local APIC's end-of-interrupt
+// register.
 global_asm!(include_str!("interrupts.s"), exception = sym exception, taken = sym TAKEN);
 
 unsafe extern "C" {
-    /// The first of the stubs; there is one for each vector.
+    /// The first of the stubs; there is one stub for each vector.
     safe static interrupt_stubs: [u8; VECTORS * STUB_BYTES];
 }
 
-/// The local APIC; its registers are 16 bytes apart.
+/// The local APIC. Its registers are 16 bytes apart.
 mod local {
     pub(super) const ADDRESS: usize = 0xfee0_0000;
     pub(super) const TASK_PRIORITY: usize = 0x80;
@@ -52,12 +55,13 @@ mod io {
     pub(super) const ADDRESS: usize = 0xfec0_0000;
     pub(super) const INDEX: usize = 0;
     pub(super) const WINDOW: usize = 0x10;
-    /// The lower half of line 0's entry, whose zero bits mean: fixed, physical, active high, edge,
+    /// The lower half of line 0's entry. Its zero bits mean: fixed, physical, active high, edge,
     /// unmasked. The upper half, the destination, stays 0: this processor.
     pub(super) const ENTRIES: u32 = 0x10;
 }
 
-/// The old interrupt controllers' mask registers. They would raise the same interrupts once more.
+/// The mask registers of the legacy interrupt controllers, which would raise the same interrupts
+/// again.
 const OLD_MASKS: [u16; 2] = [0x21, 0xa1];
 
 /// Prepares the processor to take interrupts.
@@ -71,43 +75,45 @@ pub(super) fn enable() {
     }
     let limit = size_of_val(&TABLE) as u64 - 1;
     let table = (&raw const TABLE).addr() as u64;
-    // The pointer's ten bytes: the limit in the first two.
+    // The pointer has ten bytes; the limit is in the first two.
     let pointer = [limit << 48, table];
-    // SAFETY: the table is a static that nobody changes any more, and its gates lead to the stubs. The
-    // pointer is what the instruction expects, six bytes into two little-endian words.
+    // SAFETY: the table is a static that is not changed any more, and its gates lead to the stubs.
+    // The pointer is what the instruction expects, six bytes into two little-endian words.
     unsafe { asm!("lidt [{} + 6]", in(reg) &raw const pointer, options(readonly, nostack, preserves_flags)) };
 
     for mask in OLD_MASKS {
         port::write_u8(mask, 0xff);
     }
-    // SAFETY: on a PC, these are the local APIC's registers after a reset; all below 4 GiB is mapped.
+    // SAFETY: on a PC, these are the local APIC's registers after a reset; everything below 4 GiB
+    // is mapped.
     let registers = unsafe { Registers::new(local::ADDRESS, 0x400) };
     registers.write(local::TASK_PRIORITY, 0);
     registers.write(local::SPURIOUS, local::ENABLE | u32::from(SPURIOUS_VECTOR));
 }
 
-/// An interrupt line that somebody waits on.
+/// An interrupt line to wait on.
 #[derive(Debug)]
 pub(crate) struct Line {
     number: u8,
-    /// How many of its interrupts have been waited for.
+    /// The number of its interrupts that have been waited for.
     seen: u32,
 }
 
 impl Line {
-    /// The line with this number, unmasked; `None` if there is no such line.
+    /// Returns the line with this number, unmasked; `None` if there is no such line.
     pub(crate) fn unmask(number: u8) -> Option<Self> {
         if number >= LINES {
             return None;
         }
-        // SAFETY: on a PC, these are the I/O APIC's registers; all below 4 GiB is mapped.
+        // SAFETY: on a PC, these are the I/O APIC's registers; everything below 4 GiB is mapped.
         let registers = unsafe { Registers::new(io::ADDRESS, 0x20) };
         registers.write(io::INDEX, io::ENTRIES + 2 * u32::from(number));
         registers.write(io::WINDOW, u32::from(FIRST_VECTOR + number));
         Some(Self { number, seen: 0 })
     }
 
-    /// Sleeps until there was an interrupt after the ones already waited for, and returns how many.
+    /// Sleeps until an interrupt has been taken that was not waited for before. Returns the number
+    /// of these interrupts.
     pub(crate) fn wait(&mut self) -> u32 {
         loop {
             let taken = TAKEN.get(usize::from(self.number)).map_or(0, |count| count.load(Ordering::Relaxed));
@@ -123,19 +129,20 @@ impl Line {
 
 /// Sleeps until an interrupt has been taken.
 fn sleep() {
-    // SAFETY: the stubs restore every register, and without `nostack` the compiler keeps nothing below
-    // the stack pointer, where they push. `sti` takes effect only after `hlt` has begun.
+    // SAFETY: the stubs restore every register, and without `nostack` the compiler keeps nothing
+    // below the stack pointer, where the stubs push. `sti` takes effect only after `hlt` has begun.
     unsafe { asm!("sti", "hlt", "cli") };
 }
 
 /// Stops for good.
 pub(super) fn halt() {
-    // SAFETY: interrupts are disabled, so it never goes on.
+    // SAFETY: interrupts are disabled, so the processor never continues.
     unsafe { asm!("hlt", options(nomem, nostack, preserves_flags)) };
 }
 
-/// The processor could not go on.
+/// Called by the assembly for a processor exception.
 extern "C" fn exception(vector: u64) -> ! {
-    report::line(format_args!("CRASHED: processor exception {vector}"));
+    // The serial port accepts everything.
+    let _ = writeln!(Serial, "CRASHED: processor exception {vector}");
     exit(Exit::Crashed)
 }

@@ -1,4 +1,4 @@
-//! The I/O ports of the board's two devices that have such.
+//! The I/O ports of the board.
 
 // UNSAFETY: port instructions are assembly.
 #![expect(unsafe_code)]
@@ -7,8 +7,8 @@ use core::arch::asm;
 
 /// Writes a byte.
 pub(super) fn write_u8(port: u16, value: u8) {
-    // SAFETY: nothing behind a port of this board accesses memory: they are the interrupt controller,
-    // the serial port and the debug exit. The instruction changes no register or flag.
+    // SAFETY: no device behind a port of this board accesses memory: they are the interrupt
+    // controller, the serial port and the debug exit. The instruction changes no register or flag.
     unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags)) };
 }
 

@@ -1,6 +1,6 @@
-//! Registers of devices that are mapped into memory.
+//! Device registers that are mapped into memory.
 
-// UNSAFETY: registers are reached through addresses.
+// UNSAFETY: registers are accessed through addresses.
 #![expect(unsafe_code)]
 
 use core::ptr;
@@ -13,28 +13,28 @@ pub(crate) struct Registers {
 }
 
 impl Registers {
-    /// The `len` bytes of registers at the physical address `start`.
+    /// Returns the window of the `len` bytes of registers at the physical address `start`.
     ///
     /// # Safety
     ///
-    /// There are device registers, or nothing at all, and no memory; they are mapped at their physical
-    /// address. `start` is a multiple of 4.
+    /// The range contains device registers, or nothing at all, and no memory. It is mapped at its
+    /// physical address. `start` is a multiple of 4.
     pub(crate) const unsafe fn new(start: usize, len: usize) -> Self {
         Self { start, len }
     }
 
-    /// Reads a register. What is outside the window reads as 0.
+    /// Reads a register. A register outside the window reads as 0.
     pub(crate) fn read(&self, offset: usize) -> u32 {
-        // SAFETY: `register` found the offset in the window and aligned, and `new` was promised that
-        // there are registers.
+        // SAFETY: `register` found the offset aligned and in the window, and the caller of `new`
+        // promised that there are registers.
         self.register(offset).map_or(0, |register| unsafe { ptr::read_volatile(register) })
     }
 
-    /// Writes a register. Nothing is written outside the window.
+    /// Writes a register. A write outside the window has no effect.
     pub(crate) fn write(&self, offset: usize, value: u32) {
         if let Some(register) = self.register(offset) {
-            // SAFETY: as in `read`. A device may access memory because of it; that is what the contract
-            // of `RawMemory` is about.
+            // SAFETY: as in `read`. The write may cause a device to access memory; the contract of
+            // `RawMemory` covers that.
             unsafe { ptr::write_volatile(register, value) };
         }
     }

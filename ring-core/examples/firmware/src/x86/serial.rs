@@ -1,4 +1,4 @@
-//! The serial port, to report on.
+//! The serial port, for the report.
 
 use core::fmt;
 
@@ -6,11 +6,11 @@ use super::port;
 
 /// The first serial port of a PC.
 const BASE: u16 = 0x3f8;
-/// Line status: bit 5 says that the transmitter takes another byte.
+/// Line status: bit 5 says that the transmitter accepts another byte.
 const LINE_STATUS: u16 = BASE + 5;
 const TRANSMITTER_EMPTY: u8 = 1 << 5;
 
-/// Writes to the serial port; QEMU's needs no set-up.
+/// Writes to the serial port. QEMU's serial port needs no set-up.
 #[derive(Debug)]
 pub(crate) struct Serial;
 

@@ -1,4 +1,4 @@
-//! What the loader passed on: the command line.
+//! The command line that the loader passed on.
 
 // UNSAFETY: the loader left structures in memory and passed their addresses.
 #![expect(unsafe_code)]
@@ -6,7 +6,7 @@
 use core::ffi::CStr;
 use core::ptr;
 
-/// `hvm_start_info`, up to the field of interest.
+/// The first fields of `hvm_start_info`.
 #[repr(C)]
 struct StartInfo {
     magic: u32,
@@ -19,17 +19,18 @@ struct StartInfo {
 
 const MAGIC: u32 = 0x336e_c578;
 
-/// The command line, which is empty if there is none or it is not ASCII.
+/// Returns the command line, which is empty if there is none or it is not ASCII.
 pub(crate) fn command_line(start_info: u32) -> &'static str {
     let info = ptr::with_exposed_provenance::<StartInfo>(start_info as usize);
-    // SAFETY: a PVH loader passes the address of the structure, in memory that it keeps out of the way of
-    // the program's own; all below 4 GiB is mapped. Nothing in the structure is invalid for its type.
+    // SAFETY: a PVH loader passes the address of the structure, in memory that does not overlap the
+    // program's memory; everything below 4 GiB is mapped. Every value of the structure is valid for
+    // its type.
     let info = unsafe { info.read_unaligned() };
     if info.magic != MAGIC || info.command_line == 0 {
         return "";
     }
     let Ok(address) = usize::try_from(info.command_line) else { return "" };
-    // SAFETY: the protocol says that there is a string that ends with a zero. Nobody ever writes there.
+    // SAFETY: the protocol guarantees a string that ends with a zero. It is never written.
     let text = unsafe { CStr::from_ptr(ptr::with_exposed_provenance(address)) };
     text.to_str().unwrap_or("")
 }

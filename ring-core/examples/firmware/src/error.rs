@@ -1,4 +1,4 @@
-//! Why a check was not passed.
+//! The reasons a check can fail.
 
 use core::fmt;
 
@@ -6,24 +6,24 @@ use ring_core::error::AddErrorKind;
 use ring_core::memory::AccessError;
 use ring_core::{AddError, Features, SetupError, Violation};
 
-/// What went wrong. All end the check, so there is one type for them.
+/// The reason a check failed. Every failure ends the check, so there is one type for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub(crate) enum CheckError {
     /// The device does not offer what the combination needs.
     NotOffered {
-        /// What it does not offer.
+        /// The features that it does not offer.
         missing: Features,
     },
     /// The device offers the features, but not together.
     Refused {
-        /// What was asked for.
+        /// The requested features.
         features: Features,
     },
-    /// The queue is smaller than the check needs, or not there.
+    /// The queue is smaller than the check needs, or does not exist.
     QueueSize {
-        /// What the check needs.
+        /// The size that the check needs.
         size: u16,
-        /// What the device has.
+        /// The size that the device has.
         max: u32,
     },
     /// ring-core refused the set-up.
@@ -32,43 +32,43 @@ pub(crate) enum Failure {
     Add(AddErrorKind),
     /// The device broke a rule.
     Violation(Violation),
-    /// The device gave up.
+    /// The device asks for a reset.
     NeedsReset,
     /// There is not enough memory for devices, or an address is outside it.
     Memory(AccessError),
-    /// A buffer came back with another length than it has to.
+    /// A buffer was returned with an unexpected length.
     Written {
-        /// How much the device wrote.
+        /// The number of bytes that the device wrote.
         written: u32,
-        /// How much it had to.
+        /// The number of bytes that the device had to write.
         expected: u32,
     },
-    /// A request came back with another status than success.
+    /// A request was returned with a status other than success.
     Status {
         /// The status.
         status: u32,
     },
-    /// The data is not what it has to be.
+    /// The data is wrong.
     Data {
-        /// Where: an offset in bytes, whose meaning is the check's.
+        /// Its position: an offset in bytes, whose meaning the check defines.
         offset: u64,
-        /// What is there.
+        /// The value found.
         found: u64,
-        /// What should be.
+        /// The value expected.
         expected: u64,
     },
-    /// The rings and their indices wrapped around too rarely for the check to mean anything.
+    /// The rings and their indices wrapped around too rarely for the check to be meaningful.
     TooFew {
-        /// How often a ring was gone around.
+        /// The number of laps around a ring.
         laps: u32,
-        /// How often an index wrapped around.
+        /// The number of times that an index wrapped around.
         wraps: u32,
-        /// How often it had to.
+        /// The number needed of either.
         needed: u32,
     },
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CheckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotOffered { missing } => {
@@ -97,25 +97,25 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<SetupError> for Failure {
+impl From<SetupError> for CheckError {
     fn from(error: SetupError) -> Self {
         Self::Setup(error)
     }
 }
 
-impl<T> From<AddError<T>> for Failure {
+impl<T> From<AddError<T>> for CheckError {
     fn from(error: AddError<T>) -> Self {
         Self::Add(error.kind)
     }
 }
 
-impl From<Violation> for Failure {
+impl From<Violation> for CheckError {
     fn from(violation: Violation) -> Self {
         Self::Violation(violation)
     }
 }
 
-impl From<AccessError> for Failure {
+impl From<AccessError> for CheckError {
     fn from(unmapped: AccessError) -> Self {
         Self::Memory(unmapped)
     }
