@@ -8,6 +8,8 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
 
+use super::table::wrapped;
+
 /// The packages that are measured.
 const PACKAGES: [&str; 6] =
     ["ring-core", "virtio-queue", "virtio-drivers", "virtio-driver", "vm-memory", "rtrb"];
@@ -52,7 +54,7 @@ impl fmt::Display for Machine {
             versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         writeln!(f, "- {processors} × {processor}, {kernel}")?;
         writeln!(f, "- {compiler}, profile `bench`")?;
-        writeln!(f, "- {}", versions.join(", "))
+        writeln!(f, "- {}", wrapped(&versions.join(", ")).trim_end().replace('\n', "\n  "))
     }
 }
 

@@ -1,10 +1,11 @@
 //! `cargo xtask bench`: the time of the rings, and the cost of isolation-host.
 
 pub(crate) mod counts;
+mod groups;
 mod machine;
-mod plot;
 mod report;
 mod samples;
+mod table;
 mod targets;
 mod valgrind;
 
@@ -39,13 +40,12 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
 
 /// Runs all suites and writes the report.
 fn time(sh: &Shell) -> Result<()> {
-    let directory = target_dir()?.join("bench");
-    let samples = directory.join("samples");
+    let samples = target_dir()?.join("bench/samples");
     sh.remove_path(&samples)?;
     // The suite `forward` runs isolation-host.
     cmd!(sh, "cargo build --release --package isolation-host").run()?;
     for suite in SUITES {
         cmd!(sh, "cargo bench --bench {suite}").run()?;
     }
-    report::write(&directory, &samples::read(&samples)?, &Machine::this(sh)?)
+    report::write(&samples::read(&samples)?, &Machine::this(sh)?)
 }

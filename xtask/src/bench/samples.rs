@@ -1,29 +1,29 @@
-//! What the suites measured.
+//! The samples that the suites write.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-/// One benchmark: one contender at one piece of work.
+/// One benchmark: an implementation in a case.
 #[derive(Debug, Clone)]
 pub(super) struct Benchmark {
-    /// Its place in its suite.
+    /// The position in the suite.
     sequence: u64,
     pub(super) group: String,
-    pub(super) work: String,
-    pub(super) contender: String,
-    /// Whom it is compared with.
-    pub(super) yardstick: String,
-    /// Nanoseconds a request.
+    pub(super) case: String,
+    pub(super) implementation: String,
+    /// The implementation that the ratio refers to.
+    pub(super) baseline: String,
+    /// Nanoseconds for each request.
     pub(super) time: Spread,
-    /// Its time by that of the yardstick in the same milliseconds.
+    /// The time divided by the baseline's time in the same milliseconds.
     pub(super) ratio: Spread,
-    /// Nanoseconds that a cache line took from one processor to the other, if that matters.
-    pub(super) calibrator: Option<Spread>,
+    /// Nanoseconds in which a cache line passed between the processors, where that matters.
+    pub(super) line: Option<Spread>,
 }
 
-/// A median, and between what values eight tenths lie.
+/// A median, and the range of the middle 80 %.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Spread {
     pub(super) low: f64,
@@ -32,7 +32,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    /// Of at least one value.
+    /// Returns the spread of the values, or `None` without values.
     fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let last = values.len().checked_sub(1)?;
@@ -43,23 +43,18 @@ impl Spread {
 
 /// Reads all files of samples in `directory`.
 pub(super) fn read(directory: &Path) -> Result<Vec<Benchmark>> {
-    let unreadable = || format!("{} cannot be read", directory.display());
+    let unreadable = || format!("cannot read {}", directory.display());
     let mut benchmarks = Vec::new();
     for file in fs::read_dir(directory).with_context(unreadable)? {
         let path = file.with_context(unreadable)?.path();
         let text = fs::read_to_string(&path).with_context(unreadable)?;
-        benchmarks.push(parse(&text).with_context(|| format!("{} holds no samples", path.display()))?);
+        benchmarks.push(parse(&text).with_context(|| format!("{} has no samples", path.display()))?);
     }
     if benchmarks.is_empty() {
-        bail!("{} is empty: no suite has measured anything", directory.display());
+        bail!("{} is empty; run the suites without a filter", directory.display());
     }
     benchmarks.sort_by_key(|benchmark| benchmark.sequence);
     Ok(benchmarks)
-}
-
-/// Whether this is ring-core, however it is used.
-pub(super) fn is_ours(contender: &str) -> bool {
-    contender.starts_with("ring-core")
 }
 
 fn parse(text: &str) -> Result<Benchmark> {
@@ -68,17 +63,17 @@ fn parse(text: &str) -> Result<Benchmark> {
     let numbers = |name: &str| -> Vec<f64> {
         record[name].as_array().into_iter().flatten().filter_map(serde_json::Value::as_f64).collect()
     };
-    let (times, yardstick) = (numbers("nanoseconds"), numbers("baseline_nanoseconds"));
-    let ratios = times.iter().zip(&yardstick).map(|(own, other)| own / other).collect();
+    let (times, baseline) = (numbers("nanoseconds"), numbers("baseline_nanoseconds"));
+    let ratios = times.iter().zip(&baseline).map(|(own, other)| own / other).collect();
     Ok(Benchmark {
         sequence: record["sequence"].as_u64().context("sequence")?,
         group: string("group")?,
-        work: string("case")?,
-        contender: string("implementation")?,
-        yardstick: string("baseline")?,
-        time: Spread::of(times).context("no times")?,
-        ratio: Spread::of(ratios).context("no ratios")?,
-        calibrator: Spread::of(numbers("line_nanoseconds")),
+        case: string("case")?,
+        implementation: string("implementation")?,
+        baseline: string("baseline")?,
+        time: Spread::of(times).context("nanoseconds")?,
+        ratio: Spread::of(ratios).context("baseline_nanoseconds")?,
+        line: Spread::of(numbers("line_nanoseconds")),
     })
 }
 
@@ -95,13 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_is_of_times_that_were_taken_together() -> Result<()> {
+    fn a_ratio_compares_times_that_were_taken_together() -> Result<()> {
         let benchmark = parse(
-            r#"{"sequence": 0, "group": "g", "case": "c", "implementation": "i", "baseline": "b", "line_nanoseconds": [],
-                "nanoseconds": [2.0, 20.0, 200.0], "baseline_nanoseconds": [1.0, 10.0, 100.0]}"#,
+            r#"{"sequence": 0, "group": "g", "case": "c", "implementation": "i", "baseline": "b",
+                "nanoseconds": [2.0, 20.0, 200.0], "baseline_nanoseconds": [1.0, 10.0, 100.0],
+                "line_nanoseconds": []}"#,
         )?;
         assert_eq!(benchmark.ratio, Spread { low: 2.0, median: 2.0, high: 2.0 });
-        assert_eq!((benchmark.time.median, benchmark.calibrator), (20.0, None));
+        assert_eq!((benchmark.time.median, benchmark.line), (20.0, None));
         Ok(())
     }
 }
