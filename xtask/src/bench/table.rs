@@ -59,6 +59,6 @@ mod tests {
     #[test]
     fn paragraphs_stay_apart_and_within_their_width() {
         let text = wrapped(&format!("{}\n\nend", "four ".repeat(21)));
-        assert_eq!(text, format!("{}four\nfour\n\nend\n", "four ".repeat(19)));
+        assert_eq!(text, format!("{}four\nfour four\n\nend\n", "four ".repeat(18)));
     }
 }
