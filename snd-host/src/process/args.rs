@@ -14,9 +14,9 @@ use crate::options::{RingFormat, Streams};
 /// A sound card for virtual machines, backed by GStreamer.
 ///
 /// snd-host is a virtio sound card that runs in a process of its own. A virtual machine monitor
-/// that supports vhost-user, such as QEMU, connects to its socket. The guest then has a sound card.
-/// The audio that the guest plays or records goes through GStreamer to or from the sound system of
-/// the host.
+/// that supports vhost-user, such as QEMU, connects to the socket of snd-host, and the guest has a
+/// sound card. The audio that the guest plays or records goes through GStreamer to or from the
+/// sound system of the host.
 ///
 /// snd-host serves one virtual machine at a time, and waits for the next one until SIGTERM or
 /// SIGINT ends it. It needs no privileges except access to the socket, the sink and the source.
@@ -45,11 +45,12 @@ pub struct Args {
     #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosink")]
     pub sink: String,
 
-    /// Source of the audio that the guest records: the start of a pipeline; else as for --sink.
+    /// Source of the audio that the guest records: the start of a pipeline, described as for
+    /// --sink.
     #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosrc")]
     pub source: String,
 
-    /// Number of streams that play and that record: one number for both, or two numbers.
+    /// Number of streams: one number for both playback and recording, or two.
     #[arg(long, value_name = "N|OUT,IN", default_value = "1")]
     pub streams: Streams,
 

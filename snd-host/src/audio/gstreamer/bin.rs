@@ -49,7 +49,8 @@ pub(super) const fn volume(level: Option<&Arc<Level>>) -> &'static str {
     if level.is_some() { "! volume name=snd-host-volume ! audioconvert" } else { "" }
 }
 
-/// Sets properties of the elements of a sink or a source, except those that the user has described.
+/// Tunes the elements of a sink or a source. Elements that the user has described keep their
+/// settings, except `enable-last-sample`.
 pub(super) fn tune(bin: &gst::Bin, latency: Duration) {
     for element in bin.iterate_sinks().into_iter().flatten() {
         set_if_present(&element, "enable-last-sample", "false");

@@ -46,7 +46,7 @@ impl Channels {
 
 /// Reorders the samples of each frame.
 ///
-/// The function for this in GStreamer's bindings multiplies the size of a sample by 8.
+/// GStreamer's bindings have a function for this, but it multiplies the size of a sample by 8.
 fn reorder(frames: &mut [u8], sample_bytes: usize, from: &[Position], to: &[Position]) {
     if from == to {
         return;
