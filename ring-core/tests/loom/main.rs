@@ -1,64 +1,77 @@
-//! Model checks of every ordering in the rings, on the code that ships.
+//! Models of every ordering in the rings, checked by loom on the code that ships.
 //!
-//! Run them optimised: `cargo test --release -p ring-core --test loom`.
+//! `cargo xtask loom` runs the models optimised and prints the number of executions.
 
+mod case;
 mod memory;
 mod models;
 
+use std::any::Any;
 use std::cell::Cell;
 use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use case::{Buffers, Case, DEVICE_SLEEPS, DRIVER_SLEEPS, Mutation, WRONG_LENGTH};
 use memory::Weakened;
 use models::{
-    Buffers, Case, Mutation, a_device_dies_after_it_has_published, a_device_dies_before_it_publishes,
-    a_device_that_sleeps_is_notified, a_driver_that_sleeps_is_notified,
-    a_late_completion_returns_its_buffer_once, batches_arrive_whole,
+    a_chain_is_given_back, a_device_crashes_after_the_publish, a_device_crashes_before_the_publish,
+    a_device_pauses, a_device_pauses_with_completions, a_driver_pauses,
+    a_late_completion_returns_its_buffer_once, a_sleeping_device_is_notified as sleeping_device,
+    a_sleeping_driver_is_notified as sleeping_driver, batches_arrive_whole, both_sides_sleep,
+    silently_available_buffers_are_announced, silently_used_buffers_are_announced,
 };
-use ring_core::Features;
-
-const SPLIT: Features = Features::empty();
-const PACKED: Features = Features::RING_PACKED;
-const EVENT_IDX: Features = Features::EVENT_IDX;
-const IN_ORDER: Features = Features::IN_ORDER;
-/// Both formats with each way to suppress notifications.
-const SUPPRESSION: [Features; 4] = [SPLIT, SPLIT.union(EVENT_IDX), PACKED, PACKED.union(EVENT_IDX)];
+use support::{EVENT_IDX, IN_ORDER, ORDERS, PACKED, SPLIT, SUPPRESSION};
 
 type Model = fn(Case);
 
-/// Runs a model in every interleaving, and says how many there were.
+/// Runs a model in every interleaving. Returns the number of interleavings.
 fn explore(model: Model, case: Case) -> usize {
     let executions = Arc::new(AtomicUsize::new(0));
     let counter = executions.clone();
-    loom::model(move || {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = case.preemptions;
+    builder.check(move || {
         counter.fetch_add(1, Ordering::Relaxed);
         model(case);
     });
     executions.load(Ordering::Relaxed)
 }
 
-fn holds(name: &str, model: Model, size: u16, features: Features, buffers: Buffers) {
-    let executions = explore(model, Case { size, features, buffers, mutation: None });
-    println!("{name}, size {size}, {features:?}, {buffers:?}: {executions} executions");
+fn holds(name: &str, model: Model, case: Case) {
+    let executions = explore(model, case);
+    let Case { size, features, buffers, words, .. } = case;
+    println!("{name}, size {size}, {features:?}, {buffers:?}, {words:?}: {executions} executions");
+}
+
+/// A model holds with each way to suppress notifications, in any order and in order, for buffers of
+/// one and of two descriptors, and in a queue of one descriptor.
+fn holds_with_all_features(name: &str, model: Model, buffers: u16) {
+    for features in SUPPRESSION.into_iter().flat_map(|features| [features, features | IN_ORDER]) {
+        for kind in Buffers::ALL {
+            holds(name, model, Case::new(buffers * kind.descriptors(), features, kind));
+        }
+    }
 }
 
 #[test]
 fn split_batches_arrive_whole() {
     for (size, features, buffers) in [
+        (1, SPLIT, Buffers::Short),
         (2, SPLIT, Buffers::Short),
         (2, SPLIT, Buffers::Long),
         (4, SPLIT, Buffers::Long),
         (2, SPLIT | IN_ORDER, Buffers::Short),
         (4, SPLIT | IN_ORDER, Buffers::Long),
     ] {
-        holds("batches arrive whole", batches_arrive_whole, size, features, buffers);
+        holds("batches arrive whole", batches_arrive_whole, Case::new(size, features, buffers));
     }
 }
 
 #[test]
 fn packed_batches_arrive_whole() {
     for (size, features, buffers) in [
+        (1, PACKED, Buffers::Short),
         (2, PACKED, Buffers::Short),
         (3, PACKED, Buffers::Short),
         (2, PACKED, Buffers::Long),
@@ -67,96 +80,183 @@ fn packed_batches_arrive_whole() {
         (3, PACKED | IN_ORDER, Buffers::Short),
         (4, PACKED | IN_ORDER, Buffers::Long),
     ] {
-        holds("batches arrive whole", batches_arrive_whole, size, features, buffers);
+        holds("batches arrive whole", batches_arrive_whole, Case::new(size, features, buffers));
     }
 }
 
 #[test]
 fn a_sleeping_device_is_notified() {
-    let (name, model) = ("a device that sleeps is notified", a_device_that_sleeps_is_notified as Model);
-    for features in SUPPRESSION {
-        Buffers::ALL.into_iter().for_each(|buffers| holds(name, model, 2, features, buffers));
-    }
-    holds(name, model, 3, PACKED | EVENT_IDX, Buffers::Long);
+    let name = "a sleeping device is notified";
+    holds_with_all_features(name, sleeping_device, 1);
+    holds_with_all_features(name, sleeping_device, 2);
+    holds(name, sleeping_device, Case::new(3, PACKED | EVENT_IDX, Buffers::Long));
 }
 
 #[test]
 fn a_sleeping_driver_is_notified() {
-    let (name, model) = ("a driver that sleeps is notified", a_driver_that_sleeps_is_notified as Model);
-    for features in SUPPRESSION {
-        Buffers::ALL.into_iter().for_each(|buffers| holds(name, model, 2, features, buffers));
+    let name = "a sleeping driver is notified";
+    holds_with_all_features(name, sleeping_driver, 1);
+    holds_with_all_features(name, sleeping_driver, 2);
+    holds(name, sleeping_driver, Case::new(3, PACKED | EVENT_IDX, Buffers::Long));
+}
+
+#[test]
+fn both_sides_sleep_and_wake_each_other() {
+    for features in SUPPRESSION.into_iter().flat_map(|features| [features, features | IN_ORDER]) {
+        // The limit keeps each case below 5,000 interleavings.
+        holds("both sides sleep", both_sides_sleep, Case::new(2, features, Buffers::Short).preempted(2));
     }
-    holds(name, model, 3, PACKED | EVENT_IDX, Buffers::Long);
+}
+
+#[test]
+fn a_publish_announces_what_was_published_silently() {
+    for buffers in [1, 2] {
+        let name = "silently available buffers are announced";
+        holds_with_all_features(name, silently_available_buffers_are_announced, buffers);
+        let name = "silently used buffers are announced";
+        holds_with_all_features(name, silently_used_buffers_are_announced, buffers);
+    }
+}
+
+#[test]
+fn a_paused_end_misses_nothing() {
+    for buffers in [1, 2] {
+        holds_with_all_features("a device pauses", a_device_pauses, buffers);
+        holds_with_all_features("a driver pauses", a_driver_pauses, buffers);
+        let name = "a device pauses with completions";
+        holds_with_all_features(name, a_device_pauses_with_completions, buffers);
+    }
+}
+
+#[test]
+fn a_chain_that_was_given_back_is_available_again() {
+    for buffers in [1, 2] {
+        holds_with_all_features("a chain is given back", a_chain_is_given_back, buffers);
+    }
 }
 
 #[test]
 fn a_completion_after_a_reset_is_refused() {
     for features in [SPLIT, PACKED] {
-        let name = "a late completion returns its buffer once";
-        holds(name, a_late_completion_returns_its_buffer_once, 2, features, Buffers::Long);
+        let case = Case::new(2, features, Buffers::Long);
+        holds("a late completion", a_late_completion_returns_its_buffer_once, case);
     }
 }
 
 #[test]
-fn a_dead_devices_buffers_come_back_once() {
-    let deaths = [
-        ("a device dies before it publishes", a_device_dies_before_it_publishes as Model),
-        ("a device dies after it has published", a_device_dies_after_it_has_published),
-    ];
-    for (name, model) in deaths {
-        for features in [SPLIT, PACKED, SPLIT | IN_ORDER, PACKED | IN_ORDER] {
-            holds(name, model, 2, features, Buffers::Short);
+fn the_buffers_of_a_crashed_device_come_back_once() {
+    for (name, model) in [
+        ("a device crashes before the publish", a_device_crashes_before_the_publish as Model),
+        ("a device crashes after the publish", a_device_crashes_after_the_publish),
+    ] {
+        for features in ORDERS {
+            holds(name, model, Case::new(2, features, Buffers::Short));
         }
-        holds(name, model, 3, PACKED, Buffers::Short);
-        holds(name, model, 4, PACKED, Buffers::Long);
+        holds(name, model, Case::new(3, PACKED, Buffers::Short));
+        holds(name, model, Case::new(4, PACKED, Buffers::Long));
     }
 }
 
-/// Which model has to fail when an end forgets an ordering.
-const fn guard(mutation: Mutation) -> Model {
+/// As on targets without 64-bit atomics.
+#[test]
+fn packed_words_may_be_accessed_in_halves() {
+    for (name, model, size, features, buffers) in [
+        ("batches arrive whole", batches_arrive_whole as Model, 2, PACKED, Buffers::Long),
+        ("a sleeping device is notified", sleeping_device, 2, PACKED, Buffers::Long),
+        ("a sleeping driver is notified", sleeping_driver, 2, PACKED, Buffers::Long),
+        ("a chain is given back", a_chain_is_given_back, 2, PACKED, Buffers::Short),
+        ("a device crashes after the publish", a_device_crashes_after_the_publish, 2, PACKED, Buffers::Short),
+    ] {
+        holds(name, model, Case::new(size, features, buffers).in_halves());
+    }
+    let one = Case::new(1, PACKED, Buffers::Short).in_halves().preempted(3);
+    holds("batches arrive whole", batches_arrive_whole, one);
+}
+
+/// Returns the model that fails when an end leaves out an ordering, and the message of this
+/// failure.
+const fn guard(mutation: Mutation) -> (Model, &'static str) {
     match mutation {
         Mutation::Driver(Weakened::Acquire | Weakened::Release)
-        | Mutation::Device(Weakened::Acquire | Weakened::Release) => batches_arrive_whole,
+        | Mutation::Device(Weakened::Acquire | Weakened::Release) => {
+            (batches_arrive_whole, "Causality violation")
+        }
+        Mutation::Driver(Weakened::UpperHalfFirst) | Mutation::Device(Weakened::UpperHalfFirst) => {
+            (batches_arrive_whole, WRONG_LENGTH)
+        }
         Mutation::Driver(Weakened::FenceInPublish) | Mutation::Device(Weakened::FenceInArm) => {
-            a_device_that_sleeps_is_notified
+            (sleeping_device, DEVICE_SLEEPS)
         }
         Mutation::Driver(Weakened::FenceInArm) | Mutation::Device(Weakened::FenceInPublish) => {
-            a_driver_that_sleeps_is_notified
+            (sleeping_driver, DRIVER_SLEEPS)
         }
     }
 }
 
 thread_local! {
-    /// Whether a model that runs on this thread is meant to fail. loom stays on the thread it was called on.
-    static MEANT_TO_FAIL: Cell<bool> = const { Cell::new(false) };
+    /// Whether a model on this thread is expected to fail. loom stays on the thread of its caller.
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a model fails. What it says then does not matter.
-fn fails(model: Model, case: Case) -> bool {
-    MEANT_TO_FAIL.set(true);
-    let failed = panic::catch_unwind(|| explore(model, case)).is_err();
-    MEANT_TO_FAIL.set(false);
-    failed
+/// Suppresses the report of failures that are expected.
+fn report_unexpected_failures_only() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |failure| {
+        if !EXPECTED.get() {
+            report(failure);
+        }
+    }));
+}
+
+/// Returns the message with which a model fails, if it fails.
+fn failure(model: Model, case: Case) -> Option<String> {
+    EXPECTED.set(true);
+    let outcome = panic::catch_unwind(|| explore(model, case));
+    EXPECTED.set(false);
+    outcome.err().map(|payload| message(&*payload))
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// Returns the mutation if no model fails because of it.
+fn missed(case: Case, mutation: Mutation) -> Option<(Case, Mutation, Option<String>)> {
+    let (model, expected) = guard(mutation);
+    let failure = failure(model, case.without(mutation));
+    let caught = failure.as_deref().is_some_and(|message| message.contains(expected));
+    let Case { features, buffers, .. } = case;
+    println!("{features:?}, {buffers:?}, {mutation:?}: {}", if caught { "caught" } else { "MISSED" });
+    (!caught).then_some((case, mutation, failure))
 }
 
 #[test]
 fn every_forgotten_ordering_is_caught() {
-    let report = panic::take_hook();
-    panic::set_hook(Box::new(move |failure| {
-        if !MEANT_TO_FAIL.get() {
-            report(failure);
-        }
-    }));
-    let mut missed = Vec::new();
-    for (features, buffers) in SUPPRESSION.into_iter().flat_map(|f| Buffers::ALL.map(|b| (f, b))) {
-        for mutation in Weakened::ALL.into_iter().flat_map(|w| [Mutation::Driver(w), Mutation::Device(w)]) {
-            let case = Case { size: 2, features, buffers, mutation: Some(mutation) };
-            let caught = fails(guard(mutation), case);
-            println!("{features:?}, {buffers:?}, {mutation:?}: {}", if caught { "caught" } else { "MISSED" });
-            if !caught {
-                missed.push((features, buffers, mutation));
-            }
-        }
-    }
+    report_unexpected_failures_only();
+    let cases = SUPPRESSION.into_iter().flat_map(|f| Buffers::ALL.map(|b| Case::new(2, f, b)));
+    let mutations = || {
+        Weakened::ALL
+            .into_iter()
+            .flat_map(|left_out| [Mutation::Driver(left_out), Mutation::Device(left_out)])
+    };
+    let missed: Vec<_> =
+        cases.flat_map(|case| mutations().filter_map(move |mutation| missed(case, mutation))).collect();
     assert!(missed.is_empty(), "no model failed for {missed:?}");
+}
+
+#[test]
+fn a_lower_half_that_is_loaded_first_is_caught() {
+    report_unexpected_failures_only();
+    let case = Case::new(2, PACKED, Buffers::Long).in_halves();
+    assert_eq!(missed(case, Mutation::Device(Weakened::UpperHalfFirst)).map(|(.., failure)| failure), None);
+}
+
+/// A model that fails for another reason than the ordering that is left out shows nothing.
+#[test]
+fn a_failure_with_another_message_is_not_an_ordering_that_is_caught() {
+    report_unexpected_failures_only();
+    let broken: Model = |_| panic!("the harness is broken");
+    let failure = failure(broken, Case::new(2, SPLIT, Buffers::Short));
+    assert_eq!(failure.as_deref(), Some("the harness is broken"));
 }

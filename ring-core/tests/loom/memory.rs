@@ -1,4 +1,4 @@
-//! Shared memory whose every access loom sees, and which can be told to forget an ordering.
+//! Shared memory whose every access loom sees, and which can leave out an ordering.
 
 // UNSAFETY: loom's cells are read and written through pointers, and are not `Sync` by themselves.
 #![expect(unsafe_code)]
@@ -13,16 +13,27 @@ use loom::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 use ring_core::memory::{AccessError, Area, Load, Memory, Store, Word};
 use ring_core::{Areas, Features, QueueSize, Setup, packed, split};
 
-/// One word of shared memory, by what the rings use it for.
+/// How the 64-bit words are accessed that publish packed descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// In one access.
+    Whole,
+    /// In two accesses of 32 bits, as on a target without 64-bit atomics. The upper half publishes.
+    Halves,
+}
+
+/// One word of shared memory, by its role.
 enum Cell {
-    /// Published by something else: racing accesses are an error.
+    /// Another word publishes this word: loom reports racing accesses.
     Plain(Plain),
-    /// A publication point.
-    Half(AtomicU16),
-    /// A publication point.
-    Word(AtomicU32),
-    /// A publication point.
-    Double(AtomicU64),
+    /// A publication point of 16 bits: an index, flags or an event of a split queue.
+    Index(AtomicU16),
+    /// A publication point of 32 bits: an event suppression structure of a packed queue.
+    Event(AtomicU32),
+    /// A publication point of 64 bits: length, id and flags of a packed descriptor.
+    Control(AtomicU64),
+    /// The same in halves.
+    Halves { lower: AtomicU32, upper: AtomicU32 },
 }
 
 struct Plain(UnsafeCell<u64>);
@@ -30,7 +41,7 @@ struct Plain(UnsafeCell<u64>);
 // SAFETY: loom runs one thread at a time, and fails the model when two accesses to a cell are not
 // ordered by happens-before.
 unsafe impl Sync for Plain {}
-// SAFETY: a plain number.
+// SAFETY: the content is a number.
 unsafe impl Send for Plain {}
 
 impl Plain {
@@ -45,29 +56,32 @@ impl Plain {
     }
 }
 
-/// The ordering that one end forgets: each is at exactly one place in each end's code.
+/// The ordering that one end leaves out. Each is at exactly one place in the code of each end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weakened {
-    /// The Acquire with which it finds what the other side has published.
+    /// The Acquire of the load that finds what the other side has published.
     Acquire,
-    /// The Release with which it publishes.
+    /// The Release of the store that publishes.
     Release,
-    /// The fence between publishing and looking at the other side's wish to be notified.
+    /// The fence between the publication and the load of the other side's wish to be notified.
     FenceInPublish,
-    /// The fence between asking to be notified and looking at what the other side has published.
+    /// The fence between the store of the wish to be notified and the load of the publication.
     FenceInArm,
+    /// The order in which the halves of a word are loaded. Only with [`Words::Halves`].
+    UpperHalfFirst,
 }
 
 impl Weakened {
+    /// The orderings that are needed on every target.
     pub(crate) const ALL: [Self; 4] = [Self::Acquire, Self::Release, Self::FenceInPublish, Self::FenceInArm];
 }
 
-/// One side's view of the shared memory of one queue.
+/// The view that one side has of the shared memory of one queue.
 #[derive(Clone)]
 pub(crate) struct LoomMemory {
     cells: Arc<BTreeMap<u64, Cell>>,
     weakened: Option<Weakened>,
-    /// Whether the last store was a Release, that is, published something.
+    /// Whether the last store was a Release, which publishes.
     published: Arc<AtomicBool>,
 }
 
@@ -77,51 +91,34 @@ impl fmt::Debug for LoomMemory {
     }
 }
 
-/// Where a model may put the contents of its buffers: 16 words.
+/// The address of 16 words for the contents of a model's buffers.
 pub(crate) const PAYLOAD: u64 = 0x4000;
 
 impl LoomMemory {
-    /// How to set up a queue of `size` in its memory.
+    /// Returns the configuration of a queue of `size` in this memory.
     pub(crate) const fn setup(size: u16, features: Features) -> Setup {
         Setup::new(size, features, Areas { descriptor: 0x1000, driver: 0x2000, device: 0x3000 })
     }
 
-    /// The memory of a queue of `size`.
-    pub(crate) fn new(size: u16, features: Features) -> Self {
-        let Areas { descriptor, driver, device } = Self::setup(size, features).areas;
-        let n = u64::from(size);
-        let plain = || Cell::Plain(Plain(UnsafeCell::new(0)));
-        let half = || Cell::Half(AtomicU16::new(0));
-        let mut cells = BTreeMap::new();
-        if features.contains(Features::RING_PACKED) {
-            let layout = packed::layout(QueueSize::packed(size).unwrap());
-            assert_eq!(layout.descriptor.size as u64, 16 * n);
-            for slot in 0..n {
-                cells.insert(descriptor + 16 * slot, plain());
-                cells.insert(descriptor + 16 * slot + 8, Cell::Double(AtomicU64::new(0)));
-            }
-            cells.insert(driver, Cell::Word(AtomicU32::new(0)));
-            cells.insert(device, Cell::Word(AtomicU32::new(0)));
+    /// Returns the memory of a queue of `size`.
+    pub(crate) fn new(size: u16, features: Features, words: Words) -> Self {
+        let areas = Self::setup(size, features).areas;
+        let mut cells = if features.contains(Features::RING_PACKED) {
+            packed_cells(size, areas, words)
         } else {
-            let layout = split::layout(QueueSize::split(size).unwrap());
-            let (driver_end, device_end) = (layout.driver.size as u64 - 2, layout.device.size as u64 - 2);
-            cells.extend((0..2 * n).map(|word| (descriptor + 8 * word, plain())));
-            cells.extend([0, 2, driver_end].map(|field| (driver + field, half())));
-            cells.extend((0..n).map(|slot| (driver + 4 + 2 * slot, plain())));
-            cells.extend([0, 2, device_end].map(|field| (device + field, half())));
-            cells.extend((0..2 * n).map(|word| (device + 4 + 4 * word, plain())));
-        }
+            split_cells(size, areas)
+        };
         cells.extend((0..16).map(|word| (PAYLOAD + 8 * word, plain())));
         let published = Arc::new(AtomicBool::new(false));
         Self { cells: Arc::new(cells), weakened: None, published }
     }
 
-    /// The view of one side, which forgets the given ordering.
+    /// Returns the view of one side, which leaves out the given ordering.
     pub(crate) fn side(&self, weakened: Option<Weakened>) -> Self {
         Self { cells: self.cells.clone(), weakened, published: Arc::new(AtomicBool::new(false)) }
     }
 
-    fn forgets(&self, weakened: Weakened) -> bool {
+    fn leaves_out(&self, weakened: Weakened) -> bool {
         self.weakened == Some(weakened)
     }
 
@@ -131,10 +128,45 @@ impl LoomMemory {
 
     fn plain(&self, address: u64) -> &Plain {
         let Cell::Plain(plain) = self.cell(address) else {
-            panic!("{address:#x} is a publication point, but accessed as if it were published")
+            panic!("{address:#x} is a publication point, and is accessed as a published word")
         };
         plain
     }
+}
+
+fn plain() -> Cell {
+    Cell::Plain(Plain(UnsafeCell::new(0)))
+}
+
+fn packed_cells(size: u16, Areas { descriptor, driver, device }: Areas, words: Words) -> BTreeMap<u64, Cell> {
+    let layout = packed::layout(QueueSize::packed(size).unwrap());
+    assert_eq!(layout.descriptor.size, 16 * usize::from(size));
+    let mut cells = BTreeMap::new();
+    for slot in 0..u64::from(size) {
+        let control = match words {
+            Words::Whole => Cell::Control(AtomicU64::new(0)),
+            Words::Halves => Cell::Halves { lower: AtomicU32::new(0), upper: AtomicU32::new(0) },
+        };
+        cells.insert(descriptor + 16 * slot, plain());
+        cells.insert(descriptor + 16 * slot + 8, control);
+    }
+    cells.insert(driver, Cell::Event(AtomicU32::new(0)));
+    cells.insert(device, Cell::Event(AtomicU32::new(0)));
+    cells
+}
+
+fn split_cells(size: u16, Areas { descriptor, driver, device }: Areas) -> BTreeMap<u64, Cell> {
+    let layout = split::layout(QueueSize::split(size).unwrap());
+    let n = u64::from(size);
+    let (used_event, available_event) = (layout.driver.size as u64 - 2, layout.device.size as u64 - 2);
+    let index = || Cell::Index(AtomicU16::new(0));
+    let mut cells = BTreeMap::new();
+    cells.extend((0..2 * n).map(|word| (descriptor + 8 * word, plain())));
+    cells.extend([0, 2, used_event].map(|field| (driver + field, index())));
+    cells.extend((0..n).map(|slot| (driver + 4 + 2 * slot, plain())));
+    cells.extend([0, 2, available_event].map(|field| (device + field, index())));
+    cells.extend((0..2 * n).map(|word| (device + 4 + 4 * word, plain())));
+    cells
 }
 
 impl Memory for LoomMemory {
@@ -164,13 +196,13 @@ impl Memory for LoomMemory {
         } else {
             Weakened::FenceInArm
         };
-        if !self.forgets(place) {
+        if !self.leaves_out(place) {
             fence(Ordering::SeqCst);
         }
     }
 }
 
-/// A part of a [`LoomMemory`].
+/// A range of a [`LoomMemory`].
 #[derive(Debug)]
 pub(crate) struct LoomArea {
     memory: LoomMemory,
@@ -193,29 +225,43 @@ impl Area for LoomArea {
 
     fn load<W: Word>(&self, offset: usize, order: Load) -> W {
         let order = match order {
-            Load::Acquire if !self.memory.forgets(Weakened::Acquire) => Ordering::Acquire,
+            Load::Acquire if !self.memory.leaves_out(Weakened::Acquire) => Ordering::Acquire,
             Load::Acquire | Load::Relaxed => Ordering::Relaxed,
         };
         match self.memory.cell(self.start + offset as u64) {
-            Cell::Half(cell) => word(cell.load(order)),
-            Cell::Word(cell) => word(cell.load(order)),
-            Cell::Double(cell) => word(cell.load(order)),
-            Cell::Plain(_) => panic!("{offset:#x} is no publication point, but accessed as one"),
+            Cell::Index(cell) => word(cell.load(order)),
+            Cell::Event(cell) => word(cell.load(order)),
+            Cell::Control(cell) => word(cell.load(order)),
+            Cell::Halves { lower, upper } => {
+                let load = |half: &AtomicU32, order| u64::from(half.load(order));
+                let (lower, upper) = if self.memory.leaves_out(Weakened::UpperHalfFirst) {
+                    (load(lower, Ordering::Relaxed), load(upper, order))
+                } else {
+                    let upper = load(upper, order);
+                    (load(lower, Ordering::Relaxed), upper)
+                };
+                word(upper << 32 | lower)
+            }
+            Cell::Plain(_) => panic!("{offset:#x} is no publication point, and is accessed as one"),
         }
     }
 
     fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
         self.memory.published.store(order == Store::Release, StdOrdering::Relaxed);
         let order = match order {
-            Store::Release if !self.memory.forgets(Weakened::Release) => Ordering::Release,
+            Store::Release if !self.memory.leaves_out(Weakened::Release) => Ordering::Release,
             Store::Release | Store::Relaxed => Ordering::Relaxed,
         };
-        let value = value.into();
+        let value: u64 = value.into();
         match self.memory.cell(self.start + offset as u64) {
-            Cell::Half(cell) => cell.store(value.try_into().unwrap(), order),
-            Cell::Word(cell) => cell.store(value.try_into().unwrap(), order),
-            Cell::Double(cell) => cell.store(value, order),
-            Cell::Plain(_) => panic!("{offset:#x} is no publication point, but accessed as one"),
+            Cell::Index(cell) => cell.store(value.try_into().unwrap(), order),
+            Cell::Event(cell) => cell.store(value.try_into().unwrap(), order),
+            Cell::Control(cell) => cell.store(value, order),
+            Cell::Halves { lower, upper } => {
+                lower.store(u32::try_from(value & 0xffff_ffff).unwrap(), Ordering::Relaxed);
+                upper.store(u32::try_from(value >> 32).unwrap(), order);
+            }
+            Cell::Plain(_) => panic!("{offset:#x} is no publication point, and is accessed as one"),
         }
     }
 }

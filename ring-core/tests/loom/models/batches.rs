@@ -1,0 +1,28 @@
+//! Batches that both sides poll for.
+
+use loom::thread;
+
+use crate::case::{Case, serve, wait};
+
+/// As many buffers as fit go to the device in one batch and come back in one batch. Then another
+/// batch uses the same slots. Every word of every descriptor and buffer is read as it was written.
+pub(crate) fn batches_arrive_whole(case: Case) {
+    let (mut driver, mut device) = case.ends();
+    let batch = u64::from(case.size / case.buffers.descriptors());
+    let peer = thread::spawn(move || {
+        for _ in 0..2 {
+            for _ in 0..batch {
+                wait(|| serve(&mut device).then_some(()));
+            }
+            device.publish_silently();
+        }
+    });
+    for first in [0, batch] {
+        (first..first + batch).for_each(|request| case.add(&mut driver, request));
+        driver.publish_silently();
+        for request in first..first + batch {
+            assert_eq!(wait(|| case.reap(&mut driver)), request);
+        }
+    }
+    peer.join().unwrap();
+}
