@@ -1,7 +1,7 @@
 //! What the fuzz targets share: both ends of a queue, and a scribbler that the fuzzer controls.
 //!
-//! The ends and their guarantees are those of ring-core's hostile tests; only the source of the input
-//! differs. A target attacks one end: the scribbler writes to the areas of the other side.
+//! The ends and their guarantees are those of ring-core's hostile tests; only the source of the
+//! input differs. A target attacks one end: the scribbler writes to the areas of the other side.
 
 use arbitrary::{Arbitrary, Unstructured};
 use ring_core::Features;

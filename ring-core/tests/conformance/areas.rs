@@ -1,4 +1,5 @@
-//! Where the areas of a queue may lie: 2.7 "Split Virtqueues", 2.8.10.1 "Structure Size and Alignment".
+//! Where the areas of a queue may lie: 2.7 "Split Virtqueues", 2.8.10.1 "Structure Size and
+//! Alignment".
 
 use ring_core::error::AreaName;
 use ring_core::memory::RawMemory;

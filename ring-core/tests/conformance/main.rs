@@ -1,7 +1,7 @@
 //! The requirements of VIRTIO 1.4 on virtqueues, a test for each.
 //!
-//! A test is named after the role and the section of its requirement. `CONFORMANCE.md` is the table of all
-//! requirements; the tests in [`table`] compare the table with this folder.
+//! A test is named after the role and the section of its requirement. `CONFORMANCE.md` is the table
+//! of all requirements; the tests in [`table`] compare the table with this folder.
 
 mod areas;
 mod features;

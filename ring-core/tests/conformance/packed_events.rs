@@ -1,5 +1,5 @@
-//! 2.8.10 "Driver and Device Event Suppression", 2.8.14 "Event Suppression Structure Format", 2.8.21 "Supplying
-//! Buffers to The Device", 2.8.22 "Receiving Used Buffers From The Device".
+//! 2.8.10 "Driver and Device Event Suppression", 2.8.14 "Event Suppression Structure Format",
+//! 2.8.21 "Supplying Buffers to The Device", 2.8.22 "Receiving Used Buffers From The Device".
 
 use ring_core::{Arm, Features};
 use support::{EVENT_IDX, PACKED};
@@ -8,8 +8,8 @@ use crate::rig::{DEVICE_AREA, DRIVER_AREA, Page, Queue, READ_A, READ_B, WRITE_A}
 
 const PACKED_EVENT_IDX: Features = PACKED.union(EVENT_IDX);
 
-/// What the other side may ask for, before buffers take up slots 0 and 1 of a ring of three on the first lap;
-/// and whether it is to be notified.
+/// What the other side may ask for, before buffers take up slots 0 and 1 of a ring of three on the
+/// first lap; and whether it is to be notified.
 const WISHES: [(Features, &str, bool); 12] = [
     (PACKED, "0000 0000", true),
     (PACKED, "0000 0100", false),
@@ -21,7 +21,8 @@ const WISHES: [(Features, &str, bool); 12] = [
     (PACKED_EVENT_IDX, "0280 0200", false),
     (PACKED_EVENT_IDX, "0000 0200", false),
     (PACKED_EVENT_IDX, "0100 0200", false),
-    // That is only valid with EVENT_IDX, and the fourth value never is: too many notifications do no harm.
+    // That is only valid with EVENT_IDX, and the fourth value never is: too many notifications do
+    // no harm.
     (PACKED, "0280 0200", true),
     (PACKED_EVENT_IDX, "0280 0300", true),
     // The other bits are reserved.

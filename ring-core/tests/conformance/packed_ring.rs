@@ -1,5 +1,6 @@
-//! 2.8.1 "Driver and Device Ring Wrap Counters", 2.8.2 "Polling of available and used descriptors", and the
-//! requirements on descriptors in 2.8.12 "Device Requirements: Virtqueues", 2.8.15 and 2.8.16.
+//! 2.8.1 "Driver and Device Ring Wrap Counters", 2.8.2 "Polling of available and used descriptors",
+//! and the requirements on descriptors in 2.8.12 "Device Requirements: Virtqueues", 2.8.15 and
+//! 2.8.16.
 
 use ring_core::error::AddErrorKind;
 use ring_core::{Notify, Position, Violation};
@@ -206,8 +207,8 @@ fn driver_2_8_16_no_descriptor_is_changed_before_it_was_used() {
     let before = queue.picture();
     let full = |free| AddErrorKind::Full { free, needed: 1 };
     assert_eq!(queue.driver.add(&[READ_B], &[], 2).unwrap_err().kind, full(0));
-    // The list of two comes back first. Its used descriptor is in slot 0, so that slots 0 and 1 are free; slot
-    // 2 is where the other buffer comes back.
+    // The list of two comes back first. Its used descriptor is in slot 0, so that slots 0 and 1 are
+    // free; slot 2 is where the other buffer comes back.
     let (one, two) = (queue.token(), queue.token());
     queue.device.complete(two, 0).unwrap();
     let _ = queue.device.publish();

@@ -1,5 +1,5 @@
-//! What a used descriptor says: 2.8.3 "Write Flag", 2.8.4 "Element Address and Length", 2.8.8 "In-order use of
-//! descriptors", 2.8.9 "Multi-buffer requests".
+//! What a used descriptor says: 2.8.3 "Write Flag", 2.8.4 "Element Address and Length", 2.8.8
+//! "In-order use of descriptors", 2.8.9 "Multi-buffer requests".
 
 use ring_core::CompleteError;
 use support::{IN_ORDER, PACKED};

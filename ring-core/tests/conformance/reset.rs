@@ -1,4 +1,5 @@
-//! 2.6.1 "Virtqueue Reset", and what 3.3 "Device Cleanup" and 3.4 "Device Suspend" demand of a queue.
+//! 2.6.1 "Virtqueue Reset", and what 3.3 "Device Cleanup" and 3.4 "Device Suspend" demand of a
+//! queue.
 
 use ring_core::error::AddErrorKind;
 use ring_core::{Areas, CompleteError, Notify, Setup};

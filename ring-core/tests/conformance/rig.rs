@@ -4,7 +4,8 @@ use ring_core::memory::{Memory as _, RawMemory};
 use ring_core::{Areas, Features, Notify, PopError, Segment, Setup, Token, Violation};
 use support::{Access, HeapDeviceQueue, HeapDriverQueue, PACKED, Watched, device_queue, driver_queue};
 
-/// The address of the driver area of a queue of up to four descriptors. The descriptor area is at 0.
+/// The address of the driver area of a queue of up to four descriptors. The descriptor area is at
+/// 0.
 pub(crate) const DRIVER_AREA: u64 = 0x40;
 /// The address of the device area.
 pub(crate) const DEVICE_AREA: u64 = 0x50;
@@ -18,8 +19,8 @@ pub(crate) const NO_DESCRIPTOR: &str = "0000000000000000 00000000 0000 0000";
 /// An event suppression structure that was never written.
 pub(crate) const NO_EVENT: &str = "0000 0000";
 
-/// A segment that the device may read. The segments are outside the page, because a queue follows no address
-/// but that of an indirect table.
+/// A segment that the device may read. The segments are outside the page, because a queue follows
+/// no address but that of an indirect table.
 pub(crate) const READ_A: Segment = Segment::new(0x1000, 0x10);
 /// Another segment that the device may read.
 pub(crate) const READ_B: Segment = Segment::new(0x2000, 0x20);
@@ -107,8 +108,8 @@ impl<'m> Queue<'m> {
         Self { driver, device, driver_log, device_log, memory, setup }
     }
 
-    /// Returns the page as bytes in hexadecimal, with a space between two fields: each descriptor, the driver
-    /// area and the device area. The bytes between the areas have to be zero.
+    /// Returns the page as bytes in hexadecimal, with a space between two fields: each descriptor,
+    /// the driver area and the device area. The bytes between the areas have to be zero.
     pub(crate) fn picture(&self) -> Vec<String> {
         let packed = self.setup.features.contains(PACKED);
         let size = usize::from(self.setup.size);

@@ -1,5 +1,6 @@
 //! 2.7.6 "The Virtqueue Available Ring", 2.7.8 "The Virtqueue Used Ring", 2.7.9 "In-order use of
-//! descriptors", 2.7.13 "Supplying Buffers to The Device", 2.7.14 "Receiving Used Buffers From The Device".
+//! descriptors", 2.7.13 "Supplying Buffers to The Device", 2.7.14 "Receiving Used Buffers From The
+//! Device".
 
 use ring_core::{Arm, CompleteError, Segment, Violation, Writer};
 use support::{EVENT_IDX, IN_ORDER, SPLIT};

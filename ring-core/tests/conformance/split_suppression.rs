@@ -1,4 +1,5 @@
-//! 2.7.7 "Used Buffer Notification Suppression" and 2.7.10 "Available Buffer Notification Suppression".
+//! 2.7.7 "Used Buffer Notification Suppression" and 2.7.10 "Available Buffer Notification
+//! Suppression".
 
 use ring_core::{Arm, Features};
 use support::{EVENT_IDX, SPLIT};
@@ -9,8 +10,8 @@ use crate::rig::{DEVICE_AREA, DRIVER_AREA, Page, Queue, READ_A};
 const USED_EVENT: u64 = DRIVER_AREA + 4 + 2 * 4;
 const AVAIL_EVENT: u64 = DEVICE_AREA + 4 + 8 * 4;
 
-/// Runs a few rounds in which both sides sleep, wake and poll, and returns each value that the `flags` at
-/// `area` ever had.
+/// Runs a few rounds in which both sides sleep, wake and poll, and returns each value that the
+/// `flags` at `area` ever had.
 fn flags_over_a_life(area: u64, features: Features) -> Vec<String> {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, features);
@@ -36,8 +37,8 @@ fn flags_over_a_life(area: u64, features: Features) -> Vec<String> {
     seen
 }
 
-/// Offers and uses as many buffers, one by one, as it takes the index to come around. Returns the indices
-/// whose buffer the `end` announced, with the event field of the other side left at 0.
+/// Offers and uses as many buffers, one by one, as it takes the index to come around. Returns the
+/// indices whose buffer the `end` announced, with the event field of the other side left at 0.
 fn announced(end: &str) -> Vec<u32> {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 1, EVENT_IDX);

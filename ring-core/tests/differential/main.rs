@@ -1,8 +1,8 @@
 //! Each end against someone else's implementation of the other one: what both sides of this library
 //! misunderstand in the same way, these do not.
 //!
-//! Only split queues have such peers. rust-vmm's `virtio-queue` is the device for our driver; `virtio-drivers` is
-//! the driver for our device.
+//! Only split queues have such peers. rust-vmm's `virtio-queue` is the device for our driver;
+//! `virtio-drivers` is the driver for our device.
 
 mod contents;
 mod our_device;
@@ -17,7 +17,8 @@ const SIZE: u16 = 8;
 const EVENT_IDX: Features = Features::EVENT_IDX;
 const INDIRECT: Features = Features::INDIRECT_DESC;
 
-/// Something that one of the two sides does. Lengths are those of the readable and the writable segments.
+/// Something that one of the two sides does. Lengths are those of the readable and the writable
+/// segments.
 #[derive(Clone, Debug)]
 enum Operation {
     Add {

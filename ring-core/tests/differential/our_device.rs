@@ -17,7 +17,8 @@ struct Rig {
     next_cookie: u64,
     /// Questions by the driver's tokens.
     questions: BTreeMap<u16, Vec<u8>>,
-    /// The driver's tokens of what is available, oldest first. This driver publishes each buffer as it is added.
+    /// The driver's tokens of what is available, oldest first. This driver publishes each buffer as
+    /// it is added.
     available: VecDeque<u16>,
     taken: Vec<ChainRecord>,
     completed: VecDeque<(u16, Vec<u8>)>,

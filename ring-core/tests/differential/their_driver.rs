@@ -20,7 +20,8 @@ const ADDRESS: u64 = 0x10_0000;
 const PAGES: usize = 128;
 const WORDS: usize = PAGE_SIZE / size_of::<u64>();
 
-/// Memory that both sides see, in pages. Each area and each piece of a buffer has its own. Never freed.
+/// Memory that both sides see, in pages. Each area and each piece of a buffer has its own. Never
+/// freed.
 struct Pool {
     start: NonNull<u8>,
     free: Vec<usize>,
@@ -58,15 +59,15 @@ fn page(address: PhysAddr) -> usize {
 /// The pool, as our device sees it.
 pub(crate) fn memory() -> RawMemory<'static> {
     let start = POOL.with_borrow(|pool| pool.start);
-    // SAFETY: the pages are never freed. They are reached by plain accesses, too, but from this thread alone: the
-    // pool is its own.
+    // SAFETY: the pages are never freed. They are reached by plain accesses, too, but from this
+    // thread alone: the pool is its own.
     unsafe { RawMemory::new(start, ADDRESS, PAGES * PAGE_SIZE) }
 }
 
 struct Pages;
 
-// SAFETY: `dma_alloc` gives out pages of the pool, aligned, zeroed and each to one user at a time; `share` copies to
-// such a page and returns its address.
+// SAFETY: `dma_alloc` gives out pages of the pool, aligned, zeroed and each to one user at a time;
+// `share` copies to such a page and returns its address.
 unsafe impl Hal for Pages {
     fn dma_alloc(pages: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
         assert_eq!(pages, 1, "the areas of a queue of eight fit a page each");
@@ -159,7 +160,8 @@ impl TheirDriver {
 }
 
 impl Drop for TheirDriver {
-    /// Returns the pages of what is still in flight: the queue itself only returns those of its areas.
+    /// Returns the pages of what is still in flight: the queue itself only returns those of its
+    /// areas.
     fn drop(&mut self) {
         let [descriptors, _, device] = self.areas.map(page);
         POOL.with_borrow_mut(|pool| {

@@ -1,8 +1,8 @@
 //! Both ends of a queue in memory that a third party overwrites.
 //!
-//! Each end has a correct peer, so that the queue reaches deep states, and a scribbler, which writes
-//! anything anywhere: between operations, or at the same time from another thread. Each end keeps its
-//! guarantees nevertheless:
+//! Each end has a correct peer, so that the queue reaches deep states, and a scribbler, which
+//! writes anything anywhere: between operations, or at the same time from another thread. Each end
+//! keeps its guarantees nevertheless:
 //!
 //! - it does not panic;
 //! - it accesses nothing but its areas and the indirect tables that it was referred to;

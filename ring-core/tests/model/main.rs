@@ -1,9 +1,9 @@
 //! Random operations on both ends of a queue, compared with a reference made of plain lists.
 //!
-//! One generic body runs {split, packed} × {flags, event index} × {any order, in order} × {with, without
-//! indirect tables}. For every operation the reference predicts the answer of the end: which buffers, in
-//! which order, with how many bytes written; whether the other side must be notified, exactly; and the
-//! position of the queue.
+//! One generic body runs {split, packed} × {flags, event index} × {any order, in order} × {with,
+//! without indirect tables}. For every operation the reference predicts the answer of the end:
+//! which buffers, in which order, with how many bytes written; whether the other side must be
+//! notified, exactly; and the position of the queue.
 
 mod reference;
 mod rig;

@@ -1,4 +1,5 @@
-//! A virtqueue without rings: buffers that move from list to list, and two sides that sleep and wake.
+//! A virtqueue without rings: buffers that move from list to list, and two sides that sleep and
+//! wake.
 
 use std::collections::VecDeque;
 
@@ -63,8 +64,8 @@ pub(crate) struct Lists {
     pub(crate) staged: VecDeque<Buffer>,
     /// Published by the driver.
     pub(crate) available: VecDeque<Buffer>,
-    /// Taken by the device, in this order. In an in-order queue, completed chains whose turn has not
-    /// come are here, too.
+    /// Taken by the device, in this order. In an in-order queue, completed chains whose turn has
+    /// not come are here, too.
     pub(crate) taken: VecDeque<Taken>,
     /// Completed by the device in this order, and not published.
     pub(crate) completed: VecDeque<Taken>,
@@ -101,8 +102,8 @@ pub(crate) struct Sleeper {
 }
 
 impl Sleeper {
-    /// Returns the side of a queue in zeroed memory, which asks for all notifications. In a split queue
-    /// with event indices, zeroed memory asks for the first notification only.
+    /// Returns the side of a queue in zeroed memory, which asks for all notifications. In a split
+    /// queue with event indices, zeroed memory asks for the first notification only.
     pub(crate) const fn new(features: Features) -> Self {
         let mut sleeper = Self { features, wish: Wish::Always, armed: true, asleep: None };
         if sleeper.has_split_event() {
@@ -125,7 +126,8 @@ impl Sleeper {
 
     /// The side has found something.
     pub(crate) fn wake(&mut self) {
-        // A split queue with event indices cannot express "never"; the event that was asked for has passed.
+        // A split queue with event indices cannot express "never"; the event that was asked for has
+        // passed.
         if self.armed && !self.has_split_event() {
             self.wish = Wish::Never;
         }
@@ -133,7 +135,8 @@ impl Sleeper {
         self.asleep = None;
     }
 
-    /// The side acts on its own, and leaves its wish as it is. It has to arm again before it sleeps.
+    /// The side acts on its own, and leaves its wish as it is. It has to arm again before it
+    /// sleeps.
     pub(crate) fn act(&mut self) {
         self.asleep = None;
     }
@@ -145,8 +148,8 @@ impl Sleeper {
     }
 }
 
-/// The publications of one side, counted in steps: buffers in a split queue, descriptors in a packed
-/// queue.
+/// The publications of one side, counted in steps: buffers in a split queue, descriptors in a
+/// packed queue.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     /// The number of steps published.
@@ -166,7 +169,8 @@ impl Stream {
         self.decided = None;
     }
 
-    /// Checks a decision to notify: no notification is lost, and none is sent that was not asked for.
+    /// Checks a decision to notify: no notification is lost, and none is sent that was not asked
+    /// for.
     pub(crate) fn decide(&mut self, sleeper: &mut Sleeper, answer: Notify) {
         let new = self.published;
         let expected = match (self.decided.replace(new), sleeper.wish) {

@@ -70,8 +70,8 @@ fn no_more_descriptors_are_in_flight_than_the_queue_has() {
     }
 }
 
-/// Found by the hostile tests: buffers that were completed and not published were not counted, so that a
-/// driver could keep a device busy for ever.
+/// Found by the hostile tests: buffers that were completed and not published were not counted, so
+/// that a driver could keep a device busy for ever.
 #[test]
 fn a_buffer_is_in_flight_until_it_is_published() {
     for format in FORMATS {

@@ -19,14 +19,14 @@ fn busy(driver: &mut HeapDriverQueue<RawMemory<'_>, u32>) {
     driver.add(&[], &[FOUR], 2).unwrap();
 }
 
-/// Zephyr #113343, OSv #1450, RT-Thread #11326 and #11327, OpenAMP: an id that is not the head of a chain
-/// in flight was accepted. virtio-drivers 0.13 takes 0x10003 for 3; libblkio 0.6.1 takes 4 for 0 in a queue
-/// of four.
+/// Zephyr #113343, OSv #1450, RT-Thread #11326 and #11327, OpenAMP: an id that is not the head of a
+/// chain in flight was accepted. virtio-drivers 0.13 takes 0x10003 for 3; libblkio 0.6.1 takes 4
+/// for 0 in a queue of four.
 #[test]
 fn an_id_that_is_not_in_flight_is_reported_once() {
     for format in FORMATS {
-        // In a split queue heads 0 and 2 are in flight and 3 is staged; in a packed queue ids 0 and 1 are
-        // in flight and 2 is staged.
+        // In a split queue heads 0 and 2 are in flight and 3 is staged; in a packed queue ids 0 and
+        // 1 are in flight and 2 is staged.
         let ids: &[u32] = if format == SPLIT { &[1, 3, 4, 0x1_0000, u32::MAX] } else { &[2, 3, 4, 0xffff] };
         for &id in ids {
             let mut words = ZEROED;
@@ -66,7 +66,8 @@ fn a_buffer_comes_back_once() {
     }
 }
 
-/// virtio-drivers #245, coconut-svsm #1072: the length was used to cut a slice. libblkio 0.6.1 asserts.
+/// virtio-drivers #245, coconut-svsm #1072: the length was used to cut a slice. libblkio 0.6.1
+/// asserts.
 #[test]
 fn a_length_is_never_more_than_the_writable_bytes() {
     for format in FORMATS {
@@ -95,8 +96,8 @@ fn a_used_index_that_jumps_is_refused() {
     }
 }
 
-/// Linux "untrusted device" series, U-Boot "harden and test vring", libblkio 0.6.1: the driver read links
-/// back from memory that the device can write.
+/// Linux "untrusted device" series, U-Boot "harden and test vring", libblkio 0.6.1: the driver read
+/// links back from memory that the device can write.
 #[test]
 fn a_driver_does_not_read_the_descriptors_back() {
     let mut words = ZEROED;
@@ -114,7 +115,8 @@ fn a_driver_does_not_read_the_descriptors_back() {
     assert_eq!(flags_and_next(1)[0], 2);
 }
 
-/// libblkio 0.6.1: without event indices, a counter of descriptors is never reset and overflows at 65,536.
+/// libblkio 0.6.1: without event indices, a counter of descriptors is never reset and overflows at
+/// 65,536.
 #[test]
 fn no_counter_overflows_when_every_publish_is_silent() {
     for format in FORMATS {

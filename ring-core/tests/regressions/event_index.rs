@@ -36,8 +36,8 @@ fn serve(pair: &mut Pair<RawMemory<'_>>) -> usize {
     served
 }
 
-/// virtio-drivers 0.13: with batches of five, neither batch that crossed index 65535 caused a notification,
-/// and the device slept for ever.
+/// virtio-drivers 0.13: with batches of five, neither batch that crossed index 65535 caused a
+/// notification, and the device slept for ever.
 #[test]
 fn an_armed_device_is_notified_of_every_batch() {
     for format in FORMATS {
@@ -71,8 +71,9 @@ fn a_polling_device_is_notified_at_most_once_per_65536_buffers() {
     }
 }
 
-/// OpenVMM compares a packed event with the position for equality, hermit #1274 with the last position. An
-/// event is due when the position passes it. crosvm: the event can be of the previous lap.
+/// OpenVMM compares a packed event with the position for equality, hermit #1274 with the last
+/// position. An event is due when the position passes it. crosvm: the event can be of the previous
+/// lap.
 #[test]
 fn an_event_inside_a_batch_or_a_chain_is_due() {
     for start in 0..16 {
@@ -84,7 +85,8 @@ fn an_event_inside_a_batch_or_a_chain_is_due() {
                 let _ = offer(&mut pair, 1);
                 assert_eq!(serve(&mut pair), 1);
             }
-            // The device asks for a descriptor ahead. Five descriptors are published: two, then three.
+            // The device asks for a descriptor ahead. Five descriptors are published: two, then
+            // three.
             let at = start + event;
             let cursor = (at % 8) | (1 - at / 8 % 2) << 15;
             put16(&memory, DEVICE, cursor);
@@ -97,8 +99,9 @@ fn an_event_inside_a_batch_or_a_chain_is_due() {
     }
 }
 
-/// virtio-drivers #121, virtio-win #314: the event was not moved, so that notifications came late or without
-/// reason. virtio-spec #35: a device that does not move its event is not notified until the index recurs.
+/// virtio-drivers #121, virtio-win #314: the event was not moved, so that notifications came late
+/// or without reason. virtio-spec #35: a device that does not move its event is not notified until
+/// the index recurs.
 #[test]
 fn arming_moves_the_event_to_the_next_buffer() {
     let mut words = ZEROED;
@@ -108,8 +111,8 @@ fn arming_moves_the_event_to_the_next_buffer() {
     assert_eq!(serve(&mut pair), 3);
     assert_eq!((pair.driver.arm(), pair.device.arm()), (Arm::Armed, Arm::Armed));
     assert_eq!((get16(&memory, DRIVER + 4 + 2 * 8), get16(&memory, AVAILABLE_EVENT)), (3, 3));
-    // With event indices the flags stay 0: VIRTIO 1.4, 2.7.7 "Used Buffer Notification Suppression" and
-    // 2.7.10 "Available Buffer Notification Suppression".
+    // With event indices the flags stay 0: VIRTIO 1.4, 2.7.7 "Used Buffer Notification Suppression"
+    // and 2.7.10 "Available Buffer Notification Suppression".
     assert_eq!((get16(&memory, DRIVER), get16(&memory, DEVICE)), (0, 0));
 }
 
@@ -132,7 +135,8 @@ fn the_event_is_read_after_the_publish() {
     }
 }
 
-/// cloud-hypervisor #2179, SPDK #3178: no full barrier between the store of the event and the last load.
+/// cloud-hypervisor #2179, SPDK #3178: no full barrier between the store of the event and the last
+/// load.
 #[test]
 fn arming_checks_the_queue_after_the_store_of_the_event() {
     for features in FORMATS.map(|format| format | EVENT_IDX) {
@@ -150,8 +154,8 @@ fn arming_checks_the_queue_after_the_store_of_the_event() {
     }
 }
 
-/// Both fields of a packed event structure are one word, so that no reader sees the new mode with an old
-/// position.
+/// Both fields of a packed event structure are one word, so that no reader sees the new mode with
+/// an old position.
 #[test]
 fn a_packed_event_is_one_store() {
     let mut words = ZEROED;

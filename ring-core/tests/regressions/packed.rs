@@ -21,9 +21,9 @@ fn transfer(pair: &mut Pair<RawMemory<'_>>, count: usize) {
     assert!(pair.reap().is_some());
 }
 
-/// libblkio 0.6.1: a chain of one descriptor is published with `NEXT`. DPDK f923636411: `NEXT` was missing
-/// in longer chains. QEMU 33abfea23959: the id belongs in the last descriptor, and old QEMU needs the id in
-/// every descriptor.
+/// libblkio 0.6.1: a chain of one descriptor is published with `NEXT`. DPDK f923636411: `NEXT` was
+/// missing in longer chains. QEMU 33abfea23959: the id belongs in the last descriptor, and old QEMU
+/// needs the id in every descriptor.
 #[test]
 fn every_descriptor_but_the_last_has_next_and_all_have_the_id() {
     let mut words = ZEROED;
@@ -44,8 +44,8 @@ fn every_descriptor_but_the_last_has_next_and_all_have_the_id() {
     );
 }
 
-/// libblkio 0.6.1, and Linux before `unpub_flags`: an `add` that fails late leaves descriptors that are
-/// available on this lap.
+/// libblkio 0.6.1, and Linux before `unpub_flags`: an `add` that fails late leaves descriptors that
+/// are available on this lap.
 #[test]
 fn a_refused_buffer_leaves_memory_unchanged() {
     let mut words = ZEROED;
@@ -82,8 +82,9 @@ fn the_id_of_a_chain_is_in_its_last_descriptor() {
     assert_eq!(meta(&memory, 0), (0, 3, USED));
 }
 
-/// DPDK 2d91b28730: the driver refilled the slot in which it found the buffer, not the slot of the id. DPDK
-/// ad6f01945a: the device overwrites ids, so the driver has to write the id of a slot each time.
+/// DPDK 2d91b28730: the driver refilled the slot in which it found the buffer, not the slot of the
+/// id. DPDK ad6f01945a: the device overwrites ids, so the driver has to write the id of a slot each
+/// time.
 #[test]
 fn a_buffer_is_identified_by_its_id_and_not_by_its_slot() {
     let mut words = ZEROED;
@@ -101,8 +102,9 @@ fn a_buffer_is_identified_by_its_id_and_not_by_its_slot() {
     assert_eq!([pair.reap(), pair.reap()], [Some((2, 0)), Some((0, 0))]);
 }
 
-/// DPDK 92ed77dce6: a mask was used where the size is not a power of two. OpenVMM #2983: a chain that crosses
-/// the end of the ring. DPDK 2e3f1ab0d8: the two sides cross the end of the ring at different times.
+/// DPDK 92ed77dce6: a mask was used where the size is not a power of two. OpenVMM #2983: a chain
+/// that crosses the end of the ring. DPDK 2e3f1ab0d8: the two sides cross the end of the ring at
+/// different times.
 #[test]
 fn chains_cross_the_end_of_a_ring_of_any_size() {
     for size in 1..=7u16 {
@@ -146,8 +148,8 @@ fn an_in_order_batch_may_be_the_whole_ring() {
     }
 }
 
-/// QEMU's `virtqueue_packed_fill_desc` never sets `WRITE`. Without this flag the length is reserved: VIRTIO
-/// 1.4, 2.8.4 "Element Address and Length".
+/// QEMU's `virtqueue_packed_fill_desc` never sets `WRITE`. Without this flag the length is
+/// reserved: VIRTIO 1.4, 2.8.4 "Element Address and Length".
 #[test]
 fn the_length_of_a_used_descriptor_counts_without_the_write_flag() {
     let mut words = ZEROED;

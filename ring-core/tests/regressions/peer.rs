@@ -39,7 +39,8 @@ pub(crate) fn meta(memory: &RawMemory<'_>, slot: u64) -> (u32, u16, u16) {
     (len, get16(memory, address + 12), get16(memory, address + 14))
 }
 
-/// Makes one chain available in a queue that has not run yet. The chain begins in slot 0 and has id 0.
+/// Makes one chain available in a queue that has not run yet. The chain begins in slot 0 and has id
+/// 0.
 pub(crate) fn offer(memory: &RawMemory<'_>, features: Features, chain: &[(Segment, u16)]) {
     for (slot, &(segment, flags)) in (0..).zip(chain) {
         let address = DESCRIPTORS + 16 * u64::from(slot);

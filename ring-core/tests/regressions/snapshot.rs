@@ -9,7 +9,8 @@ use support::{
     Access, BUFFERS, DESCRIPTORS, FORMATS, INDIRECT, Watched, ZEROED, device_queue, driver_queue, setup,
 };
 
-/// Offers a chain of one descriptor and of two descriptors in a table. A packed queue has the table alone.
+/// Offers a chain of one descriptor and of two descriptors in a table. A packed queue has the table
+/// alone.
 fn offer_both_kinds(memory: &RawMemory<'_>, features: Features) {
     let (segment, table) = (Segment::new(BUFFERS, 4), Segment::new(BUFFERS + 0x100, 32));
     if features.contains(Features::RING_PACKED) {
@@ -57,8 +58,8 @@ fn a_chain_does_not_change_when_the_driver_rewrites_it() {
     }
 }
 
-/// CVE-2020-13759 (vm-memory): indices were copied byte by byte, so that a reader saw half of a store. The 64
-/// bits of a packed descriptor that hold its flags are one access, too.
+/// CVE-2020-13759 (vm-memory): indices were copied byte by byte, so that a reader saw half of a
+/// store. The 64 bits of a packed descriptor that hold its flags are one access, too.
 #[test]
 fn a_publication_is_one_access_of_its_whole_width() {
     for format in FORMATS {
@@ -97,8 +98,8 @@ fn a_header_may_be_in_any_number_of_segments() {
     }
 }
 
-/// CVE-2018-1059 (DPDK): only the first page of a buffer was checked. CVE-2016-7422 (QEMU): a huge length
-/// was accepted.
+/// CVE-2018-1059 (DPDK): only the first page of a buffer was checked. CVE-2016-7422 (QEMU): a huge
+/// length was accepted.
 #[test]
 fn a_buffer_that_leaves_shared_memory_is_not_read() {
     let mut words = ZEROED;

@@ -18,8 +18,8 @@ fn used<'m>(memory: &RawMemory<'m>, features: Features, count: u32) -> Pair<RawM
     pair
 }
 
-/// vhost #154, #157, #161, virtiofsd #110: `GET_VRING_BASE` reset the queue, and therefore answered 0.
-/// `set_vring_base(base as u16)` there drops the used half of a packed base.
+/// vhost #154, #157, #161, virtiofsd #110: `GET_VRING_BASE` reset the queue, and therefore answered
+/// 0. `set_vring_base(base as u16)` there drops the used half of a packed base.
 #[test]
 fn a_base_is_the_position_at_which_another_device_continues() {
     for (format, base) in [(SPLIT, 6), (PACKED, 0x0002_0002)] {
@@ -34,7 +34,8 @@ fn a_base_is_the_position_at_which_another_device_continues() {
     }
 }
 
-/// vhost #180: a split base lacks the used index. The previous device left the used index in memory.
+/// vhost #180: a split base lacks the used index. The previous device left the used index in
+/// memory.
 #[test]
 fn the_used_half_of_a_split_base_is_read_from_the_device_area() {
     let mut words = ZEROED;
@@ -44,8 +45,8 @@ fn the_used_half_of_a_split_base_is_read_from_the_device_area() {
     assert_eq!(device.position_of(9), Position { available: 9, used: 7 });
 }
 
-/// DPDK's packed base has only the available half of a queue with nothing in flight. The first of these
-/// bases, 0x8000, could also stand for a position with the whole ring in flight.
+/// DPDK's packed base has only the available half of a queue with nothing in flight. The first of
+/// these bases, 0x8000, could also stand for a position with the whole ring in flight.
 #[test]
 fn half_a_packed_base_stands_for_a_queue_at_rest() {
     for count in 0..10 {
@@ -93,8 +94,8 @@ fn a_position_that_does_not_exist_is_refused() {
     }
 }
 
-/// cloud-hypervisor #1120, #7964: after a reset, a queue continued at its old position, or at a position
-/// from memory.
+/// cloud-hypervisor #1120, #7964: after a reset, a queue continued at its old position, or at a
+/// position from memory.
 #[test]
 fn a_reset_queue_starts_at_the_first_position() {
     for format in FORMATS {
@@ -124,8 +125,8 @@ fn a_resumed_device_finds_what_was_published_meanwhile() {
     }
 }
 
-/// crosvm 078ef31b7, DPDK and QEMU `signalled_used_valid`: a resumed end does not know what was announced
-/// before.
+/// crosvm 078ef31b7, DPDK and QEMU `signalled_used_valid`: a resumed end does not know what was
+/// announced before.
 #[test]
 fn the_first_publish_after_a_resume_notifies() {
     for features in FORMATS.map(|format| format | EVENT_IDX) {
@@ -141,8 +142,8 @@ fn the_first_publish_after_a_resume_notifies() {
     }
 }
 
-/// Found by the model: in the middle of an in-order batch, a packed driver was told that it may sleep, and
-/// either driver forgot the rest of the batch when it was suspended.
+/// Found by the model: in the middle of an in-order batch, a packed driver was told that it may
+/// sleep, and either driver forgot the rest of the batch when it was suspended.
 #[test]
 fn a_suspended_driver_keeps_the_rest_of_an_in_order_batch() {
     for features in FORMATS.map(|format| format | IN_ORDER) {

@@ -143,8 +143,8 @@ fn links_in_a_packed_table_are_ignored() {
     }
 }
 
-/// propolis #1188, cloud-hypervisor #8401: a chain that the device has no room for was not returned, and its
-/// descriptors were lost.
+/// propolis #1188, cloud-hypervisor #8401: a chain that the device has no room for was not
+/// returned, and its descriptors were lost.
 #[test]
 fn a_chain_too_long_for_the_device_can_be_returned() {
     for features in FORMATS.map(|format| format | INDIRECT) {
@@ -178,8 +178,8 @@ fn a_table_may_be_longer_than_64_kib() {
     }
 }
 
-/// Found by the model: an in-order device skipped a chain that was too long, which meant to the driver that
-/// the chain was fully written.
+/// Found by the model: an in-order device skipped a chain that was too long, which meant to the
+/// driver that the chain was fully written.
 #[test]
 fn a_chain_too_long_for_the_device_is_not_returned_as_written() {
     for format in FORMATS {

@@ -79,6 +79,14 @@ fn a_setup_error_names_the_area_and_the_fault() {
             SetupError::Unmapped { area: AreaName::Device, range: RANGE },
             "the device area, 48 bytes at 0x1000, is not one aligned range of shared memory",
         ),
+    ] {
+        assert_eq!(error.to_string(), said);
+    }
+}
+
+#[test]
+fn a_setup_error_names_what_the_queue_does_not_allow() {
+    for (error, said) in [
         (
             SetupError::Position { available: 0x8009, used: 1, size: 4 },
             "position 0x8009 available, 0x1 used does not exist in a queue of 4",

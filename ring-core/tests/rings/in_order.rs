@@ -32,7 +32,8 @@ fn a_batch_of_full_buffers_is_one_used_entry() {
         }
         let _ = pair.device.publish();
         if format == PACKED {
-            // The first descriptor names the last buffer. The driver wrote the other two descriptors.
+            // The first descriptor names the last buffer. The driver wrote the other two
+            // descriptors.
             assert_eq!(bytes::<8>(&memory, DESCRIPTORS + 0x08), [8, 0, 0, 0, 2, 0, 0x82, 0x80]);
             assert_eq!(bytes::<8>(&memory, DESCRIPTORS + 0x18), [8, 0, 0, 0, 1, 0, 0x82, 0]);
             assert_eq!(bytes::<8>(&memory, DESCRIPTORS + 0x28), [8, 0, 0, 0, 2, 0, 0x82, 0]);

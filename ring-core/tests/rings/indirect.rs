@@ -1,5 +1,5 @@
-//! Indirect tables from both ends: VIRTIO 1.4, 2.7.5.3 "Indirect Descriptors" and 2.8.7 "Indirect Flag:
-//! Scatter-Gather Support".
+//! Indirect tables from both ends: VIRTIO 1.4, 2.7.5.3 "Indirect Descriptors" and 2.8.7 "Indirect
+//! Flag: Scatter-Gather Support".
 
 use ring_core::error::AddErrorKind;
 use ring_core::memory::RawMemory;
@@ -11,7 +11,8 @@ fn a_buffer_in_a_table_of_any_alignment_occupies_one_descriptor() {
     let segments: Vec<Segment> =
         (0..32u32).map(|i| Segment::new(0x1_0000 + 0x100 * u64::from(i), 1 + i)).collect();
     for format in FORMATS {
-        // Tables that are shorter than, as long as, and longer than what the device fetches at once.
+        // Tables that are shorter than, as long as, and longer than what the device fetches at
+        // once.
         for (readable, writable) in [(1, 0), (0, 1), (3, 5), (8, 1), (20, 12)] {
             let mut words = ZEROED;
             let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);

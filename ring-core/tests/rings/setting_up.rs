@@ -96,8 +96,8 @@ fn what_a_device_writes_is_marked_dirty() {
         Writer::new(&memory, chain.writable()).write(&[1; 8]).unwrap();
         assert!(dirty().contains(&5));
         let _ = pair.finish(chain.into_token(), 8);
-        // A packed device writes descriptors, a split device writes its own area. Neither writes the
-        // driver area.
+        // A packed device writes descriptors, a split device writes its own area. Neither writes
+        // the driver area.
         let ring = if features == PACKED { 0 } else { 2 };
         assert!(dirty().contains(&ring), "{:?}", dirty());
         assert!(!dirty().contains(&1), "{:?}", dirty());

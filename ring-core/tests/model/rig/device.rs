@@ -63,7 +63,8 @@ impl Rig<'_> {
         self.stage_completed();
     }
 
-    /// Stages the completed chains: all of them or, in an in-order queue, those whose turn has come.
+    /// Stages the completed chains: all of them or, in an in-order queue, those whose turn has
+    /// come.
     fn stage_completed(&mut self) {
         let in_order = self.is(Features::IN_ORDER);
         let Lists { taken, completed, .. } = &mut self.lists;
@@ -74,8 +75,8 @@ impl Rig<'_> {
         }
     }
 
-    /// Only the chain that was taken last can be given back. A packed device that has taken over a chain
-    /// from a device that crashed cannot give this chain back.
+    /// Only the chain that was taken last can be given back. A packed device that has taken over a
+    /// chain from a device that crashed cannot give this chain back.
     pub(super) fn unpop(&mut self, which: u8) {
         let Some((index, token)) = self.take_token(which) else { return };
         let Taken { record, adopted, .. } = self.lists.taken[index];

@@ -1,5 +1,5 @@
-//! Devices that crash at any step: the next device takes over from the journal, and the driver gets each
-//! buffer back exactly once.
+//! Devices that crash at any step: the next device takes over from the journal, and the driver gets
+//! each buffer back exactly once.
 
 mod rig;
 
@@ -73,7 +73,8 @@ fn no_chain_is_adopted_after_one_that_was_popped() {
         rig.device.recover(rig.device.position().used, 3).unwrap();
         [Step::Add(1), Step::Take].into_iter().for_each(|step| rig.perform(step));
         let position = rig.device.position();
-        // The popped chain is at the position of the chain to adopt, so the next chain would be skipped.
+        // The popped chain is at the position of the chain to adopt, so the next chain would be
+        // skipped.
         assert_eq!(rig.device.adopt(RECORD), Err(SetupError::ChainRecord(RECORD)));
         assert_eq!(rig.device.position(), position);
     }

@@ -179,8 +179,8 @@ impl<'m> Rig<'m> {
         }
     }
 
-    /// Returns the completed chains that are staged: all of them or, in an in-order queue, those whose
-    /// turn has come.
+    /// Returns the completed chains that are staged: all of them or, in an in-order queue, those
+    /// whose turn has come.
     fn staged(&mut self) -> Vec<ChainRecord> {
         let in_order = self.setup.features.contains(IN_ORDER);
         let waiting = self.tokens.iter().map(|(_, record)| record.serial).min().filter(|_| in_order);

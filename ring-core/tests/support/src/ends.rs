@@ -105,14 +105,8 @@ impl<'m> Ends<'m> {
                 self.used_published(Notify::NotNeeded);
             }
             Operation::Reap => self.reap(),
-            Operation::ArmDriver => {
-                let answer = self.driver.arm();
-                assert!(!self.driver_broken || answer == Arm::Armed);
-            }
-            Operation::ArmDevice => {
-                let answer = self.device.arm();
-                assert!(!self.device_broken || answer == Arm::Armed);
-            }
+            Operation::ArmDriver => assert!(self.driver.arm() == Arm::Armed || !self.driver_broken),
+            Operation::ArmDevice => assert!(self.device.arm() == Arm::Armed || !self.device_broken),
             Operation::SuspendDriver => self.suspend_driver(),
             Operation::SuspendDevice { base } => self.suspend_device(base),
             Operation::MoveDevice => self.move_device(),
@@ -126,8 +120,9 @@ impl<'m> Ends<'m> {
 
     /// A call goes through one chain or one batch once. A broken end accesses nothing.
     fn check_work(&self, storage: usize, driver_was_broken: bool, device_was_broken: bool) {
-        // At most: one access to each word of each descriptor of the queue; one fetch for each segment
-        // from a table and for the first segment that does not fit; the indices, events and fences.
+        // At most: one access to each word of each descriptor of the queue; one fetch for each
+        // segment from a table and for the first segment that does not fit; the indices, events and
+        // fences.
         let most = 2 * usize::from(self.setup.size) + storage + 1 + 8;
         for (accesses, was_broken) in [
             (self.driver_memory.accesses(), driver_was_broken),
@@ -282,15 +277,16 @@ impl<'m> Ends<'m> {
         self.used_published(answer);
         let base = self.device.vring_base();
         self.device = device_queue(self.device_memory.clone(), &self.setup);
-        // The used half of a split base comes from memory, where the other side may have changed it.
+        // The used half of a split base comes from memory, where the other side may have changed
+        // it.
         let _ = self.device.resume(self.device.position_of(base));
         self.device_broken = false;
         self.last = 0;
         self.device_memory.accesses();
     }
 
-    /// The next device takes over the chains in flight. It is not told which chains were staged, as if
-    /// the journal were wrong, too.
+    /// The next device takes over the chains in flight. It is not told which chains were staged, as
+    /// if the journal were wrong, too.
     fn crash_device(&mut self) {
         let used = self.device.position().used;
         let mut records: Vec<_> =

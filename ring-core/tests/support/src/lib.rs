@@ -1,7 +1,7 @@
 //! What ring-core's tests and the fuzz targets share.
 //!
-//! The kit has one small queue with its areas at fixed addresses, the constructors of both ends of this
-//! queue, the operations that random tests perform, and memory that records every access.
+//! The kit has one small queue with its areas at fixed addresses, the constructors of both ends of
+//! this queue, the operations that random tests perform, and memory that records every access.
 
 #![expect(clippy::missing_panics_doc, reason = "the kit panics where a test has to fail")]
 

@@ -2,7 +2,8 @@
 
 /// One operation of one of the two ends of a queue.
 ///
-/// Numbers that are too large are taken modulo what there is, so that every value is a valid operation.
+/// Numbers that are too large are taken modulo what there is, so that every value is a valid
+/// operation.
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, Debug)]
 pub enum Operation {

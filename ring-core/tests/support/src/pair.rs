@@ -48,8 +48,8 @@ impl<M: Memory + Clone> Pair<M> {
         self.driver.reap().expect("the used buffer is correct").map(|used| (used.cookie, used.written))
     }
 
-    /// Sends one byte to the device and back. The other buffers in flight may be anywhere but in the
-    /// device, published as used.
+    /// Sends one byte to the device and back. The other buffers in flight may be anywhere but in
+    /// the device, published as used.
     pub fn transfer(&mut self, cookie: u32) {
         let _ = self.offer(&[Segment::new(BUFFERS, 1)], &[], cookie);
         let token = self.take();
