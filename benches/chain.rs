@@ -11,11 +11,11 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use rivals::Group;
 
 fn payload(criterion: &mut Criterion) {
-    compare::implementations(criterion, Group::Payload, 16, None);
+    compare::implementations(criterion, Group::Payload, 16);
 }
 
 fn indirect(criterion: &mut Criterion) {
-    compare::implementations(criterion, Group::Indirect, 16, None);
+    compare::implementations(criterion, Group::Indirect, 16);
 }
 
 criterion_group!(chain, payload, indirect);

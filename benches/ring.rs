@@ -10,22 +10,22 @@ mod measure;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use measure::{Benchmark, Comparison, compare};
-use rivals::two_threads::{has_two_processors, line_latency};
+use rivals::two_threads::has_two_processors;
 use rivals::{Group, Implementation, ring_core, suite};
 
 fn throughput(criterion: &mut Criterion) {
     // A slice takes some tens of microseconds.
-    compare::implementations(criterion, Group::Throughput, 64, None);
+    compare::implementations(criterion, Group::Throughput, 64);
 }
 
 fn latency(criterion: &mut Criterion) {
-    compare::implementations(criterion, Group::Latency, 1 << 12, None);
+    compare::implementations(criterion, Group::Latency, 1 << 12);
 }
 
 fn cross_thread(criterion: &mut Criterion) {
     if has_two_processors() {
         // A slice takes 20 ms if a request takes 1 µs.
-        compare::implementations(criterion, Group::CrossThread, 80, Some(line_latency));
+        compare::implementations(criterion, Group::CrossThread, 80);
     } else {
         println!("cross_thread: left out, because there is only one processor");
     }

@@ -14,6 +14,7 @@ use ring_core::memory::Memory as _;
 use rustix::fs::{FallocateFlags, SealFlags, fallocate, fcntl_add_seals, ftruncate};
 use support::TIMEOUT;
 use support::device::{Offer, Queue, TestDevice};
+use support::guest;
 use support::started::{Parts, started};
 
 /// What a device does after it has taken a request, the warnings with split and with packed rings,
@@ -197,15 +198,8 @@ fn every_attack_is_survived(format: Features) {
         // Either the attack was harmless and the request is back, or the next device gets the
         // request.
         let (honest, mut honest_queue) = accept_next(&listener, offer);
-        let deadline = Instant::now() + TIMEOUT;
-        let used = loop {
-            if let Some(used) = driver.reap().unwrap() {
-                break used;
-            }
-            honest.echo_if_any(0, &mut honest_queue);
-            assert!(Instant::now() < deadline, "a device that {name}: {:#?}", host.new_lines());
-        };
-        assert_eq!(used.cookie, number, "a device that {name}");
+        let used = echo_until_used(&honest, &mut honest_queue, &mut driver);
+        assert_eq!(used, Some(number), "a device that {name}: {:#?}", host.new_lines());
         drop(honest);
         // There is no other warning.
         let line = host.wait_for("WARN");
@@ -213,6 +207,18 @@ fn every_attack_is_survived(format: Features) {
         (device, queue) = accept_next(&listener, offer);
     }
     assert!(host.is_alive());
+}
+
+/// Echoes requests until the guest has a used buffer. Returns the cookie, or `None` after the limit.
+fn echo_until_used(device: &TestDevice, queue: &mut Queue, driver: &mut guest::Queue) -> Option<u32> {
+    let deadline = Instant::now() + TIMEOUT;
+    while Instant::now() < deadline {
+        if let Some(used) = driver.reap().unwrap() {
+            return Some(used.cookie);
+        }
+        device.echo_if_any(0, queue);
+    }
+    None
 }
 
 /// Accepts the next device and starts its queue.

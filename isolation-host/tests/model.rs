@@ -69,7 +69,7 @@ struct World {
     returned: Vec<u8>,
     failed: usize,
     journals: Option<JournalMemory>,
-    shadow: ForwardedQueue,
+    forwarded: ForwardedQueue,
     device_features: Features,
     device: Option<TestDevice>,
 }
@@ -97,7 +97,7 @@ impl World {
             JournalMemory::open(file, 0, bytes, 1, SIZE).unwrap()
         });
         let journal = journals.as_ref().and_then(|journals| journals.queue(0, SIZE, is_packed(features)));
-        let shadow = ForwardedQueue::new(memory.clone(), &setup, base, DeviceType::Blk, journal).unwrap();
+        let forwarded = ForwardedQueue::new(memory.clone(), &setup, base, DeviceType::Blk, journal).unwrap();
         let mut world = Self {
             memory,
             setup,
@@ -106,7 +106,7 @@ impl World {
             returned: Vec::new(),
             failed: 0,
             journals,
-            shadow,
+            forwarded,
             device_features,
             device: None,
         };
@@ -118,9 +118,9 @@ impl World {
         let area = Area::new(AREA, 1).unwrap();
         let share = area.share(0, SIZE, self.device_features).unwrap();
         let window = area.window().clone();
-        let slots = vec![device::Slot::default(); SIZE.into()];
+        let slots = vec![device::Slot::EMPTY; SIZE.into()];
         let ring = DeviceQueue::new(window.clone(), &share.setup, slots).unwrap();
-        self.shadow.attach(DeviceRing::new(window.clone(), share).unwrap());
+        self.forwarded.attach(DeviceRing::new(window.clone(), share).unwrap());
         self.device = Some(TestDevice { window, ring, taken: Vec::new() });
     }
 
@@ -132,7 +132,7 @@ impl World {
         match step {
             Step::Request => self.request(),
             Step::Run => {
-                self.shadow.run().unwrap();
+                self.forwarded.run().unwrap();
             }
             Step::Take => {
                 if let Some(device) = &mut self.device {
@@ -147,12 +147,12 @@ impl World {
             Step::Crash => self.attach(),
             Step::Die => {
                 self.device = None;
-                self.shadow.detach();
+                self.forwarded.detach();
             }
             Step::Move => {
-                self.shadow.finish();
-                assert_eq!(self.shadow.in_flight(), 0);
-                let base = self.shadow.vring_base();
+                self.forwarded.finish();
+                assert_eq!(self.forwarded.in_flight(), 0);
+                let base = self.forwarded.vring_base();
                 self.resume(base);
             }
             // After a kill, the base that the VMM sends is meaningless.
@@ -166,7 +166,7 @@ impl World {
     fn resume(&mut self, base: u32) {
         let packed = is_packed(self.setup.features);
         let journal = self.journals.as_ref().and_then(|journals| journals.queue(0, SIZE, packed));
-        self.shadow =
+        self.forwarded =
             ForwardedQueue::new(self.memory.clone(), &self.setup, base, DeviceType::Blk, journal).unwrap();
         self.attach();
     }
@@ -211,7 +211,7 @@ impl World {
             self.attach();
         }
         for _ in 0..1000 {
-            let again = self.shadow.run().unwrap().again;
+            let again = self.forwarded.run().unwrap().again;
             let device = self.device.as_mut().unwrap();
             let took = device.take();
             let finished = !device.taken.is_empty();

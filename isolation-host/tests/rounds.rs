@@ -24,19 +24,19 @@ fn a_device_that_fills_all_buffers_gets_as_many_after_one_round() {
     let setup = Setup::new(SIZE, features, Areas { descriptor: 0, driver: 0x4000, device: 0x5000 });
     let slots: Vec<_> = (0..SIZE).map(|_| driver::Slot::EMPTY).collect();
     let mut guest = DriverQueue::new(memory.clone(), &setup, slots).unwrap();
-    let mut shadow = ForwardedQueue::new(memory, &setup, 0, DeviceType::Net, None).unwrap();
+    let mut forwarded = ForwardedQueue::new(memory, &setup, 0, DeviceType::Net, None).unwrap();
     let area = Area::new(AREA, 1).unwrap();
     let share = area.share(0, SIZE, features).unwrap();
-    let slots = vec![device::Slot::default(); SIZE.into()];
+    let slots = vec![device::Slot::EMPTY; SIZE.into()];
     let mut card = DeviceQueue::new(area.window().clone(), &share.setup, slots).unwrap();
-    shadow.attach(DeviceRing::new(area.window().clone(), share).unwrap());
+    forwarded.attach(DeviceRing::new(area.window().clone(), share).unwrap());
 
     for number in 0..SIZE {
         guest.add(&[], &[BUFFER], number).unwrap();
     }
     let _ = guest.publish();
-    while shadow.run().unwrap().again {}
-    let room = shadow.in_flight();
+    while forwarded.run().unwrap().again {}
+    let room = forwarded.in_flight();
     assert!((128..usize::from(SIZE) / 2).contains(&room), "{room} buffers");
 
     let mut segments = [Segment::default(); 1];
@@ -46,8 +46,8 @@ fn a_device_that_fills_all_buffers_gets_as_many_after_one_round() {
         filled += 1;
     }
     let _ = card.publish();
-    shadow.run().unwrap();
-    assert_eq!(shadow.in_flight(), room);
+    forwarded.run().unwrap();
+    assert_eq!(forwarded.in_flight(), room);
     let again = std::iter::from_fn(|| card.pop(&mut segments).unwrap().map(drop)).count();
     assert!(again >= filled, "{again} after {filled}");
 }

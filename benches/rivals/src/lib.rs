@@ -39,7 +39,7 @@ pub mod virtio_queue;
 pub use case::{Case, Group};
 pub use implementation::Implementation;
 
-/// All implementations. In each case, the first one that supports the case is the baseline.
+/// All implementations, in the order of reports.
 pub const IMPLEMENTATIONS: &[&dyn Implementation] = &[
     &ring_core::SPLIT,
     &ring_core::PACKED,

@@ -189,7 +189,7 @@ impl TestDevice {
                 device: vring.areas.device,
             },
         );
-        DeviceQueue::new(self.memory[0].clone(), &setup, vec![device::Slot::default(); vring.size.into()])
+        DeviceQueue::new(self.memory[0].clone(), &setup, vec![device::Slot::EMPTY; vring.size.into()])
             .unwrap()
     }
 
