@@ -1,18 +1,18 @@
-//! Where the things are that a test needs: the guest's image and the programs under test.
+//! The paths of files that a test needs: the guest's image and the programs under test.
 //!
-//! All of it is below Cargo's target directory. A test finds that from its own path, so it works
-//! wherever `CARGO_TARGET_DIR` points and whatever directory it is started in.
+//! All of them are below Cargo's target directory. A test derives that directory from its own path,
+//! so neither `CARGO_TARGET_DIR` nor the current directory matters.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Something that had to be there is not.
+/// A file that a test needs is missing.
 #[derive(Debug, Error)]
 pub enum ArtifactError {
     /// The running program is not one that Cargo built.
-    #[error("{exe} is not in a Cargo target directory", exe = exe.display())]
+    #[error("{exe} is not in a Cargo target directory; run it through Cargo", exe = exe.display())]
     OutsideTarget {
         /// The running program.
         exe: PathBuf,
@@ -20,8 +20,8 @@ pub enum ArtifactError {
     /// The path of the running program is unknown.
     #[error("the path of the running program is unknown")]
     NoExe(#[source] std::io::Error),
-    /// A file has not been made yet.
-    #[error("{path} is missing; `{made_by}` makes it", path = path.display())]
+    /// A file does not exist yet.
+    #[error("{path} is missing; run `{made_by}`", path = path.display())]
     Missing {
         /// The file.
         path: PathBuf,
@@ -30,12 +30,12 @@ pub enum ArtifactError {
     },
 }
 
-/// How a program under test was built.
+/// The Cargo profile of a program under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// As tests are: quick to build, overflow checks on.
+    /// The profile of the tests: quick to build, with overflow checks.
     Debug,
-    /// As it is used.
+    /// The optimized profile.
     Release,
 }
 
@@ -55,10 +55,10 @@ impl Profile {
     }
 }
 
-/// The target directory from which this program runs.
+/// Returns the target directory from which this program runs.
 ///
 /// # Errors
-/// If Cargo did not put the program there.
+/// Fails if the program is not below a Cargo target directory.
 pub fn target_dir() -> Result<PathBuf, ArtifactError> {
     let exe = env::current_exe().map_err(ArtifactError::NoExe)?;
     // Cargo tags its target directories so that backups can skip them.
@@ -68,13 +68,12 @@ pub fn target_dir() -> Result<PathBuf, ArtifactError> {
         .ok_or(ArtifactError::OutsideTarget { exe: exe.clone() })
 }
 
-/// A program of this workspace.
+/// Returns the path of a program of this workspace.
 ///
-/// Cargo tells a test the paths of its own package's programs only, and does not build those of
-/// others for it; `cargo xtask test` does.
+/// Cargo builds only the programs of a test's own package; `cargo xtask test` builds the others.
 ///
 /// # Errors
-/// If it has not been built.
+/// Fails if the program has not been built.
 pub fn program(name: &str, profile: Profile) -> Result<PathBuf, ArtifactError> {
     existing(target_dir()?.join(profile.directory()).join(name), || {
         format!("cargo build {}--package {name}", profile.build_option())
@@ -86,15 +85,15 @@ pub fn program(name: &str, profile: Profile) -> Result<PathBuf, ArtifactError> {
 pub struct GuestImage {
     /// The kernel, as QEMU's `-kernel` takes it.
     pub kernel: PathBuf,
-    /// The initramfs: busybox, sound modules and tools, [`INIT`](crate::guest::INIT).
+    /// The initramfs with busybox, sound modules and tools, and [`INIT`](crate::guest::INIT).
     pub initramfs: PathBuf,
 }
 
 impl GuestImage {
-    /// The directory below the target directory that holds all about guests.
+    /// The directory of the guest's files, relative to the target directory.
     pub const DIRECTORY: &str = "guest";
 
-    /// Where the image is, or will be, in a directory.
+    /// Returns the paths of the image's files in a directory.
     #[must_use]
     pub fn within(directory: &Path) -> Self {
         Self {
@@ -103,10 +102,10 @@ impl GuestImage {
         }
     }
 
-    /// The image that `cargo xtask setup` prepares.
+    /// Returns the image that `cargo xtask setup` prepares.
     ///
     /// # Errors
-    /// If it has not run.
+    /// Fails if that command has not run.
     pub fn prepared() -> Result<Self, ArtifactError> {
         let image = Self::within(&target_dir()?.join(Self::DIRECTORY));
         let made_by = || "cargo xtask setup".to_owned();
@@ -114,13 +113,13 @@ impl GuestImage {
     }
 }
 
-/// Where virtiofsd is, or will be, below the target directory: Debian has it where no `$PATH` leads, or not at all.
+/// The path of virtiofsd relative to the target directory. Debian's virtiofsd is not in `$PATH`.
 pub const VIRTIOFSD: &str = "virtiofsd/bin/virtiofsd";
 
-/// virtiofsd, a vhost-user device that serves a directory.
+/// Returns the path of virtiofsd, a vhost-user device that serves a directory.
 ///
 /// # Errors
-/// If `cargo xtask setup` has not run.
+/// Fails if `cargo xtask setup` has not run.
 pub fn virtiofsd() -> Result<PathBuf, ArtifactError> {
     existing(target_dir()?.join(VIRTIOFSD), || "cargo xtask setup".to_owned())
 }
@@ -144,7 +143,7 @@ mod tests {
         let missing = program("no-such-program", Profile::Release);
         let message = missing.map_err(|error| error.to_string());
         assert!(
-            matches!(&message, Err(text) if text.ends_with("`cargo build --release --package no-such-program` makes it")),
+            matches!(&message, Err(text) if text.ends_with("run `cargo build --release --package no-such-program`")),
             "{message:?}"
         );
     }

@@ -8,11 +8,12 @@ use rustix::io::Errno;
 use rustix::net::{Shutdown, SocketAddrUnix, getpeername, shutdown};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-/// Breaks the connections that a child process has to a Unix socket, as if either end had hung up: both find out.
-/// Returns whether there was one.
+/// Shuts down the connections of a child process to a Unix socket. Both ends see a hang-up.
+///
+/// Returns whether there was a connection.
 ///
 /// # Errors
-/// If the process is gone, or another user's.
+/// Fails if the process has ended or belongs to another user.
 pub fn cut(process: u32, socket: &Path) -> io::Result<bool> {
     let pid = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
     let handle = pidfd_open(pid, PidfdFlags::empty())?;
@@ -22,7 +23,7 @@ pub fn cut(process: u32, socket: &Path) -> io::Result<bool> {
             continue;
         };
         let own = match pidfd_getfd(&handle, number, PidfdGetfdFlags::empty()) {
-            // A descriptor may be closed between being listed and being taken.
+            // A descriptor may be closed after it was listed.
             Err(Errno::BADF) => continue,
             own => own?,
         };
@@ -31,7 +32,7 @@ pub fn cut(process: u32, socket: &Path) -> io::Result<bool> {
             .and_then(|peer| peer.path().map(|path| path.to_bytes() == socket.as_os_str().as_encoded_bytes()))
             == Some(true)
         {
-            // Fails only if the connection is broken already.
+            // Fails only if the connection is shut down already.
             found |= shutdown(&own, Shutdown::Both).is_ok();
         }
     }
@@ -45,7 +46,7 @@ mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
 
     #[test]
-    fn only_connections_to_that_socket_are_cut() -> io::Result<()> {
+    fn only_connections_to_the_named_socket_are_cut() -> io::Result<()> {
         let directory = tempfile::tempdir()?;
         let [this, other] = ["this", "other"].map(|name| directory.path().join(name));
         let listeners = [UnixListener::bind(&this)?, UnixListener::bind(&other)?];

@@ -1,4 +1,4 @@
-//! A vhost-user daemon under test, started and ready for a VMM to connect.
+//! A vhost-user daemon under test that is ready for a VMM to connect.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,69 +11,68 @@ use thiserror::Error;
 
 use crate::process::{Process, ProcessError};
 
-/// How long a daemon may take to open its socket. GStreamer's first start builds a registry of
-/// all its plugins.
+/// The time within which a daemon has to listen. GStreamer's first start lists all its plugins.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// How long a daemon may take to end when it is asked to.
+/// The time within which a daemon has to end after SIGTERM.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// How long a daemon may take to finish a file after the guest has stopped playing.
+/// The time within which a daemon has to close a file after the guest has stopped playing.
 const CLOSED_WITHIN: Duration = Duration::from_secs(10);
-/// How often the kernel's lists are looked at, for want of an event that a test could wait for.
+/// The interval at which the kernel's lists are polled. Their changes cause no event.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// The kernel's list of Unix sockets.
 const SOCKETS: &str = "/proc/net/unix";
-/// The flag of a listening socket there.
+/// The flag of a listening socket in `/proc/net/unix`.
 const LISTENING: &str = "00010000";
 
-/// A daemon that listens on a socket. Dropping it kills it.
+/// A daemon that listens on a socket. Dropping the value kills the daemon.
 #[derive(Debug)]
 pub struct Daemon {
     process: Process,
     socket: PathBuf,
 }
 
-/// Why a daemon is not ready, or did not stop.
+/// An error of starting or stopping a daemon.
 #[derive(Debug, Error)]
 pub enum DaemonError {
-    /// The process did not start, or could not be waited for.
+    /// The process did not start or cannot be waited for.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// It ended instead of listening.
+    /// The daemon ended instead of listening.
     #[error("the daemon ended ({status}) instead of listening on {socket}; its log:\n{log}", socket = socket.display())]
     Ended {
-        /// How it ended.
+        /// The daemon's exit status.
         status: ExitStatus,
-        /// Where it should listen.
+        /// The socket on which the daemon had to listen.
         socket: PathBuf,
-        /// What it wrote.
+        /// The daemon's log.
         log: String,
     },
-    /// It runs but does not listen.
+    /// The daemon runs but does not listen.
     #[error("the daemon does not listen on {socket} within {READY_WITHIN:?}; its log:\n{log}", socket = socket.display())]
     NotReady {
-        /// Where it should listen.
+        /// The socket on which the daemon had to listen.
         socket: PathBuf,
-        /// What it wrote.
+        /// The daemon's log.
         log: String,
     },
-    /// It keeps a file open that it should have finished.
+    /// The daemon has not closed a file.
     #[error("the daemon still has {path} open after {CLOSED_WITHIN:?}; its log:\n{log}", path = path.display())]
     StillOpen {
         /// The file.
         path: PathBuf,
-        /// What it wrote.
+        /// The daemon's log.
         log: String,
     },
-    /// The kernel's list of sockets or of open files cannot be read.
-    #[error("what the daemon has open cannot be told")]
+    /// The kernel's list of sockets or open files cannot be read.
+    #[error("cannot read the sockets or open files of the daemon from /proc")]
     Unknown(#[from] io::Error),
 }
 
 impl Daemon {
-    /// Starts `program --socket SOCKET ARGUMENTS…` and waits until it listens.
+    /// Starts `program --socket SOCKET ARGUMENTS…` and waits until the daemon listens.
     ///
     /// # Errors
-    /// If it does not come to listen.
+    /// Fails if the daemon does not listen in time.
     pub fn start(
         program: &Path,
         socket: &Path,
@@ -81,14 +80,16 @@ impl Daemon {
     ) -> Result<Self, DaemonError> {
         let mut all: Vec<OsString> = vec!["--socket".into(), socket.into()];
         all.extend(arguments.into_iter().map(|it| it.as_ref().to_owned()));
-        Self::start_as_told(program, socket, all)
+        Self::start_with(program, socket, all)
     }
 
-    /// Starts `program ARGUMENTS…`, which name the socket in the program's own way, and waits until it listens.
+    /// Starts `program ARGUMENTS…` and waits until the daemon listens on `socket`.
+    ///
+    /// The arguments name the socket in the program's own syntax.
     ///
     /// # Errors
-    /// If it does not come to listen.
-    pub fn start_as_told(
+    /// Fails if the daemon does not listen in time.
+    pub fn start_with(
         program: &Path,
         socket: &Path,
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
@@ -98,27 +99,27 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// The process id.
+    /// Returns the process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// The socket on which it listens.
+    /// Returns the socket on which the daemon listens.
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// All that the daemon has written so far.
+    /// Returns the log lines that the daemon has written so far.
     pub fn log(&mut self) -> &[String] {
         self.process.log()
     }
 
-    /// Waits until the daemon has closed a file, or has ended.
+    /// Waits until the daemon has closed a file or has ended.
     ///
     /// # Errors
-    /// If it keeps it open.
+    /// Fails if the daemon keeps the file open.
     pub fn wait_until_closed(&mut self, path: &Path) -> Result<(), DaemonError> {
         let deadline = Instant::now() + CLOSED_WITHIN;
         while self.process.ended_by(Instant::now() + LOOK_EVERY)?.is_none()
@@ -131,19 +132,20 @@ impl Daemon {
         Ok(())
     }
 
-    /// Kills the daemon with no chance to say anything, and waits until it is gone.
+    /// Kills the daemon with SIGKILL and waits until it has ended.
     ///
     /// # Errors
-    /// If it cannot be killed.
+    /// Fails if the daemon cannot be killed.
     pub fn kill(&mut self) -> Result<(), DaemonError> {
         Ok(self.process.kill()?)
     }
 
-    /// Asks the daemon to end, waits until it has, and tells how, with all that it wrote. One that
-    /// has already ended is fine too.
+    /// Sends SIGTERM, waits for the daemon's end, and returns its exit status and its whole log.
+    ///
+    /// The daemon may have ended before.
     ///
     /// # Errors
-    /// If it does not end.
+    /// Fails if the daemon does not end in time.
     pub fn stop(mut self) -> Result<(ExitStatus, Vec<String>), DaemonError> {
         let deadline = Instant::now() + STOP_WITHIN;
         if self.process.ended_by(Instant::now())?.is_none() {
@@ -155,7 +157,7 @@ impl Daemon {
 
     fn wait_until_listening(&mut self) -> Result<(), DaemonError> {
         let deadline = Instant::now() + READY_WITHIN;
-        // To connect would be taken for a VMM that comes and goes, so the kernel is asked.
+        // The daemon would take a connection for a VMM, so the kernel's list is read instead.
         while !listens(&self.socket)? {
             let next_look = Instant::now() + LOOK_EVERY;
             if let Some(status) = self.process.ended_by(next_look)? {
@@ -173,7 +175,7 @@ impl Daemon {
     }
 }
 
-/// Whether a process listens on the Unix socket at `path`.
+/// Returns whether a process listens on the Unix socket at `path`.
 fn listens(path: &Path) -> io::Result<bool> {
     let sockets = fs::read_to_string(SOCKETS)?;
     Ok(sockets.lines().any(|line| {
@@ -183,14 +185,14 @@ fn listens(path: &Path) -> io::Result<bool> {
     }))
 }
 
-/// Whether a process has the file at `path` open.
+/// Returns whether a process has the file at `path` open.
 fn holds_open(process: u32, path: &Path) -> io::Result<bool> {
     let path = match path.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         path => path?,
     };
     for descriptor in fs::read_dir(format!("/proc/{process}/fd"))? {
-        // A descriptor may be closed between being listed and being read.
+        // A descriptor may be closed after it was listed.
         if fs::read_link(descriptor?.path()).is_ok_and(|open| open == path) {
             return Ok(true);
         }
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_ends_early_is_told_with_its_log() -> io::Result<()> {
+    fn a_daemon_that_ends_early_is_an_error_with_its_log() -> io::Result<()> {
         let directory = tempfile::tempdir()?;
         let socket = directory.path().join("s");
         let ended = Daemon::start(Path::new("/bin/echo"), &socket, ["no", "sink"]);

@@ -1,51 +1,52 @@
-//! A disk whose every sector says where it belongs and when it was written.
+//! A disk each of whose sectors holds its own number and the pass that wrote the sector.
 //!
-//! `disk-load` writes it in the guest; the host looks at the image file afterwards. A sector that is lost,
-//! stale, misplaced or torn does not have the content that its number and the pass demand.
+//! `disk-load` writes the disk in the guest; the host checks the image file afterwards. A sector
+//! that is lost, stale, misplaced or torn does not have the content that its number and the pass
+//! demand.
 
 use std::fmt;
 
 /// Bytes of a sector.
 pub const SECTOR: usize = 512;
 
-/// What all sectors of a disk have in common: which pass wrote them.
+/// The content of all sectors that one pass writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Content {
-    /// The number of the pass, not 0, so that a sector that was never written is told from all others.
+    /// The number of the pass. Not 0, so that a sector that was never written is wrong.
     pub pass: u32,
 }
 
-/// A sector that is not as it was written.
+/// A sector with the wrong content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrongSector {
-    /// Its number.
+    /// The number of the sector.
     pub sector: u64,
-    /// The sector and the pass that its first 16 bytes name.
+    /// The sector and the pass that the sector's first 16 bytes name.
     pub names: (u64, u64),
 }
 
 impl fmt::Display for WrongSector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sector, names: (other, pass) } = self;
-        write!(f, "sector {sector} is not as it was written; it says sector {other} of pass {pass}")
+        write!(f, "sector {sector} has wrong content, which names sector {other} of pass {pass}")
     }
 }
 
 impl Content {
-    /// The word at `index` of a sector: the first two name it, the others depend on both.
+    /// Returns word `index` of a sector. Words 0 and 1 name sector and pass.
     fn word(self, sector: u64, index: u64) -> u64 {
         match index {
             0 => sector,
             1 => self.pass.into(),
             _ => {
                 let seed = sector << 20 ^ u64::from(self.pass) << 8 ^ index;
-                // An odd factor spreads each bit over all higher ones, the rotation over the lower ones.
+                // An odd factor mixes each bit into all higher ones, the rotation into lower ones.
                 seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
             }
         }
     }
 
-    /// Fills whole sectors, of which the first is number `first`.
+    /// Fills whole sectors. `first` is the number of the first one.
     pub fn fill(self, first: u64, sectors: &mut [u8]) {
         for (sector, bytes) in (first..).zip(sectors.chunks_exact_mut(SECTOR)) {
             for (index, word) in (0..).zip(bytes.as_chunks_mut::<8>().0) {
@@ -54,10 +55,10 @@ impl Content {
         }
     }
 
-    /// Checks whole sectors, of which the first is number `first`.
+    /// Checks whole sectors. `first` is the number of the first one.
     ///
     /// # Errors
-    /// The first that is wrong.
+    /// Returns the first wrong sector.
     pub fn check(self, first: u64, sectors: &[u8]) -> Result<(), WrongSector> {
         for (sector, bytes) in (first..).zip(sectors.chunks_exact(SECTOR)) {
             let words = bytes.as_chunks::<8>().0;
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sector_is_right_only_where_and_when_it_was_written() {
+    fn a_sector_is_right_only_at_its_number_and_for_its_pass() {
         let mut sectors = [0; 4 * SECTOR];
         let content = Content { pass: 2 };
         content.fill(100, &mut sectors);

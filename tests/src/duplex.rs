@@ -1,8 +1,7 @@
-//! A guest that plays the counting pattern while it records it: both ways at once through snd-host.
+//! A guest that plays and records the counting pattern at the same time through snd-host.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use hound::WavWriter;
@@ -11,37 +10,38 @@ use crate::artifacts::GuestImage;
 use crate::check;
 use crate::guest::{self, Overlay};
 use crate::pattern::{Frame, Pattern};
-use crate::playback::{PlaybackError, Ring, Session, Visit, wav_sink};
+use crate::playback::{Outcome, PlaybackError, Ring, Session, remove_old_recording, wav_sink};
 
-/// How many more seconds the source has than are recorded.
+/// The number of seconds by which the source is longer than the recording.
 const SPARE_SECONDS: u8 = 2;
 
-/// What came of it.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Duplex {
-    /// What the guest played, as the host received it.
+    /// The comparison of the audio that the host received with the pattern.
     pub played: check::Report,
-    /// Where that is: a WAV file.
+    /// The WAV file with that audio.
     pub played_at: PathBuf,
-    /// What the guest recorded: the pattern, up to where the recording ends.
+    /// The comparison of the audio that the guest recorded with the beginning of the pattern.
     pub recorded: check::Report,
-    /// Where that is: a WAV file.
+    /// The WAV file with that audio.
     pub recorded_at: PathBuf,
-    /// Where a picture of both may be put.
+    /// The path at which a picture of both recordings may be written.
     pub picture: PathBuf,
-    /// What the guest says.
+    /// The guest's report.
     pub guest: guest::Report,
-    /// The memory of others that snd-host had meanwhile.
+    /// The memory files that snd-host had while the guest ran.
     pub memory: BTreeSet<String>,
 }
 
-/// Plays and records a pattern of so many seconds in a guest at the same time, through the snd-host at `program`
-/// and, if there is one, an isolation-host. What is left of it goes to `directory`, into files that are named
-/// after `ring`.
+/// Plays and records a pattern of `seconds` seconds in a guest at the same time.
+///
+/// The audio passes through the snd-host at `program` and, if there is one, through isolation-host.
+/// The files in `directory` are named after `ring`.
 ///
 /// # Errors
-/// If there is nothing to compare, or the guest used the other ring format. Wrong frames are no error: they are
-/// what the reports tell.
+/// Fails if there is no recording to compare, or if the guest uses the other ring format. Wrong
+/// frames are not an error; the reports count them.
 pub fn run(
     program: &Path,
     isolated_by: Option<&Path>,
@@ -53,47 +53,27 @@ pub fn run(
     let name = format!("{ring}{}", if isolated_by.is_some() { "-isolated" } else { "" });
     let file = |what: &str| directory.join(format!("{name}-{what}"));
     let (played_at, recorded_at) = (file("played.wav"), file("recorded.wav"));
-    // What an earlier run left must not be taken for what this one brings.
-    for path in [&played_at, &recorded_at] {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(PlaybackError::OldRecording(error));
-            }
-            _ => {}
-        }
-    }
-    let own = tempfile::tempdir().map_err(PlaybackError::Directory)?;
-    let (source, handed_over) = (own.path().join("source.wav"), own.path().join("recorded.raw"));
+    remove_old_recording(&played_at)?;
+    remove_old_recording(&recorded_at)?;
+    let temporary = tempfile::tempdir().map_err(PlaybackError::Directory)?;
+    let (source, serial) = (temporary.path().join("source.wav"), temporary.path().join("recorded.raw"));
     let pattern = Pattern::seconds(seconds);
     let longer = Pattern::seconds(seconds.saturating_add(SPARE_SECONDS));
     fs::write(&source, longer.to_wav()).map_err(PlaybackError::Unreadable)?;
 
+    let source = format!("filesrc location=\"{}\" ! wavparse", source.display());
     let session = Session {
-        program,
         isolated_by,
-        image,
-        ring,
-        options: &[
-            "--sink",
-            &wav_sink(&played_at),
-            "--source",
-            &format!("filesrc location=\"{}\" ! wavparse", source.display()),
-        ],
-        writable: directory,
-        properties: &[],
-        handed_over: Some(&handed_over),
+        options: &["--sink", &wav_sink(&played_at), "--source", &source],
+        serial_output: Some(&serial),
+        ..Session::new(program, image, ring, directory)
     };
     let overlay = Overlay::script(&script(seconds)).file("pattern.wav", pattern.to_wav());
-    let Visit { guest, memory, .. } = session.run(&overlay, pattern.duration())?;
-
-    let recorded = fs::read(&handed_over).map_err(PlaybackError::Unreadable)?;
-    let samples: Vec<i16> = recorded.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
-    write_wav(&recorded_at, pattern, &samples).map_err(PlaybackError::Unwritable)?;
-    let (frames, _) = samples.as_chunks();
+    let Outcome { guest, memory, .. } = session.run(&overlay, pattern.duration())?;
     Ok(Duplex {
         played: pattern.check_wav(&played_at)?,
         played_at,
-        recorded: check_beginning(pattern, frames),
+        recorded: check_recorded(pattern, &serial, &recorded_at)?,
         recorded_at,
         picture: directory.join(format!("{name}.png")),
         guest,
@@ -101,7 +81,16 @@ pub fn run(
     })
 }
 
-/// What the guest does: `arecord` counts its seconds in the background.
+/// Compares raw audio with the beginning of `pattern`, and writes the audio to a WAV file.
+fn check_recorded(pattern: Pattern, raw: &Path, wav: &Path) -> Result<check::Report, PlaybackError> {
+    let recorded = fs::read(raw).map_err(PlaybackError::Unreadable)?;
+    let samples: Vec<i16> = recorded.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
+    write_wav(wav, pattern, &samples).map_err(PlaybackError::Unwritable)?;
+    let (frames, _) = samples.as_chunks();
+    Ok(check_beginning(pattern, frames))
+}
+
+/// Returns the guest's script: `aplay` plays while `arecord` records in the background.
 fn script(seconds: u8) -> String {
     format!(
         "set -e
@@ -114,8 +103,7 @@ fn script(seconds: u8) -> String {
     )
 }
 
-/// Compares frames with the beginning of a pattern: as much of it as there is room for after the silence
-/// before a source gives anything.
+/// Compares frames with the beginning of a pattern. Silence may precede the source's first frame.
 fn check_beginning(pattern: Pattern, frames: &[Frame]) -> check::Report {
     let silence = frames.iter().take_while(|frame| **frame == [0, 0]).count();
     let expected = u32::try_from(frames.len() - silence).unwrap_or(u32::MAX).min(pattern.frames());

@@ -1,23 +1,24 @@
-//! Forms of audio, and a counting pattern for each: however few bits a frame has, a few frames in a row say
-//! where in the pattern they are.
+//! Forms of audio, and a counting pattern for each form.
+//!
+//! Even if a frame has few bits, a few consecutive frames determine their position in the pattern.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use crate::check::{Checker, Found, Report};
 
-/// A sample format, as ALSA has it: little-endian.
+/// A sample format of ALSA, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// 8 bits without a sign.
+    /// Unsigned 8 bits.
     U8,
-    /// 16 bits.
+    /// Signed 16 bits.
     S16,
-    /// 24 bits in the low end of four bytes.
+    /// Signed 24 bits in the low bits of four bytes.
     S24,
-    /// 32 bits.
+    /// Signed 32 bits.
     S32,
-    /// Floating-point numbers of 32 bits.
+    /// 32-bit floating-point numbers.
     Float,
 }
 
@@ -25,7 +26,7 @@ impl Format {
     /// All formats.
     pub const ALL: [Self; 5] = [Self::U8, Self::S16, Self::S24, Self::S32, Self::Float];
 
-    /// The name that `aplay -f` takes.
+    /// Returns the name that `aplay -f` takes.
     #[must_use]
     pub const fn alsa_name(self) -> &'static str {
         match self {
@@ -37,7 +38,7 @@ impl Format {
         }
     }
 
-    /// Bytes of a sample.
+    /// Returns the number of bytes of a sample.
     #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
@@ -47,7 +48,7 @@ impl Format {
         }
     }
 
-    /// A sample of silence.
+    /// Returns the byte that silent samples consist of.
     const fn silence(self) -> u8 {
         match self {
             Self::U8 => 0x80,
@@ -55,8 +56,8 @@ impl Format {
         }
     }
 
-    /// Any sample, from random bits.
-    #[expect(clippy::cast_possible_truncation, reason = "any of the bits will do")]
+    /// Appends a sample that is made from random bits.
+    #[expect(clippy::cast_possible_truncation, reason = "a part of the random bits suffices")]
     fn sample(self, bits: u64, into: &mut Vec<u8>) {
         let bits = (bits >> 32) as u32;
         match self {
@@ -72,14 +73,14 @@ impl Format {
     }
 }
 
-/// What one second of audio is like.
+/// The format, channels and rate of audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
     /// The format of the samples.
     pub format: Format,
-    /// Samples of a frame.
+    /// The number of samples in a frame.
     pub channels: u8,
-    /// Frames of a second.
+    /// Frames per second.
     pub rate: u32,
 }
 
@@ -90,19 +91,19 @@ impl fmt::Display for Form {
 }
 
 impl Form {
-    /// Bytes of a frame.
+    /// Returns the number of bytes of a frame.
     #[must_use]
     pub fn frame_bytes(self) -> usize {
         self.format.bytes() * usize::from(self.channels)
     }
 
-    /// The options by which `aplay` and `arecord` are told of it.
+    /// Returns the options of `aplay` and `arecord` for this form.
     #[must_use]
     pub fn alsa_options(self) -> String {
         format!("-t raw -f {} -c {} -r {}", self.format.alsa_name(), self.channels, self.rate)
     }
 
-    /// The first `frames` frames of a counting pattern: there is one for each `seed`.
+    /// Returns the first `frames` frames of the counting pattern of `seed`.
     #[must_use]
     pub fn pattern(self, seed: u32, frames: u32) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(frames as usize * self.frame_bytes());
@@ -114,41 +115,43 @@ impl Form {
         bytes
     }
 
-    /// Compares a recording with the first `frames` frames of the pattern with this seed.
+    /// Compares a recording with the first `frames` frames of the counting pattern of `seed`.
     #[must_use]
     pub fn check(self, seed: u32, frames: u32, recording: &[u8]) -> Report {
         let size = self.frame_bytes();
         let pattern = self.pattern(seed, frames);
-        let places: HashMap<&[u8], u32> = pattern.windows(self.key_bytes()).step_by(size).zip(0..).collect();
+        let positions: HashMap<&[u8], u32> =
+            pattern.windows(self.key_bytes()).step_by(size).zip(0..).collect();
         let found: Vec<Found> =
-            (0..recording.len() / size).map(|at| self.find(&places, recording, at * size)).collect();
+            (0..recording.len() / size).map(|at| self.find(&positions, recording, at * size)).collect();
         Checker::new(frames).check(&found)
     }
 
-    /// How many bytes of whole frames say where they are.
+    /// Returns how many bytes of whole frames determine their position.
     fn key_bytes(self) -> usize {
         KEY_BYTES.next_multiple_of(self.frame_bytes())
     }
 
-    /// What the frame at byte `at` is: by itself and those after it, or by itself and those before.
-    fn find(self, places: &HashMap<&[u8], u32>, recording: &[u8], at: usize) -> Found {
+    /// Identifies the frame at byte `at`, together with the frames after it or those before it.
+    fn find(self, positions: &HashMap<&[u8], u32>, recording: &[u8], at: usize) -> Found {
         let (key, size) = (self.key_bytes(), self.frame_bytes());
-        if let Some(number) = recording.get(at..at + key).and_then(|key| places.get(key)) {
+        if let Some(number) = recording.get(at..at + key).and_then(|key| positions.get(key)) {
             return Found::Number(*number);
         }
         let before = (at + size).checked_sub(key).and_then(|start| recording.get(start..at + size));
-        if let Some(number) = before.and_then(|key| places.get(key)) {
-            // A key is a few frames.
+        if let Some(number) = before.and_then(|key| positions.get(key)) {
+            // A key consists of a few frames.
             return Found::Number(number + u32::try_from(key / size - 1).unwrap_or(u32::MAX));
         }
         let frame = &recording[at..at + size];
         if frame.iter().all(|byte| *byte == self.format.silence()) { Found::Silence } else { Found::Foreign }
     }
 
-    /// Brings frames from the order of channels that GStreamer has into ALSA's: in GStreamer's, centre and low
-    /// frequencies are before the rear.
+    /// Converts frames from GStreamer's channel order to ALSA's.
+    ///
+    /// In GStreamer's order, centre and low frequencies precede the rear channels.
     #[must_use]
-    pub fn in_alsas_order(self, frames: &[u8]) -> Vec<u8> {
+    pub fn in_alsa_order(self, frames: &[u8]) -> Vec<u8> {
         let order: &[usize] = match self.channels {
             6 => &[0, 1, 4, 5, 2, 3],
             8 => &[0, 1, 4, 5, 2, 3, 6, 7],
@@ -163,10 +166,10 @@ impl Form {
     }
 }
 
-/// So many random bytes do not occur twice in a pattern.
+/// Random bytes of this length do not occur twice in a pattern.
 const KEY_BYTES: usize = 8;
 
-/// Random bits for a number: the finalizer of SplitMix64.
+/// Returns pseudo-random bits for a number: the finalizer of SplitMix64.
 const fn mix(number: u64) -> u64 {
     let mut bits = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -184,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_of_every_form_is_found_exact_and_one_with_a_gap_is_not() {
+    fn a_whole_pattern_of_any_form_is_exact_and_one_with_a_gap_is_not() {
         for form in forms() {
             let pattern = form.pattern(0, 2000);
             assert_eq!(pattern.len(), 2000 * form.frame_bytes());
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_is_changed_is_foreign() {
+    fn a_changed_frame_is_foreign() {
         for form in forms().filter(|form| form.frame_bytes() >= KEY_BYTES) {
             let mut pattern = form.pattern(0, 100);
             pattern[50 * form.frame_bytes()] ^= 1;
@@ -217,9 +220,9 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_channels_is_brought_back() {
+    fn the_channel_order_of_alsa_is_restored() {
         let form = Form { format: Format::S16, channels: 6, rate: 48_000 };
         let frame = |samples: [u8; 6]| samples.iter().flat_map(|sample| [*sample, 0]).collect::<Vec<_>>();
-        assert_eq!(form.in_alsas_order(&frame([1, 2, 5, 6, 3, 4])), frame([1, 2, 3, 4, 5, 6]));
+        assert_eq!(form.in_alsa_order(&frame([1, 2, 5, 6, 3, 4])), frame([1, 2, 3, 4, 5, 6]));
     }
 }

@@ -1,4 +1,4 @@
-//! A disk behind isolation-host: qemu-storage-daemon serves an image file, and never sees the guest's memory.
+//! A disk behind isolation-host. qemu-storage-daemon serves the image and never sees guest memory.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,94 +14,91 @@ use crate::daemon::{Daemon, DaemonError};
 use crate::disk::{Content, SECTOR, WrongSector};
 use crate::guest::{self, Device, Guest, GuestError, Overlay};
 
-/// What the guest may take. A boot takes 5 s on an idle machine, a pass over 256 MiB another 10.
+/// The time for a guest. On an idle machine a boot takes 5 s and a pass over 256 MiB 10 s.
 const WITHIN: Duration = Duration::from_secs(200);
-/// Queues of the disk: one for each of the guest's processors.
+/// The number of the disk's queues: one for each of the guest's processors.
 const QUEUES: u32 = 2;
 
-/// A disk, its device and isolation-host in front of it.
+/// A disk, the device that serves the disk, and isolation-host between device and guest.
 #[derive(Debug)]
 pub struct ForwardedDisk {
     image: PathBuf,
     directory: TempDir,
     device: Daemon,
-    /// Where isolation-host reaches the device.
-    way: PathBuf,
+    /// The socket to which isolation-host connects.
+    device_socket: PathBuf,
     forwarder: Daemon,
     mebibytes: u64,
     speed: Speed,
-    /// What isolation-host was started with besides sockets.
+    /// The options of isolation-host besides the sockets.
     options: Vec<String>,
 }
 
-/// How fast a device is.
+/// The speed of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speed {
-    /// As fast as it can.
+    /// Without a limit.
     Full,
-    /// So many requests a second, so that there are always some in flight.
+    /// This number of requests a second, so that some requests are always in flight.
     Requests(u32),
 }
 
-/// Why the disk could not be tried, or is not as it should be.
+/// An error of a disk behind isolation-host.
 #[derive(Debug, Error)]
 pub enum ForwardingError {
-    /// There is no place for the image, or it cannot be read.
-    #[error("the disk's image")]
+    /// The image cannot be created or read.
+    #[error("cannot create or read the disk's image")]
     Image(#[from] io::Error),
-    /// Something is missing.
+    /// A program or the guest's image is missing.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// A daemon did not start.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
-    /// The guest did not do what it was booted for.
+    /// The guest failed.
     #[error("{source}\nisolation-host's log:\n{log}")]
     Guest {
-        /// What happened to the guest.
+        /// The guest's error.
         source: GuestError,
-        /// What isolation-host wrote meanwhile.
+        /// isolation-host's log.
         log: String,
     },
-    /// The image is not what the guest wrote.
+    /// The image differs from what the guest wrote.
     #[error("{0}")]
     Wrong(WrongSector),
 }
 
 impl ForwardedDisk {
-    /// Starts a device with an empty disk, and isolation-host with these further options.
+    /// Starts a device with an empty disk, and isolation-host with further `options`.
     ///
     /// # Errors
-    /// If either does not start.
+    /// Fails if a process does not start.
     pub fn start(mebibytes: u64, options: &[&str]) -> Result<Self, ForwardingError> {
         Self::start_at(Speed::Full, mebibytes, options)
     }
 
-    /// The same, with a device of that speed.
+    /// Does the same as [`start`](Self::start), with a device of the given speed.
     ///
     /// # Errors
-    /// If either does not start.
+    /// Fails if a process does not start.
     pub fn start_at(speed: Speed, mebibytes: u64, options: &[&str]) -> Result<Self, ForwardingError> {
-        let directory = tempfile::tempdir()?;
-        let image = directory.path().join("disk.raw");
-        File::create(&image)?.set_len(mebibytes << 20)?;
+        let (directory, image) = empty_image(mebibytes)?;
         Self::start_on(&image, directory, mebibytes, speed, direct, options)
     }
 
-    /// The same, with something between the device and isolation-host: `way` is given the device's socket, and says
-    /// which one to connect to instead.
+    /// Does the same as [`start`](Self::start), with a relay between isolation-host and device.
+    ///
+    /// `relay` takes the device's socket and returns the socket to which isolation-host connects.
     ///
     /// # Errors
-    /// If anything does not start.
-    pub fn start_by(
-        way: impl FnOnce(&Path) -> io::Result<PathBuf>,
+    /// Fails if a process does not start.
+    pub fn start_through(
+        relay: impl FnOnce(&Path) -> io::Result<PathBuf>,
         mebibytes: u64,
         options: &[&str],
     ) -> Result<Self, ForwardingError> {
-        let directory = tempfile::tempdir()?;
-        let image = directory.path().join("disk.raw");
-        File::create(&image)?.set_len(mebibytes << 20)?;
-        Self::start_on(&image, directory, mebibytes, Speed::Full, way, options)
+        let (directory, image) = empty_image(mebibytes)?;
+        Self::start_on(&image, directory, mebibytes, Speed::Full, relay, options)
     }
 
     fn start_on(
@@ -109,29 +106,30 @@ impl ForwardedDisk {
         directory: TempDir,
         mebibytes: u64,
         speed: Speed,
-        way: impl FnOnce(&Path) -> io::Result<PathBuf>,
+        relay: impl FnOnce(&Path) -> io::Result<PathBuf>,
         options: &[&str],
     ) -> Result<Self, ForwardingError> {
         let device = start_device(image, directory.path(), speed)?;
         let options: Vec<&str> = ["--device", "blk"].into_iter().chain(options.iter().copied()).collect();
         let program = program("isolation-host", Profile::Debug)?;
-        let way = way(device.socket())?;
-        let forwarder = start_forwarder(&program, directory.path(), &way, &options)?;
+        let device_socket = relay(device.socket())?;
+        let forwarder = start_forwarder(&program, directory.path(), &device_socket, &options)?;
         let options = options.into_iter().map(str::to_owned).collect();
-        Ok(Self { image: image.to_owned(), directory, device, way, forwarder, mebibytes, speed, options })
+        let image = image.to_owned();
+        Ok(Self { image, directory, device, device_socket, forwarder, mebibytes, speed, options })
     }
 
-    /// The disk as QEMU is told of it.
+    /// Returns QEMU's description of the disk.
     #[must_use]
     pub fn as_device(&self) -> Device {
         Device::vhost_user("vhost-user-blk-pci", self.forwarder.socket())
             .with(&format!("num-queues={QUEUES}"))
     }
 
-    /// Boots a guest that writes the whole disk, `depth` requests at a time, and checks it, `passes` times.
+    /// Boots a guest that writes and checks the disk `passes` times with `depth` requests in flight.
     ///
     /// # Errors
-    /// If anything in it fails.
+    /// Fails if a process fails or a sector is wrong.
     pub fn load(
         &mut self,
         device: &Device,
@@ -141,10 +139,10 @@ impl ForwardedDisk {
         self.load_while(device, depth, passes, |_| Ok(()))
     }
 
-    /// The same, and does something whenever another few mebibytes are done.
+    /// Does the same as [`load`](Self::load), and calls `meanwhile` after each chunk of 4 MiB.
     ///
     /// # Errors
-    /// If anything in it fails, or what is done meanwhile.
+    /// Fails if a process or `meanwhile` fails, or a sector is wrong.
     pub fn load_while(
         &mut self,
         device: &Device,
@@ -165,39 +163,39 @@ impl ForwardedDisk {
         report.map_err(|source| ForwardingError::Guest { source, log: self.forwarder.log().join("\n") })
     }
 
-    /// The guest that writes the disk, started but not waited for.
+    /// Starts a guest that writes and checks the disk, without waiting for its end.
     ///
     /// # Errors
-    /// If it does not start.
+    /// Fails if the guest does not start.
     pub fn start_load(&self, device: &Device, depth: u32, passes: u32) -> Result<Guest, ForwardingError> {
         Guest::boot(&GuestImage::prepared()?, device, &self.overlay(depth, passes)?)
             .map_err(|source| ForwardingError::Guest { source, log: String::new() })
     }
 
-    /// A second device for the same image, and a second isolation-host in front of it.
+    /// Starts a second device for the same image, with an isolation-host of its own.
     ///
     /// # Errors
-    /// If either does not start.
-    pub fn beside(&self, options: &[&str]) -> Result<Self, ForwardingError> {
-        self.beside_by(direct, options)
+    /// Fails if a process does not start.
+    pub fn start_second(&self, options: &[&str]) -> Result<Self, ForwardingError> {
+        self.start_second_through(direct, options)
     }
 
-    /// The same, with something between the device and isolation-host.
+    /// Does the same as [`start_second`](Self::start_second), with a relay.
     ///
     /// # Errors
-    /// If anything does not start.
-    pub fn beside_by(
+    /// Fails if a process does not start.
+    pub fn start_second_through(
         &self,
-        way: impl FnOnce(&Path) -> io::Result<PathBuf>,
+        relay: impl FnOnce(&Path) -> io::Result<PathBuf>,
         options: &[&str],
     ) -> Result<Self, ForwardingError> {
-        Self::start_on(&self.image, tempfile::tempdir()?, self.mebibytes, self.speed, way, options)
+        Self::start_on(&self.image, tempfile::tempdir()?, self.mebibytes, self.speed, relay, options)
     }
 
-    /// A QEMU that takes over that guest, now with this disk, and runs it to its end.
+    /// Migrates a guest to a new QEMU with this disk, and waits until the guest has finished.
     ///
     /// # Errors
-    /// If the guest cannot be moved, or fails afterwards.
+    /// Fails if the guest cannot be migrated or fails afterwards.
     pub fn take_over(
         &mut self,
         mut guest: Guest,
@@ -213,32 +211,32 @@ impl ForwardedDisk {
             .map_err(|source| ForwardingError::Guest { source, log: self.forwarder.log().join("\n") })
     }
 
-    /// Kills the device, as a crash would, and starts it again.
+    /// Kills the device, as a crash would, and starts the device again.
     ///
     /// # Errors
-    /// If it does not start.
+    /// Fails if the device does not start.
     pub fn crash_device(&mut self) -> Result<(), ForwardingError> {
         self.device.kill()?;
         self.device = start_device(&self.image, self.directory.path(), self.speed)?;
         Ok(())
     }
 
-    /// Kills isolation-host, as a crash would, and starts it again.
+    /// Kills isolation-host, as a crash would, and starts isolation-host again.
     ///
     /// # Errors
-    /// If it does not start.
+    /// Fails if isolation-host does not start.
     pub fn crash_forwarder(&mut self) -> Result<(), ForwardingError> {
         self.forwarder.kill()?;
         let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
         let program = program("isolation-host", Profile::Debug)?;
-        self.forwarder = start_forwarder(&program, self.directory.path(), &self.way, &options)?;
+        self.forwarder = start_forwarder(&program, self.directory.path(), &self.device_socket, &options)?;
         Ok(())
     }
 
-    /// Checks the image file.
+    /// Checks the image file after pass `pass` of the load.
     ///
     /// # Errors
-    /// If it is not as that pass of the load left it.
+    /// Fails if a sector is wrong.
     pub fn check_image(&self, pass: u32) -> Result<(), ForwardingError> {
         let mut file = File::open(&self.image)?;
         let mut buffer = vec![0; 1 << 20];
@@ -251,19 +249,19 @@ impl ForwardedDisk {
         Ok(())
     }
 
-    /// The process of the device.
+    /// Returns the device.
     #[must_use]
     pub fn device(&self) -> &Daemon {
         &self.device
     }
 
-    /// Where isolation-host listens for a VMM.
+    /// Returns the socket on which isolation-host listens for a VMM.
     #[must_use]
     pub fn socket(&self) -> &Path {
         self.forwarder.socket()
     }
 
-    /// What isolation-host has logged.
+    /// Returns isolation-host's log so far.
     pub fn log(&mut self) -> &[String] {
         self.forwarder.log()
     }
@@ -274,15 +272,23 @@ impl ForwardedDisk {
     }
 }
 
-/// The way to a device with nothing on it.
+/// Creates a directory with an empty image.
+fn empty_image(mebibytes: u64) -> io::Result<(TempDir, PathBuf)> {
+    let directory = tempfile::tempdir()?;
+    let image = directory.path().join("disk.raw");
+    File::create(&image)?.set_len(mebibytes << 20)?;
+    Ok((directory, image))
+}
+
+/// Returns the device's own socket: no relay.
 fn direct(device: &Path) -> io::Result<PathBuf> {
     Ok(device.to_owned())
 }
 
-/// isolation-host in front of the device at a socket, listening for a VMM in a directory.
+/// Starts isolation-host for the device at a socket. It listens for a VMM in `directory`.
 ///
 /// # Errors
-/// If it does not start.
+/// Fails if isolation-host does not listen in time.
 pub fn start_forwarder(
     program: &Path,
     directory: &Path,
@@ -297,10 +303,10 @@ pub fn start_forwarder(
         endpoint("connect", device),
     ];
     arguments.extend(options.iter().map(Into::into));
-    Ok(Daemon::start_as_told(program, &socket, arguments)?)
+    Ok(Daemon::start_with(program, &socket, arguments)?)
 }
 
-/// qemu-storage-daemon, serving an image on a socket in a directory.
+/// Starts qemu-storage-daemon, which serves an image on a socket in `directory`.
 fn start_device(image: &Path, directory: &Path, speed: Speed) -> Result<Daemon, DaemonError> {
     let socket = directory.join("device.sock");
     let mut file = OsString::from("driver=file,node-name=disk,locking=off,filename=");
@@ -320,7 +326,7 @@ fn start_device(image: &Path, directory: &Path, speed: Speed) -> Result<Daemon, 
     ));
     export.push(&socket);
     arguments.extend(["--export".into(), export]);
-    Daemon::start_as_told(Path::new("qemu-storage-daemon"), &socket, arguments)
+    Daemon::start_with(Path::new("qemu-storage-daemon"), &socket, arguments)
 }
 
 fn endpoint(kind: &str, path: &Path) -> OsString {

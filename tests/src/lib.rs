@@ -1,15 +1,17 @@
-//! What the end-to-end tests and the demo share.
+//! Code that the end-to-end tests and the demo share.
 //!
-//! A [`playback`] is a run of the whole path: a counting [`pattern`] is played in a real [`guest`]
-//! through a [`daemon`] under test, and what the host received is [`check`]ed frame by frame.
-//! [`forwarding`] is a disk behind isolation-host, written and checked as a [`disk`] whose sectors know
-//! where they belong; a [`tree`] is what a guest copies through a file server behind it; [`testpmd`] counts packets.
-//! A [`sound_server`] is a host's end that can come late, go and come back.
-//! Which [`memory`] of others a device has meanwhile can be looked at.
-//! Everything that runs is a [`process::Process`]: it is waited for with a deadline, and it ends
-//! with the test.
+//! - [`playback`] runs the whole path of sound: a real [`guest`] plays a counting [`pattern`]
+//!   through a [`daemon`] under test, and [`check`] compares each frame that the host received.
+//!   [`duplex`] adds recording, [`matrix`] plays many [`form`]s of audio.
+//! - [`sound_server`] runs a sound server on the host.
+//! - [`forwarding`] runs a disk behind isolation-host. Each sector of the [`disk`] names its place.
+//! - [`tree`] makes and compares directory trees that a guest copies through a file server.
+//! - [`testpmd`] counts network packets between DPDK's driver and DPDK's device.
+//! - [`memory`] lists the memory files that a process shares, and [`connection`] breaks
+//!   connections.
 //!
-//! `cargo xtask setup` prepares what a guest needs; [`artifacts`] knows where that is.
+//! Every program runs as a [`process::Process`]: waits have deadlines, and the program ends with
+//! the test. `cargo xtask setup` prepares the guest; [`artifacts`] finds the prepared files.
 
 pub mod artifacts;
 pub mod attempts;

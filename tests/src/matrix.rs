@@ -1,4 +1,4 @@
-//! Many forms of audio in one boot of a guest, each in turn, and all of them compared.
+//! Many forms of audio, played one after the other in few guests, and each compared.
 
 use std::fmt;
 use std::fs;
@@ -12,12 +12,12 @@ use crate::form::{Form, Format};
 use crate::guest::Overlay;
 use crate::playback::{PlaybackError, Ring, Session};
 
-/// A way to play.
+/// One combination of audio form, period and ring format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Case {
-    /// What is played.
+    /// The form of the audio.
     pub form: Form,
-    /// Frames of a period.
+    /// The number of frames in a period.
     pub period: u32,
     /// The format of the virtqueues.
     pub ring: Ring,
@@ -29,7 +29,7 @@ impl fmt::Display for Case {
     }
 }
 
-/// The environment variable that has tests play every case. `cargo xtask test --full` sets it.
+/// The environment variable that makes tests play every case. `cargo xtask test --full` sets it.
 pub const FULL: &str = "END_TO_END_FULL";
 
 const CHANNELS: [u8; 4] = [1, 2, 6, 8];
@@ -37,30 +37,30 @@ const RATES: [u32; 4] = [8_000, 44_100, 48_000, 192_000];
 const PERIODS: [u32; 3] = [64, 1024, 24_000];
 const RINGS: [Ring; 2] = [Ring::Split, Ring::Packed];
 
-/// The most time for one boot, in which the guest's script may take two minutes.
+/// The longest planned time of one boot. The guest's script is stopped after two minutes.
 const ONE_BOOT: Duration = Duration::from_secs(80);
 
-/// How long a case takes beyond its sound, about: programs start slowly in emulation.
+/// The estimated time of a case beyond its audio. Programs start slowly in emulation.
 const OVERHEAD: Duration = Duration::from_secs(1);
 
-/// So many frames tell the beginning of one case's pattern from all else.
+/// Frames that distinguish the beginning of a case's pattern from all other audio.
 const BEGINNING: u32 = 16;
 
-/// What the guest's script does with each command: up to ten attempts.
+/// The shell function that makes up to ten attempts to run a command in the guest.
 ///
-/// ALSA sees how far a sound card has come as a place in a buffer that goes round. When all of the buffer is
-/// played before it looks again, it sees no progress, and `aplay` gives up after a tenth of a second (EIO). A buffer
-/// of sixteen periods, which is the most that Linux's driver has, of 64 frames lasts 5 ms at 192 kHz: an
-/// emulated guest is late by that much now and then.
+/// ALSA sees a sound card's progress as a position in a ring buffer. If the whole buffer is played
+/// before ALSA reads the position again, ALSA sees no progress and `aplay` fails after 100 ms
+/// (EIO). Linux's driver allows at most sixteen periods. Sixteen periods of 64 frames last 5 ms at
+/// 192 kHz, and an emulated guest is sometimes later than that.
 const TRY: &str = "try() { for attempt in 0 1 2 3 4 5 6 7 8 9; do \"$@\" && return; done; exit 1; }\n";
 
-/// Every case there is.
+/// Returns every case.
 #[must_use]
 pub fn all() -> Vec<Case> {
     (0..Format::ALL.len() * CHANNELS.len() * RATES.len() * PERIODS.len() * RINGS.len()).map(case).collect()
 }
 
-/// The case with this number: the digits of the number choose from each list.
+/// Returns the case with this number. Each digit of the number selects from one list.
 fn case(number: usize) -> Case {
     let mut rest = number;
     let mut digit = |base| {
@@ -79,7 +79,7 @@ fn case(number: usize) -> Case {
     }
 }
 
-/// Some of the cases, at least `least`: any two choices for two of their properties are in one of them.
+/// Returns at least `least` cases. Any two choices for two properties occur together in one case.
 #[must_use]
 pub fn pairwise(least: usize) -> Vec<Case> {
     let mut left = all();
@@ -88,19 +88,19 @@ pub fn pairwise(least: usize) -> Vec<Case> {
         let new_pairs = |case: &Case| {
             pairs(case).iter().filter(|pair| !chosen.iter().any(|other| pairs(other).contains(pair))).count()
         };
-        let Some((at, news)) =
-            left.iter().map(new_pairs).enumerate().max_by_key(|(at, news)| (*news, usize::MAX - at))
+        let Some((at, added)) =
+            left.iter().map(new_pairs).enumerate().max_by_key(|(at, added)| (*added, usize::MAX - at))
         else {
             return chosen;
         };
-        if news == 0 && chosen.len() >= least {
+        if added == 0 && chosen.len() >= least {
             return chosen;
         }
         chosen.push(left.swap_remove(at));
     }
 }
 
-/// The choices of a case, two at a time.
+/// Returns all pairs of a case's choices.
 fn pairs(case: &Case) -> Vec<[(usize, u32); 2]> {
     let choices = [
         case.form.format as u32,
@@ -115,7 +115,7 @@ fn pairs(case: &Case) -> Vec<[(usize, u32); 2]> {
 }
 
 impl Case {
-    /// How many frames are played: a quarter of a second, but two periods at least, and whole ones.
+    /// Returns the number of frames to play: 250 ms in whole periods, and at least two periods.
     #[must_use]
     pub fn frames(&self) -> u32 {
         (self.form.rate / 4).max(self.period + 1).next_multiple_of(self.period)
@@ -125,12 +125,12 @@ impl Case {
         format!("case-{seed}.raw")
     }
 
-    /// How long it takes, about: ALSA adds silence up to a period when it drains.
+    /// Returns the estimated time. ALSA pads the audio with silence to a whole period.
     fn duration(&self) -> Duration {
         OVERHEAD + Duration::from_secs(1) * (self.frames() + self.period) / self.form.rate
     }
 
-    /// What plays it in the guest.
+    /// Returns the command that plays the case in the guest.
     fn command(&self, seed: u32) -> String {
         let periods = if self.period < 1024 { 16 } else { 2 };
         format!(
@@ -143,10 +143,10 @@ impl Case {
     }
 }
 
-/// Plays all cases in as few guests as will do, and compares what arrives. `each` is told of each case.
+/// Plays all cases in few guests, compares what arrives, and calls `each` with each report.
 ///
 /// # Errors
-/// If a guest or the daemon fails. Wrong frames are no error: they are what the reports tell.
+/// Fails if a guest or the daemon fails. Wrong frames are not an error; the reports count them.
 pub fn play(
     program: &Path,
     image: &GuestImage,
@@ -165,7 +165,7 @@ pub fn play(
     Ok(())
 }
 
-/// Divides cases into those that one boot has the time for.
+/// Divides cases into groups that fit into the time of one boot.
 fn boots(cases: Vec<Case>) -> Vec<Vec<Case>> {
     let mut boots: Vec<Vec<Case>> = Vec::new();
     let mut time = ONE_BOOT;
@@ -182,28 +182,29 @@ fn boots(cases: Vec<Case>) -> Vec<Vec<Case>> {
     boots
 }
 
-/// Finds out which takes are of which case. A case has several if the guest had to play it again, or if an
-/// underrun in the guest ended a take and began the next, which loses nothing. Returns the last recording of each,
-/// in ALSA's order of channels.
+/// Attributes takes to cases, and returns the last recording of each case in ALSA's channel order.
+///
+/// A case has several takes if the guest repeated it, or if an underrun in the guest ended one take
+/// and began the next without losing a frame.
 fn attribute(cases: &[Case], takes: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let beginnings: Vec<Vec<u8>> =
         (0..).zip(cases).map(|(seed, case)| case.form.pattern(seed, BEGINNING)).collect();
     let mut recordings = vec![Vec::new(); cases.len()];
     let mut current = 0;
     for take in takes {
-        // The one it goes on with, or one of those after it.
+        // A take begins the current case again, begins a later case, or continues the current case.
         let begun = (current..cases.len())
-            .map(|at| (at, cases[at].form.in_alsas_order(take)))
+            .map(|at| (at, cases[at].form.in_alsa_order(take)))
             .find(|(at, frames)| frames.starts_with(&beginnings[*at]));
         match begun {
             Some((at, frames)) => (current, recordings[at]) = (at, frames),
-            None => recordings[current].extend(cases[current].form.in_alsas_order(take)),
+            None => recordings[current].extend(cases[current].form.in_alsa_order(take)),
         }
     }
     recordings
 }
 
-/// Plays some cases in one guest. Returns all that was recorded, in order.
+/// Plays cases in one guest, and returns the recordings of all takes in order.
 fn play_together(
     program: &Path,
     image: &GuestImage,
@@ -219,14 +220,8 @@ fn play_together(
     let within = cases.iter().map(|case| case.duration()).sum();
     let recordings = directory.path().display();
     let session = Session {
-        program,
-        isolated_by: None,
-        image,
-        ring,
         options: &["--sink", &format!("filesink location={recordings}/{{take}}.raw sync=true")],
-        writable: directory.path(),
-        properties: &[],
-        handed_over: None,
+        ..Session::new(program, image, ring, directory.path())
     };
     session.run(&overlay, within)?;
     (0..)
@@ -241,14 +236,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_case_is_there_once() {
+    fn every_case_exists_once() {
         let all = all();
         assert_eq!(all.len(), 5 * 4 * 4 * 3 * 2);
         assert!(all.iter().enumerate().all(|(at, case)| !all[..at].contains(case)));
     }
 
     #[test]
-    fn takes_are_attributed_to_the_case_that_they_begin_or_go_on_with() {
+    fn a_take_belongs_to_the_case_that_it_begins_or_continues() {
         let form = Form { format: Format::U8, channels: 1, rate: 8_000 };
         let cases = [64, 1024].map(|period| Case { form, period, ring: Ring::Split });
         let [first, second] = [0, 1].map(|seed| form.pattern(seed, 200));
@@ -257,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn every_boot_has_the_time_for_its_cases() {
+    fn the_cases_of_a_boot_fit_into_its_time() {
         let boots = boots(all());
         assert_eq!(boots.concat(), all());
         let time = |boot: &Vec<Case>| boot.iter().map(Case::duration).sum::<Duration>();
@@ -266,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn any_two_choices_meet_in_one_of_few_cases() {
+    fn any_two_choices_occur_together_in_a_selected_case() {
         let some = pairwise(24);
         assert!((24..=30).contains(&some.len()), "{}", some.len());
         for pair in all().iter().flat_map(pairs) {

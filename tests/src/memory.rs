@@ -1,25 +1,25 @@
-//! Which memory of others a process has.
+//! The memory files that a process maps or has open.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The guest's memory: what QEMU calls the file that a `memory-backend-memfd` makes.
+/// QEMU's name of the guest memory that a `memory-backend-memfd` creates.
 pub const GUEST: &str = "memory-backend-memfd";
-/// What isolation-host gives a device instead.
+/// The name of the area that isolation-host gives to a device instead.
 pub const ISOLATED: &str = "isolated-area";
 
-/// The names of all memory files that a process maps or has open.
+/// Returns the names of all memory files that a process maps or has open.
 ///
 /// # Errors
-/// If the process is gone, or another user's.
+/// Fails if the process has ended or belongs to another user.
 pub fn of_process(process: u32) -> io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     let maps = fs::read_to_string(format!("/proc/{process}/maps"))?;
     names.extend(maps.lines().filter_map(memory_file));
     for descriptor in fs::read_dir(format!("/proc/{process}/fd"))? {
-        // A descriptor may be closed between being listed and being read.
+        // A descriptor may be closed after it was listed.
         if let Ok(open) = fs::read_link(descriptor?.path()) {
             names.extend(memory_file(&open.to_string_lossy()));
         }
@@ -27,7 +27,7 @@ pub fn of_process(process: u32) -> io::Result<BTreeSet<String>> {
     Ok(names)
 }
 
-/// The name in "… /memfd:NAME (deleted)", as it is in both lists, or the path of a file that lives in memory.
+/// Returns NAME from "… /memfd:NAME (deleted)", the form of both lists, or a path in `/dev/shm`.
 fn memory_file(line: &str) -> Option<String> {
     let path = line.get(line.find('/')?..)?;
     if let Some(name) = path.strip_prefix("/memfd:") {
@@ -42,11 +42,11 @@ mod tests {
     use rustix::fs::{MemfdFlags, memfd_create};
 
     #[test]
-    fn memory_that_is_open_or_mapped_is_seen() -> io::Result<()> {
-        let file = memfd_create("seen by a test", MemfdFlags::CLOEXEC)?;
-        assert!(of_process(std::process::id())?.contains("seen by a test"));
+    fn memory_that_is_open_or_mapped_is_listed() -> io::Result<()> {
+        let file = memfd_create("listed by a test", MemfdFlags::CLOEXEC)?;
+        assert!(of_process(std::process::id())?.contains("listed by a test"));
         drop(file);
-        assert!(!of_process(std::process::id())?.contains("seen by a test"));
+        assert!(!of_process(std::process::id())?.contains("listed by a test"));
         let line = "7f2c80000000-7f2c84000000 rw-s 00000000 00:01 1033     /memfd:isolated-area (deleted)";
         assert_eq!(memory_file(line).as_deref(), Some("isolated-area"));
         assert_eq!(memory_file("7f2c-7f2d rw-s 0 00:18 9  /dev/shm/qemu").as_deref(), Some("/dev/shm/qemu"));

@@ -1,8 +1,8 @@
-//! The counting pattern: audio in which every frame carries its own number.
+//! The counting pattern: audio in which every frame holds its own number.
 //!
-//! Whoever receives it can tell for each frame whether it is there, once, in its place and
-//! bit-exact; [`check`](crate::check) does that. A frame of the pattern is never all zero, so
-//! silence that a sink adds around the sound cannot be mistaken for it.
+//! [`check`](crate::check) determines for each frame whether the frame was received, once, in order
+//! and bit-exact. No frame of the pattern is silent, so silence that a sink adds before and after
+//! the sound is not mistaken for the pattern.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use thiserror::Error;
 
 use crate::check::{Checker, Found, Report};
 
-/// How many frames of the pattern the two samples of one frame can number.
+/// The number of different frames. The two samples of a frame hold its number.
 const NUMBERS: u32 = (i16::MAX as u32 - HIGH_BASE + 1) << LOW_BITS;
-/// The left sample carries this many low bits of the number.
+/// The number of low bits that the left sample holds.
 const LOW_BITS: u32 = 15;
-/// What the right sample, which carries the rest, starts from. Not zero, so that no frame is silent.
+/// The right sample's value for high bits of 0. Not zero, so that no frame is silent.
 const HIGH_BASE: u32 = 1000;
 
 /// The samples of one frame, left and right.
 pub type Frame = [i16; 2];
 
-/// A counting pattern of so many frames: 48 kHz, S16, stereo.
+/// A counting pattern of a number of frames: 48 kHz, S16, stereo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pattern {
     frames: u32,
@@ -33,22 +33,22 @@ pub struct Pattern {
 #[derive(Debug, Error)]
 #[error("a counting pattern has at most {NUMBERS} frames, not {frames}")]
 pub struct TooLong {
-    /// The length asked for.
+    /// The requested length.
     pub frames: u32,
 }
 
-/// Why a recording could not be compared.
+/// An error of reading a recording.
 #[derive(Debug, Error)]
 pub enum RecordingError {
-    /// It is not there, or not a finished WAV file.
+    /// The file does not exist or is not a finished WAV file.
     #[error("{path} is not a readable WAV file", path = path.display())]
     Unreadable {
         /// The recording.
         path: PathBuf,
-        /// What the reader says.
+        /// The reader's error.
         source: hound::Error,
     },
-    /// It holds something else than what was played.
+    /// The recording has another format than the pattern.
     #[error("{path} holds {found:?}, but {expected:?} was played", path = path.display())]
     OtherFormat {
         /// The recording.
@@ -64,10 +64,10 @@ impl Pattern {
     /// The rate at which the pattern is played, in frames a second.
     pub const RATE: u32 = 48_000;
 
-    /// A pattern of `frames` frames.
+    /// Returns a pattern of `frames` frames.
     ///
     /// # Errors
-    /// If the format has no room to number that many.
+    /// Fails if the samples of a frame cannot hold these numbers.
     pub fn new(frames: u32) -> Result<Self, TooLong> {
         if frames > NUMBERS {
             return Err(TooLong { frames });
@@ -75,46 +75,46 @@ impl Pattern {
         Ok(Self { frames })
     }
 
-    /// A pattern that plays for `seconds`, at most 255.
+    /// Returns a pattern that plays for `seconds`.
     #[must_use]
     pub fn seconds(seconds: u8) -> Self {
         const { assert!(Self::RATE * (u8::MAX as u32) <= NUMBERS) };
         Self { frames: Self::RATE * u32::from(seconds) }
     }
 
-    /// The number of frames.
+    /// Returns the number of frames.
     #[must_use]
     pub fn frames(self) -> u32 {
         self.frames
     }
 
-    /// How long it plays.
+    /// Returns the duration of the pattern.
     #[must_use]
     pub fn duration(self) -> Duration {
         Duration::from_secs(1) * self.frames / Self::RATE
     }
 
-    /// The samples of all frames, in order.
+    /// Returns the samples of all frames in order.
     pub fn samples(self) -> impl Iterator<Item = Frame> {
         (0..self.frames).map(encode)
     }
 
-    /// The pattern as bare samples, little-endian.
+    /// Returns the pattern as raw little-endian samples.
     #[must_use]
     pub fn to_raw(self) -> Vec<u8> {
         self.samples().flatten().flat_map(i16::to_le_bytes).collect()
     }
 
-    /// The pattern as the bytes of a WAV file.
+    /// Returns the pattern as the bytes of a WAV file.
     #[must_use]
     #[expect(
         clippy::missing_panics_doc,
-        reason = "a vector takes all that is written, and NUMBERS frames fit in a WAV file"
+        reason = "writing to a vector does not fail, and NUMBERS frames fit into a WAV file"
     )]
     pub fn to_wav(self) -> Vec<u8> {
         let mut file = Cursor::new(Vec::new());
         self.write(&mut file)
-            .expect("a vector takes all that is written, and NUMBERS frames fit in a WAV file");
+            .expect("writing to a vector does not fail, and NUMBERS frames fit into a WAV file");
         file.into_inner()
     }
 
@@ -129,8 +129,8 @@ impl Pattern {
     /// Compares a recorded WAV file with the pattern.
     ///
     /// # Errors
-    /// If the recording cannot be read or has another format. Wrong frames are no error: they are
-    /// what the report tells.
+    /// Fails if the recording cannot be read or has another format. Wrong frames are not an error;
+    /// the report counts them.
     pub fn check_wav(self, path: &Path) -> Result<Report, RecordingError> {
         let unreadable = |source| RecordingError::Unreadable { path: path.to_owned(), source };
         let wav = WavReader::open(path).map_err(unreadable)?;
@@ -153,7 +153,7 @@ impl Pattern {
         Checker::new(self.frames).check(&found)
     }
 
-    /// The format of the pattern.
+    /// Returns the format of the pattern.
     pub(crate) fn spec(self) -> WavSpec {
         WavSpec {
             channels: 2,
@@ -164,7 +164,7 @@ impl Pattern {
     }
 }
 
-/// The frame that carries `number`, which [`Pattern::new`] has bounded by [`NUMBERS`].
+/// Returns the frame that holds `number`. [`Pattern::new`] bounds the number by [`NUMBERS`].
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the low bits are masked to 15, and below NUMBERS the high part is at most i16::MAX"
@@ -175,6 +175,7 @@ fn encode(number: u32) -> Frame {
     [low as i16, high as i16]
 }
 
+/// Returns what a recorded frame is.
 fn decode(frame: Frame) -> Found {
     if frame == [0, 0] {
         return Found::Silence;
@@ -191,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_frame_decodes_to_its_own_number() {
+    fn every_frame_decodes_to_its_number() {
         for number in (0..NUMBERS).step_by(9973).chain([1, 32767, 32768, NUMBERS - 1]) {
             assert_eq!(decode(encode(number)), Found::Number(number));
         }

@@ -1,4 +1,4 @@
-//! One run of the whole path: a guest plays the counting pattern through snd-host into a WAV file.
+//! A guest with a sound card that snd-host serves, and a playback of the counting pattern.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -21,15 +21,15 @@ use crate::guest::{self, Device, Guest, GuestError, Overlay};
 use crate::memory;
 use crate::pattern::{Pattern, RecordingError};
 
-/// What the guest may take beyond the length of the sound. A boot takes 5 s on an idle machine.
+/// The time for booting and starting programs. A boot takes 5 s on an idle machine.
 const BOOT_WITHIN: Duration = Duration::from_secs(120);
 
 /// The two formats of a virtqueue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ring {
-    /// VIRTIO 1.3 §2.7 "Split Virtqueues".
+    /// VIRTIO 1.4 §2.7 "Split Virtqueues".
     Split,
-    /// VIRTIO 1.3 §2.8 "Packed Virtqueues".
+    /// VIRTIO 1.4 §2.8 "Packed Virtqueues".
     Packed,
 }
 
@@ -42,39 +42,39 @@ impl fmt::Display for Ring {
     }
 }
 
-/// What a guest and its daemon leave behind.
+/// The outcome of a session.
 #[derive(Debug)]
-pub struct Visit {
-    /// What the guest says.
+pub struct Outcome {
+    /// The guest's report.
     pub guest: guest::Report,
-    /// What the daemon logged.
+    /// The daemon's log.
     pub daemon_log: Vec<String>,
-    /// The memory of others that the daemon had while the guest ran.
+    /// The memory files that the daemon had while the guest ran.
     pub memory: BTreeSet<String>,
 }
 
-/// What a run brought.
+/// The outcome of [`play`].
 #[derive(Debug)]
 pub struct Playback {
-    /// The comparison of what was recorded with what was played.
+    /// The comparison of the recording with the pattern.
     pub recorded: check::Report,
-    /// What the guest says.
+    /// The guest's report.
     pub guest: guest::Report,
-    /// What the daemon logged.
+    /// The daemon's log.
     pub daemon_log: Vec<String>,
 }
 
-/// Why a run brought nothing to compare.
+/// An error of a session.
 ///
-/// The message has logs in it. A test prints it before it returns the error: the test runner would put all of it in
-/// one line.
+/// The message contains logs. A test prints the error before returning it: the test runner would
+/// put the whole message into one line.
 #[derive(Debug, Error)]
 pub enum PlaybackError {
-    /// The recording of an earlier run is in the way.
-    #[error("the recording of an earlier run cannot be removed")]
+    /// The recording of an earlier run cannot be removed.
+    #[error("cannot remove the recording of an earlier run")]
     OldRecording(#[source] io::Error),
-    /// There is no place for the socket.
-    #[error("no temporary directory can be made")]
+    /// There is no directory for the socket.
+    #[error("cannot create a temporary directory")]
     Directory(#[source] io::Error),
     /// The daemon did not start or stop.
     #[error(transparent)]
@@ -82,38 +82,38 @@ pub enum PlaybackError {
     /// isolation-host did not start.
     #[error(transparent)]
     Forwarder(#[from] ForwardingError),
-    /// The daemon ended badly.
+    /// The daemon ended with an error.
     #[error("snd-host ended with {status}; its log:\n{log}")]
     DaemonFailed {
-        /// How it ended.
+        /// The daemon's exit status.
         status: ExitStatus,
-        /// What it wrote.
+        /// The daemon's log.
         log: String,
     },
-    /// The guest did not play.
+    /// The guest failed.
     #[error("{source}\nsnd-host's log:\n{log}")]
     Guest {
-        /// What happened to the guest.
+        /// The guest's error.
         source: GuestError,
-        /// What the daemon wrote meanwhile.
+        /// The logs of the daemons.
         log: String,
     },
-    /// The guest does not see one sound card, or not with the rings that were to be used.
-    #[error("the guest's sound card was to use {wanted} rings; its devices: {devices:?}")]
+    /// The guest does not have exactly one sound card, or uses the other ring format.
+    #[error("the guest has no single sound card with {wanted} rings; its devices: {devices:?}")]
     OtherRing {
-        /// The format that the daemon was to offer.
+        /// The format that was offered to the guest.
         wanted: Ring,
-        /// What the guest sees.
+        /// The guest's devices.
         devices: Vec<guest::VirtioDevice>,
     },
     /// The recording cannot be compared.
     #[error(transparent)]
     Recording(#[from] RecordingError),
     /// A recording cannot be read.
-    #[error("a recording cannot be read")]
+    #[error("cannot read a recording")]
     Unreadable(#[source] io::Error),
     /// A recording cannot be written.
-    #[error("a recording cannot be written")]
+    #[error("cannot write a recording")]
     Unwritable(#[source] hound::Error),
 }
 
@@ -122,61 +122,69 @@ pub enum PlaybackError {
 pub struct Session<'a> {
     /// snd-host.
     pub program: &'a Path,
-    /// isolation-host, if it is to stand between the two. The guest has packed rings then, whatever snd-host has.
+    /// isolation-host, if it forwards the sound card. The guest has packed rings then.
     pub isolated_by: Option<&'a Path>,
-    /// What the guest boots from.
+    /// The image from which the guest boots.
     pub image: &'a GuestImage,
-    /// The format of the virtqueues.
+    /// The format of snd-host's virtqueues.
     pub ring: Ring,
-    /// Further options for snd-host.
+    /// Further options of snd-host.
     pub options: &'a [&'a str],
-    /// The one place where it may write.
+    /// The only directory in which snd-host may write.
     pub writable: &'a Path,
     /// QEMU's properties of the device, such as `controls=on`.
     pub properties: &'a [&'a str],
-    /// Where the guest's second serial port goes: what its script writes to `/dev/ttyS1`.
-    pub handed_over: Option<&'a Path>,
+    /// The file for the output of the guest's second serial port, `/dev/ttyS1`.
+    pub serial_output: Option<&'a Path>,
 }
 
-impl Session<'_> {
-    /// Boots the guest for the overlay's script, which plays for so long. Returns after all has been played out.
+impl<'a> Session<'a> {
+    /// Returns a session without options, isolation-host and second serial port.
+    #[must_use]
+    pub const fn new(program: &'a Path, image: &'a GuestImage, ring: Ring, writable: &'a Path) -> Self {
+        Self {
+            program,
+            isolated_by: None,
+            image,
+            ring,
+            options: &[],
+            writable,
+            properties: &[],
+            serial_output: None,
+        }
+    }
+
+    /// Boots the guest for the overlay's script, and waits until all audio has been played.
+    ///
+    /// `length` is the time that the script may take.
     ///
     /// # Errors
-    /// If the guest or the daemon fails, or the guest used the other ring format.
-    pub fn run(&self, overlay: &Overlay, length: Duration) -> Result<Visit, PlaybackError> {
+    /// Fails if the guest or the daemon fails, or if the guest uses the other ring format.
+    pub fn run(&self, overlay: &Overlay, length: Duration) -> Result<Outcome, PlaybackError> {
         self.run_watched(overlay, length, |_| {})
     }
 
-    /// The same, and shows each line of the guest's console to `watch` as it comes.
+    /// Does the same as [`run`](Self::run), and passes each line of the guest's console to `watch`.
     ///
     /// # Errors
-    /// As for [`run`](Self::run).
+    /// Fails like [`run`](Self::run).
     pub fn run_watched(
         &self,
         overlay: &Overlay,
         length: Duration,
         mut watch: impl FnMut(&str),
-    ) -> Result<Visit, PlaybackError> {
+    ) -> Result<Outcome, PlaybackError> {
         let directory = tempfile::tempdir().map_err(PlaybackError::Directory)?;
         let socket = directory.path().join("snd.sock");
-        let ring = self.ring.to_string();
-        let own: [&OsStr; 4] =
-            ["--ring".as_ref(), ring.as_ref(), "--writable".as_ref(), self.writable.as_ref()];
-        let options = own.into_iter().chain(self.options.iter().map(OsStr::new));
-        let mut daemon = Daemon::start(self.program, &socket, options)?;
-
+        let mut daemon = self.start_daemon(&socket)?;
         let forward = |program| start_forwarder(program, directory.path(), &socket, &["--device", "snd"]);
         let mut forwarder = self.isolated_by.map(forward).transpose()?;
-        let socket = forwarder.as_ref().map_or(&*socket, Daemon::socket);
-        let device = Device::vhost_user("vhost-user-snd-pci", socket);
-        let mut device = self.properties.iter().fold(device, |device, property| device.with(property));
-        if let Some(path) = self.handed_over {
-            device = device.with_port(path);
-        }
+        let device = self.device(forwarder.as_ref().map_or(&socket, Daemon::socket));
+
         let mut memory = BTreeSet::new();
         let guest = Guest::boot(self.image, &device, overlay)
             .and_then(|guest| {
-                // By the time of its first line all drivers are there, and what is shared is shared.
+                // All memory is shared by the time of the guest's first line.
                 guest.finish_watched(BOOT_WITHIN + length, |line| {
                     memory.extend(memory::of_process(daemon.id()).unwrap_or_default());
                     watch(line);
@@ -187,28 +195,62 @@ impl Session<'_> {
                 let log = [daemon.log(), forwarder_log].concat().join("\n");
                 PlaybackError::Guest { source, log }
             })?;
+        self.check_ring(&guest)?;
+        Ok(Outcome { guest, daemon_log: stop_daemon(daemon)?, memory })
+    }
+
+    /// Starts snd-host on `socket`.
+    fn start_daemon(&self, socket: &Path) -> Result<Daemon, DaemonError> {
+        let ring = self.ring.to_string();
+        let own: [&OsStr; 4] =
+            ["--ring".as_ref(), ring.as_ref(), "--writable".as_ref(), self.writable.as_ref()];
+        Daemon::start(self.program, socket, own.into_iter().chain(self.options.iter().map(OsStr::new)))
+    }
+
+    /// Returns the guest's sound card, whose queues a daemon on `socket` serves.
+    fn device(&self, socket: &Path) -> Device {
+        let device = Device::vhost_user("vhost-user-snd-pci", socket);
+        let device = self.properties.iter().fold(device, |device, property| device.with(property));
+        match self.serial_output {
+            Some(path) => device.with_serial_output(path),
+            None => device,
+        }
+    }
+
+    /// Fails unless the guest uses the expected ring format.
+    fn check_ring(&self, guest: &guest::Report) -> Result<(), PlaybackError> {
         let negotiated = guest.sound().map(guest::VirtioDevice::ring_packed);
         let wanted = if self.isolated_by.is_some() { Ring::Packed } else { self.ring };
-        if negotiated != Some(wanted == Ring::Packed) {
-            return Err(PlaybackError::OtherRing { wanted, devices: guest.devices });
+        if negotiated == Some(wanted == Ring::Packed) {
+            return Ok(());
         }
-
-        // The guest is gone, but the sink may still be playing what it was given last: it ends in its time.
-        let (status, log) = daemon.stop()?;
-        let stopped_by_us = status.signal() == Some(Signal::TERM.as_raw());
-        if !status.success() && !stopped_by_us {
-            return Err(PlaybackError::DaemonFailed { status, log: log.join("\n") });
-        }
-        Ok(Visit { guest, daemon_log: log.to_owned(), memory })
+        Err(PlaybackError::OtherRing { wanted, devices: guest.devices.clone() })
     }
 }
 
-/// Plays `pattern` in a guest through the snd-host at `program`, over rings of one format, into
-/// a WAV file at `recording`, and compares.
+/// Stops snd-host and returns its log. The sink still plays the audio that it was given last.
+fn stop_daemon(daemon: Daemon) -> Result<Vec<String>, PlaybackError> {
+    let (status, log) = daemon.stop()?;
+    let terminated = status.signal() == Some(Signal::TERM.as_raw());
+    if status.success() || terminated {
+        return Ok(log);
+    }
+    Err(PlaybackError::DaemonFailed { status, log: log.join("\n") })
+}
+
+/// Removes the recording of an earlier run, which could be mistaken for the recording of this run.
+pub(crate) fn remove_old_recording(path: &Path) -> Result<(), PlaybackError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PlaybackError::OldRecording(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Plays `pattern` in a guest through snd-host into a WAV file at `recording`, and compares them.
 ///
 /// # Errors
-/// If there is nothing to compare, or the guest used the other ring format. A recording that is
-/// not exact is no error: see [`Playback::recorded`].
+/// Fails if there is no recording to compare, or if the guest uses the other ring format. Wrong
+/// frames are not an error; [`Playback::recorded`] counts them.
 pub fn play(
     program: &Path,
     image: &GuestImage,
@@ -216,30 +258,17 @@ pub fn play(
     ring: Ring,
     recording: &Path,
 ) -> Result<Playback, PlaybackError> {
-    // What an earlier run left must not be taken for what this one brings.
-    match fs::remove_file(recording) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(PlaybackError::OldRecording(error));
-        }
-        _ => {}
-    }
-    let sink = wav_sink(recording);
+    remove_old_recording(recording)?;
     let session = Session {
-        program,
-        isolated_by: None,
-        image,
-        ring,
-        options: &["--sink", &sink],
-        writable: directory_of(recording),
-        properties: &[],
-        handed_over: None,
+        options: &["--sink", &wav_sink(recording)],
+        ..Session::new(program, image, ring, directory_of(recording))
     };
     let overlay = Overlay::script("aplay -D hw:0,0 /pattern.wav").file("pattern.wav", pattern.to_wav());
-    let Visit { guest, daemon_log, .. } = session.run(&overlay, pattern.duration())?;
+    let Outcome { guest, daemon_log, .. } = session.run(&overlay, pattern.duration())?;
     Ok(Playback { recorded: pattern.check_wav(recording)?, guest, daemon_log })
 }
 
-/// Where `recording` is to be: the one place where the daemon may write.
+/// Returns the directory of `recording`.
 fn directory_of(recording: &Path) -> &Path {
     match recording.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -247,7 +276,7 @@ fn directory_of(recording: &Path) -> &Path {
     }
 }
 
-/// A GStreamer sink that writes the pattern's format to a WAV file, in real time.
+/// Returns a GStreamer sink that writes the pattern's format to a WAV file in real time.
 #[must_use]
 pub fn wav_sink(recording: &Path) -> String {
     let path = recording.display().to_string();
@@ -264,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recording_may_have_any_path() {
+    fn the_path_of_a_recording_is_quoted() {
         let sink = wav_sink(Path::new(r#"/a b/"c\d".wav"#));
         assert!(sink.contains(r#"location="/a b/\"c\\d\".wav" "#), "{sink}");
     }

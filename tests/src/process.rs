@@ -1,4 +1,4 @@
-//! A child process that is watched, waited for with a deadline, and never left behind.
+//! A child process whose waits have deadlines and which never outlives its test.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, PipeReader, Write as _};
@@ -11,10 +11,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use thiserror::Error;
 
-/// How much of a log an error shows.
+/// The number of log lines that an error shows.
 const TAIL_LINES: usize = 30;
 
-/// A running program, with all it has written so far. Dropping it kills it.
+/// A running program and its log. Dropping the value kills the program.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -24,42 +24,42 @@ pub struct Process {
     log: Vec<String>,
 }
 
-/// What can go wrong with a child process.
+/// An error of a child process.
 #[derive(Debug, Error)]
 pub enum ProcessError {
-    /// It did not start.
-    #[error("{program} does not start")]
+    /// The program did not start.
+    #[error("cannot start {program}")]
     Start {
-        /// What was to run.
+        /// The program.
         program: String,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// The system refused to watch or signal it.
-    #[error("{program} cannot be watched")]
+    /// The system refused to watch or signal the program.
+    #[error("cannot watch or signal {program}")]
     Watch {
-        /// What runs.
+        /// The program.
         program: String,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The deadline passed.
-    #[error("{program} took too long; the last it wrote:\n{tail}")]
+    #[error("{program} missed its deadline; the end of its log:\n{tail}")]
     Overdue {
-        /// What still ran.
+        /// The program.
         program: String,
-        /// The end of its log.
+        /// The end of the program's log.
         tail: String,
     },
 }
 
 impl Process {
-    /// Starts a program with its output and errors, interleaved, going to the log.
+    /// Starts a program. Its standard output and standard error, interleaved, go to the log.
     ///
-    /// It does not outlive the thread that starts it, even if that thread is killed.
+    /// The program does not outlive the thread that starts it, even if that thread is killed.
     ///
     /// # Errors
-    /// If no process starts. A program that is not there is a process that ends at once and says so.
+    /// Fails if no process starts. A missing program is a process that ends with an error message.
     pub fn start(
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
@@ -67,11 +67,11 @@ impl Process {
         Self::start_with(Stdio::null(), program, arguments)
     }
 
-    /// The same for a program that takes orders on its standard input.
+    /// Starts a program, and keeps its standard input open for [`write_line`](Self::write_line).
     ///
     /// # Errors
-    /// If no process starts.
-    pub fn start_for_orders(
+    /// Fails if no process starts.
+    pub fn start_with_input(
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
     ) -> Result<Self, ProcessError> {
@@ -101,8 +101,9 @@ impl Process {
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
     ) -> io::Result<(Child, PipeReader)> {
         let (output, writer) = io::pipe()?;
-        // `Drop` does not run in a test that is killed; the kernel's parent-death signal does its
-        // work then. setpriv turns into the program, so the process id is the program's.
+        // `Drop` does not run in a test that is killed; the kernel's parent-death signal ends the
+        // program then. setpriv executes the program in its own process, so the process id is the
+        // program's.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .arg(program)
@@ -114,27 +115,27 @@ impl Process {
         Ok((child, output))
     }
 
-    /// The process id.
+    /// Returns the process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Gives an order to a program that was started for orders.
+    /// Writes a line to the standard input of a program that was started with input.
     ///
     /// # Errors
-    /// If it does not take it.
-    pub fn order(&mut self, line: &str) -> Result<(), ProcessError> {
+    /// Fails if the program has closed its input, or was started without one.
+    pub fn write_line(&mut self, line: &str) -> Result<(), ProcessError> {
         let written = self.input.as_mut().map(|input| writeln!(input, "{line}"));
         written
             .unwrap_or_else(|| Err(io::ErrorKind::BrokenPipe.into()))
             .map_err(|source| self.unwatchable(source))
     }
 
-    /// The next line that it writes; `None` when it has closed its output.
+    /// Returns the next line of the log, or `None` after the program has closed its output.
     ///
     /// # Errors
-    /// If the deadline passes first.
+    /// Fails if the deadline passes first.
     pub fn next_line(&mut self, deadline: Instant) -> Result<Option<&str>, ProcessError> {
         match self.lines.recv_timeout(remaining(deadline)) {
             Ok(line) => {
@@ -149,15 +150,15 @@ impl Process {
     /// Waits until the program ends.
     ///
     /// # Errors
-    /// If the deadline passes first.
+    /// Fails if the deadline passes first.
     pub fn wait(&mut self, deadline: Instant) -> Result<ExitStatus, ProcessError> {
         self.ended_by(deadline)?.ok_or_else(|| self.overdue())
     }
 
-    /// Waits until the program ends or the deadline passes, whichever is first.
+    /// Waits until the program ends or the deadline passes.
     ///
     /// # Errors
-    /// If the system refuses to watch it.
+    /// Fails if the system refuses to watch the program.
     pub fn ended_by(&mut self, deadline: Instant) -> Result<Option<ExitStatus>, ProcessError> {
         self.poll_until(deadline).map_err(|source| self.unwatchable(source))
     }
@@ -172,40 +173,40 @@ impl Process {
         self.child.try_wait()
     }
 
-    /// Asks the program to end, as a service manager would: SIGTERM.
+    /// Sends SIGTERM to the program, as a service manager does.
     ///
     /// # Errors
-    /// If the signal cannot be sent.
+    /// Fails if the signal cannot be sent.
     pub fn terminate(&mut self) -> Result<(), ProcessError> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)
             .map_err(|source| self.unwatchable(source.into()))
     }
 
-    /// Kills the program and waits until it is gone: SIGKILL.
+    /// Kills the program with SIGKILL and waits until the program has ended.
     ///
     /// # Errors
-    /// If it cannot be killed.
+    /// Fails if the program cannot be killed.
     pub fn kill(&mut self) -> Result<(), ProcessError> {
         let killed = self.child.kill().and_then(|()| self.child.wait());
         killed.map(drop).map_err(|source| self.unwatchable(source))
     }
 
-    /// All that the program has written so far.
+    /// Returns the lines that the program has written so far.
     pub fn log(&mut self) -> &[String] {
         self.log.extend(self.lines.try_iter());
         &self.log
     }
 
-    /// All that the program writes until it closes its output, which may be after it has ended.
+    /// Returns all lines that the program writes until it closes its output.
     ///
     /// # Errors
-    /// If the deadline passes first.
+    /// Fails if the deadline passes first.
     pub fn whole_log(&mut self, deadline: Instant) -> Result<&[String], ProcessError> {
         while self.next_line(deadline)?.is_some() {}
         Ok(&self.log)
     }
 
-    /// The last lines of the log, for an error message.
+    /// Returns the last lines of the log, for an error message.
     pub fn tail(&mut self) -> String {
         let log = self.log();
         log[log.len().saturating_sub(TAIL_LINES)..].join("\n")
@@ -222,19 +223,19 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Either fails only if the process has ended and been waited for: what is wanted.
+        // Either call fails only if the process has ended and was waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Reads in a thread, so that a reader can wait with a deadline and the writer never blocks.
+/// Reads lines in a thread, so that waits can have deadlines and the program never blocks.
 fn lines_of(output: PipeReader) -> Receiver<String> {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
         let mut output = BufReader::new(output);
         let mut line = Vec::new();
-        // A serial console is not always UTF-8, so lines are read as bytes.
+        // The bytes of a serial console are not always UTF-8.
         while let Ok(1..) = output.read_until(b'\n', &mut line) {
             let text = String::from_utf8_lossy(&line).trim_end().to_owned();
             if sender.send(text).is_err() {
@@ -272,18 +273,18 @@ mod tests {
     }
 
     #[test]
-    fn a_program_takes_orders_and_answers() -> Result<(), ProcessError> {
-        let mut process = Process::start_for_orders("sed", ["--unbuffered", "s/^/got /"])?;
-        for order in ["one", "two"] {
-            process.order(order)?;
-            assert_eq!(process.next_line(soon())?, Some(format!("got {order}").as_str()));
+    fn a_program_reads_lines_and_answers() -> Result<(), ProcessError> {
+        let mut process = Process::start_with_input("sed", ["--unbuffered", "s/^/got /"])?;
+        for line in ["one", "two"] {
+            process.write_line(line)?;
+            assert_eq!(process.next_line(soon())?, Some(format!("got {line}").as_str()));
         }
-        assert!(shell("exec sleep 1000").order("one").is_err());
+        assert!(shell("exec sleep 1000").write_line("one").is_err());
         Ok(())
     }
 
     #[test]
-    fn a_program_past_its_deadline_is_told_with_its_last_words() {
+    fn a_missed_deadline_is_an_error_with_the_end_of_the_log() {
         let mut process = shell("echo started; exec sleep 1000");
         assert_eq!(process.next_line(soon()).ok().flatten(), Some("started"));
         let overdue = process.wait(Instant::now());
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_process_is_gone() {
+    fn a_dropped_process_has_ended() {
         let process = shell("exec sleep 1000");
         let entry = format!("/proc/{}", process.id());
         assert!(Path::new(&entry).exists());

@@ -1,31 +1,31 @@
-//! A sound server for the host's end: PulseAudio, which needs no hardware.
+//! PulseAudio as the host's sound server. It needs no hardware.
 //!
-//! Its only sink plays to nobody, in real time; what it plays can be recorded from its monitor. It has nothing to
-//! do with a sound server that runs on this machine, and its files are in a directory of its own.
+//! The server's only sink discards audio in real time; the sink's monitor source gives what the
+//! sink plays. The server has its own directory and is independent of the machine's own sound
+//! server.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::daemon::{Daemon, DaemonError};
 
-/// Where a sound server is, or can be.
+/// A sound server that can be started, killed and started again.
 #[derive(Debug, Clone)]
 pub struct SoundServer {
     directory: PathBuf,
 }
 
 impl SoundServer {
-    /// A sound server with its files in `directory`. It does not run yet.
+    /// Returns a sound server with its files in `directory`. The server does not run yet.
     #[must_use]
     pub fn within(directory: &Path) -> Self {
         Self { directory: directory.to_owned() }
     }
 
-    /// Starts it, and waits until it takes clients. Dropping what is returned kills it, and it can be started
-    /// again.
+    /// Starts the server and waits until clients can connect. Dropping the daemon kills the server.
     ///
     /// # Errors
-    /// If it does not come to listen.
+    /// Fails if the server does not listen in time.
     pub fn start(&self) -> Result<Daemon, DaemonError> {
         let mut arguments: Vec<OsString> = ["HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH"]
             .map(|variable| {
@@ -45,7 +45,7 @@ impl SoundServer {
                 "--log-target=stderr",
                 "--log-level=error",
                 "--load",
-                // Without `norewinds` it works two seconds ahead.
+                // Without `norewinds` the sink works two seconds ahead.
                 "module-null-sink sink_name=out rate=48000 channels=2 format=s16le norewinds=1",
                 "--load",
             ]
@@ -54,16 +54,16 @@ impl SoundServer {
         arguments.push(
             format!("module-native-protocol-unix auth-anonymous=1 socket={}", self.socket().display()).into(),
         );
-        Daemon::start_as_told(Path::new("env"), &self.socket(), arguments)
+        Daemon::start_with(Path::new("env"), &self.socket(), arguments)
     }
 
-    /// A GStreamer sink that plays to it.
+    /// Returns the description of a GStreamer sink that plays to the server.
     #[must_use]
     pub fn sink(&self) -> String {
         format!("pulsesink server=unix:{} {BUFFER}", self.socket().display())
     }
 
-    /// A GStreamer source that gives what it plays.
+    /// Returns the description of a GStreamer source that gives what the server plays.
     #[must_use]
     pub fn monitor(&self) -> String {
         format!("pulsesrc server=unix:{} device=out.monitor {BUFFER}", self.socket().display())
@@ -74,5 +74,5 @@ impl SoundServer {
     }
 }
 
-/// The size of the buffers that clients have, in microseconds: enough for a busy machine.
+/// The buffers of clients, in microseconds. Their size suffices for a busy machine.
 const BUFFER: &str = "buffer-time=200000 latency-time=10000";

@@ -1,7 +1,8 @@
-//! DPDK's testpmd: one process with a network card and with a driver of one, between which packets circulate.
+//! DPDK's testpmd: one process with a network card and a network driver that exchange packets.
 //!
-//! The card is a vhost-user device, the driver a vhost-user front-end with memory of its own. What stands between
-//! the two sees them as a device and a VMM. They share a processor, so that this has another one for itself.
+//! The card is a vhost-user device, the driver a vhost-user front-end with its own memory. A proxy
+//! between the two sees a device and a VMM. Card and driver share one processor, so the proxy has
+//! the other one for itself.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,16 +14,18 @@ use thiserror::Error;
 use crate::playback::Ring;
 use crate::process::{Process, ProcessError};
 
-/// What a command may take. Only one that fails takes so long.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often the counters are looked at: nothing says that they have changed.
+/// The time within which a command has to be executed.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// The interval at which the counters are polled. testpmd reports no changes.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Descriptors of each ring.
+/// The number of descriptors of each ring.
 const DESCRIPTORS: u32 = 1024;
-/// Packets that circulate each way: so many bursts of 32. testpmd drops what does not fit a ring, where a packet
-/// may take two descriptors, and as many again until it is known to have arrived.
+/// The number of bursts of 32 packets that circulate in each direction.
+///
+/// testpmd drops packets that do not fit into a ring. A packet may take two descriptors, and keeps
+/// them until its arrival is known.
 const BURSTS: u32 = 8;
-/// A comment behind each command. testpmd echoes it when it has executed the command.
+/// A comment after each command. testpmd echoes the comment once the command is executed.
 const END: &str = "# end of";
 
 /// A running testpmd.
@@ -31,58 +34,58 @@ pub struct Testpmd {
     process: Process,
 }
 
-/// What one end has counted.
+/// The counters of one port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Port {
-    /// Packets that came from the other end.
+    /// Packets received from the other port.
     pub received: u64,
-    /// Packets for the other end.
+    /// Packets sent to the other port.
     pub sent: u64,
 }
 
-/// What came of a circulation.
+/// The result of a circulation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Circulation {
-    /// The network card's counts, after all has arrived.
+    /// The network card's counters after the last packet has arrived.
     pub card: Port,
-    /// The driver's.
+    /// The driver's counters.
     pub driver: Port,
-    /// Packets that had to be dropped because a ring was full.
+    /// Packets dropped because a ring was full.
     pub dropped: u64,
-    /// How long it took.
+    /// The duration of the circulation.
     pub time: Duration,
 }
 
-/// testpmd does not do what it should.
+/// An error of testpmd.
 #[derive(Debug, Error)]
 pub enum TestpmdError {
-    /// It cannot be run.
+    /// The process failed.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// It has ended.
+    /// testpmd has ended.
     #[error("testpmd has ended; its log:\n{tail}")]
     Ended {
-        /// The end of what it wrote.
+        /// The end of its log.
         tail: String,
     },
-    /// It did not do what it was told.
+    /// A command failed.
     #[error("testpmd answers {command:?} with:\n{answer}")]
     Answer {
         /// The command.
         command: String,
-        /// What it said.
+        /// testpmd's answer.
         answer: String,
     },
-    /// Not everything that was sent has been received, or more.
-    #[error("packets are missing or too many: {circulation:?}")]
+    /// The numbers of sent and received packets differ.
+    #[error("packets were lost or duplicated: {circulation:?}")]
     Lost {
-        /// What was counted in the end.
+        /// The final counters.
         circulation: Circulation,
     },
 }
 
 impl Circulation {
-    /// Packets that arrived, at both ends together.
+    /// Returns the number of packets that arrived at both ports together.
     #[must_use]
     pub const fn packets(&self) -> u64 {
         self.card.received + self.driver.received
@@ -111,14 +114,15 @@ impl fmt::Display for Circulation {
 }
 
 impl Testpmd {
-    /// Starts it with a network card that listens for its driver on `socket`.
+    /// Starts testpmd with a network card that listens for its driver on `socket`.
     ///
     /// # Errors
-    /// If it does not start.
+    /// Fails if testpmd does not start.
     pub fn start(socket: &Path) -> Result<Self, TestpmdError> {
         let mut card = OsString::from("net_vhost0,queues=1,iface=");
         card.push(socket);
-        // Its output is for terminals, where lines are not held back.
+        // testpmd buffers its output unless it writes to a terminal; stdbuf makes it write each
+        // line.
         let mut arguments: Vec<OsString> = ["-oL", "dpdk-testpmd"].map(OsString::from).into();
         arguments.extend(["--lcores", "0@0,1@0", "--no-pci", "--no-huge", "-m", "512"].map(OsString::from));
         arguments.extend(["--no-telemetry", "--single-file-segments"].map(OsString::from));
@@ -127,15 +131,15 @@ impl Testpmd {
         arguments.extend(["--", "-i", "--nb-cores=1", "--total-num-mbufs=16384"].map(OsString::from));
         arguments
             .extend([format!("--rxd={DESCRIPTORS}"), format!("--txd={DESCRIPTORS}")].map(OsString::from));
-        let mut testpmd = Self { process: Process::start_for_orders("stdbuf", arguments)? };
+        let mut testpmd = Self { process: Process::start_with_input("stdbuf", arguments)? };
         testpmd.execute("set fwd io", "Set io packet forwarding mode")?;
         Ok(testpmd)
     }
 
-    /// Adds a driver that connects to the card on `socket`, and waits until the card has heard of it.
+    /// Adds a driver that connects to `socket`, and waits until the card's link is up.
     ///
     /// # Errors
-    /// If that does not work.
+    /// Fails if the driver cannot be added.
     pub fn connect_driver(&mut self, socket: &Path, ring: Ring) -> Result<(), TestpmdError> {
         let packed = u8::from(ring == Ring::Packed);
         let driver = format!(
@@ -144,45 +148,45 @@ impl Testpmd {
         );
         self.execute(&driver, "Now total ports is 2")?;
         self.execute("port start 1", "Done")?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + COMMAND_TIMEOUT;
         while !self.process.log().iter().any(|line| line.contains("Port 0: link state change event")) {
             self.next_line(deadline)?;
         }
         Ok(())
     }
 
-    /// Lets packets circulate until so many have arrived, and the last of them, too.
+    /// Lets packets circulate until `packets` have arrived, then waits for all packets in flight.
     ///
     /// # Errors
-    /// If one does not arrive, or arrives twice.
+    /// Fails if a packet does not arrive or arrives twice.
     pub fn circulate(&mut self, packets: u64, within: Duration) -> Result<Circulation, TestpmdError> {
         let start = Instant::now();
         self.execute(&format!("start tx_first {BURSTS}"), "packet forwarding")?;
-        let mut circulation = self.look()?;
+        let mut circulation = self.poll_counters()?;
         while circulation.packets() < packets && start.elapsed() < within {
-            circulation = self.look()?;
+            circulation = self.poll_counters()?;
         }
         let (time, before) = (start.elapsed(), circulation);
         let stopped = self.execute("stop", "TX-dropped")?;
         let dropped = stopped.iter().filter_map(|line| number_after(line, "TX-dropped:")).max();
 
-        // What is on its way is received and not sent on.
+        // From here on, both ports receive the packets in flight and send none.
         self.execute("set fwd rxonly", "Set rxonly packet forwarding mode")?;
         self.execute("start", "packet forwarding")?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + COMMAND_TIMEOUT;
         while !circulation.all_arrived() && Instant::now() < deadline {
-            circulation = self.look()?;
+            circulation = self.poll_counters()?;
         }
-        // One that arrived twice would come now at the latest.
-        circulation = Circulation { time, dropped: dropped.unwrap_or(0), ..self.look()? };
+        // A duplicate would have arrived by the next poll.
+        circulation = Circulation { time, dropped: dropped.unwrap_or(0), ..self.poll_counters()? };
         if circulation.all_arrived() && before.packets() >= packets {
             return Ok(circulation);
         }
         Err(TestpmdError::Lost { circulation })
     }
 
-    /// Waits a moment and reads the counters.
-    fn look(&mut self) -> Result<Circulation, TestpmdError> {
+    /// Waits for the polling interval and reads the counters.
+    fn poll_counters(&mut self) -> Result<Circulation, TestpmdError> {
         if self.process.ended_by(Instant::now() + LOOK_EVERY)?.is_some() {
             return Err(TestpmdError::Ended { tail: self.process.tail() });
         }
@@ -200,12 +204,12 @@ impl Testpmd {
         }
     }
 
-    /// Executes a command, and returns the lines of its answer, in which some words have to occur.
+    /// Executes a command and returns the lines of its answer. `expected` has to occur in a line.
     fn execute(&mut self, command: &str, expected: &str) -> Result<Vec<String>, TestpmdError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + COMMAND_TIMEOUT;
         let end = format!("{END} {command}");
-        self.process.order(command)?;
-        self.process.order(&end)?;
+        self.process.write_line(command)?;
+        self.process.write_line(&end)?;
         let mut answer = Vec::new();
         loop {
             let line = self.next_line(deadline)?;
@@ -227,13 +231,13 @@ impl Testpmd {
         Err(TestpmdError::Ended { tail: self.process.tail() })
     }
 
-    /// All that it has written so far.
+    /// Returns the log lines that testpmd has written so far.
     pub fn log(&mut self) -> &[String] {
         self.process.log()
     }
 }
 
-/// The number that follows a name in a line.
+/// Returns the number that follows `name` in a line.
 fn number_after(line: &str, name: &str) -> Option<u64> {
     line.split_once(name)?.1.split_whitespace().next()?.parse().ok()
 }
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn all_has_arrived_when_each_end_has_what_the_other_sent() {
+    fn all_packets_have_arrived_when_each_port_has_what_the_other_sent() {
         let port = |received, sent| Port { received, sent };
         let circulation =
             |card, driver| Circulation { card, driver, dropped: 0, time: Duration::from_secs(1) };

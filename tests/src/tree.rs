@@ -1,4 +1,4 @@
-//! A directory tree of files that all differ, and the comparison of two trees.
+//! Directory trees in which all files differ, and the comparison of two trees.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,45 +8,46 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-/// Permissions, taken in turn.
+/// Permissions that the files have in turn.
 const MODES: [u32; 6] = [0o644, 0o600, 0o755, 0o444, 0o640, 0o4755];
-/// Entries in a directory, of which each tenth is a link, and directories in a directory.
+/// Files and links in a directory. Every tenth of them is a link.
 const FILES: usize = 40;
+/// Directories in a directory.
 const DIRECTORIES: usize = 5;
 
-/// What is in a tree, by path within it.
+/// The entries of a tree, by their path relative to the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree(BTreeMap<PathBuf, Entry>);
 
-/// One thing in a tree.
+/// An entry of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A directory.
     Directory {
-        /// Its permissions.
+        /// The permissions.
         mode: u32,
     },
     /// A regular file.
     File {
-        /// Its permissions.
+        /// The permissions.
         mode: u32,
-        /// Its size in bytes.
+        /// The size in bytes.
         size: usize,
-        /// Of its content.
+        /// The hash of the content.
         checksum: u64,
     },
     /// A symbolic link.
     Link {
-        /// What it says, which need not exist.
+        /// The target, which need not exist.
         target: PathBuf,
     },
 }
 
 impl Tree {
-    /// Makes a tree of so many files and links, and of the directories they are in.
+    /// Makes a tree with `files` files and links, and with their directories.
     ///
     /// # Errors
-    /// If one cannot be made.
+    /// Fails if an entry cannot be created.
     pub fn make(root: &Path, files: usize) -> io::Result<Self> {
         for index in 0..files {
             let number = index / FILES;
@@ -57,7 +58,7 @@ impl Tree {
             }
             let path = directory.join(format!("{index} €"));
             if index % 10 == 9 {
-                // Every other one leads nowhere.
+                // Every other link is broken.
                 symlink(format!("{} €", if index % 20 == 9 { index - 1 } else { index }), path)?;
             } else {
                 fs::write(&path, content(index))?;
@@ -67,10 +68,10 @@ impl Tree {
         Self::read(root)
     }
 
-    /// What is in the tree there.
+    /// Reads the tree at `root`.
     ///
     /// # Errors
-    /// If something cannot be read.
+    /// Fails if an entry cannot be read.
     pub fn read(root: &Path) -> io::Result<Self> {
         let mut entries = BTreeMap::new();
         let mut directories = vec![PathBuf::new()];
@@ -97,7 +98,7 @@ impl Tree {
         Ok(Self(entries))
     }
 
-    /// What is in one of the two and not, or not so, in the other: its path, and what it is here and there.
+    /// Returns the path of each difference with the entries of this tree and the other tree.
     #[must_use]
     pub fn differences<'t>(
         &'t self,
@@ -126,15 +127,17 @@ impl fmt::Display for Tree {
     }
 }
 
-/// The content of a file: most are small, of all sizes from 0; every tenth is of 16 pages and a byte, every
-/// fiftieth larger than a request can be.
+/// Returns the content of a file.
+///
+/// Most files have less than 9 KiB, every tenth has 16 pages and a byte, and every fiftieth is
+/// larger than a request can be.
 fn content(index: usize) -> Vec<u8> {
     let size = match index {
         _ if index.is_multiple_of(50) => (1 << 20) + index,
         _ if index.is_multiple_of(10) => (1 << 16) + 1,
         _ => index * 37 % 9001,
     };
-    // Words of a generator that each file starts elsewhere.
+    // Pseudo-random words. The index of the file is the seed.
     let mut state = (index as u64) << 32 | 1;
     let words = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -148,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_trees_are_equal_only_if_all_in_them_is() -> io::Result<()> {
+    fn any_difference_between_two_trees_is_found() -> io::Result<()> {
         let directory = tempfile::tempdir()?;
         let [here, there] = ["here", "there"].map(|name| directory.path().join(name));
         let tree = Tree::make(&here, 100)?;

@@ -1,7 +1,7 @@
-//! Writes a disk with many requests at a time and of many sizes, reads it back with others, and checks it.
+//! Writes a disk with concurrent requests of many sizes, and checks each sector.
 //!
-//! Runs in a guest: `disk-load DISK MEBIBYTES DEPTH PASSES`. It goes past the page cache, so each request is
-//! one that the disk's driver sees. It says what it has done, stretch by stretch.
+//! The program runs in a guest: `disk-load DISK MEBIBYTES DEPTH PASSES`. Requests bypass the page
+//! cache, so the disk's driver sees each of them. A line of output reports each finished chunk.
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -13,14 +13,14 @@ use std::thread;
 use end_to_end::disk::{Content, SECTOR};
 use rustix::fs::OFlags;
 
-/// The largest request.
+/// The size of the largest request.
 const LARGEST: usize = 1 << 20;
-/// A huge page. In one, the largest request is one piece of memory, so the kernel need not split it.
+/// The size of a huge page. In a huge page the kernel need not split the largest request.
 const HUGE_PAGE: usize = 2 << 20;
-/// The sizes of requests, in sectors; together 4 MiB. Checks take them in reverse.
+/// The sizes of a chunk's requests in sectors, together 4 MiB. Checks use the reverse order.
 const SIZES: [usize; 10] = [1, 2048, 8, 3, 1024, 64, 7, 2045, 2048, 944];
 
-/// What is done with the disk.
+/// A task of the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
     Write,
@@ -57,11 +57,11 @@ fn run() -> Result<(), Box<dyn Error>> {
             })?;
         }
     }
-    println!("disk-load: {mebibytes} MiB are as they were written");
+    println!("disk-load: {mebibytes} MiB are correct");
     Ok(())
 }
 
-/// What all workers do together.
+/// The load that all workers share.
 #[derive(Debug, Clone, Copy)]
 struct Load<'d> {
     disk: &'d File,
@@ -72,7 +72,7 @@ struct Load<'d> {
 }
 
 impl Load<'_> {
-    /// Does every `depth`th stretch of 4 MiB.
+    /// Handles every `depth`th chunk of 4 MiB.
     fn work(self, worker: u64) -> io::Result<()> {
         let mut memory = vec![0; 2 * HUGE_PAGE];
         let aligned = memory.as_ptr().align_offset(HUGE_PAGE);
@@ -81,11 +81,11 @@ impl Load<'_> {
         if self.task == Task::Check {
             sizes.reverse();
         }
-        let stretch = SIZES.iter().map(|size| *size as u64).sum::<u64>();
-        let stretches = self.mebibytes * (1 << 20) / SECTOR as u64 / stretch;
+        let chunk = SIZES.iter().map(|size| *size as u64).sum::<u64>();
+        let chunks = self.mebibytes * (1 << 20) / SECTOR as u64 / chunk;
         let step = usize::try_from(self.depth).map_err(io::Error::other)?;
-        for index in (worker..stretches).step_by(step) {
-            let mut sector = index * stretch;
+        for index in (worker..chunks).step_by(step) {
+            let mut sector = index * chunk;
             for size in sizes {
                 let piece = buffer.get_mut(..size * SECTOR).ok_or(io::ErrorKind::InvalidInput)?;
                 self.request(sector, piece)?;

@@ -1,57 +1,56 @@
-//! Judges a recording of a counting pattern: what is missing, doubled, misplaced or foreign.
+//! Compares a recording with a counting pattern: lost, repeated, misplaced and foreign frames.
 //!
-//! This knows frame numbers only; a [`pattern`](crate::pattern) knows how samples carry them.
+//! This module handles frame numbers only; [`pattern`](crate::pattern) encodes them in samples.
 
 use std::fmt;
 use std::ops::Range;
 
 use indicatif::HumanCount;
 
-/// What one recorded frame turned out to be.
+/// The interpretation of a recorded frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// The frame that carries this number.
+    /// The frame holds this number.
     Number(u32),
     /// All samples are zero.
     Silence,
-    /// Samples that no frame of the pattern has.
+    /// No frame of the pattern has these samples.
     Foreign,
 }
 
-/// The verdict on a recording.
+/// The result of a comparison.
 ///
-/// A frame counts in `in_order` or in one of the faults, except that one which is `misplaced`
-/// is not also `lost`.
+/// Each frame counts once: as `in_order` or as one of the faults. A misplaced frame is not lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Frames that were played.
+    /// Frames of the pattern.
     pub expected: u32,
-    /// Frames found bit-exact, where the one before leads one to expect them.
+    /// Bit-exact frames that follow their predecessor.
     pub in_order: u32,
-    /// Frames of the pattern that are nowhere in the recording.
+    /// Frames of the pattern that the recording does not contain.
     pub lost: u32,
-    /// Recorded frames that had been recorded before.
+    /// Recorded frames that occurred earlier in the recording.
     pub repeated: u32,
-    /// Recorded frames that are out of their place.
+    /// Recorded frames that are out of order.
     pub misplaced: u32,
-    /// Recorded frames, silent or not, within the sound that are none of the pattern's.
+    /// Recorded frames within the sound, silent or not, that do not belong to the pattern.
     pub foreign: u32,
-    /// Silent frames before the sound. Sinks may add them; no fault.
+    /// Silent frames before the sound. Sinks may add them, so they are no fault.
     pub silence_before: usize,
-    /// Silent frames after the sound: the player's padding to a full period, or the sink's. No fault.
+    /// Silent frames after the sound: padding of the player or the sink, and no fault.
     pub silence_after: usize,
-    /// Where the recording first departs from the pattern.
+    /// The first difference from the pattern.
     pub first_fault: Option<Fault>,
 }
 
-/// A place where the recording departs from the pattern.
+/// A difference between recording and pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// Frames of the recording before it.
+    /// The number of recorded frames before the difference.
     pub position: usize,
-    /// The number that was due.
+    /// The expected frame number.
     pub expected: u32,
-    /// What was there; `None` if the recording ends.
+    /// The frame found instead, or `None` if the recording ends.
     pub found: Option<Found>,
 }
 
@@ -64,7 +63,7 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// A checker for a pattern of `expected` frames.
+    /// Returns a checker for a pattern of `expected` frames.
     #[must_use]
     pub fn new(expected: u32) -> Self {
         Self {
@@ -84,7 +83,7 @@ impl Checker {
         }
     }
 
-    /// Judges a whole recording.
+    /// Compares a whole recording.
     #[must_use]
     pub fn check(mut self, recording: &[Found]) -> Report {
         let sound = sound(recording);
@@ -92,18 +91,18 @@ impl Checker {
         self.report.silence_after = recording.len() - sound.end;
         for position in sound.clone() {
             let following = recording[..sound.end].get(position + 1).copied();
-            self.judge(position, recording[position], following);
+            self.compare(position, recording[position], following);
         }
         if self.next != self.report.expected {
             self.fault(sound.end, None);
         }
         let missing = self.seen.iter().filter(|seen| !**seen).count();
-        // At most `expected`, which is a u32.
+        // At most `expected`, which is a `u32`.
         self.report.lost = u32::try_from(missing).unwrap_or(u32::MAX);
         self.report
     }
 
-    fn judge(&mut self, position: usize, found: Found, following: Option<Found>) {
+    fn compare(&mut self, position: usize, found: Found, following: Option<Found>) {
         let Found::Number(number) = found else {
             return self.foreign(position, found);
         };
@@ -122,8 +121,8 @@ impl Checker {
             return;
         }
         self.fault(position, Some(found));
-        // A frame whose successor follows starts a new run: the recording skips or goes back.
-        // One that stands alone is itself out of place, and the run around it goes on.
+        // A frame whose successor follows starts a new run: the recording skips forward or back.
+        // A single frame is itself misplaced, and the current run continues after that frame.
         let run = match following {
             Some(Found::Number(following)) => following == number + 1,
             _ => number > self.next,
@@ -148,7 +147,7 @@ impl Checker {
     }
 }
 
-/// Where the recording is not silent, from the first such frame to the last.
+/// Returns the range from the first to the last frame that is not silent.
 fn sound(recording: &[Found]) -> Range<usize> {
     let audible = |found: &Found| *found != Found::Silence;
     match recording.iter().position(audible) {
@@ -161,7 +160,7 @@ fn sound(recording: &[Found]) -> Range<usize> {
 }
 
 impl Report {
-    /// Whether every frame of the pattern is there, bit-exact, once and in order.
+    /// Returns whether every frame of the pattern was recorded bit-exact, once and in order.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.in_order == self.expected && self.first_fault.is_none()

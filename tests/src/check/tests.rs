@@ -1,11 +1,11 @@
-//! Each way in which audio goes wrong, on a pattern of ten frames.
+//! Each kind of fault in a recording of a pattern of ten frames.
 
 use super::*;
 use proptest::prelude::*;
 
 const LENGTH: u32 = 10;
 
-/// A recording from numbers; `-1` stands for silence, `-2` for foreign samples.
+/// Checks a recording of frame numbers; `-1` stands for silence, `-2` for foreign samples.
 fn check(recording: &[i64]) -> Report {
     let found: Vec<Found> = recording
         .iter()
@@ -18,7 +18,7 @@ fn check(recording: &[i64]) -> Report {
     Checker::new(LENGTH).check(&found)
 }
 
-/// What of a report differs from the report on an exact recording.
+/// Returns the numbers of lost, repeated, misplaced and foreign frames.
 fn faults(report: &Report) -> (u32, u32, u32, u32) {
     (report.lost, report.repeated, report.misplaced, report.foreign)
 }
@@ -34,7 +34,7 @@ fn the_pattern_itself_is_exact() {
 }
 
 #[test]
-fn silence_around_the_sound_is_told_apart() {
+fn silence_around_the_sound_is_counted_separately() {
     let report = check(&[-1, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, -1]);
     assert!(report.is_exact());
     assert_eq!((report.silence_before, report.silence_after), (2, 1));
@@ -49,14 +49,14 @@ fn a_dropped_frame_is_lost() {
 }
 
 #[test]
-fn a_doubled_frame_is_repeated() {
+fn a_duplicated_frame_is_repeated() {
     let report = check(&[0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!(faults(&report), (0, 1, 0, 0));
     assert!(!report.is_exact());
 }
 
 #[test]
-fn a_doubled_last_frame_is_repeated() {
+fn a_duplicated_last_frame_is_repeated() {
     let report = check(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9]);
     assert_eq!(faults(&report), (0, 1, 0, 0));
     assert!(!report.is_exact());
@@ -110,28 +110,28 @@ fn silence_within_the_sound_is_foreign() {
 }
 
 #[test]
-fn a_cut_head_is_lost() {
+fn a_missing_beginning_is_lost() {
     let report = check(&[2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!(faults(&report), (2, 0, 0, 0));
     assert_eq!(report.first_fault.map(|fault| fault.position), Some(0));
 }
 
 #[test]
-fn a_cut_tail_is_lost() {
+fn a_missing_end_is_lost() {
     let report = check(&[0, 1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(faults(&report), (2, 0, 0, 0));
     assert_eq!(report.first_fault, Some(Fault { position: 8, expected: 8, found: None }));
 }
 
 #[test]
-fn a_silent_recording_has_lost_everything() {
+fn a_silent_recording_has_lost_every_frame() {
     let report = check(&[-1, -1, -1]);
     assert_eq!(faults(&report), (LENGTH, 0, 0, 0));
     assert_eq!(report.silence_before, 3);
 }
 
 #[test]
-fn an_empty_recording_has_lost_everything() {
+fn an_empty_recording_has_lost_every_frame() {
     assert_eq!(check(&[]).lost, LENGTH);
 }
 
@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn any_one_edit_is_noticed(edit in 0..4, at in 0..10_usize, with in 0..10_i64) {
+    fn any_single_edit_is_a_fault(edit in 0..4, at in 0..10_usize, with in 0..10_i64) {
         let mut recording: Vec<i64> = (0..10).collect();
         match edit {
             0 => { recording.remove(at); }

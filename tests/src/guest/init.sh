@@ -1,7 +1,7 @@
 #!/bin/busybox sh
-# Process 1 of the guest: load the drivers, run /run.sh, say how it ended, power off.
+# Process 1 of the guest: load the drivers, run /run.sh, report its exit code, power off.
 #
-# What starts with "guest: " on the console is the guest's report, which guest/mod.rs reads.
+# Lines that start with "guest: " are the guest's report, which guest/report.rs reads.
 
 /bin/busybox mkdir -p /proc /sys /dev /tmp /bin /sbin /usr/bin /usr/sbin
 /bin/busybox --install -s
@@ -14,14 +14,14 @@ while read -r module; do
     insmod "/modules/$module" || echo "guest: module $module does not load"
 done </modules/order
 
-# The sound card's nodes come when the driver has asked the device about its streams. A driver
-# without a device that it could ask makes none, so this waits for what is on the bus only.
+# The sound driver creates device nodes only after the device has answered its queries, so the
+# report lists the bus instead of the nodes.
 for device in /sys/bus/virtio/devices/*; do
     [ -e "$device" ] || continue
     echo "guest: device $(cat "$device/device") features $(cat "$device/features")"
 done
 
-# The limit is for a script that hangs in the guest; the host's deadline is for the guest.
+# This limit ends a script that hangs. The host's deadline ends a guest that hangs.
 timeout 120 sh /run.sh
 echo "guest: exit $?"
 poweroff -f

@@ -1,4 +1,4 @@
-//! Stopping a running guest, resetting it, and moving it from one QEMU to another.
+//! Pausing and resetting a running guest, and migrating it from one QEMU to another.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -12,34 +12,34 @@ use thiserror::Error;
 use super::{Device, Guest, GuestError, Overlay};
 use crate::artifacts::GuestImage;
 
-/// The name of the socket on which QEMU takes commands, in the guest's directory.
+/// The name of QEMU's control socket in the guest's directory.
 const CONTROL: &str = "control.sock";
-/// The name of the socket on which a QEMU waits for a guest, in its own directory.
+/// The name of the socket on which a QEMU waits for a migrating guest, in its own directory.
 const INCOMING: &str = "incoming.sock";
 
-/// Why a guest could not be moved.
+/// An error of controlling or migrating a guest.
 #[derive(Debug, Error)]
 pub enum MigrationError {
-    /// QEMU cannot be talked to.
-    #[error("QEMU's control socket")]
+    /// The connection to QEMU failed.
+    #[error("the connection to QEMU's control socket failed")]
     Control(#[from] io::Error),
-    /// QEMU said no.
+    /// QEMU refused a command.
     #[error("QEMU answers {command} with {answer}")]
     Refused {
-        /// What it was told.
+        /// The command.
         command: String,
-        /// What it said.
+        /// QEMU's answer.
         answer: String,
     },
-    /// The guest did not arrive.
+    /// The migration failed.
     #[error("the migration ended as {status}")]
     Failed {
-        /// QEMU's word for it.
+        /// The status that QEMU reports.
         status: String,
     },
 }
 
-/// QEMU's arguments for being controlled.
+/// Returns QEMU's arguments for a control socket in `directory`.
 pub(super) fn control(directory: &Path) -> Vec<OsString> {
     let mut socket = OsString::from("unix:");
     socket.push(directory.join(CONTROL));
@@ -48,11 +48,11 @@ pub(super) fn control(directory: &Path) -> Vec<OsString> {
 }
 
 impl Guest {
-    /// Stops the whole guest, and lets it go on. QEMU stops its devices for that, too.
+    /// Pauses the guest and resumes it. QEMU stops and starts the guest's devices, too.
     ///
     /// # Errors
-    /// If QEMU does not do it `within` that time.
-    pub fn pause_and_go_on(&self, within: Duration) -> Result<(), GuestError> {
+    /// Fails if QEMU does not obey `within` that time.
+    pub fn pause_and_resume(&self, within: Duration) -> Result<(), GuestError> {
         let path = self.directory.path().join(CONTROL);
         let mut control = Control::connect(&path, Instant::now() + within)?;
         control.execute("stop", json!({}))?;
@@ -60,23 +60,23 @@ impl Guest {
         Ok(())
     }
 
-    /// Resets the guest, as the button on a machine does: it boots anew, in the same QEMU.
+    /// Resets the guest, which boots again in the same QEMU.
     ///
     /// # Errors
-    /// If QEMU does not do it `within` that time.
+    /// Fails if QEMU does not obey `within` that time.
     pub fn reset(&self, within: Duration) -> Result<(), GuestError> {
         let path = self.directory.path().join(CONTROL);
         let mut control = Control::connect(&path, Instant::now() + within)?;
-        // It was told to end rather than to reset a guest.
+        // QEMU was started with `-no-reboot`.
         control.execute("set-action", json!({"reboot": "reset"}))?;
         control.execute("system_reset", json!({}))?;
         Ok(())
     }
 
-    /// Moves this guest to a new QEMU, where it has this device, while it runs. This QEMU ends.
+    /// Migrates the running guest to a new QEMU in which the guest has `device`.
     ///
     /// # Errors
-    /// If the new one does not start, or the guest does not arrive `within` that time.
+    /// Fails if the new QEMU does not start, or if the migration does not end `within` that time.
     pub fn migrate(
         &mut self,
         image: &GuestImage,
@@ -91,7 +91,7 @@ impl Guest {
             uri.push(directory.join(INCOMING));
             vec!["-incoming".into(), uri.clone()]
         })?;
-        // It listens for commands before it listens for guests, and answers when it does both.
+        // The new QEMU answers on its control socket once it also listens for the migration.
         Control::connect(&destination.directory.path().join(CONTROL), deadline)?;
         let mut control = Control::connect(&self.directory.path().join(CONTROL), deadline)?;
         let events = json!({"capabilities": [{"capability": "events", "state": true}]});
@@ -102,7 +102,7 @@ impl Guest {
     }
 }
 
-/// A connection to QEMU's machine protocol.
+/// A connection to QEMU's control socket, which speaks QMP.
 struct Control {
     reader: BufReader<UnixStream>,
 }
@@ -113,7 +113,7 @@ impl Control {
             match UnixStream::connect(path) {
                 Ok(stream) => break stream,
                 Err(error) if Instant::now() > deadline => return Err(error.into()),
-                // QEMU is still starting.
+                // QEMU has not created the socket yet.
                 Err(_) => std::thread::yield_now(),
             }
         };
@@ -124,7 +124,7 @@ impl Control {
         Ok(control)
     }
 
-    /// The next thing that QEMU says.
+    /// Reads the next message.
     fn message(&mut self) -> io::Result<Value> {
         let mut line = String::new();
         if self.reader.read_line(&mut line)? == 0 {
@@ -133,9 +133,10 @@ impl Control {
         serde_json::from_str(&line).map_err(io::Error::other)
     }
 
+    /// Executes a command and waits for its answer.
     fn execute(&mut self, command: &str, arguments: Value) -> Result<(), MigrationError> {
-        let order = json!({"execute": command, "arguments": arguments});
-        writeln!(self.reader.get_mut(), "{order}")?;
+        let message = json!({"execute": command, "arguments": arguments});
+        writeln!(self.reader.get_mut(), "{message}")?;
         loop {
             let answer = self.message()?;
             if answer.get("return").is_some() {

@@ -1,8 +1,8 @@
-//! A real Linux guest under QEMU, booted for one script.
+//! A real Linux guest under QEMU that runs one script.
 //!
-//! The guest runs in emulation (TCG), which works on every machine. Its memory is a memfd that a
-//! vhost-user daemon can map. It prints its report on the serial port and powers off; the host
-//! waits for that with a deadline and never leaves QEMU behind.
+//! QEMU emulates the processor (TCG), which works on every machine. The guest's memory is a memfd
+//! that a vhost-user daemon can map. The guest prints its report on the serial port and powers off.
+//! The host waits for that with a deadline, and QEMU never outlives the test.
 
 mod migration;
 mod overlay;
@@ -23,55 +23,55 @@ pub use migration::MigrationError;
 pub use overlay::Overlay;
 pub use report::{Report, VirtioDevice};
 
-/// The program that is process 1 in the guest. It belongs to the initramfs.
+/// The script of process 1 in the guest, a part of the initramfs.
 pub const INIT: &str = include_str!("init.sh");
 
 /// The emulator.
 const QEMU: &str = "qemu-system-x86_64";
-/// The guest's memory, enough for the initramfs and a WAV file of minutes.
+/// The size of guest memory: the initramfs and a WAV file of minutes fit.
 const MEMORY: &str = "512M";
 
-/// A guest that has been started.
+/// A running guest. Dropping the value kills QEMU.
 #[derive(Debug)]
 pub struct Guest {
     qemu: Process,
-    /// QEMU reads it when it starts, which may be after `boot` has returned.
+    /// QEMU may read this file after `boot` has returned.
     _initramfs: NamedTempFile,
-    /// Where the sockets are through which QEMU is controlled.
+    /// The directory of QEMU's control sockets.
     directory: TempDir,
 }
 
-/// A device of the guest, as QEMU is told of it.
+/// QEMU's arguments for a device of the guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     arguments: Vec<OsString>,
 }
 
-/// Why a guest did not do what it was booted for.
+/// An error of a guest.
 #[derive(Debug, Error)]
 pub enum GuestError {
-    /// The initramfs for this run could not be put together.
-    #[error("the guest's initramfs cannot be made from {base}", base = base.display())]
+    /// The initramfs of this run cannot be made.
+    #[error("cannot make the guest's initramfs from {base}", base = base.display())]
     Initramfs {
         /// The prepared initramfs.
         base: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// There is no place for the guest's sockets.
-    #[error("no temporary directory can be made")]
+    /// There is no directory for the guest's sockets.
+    #[error("cannot create a temporary directory")]
     Directory {
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// QEMU did not start or did not end.
     #[error(transparent)]
     Qemu(#[from] ProcessError),
-    /// The guest could not be moved.
+    /// The guest could not be controlled or migrated.
     #[error(transparent)]
     Migration(#[from] MigrationError),
-    /// The guest is gone without having run the script to its end.
-    #[error("the guest ended without a report; the last it wrote:\n{tail}")]
+    /// The guest ended before its script.
+    #[error("the guest ended without a report; the end of its console:\n{tail}")]
     NoReport {
         /// The end of the console.
         tail: String,
@@ -87,10 +87,10 @@ pub enum GuestError {
 }
 
 impl Device {
-    /// A PCI device whose virtqueues a vhost-user daemon serves.
+    /// Returns a PCI device whose virtqueues a vhost-user daemon serves.
     ///
-    /// `model` is QEMU's name of the device, such as `vhost-user-snd-pci`. Which ring formats the
-    /// guest may choose from is the daemon's to say: QEMU passes on what it offers.
+    /// `model` is QEMU's name of the device, such as `vhost-user-snd-pci`. QEMU offers the guest
+    /// the ring formats that the daemon offers.
     #[must_use]
     pub fn vhost_user(model: &str, socket: &Path) -> Self {
         let mut chardev = OsString::from("socket,id=daemon,path=");
@@ -105,16 +105,16 @@ impl Device {
         }
     }
 
-    /// The same device, and a second serial port, whose output goes to a file.
+    /// Adds a second serial port to the guest, whose output goes to a file.
     #[must_use]
-    pub fn with_port(mut self, output: &Path) -> Self {
+    pub fn with_serial_output(mut self, output: &Path) -> Self {
         let mut file = OsString::from("file:");
         file.push(output);
         self.arguments.splice(..0, ["-serial".into(), file]);
         self
     }
 
-    /// The same device with one of QEMU's properties set, such as `packed=on`.
+    /// Sets one of QEMU's properties of the device, such as `packed=on`.
     #[must_use]
     pub fn with(mut self, property: &str) -> Self {
         // The last argument is the device itself.
@@ -125,7 +125,7 @@ impl Device {
         self
     }
 
-    /// The same device, to whose daemon QEMU connects again when it is gone.
+    /// Makes QEMU reconnect to the daemon after a lost connection.
     #[must_use]
     pub fn reconnecting(mut self) -> Self {
         if let Some(chardev) = self.arguments.iter_mut().skip_while(|argument| *argument != "-chardev").nth(1)
@@ -135,7 +135,7 @@ impl Device {
         self
     }
 
-    /// QEMU's own sound card, which writes what it is given to a WAV file.
+    /// Returns QEMU's own sound card, which writes its audio to a WAV file.
     #[must_use]
     pub fn emulated_sound(recording: &Path) -> Self {
         let mut audiodev =
@@ -156,12 +156,12 @@ impl Guest {
     /// Boots a guest that runs the overlay's script.
     ///
     /// # Errors
-    /// If the initramfs cannot be put together or QEMU does not start.
+    /// Fails if the initramfs cannot be made or QEMU does not start.
     pub fn boot(image: &GuestImage, device: &Device, overlay: &Overlay) -> Result<Self, GuestError> {
         Self::start(image, device, overlay, |_| Vec::new())
     }
 
-    /// Starts QEMU with further arguments, which may depend on the guest's own directory.
+    /// Starts QEMU. `further` returns more arguments for the directory of the control sockets.
     fn start(
         image: &GuestImage,
         device: &Device,
@@ -171,31 +171,7 @@ impl Guest {
         let directory = tempfile::tempdir().map_err(|source| GuestError::Directory { source })?;
         let initramfs = initramfs_with(&image.initramfs, overlay)
             .map_err(|source| GuestError::Initramfs { base: image.initramfs.clone(), source })?;
-        let mut arguments: Vec<OsString> = [
-            "-machine",
-            "q35,memory-backend=memory",
-            "-object",
-            &format!("memory-backend-memfd,id=memory,size={MEMORY},share=on"),
-            "-m",
-            MEMORY,
-            "-accel",
-            "tcg",
-            "-cpu",
-            "max",
-            "-smp",
-            "2",
-            "-nodefaults",
-            "-no-user-config",
-            "-display",
-            "none",
-            "-serial",
-            "stdio",
-            "-no-reboot",
-            "-append",
-            "console=ttyS0 quiet panic=-1 mitigations=off",
-        ]
-        .map(OsString::from)
-        .into();
+        let mut arguments = machine();
         arguments.extend([
             "-kernel".into(),
             image.kernel.clone().into(),
@@ -208,16 +184,16 @@ impl Guest {
         Ok(Self { qemu: Process::start(QEMU, arguments)?, _initramfs: initramfs, directory })
     }
 
-    /// The process id of QEMU.
+    /// Returns the process id of QEMU.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.qemu.id()
     }
 
-    /// Waits until the console has shown so many lines with this start.
+    /// Waits until the console has shown `count` lines that begin with `start`.
     ///
     /// # Errors
-    /// If the guest ends before, or `within` has passed.
+    /// Fails if the guest ends before, or `within` passes.
     pub fn wait_for_lines(&mut self, start: &str, count: usize, within: Duration) -> Result<(), GuestError> {
         let deadline = Instant::now() + within;
         let mut seen = 0;
@@ -233,15 +209,15 @@ impl Guest {
     /// Waits until the guest has run the script and powered off, and returns its report.
     ///
     /// # Errors
-    /// If the script fails, the guest ends before it, or `within` has passed.
+    /// Fails if the script fails, the guest ends before its script, or `within` passes.
     pub fn finish(self, within: Duration) -> Result<Report, GuestError> {
         self.finish_watched(within, |_| {})
     }
 
-    /// The same, and shows each line of the console to `watch` as it comes.
+    /// Does the same as [`finish`](Self::finish), and passes each line of the console to `watch`.
     ///
     /// # Errors
-    /// As for [`finish`](Self::finish).
+    /// Fails like [`finish`](Self::finish).
     pub fn finish_watched(
         mut self,
         within: Duration,
@@ -262,7 +238,25 @@ impl Guest {
     }
 }
 
-/// The prepared initramfs with the overlay behind it: Linux unpacks one after the other.
+/// Returns QEMU's arguments for the machine without its devices.
+fn machine() -> Vec<OsString> {
+    let memory = format!("memory-backend-memfd,id=memory,size={MEMORY},share=on");
+    let options = [
+        ["-machine", "q35,memory-backend=memory"],
+        ["-object", &memory],
+        ["-m", MEMORY],
+        ["-accel", "tcg"],
+        ["-cpu", "max"],
+        ["-smp", "2"],
+        ["-display", "none"],
+        ["-serial", "stdio"],
+        ["-append", "console=ttyS0 quiet panic=-1 mitigations=off"],
+    ];
+    let flags = ["-nodefaults", "-no-user-config", "-no-reboot"];
+    options.into_iter().flatten().chain(flags).map(OsString::from).collect()
+}
+
+/// Makes an initramfs of the prepared one and the overlay. Linux unpacks both in order.
 fn initramfs_with(base: &Path, overlay: &Overlay) -> io::Result<NamedTempFile> {
     let mut file = NamedTempFile::new()?;
     io::copy(&mut File::open(base)?, &mut file)?;

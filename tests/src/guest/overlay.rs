@@ -1,4 +1,4 @@
-//! What one run adds to the guest's initramfs: its script and its data.
+//! The files that a run adds to the guest's initramfs: the script and its data.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,23 +15,23 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// A run of `script`, by the guest's shell.
+    /// Returns an overlay whose `script` the guest's shell runs.
     #[must_use]
     pub fn script(script: &str) -> Self {
         Self { files: vec![("run.sh".to_owned(), script.as_bytes().to_owned())] }
     }
 
-    /// Adds a file that the script finds as `/name`.
+    /// Adds a file at `/name`.
     #[must_use]
     pub fn file(mut self, name: &str, content: Vec<u8>) -> Self {
         self.files.push((name.to_owned(), content));
         self
     }
 
-    /// Adds a program of this machine, which the script runs as `/name`, with the libraries it needs.
+    /// Adds a program of this machine at `/name`, with the libraries that the program needs.
     ///
     /// # Errors
-    /// If the program or a library cannot be read.
+    /// Fails if the program or a library cannot be read.
     pub fn program(self, name: &str, path: &Path) -> io::Result<Self> {
         let list = Command::new("ldd").arg(path).output()?;
         let mut overlay = self.file(name, fs::read(path)?);
@@ -44,9 +44,9 @@ impl Overlay {
         Ok(overlay)
     }
 
-    /// Writes the files as a cpio archive, the form in which Linux takes an initramfs.
+    /// Writes the files as a cpio archive, the format of an initramfs.
     pub(super) fn write(&self, mut archive: impl Write) -> io::Result<()> {
-        // Directories come before what is in them; Linux makes none by itself.
+        // Directories precede their files; Linux creates no missing directories.
         let parents = self.files.iter().flat_map(|(name, _)| Path::new(name).ancestors().skip(1));
         let directories: BTreeSet<&Path> = parents.filter(|path| !path.as_os_str().is_empty()).collect();
         for directory in directories {
@@ -57,8 +57,9 @@ impl Overlay {
                 .finish()?;
         }
         for (name, content) in &self.files {
-            let size = u32::try_from(content.len())
-                .map_err(|_| io::Error::other(format!("{name} is too large for an initramfs")))?;
+            let size = u32::try_from(content.len()).map_err(|_| {
+                io::Error::other(format!("{name} exceeds the 4 GiB that a file of an initramfs may have"))
+            })?;
             let mut entry = Builder::new(name)
                 .mode(0o755)
                 .set_mode_file_type(ModeFileType::Regular)

@@ -1,4 +1,4 @@
-//! What a guest says about itself: the lines that `init.sh` prints.
+//! The guest's report of its run: the lines that `init.sh` prints.
 
 /// The guest's report of its run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -7,30 +7,30 @@ pub struct Report {
     pub kernel: String,
     /// The devices on the virtio bus.
     pub devices: Vec<VirtioDevice>,
-    /// What the script printed and the kernel logged, without the report's own lines.
+    /// The output of script and kernel, without the lines of the report.
     pub output: Vec<String>,
-    /// How the script ended, if it did.
+    /// The exit code of the script, if the script ended.
     pub(super) exit_code: Option<i32>,
 }
 
-/// A virtio device as the guest's driver sees it.
+/// A VIRTIO device as the guest's driver sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VirtioDevice {
     /// The device type, such as 25 for sound.
     pub id: u32,
-    /// The features that driver and device agreed on, by bit.
+    /// The negotiated feature bits.
     pub features: u64,
 }
 
 impl VirtioDevice {
-    /// The id of a block device. VIRTIO 1.3 §5 "Device Types".
+    /// The id of a block device, VIRTIO 1.4 §5 "Device Types".
     pub const BLOCK: u32 = 2;
     /// The id of a sound device.
     pub const SOUND: u32 = 25;
-    /// The id of a file system.
+    /// The id of a file system device.
     pub const FILE_SYSTEM: u32 = 26;
 
-    /// Whether the rings are packed: feature bit 34, VIRTIO 1.3 §6 "Reserved Feature Bits".
+    /// Returns whether the rings are packed: feature bit 34, VIRTIO 1.4 §6 "Reserved Feature Bits".
     #[must_use]
     pub fn ring_packed(self) -> bool {
         self.features & (1 << 34) != 0
@@ -38,31 +38,31 @@ impl VirtioDevice {
 }
 
 impl Report {
-    /// The only sound device, if there is just one.
+    /// Returns the sound device if there is exactly one.
     #[must_use]
     pub fn sound(&self) -> Option<VirtioDevice> {
         self.only(VirtioDevice::SOUND)
     }
 
-    /// The only device with this id, if there is just one.
+    /// Returns the device with this id if there is exactly one.
     #[must_use]
     pub fn only(&self, id: u32) -> Option<VirtioDevice> {
         let mut devices = self.devices.iter().filter(|device| device.id == id);
         devices.next().copied().filter(|_| devices.next().is_none())
     }
 
-    /// Takes in one line of the console.
+    /// Reads a line of the console.
     pub(super) fn read(&mut self, line: &str) {
         if self.read_own(line).is_none() {
             self.output.push(line.to_owned());
         }
     }
 
-    /// Takes in a line of the report; `None` if it is not one.
+    /// Reads a line of the report. Returns `None` for any other line.
     fn read_own(&mut self, line: &str) -> Option<()> {
-        // The firmware leaves the cursor anywhere, so the first line does not start at its start.
-        let (_, said) = line.split_once("guest: ")?;
-        let mut words = said.split_whitespace();
+        // The firmware's output may precede the report's first line in the same line.
+        let (_, report) = line.split_once("guest: ")?;
+        let mut words = report.split_whitespace();
         match words.next()? {
             "kernel" => self.kernel = words.next()?.to_owned(),
             "device" => {
@@ -80,7 +80,7 @@ impl Report {
     }
 }
 
-/// Linux prints features as one character a bit, bit 0 first.
+/// Parses features as Linux prints them: one character for each bit, bit 0 first.
 fn features_from_sysfs(bits: &str) -> Option<u64> {
     let in_order: String = bits.chars().rev().collect();
     u64::from_str_radix(&in_order, 2).ok()
@@ -90,14 +90,14 @@ fn features_from_sysfs(bits: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A console with the lines given.
+    /// Returns the report of a console with these lines.
     fn report(lines: &[&str]) -> Report {
         let mut report = Report::default();
         lines.iter().for_each(|line| report.read(line));
         report
     }
 
-    /// 64 features as sysfs prints them.
+    /// Returns 64 features as sysfs prints them.
     fn sysfs(features: u64) -> String {
         format!("{features:064b}").chars().rev().collect()
     }

@@ -1,4 +1,4 @@
-//! The harness against QEMU's own sound card: a fault that it finds elsewhere is not its own.
+//! The harness against QEMU's own sound card. These tests show faults of the harness itself.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use end_to_end::pattern::Pattern;
 
 const BOOT_AND_PLAY: Duration = Duration::from_secs(120);
 
-/// QEMU's mixer drops its last few milliseconds when the guest is gone, so silence follows.
+/// Silence follows the pattern, because QEMU's mixer drops its last milliseconds at the end.
 const PLAY: &str = "(cat /pattern; head -c 192000 /dev/zero) |
     aplay -D hw:0,0 -t raw -f S16_LE -r 48000 -c 2";
 
 #[test]
-fn a_guest_plays_the_counting_pattern_bit_exact_to_qemus_own_device() -> Result<(), Box<dyn Error>> {
+fn a_guest_plays_the_pattern_bit_exact_to_qemus_own_sound_card() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let recording = directory.path().join("recording.wav");
     let pattern = Pattern::seconds(2);
@@ -29,7 +29,7 @@ fn a_guest_plays_the_counting_pattern_bit_exact_to_qemus_own_device() -> Result<
 }
 
 #[test]
-fn a_script_that_fails_in_the_guest_fails_the_run() -> Result<(), Box<dyn Error>> {
+fn a_failed_script_in_the_guest_fails_the_run() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let guest = Guest::boot(
         &GuestImage::prepared()?,

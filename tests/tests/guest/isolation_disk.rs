@@ -1,4 +1,4 @@
-//! Linux's block driver in a real guest, through isolation-host, to qemu-storage-daemon.
+//! Linux's block driver in a real guest uses qemu-storage-daemon through isolation-host.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -11,15 +11,15 @@ use end_to_end::forwarding::ForwardedDisk;
 use end_to_end::guest::VirtioDevice;
 use end_to_end::memory;
 
-/// What the guest writes and checks.
+/// The size of the disk. The guest writes and checks every sector.
 const MEBIBYTES: u64 = 256;
-/// Requests at a time.
+/// The number of concurrent requests.
 const DEPTH: u32 = 32;
-/// How long until the guest has written and checked all.
+/// The time for booting, writing and checking.
 const BOOT_AND_LOAD: Duration = Duration::from_secs(200);
-/// How often the VMM's connection is cut, if the guest takes so long.
+/// The number of cuts of the VMM's connection, if the guest runs long enough.
 const CUTS: u32 = 60;
-/// Twice what QEMU waits before it connects again, so that it does nothing but that half of the time.
+/// The time between two cuts: twice the delay after which QEMU reconnects.
 const BETWEEN_CUTS: Duration = Duration::from_millis(100);
 
 #[test]
@@ -28,7 +28,7 @@ fn a_guest_writes_and_reads_back_a_disk_over_split_rings() -> Result<(), Box<dyn
 }
 
 #[test]
-fn a_guest_uses_packed_rings_with_a_device_that_has_none() -> Result<(), Box<dyn Error>> {
+fn a_guest_uses_packed_rings_with_a_device_without_them() -> Result<(), Box<dyn Error>> {
     a_guest_writes_and_reads_back_a_disk("packed=on")
 }
 
@@ -48,13 +48,13 @@ fn a_guest_writes_and_reads_back_a_disk(ring: &str) -> Result<(), Box<dyn Error>
     let queues = [0, 1].map(|queue| requests(queue, disk.log()));
     assert!(queues.iter().all(|requests| *requests > 100), "{queues:?}");
     println!(
-        "{ring}: {MEBIBYTES} MiB are in the image as they were written, by {queues:?} requests on each queue; \
-         the device's memory is {memory:?}"
+        "{ring}: {MEBIBYTES} MiB are correct in the image; requests on each queue: {queues:?}; \
+         memory files of the device: {memory:?}"
     );
     Ok(())
 }
 
-/// How many requests went through a queue: isolation-host says so whenever the queue ends.
+/// Returns how many requests went through a queue. isolation-host logs the number at a queue's end.
 fn requests(queue: u32, log: &[String]) -> u64 {
     let ends = format!("queue {queue} ends at ");
     let counts = log.iter().filter_map(|line| {
@@ -65,14 +65,14 @@ fn requests(queue: u32, log: &[String]) -> u64 {
 }
 
 #[test]
-fn a_device_that_crashes_fifty_times_costs_the_guest_nothing_but_time() -> Result<(), Box<dyn Error>> {
+fn fifty_crashes_of_the_device_corrupt_no_sector() -> Result<(), Box<dyn Error>> {
     for ring in ["packed=off", "packed=on"] {
         let mut disk = ForwardedDisk::start(MEBIBYTES, &[])?;
         let device = disk.as_device().with(ring);
-        let (mut crashes, mut stretches) = (0, 0);
+        let (mut crashes, mut chunks) = (0, 0);
         let load = disk.load_while(&device, DEPTH, 1, |disk| {
-            stretches += 1;
-            if stretches % 2 == 0 {
+            chunks += 1;
+            if chunks % 2 == 0 {
                 crashes += 1;
                 disk.crash_device()?;
             }
@@ -86,8 +86,7 @@ fn a_device_that_crashes_fifty_times_costs_the_guest_nothing_but_time() -> Resul
 }
 
 #[test]
-fn a_vmm_whose_connection_is_cut_fifty_times_costs_the_guest_nothing_but_time() -> Result<(), Box<dyn Error>>
-{
+fn fifty_cuts_of_the_vmms_connection_corrupt_no_sector() -> Result<(), Box<dyn Error>> {
     for ring in ["packed=off", "packed=on"] {
         let mut disk = ForwardedDisk::start(MEBIBYTES, &[])?;
         let socket = disk.socket().to_owned();
@@ -99,7 +98,7 @@ fn a_vmm_whose_connection_is_cut_fifty_times_costs_the_guest_nothing_but_time() 
                 let mut cuts = 0;
                 while cuts < CUTS && !ended.load(Ordering::Relaxed) {
                     thread::park_timeout(BETWEEN_CUTS);
-                    // QEMU may have ended meanwhile.
+                    // QEMU may have ended by now.
                     cuts += u32::from(connection::cut(qemu, &socket).unwrap_or(false));
                 }
                 cuts
@@ -111,9 +110,7 @@ fn a_vmm_whose_connection_is_cut_fifty_times_costs_the_guest_nothing_but_time() 
         run.inspect_err(|error| eprintln!("{error}\n{}", disk.log().join("\n")))?;
         let cuts = cuts.map_err(|_| "the thread that cuts connections panicked")?;
         disk.check_image(1)?;
-        println!(
-            "{ring}: {MEBIBYTES} MiB are as they were written, after {cuts} cuts of the VMM's connection"
-        );
+        println!("{ring}: {MEBIBYTES} MiB are correct after {cuts} cuts of the VMM's connection");
         assert!(cuts >= 50);
     }
     Ok(())

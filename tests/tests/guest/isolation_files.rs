@@ -1,4 +1,4 @@
-//! Linux's virtiofs in a real guest, through isolation-host, to virtiofsd.
+//! Linux's virtiofs in a real guest uses virtiofsd through isolation-host.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -15,7 +15,7 @@ use end_to_end::tree::Tree;
 const FILES: usize = 2000;
 const BOOT_AND_COPY: Duration = Duration::from_secs(120);
 
-/// To the guest's own memory, and from there back to the host.
+/// Copies the tree to the guest's own memory and from there back to the host.
 const SCRIPT: &str = "
     set -e
     mkdir /shared
@@ -24,9 +24,9 @@ const SCRIPT: &str = "
     cp -a /copy /shared/back
     umount /shared";
 
+/// The file server maps none of the guest's memory.
 #[test]
-fn a_guest_copies_a_tree_to_itself_and_back_through_a_file_server_that_has_none_of_its_memory()
--> Result<(), Box<dyn Error>> {
+fn a_guest_copies_a_tree_from_and_to_an_isolated_file_server() -> Result<(), Box<dyn Error>> {
     for ring in ["packed=off", "packed=on"] {
         let directory = tempfile::tempdir()?;
         let shared = directory.path().join("shared");
@@ -48,21 +48,22 @@ fn a_guest_copies_a_tree_to_itself_and_back_through_a_file_server_that_has_none_
             })
             .inspect_err(|error| eprintln!("{error}\n{}", forwarder.log().join("\n")))?;
 
-        // The guest has packed rings if it wants them, though virtiofsd has none.
+        // isolation-host offers packed rings, which virtiofsd does not have.
         let negotiated = run.only(VirtioDevice::FILE_SYSTEM).map(VirtioDevice::ring_packed);
         assert_eq!(negotiated, Some(ring == "packed=on"));
         let copied = Tree::read(&shared.join("back"))?;
         let differences = copied.differences(&original);
         assert!(differences.is_empty(), "{ring}: {differences:#?}");
         assert!(memory.iter().eq([memory::ISOLATED]), "{memory:?}");
-        println!("{ring}: {copied}, copied there and back, are as they were");
+        println!("{ring}: {copied}, unchanged after a copy in both directions");
     }
     Ok(())
 }
 
+/// Starts virtiofsd for the directory `shared`.
 fn serve(shared: &Path, socket: &Path) -> Result<Daemon, Box<dyn Error>> {
     let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
     let arguments =
         [option("socket-path", socket), option("shared-dir", shared), "--sandbox=none".to_owned()];
-    Ok(Daemon::start_as_told(&virtiofsd()?, socket, arguments)?)
+    Ok(Daemon::start_with(&virtiofsd()?, socket, arguments)?)
 }

@@ -1,24 +1,23 @@
-//! isolation-host is killed while a real guest writes its disk, and started again.
+//! isolation-host is killed and started again while a real guest writes its disk.
 
 use std::error::Error;
 
 use end_to_end::forwarding::ForwardedDisk;
 
-/// What the guest writes and checks.
+/// The size of the disk. The guest writes and checks every sector.
 const MEBIBYTES: u64 = 256;
-/// Requests at a time.
+/// The number of concurrent requests.
 const DEPTH: u32 = 32;
 
 #[test]
-fn isolation_host_may_be_killed_under_load_and_costs_the_guest_nothing_but_time() -> Result<(), Box<dyn Error>>
-{
+fn kills_of_isolation_host_under_load_corrupt_no_sector() -> Result<(), Box<dyn Error>> {
     for ring in ["packed=off", "packed=on"] {
         let mut disk = ForwardedDisk::start(MEBIBYTES, &["--log", "debug"])?;
         let device = disk.as_device().reconnecting().with(ring);
-        let (mut kills, mut stretches, mut in_flight) = (0, 0, 0);
+        let (mut kills, mut chunks, mut in_flight) = (0, 0, 0);
         let load = disk.load_while(&device, DEPTH, 1, |disk| {
-            stretches += 1;
-            if stretches % 4 == 0 {
+            chunks += 1;
+            if chunks % 4 == 0 {
                 kills += 1;
                 in_flight +=
                     disk.log().iter().filter(|line| line.contains("recovering a queue with")).count();
@@ -28,7 +27,7 @@ fn isolation_host_may_be_killed_under_load_and_costs_the_guest_nothing_but_time(
         });
         load.inspect_err(|error| eprintln!("{error}"))?;
         assert!(kills >= 25, "{ring}: killed only {kills} times");
-        assert!(in_flight > 0, "{ring}: nothing was ever in flight");
+        assert!(in_flight > 0, "{ring}: no request was in flight at any kill");
         disk.check_image(1)?;
     }
     Ok(())

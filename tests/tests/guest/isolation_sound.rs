@@ -1,4 +1,4 @@
-//! Linux's sound driver in a real guest, through isolation-host, to snd-host.
+//! Linux's sound driver in a real guest uses snd-host through isolation-host.
 
 use std::error::Error;
 
@@ -9,9 +9,9 @@ use end_to_end::playback::Ring;
 
 const SECONDS: u8 = 3;
 
+/// snd-host maps none of the guest's memory.
 #[test]
-fn a_guest_plays_and_records_bit_exact_with_a_sound_host_that_has_none_of_its_memory()
--> Result<(), Box<dyn Error>> {
+fn a_guest_plays_and_records_bit_exact_with_an_isolated_snd_host() -> Result<(), Box<dyn Error>> {
     for ring in [Ring::Split, Ring::Packed] {
         let directory = tempfile::tempdir()?;
         let run = duplex::run(
@@ -22,9 +22,9 @@ fn a_guest_plays_and_records_bit_exact_with_a_sound_host_that_has_none_of_its_me
             ring,
             directory.path(),
         )
-        // The test runner shows the error with `Debug`, which puts logs in one line.
+        // The test runner formats the error with `Debug`, which puts logs into one line.
         .inspect_err(|error| eprintln!("{error}"))?;
-        println!("{ring} rings of snd-host's: played {}, recorded {}", run.played, run.recorded);
+        println!("snd-host with {ring} rings: played {}, recorded {}", run.played, run.recorded);
         assert!(run.played.is_exact() && run.recorded.is_exact());
         assert!(run.memory.iter().eq([memory::ISOLATED]), "{:?}", run.memory);
     }

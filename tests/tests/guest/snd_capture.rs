@@ -1,4 +1,4 @@
-//! Linux's sound driver in a real guest records, also while it plays, and plays two streams at once.
+//! Linux's sound driver in a real guest records, also while it plays, and plays two streams.
 
 use std::error::Error;
 use std::fs;
@@ -18,7 +18,7 @@ fn form(channels: u8) -> Form {
     Form { format: Format::S16, channels, rate: RATE }
 }
 
-/// Writes a WAV file of a pattern, longer than what is recorded.
+/// Writes a WAV file with the pattern of `form`, longer than the recording.
 fn write_source(path: &Path, form: Form) -> Result<(), hound::Error> {
     let spec = hound::WavSpec {
         channels: form.channels.into(),
@@ -33,29 +33,26 @@ fn write_source(path: &Path, form: Form) -> Result<(), hound::Error> {
     wav.finalize()
 }
 
-/// What a guest left behind.
-struct Outcome {
-    /// What it recorded.
+/// The audio of a run.
+struct Audio {
+    /// The audio that the guest recorded.
     recorded: Vec<u8>,
-    /// What each stream played.
+    /// The audio that the host received from each stream.
     played: [Vec<u8>; 2],
 }
 
-/// Runs a script in a guest, which hands over what it recorded.
+/// Runs a script in a guest. The script writes the recording to the second serial port.
 fn run(
     ring: Ring,
     source: Form,
     script: &str,
     overlay: impl FnOnce(Overlay) -> Overlay,
-) -> Result<Outcome, Box<dyn Error>> {
+) -> Result<Audio, Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let path = |name: &str| directory.path().join(name);
     write_source(&path("in.wav"), source)?;
+    let (program, image) = (program("snd-host", Profile::Debug)?, GuestImage::prepared()?);
     let session = Session {
-        program: &program("snd-host", Profile::Debug)?,
-        isolated_by: None,
-        image: &GuestImage::prepared()?,
-        ring,
         options: &[
             "--streams",
             "2",
@@ -64,38 +61,39 @@ fn run(
             "--sink",
             &format!("filesink location={}/out-{{stream}} sync=true", directory.path().display()),
         ],
-        writable: directory.path(),
-        properties: &[],
-        handed_over: Some(&path("handed-over")),
+        serial_output: Some(&path("recorded")),
+        ..Session::new(&program, &image, ring, directory.path())
     };
     let script = format!("set -e\nstty -F /dev/ttyS1 raw\n{script}");
     session
         .run(&overlay(Overlay::script(&script)), Duration::from_secs(60))
         .inspect_err(|error| eprintln!("{error}"))?;
     let played = [0, 1].map(|stream| fs::read(path(&format!("out-{stream}"))).unwrap_or_default());
-    Ok(Outcome { recorded: fs::read(path("handed-over"))?, played })
+    Ok(Audio { recorded: fs::read(path("recorded"))?, played })
 }
 
+/// Returns the command that records to `/recorded`.
 fn arecord(form: Form) -> String {
     format!("arecord -q -D hw:0,0 {} -d {SECONDS} /recorded", form.alsa_options())
 }
 
+/// Returns the command that plays a file.
 fn aplay(form: Form, file: &str) -> String {
     format!("aplay -q -D hw:0,0 {} /{file}", form.alsa_options())
 }
 
-/// Checks that a recording begins with the pattern, after some silence at most, and goes on with it.
+/// Asserts that a recording is the beginning of the pattern after less than 0.5 s of silence.
 fn assert_recorded(form: Form, recording: &[u8]) {
     let whole = form.check(0, FRAMES, recording);
     assert!(recording.len() == FRAMES as usize * form.frame_bytes(), "{form}: {} bytes", recording.len());
     let sound = FRAMES - u32::try_from(whole.silence_before).unwrap_or(u32::MAX);
     let report = form.check(0, sound, recording);
     assert!(report.is_exact(), "{form}: {report}");
-    // The source may take a moment.
     assert!(whole.silence_before < RATE as usize / 2, "{form}: {} frames of silence", whole.silence_before);
     println!("{form}: recorded {report}, after {} frames of silence", report.silence_before);
 }
 
+/// Asserts that played audio is the whole pattern.
 fn assert_played(form: Form, recording: &[u8]) {
     let report = form.check(0, FRAMES, recording);
     assert!(report.is_exact(), "{form}: {report}");
@@ -103,8 +101,7 @@ fn assert_played(form: Form, recording: &[u8]) {
 }
 
 #[test]
-fn a_guest_records_mono_without_gap_or_repetition_and_plays_two_streams_at_once() -> Result<(), Box<dyn Error>>
-{
+fn a_guest_records_mono_exactly_and_plays_two_streams_at_once() -> Result<(), Box<dyn Error>> {
     let (mono, stereo) = (form(1), form(2));
     let script = format!(
         "{}\ncat /recorded > /dev/ttyS1\n{} & first=$!\n{}\nwait $first",
@@ -112,11 +109,11 @@ fn a_guest_records_mono_without_gap_or_repetition_and_plays_two_streams_at_once(
         aplay(mono, "mono"),
         aplay(stereo, "stereo"),
     );
-    let Outcome { recorded, played: [first, second] } = run(Ring::Split, mono, &script, |overlay| {
+    let Audio { recorded, played: [first, second] } = run(Ring::Split, mono, &script, |overlay| {
         overlay.file("mono", mono.pattern(0, FRAMES)).file("stereo", stereo.pattern(0, FRAMES))
     })?;
     assert_recorded(mono, &recorded);
-    // Which of them was first is not known.
+    // Either of the two programs may have opened the first stream.
     let (mono_played, stereo_played) =
         if first.len() < second.len() { (first, second) } else { (second, first) };
     assert_played(mono, &mono_played);
@@ -125,14 +122,14 @@ fn a_guest_records_mono_without_gap_or_repetition_and_plays_two_streams_at_once(
 }
 
 #[test]
-fn a_guest_records_stereo_without_gap_or_repetition_while_it_plays() -> Result<(), Box<dyn Error>> {
+fn a_guest_records_stereo_exactly_while_it_plays() -> Result<(), Box<dyn Error>> {
     let stereo = form(2);
     let script = format!(
         "{} & recorder=$!\n{}\nwait $recorder\ncat /recorded > /dev/ttyS1",
         arecord(stereo),
         aplay(stereo, "stereo")
     );
-    let Outcome { recorded, played: [played, _] } =
+    let Audio { recorded, played: [played, _] } =
         run(Ring::Packed, stereo, &script, |overlay| overlay.file("stereo", stereo.pattern(0, FRAMES)))?;
     assert_recorded(stereo, &recorded);
     assert_played(stereo, &played);

@@ -1,11 +1,11 @@
-//! Linux's sound driver in a real guest finds volumes, switches, jacks and channel maps, and turns them.
+//! Linux's sound driver in a real guest finds and sets volumes, switches, jacks and channel maps.
 
 use std::error::Error;
 use std::time::Duration;
 
 use end_to_end::artifacts::{GuestImage, Profile, program};
 use end_to_end::guest::Overlay;
-use end_to_end::playback::{Ring, Session, Visit};
+use end_to_end::playback::{Outcome, Ring, Session};
 
 const SCRIPT: &str = "
     amixer -c 0 controls
@@ -15,8 +15,8 @@ const SCRIPT: &str = "
     amixer -c 0 cget iface=CARD,name='Line Out Jack'
     aplay -q -D hw:0,0 -f S16_LE -c 2 -r 48000 -d 1 /dev/zero";
 
-/// What the guest has to say, among other things.
-const SAYS: [&str; 10] = [
+/// Texts that the guest's output has to contain.
+const EXPECTED: [&str; 10] = [
     "name='Master Playback Volume'",
     "name='Master Playback Volume',index=1",
     "name='Master Playback Switch'",
@@ -30,24 +30,20 @@ const SAYS: [&str; 10] = [
 ];
 
 #[test]
-fn a_guest_finds_and_turns_what_there_is_to_turn() -> Result<(), Box<dyn Error>> {
+fn a_guest_finds_and_sets_every_control_element() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
+    let (program, image) = (program("snd-host", Profile::Debug)?, GuestImage::prepared()?);
     let session = Session {
-        program: &program("snd-host", Profile::Debug)?,
-        isolated_by: None,
-        image: &GuestImage::prepared()?,
-        ring: Ring::Packed,
         options: &["--controls", "--streams", "2,1", "--sink", "fakesink sync=true"],
         properties: &["controls=on"],
-        writable: directory.path(),
-        handed_over: None,
+        ..Session::new(&program, &image, Ring::Packed, directory.path())
     };
-    let Visit { guest, .. } = session
+    let Outcome { guest, .. } = session
         .run(&Overlay::script(SCRIPT), Duration::from_secs(30))
         .inspect_err(|error| eprintln!("{error}"))?;
-    let said = guest.output.join("\n");
-    for words in SAYS {
-        assert!(said.contains(words), "no {words} in:\n{said}");
+    let output = guest.output.join("\n");
+    for words in EXPECTED {
+        assert!(output.contains(words), "no {words} in:\n{output}");
     }
     Ok(())
 }

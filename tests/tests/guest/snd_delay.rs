@@ -1,4 +1,4 @@
-//! What a guest's applications are told of the delay of their audio is what it is.
+//! The delay that a guest's applications see is the true one.
 
 use std::error::Error;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use end_to_end::artifacts::{GuestImage, Profile, program};
 use end_to_end::attempts::one_of_three;
 use end_to_end::guest::Overlay;
 use end_to_end::pattern::Pattern;
-use end_to_end::playback::{Ring, Session, Visit};
+use end_to_end::playback::{Outcome, Ring, Session};
 
-/// Frames of a period of 10 ms.
+/// The number of frames in a period of 10 ms.
 const PERIOD: f64 = 480.0;
 const RATE: f64 = 48_000.0;
 
-/// Looks at the sound card over and over while it plays, each time between two looks at the clock.
+/// Reads the sound card's status repeatedly, each time between two readings of the clock.
 const SCRIPT: &str = "
     now() { head -n 3 /proc/timer_list | grep now; }
     aplay -q -D hw:0,0 --period-size=480 --buffer-size=3840 /pattern.wav & player=$!
@@ -24,33 +24,33 @@ const SCRIPT: &str = "
     done
     wait $player";
 
-/// Fewer looks than this say nothing: emulated programs start slowly.
-const LOOKS: usize = 10;
+/// The smallest number of samples for a result. Emulated programs start slowly.
+const SAMPLES: usize = 10;
 
-/// What is seen at one look.
+/// One reading of the card's status.
 #[derive(Debug, Default)]
-struct Look {
-    /// The time before, in seconds.
+struct Sample {
+    /// The time before the reading, in seconds.
     before: f64,
-    /// When the stream was started.
+    /// The time at which the stream was started.
     started: f64,
-    /// What the guest believes to be the delay until a frame that is written now is heard, in frames.
+    /// The delay that the guest sees until a frame written now is heard, in frames.
     delay: f64,
-    /// How many frames have been written.
+    /// The number of frames written.
     written: f64,
 }
 
-impl Look {
-    /// How many frames what the guest believes is away from all that was true between the looks at the clock.
+impl Sample {
+    /// Returns the distance from the delay to the range of true delays between both clock readings.
     fn error(&self, after: f64) -> f64 {
-        let true_one = |now: f64| self.written - (now - self.started) * RATE;
-        (self.delay - true_one(self.before)).max(true_one(after) - self.delay).max(0.0)
+        let real = |now: f64| self.written - (now - self.started) * RATE;
+        (self.delay - real(self.before)).max(real(after) - self.delay).max(0.0)
     }
 }
 
-/// Reads what the script has written. Returns the errors of all looks at the card while it ran.
+/// Parses the script's output. Returns the errors of all samples taken while the card ran.
 fn errors(console: &[String]) -> Vec<f64> {
-    let (mut errors, mut look, mut runs) = (Vec::new(), Look::default(), false);
+    let (mut errors, mut sample, mut runs) = (Vec::new(), Sample::default(), false);
     for line in console {
         // "now at 6726572954 nsecs", "state: RUNNING", or "delay       : 3840".
         let words: Vec<&str> = line.split([' ', ':']).filter(|word| !word.is_empty()).collect();
@@ -59,46 +59,41 @@ fn errors(console: &[String]) -> Vec<f64> {
             Some("now") => {
                 let seconds = number / 1e9;
                 if runs {
-                    errors.push(look.error(seconds));
+                    errors.push(sample.error(seconds));
                 }
-                (look, runs) = (Look { before: seconds, ..Look::default() }, false);
+                (sample, runs) = (Sample { before: seconds, ..Sample::default() }, false);
             }
             Some("state") => runs = words.get(1) == Some(&"RUNNING"),
-            Some("trigger_time") => look.started = number,
-            Some("delay") => look.delay = number,
-            Some("appl_ptr") => look.written = number,
+            Some("trigger_time") => sample.started = number,
+            Some("delay") => sample.delay = number,
+            Some("appl_ptr") => sample.written = number,
             _ => {}
         }
     }
     errors
 }
 
-/// Plays in a guest. Returns the errors of all looks at the card.
-fn look_while_playing() -> Result<Vec<f64>, Box<dyn Error>> {
+/// Plays in a guest and returns the errors of all samples.
+fn sample_while_playing() -> Result<Vec<f64>, Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
+    let (program, image) = (program("snd-host", Profile::Debug)?, GuestImage::prepared()?);
     let session = Session {
-        program: &program("snd-host", Profile::Debug)?,
-        image: &GuestImage::prepared()?,
-        ring: Ring::Packed,
         options: &["--sink", "fakesink sync=true"],
-        writable: directory.path(),
-        properties: &[],
-        handed_over: None,
-        isolated_by: None,
+        ..Session::new(&program, &image, Ring::Packed, directory.path())
     };
     let overlay = Overlay::script(SCRIPT).file("pattern.wav", Pattern::seconds(3).to_wav());
-    let Visit { guest, .. } = session.run(&overlay, Duration::from_secs(60))?;
+    let Outcome { guest, .. } = session.run(&overlay, Duration::from_secs(60))?;
     Ok(errors(&guest.output))
 }
 
 #[test]
 fn the_delay_that_a_guest_sees_is_within_a_period_of_the_true_one() -> Result<(), Box<dyn Error>> {
     one_of_three(|| {
-        let errors = look_while_playing()?;
+        let errors = sample_while_playing()?;
         let largest = errors.iter().copied().fold(0.0, f64::max);
-        let (looks, milliseconds) = (errors.len(), largest / RATE * 1e3);
-        let measured = format!("{looks} looks, the delay at most {milliseconds:.1} ms from the true one");
+        let (samples, milliseconds) = (errors.len(), largest / RATE * 1e3);
+        let measured = format!("{samples} samples, the delay at most {milliseconds:.1} ms from the true one");
         println!("{measured}");
-        if looks >= LOOKS && largest < PERIOD { Ok(()) } else { Err(measured.into()) }
+        if samples >= SAMPLES && largest < PERIOD { Ok(()) } else { Err(measured.into()) }
     })
 }

@@ -1,11 +1,11 @@
-//! What Linux's sound driver plays in a real guest arrives bit-exact in every form of audio.
+//! Linux's sound driver in a real guest plays every form of audio bit-exact.
 
 use std::error::Error;
 
 use end_to_end::artifacts::{GuestImage, Profile, program};
 use end_to_end::matrix::{self, Case};
 
-/// Any two choices of format, channels, rate, period and ring meet in one of these.
+/// The number of selected cases. Any two choices of two properties occur together in one case.
 const SELECTED: usize = 24;
 
 #[test]

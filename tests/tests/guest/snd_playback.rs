@@ -1,4 +1,4 @@
-//! Linux's sound driver in a real guest against snd-host.
+//! Linux's sound driver in a real guest plays through snd-host.
 
 use std::error::Error;
 

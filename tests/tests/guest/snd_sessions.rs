@@ -1,4 +1,4 @@
-//! One snd-host serves one machine after the other, and the same one again, however each of them ends.
+//! One snd-host serves several machines in turn, however each of them ends.
 
 use std::error::Error;
 use std::path::Path;
@@ -13,20 +13,19 @@ const SECONDS: u8 = 3;
 
 const BOOT_AND_PLAY: Duration = Duration::from_secs(120);
 
-/// It says so when it has played for a second. Until it plays, a guest on a busy machine may need another one.
+/// Plays, and prints a line once the card has played for a second.
 const SCRIPT: &str = "until grep -q RUNNING /proc/asound/card0/pcm0p/sub0/status; do sleep 0.1; done && \
      sleep 1 && echo playing &
 aplay -q -D hw:0,0 /pattern.wav";
 
-/// An snd-host that may write to a directory, and listens there.
+/// Starts an snd-host that listens in a directory and may write there.
 fn sound_card(sink: &str, directory: &Path) -> Result<Daemon, Box<dyn Error>> {
     let options = ["--sink".as_ref(), sink.as_ref(), "--writable".as_ref(), directory.as_os_str()];
     Ok(Daemon::start(&program("snd-host", Profile::Debug)?, &directory.join("snd.sock"), options)?)
 }
 
 #[test]
-fn a_machine_that_is_killed_and_one_that_is_reset_leave_a_sound_card_for_the_next_one()
--> Result<(), Box<dyn Error>> {
+fn a_killed_or_reset_machine_leaves_a_sound_card_for_the_next_one() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let recording = |take: usize| directory.path().join(format!("{take}.wav"));
     let sink = format!("wavenc ! filesink sync=true location={}/{{take}}.wav", directory.path().display());
@@ -40,7 +39,7 @@ fn a_machine_that_is_killed_and_one_that_is_reset_leave_a_sound_card_for_the_nex
         Ok(guest)
     };
 
-    // This kills it.
+    // Dropping the guest kills QEMU.
     drop(boot_and_play()?);
     let guest = boot_and_play()?;
     guest.reset(BOOT_AND_PLAY)?;
@@ -59,7 +58,7 @@ fn a_machine_that_is_killed_and_one_that_is_reset_leave_a_sound_card_for_the_nex
 }
 
 #[test]
-fn a_machine_that_is_paused_while_it_plays_goes_on_and_loses_nothing() -> Result<(), Box<dyn Error>> {
+fn a_machine_that_is_paused_while_it_plays_loses_nothing() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let recording = directory.path().join("recording");
     let sink = format!("filesink sync=true location={}", recording.display());
@@ -69,10 +68,10 @@ fn a_machine_that_is_paused_while_it_plays_goes_on_and_loses_nothing() -> Result
     let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
     let mut guest = Guest::boot(&GuestImage::prepared()?, &device, &overlay)?;
     guest.wait_for_lines("playing", 1, BOOT_AND_PLAY)?;
-    guest.pause_and_go_on(BOOT_AND_PLAY)?;
+    guest.pause_and_resume(BOOT_AND_PLAY)?;
     guest.finish(BOOT_AND_PLAY).inspect_err(|error| eprintln!("{error}\n{}", daemon.log().join("\n")))?;
     daemon.wait_until_closed(&recording)?;
-    // Had the guest begun anew, there would be less.
+    // A guest that had started the playback again would have recorded less.
     let (recorded, played) = (std::fs::read(&recording)?, pattern.to_raw());
     assert!(recorded == played, "{} bytes of {}\n{}", recorded.len(), played.len(), daemon.log().join("\n"));
     Ok(())

@@ -111,7 +111,7 @@ pub(super) const CASES: &[Case] = &[
             run(guest, |guest| assert_eq!(guest.wait(TX_QUEUE).written, 0));
         });
     }),
-    ("a status half of which is not in memory", |guest| {
+    ("a status that is half in memory", |guest| {
         prepared(guest, |guest| {
             let (address, status) = audio(guest, 1920);
             let room = [Segment::new(status, 4), Segment::new(NOWHERE, 4)];
@@ -133,7 +133,7 @@ pub(super) const CASES: &[Case] = &[
         let status = guest.allocate();
         refused_chain(guest, &[Segment::new(NOWHERE, 1924)], status);
     }),
-    ("a header half of which is not in memory", |guest| {
+    ("a header that is half in memory", |guest| {
         let status = guest.allocate();
         refused_chain(guest, &[Segment::new(MEMORY_END - 2, 4)], status);
     }),

@@ -1,4 +1,4 @@
-//! A guest is stopped, or moves to another QEMU and another isolation-host, while it writes its disk.
+//! A guest is paused or migrated, with another isolation-host, while the guest writes its disk.
 
 mod tap;
 
@@ -10,28 +10,28 @@ use std::time::Duration;
 use end_to_end::forwarding::{ForwardedDisk, Speed};
 use isolation_host::protocol::Request;
 use isolation_host::protocol::features::LOG_ALL;
-use tap::{Log, Notes, Tap};
+use tap::{Log, Seen, Tap};
 
-/// What the guest writes and checks.
+/// The size of the disk. The guest writes and checks every sector.
 const MEBIBYTES: u64 = 256;
-/// Requests at a time.
+/// The number of concurrent requests.
 const DEPTH: u32 = 32;
-/// How long until the guest has begun to write.
+/// The time within which the guest has to begin to write.
 const BOOT_AND_BEGIN: Duration = Duration::from_secs(120);
-/// Long enough for a guest that goes on to make its next requests.
+/// The time between two pauses, in which the guest sends its next requests.
 const BETWEEN_STOPS: Duration = Duration::from_millis(100);
 
 #[test]
-fn a_guest_moves_while_it_writes_and_its_device_is_not_asked_to_log() -> Result<(), Box<dyn Error>> {
-    a_guest_moves("packed=off", Log::Shown)
+fn a_guest_migrates_and_its_device_is_not_asked_to_log() -> Result<(), Box<dyn Error>> {
+    a_guest_migrates("packed=off", Log::Shown)
 }
 
 #[test]
-fn a_guest_moves_while_it_writes_although_its_device_cannot_log() -> Result<(), Box<dyn Error>> {
-    a_guest_moves("packed=on", Log::Hidden)
+fn a_guest_migrates_although_its_device_cannot_log() -> Result<(), Box<dyn Error>> {
+    a_guest_migrates("packed=on", Log::Hidden)
 }
 
-fn a_guest_moves(ring: &str, log: Log) -> Result<(), Box<dyn Error>> {
+fn a_guest_migrates(ring: &str, log: Log) -> Result<(), Box<dyn Error>> {
     let (mut taps, options) = (Vec::new(), ["--log", "debug"]);
     let mut tap = |device: &Path| {
         let tap = Tap::new(device, log)?;
@@ -39,22 +39,22 @@ fn a_guest_moves(ring: &str, log: Log) -> Result<(), Box<dyn Error>> {
         taps.push(tap);
         Ok(socket)
     };
-    let mut here = ForwardedDisk::start_by(&mut tap, MEBIBYTES, &options)?;
-    let mut there = here.beside_by(&mut tap, &options)?;
-    let mut guest = here.start_load(&here.as_device().with(ring), DEPTH, 1)?;
+    let mut source = ForwardedDisk::start_through(&mut tap, MEBIBYTES, &options)?;
+    let mut destination = source.start_second_through(&mut tap, &options)?;
+    let mut guest = source.start_load(&source.as_device().with(ring), DEPTH, 1)?;
     guest.wait_for_lines("disk-load: Write", 8, BOOT_AND_BEGIN)?;
-    let device = there.as_device().with(ring);
-    there.take_over(guest, &device, DEPTH, 1).inspect_err(|error| eprintln!("{error}"))?;
-    here.check_image(1)?;
-    // QEMU had isolation-host log, and that had nobody do so.
-    assert!(here.log().iter().any(|line| line.contains("dirty pages are logged")));
-    for Notes { requests, offered, asked } in taps.iter().map(Tap::notes) {
-        // qemu-storage-daemon can log.
+    let device = destination.as_device().with(ring);
+    destination.take_over(guest, &device, DEPTH, 1).inspect_err(|error| eprintln!("{error}"))?;
+    source.check_image(1)?;
+    // isolation-host logged dirty pages itself and did not pass the request on to the device.
+    assert!(source.log().iter().any(|line| line.contains("dirty pages are logged")));
+    for Seen { requests, offered, asked } in taps.iter().map(Tap::seen) {
+        // qemu-storage-daemon offers the feature; isolation-host does not request it.
         assert_eq!((offered & LOG_ALL, asked & LOG_ALL), (LOG_ALL, 0));
         assert!(!requests.iter().any(|request| matches!(request, Request::SetLogBase | Request::SetLogFd)));
         println!(
-            "{ring}: a device that offers {offered:#x}, of which LOG_ALL is {log:?}, was asked for {asked:#x}, and {} \
-             requests, none of which was about a log",
+            "{ring}: the device offers {offered:#x} (LOG_ALL {log:?}), was asked for {asked:#x}, and got {} \
+             requests, none of them about a log",
             requests.len()
         );
     }
@@ -62,13 +62,13 @@ fn a_guest_moves(ring: &str, log: Log) -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn a_guest_is_paused_with_requests_in_flight_at_a_slow_device_and_loses_none() -> Result<(), Box<dyn Error>> {
+fn a_pause_with_requests_in_flight_at_a_slow_device_loses_none() -> Result<(), Box<dyn Error>> {
     let mut disk = ForwardedDisk::start_at(Speed::Requests(15), 32, &["--log", "debug"])?;
     let mut guest = disk.start_load(&disk.as_device().with("packed=on"), 4, 1)?;
     guest.wait_for_lines("disk-load: Write", 1, BOOT_AND_BEGIN)?;
     for _ in 0..8 {
         thread::park_timeout(BETWEEN_STOPS);
-        guest.pause_and_go_on(BOOT_AND_BEGIN)?;
+        guest.pause_and_resume(BOOT_AND_BEGIN)?;
     }
     guest.finish(BOOT_AND_BEGIN).inspect_err(|error| eprintln!("{error}"))?;
     disk.check_image(1)?;
@@ -77,22 +77,23 @@ fn a_guest_is_paused_with_requests_in_flight_at_a_slow_device_and_loses_none() -
 }
 
 #[test]
-fn a_guest_moves_with_requests_in_flight_at_a_slow_device_and_loses_none() -> Result<(), Box<dyn Error>> {
+fn a_migration_with_requests_in_flight_at_a_slow_device_loses_none() -> Result<(), Box<dyn Error>> {
     for ring in ["packed=off", "packed=on"] {
-        let mut here = ForwardedDisk::start_at(Speed::Requests(15), 16, &["--log", "debug"])?;
-        let mut there = here.beside(&[])?;
-        let mut guest = here.start_load(&here.as_device().with(ring), 8, 1)?;
+        let mut source = ForwardedDisk::start_at(Speed::Requests(15), 16, &["--log", "debug"])?;
+        let mut destination = source.start_second(&[])?;
+        let mut guest = source.start_load(&source.as_device().with(ring), 8, 1)?;
         guest.wait_for_lines("disk-load: Write", 1, BOOT_AND_BEGIN)?;
-        let device = there.as_device().with(ring);
-        there.take_over(guest, &device, 8, 1).inspect_err(|error| eprintln!("{error}"))?;
-        here.check_image(1)?;
-        assert_stopped_in_flight(&mut here, 1);
+        let device = destination.as_device().with(ring);
+        destination.take_over(guest, &device, 8, 1).inspect_err(|error| eprintln!("{error}"))?;
+        source.check_image(1)?;
+        assert_stopped_in_flight(&mut source, 1);
     }
     Ok(())
 }
 
-/// Requests were in flight when queues were stopped. Without isolation-host they would have been lost:
-/// qemu-storage-daemon forgets them.
+/// Asserts that requests were in flight at `times` stops of a queue at least.
+///
+/// Without isolation-host these requests would be lost, because qemu-storage-daemon forgets them.
 fn assert_stopped_in_flight(disk: &mut ForwardedDisk, times: usize) {
     let waited: Vec<&str> = disk
         .log()

@@ -1,4 +1,4 @@
-//! A tone that a real guest plays comes back to it as that tone and nothing else.
+//! A real guest records the tone that it plays, and no other frequency.
 
 mod spectrum;
 
@@ -18,14 +18,15 @@ use spectrum::{Tone, strongest_tone};
 const RATE: i32 = 48_000;
 const FREQUENCY: f64 = 997.0;
 
-/// How long the guest records. The tone is longer by as much as a program may need to start.
+/// The length of the recording.
 const SECONDS: i32 = 6;
+/// The time by which the tone is longer than the recording, so that programs may start slowly.
 const SPARE_SECONDS: i32 = 2;
 
-/// The frames at the end of the recording that are looked at: the last 2.7 s, long after the tone has begun.
+/// The number of analysed frames: the last 2.7 s of the recording, after the beginning of the tone.
 const ANALYSED: usize = 1 << 17;
 
-/// The tone at half the volume there is: S16, stereo.
+/// Returns the tone at half of full scale: S16, stereo.
 fn tone() -> Vec<u8> {
     let sample = |frame: i32| (TAU * FREQUENCY * f64::from(frame) / f64::from(RATE)).sin() * 16_384.0;
     #[expect(clippy::cast_possible_truncation, reason = "samples are between -16,384 and 16,384")]
@@ -33,20 +34,16 @@ fn tone() -> Vec<u8> {
     (0..(SECONDS + SPARE_SECONDS) * RATE).flat_map(|frame| [bytes(sample(frame)); 2]).flatten().collect()
 }
 
-/// Plays the tone in a guest, to a sound server from which the guest records. Returns what it recorded.
+/// Plays the tone in a guest to a sound server from which the guest records. Returns the recording.
 fn loop_back(directory: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     let server = SoundServer::within(directory);
     let _running = server.start()?;
     let recorded = directory.join("recorded");
+    let (program, image) = (program("snd-host", Profile::Debug)?, GuestImage::prepared()?);
     let session = Session {
-        program: &program("snd-host", Profile::Debug)?,
-        image: &GuestImage::prepared()?,
-        ring: Ring::Packed,
         options: &["--latency", "200", "--sink", &server.sink(), "--source", &server.monitor()],
-        writable: directory,
-        properties: &[],
-        handed_over: Some(&recorded),
-        isolated_by: None,
+        serial_output: Some(&recorded),
+        ..Session::new(&program, &image, Ring::Packed, directory)
     };
     let script = format!(
         "set -e
@@ -62,7 +59,7 @@ fn loop_back(directory: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(fs::read(recorded)?)
 }
 
-/// The tone at the end of the left channel.
+/// Returns the strongest tone at the end of the left channel.
 fn analyse(recording: &[u8]) -> Option<Tone> {
     let left: Vec<f64> = recording
         .as_chunks::<4>()
@@ -75,11 +72,11 @@ fn analyse(recording: &[u8]) -> Option<Tone> {
 }
 
 #[test]
-fn a_tone_of_997_hz_is_recorded_as_997_hz_and_nothing_else_within_60_db() -> Result<(), Box<dyn Error>> {
+fn a_tone_of_997_hz_is_recorded_with_all_else_60_db_below() -> Result<(), Box<dyn Error>> {
     one_of_three(|| {
         let recording = loop_back(tempfile::tempdir()?.path())?;
-        let Tone { frequency, clearance } = analyse(&recording).ok_or("too little was recorded")?;
-        let measured = format!("{frequency:.3} Hz, all else at least {clearance:.1} dB below");
+        let Tone { frequency, clearance } = analyse(&recording).ok_or("the recording is too short")?;
+        let measured = format!("{frequency:.3} Hz, all other frequencies at least {clearance:.1} dB below");
         println!("{measured}");
         let good = (frequency - FREQUENCY).abs() <= 1.0 && clearance >= 60.0;
         if good { Ok(()) } else { Err(measured.into()) }

@@ -1,27 +1,29 @@
-//! Which frequencies audio is made of.
+//! The frequencies in audio.
 
 use std::f64::consts::TAU;
 
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
-/// How far the window spreads a pure tone, in bins to each side.
+/// The number of bins to each side over which the window spreads a pure tone.
 const LOBE: usize = 5;
 
-/// The coefficients of the four-term Blackman-Harris window, which leaves nothing of a tone above -92 dB outside
-/// its lobe (Harris 1978, "On the Use of Windows for Harmonic Analysis with the Discrete Fourier Transform").
+/// The coefficients of the four-term Blackman-Harris window.
+///
+/// Outside its main lobe, a tone is attenuated by 92 dB at least (Harris 1978, "On the Use of
+/// Windows for Harmonic Analysis with the Discrete Fourier Transform").
 const WINDOW: [f64; 4] = [0.35875, -0.48829, 0.14128, -0.01168];
 
-/// The strongest tone, and how it stands out.
+/// The strongest tone and its distance to all others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Tone {
-    /// In hertz.
+    /// The frequency in hertz.
     pub(super) frequency: f64,
-    /// How much the strongest of all other frequencies is below it, in decibels.
+    /// The level of the tone above the strongest other frequency, in decibels.
     pub(super) clearance: f64,
 }
 
-/// Finds the strongest tone in samples, of which there are `rate` in a second.
+/// Returns the strongest tone in samples with a rate of `rate` in hertz.
 pub(super) fn strongest_tone(samples: &[f64], rate: f64) -> Option<Tone> {
     let decibels = spectrum(samples);
     let peak = loudest(&decibels, |_| true)?;
@@ -31,7 +33,7 @@ pub(super) fn strongest_tone(samples: &[f64], rate: f64) -> Option<Tone> {
     Some(Tone { frequency: bin * rate / samples.len() as f64, clearance: decibels[peak] - decibels[other] })
 }
 
-/// The power of each frequency, in decibels of nothing in particular.
+/// Returns the power of each frequency in decibels, relative to an arbitrary level.
 fn spectrum(samples: &[f64]) -> Vec<f64> {
     let phase = TAU / samples.len() as f64;
     let weight = |at: usize| {
@@ -43,16 +45,17 @@ fn spectrum(samples: &[f64]) -> Vec<f64> {
     let mut bins: Vec<Complex<f64>> =
         samples.iter().enumerate().map(|(at, sample)| Complex::new(sample * weight(at), 0.0)).collect();
     FftPlanner::new().plan_fft_forward(bins.len()).process(&mut bins);
-    // The other half mirrors this one.
+    // The second half of the bins mirrors the first one.
     bins[..bins.len() / 2].iter().map(|bin| 10.0 * (bin.norm_sqr() + f64::MIN_POSITIVE).log10()).collect()
 }
 
+/// Returns the strongest of the bins that `among` accepts.
 fn loudest(decibels: &[f64], among: impl Fn(usize) -> bool) -> Option<usize> {
     let bins = decibels.iter().enumerate().filter(|(bin, _)| among(*bin));
     bins.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(bin, _)| bin)
 }
 
-/// Where, from the middle one on, the top is of the parabola through three neighbours.
+/// Returns the peak of the parabola through three neighbouring bins, relative to the middle one.
 fn offset(before: f64, at: f64, after: f64) -> f64 {
     (before - after) / (2.0 * (before - 2.0 * at + after))
 }
@@ -63,6 +66,7 @@ mod tests {
 
     const RATE: f64 = 48_000.0;
 
+    /// Returns samples of tones, each with its frequency and level.
     fn tones(tones: &[(f64, f64)]) -> Vec<f64> {
         let sample = |at: i32| {
             tones.iter().map(|(hertz, level)| level * (TAU * hertz * f64::from(at) / RATE).sin()).sum()
@@ -84,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_millisecond_that_is_missing_is_heard() {
+    fn a_gap_of_half_a_millisecond_is_detected() {
         let whole = tones(&[(997.0, 1.0)]);
         let cut = [&whole[..10_000], &whole[10_024..]].concat();
         let found = strongest_tone(&cut, RATE);
