@@ -14,7 +14,7 @@
 //! ```
 //!
 //! The reference itself is steered towards the sink, too slowly to be heard or noticed by a guest.
-//! The position therefore follows a sink whose clock is slightly fast or slow for good.
+//! The position therefore follows a sink whose clock is slightly fast or slow, permanently.
 
 use std::time::{Duration, Instant};
 

@@ -66,7 +66,7 @@ impl QueueState {
     fn live(&mut self) -> Option<&mut Queue> {
         match self {
             Self::Running(queue) if queue.is_live() => Some(queue),
-            _ => None,
+            Self::Running(_) | Self::Stopped | Self::Unusable => None,
         }
     }
 }
