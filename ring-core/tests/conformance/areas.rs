@@ -1,5 +1,5 @@
-//! Where the areas of a queue may lie: 2.7 "Split Virtqueues", 2.8.10.1 "Structure Size and
-//! Alignment".
+//! The sizes and alignments of the areas: VIRTIO 1.4, 2.7 "Split Virtqueues" and 2.8.10.1
+//! "Structure Size and Alignment".
 
 use ring_core::error::AreaName;
 use ring_core::memory::RawMemory;
@@ -11,7 +11,7 @@ use support::{PACKED, SPLIT};
 
 use crate::rig::setup;
 
-/// Half an alignment is not enough for either end, in any of the areas.
+/// Half of the alignment is not enough for either end, in any of the areas.
 fn misaligned_areas_are_refused(features: Features, layout: Layout) {
     let mut words = [0; 64];
     let memory = RawMemory::from_mut(&mut words, 0);

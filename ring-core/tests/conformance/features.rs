@@ -1,4 +1,5 @@
-//! 2.9 "Driver Notifications" and 6 "Reserved Feature Bits", as far as they concern the rings.
+//! VIRTIO 1.4, 2.9 "Driver Notifications" and 6 "Reserved Feature Bits", as far as they concern the
+//! rings.
 
 use std::cell::RefCell;
 
@@ -13,7 +14,7 @@ fn driver_2_9_a_split_queue_is_notified_with_its_available_index() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 1, SPLIT);
     for index in 0..=0x1_0001u32 {
-        // next_off is in bits 16 to 30, and next_wrap in bit 31: together, the index.
+        // next_off in bits 16 to 30 and next_wrap in bit 31 make up the index.
         assert_eq!(queue.driver.notification_data(0xabcd), index << 16 | 0xabcd);
         let _ = queue.offer(&[READ_A], &[], 0);
         let _ = queue.use_next(0);
@@ -66,15 +67,15 @@ fn both_6_feature_bits_have_their_numbers() {
 }
 
 thread_local! {
-    /// The barriers that the ends of this test's queue asked for.
+    /// The barriers that the ends of the queue on this thread have used.
     static BARRIERS: RefCell<Vec<&'static str>> = const { RefCell::new(vec![]) };
 }
 
-/// A platform whose barriers can be seen.
+/// A platform that records its barriers.
 #[derive(Clone, Copy, Debug)]
-enum Noted {}
+enum Recorded {}
 
-impl Barriers for Noted {
+impl Barriers for Recorded {
     fn acquire() {
         BARRIERS.with_borrow_mut(|barriers| barriers.push("acquire"));
     }
@@ -89,34 +90,34 @@ impl Barriers for Noted {
 }
 
 #[test]
-fn both_6_1_the_platforms_barriers_stand_wherever_accesses_are_ordered() {
+fn both_6_1_each_ordering_uses_the_barriers_of_the_platform() {
     for features in [SPLIT, PACKED] {
         let mut words = [0; 32];
-        let memory = RawMemory::from_mut(&mut words, 0).with_barriers::<Noted>();
+        let memory = RawMemory::from_mut(&mut words, 0).with_barriers::<Recorded>();
         let setup = setup(2, features.union(Features::ORDER_PLATFORM));
         let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 2]).unwrap();
         let mut device = DeviceQueue::new(memory, &setup, [device::Slot::default(); 2]).unwrap();
-        let asked_for = || BARRIERS.take();
+        let used = || BARRIERS.take();
 
         driver.add(&[READ_A], &[], ()).unwrap();
-        assert_eq!(asked_for(), [""; 0]);
+        assert_eq!(used(), [""; 0]);
         let _ = driver.publish();
-        assert_eq!(asked_for(), ["release", "full"]);
+        assert_eq!(used(), ["release", "full"]);
         let mut segments = [Segment::default()];
         let token = device.pop(&mut segments).unwrap().unwrap().into_token();
-        assert_eq!(asked_for(), ["acquire"]);
+        assert_eq!(used(), ["acquire"]);
         device.complete(token, 0).unwrap();
         let _ = device.publish();
-        assert_eq!(asked_for(), ["release", "full"]);
+        assert_eq!(used(), ["release", "full"]);
         assert!(driver.reap().unwrap().is_some());
-        assert_eq!(asked_for(), ["acquire"]);
+        assert_eq!(used(), ["acquire"]);
         let _ = (driver.arm(), device.arm());
-        assert_eq!(asked_for(), ["full", "full"]);
+        assert_eq!(used(), ["full", "full"]);
     }
 }
 
 #[test]
-fn device_6_2_in_order_buffers_go_back_in_the_order_in_which_they_came() {
+fn device_6_2_in_order_buffers_are_returned_in_order() {
     for features in [IN_ORDER, PACKED.union(IN_ORDER)] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 4, features);

@@ -1,5 +1,6 @@
-//! 2.8.10 "Driver and Device Event Suppression", 2.8.14 "Event Suppression Structure Format",
-//! 2.8.21 "Supplying Buffers to The Device", 2.8.22 "Receiving Used Buffers From The Device".
+//! VIRTIO 1.4, 2.8.10 "Driver and Device Event Suppression", 2.8.14 "Event Suppression Structure
+//! Format", 2.8.21 "Supplying Buffers to The Device" and 2.8.22 "Receiving Used Buffers From The
+//! Device".
 
 use ring_core::{Arm, Features};
 use support::{EVENT_IDX, PACKED};
@@ -8,21 +9,21 @@ use crate::rig::{DEVICE_AREA, DRIVER_AREA, Page, Queue, READ_A, READ_B, WRITE_A}
 
 const PACKED_EVENT_IDX: Features = PACKED.union(EVENT_IDX);
 
-/// What the other side may ask for, before buffers take up slots 0 and 1 of a ring of three on the
-/// first lap; and whether it is to be notified.
-const WISHES: [(Features, &str, bool); 12] = [
+/// The suppression structure of the other side before buffers occupy slots 0 and 1 of a ring of
+/// three on the first lap, and whether the other side has to be notified.
+const SUPPRESSIONS: [(Features, &str, bool); 12] = [
     (PACKED, "0000 0000", true),
     (PACKED, "0000 0100", false),
     (PACKED_EVENT_IDX, "0000 0000", true),
     (PACKED_EVENT_IDX, "0000 0100", false),
-    // At a descriptor: its offset, and in the highest bit the wrap counter.
+    // At a descriptor: the offset of the descriptor, and the wrap counter in the highest bit.
     (PACKED_EVENT_IDX, "0080 0200", true),
     (PACKED_EVENT_IDX, "0180 0200", true),
     (PACKED_EVENT_IDX, "0280 0200", false),
     (PACKED_EVENT_IDX, "0000 0200", false),
     (PACKED_EVENT_IDX, "0100 0200", false),
-    // That is only valid with EVENT_IDX, and the fourth value never is: too many notifications do
-    // no harm.
+    // A descriptor is valid only with EVENT_IDX, and the value 3 is reserved. An end notifies in
+    // both cases, since a spurious notification is harmless.
     (PACKED, "0280 0200", true),
     (PACKED_EVENT_IDX, "0280 0300", true),
     // The other bits are reserved.
@@ -31,23 +32,23 @@ const WISHES: [(Features, &str, bool); 12] = [
 
 #[test]
 fn driver_2_8_10_the_device_is_notified_as_it_asks() {
-    for (features, wish, needed) in WISHES {
-        // Whether the two descriptors are two buffers or one.
+    for (features, suppression, needed) in SUPPRESSIONS {
+        // The two descriptors are one buffer or two buffers.
         for lists in [[2, 0], [1, 1]] {
             let mut page = Page::default();
             let mut queue = Queue::new(&mut page, 3, features);
-            queue.poke(DEVICE_AREA, wish);
+            queue.poke(DEVICE_AREA, suppression);
             for segments in lists.into_iter().filter(|segments| *segments > 0) {
                 queue.driver.add(&[READ_A, READ_B][..segments], &[], 0).unwrap();
             }
-            assert_eq!(queue.driver.publish().is_needed(), needed, "{features:?} {wish} {lists:?}");
+            assert_eq!(queue.driver.publish().is_needed(), needed, "{features:?} {suppression} {lists:?}");
         }
     }
 }
 
 #[test]
 fn device_2_8_10_the_driver_is_notified_as_it_asks() {
-    for (features, wish, needed) in WISHES {
+    for (features, suppression, needed) in SUPPRESSIONS {
         for lists in [[2, 0], [1, 1]] {
             let mut page = Page::default();
             let mut queue = Queue::new(&mut page, 3, features);
@@ -56,8 +57,8 @@ fn device_2_8_10_the_driver_is_notified_as_it_asks() {
                 let token = queue.token();
                 queue.device.complete(token, 0).unwrap();
             }
-            queue.poke(DRIVER_AREA, wish);
-            assert_eq!(queue.device.publish().is_needed(), needed, "{features:?} {wish} {lists:?}");
+            queue.poke(DRIVER_AREA, suppression);
+            assert_eq!(queue.device.publish().is_needed(), needed, "{features:?} {suppression} {lists:?}");
         }
     }
 }
@@ -68,7 +69,7 @@ fn both_2_8_10_an_event_is_due_on_its_lap_only() {
     let mut queue = Queue::new(&mut page, 3, PACKED_EVENT_IDX);
     let mut notified = vec![];
     for index in 0..12 {
-        // Slot 1, with wrap counter 0: the second lap, the fourth, and so on.
+        // Slot 1 with wrap counter 0: on every second lap.
         queue.poke(DEVICE_AREA, "0100 0200");
         let available = queue.offer(&[READ_A], &[], 0);
         queue.poke(DRIVER_AREA, "0100 0200");
@@ -106,39 +107,39 @@ fn both_2_8_10_each_side_writes_its_own_structure_only() {
 }
 
 #[test]
-fn driver_2_8_14_the_structure_says_enable_disable_or_where() {
-    for (features, wishes) in [
+fn driver_2_8_14_the_structure_enables_disables_or_names_a_descriptor() {
+    for (features, structures) in [
         (PACKED, ["0000 0000", "0000 0000", "0000 0000"]),
         (PACKED_EVENT_IDX, ["0180 0200", "0000 0200", "0100 0200"]),
     ] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 2, features);
-        for wish in wishes {
+        for structure in structures {
             let _ = queue.offer(&[READ_A], &[], 0);
             let _ = queue.use_next(0);
             let _ = queue.reap();
             assert_eq!(queue.fields(DRIVER_AREA, &[2, 2]), "0000 0100");
             assert_eq!(queue.driver.arm(), Arm::Armed);
-            assert_eq!(queue.fields(DRIVER_AREA, &[2, 2]), wish);
+            assert_eq!(queue.fields(DRIVER_AREA, &[2, 2]), structure);
         }
     }
 }
 
 #[test]
-fn device_2_8_14_the_structure_says_enable_disable_or_where() {
-    for (features, wishes) in [
+fn device_2_8_14_the_structure_enables_disables_or_names_a_descriptor() {
+    for (features, structures) in [
         (PACKED, ["0000 0000", "0000 0000", "0000 0000"]),
         (PACKED_EVENT_IDX, ["0180 0200", "0000 0200", "0100 0200"]),
     ] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 2, features);
-        for wish in wishes {
+        for structure in structures {
             let _ = queue.offer(&[READ_A], &[], 0);
             let _ = queue.use_next(0);
             let _ = queue.reap();
             assert_eq!(queue.fields(DEVICE_AREA, &[2, 2]), "0000 0100");
             assert_eq!(queue.device.arm(), Arm::Armed);
-            assert_eq!(queue.fields(DEVICE_AREA, &[2, 2]), wish);
+            assert_eq!(queue.fields(DEVICE_AREA, &[2, 2]), structure);
         }
     }
 }
@@ -155,7 +156,7 @@ fn device_2_8_21_1_a_list_can_be_taken_as_soon_as_its_flags_are_stored() {
 }
 
 #[test]
-fn device_2_8_21_1_a_list_is_read_once_after_the_flags_of_its_first_descriptor() {
+fn device_2_8_21_1_a_list_is_read_once_after_its_first_flags() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 3, PACKED);
     let _ = queue.offer(&[READ_A], &[WRITE_A], 0);
@@ -204,7 +205,7 @@ fn driver_2_8_21_1_1_the_flags_are_stored_after_the_rest_of_the_list() {
 }
 
 #[test]
-fn driver_2_8_21_3_1_the_devices_wish_is_read_after_the_flags_and_a_fence() {
+fn driver_2_8_21_3_1_suppression_is_read_after_the_flags_and_a_fence() {
     for features in [PACKED, PACKED_EVENT_IDX] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 2, features);
@@ -217,7 +218,7 @@ fn driver_2_8_21_3_1_the_devices_wish_is_read_after_the_flags_and_a_fence() {
 }
 
 #[test]
-fn device_2_8_22_the_drivers_wish_is_read_after_the_flags_and_a_fence() {
+fn device_2_8_22_suppression_is_read_after_the_flags_and_a_fence() {
     for features in [PACKED, PACKED_EVENT_IDX] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 2, features);
@@ -232,7 +233,7 @@ fn device_2_8_22_the_drivers_wish_is_read_after_the_flags_and_a_fence() {
 }
 
 #[test]
-fn driver_2_8_22_notifications_are_off_from_the_first_used_buffer_until_the_next_arm() {
+fn driver_2_8_22_notifications_are_off_between_a_reap_and_the_next_arm() {
     for features in [PACKED, PACKED_EVENT_IDX] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 3, features);
@@ -241,7 +242,7 @@ fn driver_2_8_22_notifications_are_off_from_the_first_used_buffer_until_the_next
         assert!(queue.use_next(0).is_needed());
         let _ = queue.reap();
         assert!(!queue.use_next(0).is_needed());
-        // Notifications are wanted again, but one buffer came before.
+        // One buffer was used before notifications were enabled again.
         drop(queue.driver_log.take());
         assert_eq!(queue.driver.arm(), Arm::Pending);
         let log = ["driver+0 store u32 Relaxed", "fence", "descriptor+24 load u64 Relaxed"];
@@ -252,7 +253,7 @@ fn driver_2_8_22_notifications_are_off_from_the_first_used_buffer_until_the_next
 }
 
 #[test]
-fn device_2_8_22_after_an_arm_the_next_slot_is_looked_at_again() {
+fn device_2_8_22_arming_loads_the_next_slot_again() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 3, PACKED);
     let _ = queue.offer(&[READ_A], &[], 0);

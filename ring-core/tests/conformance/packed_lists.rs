@@ -1,17 +1,19 @@
-//! 2.8.5 "Scatter-Gather Support", 2.8.6 "Next Flag: Descriptor Chaining", 2.8.7 "Indirect Flag:
-//! Scatter-Gather Support", and their requirements in 2.8.17, 2.8.18 and 2.8.19.
+//! VIRTIO 1.4, 2.8.5 "Scatter-Gather Support", 2.8.6 "Next Flag: Descriptor Chaining" and 2.8.7
+//! "Indirect Flag: Scatter-Gather Support", with the requirements in 2.8.17 "Driver Requirements:
+//! Scatter-Gather Support", 2.8.18 "Device Requirements: Scatter-Gather Support" and 2.8.19 "Driver
+//! Requirements: Indirect Descriptors".
 
 use ring_core::error::AddErrorKind;
 use ring_core::{Segment, Violation};
 use support::{INDIRECT, PACKED};
 
 use crate::rig::{NO_DESCRIPTOR, NO_EVENT, Page, Queue, READ_A, READ_B, SPARE, WRITE_A, WRITE_B};
-use crate::split_buffers::a_chain_over_the_devices_limit_can_be_returned_unused;
+use crate::split_buffers::a_chain_over_the_device_limit_can_be_returned_unused;
 
 /// Room for eight descriptors.
 const TABLE: Segment = Segment::new(SPARE, 128);
 
-/// A descriptor of the ring that refers to a table of `len` bytes (two digits) at [`SPARE`].
+/// Returns a descriptor of the ring that refers to a table at [`SPARE`]. `len` has two digits.
 fn refers(len: &str, flags: &str) -> String {
     format!("8000000000000000 {len}000000 0000 {flags}")
 }
@@ -123,12 +125,12 @@ fn device_2_8_7_the_write_flag_of_a_reference_to_a_table_is_ignored() {
 }
 
 #[test]
-fn device_2_8_7_a_table_that_is_no_whole_number_of_descriptors_is_a_violation() {
+fn device_2_8_7_a_table_of_a_fraction_of_descriptors_is_a_violation() {
     for (len, bytes) in [("00", 0), ("0f", 15), ("11", 17)] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 2, PACKED.union(INDIRECT));
         queue.poke_table(0, &[&refers(len, "8400")]);
-        assert_eq!(queue.driver_breach(), Violation::IndirectLength { len: bytes });
+        assert_eq!(queue.driver_violation(), Violation::IndirectLength { len: bytes });
     }
 }
 
@@ -143,13 +145,13 @@ fn driver_2_8_17_a_list_longer_than_the_queue_is_refused() {
 
 #[test]
 fn device_2_8_17_a_list_longer_than_the_queue_is_a_violation() {
-    // From the second slot on, so that the list would run into itself on the next lap.
+    // The list begins in the second slot, so that its end would be its beginning on the next lap.
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, PACKED);
     let _ = queue.offer(&[READ_A], &[], 0);
     let _ = queue.use_next(0);
     queue.poke_table(0, &["0010000000000000 10000000 0000 0180", "0010000000000000 10000000 0000 8100"]);
-    assert_eq!(queue.driver_breach(), Violation::ChainLoop { size: 2 });
+    assert_eq!(queue.driver_violation(), Violation::ChainLoop { size: 2 });
 }
 
 #[test]
@@ -172,7 +174,7 @@ fn device_2_8_17_a_readable_segment_after_a_writable_one_is_a_violation() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, PACKED);
     queue.poke_table(0, &["0030000000000000 30000000 0000 8300", "0010000000000000 10000000 0000 8000"]);
-    assert_eq!(queue.driver_breach(), Violation::ReadableAfterWritable { position: 1 });
+    assert_eq!(queue.driver_violation(), Violation::ReadableAfterWritable { position: 1 });
 }
 
 #[test]
@@ -219,8 +221,8 @@ fn device_2_8_18_a_list_is_followed_in_ring_order_around_the_end() {
 }
 
 #[test]
-fn device_2_8_18_a_list_over_the_devices_limit_can_be_returned_unused() {
-    a_chain_over_the_devices_limit_can_be_returned_unused(PACKED);
+fn device_2_8_18_a_list_over_the_device_limit_can_be_returned_unused() {
+    a_chain_over_the_device_limit_can_be_returned_unused(PACKED);
 }
 
 #[test]
@@ -237,11 +239,12 @@ fn device_2_8_19_a_table_that_was_not_negotiated_is_a_violation() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, PACKED);
     queue.poke_table(0, &[&refers("10", "8400")]);
-    assert_eq!(queue.driver_breach(), Violation::IndirectNotNegotiated);
+    assert_eq!(queue.driver_violation(), Violation::IndirectNotNegotiated);
 }
 
+/// One descriptor of the ring refers to the table.
 #[test]
-fn driver_2_8_19_a_table_has_no_flag_but_write_and_one_descriptor_refers_to_it() {
+fn driver_2_8_19_only_the_write_flag_is_set_in_a_table() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 3, PACKED.union(INDIRECT));
     queue.driver.add_indirect(TABLE, &[READ_A, READ_B], &[WRITE_A], 0).unwrap();
@@ -278,6 +281,6 @@ fn device_2_8_19_a_reference_to_a_table_in_a_list_is_a_violation() {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 2, PACKED.union(INDIRECT));
         queue.poke_table(0, &[&first, &second]);
-        assert_eq!(queue.driver_breach(), Violation::IndirectChained);
+        assert_eq!(queue.driver_violation(), Violation::IndirectChained);
     }
 }

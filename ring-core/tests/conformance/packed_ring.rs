@@ -1,6 +1,7 @@
-//! 2.8.1 "Driver and Device Ring Wrap Counters", 2.8.2 "Polling of available and used descriptors",
-//! and the requirements on descriptors in 2.8.12 "Device Requirements: Virtqueues", 2.8.15 and
-//! 2.8.16.
+//! VIRTIO 1.4, 2.8.1 "Driver and Device Ring Wrap Counters" and 2.8.2 "Polling of available and
+//! used descriptors", with the requirements in 2.8.12 "Device Requirements: Virtqueues", 2.8.15
+//! "Device Requirements: The Virtqueue Descriptor Table" and 2.8.16 "Driver Requirements: The
+//! Virtqueue Descriptor Table".
 
 use ring_core::error::AddErrorKind;
 use ring_core::{Notify, Position, Violation};
@@ -9,7 +10,7 @@ use support::{IN_ORDER, PACKED};
 use crate::rig::{NO_DESCRIPTOR, NO_EVENT, Page, Queue, READ_A, READ_B, WRITE_A, WRITE_B};
 use crate::split_buffers::{readable_memory_is_not_written, writable_memory_is_not_read};
 
-/// The lines of a log that touch the descriptor area, without the reads.
+/// Returns the lines of a log that store to the descriptor area.
 fn descriptor_stores(log: Vec<String>) -> Vec<String> {
     log.into_iter().filter(|line| line.starts_with("descriptor") && line.contains("store")).collect()
 }
@@ -43,7 +44,7 @@ fn driver_2_8_1_the_wrap_counter_changes_behind_the_last_descriptor() {
 }
 
 #[test]
-fn both_2_8_1_in_a_ring_of_one_the_wrap_counters_change_with_each_descriptor() {
+fn both_2_8_1_wrap_counters_change_with_each_descriptor_of_a_ring_of_one() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 1, PACKED);
     for (available, used) in [("8000", "8080"), ("0080", "0000"), ("8000", "8080"), ("0080", "0000")] {
@@ -69,7 +70,7 @@ fn both_2_8_2_each_side_polls_one_slot() {
     drop((queue.device_log.take(), queue.driver_log.take()));
     assert_eq!(queue.device.pop(&mut []), Ok(None));
     assert_eq!(queue.reap(), None);
-    // The list had two descriptors, which both sides skip.
+    // Both sides skip the two descriptors of the list.
     assert_eq!(queue.device_log.take(), ["descriptor+40 load u64 Acquire"]);
     assert_eq!(queue.driver_log.take(), ["descriptor+40 load u64 Acquire"]);
 }
@@ -78,7 +79,7 @@ fn both_2_8_2_each_side_polls_one_slot() {
 fn device_2_8_12_buffers_are_taken_in_ring_order() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 3, PACKED);
-    // Around the end of the ring, and with ids that are in no order.
+    // The buffers go around the end of the ring, and their ids are in no order.
     for (first, second) in [(READ_A, READ_B), (READ_B, READ_A), (READ_A, READ_A)] {
         let _ = queue.offer(&[first], &[], 0);
         let _ = queue.offer(&[second], &[], 1);
@@ -163,14 +164,14 @@ fn device_2_8_15_a_descriptor_is_not_used_before_its_avail_flag_changes() {
 }
 
 #[test]
-fn device_2_8_15_a_list_with_a_descriptor_that_is_not_available_is_a_violation() {
-    // Zeroed, used on this lap, and left over from the lap before.
+fn device_2_8_15_an_unavailable_descriptor_in_a_list_is_a_violation() {
+    // A descriptor that is zeroed, used on this lap, or left over from the previous lap.
     for flags in ["0000", "8080", "0080"] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 3, PACKED);
         let second = format!("0020000000000000 20000000 0000 {flags}");
         queue.poke_table(0, &["0010000000000000 10000000 0000 8100", &second]);
-        assert_eq!(queue.driver_breach(), Violation::NotAvailable { slot: 1 });
+        assert_eq!(queue.driver_violation(), Violation::NotAvailable { slot: 1 });
     }
 }
 
@@ -182,7 +183,8 @@ fn device_2_8_15_a_used_descriptor_is_written_once() {
         for cookie in 0..4 {
             let _ = queue.offer(&[], &[WRITE_A], cookie);
         }
-        // The first buffer is not full, so it cannot be skipped; those behind it could be.
+        // The first buffer is not full, so the device cannot skip it. The other buffers can be
+        // skipped.
         for (token, written) in
             [queue.token(), queue.token(), queue.token(), queue.token()].into_iter().zip([0, 48, 48, 48])
         {
@@ -207,8 +209,8 @@ fn driver_2_8_16_no_descriptor_is_changed_before_it_was_used() {
     let before = queue.picture();
     let full = |free| AddErrorKind::Full { free, needed: 1 };
     assert_eq!(queue.driver.add(&[READ_B], &[], 2).unwrap_err().kind, full(0));
-    // The list of two comes back first. Its used descriptor is in slot 0, so that slots 0 and 1 are
-    // free; slot 2 is where the other buffer comes back.
+    // The list of two comes back first, in slot 0, so that slots 0 and 1 are free. The other buffer
+    // comes back in slot 2.
     let (one, two) = (queue.token(), queue.token());
     queue.device.complete(two, 0).unwrap();
     let _ = queue.device.publish();
@@ -235,13 +237,13 @@ fn driver_2_8_16_no_descriptor_is_changed_after_it_was_made_available() {
 }
 
 #[test]
-fn driver_2_8_16_a_notification_names_the_next_descriptor_not_yet_available() {
+fn driver_2_8_16_a_notification_names_the_next_unavailable_descriptor() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 3, PACKED);
     // next_off is in bits 16 to 30, next_wrap in bit 31.
     assert_eq!(queue.driver.notification_data(5), 0x8000_0005);
     queue.driver.add(&[READ_A], &[WRITE_A], 0).unwrap();
-    assert_eq!(queue.driver.notification_data(5), 0x8000_0005, "it is only staged");
+    assert_eq!(queue.driver.notification_data(5), 0x8000_0005, "the list is staged and not published");
     let _ = queue.driver.publish();
     assert_eq!(queue.driver.notification_data(5), 0x8002_0005);
     let _ = queue.offer(&[READ_A], &[], 1);
@@ -260,7 +262,7 @@ fn driver_2_8_16_a_notification_may_be_repeated() {
 
 #[test]
 fn both_2_8_13_a_new_ring_is_zeroed_and_holds_nothing() {
-    // Flags that say available on one lap, or used.
+    // Flags that mean available on one of the laps, or used.
     for byte in [0x7f, 0x80, 0xff] {
         let mut page = Page::filled(byte);
         let mut queue = Queue::new(&mut page, 2, PACKED);
@@ -276,7 +278,7 @@ fn driver_2_8_a_buffer_id_that_is_not_in_flight_is_a_violation() {
     let mut queue = Queue::new(&mut page, 2, PACKED);
     let _ = queue.offer(&[READ_A], &[], 0);
     queue.poke(0, "0010000000000000 00000000 0100 8080");
-    assert_eq!(queue.device_breach(), Violation::NotInFlight { id: 1 });
+    assert_eq!(queue.device_violation(), Violation::NotInFlight { id: 1 });
 }
 
 #[test]
@@ -289,6 +291,6 @@ fn device_2_8_a_buffer_id_that_is_in_flight_or_too_large_is_a_violation() {
         let _ = queue.offer(&[READ_A], &[], 0);
         let _ = queue.token();
         queue.poke(16, &format!("0010000000000000 10000000 {id} 8000"));
-        assert_eq!(queue.driver_breach(), violation);
+        assert_eq!(queue.driver_violation(), violation);
     }
 }

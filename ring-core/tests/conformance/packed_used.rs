@@ -1,5 +1,5 @@
-//! What a used descriptor says: 2.8.3 "Write Flag", 2.8.4 "Element Address and Length", 2.8.8
-//! "In-order use of descriptors", 2.8.9 "Multi-buffer requests".
+//! The content of used descriptors: VIRTIO 1.4, 2.8.3 "Write Flag", 2.8.4 "Element Address and
+//! Length", 2.8.8 "In-order use of descriptors" and 2.8.9 "Multi-buffer requests".
 
 use ring_core::CompleteError;
 use support::{IN_ORDER, PACKED};
@@ -7,7 +7,7 @@ use support::{IN_ORDER, PACKED};
 use crate::rig::{Page, Queue, READ_A, WRITE_A, WRITE_B};
 
 #[test]
-fn driver_2_8_3_the_write_flag_tells_writable_from_readable() {
+fn driver_2_8_3_the_write_flag_marks_writable_descriptors() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, PACKED);
     let _ = queue.offer(&[READ_A], &[], 0);
@@ -19,7 +19,7 @@ fn driver_2_8_3_the_write_flag_tells_writable_from_readable() {
 }
 
 #[test]
-fn device_2_8_3_the_write_flag_tells_whether_anything_was_written() {
+fn device_2_8_3_the_write_flag_is_set_if_bytes_were_written() {
     for (written, used) in [(0, "00000000 0000 8080"), (1, "01000000 0000 8280")] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 2, PACKED);
@@ -55,8 +55,9 @@ fn driver_2_8_4_the_address_of_a_used_descriptor_is_ignored() {
     assert!(log.iter().all(|line| line != "descriptor+0 read u64"), "{log:?}");
 }
 
+/// The length counts up to the number of writable bytes of the buffer.
 #[test]
-fn driver_2_8_4_the_length_is_believed_without_the_write_flag_too_up_to_the_buffers() {
+fn driver_2_8_4_the_length_counts_without_the_write_flag() {
     for flags in ["8080", "8280"] {
         for (len, written) in [("00000000", 0), ("05000000", 5), ("31000000", 0x30), ("ffffffff", 0x30)] {
             let mut page = Page::default();
@@ -83,7 +84,7 @@ fn device_2_8_8_a_batch_is_one_used_descriptor_and_skips_the_batch() {
     assert_eq!(
         queue.picture()[..4],
         [
-            // The batch's last buffer, in the place of its first one.
+            // The last buffer of the batch, in the slot of the first buffer.
             "0010000000000000 40000000 0100 8280",
             "0030000000000000 30000000 0000 8200",
             "0040000000000000 40000000 0100 8200",

@@ -1,5 +1,5 @@
-//! 2.6.1 "Virtqueue Reset", and what 3.3 "Device Cleanup" and 3.4 "Device Suspend" demand of a
-//! queue.
+//! VIRTIO 1.4, 2.6.1 "Virtqueue Reset", and the requirements on queues in 3.3 "Device Cleanup" and
+//! 3.4 "Device Suspend".
 
 use ring_core::error::AddErrorKind;
 use ring_core::{Areas, CompleteError, Notify, Setup};
@@ -7,7 +7,7 @@ use support::{EVENT_IDX, FORMATS, start};
 
 use crate::rig::{Page, Queue, READ_A, READ_B, SPARE, WRITE_A, setup};
 
-/// What a driver does to the memory of a queue that it sets up.
+/// Clears the page, as a driver does when it sets up a queue.
 fn zero(queue: &Queue<'_>) {
     queue.poke(0, &"00".repeat(0x100));
 }
@@ -23,7 +23,7 @@ fn reset_driver(queue: &mut Queue<'_>, setup: &Setup) -> Vec<u32> {
     support::reset_driver(&mut queue.driver, &memory, setup)
 }
 
-/// Brings both ends somewhere into the second lap of the ring, with one buffer in flight.
+/// Brings both ends into the second lap of the ring, with one buffer in flight.
 fn wear(queue: &mut Queue<'_>) {
     for cookie in 0..5 {
         let _ = queue.offer(&[READ_A], &[WRITE_A], cookie);
@@ -55,7 +55,7 @@ fn device_2_6_1_1_1_nothing_of_the_old_queue_is_executed_or_announced() {
 }
 
 #[test]
-fn device_2_6_1_1_1_an_old_token_does_not_stand_for_a_buffer_of_the_new_queue() {
+fn device_2_6_1_1_1_an_old_token_is_stale_in_the_new_queue() {
     for features in FORMATS {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 4, features);
@@ -63,7 +63,7 @@ fn device_2_6_1_1_1_an_old_token_does_not_stand_for_a_buffer_of_the_new_queue() 
         let late = queue.token();
         reset_device(&mut queue, &setup(4, features));
         let _ = reset_driver(&mut queue, &setup(4, features));
-        // The same descriptors, and the same id.
+        // The buffer has the descriptors and the id of the old buffer.
         let _ = queue.offer(&[READ_A], &[WRITE_A], 1);
         let token = queue.token();
         assert_eq!(queue.device.complete(late, 1), Err(CompleteError::Stale));
@@ -74,7 +74,7 @@ fn device_2_6_1_1_1_an_old_token_does_not_stand_for_a_buffer_of_the_new_queue() 
 }
 
 #[test]
-fn device_2_6_1_1_1_the_state_becomes_the_default_one() {
+fn device_2_6_1_1_1_the_state_is_the_default_state() {
     for features in FORMATS {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 4, features);
@@ -86,7 +86,7 @@ fn device_2_6_1_1_1_the_state_becomes_the_default_one() {
 }
 
 #[test]
-fn driver_2_6_1_1_2_what_was_in_flight_comes_back() {
+fn driver_2_6_1_1_2_the_buffers_in_flight_come_back() {
     for features in FORMATS {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 4, features);
@@ -118,12 +118,16 @@ fn device_2_6_1_2_1_a_changed_configuration_is_observed() {
             let _ = queue.use_next(cookie);
             assert_eq!(queue.reap(), Some((cookie, cookie)));
         }
-        assert_eq!(queue.picture().concat().replace(' ', "").trim_matches('0'), "", "the old areas");
+        assert_eq!(
+            queue.picture().concat().replace(' ', "").trim_matches('0'),
+            "",
+            "the old areas were written"
+        );
     }
 }
 
 #[test]
-fn driver_2_6_1_2_2_a_queue_starts_again_as_it_started_first() {
+fn driver_2_6_1_2_2_a_reset_queue_starts_like_a_new_queue() {
     for features in FORMATS {
         let (mut first, mut again) = (Page::default(), Page::default());
         let mut first = Queue::new(&mut first, 4, features);
@@ -161,7 +165,7 @@ fn driver_3_4_1_a_suspended_queue_offers_and_announces_nothing() {
         let mut queue = Queue::new(&mut page, 4, features);
         queue.driver.add(&[READ_A], &[], 0).unwrap();
         let (_, notify) = queue.driver.suspend();
-        assert!(notify.is_needed(), "for what was staged");
+        assert!(notify.is_needed(), "a buffer was staged");
         drop(queue.driver_log.take());
         assert_eq!(queue.driver.add(&[READ_A], &[], 1).unwrap_err().kind, AddErrorKind::NotRunning);
         assert_eq!(queue.driver.publish(), Notify::NotNeeded);
@@ -183,7 +187,7 @@ fn device_3_4_2_a_suspended_queue_is_neither_accessed_nor_announced() {
         drop(queue.device_log.take());
         assert_eq!(queue.device.pop(&mut []), Ok(None));
         let Err(CompleteError::Suspended(token)) = queue.device.complete(token, 0) else {
-            panic!("a buffer was used")
+            panic!("a chain was completed in a suspended queue")
         };
         let _ = queue.device.arm();
         assert_eq!(queue.device.publish(), Notify::NotNeeded);
@@ -195,7 +199,7 @@ fn device_3_4_2_a_suspended_queue_is_neither_accessed_nor_announced() {
 }
 
 #[test]
-fn device_3_4_2_what_was_completed_is_announced_before_a_suspend() {
+fn device_3_4_2_completed_buffers_are_announced_before_a_suspend() {
     for features in FORMATS {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 4, features);

@@ -207,7 +207,7 @@ impl<'m> Queue<'m> {
     }
 
     /// Returns the violation that the device end reports for the next chain, once.
-    pub(crate) fn driver_breach(&mut self) -> Violation {
+    pub(crate) fn driver_violation(&mut self) -> Violation {
         let mut segments = [Segment::default(); 16];
         let Err(PopError::Violation(violation)) = self.device.pop(&mut segments) else {
             panic!("the device end accepts the chain")
@@ -217,7 +217,7 @@ impl<'m> Queue<'m> {
     }
 
     /// Returns the violation that the driver end reports for the next used buffer, once.
-    pub(crate) fn device_breach(&mut self) -> Violation {
+    pub(crate) fn device_violation(&mut self) -> Violation {
         let violation = self.driver.reap().expect_err("the driver end accepts the buffer");
         assert_eq!(self.driver.reap(), Ok(None), "a broken queue is idle");
         violation

@@ -1,4 +1,4 @@
-//! 2.7.4 "Message Framing" and 2.7.5 "The Virtqueue Descriptor Table".
+//! VIRTIO 1.4, 2.7.4 "Message Framing" and 2.7.5 "The Virtqueue Descriptor Table".
 
 use ring_core::error::AddErrorKind;
 use ring_core::{Features, PopError, Reader, Segment, Violation, Writer};
@@ -7,7 +7,7 @@ use support::{IN_ORDER, SPLIT};
 use crate::rig::{DRIVER_AREA, NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, WRITE_A, WRITE_B};
 
 #[test]
-fn device_2_7_4_1_a_message_is_the_same_however_it_is_cut_into_descriptors() {
+fn device_2_7_4_1_a_message_may_be_in_any_number_of_descriptors() {
     let cuts: [&[u32]; 4] = [&[4], &[1, 3], &[3, 1], &[1, 1, 2]];
     for cut in cuts {
         let mut page = Page::default();
@@ -29,8 +29,8 @@ fn device_2_7_4_1_a_message_is_the_same_however_it_is_cut_into_descriptors() {
 }
 
 #[test]
-fn device_2_7_4_1_a_chain_over_the_devices_limit_can_be_returned_unused() {
-    a_chain_over_the_devices_limit_can_be_returned_unused(SPLIT);
+fn device_2_7_4_1_a_chain_over_the_device_limit_can_be_returned_unused() {
+    a_chain_over_the_device_limit_can_be_returned_unused(SPLIT);
 }
 
 #[test]
@@ -60,10 +60,10 @@ fn device_2_7_4_2_a_readable_segment_after_a_writable_one_is_a_violation() {
         "0030000000000000 30000000 0300 0200",
         "0020000000000000 20000000 0000 0000",
     ]);
-    assert_eq!(queue.driver_breach(), Violation::ReadableAfterWritable { position: 2 });
+    assert_eq!(queue.driver_violation(), Violation::ReadableAfterWritable { position: 2 });
 }
 
-/// All that the device end writes for its caller are the segments that are writable.
+/// A [`Writer`] of the device writes only to the writable segments.
 pub(crate) fn readable_memory_is_not_written(features: Features) {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, features);
@@ -79,7 +79,7 @@ pub(crate) fn readable_memory_is_not_written(features: Features) {
     assert_eq!(queue.fields(SPARE, &[4, 4, 8]), "01020304 ffffffff 0000000000000000");
 }
 
-/// The device end alone reads no buffer, of either kind.
+/// The device end itself reads no buffer.
 pub(crate) fn writable_memory_is_not_read(features: Features) {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, features);
@@ -90,7 +90,7 @@ pub(crate) fn writable_memory_is_not_read(features: Features) {
 }
 
 /// A chain with more segments than the device end has storage for can be returned.
-pub(crate) fn a_chain_over_the_devices_limit_can_be_returned_unused(features: Features) {
+pub(crate) fn a_chain_over_the_device_limit_can_be_returned_unused(features: Features) {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, features);
     let _ = queue.offer(&[READ_A, READ_B], &[WRITE_A], 7);
@@ -150,23 +150,23 @@ fn device_2_7_5_2_a_chain_of_more_than_4_gib_is_a_violation() {
         "0010000000000000 00000080 0100 0200",
         "0010000000000000 01000000 0000 0000",
     ]);
-    assert_eq!(queue.driver_breach(), Violation::ChainBytes { bytes: (1 << 32) + 1 });
+    assert_eq!(queue.driver_violation(), Violation::ChainBytes { bytes: (1 << 32) + 1 });
 }
 
 #[test]
 fn device_2_7_5_2_a_chain_that_loops_is_a_violation() {
-    // Also a chain of empty segments, which never gets longer than 4 GiB.
+    // A chain of empty segments never exceeds 4 GiB.
     for len in ["10000000", "00000000"] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 2, SPLIT);
         let links = |next| format!("0010000000000000 {len} 0100 {next}");
         queue.expose(&[&links("0100"), &links("0000")]);
-        assert_eq!(queue.driver_breach(), Violation::ChainLoop { size: 2 });
+        assert_eq!(queue.driver_violation(), Violation::ChainLoop { size: 2 });
     }
 }
 
 #[test]
-fn driver_2_7_5_2_in_order_chains_run_through_the_table_and_around_its_end() {
+fn driver_2_7_5_2_in_order_chains_continue_around_the_end_of_the_table() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, IN_ORDER);
     let _ = queue.offer(&[READ_A], &[WRITE_A, WRITE_B], 0);
@@ -187,7 +187,7 @@ fn driver_2_7_5_2_in_order_chains_run_through_the_table_and_around_its_end() {
 }
 
 #[test]
-fn driver_2_7_5_in_order_the_table_is_used_from_its_beginning() {
+fn driver_2_7_5_in_order_the_table_is_used_from_its_first_descriptor() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, IN_ORDER);
     let _ = queue.offer(&[READ_A], &[], 0);
@@ -208,6 +208,6 @@ fn device_2_7_5_an_index_outside_the_table_is_a_violation() {
         let mut queue = Queue::new(&mut page, 2, SPLIT);
         queue.expose(&[&format!("0010000000000000 10000000 0100 {next}")]);
         queue.poke(DRIVER_AREA, driver_area);
-        assert_eq!(queue.driver_breach(), Violation::DescriptorIndex { index, size: 2 });
+        assert_eq!(queue.driver_violation(), Violation::DescriptorIndex { index, size: 2 });
     }
 }

@@ -1,4 +1,4 @@
-//! 2.7.5.3 "Indirect Descriptors".
+//! VIRTIO 1.4, 2.7.5.3 "Indirect Descriptors".
 
 use ring_core::error::AddErrorKind;
 use ring_core::{Segment, Violation};
@@ -9,7 +9,7 @@ use crate::rig::{NO_DESCRIPTOR, Page, Queue, READ_A, READ_B, SPARE, WRITE_A, WRI
 /// Room for eight descriptors.
 const TABLE: Segment = Segment::new(SPARE, 128);
 
-/// A descriptor of the ring that refers to a table of `len` bytes (two digits) at [`SPARE`].
+/// Returns a descriptor of the ring that refers to a table at [`SPARE`]. `len` has two digits.
 fn refers(len: &str, flags: &str) -> String {
     format!("8000000000000000 {len}000000 {flags} 0100")
 }
@@ -29,11 +29,11 @@ fn device_2_7_5_3_1_a_table_that_was_not_negotiated_is_a_violation() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, SPLIT);
     queue.expose(&[&refers("10", "0400")]);
-    assert_eq!(queue.driver_breach(), Violation::IndirectNotNegotiated);
+    assert_eq!(queue.driver_violation(), Violation::IndirectNotNegotiated);
 }
 
 #[test]
-fn driver_2_7_5_3_1_one_descriptor_refers_to_a_table_which_refers_to_none() {
+fn driver_2_7_5_3_1_a_table_is_referred_to_once_and_refers_to_none() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, INDIRECT);
     queue.driver.add_indirect(TABLE, &[READ_A], &[WRITE_A, WRITE_B], 0).unwrap();
@@ -64,7 +64,7 @@ fn device_2_7_5_3_1_a_table_in_a_table_is_a_violation() {
     let mut queue = Queue::new(&mut page, 2, INDIRECT);
     queue.expose(&[&refers("20", "0400")]);
     queue.poke_table(SPARE, &["0010000000000000 10000000 0100 0100", &refers("10", "0400")]);
-    assert_eq!(queue.driver_breach(), Violation::IndirectNested);
+    assert_eq!(queue.driver_violation(), Violation::IndirectNested);
 }
 
 #[test]
@@ -78,8 +78,9 @@ fn driver_2_7_5_3_1_a_buffer_longer_than_the_queue_is_refused() {
     assert_eq!(queue.driver_log.take(), [""; 0]);
 }
 
+/// A link out of the table is a violation nevertheless.
 #[test]
-fn device_2_7_5_3_1_a_table_longer_than_the_queue_is_accepted_and_bounds_its_chain() {
+fn device_2_7_5_3_1_a_table_longer_than_the_queue_is_accepted() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 1, INDIRECT);
     queue.expose(&[&refers("30", "0400")]);
@@ -96,23 +97,23 @@ fn device_2_7_5_3_1_a_table_longer_than_the_queue_is_accepted_and_bounds_its_cha
     let mut queue = Queue::new(&mut page, 1, INDIRECT);
     queue.expose(&[&refers("20", "0400")]);
     queue.poke_table(SPARE, &[table[0], "0020000000000000 20000000 0100 0000"]);
-    assert_eq!(queue.driver_breach(), Violation::DescriptorIndex { index: 2, size: 2 });
+    assert_eq!(queue.driver_violation(), Violation::DescriptorIndex { index: 2, size: 2 });
 }
 
 #[test]
-fn device_2_7_5_3_1_a_descriptor_that_refers_to_a_table_and_goes_on_is_a_violation() {
+fn device_2_7_5_3_1_a_reference_to_a_table_with_next_is_a_violation() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, INDIRECT);
     queue.expose(&[&refers("10", "0500"), "0010000000000000 10000000 0000 0000"]);
     queue.poke_table(SPARE, &["0010000000000000 10000000 0000 0000"]);
-    assert_eq!(queue.driver_breach(), Violation::IndirectChained);
+    assert_eq!(queue.driver_violation(), Violation::IndirectChained);
 }
 
 #[test]
-fn driver_2_7_5_3_1_in_order_a_table_is_linked_from_one_descriptor_to_the_next() {
+fn driver_2_7_5_3_1_in_order_the_descriptors_of_a_table_are_consecutive() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, INDIRECT.union(IN_ORDER));
-    // Also when the descriptor that refers to the table is not the first.
+    // The descriptor that refers to the table is not the first descriptor of the ring.
     let _ = queue.offer(&[READ_A], &[], 0);
     queue.driver.add_indirect(TABLE, &[READ_A, READ_B], &[WRITE_A, WRITE_B], 1).unwrap();
     assert_eq!(

@@ -1,6 +1,6 @@
-//! 2.7.6 "The Virtqueue Available Ring", 2.7.8 "The Virtqueue Used Ring", 2.7.9 "In-order use of
-//! descriptors", 2.7.13 "Supplying Buffers to The Device", 2.7.14 "Receiving Used Buffers From The
-//! Device".
+//! VIRTIO 1.4, 2.7.6 "The Virtqueue Available Ring", 2.7.8 "The Virtqueue Used Ring", 2.7.9
+//! "In-order use of descriptors", 2.7.13 "Supplying Buffers to The Device" and 2.7.14 "Receiving
+//! Used Buffers From The Device".
 
 use ring_core::{Arm, CompleteError, Segment, Violation, Writer};
 use support::{EVENT_IDX, IN_ORDER, SPLIT};
@@ -10,12 +10,12 @@ use crate::rig::{
 };
 
 #[test]
-fn driver_2_7_6_1_the_index_counts_buffers_and_never_goes_back() {
+fn driver_2_7_6_1_the_index_counts_buffers_and_never_decreases() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 1, SPLIT);
     for count in 1..=0x1_0001u32 {
         let _ = queue.offer(&[READ_A], &[], count);
-        // None of these takes a buffer back.
+        // None of these calls takes a buffer back.
         queue.driver.add(&[READ_A], &[], 0).unwrap_err();
         let _ = queue.driver.suspend();
         queue.driver.resume();
@@ -28,17 +28,17 @@ fn driver_2_7_6_1_the_index_counts_buffers_and_never_goes_back() {
 }
 
 #[test]
-fn device_2_7_6_1_an_index_that_goes_back_is_a_violation() {
+fn device_2_7_6_1_an_index_that_decreases_is_a_violation() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, SPLIT);
     let _ = queue.offer(&[READ_A], &[], 0);
     let _ = queue.token();
     queue.poke(DRIVER_AREA + 2, "0000");
-    assert_eq!(queue.driver_breach(), Violation::AvailableIndex { index: 0, next: 1, size: 2 });
+    assert_eq!(queue.driver_violation(), Violation::AvailableIndex { index: 0, next: 1, size: 2 });
 }
 
 #[test]
-fn device_2_7_6_1_a_buffer_that_was_seen_cannot_be_unexposed() {
+fn device_2_7_6_1_a_buffer_that_was_seen_cannot_be_withdrawn() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, SPLIT);
     queue.driver.add(&[READ_A], &[], 0).unwrap();
@@ -115,7 +115,7 @@ fn device_2_7_8_2_a_length_may_be_less_than_was_written() {
 }
 
 #[test]
-fn driver_2_7_8_3_nothing_is_promised_beyond_the_length_or_the_buffer() {
+fn driver_2_7_8_3_nothing_is_read_beyond_the_length() {
     for (len, written) in [("12000000", 0x12), ("30000000", 0x30), ("31000000", 0x30), ("ffffffff", 0x30)] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 2, SPLIT);
@@ -141,7 +141,7 @@ fn driver_2_7_8_an_id_or_index_that_was_not_made_available_is_a_violation() {
         let mut queue = Queue::new(&mut page, 2, SPLIT);
         let _ = queue.offer(&[READ_A], &[], 0);
         queue.poke(DEVICE_AREA, area);
-        assert_eq!(queue.device_breach(), violation);
+        assert_eq!(queue.device_violation(), violation);
     }
 }
 
@@ -156,7 +156,7 @@ fn device_2_7_9_a_batch_is_one_used_entry_and_moves_the_index_by_its_size() {
         queue.device.complete(token, 0x30).unwrap();
     }
     let _ = queue.device.publish();
-    // The entry is at the offset of the batch's first buffer, and names its last one.
+    // The entry of the first buffer names the last buffer of the batch.
     assert_eq!(
         queue.picture()[5],
         "0100 0300 02000000 30000000 00000000 00000000 00000000 00000000 00000000 00000000 0000"
@@ -198,7 +198,7 @@ fn device_2_7_13_3_a_chain_can_be_taken_as_soon_as_the_index_is_stored() {
 }
 
 #[test]
-fn device_2_7_13_3_the_ring_slot_and_the_chain_are_read_once_after_the_index() {
+fn device_2_7_13_3_the_entry_and_the_chain_are_read_once_after_the_index() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, EVENT_IDX);
     let _ = queue.offer(&[READ_A], &[WRITE_A], 0);
@@ -217,7 +217,7 @@ fn device_2_7_13_3_the_ring_slot_and_the_chain_are_read_once_after_the_index() {
 }
 
 #[test]
-fn driver_2_7_13_3_1_the_index_is_stored_after_the_chain_and_the_ring_slot() {
+fn driver_2_7_13_3_1_the_index_is_stored_after_the_chain_and_the_entry() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, SPLIT);
     queue.driver.add(&[READ_A], &[WRITE_A], 0).unwrap();
@@ -236,21 +236,24 @@ fn driver_2_7_13_3_1_the_index_is_stored_after_the_chain_and_the_ring_slot() {
 }
 
 #[test]
-fn driver_2_7_13_4_1_the_devices_wish_is_read_after_the_index_and_a_fence() {
-    for (features, wish) in [(SPLIT, "device+0 load u16 Relaxed"), (EVENT_IDX, "device+20 load u16 Relaxed")]
+fn driver_2_7_13_4_1_suppression_is_read_after_the_index_and_a_fence() {
+    for (features, suppression) in
+        [(SPLIT, "device+0 load u16 Relaxed"), (EVENT_IDX, "device+20 load u16 Relaxed")]
     {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 2, features);
         queue.driver.add(&[READ_A], &[], 0).unwrap();
         drop(queue.driver_log.take());
         let _ = queue.driver.publish();
-        assert_eq!(queue.driver_log.take(), ["driver+2 store u16 Release", "fence", wish]);
+        assert_eq!(queue.driver_log.take(), ["driver+2 store u16 Release", "fence", suppression]);
     }
 }
 
 #[test]
-fn device_2_7_14_the_drivers_wish_is_read_after_the_index_and_a_fence() {
-    for (features, wish) in [(SPLIT, "driver+0 load u16 Relaxed"), (EVENT_IDX, "driver+8 load u16 Relaxed")] {
+fn device_2_7_14_suppression_is_read_after_the_index_and_a_fence() {
+    for (features, suppression) in
+        [(SPLIT, "driver+0 load u16 Relaxed"), (EVENT_IDX, "driver+8 load u16 Relaxed")]
+    {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 2, features);
         let _ = queue.offer(&[READ_A], &[], 0);
@@ -258,7 +261,7 @@ fn device_2_7_14_the_drivers_wish_is_read_after_the_index_and_a_fence() {
         queue.device.complete(token, 0).unwrap();
         drop(queue.device_log.take());
         let _ = queue.device.publish();
-        assert_eq!(queue.device_log.take(), ["device+2 store u16 Release", "fence", wish]);
+        assert_eq!(queue.device_log.take(), ["device+2 store u16 Release", "fence", suppression]);
     }
 }
 
@@ -275,7 +278,7 @@ fn driver_2_7_14_used_entries_are_read_after_the_index() {
 }
 
 #[test]
-fn driver_2_7_14_notifications_are_off_from_the_first_used_buffer_until_the_next_arm() {
+fn driver_2_7_14_notifications_are_off_between_a_reap_and_the_next_arm() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, SPLIT);
     let _ = queue.offer(&[READ_A], &[], 0);
@@ -283,7 +286,7 @@ fn driver_2_7_14_notifications_are_off_from_the_first_used_buffer_until_the_next
     assert!(queue.use_next(0).is_needed());
     let _ = queue.reap();
     assert!(!queue.use_next(0).is_needed());
-    // Notifications are wanted again, but one buffer came before.
+    // One buffer was used before notifications were enabled again.
     drop(queue.driver_log.take());
     assert_eq!(queue.driver.arm(), Arm::Pending);
     let log = ["driver+0 store u16 Relaxed", "fence", "device+2 load u16 Relaxed"];

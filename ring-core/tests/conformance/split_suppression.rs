@@ -1,17 +1,18 @@
-//! 2.7.7 "Used Buffer Notification Suppression" and 2.7.10 "Available Buffer Notification
-//! Suppression".
+//! VIRTIO 1.4, 2.7.7 "Used Buffer Notification Suppression" and 2.7.10 "Available Buffer
+//! Notification Suppression".
 
 use ring_core::{Arm, Features};
 use support::{EVENT_IDX, SPLIT};
 
 use crate::rig::{DEVICE_AREA, DRIVER_AREA, Page, Queue, READ_A};
 
-/// Where a queue of four has its event fields.
+/// The address of `used_event` in a queue of four.
 const USED_EVENT: u64 = DRIVER_AREA + 4 + 2 * 4;
+/// The address of `avail_event` in a queue of four.
 const AVAIL_EVENT: u64 = DEVICE_AREA + 4 + 8 * 4;
 
-/// Runs a few rounds in which both sides sleep, wake and poll, and returns each value that the
-/// `flags` at `area` ever had.
+/// Returns each value that the `flags` at `area` have in a few rounds in which both sides sleep,
+/// wake and poll.
 fn flags_over_a_life(area: u64, features: Features) -> Vec<String> {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, features);
@@ -37,8 +38,8 @@ fn flags_over_a_life(area: u64, features: Features) -> Vec<String> {
     seen
 }
 
-/// Offers and uses as many buffers, one by one, as it takes the index to come around. Returns the
-/// indices whose buffer the `end` announced, with the event field of the other side left at 0.
+/// Offers and uses buffers one by one until the index recurs. Returns the indices whose buffer the
+/// `end` announced, with the event field of the other side left at 0.
 fn announced(end: &str) -> Vec<u32> {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 1, EVENT_IDX);
@@ -65,7 +66,7 @@ fn driver_2_7_7_1_with_event_idx_flags_are_0() {
 }
 
 #[test]
-fn driver_2_7_7_1_flags_1_ask_for_no_notifications() {
+fn driver_2_7_7_1_flags_1_suppress_notifications() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, SPLIT);
     let _ = queue.offer(&[READ_A], &[], 0);
@@ -91,7 +92,7 @@ fn driver_2_7_7_1_used_event_asks_for_the_next_used_buffer() {
 }
 
 #[test]
-fn driver_2_7_7_1_a_spurious_notification_finds_nothing_and_changes_nothing() {
+fn driver_2_7_7_1_a_spurious_notification_has_no_effect() {
     for features in [SPLIT, EVENT_IDX] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 4, features);
@@ -165,7 +166,7 @@ fn device_2_7_7_2_an_entry_at_used_event_inside_a_batch_is_announced() {
 }
 
 #[test]
-fn driver_2_7_10_1_a_new_used_ring_asks_for_notifications_and_is_the_devices_from_then_on() {
+fn driver_2_7_10_1_a_new_used_ring_asks_for_notifications() {
     let mut page = Page::filled(0x01);
     let mut queue = Queue::new(&mut page, 4, SPLIT);
     assert!(queue.offer(&[READ_A], &[], 0).is_needed());
@@ -237,7 +238,7 @@ fn device_2_7_10_2_with_event_idx_flags_are_0() {
 }
 
 #[test]
-fn device_2_7_10_2_flags_1_ask_for_no_notifications() {
+fn device_2_7_10_2_flags_1_suppress_notifications() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, SPLIT);
     let _ = queue.offer(&[READ_A], &[], 0);
@@ -261,7 +262,7 @@ fn device_2_7_10_2_avail_event_asks_for_the_next_available_buffer() {
 }
 
 #[test]
-fn device_2_7_10_2_a_spurious_notification_finds_nothing_and_changes_nothing() {
+fn device_2_7_10_2_a_spurious_notification_has_no_effect() {
     for features in [SPLIT, EVENT_IDX] {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 4, features);

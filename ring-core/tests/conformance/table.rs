@@ -1,4 +1,4 @@
-//! `CONFORMANCE.md` and the tests of this directory say the same; and what the README names exists.
+//! `CONFORMANCE.md` and the tests of this folder agree, and the tests that the README names exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,12 +6,12 @@ use std::fs;
 const TABLE: &str = include_str!("../../CONFORMANCE.md");
 const README: &str = include_str!("../../README.md");
 
-/// A requirement, as the table has it.
+/// A row of the table: one requirement.
 struct Row {
-    /// The title of the table that it is in.
+    /// The title of the table.
     title: &'static str,
     section: &'static str,
-    /// What tests it, or why nothing does.
+    /// The tests of the requirement, or the reason why there is none.
     proof: &'static str,
 }
 
@@ -39,14 +39,14 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// The section in the name of a conformance test: 2.7.1 of `driver_2_7_1_areas_that_…`.
+/// Returns the section in the name of a conformance test: 2.7.1 of `driver_2_7_1_areas_that_…`.
 fn section_of(test: &str) -> Option<String> {
     let (role, rest) = test.split_once('_')?;
     let numbers: Vec<_> = rest.split('_').take_while(|word| word.parse::<u8>().is_ok()).collect();
     (["driver", "device", "both"].contains(&role) && !numbers.is_empty()).then(|| numbers.join("."))
 }
 
-/// The names of all tests, but for those of this file.
+/// Returns the names of all tests, without those of this file.
 fn tests() -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance")).unwrap() {
@@ -106,7 +106,7 @@ fn each_requirement_has_a_test_or_a_reason_and_none_is_lost() {
     for row in &rows {
         assert!(!row.proof.is_empty(), "{} has neither test nor reason", row.section);
     }
-    // Every title says how many requirements its table has.
+    // Each title ends with the number of requirements of its table.
     for title in rows.iter().map(|row| row.title).collect::<BTreeSet<_>>() {
         let count = rows.iter().filter(|row| row.title == title).count();
         assert!(title.ends_with(&format!(": {count}")), "{title:?} has {count}");

@@ -1,11 +1,11 @@
-//! What buffers hold, so that a byte in the wrong place is found.
+//! The contents of buffers. They differ, so that a byte in the wrong place is found.
 
-/// What the driver asks in request `cookie`.
+/// Returns the bytes that the driver sends in request `cookie`.
 pub(crate) fn question(cookie: u64) -> impl Iterator<Item = u8> {
     (0u8..).map(move |at| at.wrapping_mul(7).wrapping_add(cookie.to_le_bytes()[0]))
 }
 
-/// What the device answers to that.
+/// Returns the bytes that the device answers to `question`.
 pub(crate) fn answer(question: &[u8], room: usize) -> Vec<u8> {
     let sum =
         question.iter().fold(room.to_le_bytes()[0], |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte));

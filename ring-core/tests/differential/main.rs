@@ -1,5 +1,5 @@
-//! Each end against someone else's implementation of the other one: what both sides of this library
-//! misunderstand in the same way, these do not.
+//! Each end against another implementation of the other end, which finds what both ends of
+//! ring-core misunderstand in the same way.
 //!
 //! Only split queues have such peers. rust-vmm's `virtio-queue` is the device for our driver;
 //! `virtio-drivers` is the driver for our device.
@@ -12,52 +12,49 @@ mod their_driver;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ring_core::Features;
+use support::{EVENT_IDX, INDIRECT, SPLIT};
 
 const SIZE: u16 = 8;
-const EVENT_IDX: Features = Features::EVENT_IDX;
-const INDIRECT: Features = Features::INDIRECT_DESC;
 
-/// Something that one of the two sides does. Lengths are those of the readable and the writable
-/// segments.
+/// A step that the other implementations can take, too, which have fewer operations than ring-core.
 #[derive(Clone, Debug)]
-enum Operation {
-    Add {
-        readable: Vec<u8>,
-        writable: Vec<u8>,
-    },
-    Publish,
+enum Step {
+    /// The driver adds a buffer with segments of these lengths.
+    Add { readable: Vec<u8>, writable: Vec<u8> },
+    /// The driver publishes, and decides whether to notify.
+    PublishAvailable,
     /// The device takes a buffer.
     Take,
-    /// The device answers one of the buffers that it has taken, with so much of what it may write.
-    Answer {
-        which: u8,
-        written: u16,
-    },
-    /// The device publishes, and says whether it notifies.
-    Return,
-    /// The driver takes a buffer back.
+    /// The device completes one of the buffers that it has taken, with this number of bytes
+    /// written.
+    Complete { which: u8, written: u16 },
+    /// The device publishes, and decides whether to notify.
+    PublishUsed,
+    /// The driver takes back a buffer.
     Reap,
-    DriverSleeps,
-    DeviceSleeps,
+    /// The driver asks for a notification and goes to sleep, unless there is a used buffer.
+    ArmDriver,
+    /// The device asks for a notification and goes to sleep, unless there is an available buffer.
+    ArmDevice,
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => (vec(1..20u8, 0..3), vec(1..20u8, 0..3))
-            .prop_map(|(readable, writable)| Operation::Add { readable, writable }),
-        4 => Just(Operation::Publish),
-        6 => Just(Operation::Take),
-        6 => (any::<u8>(), any::<u16>()).prop_map(|(which, written)| Operation::Answer { which, written }),
-        4 => Just(Operation::Return),
-        6 => Just(Operation::Reap),
-        1 => Just(Operation::DriverSleeps),
-        1 => Just(Operation::DeviceSleeps),
+            .prop_map(|(readable, writable)| Step::Add { readable, writable }),
+        4 => Just(Step::PublishAvailable),
+        6 => Just(Step::Take),
+        6 => (any::<u8>(), any::<u16>()).prop_map(|(which, written)| Step::Complete { which, written }),
+        4 => Just(Step::PublishUsed),
+        6 => Just(Step::Reap),
+        1 => Just(Step::ArmDriver),
+        1 => Just(Step::ArmDevice),
     ]
 }
 
 fn features() -> impl Strategy<Value = Features> {
     (any::<bool>(), any::<bool>()).prop_map(|(event_idx, indirect)| {
-        let events = if event_idx { EVENT_IDX } else { Features::empty() };
+        let events = if event_idx { EVENT_IDX } else { SPLIT };
         if indirect { events | INDIRECT } else { events }
     })
 }
@@ -68,17 +65,17 @@ proptest! {
     #[test]
     fn our_driver_works_with_the_device_of_rust_vmm(
         features in features(),
-        operations in vec(operation(), 1..200),
+        steps in vec(step(), 1..200),
     ) {
-        our_driver::run(features, 0, &operations);
+        our_driver::run(features, 0, &steps);
     }
 
     #[test]
     fn our_device_works_with_the_driver_of_virtio_drivers(
         features in features(),
-        operations in vec(operation(), 1..200),
+        steps in vec(step(), 1..200),
     ) {
-        our_device::run(features, &operations);
+        our_device::run(features, &steps);
     }
 }
 
@@ -86,11 +83,11 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4) })]
 
     #[test]
-    fn our_driver_works_with_the_device_of_rust_vmm_after_the_last_index(
+    fn our_driver_works_with_rust_vmms_device_across_the_index_wrap(
         features in features(),
         short in 0..20u32,
-        operations in vec(operation(), 100..200),
+        steps in vec(step(), 100..200),
     ) {
-        our_driver::run(features, 65536 - short, &operations);
+        our_driver::run(features, 65536 - short, &steps);
     }
 }

@@ -1,56 +1,59 @@
-//! Our device, and `virtio-drivers`' driver.
+//! The device queue of ring-core and the driver queue of `virtio-drivers`.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use ring_core::memory::RawMemory;
-use ring_core::{Areas, Arm, Chain, DeviceQueue, Features, Reader, Segment, Setup, Token, Writer, device};
+use ring_core::{Areas, Arm, Chain, Features, Reader, Segment, Setup, Token, Writer};
+use support::{EVENT_IDX, HeapDeviceQueue, INDIRECT, device_queue};
 
 use crate::contents::{answer, question};
 use crate::their_driver::{Buffer, TheirDriver, memory};
-use crate::{EVENT_IDX, INDIRECT, Operation, SIZE};
+use crate::{SIZE, Step};
 
 struct Rig {
     features: Features,
     memory: RawMemory<'static>,
     driver: TheirDriver,
-    device: DeviceQueue<RawMemory<'static>, Vec<device::Slot>>,
+    device: HeapDeviceQueue<RawMemory<'static>>,
     next_cookie: u64,
-    /// Questions by the driver's tokens.
+    /// The questions, by the token of the driver.
     questions: BTreeMap<u16, Vec<u8>>,
-    /// The driver's tokens of what is available, oldest first. This driver publishes each buffer as
-    /// it is added.
+    /// The driver's tokens of the available buffers, oldest first. The driver publishes each buffer
+    /// when it adds the buffer.
     available: VecDeque<u16>,
-    taken: Vec<ChainRecord>,
+    taken: Vec<Taken>,
     completed: VecDeque<(u16, Vec<u8>)>,
     used: VecDeque<(u16, Vec<u8>)>,
-    /// Buffers returned in all; when it was last decided whether to notify; and taken back.
+    /// The number of buffers that the device has published as used.
     returned: u64,
+    /// The number of buffers published as used at the last decision to notify.
     decided: u64,
+    /// The number of buffers that the driver has taken back.
     reaped: u64,
     device_sleeps: bool,
 }
 
-struct ChainRecord {
+/// A buffer that the device has taken.
+struct Taken {
     theirs: u16,
     ours: Token,
     answer: Vec<u8>,
 }
 
-pub(crate) fn run(features: Features, operations: &[Operation]) {
+pub(crate) fn run(features: Features, steps: &[Step]) {
     let driver = TheirDriver::new(features.contains(INDIRECT), features.contains(EVENT_IDX));
     let [descriptor_area, driver_area, device_area] = driver.areas();
-    // What was negotiated for the driver is so for the device.
+    // Both ends have the same features.
     let setup = Setup::new(
         SIZE,
         features,
         Areas { descriptor: descriptor_area, driver: driver_area, device: device_area },
     );
-    let slots = vec![device::Slot::default(); SIZE.into()];
     let mut rig = Rig {
         features,
         memory: memory(),
         driver,
-        device: DeviceQueue::new(memory(), &setup, slots).expect("the areas are mapped"),
+        device: device_queue(memory(), &setup),
         next_cookie: 0,
         questions: BTreeMap::new(),
         available: VecDeque::new(),
@@ -62,21 +65,21 @@ pub(crate) fn run(features: Features, operations: &[Operation]) {
         reaped: 0,
         device_sleeps: false,
     };
-    operations.iter().for_each(|operation| rig.perform(operation));
+    steps.iter().for_each(|step| rig.perform(step));
 }
 
 impl Rig {
-    fn perform(&mut self, operation: &Operation) {
-        match operation {
-            Operation::Add { readable, writable } => self.add(readable, writable),
-            Operation::Publish => {}
-            Operation::Take => self.take(),
-            Operation::Answer { which, written } => self.answer(*which, *written),
-            Operation::Return => self.unpop(),
-            Operation::Reap => self.reap(),
-            // It always asks to be notified.
-            Operation::DriverSleeps => {}
-            Operation::DeviceSleeps => {
+    fn perform(&mut self, step: &Step) {
+        match step {
+            Step::Add { readable, writable } => self.add(readable, writable),
+            Step::PublishAvailable => {}
+            Step::Take => self.take(),
+            Step::Complete { which, written } => self.complete(*which, *written),
+            Step::PublishUsed => self.publish(),
+            Step::Reap => self.reap(),
+            // The driver always asks for notifications.
+            Step::ArmDriver => {}
+            Step::ArmDevice => {
                 self.device_sleeps = self.device.arm() == Arm::Armed;
                 assert_eq!(self.device_sleeps, self.available.is_empty());
             }
@@ -101,7 +104,7 @@ impl Rig {
 
     fn take(&mut self) {
         let mut segments = [Segment::default(); SIZE as usize];
-        let chain = self.device.pop(&mut segments).expect("the driver keeps to the rules");
+        let chain = self.device.pop(&mut segments).expect("the driver follows the rules");
         let Some(theirs) = self.available.pop_front() else {
             assert_eq!(chain, None);
             return;
@@ -115,26 +118,26 @@ impl Rig {
         let mut writer = Writer::new(&self.memory, chain.writable());
         let answer = answer(&read, usize::try_from(writer.remaining()).unwrap());
         writer.write(&answer).unwrap();
-        self.taken.push(ChainRecord { theirs, ours: chain.into_token(), answer });
+        self.taken.push(Taken { theirs, ours: chain.into_token(), answer });
     }
 
-    fn answer(&mut self, which: u8, written: u16) {
+    fn complete(&mut self, which: u8, written: u16) {
         if self.taken.is_empty() {
             return;
         }
         let which = usize::from(which) % self.taken.len();
-        let ChainRecord { theirs, ours, mut answer } = self.taken.swap_remove(which);
+        let Taken { theirs, ours, mut answer } = self.taken.swap_remove(which);
         answer.truncate(usize::from(written) % (answer.len() + 1));
         self.device.complete(ours, u32::try_from(answer.len()).unwrap()).unwrap();
         self.completed.push_back((theirs, answer));
     }
 
-    fn unpop(&mut self) {
+    fn publish(&mut self) {
         let notify = self.device.publish();
         self.returned += self.completed.len() as u64;
         self.used.append(&mut self.completed);
         let expected = if self.features.contains(EVENT_IDX) {
-            // Its event is the next buffer that it takes back.
+            // The event of the driver is the next buffer that the driver takes back.
             (self.decided..self.returned).contains(&self.reaped)
         } else {
             self.decided < self.returned

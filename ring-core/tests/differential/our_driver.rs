@@ -1,32 +1,33 @@
-//! Our driver, and `virtio-queue`'s device.
+//! The driver queue of ring-core and the device queue of `virtio-queue`.
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use ring_core::memory::{Memory as _, VmMemory};
-use ring_core::{Areas, Arm, DriverQueue, Features, Notify, Reader, Segment, Setup, driver};
+use ring_core::{Areas, Arm, Features, Notify, Reader, Segment, Setup};
+use support::{EVENT_IDX, HeapDriverQueue, INDIRECT, driver_queue};
 use virtio_queue::{Queue, QueueT as _};
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
 use crate::contents::{answer, question};
-use crate::{EVENT_IDX, INDIRECT, Operation, SIZE};
+use crate::{SIZE, Step};
 
 const AREAS: [u64; 3] = [0x1000, 0x1200, 0x1300];
-/// One page for each buffer that can be in flight; its table is at the end.
+/// The address of the buffers. Each buffer in flight has a page, with its table at the end.
 const BUFFERS: u64 = 0x2000;
 const PAGE: u64 = 0x1000;
 const TABLE: u64 = 0xf00;
 
 type SharedMemory = Arc<GuestMemoryMmap<()>>;
 
-/// A buffer that the driver has not got back.
+/// A buffer that the driver has not taken back.
 struct Buffer {
     cookie: u64,
     page: u64,
     readable: Vec<Segment>,
     writable: Vec<Segment>,
-    /// Once the device has answered.
+    /// What the device has written.
     answer: Vec<u8>,
 }
 
@@ -39,49 +40,48 @@ impl Buffer {
 struct Rig {
     shared: SharedMemory,
     features: Features,
-    driver: DriverQueue<VmMemory<SharedMemory>, Vec<driver::Slot<u64>>, u64>,
+    driver: HeapDriverQueue<VmMemory<SharedMemory>, u64>,
     device: Queue,
     next_cookie: u64,
     staged: VecDeque<Buffer>,
     available: VecDeque<Buffer>,
-    /// With their heads.
+    /// The buffers that the device has taken, with the heads of their chains.
     taken: Vec<(u16, Buffer)>,
     used: VecDeque<Buffer>,
-    /// Whether a side sleeps, and so has to be notified of what comes.
+    /// Whether a side sleeps, and has to be notified of the next buffer.
     driver_sleeps: bool,
     device_sleeps: bool,
 }
 
-pub(crate) fn run(features: Features, laps: u32, operations: &[Operation]) {
+pub(crate) fn run(features: Features, laps: u32, steps: &[Step]) {
     let mut rig = Rig::new(features);
     for _ in 0..laps {
         rig.add(&[1], &[]);
         rig.publish();
         rig.take();
-        rig.answer(0, 0);
+        rig.complete(0, 0);
         rig.reap();
     }
-    operations.iter().for_each(|operation| rig.perform(operation));
+    steps.iter().for_each(|step| rig.perform(step));
 }
 
 impl Rig {
     fn new(features: Features) -> Self {
-        let bytes = usize::try_from(BUFFERS + PAGE * u64::from(SIZE)).expect("it is a few pages");
-        let shared: SharedMemory =
-            Arc::new(GuestMemoryMmap::from_ranges(&[(GuestAddress(0), bytes)]).expect("it is a few pages"));
+        let bytes = usize::try_from(BUFFERS + PAGE * u64::from(SIZE)).expect("the memory is a few pages");
+        let shared: SharedMemory = Arc::new(
+            GuestMemoryMmap::from_ranges(&[(GuestAddress(0), bytes)]).expect("the memory is a few pages"),
+        );
         let [descriptor_area, driver_area, device_area] = AREAS;
         let setup = Setup::new(
             SIZE,
             features,
             Areas { descriptor: descriptor_area, driver: driver_area, device: device_area },
         );
-        let slots = vec![driver::Slot::EMPTY; SIZE.into()];
-        let driver =
-            DriverQueue::new(VmMemory::new(shared.clone()), &setup, slots).expect("the areas are mapped");
+        let driver = driver_queue(VmMemory::new(shared.clone()), &setup);
         let mut device = Queue::new(SIZE).expect("the size is a power of two");
-        device.try_set_desc_table_address(GuestAddress(descriptor_area)).expect("it is aligned");
-        device.try_set_avail_ring_address(GuestAddress(driver_area)).expect("it is aligned");
-        device.try_set_used_ring_address(GuestAddress(device_area)).expect("it is aligned");
+        device.try_set_desc_table_address(GuestAddress(descriptor_area)).expect("the address is aligned");
+        device.try_set_avail_ring_address(GuestAddress(driver_area)).expect("the address is aligned");
+        device.try_set_used_ring_address(GuestAddress(device_area)).expect("the address is aligned");
         device.set_event_idx(features.contains(EVENT_IDX));
         device.set_ready(true);
         assert!(device.is_valid(&*shared));
@@ -100,20 +100,20 @@ impl Rig {
         }
     }
 
-    fn perform(&mut self, operation: &Operation) {
-        match operation {
-            Operation::Add { readable, writable } => self.add(readable, writable),
-            Operation::Publish => self.publish(),
-            Operation::Take => self.take(),
-            Operation::Answer { which, written } => self.answer(*which, *written),
-            // This device publishes each buffer as it returns it.
-            Operation::Return => self.check_driver_is_notified(),
-            Operation::Reap => self.reap(),
-            Operation::DriverSleeps => {
+    fn perform(&mut self, step: &Step) {
+        match step {
+            Step::Add { readable, writable } => self.add(readable, writable),
+            Step::PublishAvailable => self.publish(),
+            Step::Take => self.take(),
+            Step::Complete { which, written } => self.complete(*which, *written),
+            // The device publishes each buffer when it completes the buffer.
+            Step::PublishUsed => self.check_driver_is_notified(),
+            Step::Reap => self.reap(),
+            Step::ArmDriver => {
                 self.driver_sleeps = self.driver.arm() == Arm::Armed;
                 assert_eq!(self.driver_sleeps, self.used.is_empty());
             }
-            Operation::DeviceSleeps => {
+            Step::ArmDevice => {
                 self.device_sleeps = !self.device.enable_notification(&*self.shared).unwrap();
                 assert_eq!(self.device_sleeps, self.available.is_empty());
             }
@@ -181,13 +181,13 @@ impl Rig {
         let room = chain.clone().writer(&*self.shared).unwrap().available_bytes();
         assert_eq!(room, buffer.writable.iter().map(|segment| segment.len as usize).sum::<usize>());
         let head = chain.head_index();
-        // It does not matter that the answer is there before the buffer is returned.
+        // The device may write the answer long before it returns the buffer.
         let bytes = answer(&read, room);
         chain.writer(&*self.shared).unwrap().write_all(&bytes).unwrap();
         self.taken.push((head, Buffer { answer: bytes, ..buffer }));
     }
 
-    fn answer(&mut self, which: u8, written: u16) {
+    fn complete(&mut self, which: u8, written: u16) {
         if self.taken.is_empty() {
             return;
         }
@@ -207,7 +207,7 @@ impl Rig {
     }
 
     fn reap(&mut self) {
-        let used = self.driver.reap().expect("the device keeps to the rules");
+        let used = self.driver.reap().expect("the device follows the rules");
         let Some(buffer) = self.used.pop_front() else {
             assert_eq!(used, None);
             return;

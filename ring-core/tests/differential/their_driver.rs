@@ -1,6 +1,7 @@
-//! `virtio-drivers`' queue, in memory that it shares with our device.
+//! The queue of `virtio-drivers`, in memory that the device queue of ring-core shares.
 
-// UNSAFETY: `Hal` is an unsafe trait, and the queue's methods trust their caller with the buffers.
+// UNSAFETY: `Hal` is an unsafe trait, and the methods of the queue trust the caller with the
+// buffers.
 #![expect(unsafe_code)]
 
 use std::cell::RefCell;
@@ -15,13 +16,13 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::SIZE;
 
-/// What the device knows the pool's first page as.
+/// The device's address of the first page of the pool.
 const ADDRESS: u64 = 0x10_0000;
 const PAGES: usize = 128;
 const WORDS: usize = PAGE_SIZE / size_of::<u64>();
 
-/// Memory that both sides see, in pages. Each area and each piece of a buffer has its own. Never
-/// freed.
+/// Pages that both sides share and that are never freed. Each area and each segment has a page of
+/// its own.
 struct Pool {
     start: NonNull<u8>,
     free: Vec<usize>,
@@ -42,7 +43,7 @@ impl Pool {
     fn take(&mut self) -> (PhysAddr, NonNull<u8>) {
         let page = self.free.pop().expect("a queue of eight needs a few dozen pages");
         let offset = page * PAGE_SIZE;
-        // SAFETY: the page is one of those that `new` leaked.
+        // SAFETY: `new` has leaked the page, and `page` is below `PAGES`.
         (ADDRESS + offset as u64, unsafe { self.start.add(offset) })
     }
 
@@ -51,28 +52,28 @@ impl Pool {
     }
 }
 
-/// Which page of the pool an address is in.
+/// Returns the index of the page that an address is in.
 fn page(address: PhysAddr) -> usize {
-    usize::try_from(address - ADDRESS).expect("it is in the pool") / PAGE_SIZE
+    usize::try_from(address - ADDRESS).expect("the address is in the pool") / PAGE_SIZE
 }
 
-/// The pool, as our device sees it.
+/// Returns the pool as memory of the device.
 pub(crate) fn memory() -> RawMemory<'static> {
     let start = POOL.with_borrow(|pool| pool.start);
-    // SAFETY: the pages are never freed. They are reached by plain accesses, too, but from this
-    // thread alone: the pool is its own.
+    // SAFETY: the pages are never freed. Plain accesses to them come from this thread only, because
+    // the pool is local to the thread.
     unsafe { RawMemory::new(start, ADDRESS, PAGES * PAGE_SIZE) }
 }
 
 struct Pages;
 
-// SAFETY: `dma_alloc` gives out pages of the pool, aligned, zeroed and each to one user at a time;
-// `share` copies to such a page and returns its address.
+// SAFETY: `dma_alloc` returns pages of the pool, which are aligned, zeroed and used once at a time.
+// `share` copies to a page of the pool and returns the address of the page.
 unsafe impl Hal for Pages {
     fn dma_alloc(pages: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
         assert_eq!(pages, 1, "the areas of a queue of eight fit a page each");
         let (address, page) = POOL.with_borrow_mut(Pool::take);
-        memory().write_bytes(address, &[0; PAGE_SIZE]).expect("it is in the pool");
+        memory().write_bytes(address, &[0; PAGE_SIZE]).expect("the address is in the pool");
         (address, page)
     }
 
@@ -87,23 +88,23 @@ unsafe impl Hal for Pages {
 
     unsafe fn share(buffer: NonNull<[u8]>, _: BufferDirection) -> PhysAddr {
         let (address, _) = POOL.with_borrow_mut(Pool::take);
-        // SAFETY: the caller's promise: it is valid, and no one else has it now.
+        // SAFETY: the caller promises that the buffer is valid and not in use.
         let buffer = unsafe { buffer.as_ref() };
-        memory().write_bytes(address, buffer).expect("a piece is less than a page");
+        memory().write_bytes(address, buffer).expect("a segment is less than a page");
         address
     }
 
     unsafe fn unshare(address: PhysAddr, mut buffer: NonNull<[u8]>, direction: BufferDirection) {
         if direction != BufferDirection::DriverToDevice {
-            // SAFETY: as in `share`; and it was given for the device to write.
+            // SAFETY: as in `share`. The device may write the buffer.
             let buffer = unsafe { buffer.as_mut() };
-            memory().read_bytes(address, buffer).expect("a piece is less than a page");
+            memory().read_bytes(address, buffer).expect("a segment is less than a page");
         }
         POOL.with_borrow_mut(|pool| pool.put(address));
     }
 }
 
-/// What the driver reads and writes, piece by piece.
+/// The segments of a buffer.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     pub(crate) readable: Vec<Vec<u8>>,
@@ -119,11 +120,12 @@ pub(crate) struct TheirDriver {
 impl TheirDriver {
     pub(crate) fn new(indirect: bool, event_idx: bool) -> Self {
         let mut transport = NoTransport { areas: [0; 3] };
-        let queue = VirtQueue::new(&mut transport, 0, indirect, event_idx).expect("there is room for it");
+        let queue =
+            VirtQueue::new(&mut transport, 0, indirect, event_idx).expect("the pool has room for the areas");
         Self { queue, areas: transport.areas, in_flight: BTreeMap::new() }
     }
 
-    /// The descriptor, driver and device area.
+    /// Returns the addresses of the descriptor area, the driver area and the device area.
     pub(crate) fn areas(&self) -> [u64; 3] {
         self.areas
     }
@@ -132,7 +134,7 @@ impl TheirDriver {
     pub(crate) fn add(&mut self, mut buffer: Buffer) -> Option<u16> {
         let readable: Vec<&[u8]> = buffer.readable.iter().map(Vec::as_slice).collect();
         let mut writable: Vec<&mut [u8]> = buffer.writable.iter_mut().map(Vec::as_mut_slice).collect();
-        // SAFETY: `in_flight` keeps the pieces until `reap`, where they go in again.
+        // SAFETY: `in_flight` keeps the segments until `reap` passes them to `pop_used`.
         match unsafe { self.queue.add(&readable, &mut writable) } {
             Ok(token) => {
                 assert!(self.in_flight.insert(token, buffer).is_none());
@@ -147,21 +149,21 @@ impl TheirDriver {
         self.queue.should_notify()
     }
 
-    /// Takes the next used buffer back: its token, the bytes written, and the buffer.
+    /// Takes back the next used buffer: its token, the number of bytes written, and the buffer.
     pub(crate) fn reap(&mut self) -> Option<(u16, u32, Buffer)> {
         let token = self.queue.peek_used()?;
         let mut buffer = self.in_flight.remove(&token).expect("the device returns what is in flight");
         let readable: Vec<&[u8]> = buffer.readable.iter().map(Vec::as_slice).collect();
         let mut writable: Vec<&mut [u8]> = buffer.writable.iter_mut().map(Vec::as_mut_slice).collect();
-        // SAFETY: these are the pieces that `add` was given.
+        // SAFETY: these are the segments that were passed to `add`.
         let written = unsafe { self.queue.pop_used(token, &readable, &mut writable) };
-        Some((token, written.expect("it is the next one"), buffer))
+        Some((token, written.expect("the token is that of the next used buffer"), buffer))
     }
 }
 
 impl Drop for TheirDriver {
-    /// Returns the pages of what is still in flight: the queue itself only returns those of its
-    /// areas.
+    /// Returns the pages of the buffers in flight to the pool. The queue returns the pages of its
+    /// areas only.
     fn drop(&mut self) {
         let [descriptors, _, device] = self.areas.map(page);
         POOL.with_borrow_mut(|pool| {
@@ -170,7 +172,7 @@ impl Drop for TheirDriver {
     }
 }
 
-/// As much of a transport as a queue needs: it learns where the areas are.
+/// A transport that only records the addresses of the areas.
 struct NoTransport {
     areas: [u64; 3],
 }

@@ -98,8 +98,7 @@ impl Case {
         (driver_queue(memory.side(driver), &setup), device_queue(memory.side(device), &setup))
     }
 
-    /// Returns both ends after one request, so that each side has withdrawn its first wish to be
-    /// notified.
+    /// Returns both ends after one request, so that each side has disabled notifications.
     pub(crate) fn warm_ends(self) -> (Driver, Device) {
         let (mut driver, mut device) = self.ends();
         self.add(&mut driver, 0);

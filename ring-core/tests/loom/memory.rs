@@ -63,9 +63,9 @@ pub(crate) enum Weakened {
     Acquire,
     /// The Release of the store that publishes.
     Release,
-    /// The fence between the publication and the load of the other side's wish to be notified.
+    /// The fence between the publication and the load of the other side's suppression.
     FenceInPublish,
-    /// The fence between the store of the wish to be notified and the load of the publication.
+    /// The fence between the store of the own suppression and the load of the publication.
     FenceInArm,
     /// The order in which the halves of a word are loaded. Only with [`Words::Halves`].
     UpperHalfFirst,

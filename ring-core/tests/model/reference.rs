@@ -82,20 +82,20 @@ impl Lists {
     }
 }
 
-/// When a side has asked to be notified.
+/// When a side has to be notified, as its suppression says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum Suppression {
     Always,
     Never,
     /// When this step is published.
     At(u64),
 }
 
-/// One side as the other side sees it: its wish for notifications, and whether it sleeps.
+/// One side as the other side sees it: its suppression of notifications, and whether it sleeps.
 #[derive(Debug)]
 pub(crate) struct Sleeper {
     features: Features,
-    wish: Wish,
+    suppression: Suppression,
     armed: bool,
     /// Present when the side was told that it may sleep: whether it has been notified since.
     asleep: Option<bool>,
@@ -105,9 +105,9 @@ impl Sleeper {
     /// Returns the side of a queue in zeroed memory, which asks for all notifications. In a split
     /// queue with event indices, zeroed memory asks for the first notification only.
     pub(crate) const fn new(features: Features) -> Self {
-        let mut sleeper = Self { features, wish: Wish::Always, armed: true, asleep: None };
+        let mut sleeper = Self { features, suppression: Suppression::Always, armed: true, asleep: None };
         if sleeper.has_split_event() {
-            sleeper.wish = Wish::At(0);
+            sleeper.suppression = Suppression::At(0);
         }
         sleeper
     }
@@ -119,7 +119,7 @@ impl Sleeper {
     /// The side asks to be notified of step `next`.
     pub(crate) fn arm(&mut self, next: u64, sleeps: bool) {
         let event = self.features.contains(Features::EVENT_IDX);
-        self.wish = if event { Wish::At(next) } else { Wish::Always };
+        self.suppression = if event { Suppression::At(next) } else { Suppression::Always };
         self.armed = true;
         self.asleep = sleeps.then_some(false);
     }
@@ -129,19 +129,19 @@ impl Sleeper {
         // A split queue with event indices cannot express "never"; the event that was asked for has
         // passed.
         if self.armed && !self.has_split_event() {
-            self.wish = Wish::Never;
+            self.suppression = Suppression::Never;
         }
         self.armed = false;
         self.asleep = None;
     }
 
-    /// The side acts on its own, and leaves its wish as it is. It has to arm again before it
+    /// The side acts on its own, and does not change its suppression. It has to arm again before it
     /// sleeps.
     pub(crate) fn act(&mut self) {
         self.asleep = None;
     }
 
-    /// The side has been suspended and resumed. Its wish is still in shared memory.
+    /// The side has been suspended and resumed. Its suppression is still in shared memory.
     pub(crate) fn resume(&mut self) {
         self.armed = true;
         self.asleep = None;
@@ -173,13 +173,13 @@ impl Stream {
     /// for.
     pub(crate) fn decide(&mut self, sleeper: &mut Sleeper, answer: Notify) {
         let new = self.published;
-        let expected = match (self.decided.replace(new), sleeper.wish) {
+        let expected = match (self.decided.replace(new), sleeper.suppression) {
             (None, _) => true,
             (Some(old), _) if old == new => false,
-            (Some(_), Wish::Always) => true,
-            (Some(_), Wish::Never) => false,
+            (Some(_), Suppression::Always) => true,
+            (Some(_), Suppression::Never) => false,
             // The event of a split queue is a 16-bit index, which recurs.
-            (Some(old), Wish::At(event)) => (new - 1).wrapping_sub(event) % (1 << 16) < new - old,
+            (Some(old), Suppression::At(event)) => (new - 1).wrapping_sub(event) % (1 << 16) < new - old,
         };
         assert_eq!(answer.is_needed(), expected, "{self:?} {sleeper:?}");
         if let Some(notified) = &mut sleeper.asleep {

@@ -30,6 +30,14 @@ fn a_violation_names_what_the_other_side_wrote() {
         (Violation::AlreadyInFlight { id: 3 }, "buffer 3 was made available twice"),
         (Violation::TooManyInFlight { count: 5, size: 4 }, "5 descriptors are in flight in a queue of 4"),
         (Violation::BufferId { id: 9, size: 4 }, "buffer id 9 does not exist in a queue of 4"),
+    ] {
+        assert_violation(violation, said);
+    }
+}
+
+#[test]
+fn a_violation_names_the_fault_of_a_table_or_of_a_used_buffer() {
+    for (violation, said) in [
         (
             Violation::IndirectNotNegotiated,
             "a descriptor refers to an indirect table, but the feature was not negotiated",
@@ -50,9 +58,14 @@ fn a_violation_names_what_the_other_side_wrote() {
         ),
         (Violation::NotInFlight { id: 65536 }, "used buffer 65536 is not in flight"),
     ] {
-        assert_eq!(violation.to_string(), said);
-        assert_eq!(PopError::from(violation).to_string(), said);
+        assert_violation(violation, said);
     }
+}
+
+/// `pop` reports a violation with the message of the violation.
+fn assert_violation(violation: Violation, said: &str) {
+    assert_eq!(violation.to_string(), said);
+    assert_eq!(PopError::from(violation).to_string(), said);
 }
 
 #[test]

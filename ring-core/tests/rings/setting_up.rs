@@ -50,7 +50,7 @@ fn queues_run_with_the_barriers_of_real_hardware() {
 #[test]
 fn a_new_queue_is_empty_and_asks_for_notifications() {
     for features in FORMATS {
-        // An index that is far ahead, a wish for no notifications, descriptors that look used.
+        // An index that is far ahead, suppressed notifications, descriptors that look used.
         for byte in [0x01, 0x80, 0xff] {
             let mut words = ZEROED.map(|_| u64::from_ne_bytes([byte; 8]));
             let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
