@@ -26,9 +26,8 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     ensure_installed(sh)?;
     let directory = target_dir()?.join("coverage");
     fs::create_dir_all(&directory)?;
-    let (report, objects) = (directory.join("lcov.info"), directory.join("build"));
+    let report = directory.join("lcov.info");
     let cover = cmd!(sh, "cargo llvm-cov --package ring-core --all-features --lcov --output-path {report}");
-    let cover = cover.args(["--target-dir".as_ref(), objects.as_os_str()]);
     quietly("running ring-core's tests with line counters", cover)?;
     show(&fs::read_to_string(&report).with_context(|| format!("cannot read {}", report.display()))?)
 }

@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 
 use anyhow::{Result, anyhow};
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, LineColumn, Span, TokenStream, TokenTree};
 
 /// A Rust file in its parts.
 #[derive(Debug, Default)]
@@ -39,7 +39,9 @@ impl Rust {
     /// Splits a file into its parts. Fails if the text is not Rust.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let tokens = TokenStream::from_str(text).map_err(|error| anyhow!("{error}"))?;
-        let mut reader = Reader { text, byte: 0, line: 1, rust: Self::default() };
+        let lines = text.split_inclusive('\n');
+        let starts = lines.scan(0, |end, line| Some(std::mem::replace(end, *end + line.len())));
+        let mut reader = Reader { text, lines: starts.collect(), byte: 0, line: 1, rust: Self::default() };
         reader.read(tokens.clone());
         reader.skip_to(text.len());
         Ok(Self { tokens, ..reader.rust })
@@ -49,6 +51,8 @@ impl Rust {
 /// Reads a file from start to end.
 struct Reader<'t> {
     text: &'t str,
+    /// The first byte of each line.
+    lines: Vec<usize>,
     /// The number of bytes read.
     byte: usize,
     /// The line of that byte.
@@ -62,41 +66,58 @@ impl Reader<'_> {
         let mut function: Option<(String, usize)> = None;
         let mut after_fn = false;
         for token in tokens {
-            let range = token.span().byte_range();
-            // A doc comment is an attribute whose tokens all cover the whole comment.
-            if self.text[range.start..].starts_with("//") || self.text[range.start..].starts_with("/*") {
+            let start = self.start(token.span());
+            // A doc comment is an attribute whose tokens all start where the comment starts.
+            if self.text[start..].starts_with("//") || self.text[start..].starts_with("/*") {
                 continue;
             }
-            self.skip_to(range.start);
+            self.skip_to(start);
             let named = std::mem::take(&mut after_fn);
             match token {
                 TokenTree::Ident(ident) => {
                     let name = ident.to_string();
                     after_fn = name == "fn";
                     function = if named { Some((name.clone(), self.line)) } else { function };
+                    self.pass(start + name.len());
                     self.rust.identifiers.push(Piece { line: self.line, text: name });
                 }
                 TokenTree::Literal(literal) => self.read_literal(literal.to_string()),
-                TokenTree::Punct(punct) if punct.as_char() == ';' => function = None,
-                TokenTree::Punct(_) => {}
+                TokenTree::Punct(punct) => {
+                    function = function.filter(|_| punct.as_char() != ';');
+                    self.pass(start + 1);
+                }
                 TokenTree::Group(group) => {
-                    self.byte = range.start + 1;
+                    self.pass(start + 1);
                     self.read(group.stream());
-                    self.skip_to(range.end - 1);
+                    let close = self.start(group.span_close());
+                    self.skip_to(close);
                     if group.delimiter() == Delimiter::Brace
                         && let Some((name, first)) = function.take()
                     {
                         self.rust.functions.push(Function { name, first, last: self.line });
                     }
+                    self.pass(close + 1);
                 }
             }
-            self.pass(range.end);
         }
     }
 
+    /// Returns the first byte of a span. Much faster than [`Span::byte_range`].
+    fn start(&self, span: Span) -> usize {
+        let LineColumn { line, column } = span.start();
+        let start = self.lines.get(line - 1).copied().unwrap_or(self.text.len());
+        let line = &self.text[start..];
+        if line.as_bytes()[..column].is_ascii() {
+            return start + column;
+        }
+        start + line.chars().take(column).map(char::len_utf8).sum::<usize>()
+    }
+
     fn read_literal(&mut self, text: String) {
+        let line = self.line;
+        self.pass(self.byte + text.len());
         if text.ends_with(['"', '#']) {
-            self.rust.strings.push(Piece { line: self.line, text });
+            self.rust.strings.push(Piece { line, text });
         }
     }
 
