@@ -81,12 +81,13 @@ fn is_path(code: &str) -> bool {
         && named
 }
 
-/// Whether a path exists, seen from the root, from the document or from its crate's sources.
+/// Whether a path exists below the root, the document's directory, or a package or its sources.
 fn exists(tree: &Tree, document: &str, path: &str) -> bool {
-    let beside = parent(document);
-    [joined("", path), joined(beside, path), joined(&format!("{beside}/src"), path)]
-        .iter()
-        .any(|path| tree.has(path))
+    let packages = tree.files.keys().filter_map(|file| file.strip_suffix("Cargo.toml"));
+    let mut places = packages.flat_map(|package| [package.to_owned(), format!("{package}src")]);
+    tree.has(path)
+        || tree.has(&joined(parent(document), path))
+        || places.any(|at| tree.has(&joined(&at, path)))
 }
 
 #[cfg(test)]
@@ -107,8 +108,9 @@ mod tests {
     #[test]
     fn a_path_to_nothing_is_caught() -> Result<()> {
         let document =
-            "`k/src/x.rs` `src/x.rs` `src/` `x.rs` `a/b` `target/x.rs` `/run/x.rs`\n\n`src/gone.rs`\n";
-        let found = violations(&Tree::planted(&[("k/src/x.rs", ""), ("k/a.md", document)])?);
+            "`k/src/w/x.rs` `src/w/x.rs` `w/` `x.rs` `a/b` `target/x.rs` `/run/x.rs`\n\n`src/gone.rs`\n";
+        let files = [("k/src/w/x.rs", ""), ("k/Cargo.toml", ""), ("a.md", document)];
+        let found = violations(&Tree::planted(&files)?);
         assert_eq!(
             found.iter().map(|it| (it.line, it.what.as_str())).collect::<Vec<_>>(),
             [(3, "src/gone.rs")]
