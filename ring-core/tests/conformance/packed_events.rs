@@ -6,6 +6,7 @@ use ring_core::{Arm, Features};
 use support::{EVENT_IDX, PACKED};
 
 use crate::rig::{DEVICE_AREA, DRIVER_AREA, Page, Queue, READ_A, READ_B, WRITE_A};
+use crate::split_rings::notifications_are_off_between_a_reap_and_the_next_arm;
 
 const PACKED_EVENT_IDX: Features = PACKED.union(EVENT_IDX);
 
@@ -106,41 +107,37 @@ fn both_2_8_10_each_side_writes_its_own_structure_only() {
     assert_eq!(areas(device, "load"), ["driver+0 load u32 Relaxed"]);
 }
 
+/// Returns the structures at `area` after each reap and after each `arm` that follows.
+fn structures(features: Features, area: u64, arm: fn(&mut Queue<'_>) -> Arm) -> [[String; 2]; 3] {
+    let mut page = Page::default();
+    let mut queue = Queue::new(&mut page, 2, features);
+    [0; 3].map(|_| {
+        let _ = queue.offer(&[READ_A], &[], 0);
+        let _ = queue.use_next(0);
+        let _ = queue.reap();
+        let disabled = queue.fields(area, &[2, 2]);
+        assert_eq!(arm(&mut queue), Arm::Armed);
+        [disabled, queue.fields(area, &[2, 2])]
+    })
+}
+
+/// The structures that both ends write without and with event indices.
+const STRUCTURES: [(Features, [[&str; 2]; 3]); 2] = [
+    (PACKED, [["0000 0100", "0000 0000"]; 3]),
+    (PACKED_EVENT_IDX, [["0000 0100", "0180 0200"], ["0000 0100", "0000 0200"], ["0000 0100", "0100 0200"]]),
+];
+
 #[test]
 fn driver_2_8_14_the_structure_enables_disables_or_names_a_descriptor() {
-    for (features, structures) in [
-        (PACKED, ["0000 0000", "0000 0000", "0000 0000"]),
-        (PACKED_EVENT_IDX, ["0180 0200", "0000 0200", "0100 0200"]),
-    ] {
-        let mut page = Page::default();
-        let mut queue = Queue::new(&mut page, 2, features);
-        for structure in structures {
-            let _ = queue.offer(&[READ_A], &[], 0);
-            let _ = queue.use_next(0);
-            let _ = queue.reap();
-            assert_eq!(queue.fields(DRIVER_AREA, &[2, 2]), "0000 0100");
-            assert_eq!(queue.driver.arm(), Arm::Armed);
-            assert_eq!(queue.fields(DRIVER_AREA, &[2, 2]), structure);
-        }
+    for (features, expected) in STRUCTURES {
+        assert_eq!(structures(features, DRIVER_AREA, |queue| queue.driver.arm()), expected);
     }
 }
 
 #[test]
 fn device_2_8_14_the_structure_enables_disables_or_names_a_descriptor() {
-    for (features, structures) in [
-        (PACKED, ["0000 0000", "0000 0000", "0000 0000"]),
-        (PACKED_EVENT_IDX, ["0180 0200", "0000 0200", "0100 0200"]),
-    ] {
-        let mut page = Page::default();
-        let mut queue = Queue::new(&mut page, 2, features);
-        for structure in structures {
-            let _ = queue.offer(&[READ_A], &[], 0);
-            let _ = queue.use_next(0);
-            let _ = queue.reap();
-            assert_eq!(queue.fields(DEVICE_AREA, &[2, 2]), "0000 0100");
-            assert_eq!(queue.device.arm(), Arm::Armed);
-            assert_eq!(queue.fields(DEVICE_AREA, &[2, 2]), structure);
-        }
+    for (features, expected) in STRUCTURES {
+        assert_eq!(structures(features, DEVICE_AREA, |queue| queue.device.arm()), expected);
     }
 }
 
@@ -235,20 +232,8 @@ fn device_2_8_22_suppression_is_read_after_the_flags_and_a_fence() {
 #[test]
 fn driver_2_8_22_notifications_are_off_between_a_reap_and_the_next_arm() {
     for features in [PACKED, PACKED_EVENT_IDX] {
-        let mut page = Page::default();
-        let mut queue = Queue::new(&mut page, 3, features);
-        let _ = queue.offer(&[READ_A], &[], 0);
-        let _ = queue.offer(&[READ_A], &[], 1);
-        assert!(queue.use_next(0).is_needed());
-        let _ = queue.reap();
-        assert!(!queue.use_next(0).is_needed());
-        // One buffer was used before notifications were enabled again.
-        drop(queue.driver_log.take());
-        assert_eq!(queue.driver.arm(), Arm::Pending);
-        let log = ["driver+0 store u32 Relaxed", "fence", "descriptor+24 load u64 Relaxed"];
-        assert_eq!(queue.driver_log.take(), log);
-        assert_eq!(queue.reap(), Some((1, 0)));
-        assert_eq!(queue.driver.arm(), Arm::Armed);
+        let arming = ["driver+0 store u32 Relaxed", "fence", "descriptor+24 load u64 Relaxed"];
+        notifications_are_off_between_a_reap_and_the_next_arm(features, arming);
     }
 }
 

@@ -21,6 +21,7 @@ use models::{
     a_sleeping_driver_is_notified as sleeping_driver, batches_arrive_whole, both_sides_sleep,
     silently_available_buffers_are_announced, silently_used_buffers_are_announced,
 };
+use ring_core::Features;
 use support::{EVENT_IDX, IN_ORDER, ORDERS, PACKED, SPLIT, SUPPRESSION};
 
 type Model = fn(Case);
@@ -54,23 +55,27 @@ fn holds_with_all_features(name: &str, model: Model, buffers: u16) {
     }
 }
 
+fn batches_hold(cases: &[(u16, Features, Buffers)]) {
+    for &(size, features, buffers) in cases {
+        holds("batches arrive whole", batches_arrive_whole, Case::new(size, features, buffers));
+    }
+}
+
 #[test]
 fn split_batches_arrive_whole() {
-    for (size, features, buffers) in [
+    batches_hold(&[
         (1, SPLIT, Buffers::Short),
         (2, SPLIT, Buffers::Short),
         (2, SPLIT, Buffers::Long),
         (4, SPLIT, Buffers::Long),
         (2, SPLIT | IN_ORDER, Buffers::Short),
         (4, SPLIT | IN_ORDER, Buffers::Long),
-    ] {
-        holds("batches arrive whole", batches_arrive_whole, Case::new(size, features, buffers));
-    }
+    ]);
 }
 
 #[test]
 fn packed_batches_arrive_whole() {
-    for (size, features, buffers) in [
+    batches_hold(&[
         (1, PACKED, Buffers::Short),
         (2, PACKED, Buffers::Short),
         (3, PACKED, Buffers::Short),
@@ -79,9 +84,7 @@ fn packed_batches_arrive_whole() {
         (4, PACKED, Buffers::Long),
         (3, PACKED | IN_ORDER, Buffers::Short),
         (4, PACKED | IN_ORDER, Buffers::Long),
-    ] {
-        holds("batches arrive whole", batches_arrive_whole, Case::new(size, features, buffers));
-    }
+    ]);
 }
 
 #[test]

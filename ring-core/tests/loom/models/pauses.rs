@@ -3,38 +3,23 @@
 use loom::thread;
 use ring_core::Notify;
 
+use super::sleepers::{device_sleeps, driver_sleeps};
 use crate::case::{Case, DEVICE_SLEEPS, DRIVER_SLEEPS, serve, serve_until_asleep, take};
 
-/// The device is suspended and resumed while the driver publishes. It finds the buffer, or is
-/// notified.
+/// The device is suspended and resumed while the driver publishes.
 pub(crate) fn a_device_pauses(case: Case) {
-    let (mut driver, mut device) = case.warm_ends();
-    let peer = thread::spawn(move || {
-        case.add(&mut driver, 1);
-        driver.publish()
+    device_sleeps(case, |device| {
+        let (position, _) = device.suspend();
+        device.resume(position).unwrap();
     });
-    let (position, _) = device.suspend();
-    device.resume(position).unwrap();
-    let served = serve_until_asleep(&mut device);
-    let notify = peer.join().unwrap();
-    assert!(served == 1 || notify == Notify::Needed, "{DEVICE_SLEEPS}");
 }
 
-/// The driver is suspended and resumed while the device publishes. It finds the used buffer, or is
-/// notified.
+/// The driver is suspended and resumed while the device publishes.
 pub(crate) fn a_driver_pauses(case: Case) {
-    let (mut driver, mut device) = case.warm_ends();
-    case.add(&mut driver, 1);
-    driver.publish_silently();
-    let peer = thread::spawn(move || {
-        assert!(serve(&mut device));
-        device.publish()
+    driver_sleeps(case, |driver| {
+        let _ = driver.suspend();
+        driver.resume();
     });
-    let _ = driver.suspend();
-    driver.resume();
-    let reaped = case.reap_until_asleep(&mut driver);
-    let notify = peer.join().unwrap();
-    assert!(reaped == [1] || notify == Notify::Needed, "{DRIVER_SLEEPS}");
 }
 
 /// The device is suspended with one completion staged and another published silently.

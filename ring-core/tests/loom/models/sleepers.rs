@@ -5,22 +5,25 @@ use loom::thread;
 use ring_core::{Arm, Notify};
 use support::IN_ORDER;
 
-use crate::case::{Case, DEVICE_SLEEPS, DRIVER_SLEEPS, serve, serve_until_asleep, take};
+use crate::case::{Case, DEVICE_SLEEPS, DRIVER_SLEEPS, Device, Driver, serve, serve_until_asleep, take};
 
-/// The device goes to sleep while the driver publishes. It finds the buffer, or is notified.
-pub(crate) fn a_sleeping_device_is_notified(case: Case) {
+/// The device prepares and goes to sleep while the driver publishes. The device finds the buffer,
+/// or is notified.
+pub(super) fn device_sleeps(case: Case, prepare: fn(&mut Device)) {
     let (mut driver, mut device) = case.warm_ends();
     let peer = thread::spawn(move || {
         case.add(&mut driver, 1);
         driver.publish()
     });
+    prepare(&mut device);
     let served = serve_until_asleep(&mut device);
     let notify = peer.join().unwrap();
     assert!(served == 1 || notify == Notify::Needed, "{DEVICE_SLEEPS}");
 }
 
-/// The driver goes to sleep while the device publishes. It finds the used buffer, or is notified.
-pub(crate) fn a_sleeping_driver_is_notified(case: Case) {
+/// The driver prepares and goes to sleep while the device publishes. The driver finds the used
+/// buffer, or is notified.
+pub(super) fn driver_sleeps(case: Case, prepare: fn(&mut Driver)) {
     let (mut driver, mut device) = case.warm_ends();
     case.add(&mut driver, 1);
     driver.publish_silently();
@@ -28,9 +31,18 @@ pub(crate) fn a_sleeping_driver_is_notified(case: Case) {
         assert!(serve(&mut device));
         device.publish()
     });
+    prepare(&mut driver);
     let reaped = case.reap_until_asleep(&mut driver);
     let notify = peer.join().unwrap();
     assert!(reaped == [1] || notify == Notify::Needed, "{DRIVER_SLEEPS}");
+}
+
+pub(crate) fn a_sleeping_device_is_notified(case: Case) {
+    device_sleeps(case, |_| ());
+}
+
+pub(crate) fn a_sleeping_driver_is_notified(case: Case) {
+    driver_sleeps(case, |_| ());
 }
 
 /// The driver publishes silently before it publishes. The decision covers both publications.
