@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::player::PERIOD;
 use crate::report::Report;
-use crate::support::{BYTES, Daemon, FRAMES, Format, Guest, OK, counting, words};
-use snd_host::spec::{RX_QUEUE, request};
+use crate::support::{BYTES, Daemon, FRAMES, Format, Guest, OK, counting, record_after_pause, words};
+use snd_host::spec::request;
 
 /// Half a second of U8 mono at 8 kHz, in bytes.
 const LONG: u32 = 4000;
@@ -63,22 +63,6 @@ fn record_over_a_pause() -> usize {
 fn age_after_a_pause() -> Duration {
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    guest.prepare(1, 8);
-    guest.record(1, BYTES);
-    guest.start(1);
-    assert_eq!(guest.recorded().status, OK);
-    guest.stop_queue(RX_QUEUE);
-    guest.prepare(0, 4);
-    guest.start(0);
-    for _ in 0..50 {
-        guest.play(0, &counting(0..FRAMES));
-        assert_eq!(guest.played().status, OK);
-    }
-    guest.finish(0);
-    guest.start_queue(RX_QUEUE, |_| {});
-    guest.record(1, BYTES);
-    let recorded = guest.recorded();
-    assert_eq!(recorded.status, OK);
-    guest.finish(1);
+    let recorded = record_after_pause(&mut guest, 8, 50);
     PERIOD * recorded.latency_bytes / BYTES
 }

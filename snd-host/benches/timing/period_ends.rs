@@ -1,12 +1,12 @@
 //! How evenly the guest is told that its periods have been played, whatever the sink does.
 
 use std::io::Read as _;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::player::{PERIOD, Player};
 use crate::report::{Report, longest, percentile_99};
-use crate::support::{BYTES, Daemon, Format, Guest};
+use crate::support::{BYTES, Daemon, Format, Guest, free_address};
 
 /// Linux's driver reports an error when no period ends for this long.
 const LINUX_TIMEOUT: Duration = Duration::from_millis(100);
@@ -37,11 +37,7 @@ fn healthy_sink(report: &mut Report) {
 
 /// Plays to a sink that appears late, disappears and appears again.
 fn erratic_sink(report: &mut Report) {
-    // The port is free now; no other process is expected to take it.
-    let address = {
-        let listener = TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
-        listener.local_addr().unwrap()
-    };
+    let address = free_address();
     let daemon = Daemon::start(&format!("tcpclientsink host=127.0.0.1 port={} sync=true", address.port()));
     let mut guest = Guest::connect(&daemon, Format::Split);
     let mut player = Player::start(&mut guest);

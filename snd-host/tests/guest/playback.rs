@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
 use ring_core::Segment;
@@ -10,7 +10,7 @@ use ring_core::memory::Memory as _;
 
 use crate::support::{
     BYTES, DEADLINE, Daemon, FORMATS, FRAMES, Format, Guest, OK, Played, counting, counting_period,
-    status_of, words,
+    free_address, status_of, words,
 };
 use snd_host::spec::{Status, TX_QUEUE, request};
 
@@ -207,7 +207,7 @@ fn a_release_returns_every_message_before_its_answer() {
 #[test]
 fn takes_use_an_exclusive_sink_one_after_the_other() {
     // Only one process can listen on a port at a time.
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let port = free_address().port();
     let mut daemon = Daemon::start(&format!("tcpserversink host=127.0.0.1 port={port} sync=true"));
     let mut guest = Guest::connect(&daemon, Format::Packed);
     for _ in 0..5 {
@@ -236,11 +236,7 @@ fn a_sink_that_fails_does_not_hold_up_the_guest() {
 
 #[test]
 fn a_sink_that_comes_and_goes_is_used_while_the_guest_plays() {
-    // The port is free now; no other process is expected to take it.
-    let address = {
-        let listener = TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
-        listener.local_addr().unwrap()
-    };
+    let address = free_address();
     let daemon = Daemon::start(&format!("tcpclientsink host=127.0.0.1 port={} sync=true", address.port()));
     let mut guest = Guest::connect(&daemon, Format::Split);
     guest.prepare(0, 4);

@@ -3,18 +3,13 @@
 use std::fs;
 
 use crate::support::{
-    BYTES, Daemon, FORMATS, FRAMES, Format, Guest, MEMORY_END, OK, VMM_OFFSET, counting, status_of, words,
+    BYTES, Daemon, FORMATS, FRAMES, Format, Guest, MEMORY_END, OK, VMM_OFFSET, counting, record_after_pause,
+    status_of, words,
 };
-use snd_host::spec::{RX_QUEUE, Status, TX_QUEUE, request};
+use snd_host::spec::{Status, TX_QUEUE, request};
 use vhost::VringConfigData;
 use vhost::vhost_user::VhostUserFrontend;
 use vhost::vhost_user::message::VhostUserConfigFlags;
-
-/// Plays a period and waits for its end.
-fn play_period(guest: &mut Guest) {
-    guest.play(0, &counting(0..FRAMES));
-    assert_eq!(guest.played().status, OK);
-}
 
 #[test]
 fn a_write_to_the_configuration_space_changes_nothing() {
@@ -46,7 +41,7 @@ fn a_queue_outside_guest_memory_does_not_affect_the_other_queues() {
         guest.start_queue(TX_QUEUE, |_| {});
         guest.prepare(0, 4);
         guest.start(0);
-        play_period(&mut guest);
+        guest.play_period();
     }
 }
 
@@ -58,7 +53,7 @@ fn a_packed_queue_may_have_any_size() {
         guest.prepare(0, 4);
         guest.start(0);
         // A message has four segments, so the ring wraps several times.
-        (0..50).for_each(|_| play_period(&mut guest));
+        (0..50).for_each(|_| guest.play_period());
         guest.finish(0);
     }
 }
@@ -74,7 +69,7 @@ fn playback_resumes_after_a_pause_at_any_ring_position() {
         (3..64).for_each(|_| assert_eq!(status_of(&guest.pcm_info()), OK));
         guest.stop_queues();
         guest.start_queues();
-        play_period(&mut guest);
+        guest.play_period();
         guest.finish(0);
     }
 }
@@ -86,12 +81,12 @@ fn a_reset_machine_has_no_prepared_stream() {
         let mut guest = Guest::connect(&daemon, format);
         guest.prepare(0, 4);
         guest.start(0);
-        play_period(&mut guest);
+        guest.play_period();
         guest.reboot();
         assert_eq!(guest.command(&words(&[request::PCM_STOP, 0])), Status::BadMsg as u32);
         guest.prepare(0, 4);
         guest.start(0);
-        play_period(&mut guest);
+        guest.play_period();
     }
 }
 
@@ -138,20 +133,6 @@ fn a_machine_that_is_paused_is_not_recorded() {
     const PAUSE: u32 = 220;
     let daemon = Daemon::start("fakesink sync=true");
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    guest.prepare(1, 240);
-    guest.record(1, BYTES);
-    guest.start(1);
-    assert_eq!(guest.recorded().status, OK);
-    guest.stop_queue(RX_QUEUE);
-    // The pause lasts at least as long as this audio.
-    guest.prepare(0, 4);
-    guest.start(0);
-    (0..PAUSE).for_each(|_| play_period(&mut guest));
-    guest.finish(0);
-    guest.start_queue(RX_QUEUE, |_| {});
-    guest.record(1, BYTES);
-    let recorded = guest.recorded();
-    assert_eq!(recorded.status, OK);
+    let recorded = record_after_pause(&mut guest, 240, PAUSE);
     assert!(recorded.latency_bytes < PAUSE / 2 * BYTES, "{} bytes are old", recorded.latency_bytes);
-    guest.finish(1);
 }

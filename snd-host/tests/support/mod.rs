@@ -4,10 +4,11 @@
 mod daemon;
 mod machine;
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
 use std::time::Duration;
 
-use snd_host::spec::{Status, request};
+use snd_host::spec::{RX_QUEUE, Status, request};
 
 pub(crate) use daemon::{Daemon, PROGRAM};
 pub(crate) use machine::{
@@ -74,4 +75,30 @@ pub(crate) fn write_counting_wav(daemon: &Daemon, name: &str, frames: u32) {
         wav.write_sample(i16::from_le_bytes(*sample)).unwrap();
     }
     wav.finalize().unwrap();
+}
+
+/// Returns a local address with a free port. No other process is expected to take the port.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// Records a period with a buffer of `buffer` periods, stops the receive queue for at least the
+/// length of `pause` periods, and returns the next period that is recorded.
+pub(crate) fn record_after_pause(guest: &mut Guest, buffer: u32, pause: u32) -> Recorded {
+    guest.prepare(1, buffer);
+    guest.record(1, BYTES);
+    guest.start(1);
+    assert_eq!(guest.recorded().status, OK);
+    guest.stop_queue(RX_QUEUE);
+    // The pause lasts at least as long as this audio.
+    guest.prepare(0, 4);
+    guest.start(0);
+    (0..pause).for_each(|_| guest.play_period());
+    guest.finish(0);
+    guest.start_queue(RX_QUEUE, |_| {});
+    guest.record(1, BYTES);
+    let recorded = guest.recorded();
+    assert_eq!(recorded.status, OK);
+    guest.finish(1);
+    recorded
 }

@@ -8,7 +8,7 @@ use ring_core::{Arm, Segment};
 use snd_host::spec::{CONTROL_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE, request};
 use vmm_sys_util::epoll::EpollEvent;
 
-use super::super::{BYTES, DEADLINE, OK, set_params_of, status_of, words};
+use super::super::{BYTES, DEADLINE, FRAMES, OK, counting, set_params_of, status_of, words};
 use super::{Guest, MEMORY_END, QUEUE_BYTES, QUEUE_SIZE};
 
 /// Bytes of guest memory for each message.
@@ -174,6 +174,12 @@ impl Guest {
         let [status, latency_bytes] =
             [0, 4].map(|at| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()));
         Played { status, latency_bytes, written }
+    }
+
+    /// Plays a period of 10 ms on stream 0 and waits for its end.
+    pub(crate) fn play_period(&mut self) {
+        self.play(0, &counting(0..FRAMES));
+        assert_eq!(self.played().status, OK);
     }
 
     /// Sends a message with room for `bytes` bytes of recorded audio.
