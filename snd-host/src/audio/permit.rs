@@ -1,5 +1,6 @@
 //! Permits for the threads of takes, which bound their number and order them.
 
+use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,8 +33,9 @@ impl Permits {
         (state.active.len() < MAX_TAKES).then(|| {
             let take = state.takes;
             state.takes += 1;
+            let contended = state.active.iter().any(|(other, _)| *other == stream);
             state.active.push((stream, take));
-            Permit { permits: self.clone(), stream, take }
+            Permit { permits: self.clone(), stream, take, contended: Cell::new(contended) }
         })
     }
 
@@ -56,6 +58,9 @@ pub(super) struct Permit {
     permits: Arc<Permits>,
     stream: usize,
     take: u64,
+    /// Whether an earlier take of the stream was active when the permit was acquired or when the
+    /// last wait ended. An attempt since then may have failed because of that take.
+    contended: Cell<bool>,
 }
 
 impl Permit {
@@ -67,15 +72,16 @@ impl Permit {
     /// Waits until all earlier takes of the same stream have ended, for at most
     /// [`PREDECESSOR_TIMEOUT`].
     ///
-    /// Returns whether there were any, and all have ended.
+    /// Returns whether the last of them has ended since the permit was acquired or since the last
+    /// call.
     pub(super) fn wait_for_predecessors(&self) -> bool {
-        let is_earlier = |(stream, take): &(usize, u64)| *stream == self.stream && *take < self.take;
-        let any = || lock(&self.permits.state).active.iter().any(is_earlier);
-        if !any() {
+        if !self.contended.get() {
             return false;
         }
+        let is_earlier = |(stream, take): &(usize, u64)| *stream == self.stream && *take < self.take;
         self.permits.wait_while(PREDECESSOR_TIMEOUT, |active| active.iter().any(is_earlier));
-        !any()
+        self.contended.set(lock(&self.permits.state).active.iter().any(is_earlier));
+        !self.contended.get()
     }
 }
 
@@ -83,5 +89,26 @@ impl Drop for Permit {
     fn drop(&mut self) {
         lock(&self.permits.state).active.retain(|(_, take)| *take != self.take);
         self.permits.returned.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_predecessor_that_ended_during_an_attempt_counts_once() {
+        let permits = Arc::<Permits>::default();
+        let [earlier, later] = [0, 0].map(|stream| permits.acquire(stream).unwrap());
+        drop(earlier);
+        assert!(later.wait_for_predecessors());
+        assert!(!later.wait_for_predecessors());
+    }
+
+    #[test]
+    fn a_take_of_another_stream_is_no_predecessor() {
+        let permits = Arc::<Permits>::default();
+        let [_other, later] = [0, 1].map(|stream| permits.acquire(stream).unwrap());
+        assert!(!later.wait_for_predecessors());
     }
 }
