@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::device_type::DeviceType;
+use crate::journal::LONGEST_CHAIN;
 
 /// The device limits the size of a segment (`VIRTIO_BLK_F_SIZE_MAX`). Offered to every guest.
 pub const SIZE_MAX: u64 = 1 << 1;
@@ -22,8 +23,11 @@ pub const FIELDS: Range<usize> = 8..16;
 const MAX_BYTES: u64 = 4 << 20;
 /// The most bytes that stay unused when a request is placed in blocks.
 const MARGIN: u64 = 128 << 10;
-/// The most segments: fewer than [`LONGEST_CHAIN`](crate::journal::LONGEST_CHAIN).
+/// The most segments of data. Header and status have to fit into the longest chain as well.
 const MAX_SEGMENTS: u32 = 1000;
+
+const _: () = assert!(MAX_SEGMENTS as usize + 2 <= LONGEST_CHAIN);
+
 /// The smallest `size_max` that Linux accepts is a page.
 const PAGE: u32 = 4096;
 

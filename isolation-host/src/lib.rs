@@ -6,7 +6,7 @@
 //! shadow virtqueues, and copies requests and data between the two. Neither the VMM nor the device
 //! has to know of it.
 //!
-//! From the outside in; a module imports only modules further down:
+//! From the outside in:
 //!
 //! - [`args`] is the command line.
 //! - [`host`] is the control plane: one thread that handles both sockets.

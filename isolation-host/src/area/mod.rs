@@ -5,8 +5,8 @@
 //! [`Share`], so that no queue can starve another:
 //!
 //! ```text
-//! BASE                                  BASE + share_size()
-//! ├──────────────── share 0 ────────────────┼──────────────── share 1 ────────────────┼ …
+//! BASE                                      BASE + share_size()
+//! ├──────────────── share 0 ────────────────┼──────────────── share 1 ─ …
 //! ┌─────────────────────┬────────┬──────────┐
 //! │ descriptors, driver │ device │ blocks   │   the device area and the blocks begin at a page
 //! └─────────────────────┴────────┴──────────┘

@@ -15,9 +15,13 @@ impl Pieces {
     /// Replaces all segments.
     pub(super) fn set(&mut self, readable: &[Segment], writable: &[Segment]) {
         self.clear();
-        self.all.extend_from_slice(readable);
-        self.all.extend_from_slice(writable);
-        self.readable = readable.len();
+        // For the few segments of a request, pushes are faster than `extend_from_slice`.
+        for piece in readable {
+            self.push_readable(*piece);
+        }
+        for piece in writable {
+            self.push_writable(*piece);
+        }
     }
 
     /// Adds a readable segment. Call before the first [`push_writable`](Self::push_writable).

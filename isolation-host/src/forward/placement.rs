@@ -122,9 +122,10 @@ impl Placement {
 
     /// Frees all blocks, which leaves the placement empty.
     pub(super) fn release(&mut self, buddy: &mut Buddy) {
-        for block in self.blocks.drain(..) {
-            buddy.release(block);
+        for block in &self.blocks {
+            buddy.release(*block);
         }
+        self.blocks.clear();
         self.pieces.clear();
         self.table = None;
     }
