@@ -60,13 +60,12 @@ impl<D: DriverEnd + Send + 'static, V: DeviceEnd + Send + 'static> Pair<D, V> {
 impl<D: DriverEnd + Send, V: DeviceEnd + Send> Queue for Pair<D, V> {
     #[inline(never)]
     fn burst(&mut self) -> Passed {
-        let Self { driver: CachePadded(driver), device: CachePadded(device), fixture } = self;
         let mut passed = Passed::default();
-        driver.submit(&fixture.requests);
-        passed.kicks += u64::from(driver.decide());
-        device.serve(fixture.requests.len(), &mut passed.seen);
-        passed.calls += u64::from(device.decide());
-        driver.collect(|cookie, written| passed.returned.add(cookie, written));
+        self.driver.0.submit(&self.fixture.requests);
+        passed.kicks += u64::from(self.driver.0.decide());
+        self.device.0.serve(self.fixture.requests.len(), &mut passed.seen);
+        passed.calls += u64::from(self.device.0.decide());
+        self.driver.0.collect(|cookie, written| passed.returned.add(cookie, written));
         passed
     }
 

@@ -81,11 +81,11 @@ macro_rules! rings {
                     let (readable, writable, cookie) =
                         (request.readable(), request.writable(), request.cookie);
                     let added = if INDIRECT {
-                        self.0.add_indirect(request.table, readable, writable, cookie).is_ok()
+                        self.0.add_indirect(request.table, readable, writable, cookie)
                     } else {
-                        self.0.add(readable, writable, cookie).is_ok()
+                        self.0.add(readable, writable, cookie)
                     };
-                    assert!(added, "a burst fits the queue");
+                    assert!(added.is_ok(), "a burst fits the queue");
                 }
                 self.0.publish_silently();
             }
