@@ -23,12 +23,12 @@
 //! # Both ends of one request
 //!
 //! ```
-//! use ring_core::memory::{Memory, RawMemory};
+//! use ring_core::memory::{AlignedWord, Memory, RawMemory};
 //! use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Segment, Setup, device, driver};
 //!
 //! for features in [Features::empty(), Features::RING_PACKED] {
 //!     // One page that both sides see holds the three areas of a queue of four descriptors.
-//!     let mut page = [0u64; 512];
+//!     let mut page = [AlignedWord::ZERO; 512];
 //!     let memory = RawMemory::from_mut(&mut page, 0x1000);
 //!     let areas = Areas { descriptor: 0x1000, driver: 0x1100, device: 0x1200 };
 //!     let setup = Setup::new(4, features, areas);
@@ -67,7 +67,7 @@
 //! use ring_core::memory::RawMemory;
 //! use ring_core::{DriverQueue, Features, Segment, Setup, driver};
 //! # let negotiated = Features::VERSION_1 | Features::RING_PACKED;
-//! # let mut pages = vec![[0u64; 512]; 1];
+//! # let mut pages = vec![[ring_core::memory::AlignedWord::ZERO; 512]; 1];
 //! # let (page, physical) = (NonNull::from(&mut pages[..]).cast::<u8>(), 0x4000_0000);
 //! # let (request, response) = (0x4100_0000, 0x4100_1000);
 //! # let notify = |queue_index: u16| {};

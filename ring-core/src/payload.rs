@@ -36,9 +36,9 @@
 //!     Ok(writer.written())
 //! }
 //! #
-//! # use ring_core::memory::RawMemory;
+//! # use ring_core::memory::{AlignedWord, RawMemory};
 //! # use ring_core::{DeviceQueue, DriverQueue, Features, Segment, Setup, device, driver};
-//! # let mut page = [0u64; 512];
+//! # let mut page = [AlignedWord::ZERO; 512];
 //! # let memory = RawMemory::from_mut(&mut page, 0);
 //! # let (setup, _) = Setup::contiguous(0, 4, Features::empty())?;
 //! # let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;
@@ -270,10 +270,10 @@ impl<'a, M: Memory> Writer<'a, M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::RawMemory;
+    use crate::memory::{AlignedWord, RawMemory};
 
     /// Returns memory with "abcdefgh" and "ABCDEFGH", and a gap between them.
-    fn letters(words: &mut [u64; 4]) -> RawMemory<'_> {
+    fn letters(words: &mut [AlignedWord; 4]) -> RawMemory<'_> {
         let memory = RawMemory::from_mut(words, 0x100);
         memory.write_bytes(0x100, b"abcdefgh").unwrap();
         memory.write_bytes(0x110, b"ABCDEFGH").unwrap();
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_value_is_read_whole_wherever_the_segments_are_cut() {
-        let mut words = [0; 4];
+        let mut words = [AlignedWord::ZERO; 4];
         let memory = letters(&mut words);
         for cut in 0..=8 {
             let segments = [
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn reading_past_the_end_says_what_is_missing_and_consumes_nothing() {
-        let mut words = [0; 4];
+        let mut words = [AlignedWord::ZERO; 4];
         let memory = letters(&mut words);
         let segments = [Segment::new(0x100, 2), Segment::new(0x110, 3)];
         let mut reader = Reader::new(&memory, &segments);
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_segment_outside_shared_memory_is_an_error() {
-        let mut words = [0; 4];
+        let mut words = [AlignedWord::ZERO; 4];
         let memory = letters(&mut words);
         let segments = [Segment::new(0x11e, 4)];
         let unmapped = PayloadError::Unmapped(AccessError { address: 0x11e, len: 4 });
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_writer_skips_and_counts() {
-        let mut words = [0; 4];
+        let mut words = [AlignedWord::ZERO; 4];
         let memory = letters(&mut words);
         let segments = [Segment::new(0x100, 3), Segment::new(0x110, 8)];
         let mut writer = Writer::new(&memory, &segments);

@@ -57,7 +57,7 @@
 //! # Example
 //!
 //! ```
-//! use ring_core::memory::{Memory, RawMemory};
+//! use ring_core::memory::{AlignedWord, Memory, RawMemory};
 //! # use ring_core::{DriverQueue, Features, QueueSize, Segment, device, driver};
 //! use ring_core::{ChainRecord, DeviceQueue, Setup, SetupError, Token};
 //!
@@ -86,7 +86,7 @@
 //!     journal.taken.iter().map(|taken| device.adopt(*taken)).collect()
 //! }
 //! #
-//! # let mut page = [0u64; 512];
+//! # let mut page = [AlignedWord::ZERO; 512];
 //! # let memory = RawMemory::from_mut(&mut page, 0);
 //! # let (setup, _) = Setup::contiguous(0, 4, Features::RING_PACKED)?;
 //! # let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4])?;

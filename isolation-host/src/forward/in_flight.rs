@@ -84,7 +84,7 @@ impl InFlight {
         }
     }
 
-    pub(super) const fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
@@ -114,11 +114,11 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ring_core::memory::RawMemory;
+    use ring_core::memory::{AlignedWord, RawMemory};
     use ring_core::{DeviceQueue, DriverQueue, Features, Setup, device, driver};
 
     fn tokens<const COUNT: usize>() -> [Token; COUNT] {
-        let mut words = [0; 512];
+        let mut words = [AlignedWord::ZERO; 512];
         let memory = RawMemory::from_mut(&mut words, 0);
         let (setup, _) = Setup::contiguous(0, 8, Features::empty()).unwrap();
         let mut driver =

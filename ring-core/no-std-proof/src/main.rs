@@ -16,7 +16,7 @@ mod mem;
 use core::hint::{black_box, spin_loop};
 use core::panic::PanicInfo;
 
-use ring_core::memory::RawMemory;
+use ring_core::memory::{AlignedWord, RawMemory};
 use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Segment, Setup, device, driver};
 
 /// The linker's default entry point.
@@ -33,7 +33,7 @@ pub extern "C" fn _start() -> ! {
 
 /// Passes a request from the driver to the device and back. Returns how much the device wrote.
 fn one_request(features: Features) -> Option<u32> {
-    let mut page = [0_u64; 512];
+    let mut page = [AlignedWord::ZERO; 512];
     let memory = RawMemory::from_mut(&mut page, 0x1000);
     let setup = Setup::new(4, features, Areas { descriptor: 0x1000, driver: 0x1100, device: 0x1200 });
     let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 4]).ok()?;

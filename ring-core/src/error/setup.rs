@@ -108,7 +108,8 @@ impl fmt::Display for SetupError {
             Self::Unmapped { area, range: AccessError { address, len } } => {
                 write!(
                     f,
-                    "the {area}, {len} bytes at {address:#x}, is not one aligned range of shared memory"
+                    "the {area}, {len} bytes at {address:#x}, is not one range of shared memory whose \
+                     address in this program equals {address:#x} modulo 8"
                 )
             }
             Self::Staged => {

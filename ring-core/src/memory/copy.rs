@@ -9,7 +9,7 @@ use super::word::Access as _;
 
 /// Returns whether words may be loaded from `start` on.
 fn is_aligned(start: *mut u8) -> bool {
-    start.addr().is_multiple_of(size_of::<u64>())
+    start.addr() % size_of::<u64>() == 0
 }
 
 /// Returns how many of `len` bytes lie before the first aligned word.
@@ -53,11 +53,12 @@ unsafe fn unaligned_out(start: *mut u8, into: &mut [u8]) {
 ///
 /// The same as for [`copy_out`], and `start` is aligned for a word unless there are no bytes.
 unsafe fn words_out(start: *mut u8, into: &mut [u8]) {
-    let (words, tail) = into.as_chunks_mut::<8>();
-    let end = start.wrapping_add(words.len() * 8);
-    for (index, word) in words.iter_mut().enumerate() {
+    let (words, tail) = into.split_at_mut(into.len() - into.len() % 8);
+    let end = start.wrapping_add(words.len());
+    for (index, word) in words.chunks_exact_mut(8).enumerate() {
         // SAFETY: within the caller's range, and aligned because `start` is aligned.
-        *word = unsafe { u64::read(start.wrapping_add(index * 8)) }.to_le_bytes();
+        let value = unsafe { u64::read(start.wrapping_add(index * 8)) };
+        word.copy_from_slice(&value.to_le_bytes());
     }
     // SAFETY: the rest of the caller's range.
     unsafe { bytes_out(end, tail) };
@@ -112,12 +113,13 @@ unsafe fn unaligned_in(start: *mut u8, from: &[u8]) {
 ///
 /// The same as for [`copy_in`], and `start` is aligned for a word unless there are no bytes.
 unsafe fn words_in(start: *mut u8, from: &[u8]) {
-    let (words, tail) = from.as_chunks::<8>();
-    let end = start.wrapping_add(words.len() * 8);
-    for (index, word) in words.iter().enumerate() {
-        let value = u64::from_le_bytes(*word);
+    let (words, tail) = from.split_at(from.len() - from.len() % 8);
+    let end = start.wrapping_add(words.len());
+    for (index, word) in words.chunks_exact(8).enumerate() {
+        let mut value = [0; 8];
+        value.copy_from_slice(word);
         // SAFETY: within the caller's range, and aligned because `start` is aligned.
-        unsafe { u64::write(start.wrapping_add(index * 8), value) };
+        unsafe { u64::write(start.wrapping_add(index * 8), u64::from_le_bytes(value)) };
     }
     // SAFETY: the rest of the caller's range.
     unsafe { bytes_in(end, tail) };
@@ -142,12 +144,12 @@ mod tests {
 
     use std::vec::Vec;
 
-    use crate::memory::{Memory as _, RawMemory};
+    use crate::memory::{AlignedWord, Memory as _, RawMemory};
 
     #[test]
     fn bytes_of_any_alignment_and_length_are_copied_and_no_others() {
         for (offset, len) in (0..16).flat_map(|offset| (0..40).map(move |len| (offset, len))) {
-            let mut words = [u64::MAX; 8];
+            let mut words = [AlignedWord([u8::MAX; 8]); 8];
             let memory = RawMemory::from_mut(&mut words, 0);
             let sent: Vec<u8> = (1..).take(len).collect();
             memory.write_bytes(offset, &sent).unwrap();

@@ -78,8 +78,9 @@
 //!     }
 //! }
 //! #
+//! # use ring_core::memory::AlignedWord;
 //! # use ring_core::{Areas, DriverQueue, Features, Segment, Setup, driver};
-//! # let mut pages = [[0u64; 64]; 3];
+//! # let mut pages = [[AlignedWord::ZERO; 64]; 3];
 //! # let [first, second, third] = &mut pages;
 //! # let windows = Windows([
 //! #     RawMemory::from_mut(first, 0x1000),
@@ -95,6 +96,7 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+mod aligned_word;
 mod barriers;
 mod copy;
 mod raw;
@@ -102,6 +104,7 @@ mod raw;
 mod vm;
 mod word;
 
+pub use aligned_word::AlignedWord;
 #[cfg(any(
     target_arch = "x86",
     target_arch = "x86_64",

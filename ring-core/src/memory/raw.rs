@@ -9,7 +9,7 @@ use core::sync::atomic::AtomicU8;
 
 use super::copy::{copy_in, copy_out};
 use super::word::Word;
-use super::{AccessError, Area, Barriers, Load, Memory, Smp, Store};
+use super::{AccessError, AlignedWord, Area, Barriers, Load, Memory, Smp, Store};
 
 /// A contiguous window of shared memory.
 ///
@@ -21,9 +21,9 @@ use super::{AccessError, Area, Barriers, Load, Memory, Smp, Store};
 /// time causes unexpected values, never undefined behaviour.
 ///
 /// ```
-/// use ring_core::memory::{Memory, RawMemory};
+/// use ring_core::memory::{AlignedWord, Memory, RawMemory};
 ///
-/// let mut page = [0u64; 512];
+/// let mut page = [AlignedWord::ZERO; 512];
 /// // The other side knows this page as 0x1000.
 /// let memory = RawMemory::from_mut(&mut page, 0x1000);
 /// memory.write_bytes(0x1ffe, b"ok").unwrap();
@@ -45,6 +45,8 @@ unsafe impl<B> Sync for RawMemory<'_, B> {}
 impl<'m> RawMemory<'m> {
     /// Returns a window onto `len` bytes at `start`, which the other side knows as `address`.
     ///
+    /// A queue is set up in the window only if `start` and `address` are equal modulo eight.
+    ///
     /// # Safety
     ///
     /// For the whole of `'m`, the `len` bytes at `start` are mapped, readable and writable, and
@@ -55,8 +57,10 @@ impl<'m> RawMemory<'m> {
         Self { start, address, len, shared: PhantomData }
     }
 
-    /// Returns a window onto memory that this program owns.
-    pub fn from_mut(words: &'m mut [u64], address: u64) -> Self {
+    /// Returns a window onto memory that this program owns, which the other side knows as `address`.
+    ///
+    /// A queue can be set up in the window only if `address` is a multiple of eight.
+    pub fn from_mut(words: &'m mut [AlignedWord], address: u64) -> Self {
         let len = size_of_val(words);
         let start = NonNull::from(words).cast();
         // SAFETY: the exclusive borrow is held for 'm, so the bytes stay mapped, and only this
@@ -124,7 +128,7 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
 
 /// Returns whether a pointer and an address are equal modulo 8, the size of the largest word.
 pub(super) fn is_aligned_alike(start: NonNull<u8>, address: u64) -> bool {
-    (start.addr().get() as u64 ^ address).is_multiple_of(8)
+    (start.addr().get() as u64 ^ address) % 8 == 0
 }
 
 /// A resolved part of a [`RawMemory`], checked on every access.
@@ -154,7 +158,7 @@ impl<B> RawArea<'_, B> {
     /// and this program accesses them only through atomics.
     pub(super) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
         let [two, four, eight] = [2, 4, 8].map(|width| {
-            let aligned = start.addr().get().is_multiple_of(width);
+            let aligned = start.addr().get() % width == 0;
             if aligned { (len + 1).saturating_sub(width) } else { 0 }
         });
         let pairs = [two.saturating_sub(2), four.saturating_sub(4), eight.saturating_sub(8)];

@@ -176,16 +176,25 @@ mod halves {
 
 #[cfg(test)]
 mod tests {
-    use core::sync::atomic::AtomicU64;
+    use core::ptr;
 
     use super::*;
 
-    /// A word of shared memory for each test, because tests run at the same time.
-    static ACQUIRED: AtomicU64 = AtomicU64::new(0);
-    static RELEASED: AtomicU64 = AtomicU64::new(0);
+    /// A 64-bit word of shared memory in halves, the lower half first. It is not an `AtomicU64`, which
+    /// the processors that need the halves do not have.
+    type Halves = [AtomicU32; 2];
 
-    fn at(word: &'static AtomicU64) -> *mut u8 {
-        word.as_ptr().cast()
+    // A word for each test, because tests run at the same time.
+    static ACQUIRED: Halves = [const { AtomicU32::new(0) }; 2];
+    static RELEASED: Halves = [const { AtomicU32::new(0) }; 2];
+
+    fn at(word: &'static Halves) -> *mut u8 {
+        ptr::from_ref(word).cast_mut().cast()
+    }
+
+    /// The bytes of a word, in the order in which they lie in memory.
+    fn bytes(word: &Halves) -> [[u8; 4]; 2] {
+        [0, 1].map(|half| word[half].load(Ordering::Relaxed).to_ne_bytes())
     }
 
     /// What the other side does, or sees, at a barrier.
@@ -194,11 +203,11 @@ mod tests {
 
     impl Barriers for OtherSide {
         fn acquire() {
-            ACQUIRED.store(u64::to_le(0x0403_0201), Ordering::Relaxed);
+            ACQUIRED[0].store(u32::from_ne_bytes([1, 2, 3, 4]), Ordering::Relaxed);
         }
 
         fn release() {
-            assert_eq!(u64::from_le(RELEASED.load(Ordering::Relaxed)), 0x0403_0201);
+            assert_eq!(bytes(&RELEASED), [[1, 2, 3, 4], [0; 4]]);
         }
 
         fn full() {}
@@ -206,26 +215,27 @@ mod tests {
 
     #[test]
     fn a_word_in_halves_is_the_same_word() {
-        static WORD: AtomicU64 = AtomicU64::new(0);
-        // SAFETY: the word is a static and an atomic.
+        static WORD: Halves = [const { AtomicU32::new(0) }; 2];
+        // SAFETY: the word is a static and made of atomics.
         unsafe { halves::write(at(&WORD), 0x0807_0605_0403_0201) };
-        assert_eq!(WORD.load(Ordering::Relaxed).to_ne_bytes(), [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(bytes(&WORD), [[1, 2, 3, 4], [5, 6, 7, 8]]);
         // SAFETY: as above.
         assert_eq!(unsafe { halves::read(at(&WORD)) }, 0x0807_0605_0403_0201);
     }
 
     #[test]
     fn the_lower_half_is_read_behind_the_barrier_that_the_upper_half_has() {
-        ACQUIRED.store(u64::to_le(0x0807_0605_ffff_ffff), Ordering::Relaxed);
-        // SAFETY: the word is a static and an atomic.
+        ACQUIRED[0].store(u32::MAX, Ordering::Relaxed);
+        ACQUIRED[1].store(u32::from_ne_bytes([5, 6, 7, 8]), Ordering::Relaxed);
+        // SAFETY: the word is a static and made of atomics.
         let word = unsafe { halves::acquire::<OtherSide>(at(&ACQUIRED)) };
         assert_eq!(word, 0x0807_0605_0403_0201);
     }
 
     #[test]
     fn the_lower_half_is_written_before_the_barrier_that_the_upper_half_has() {
-        // SAFETY: the word is a static and an atomic.
+        // SAFETY: the word is a static and made of atomics.
         unsafe { halves::release::<OtherSide>(at(&RELEASED), 0x0807_0605_0403_0201) };
-        assert_eq!(u64::from_le(RELEASED.load(Ordering::Relaxed)), 0x0807_0605_0403_0201);
+        assert_eq!(bytes(&RELEASED), [[1, 2, 3, 4], [5, 6, 7, 8]]);
     }
 }

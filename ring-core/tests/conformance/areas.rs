@@ -2,7 +2,7 @@
 //! "Structure Size and Alignment".
 
 use ring_core::error::AreaName;
-use ring_core::memory::RawMemory;
+use ring_core::memory::{AlignedWord, RawMemory};
 use ring_core::{
     AreaLayout, DeviceQueue, DriverQueue, Features, Layout, QueueSize, SetupError, device, driver, packed,
     split,
@@ -13,7 +13,7 @@ use crate::rig::setup;
 
 /// Half of the alignment is not enough for either end, in any of the areas.
 fn misaligned_areas_are_refused(features: Features, layout: Layout) {
-    let mut words = [0; 64];
+    let mut words = [AlignedWord::ZERO; 64];
     let memory = RawMemory::from_mut(&mut words, 0);
     let good = setup(4, features);
     for (area, AreaLayout { align, .. }) in [

@@ -1,6 +1,6 @@
 //! A small queue in a page of its own. Both ends are recorded, and the whole page can be compared.
 
-use ring_core::memory::{Memory as _, RawMemory};
+use ring_core::memory::{AlignedWord, Memory as _, RawMemory};
 use ring_core::{Areas, Features, Notify, PopError, Segment, Setup, Token, Violation};
 use support::{Access, HeapDeviceQueue, HeapDriverQueue, PACKED, Watched, device_queue, driver_queue};
 
@@ -31,12 +31,12 @@ pub(crate) const WRITE_B: Segment = Segment::new(0x4000, 0x40);
 
 /// The memory of one queue.
 #[derive(Default)]
-pub(crate) struct Page([u64; PAGE_WORDS]);
+pub(crate) struct Page([AlignedWord; PAGE_WORDS]);
 
 impl Page {
     /// Returns a page that is filled with `byte`.
     pub(crate) const fn filled(byte: u8) -> Self {
-        Self([u64::from_ne_bytes([byte; 8]); PAGE_WORDS])
+        Self([AlignedWord([byte; 8]); PAGE_WORDS])
     }
 }
 

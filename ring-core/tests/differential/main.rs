@@ -4,6 +4,8 @@
 //! Only split queues have such peers. rust-vmm's `virtio-queue` is the device for our driver;
 //! `virtio-drivers` is the driver for our device.
 
+#![cfg(feature = "vm-memory")]
+
 mod contents;
 mod our_device;
 mod our_driver;
@@ -12,7 +14,7 @@ mod their_driver;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ring_core::Features;
-use support::{EVENT_IDX, INDIRECT, SPLIT};
+use support::{EVENT_IDX, INDIRECT, SPLIT, cases};
 
 const SIZE: u16 = 8;
 
@@ -60,7 +62,7 @@ fn features() -> impl Strategy<Value = Features> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(256)) })]
 
     #[test]
     fn our_driver_works_with_the_device_of_rust_vmm(
@@ -80,7 +82,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(4)) })]
 
     #[test]
     fn our_driver_works_with_rust_vmms_device_across_the_index_wrap(

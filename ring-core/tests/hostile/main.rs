@@ -22,7 +22,7 @@ use ring_core::Features;
 use ring_core::memory::RawMemory;
 use scribble::{Scribble, scribble};
 use support::{
-    DESCRIPTORS, EVENT_IDX, Ends, IN_ORDER, INDIRECT, Operation, PACKED, SPLIT, Step, ZEROED, setup,
+    DESCRIPTORS, EVENT_IDX, Ends, IN_ORDER, INDIRECT, Operation, PACKED, SPLIT, Step, ZEROED, cases, setup,
 };
 
 fn step() -> impl Strategy<Value = Step> {
@@ -72,7 +72,7 @@ fn scribbles() -> impl Strategy<Value = Vec<Scribble>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2048) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(2048)) })]
 
     #[test]
     fn ends_survive_scribbles_between_operations(
@@ -90,7 +90,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(32) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(32)) })]
 
     #[test]
     fn ends_survive_scribbles_during_operations(

@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask loom` runs the models optimised and prints the number of executions.
 
+#![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+
 mod case;
 mod memory;
 mod models;

@@ -14,7 +14,7 @@ use proptest::sample::subsequence;
 use rig::Rig;
 use ring_core::Features;
 use ring_core::memory::RawMemory;
-use support::{DESCRIPTORS, EVENT_IDX, IN_ORDER, INDIRECT, Operation, PACKED, SPLIT, ZEROED, setup};
+use support::{DESCRIPTORS, EVENT_IDX, IN_ORDER, INDIRECT, Operation, PACKED, SPLIT, ZEROED, cases, setup};
 
 /// An operation whose buffers suit a queue of up to eight descriptors.
 fn operation() -> impl Strategy<Value = Operation> {
@@ -64,7 +64,7 @@ fn run(size: u16, features: Features, before: u32, operations: &[Operation]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(512)) })]
 
     #[test]
     fn split_queues_behave_like_a_list(
@@ -87,7 +87,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(4)) })]
 
     /// The index of a split queue starts again from 0 after 65535.
     #[test]

@@ -1,6 +1,6 @@
 //! A device end and indirect tables.
 
-use ring_core::memory::RawMemory;
+use ring_core::memory::{AlignedWord, RawMemory};
 use ring_core::{Features, PopError, Segment, Violation};
 
 use crate::peer::{INDIRECT_TABLE, NEXT, WRITE, descriptor, make_available, offer};
@@ -166,7 +166,7 @@ fn a_chain_too_long_for_the_device_can_be_returned() {
 #[test]
 fn a_table_may_be_longer_than_64_kib() {
     for features in FORMATS.map(|format| format | INDIRECT) {
-        let mut words = vec![0; 0x4000];
+        let mut words = vec![AlignedWord::ZERO; 0x4000];
         let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
         let mut device = device_queue(memory.clone(), &setup(4, features));
         let segments: Vec<_> = (0..4097).map(|i| Segment::new(BUFFERS + i, 1)).collect();

@@ -86,11 +86,13 @@ fn a_setup_error_names_the_area_and_the_fault() {
         ),
         (
             SetupError::Unmapped { area: AreaName::Driver, range: RANGE },
-            "the driver area, 48 bytes at 0x1000, is not one aligned range of shared memory",
+            "the driver area, 48 bytes at 0x1000, is not one range of shared memory whose address in this \
+             program equals 0x1000 modulo 8",
         ),
         (
             SetupError::Unmapped { area: AreaName::Device, range: RANGE },
-            "the device area, 48 bytes at 0x1000, is not one aligned range of shared memory",
+            "the device area, 48 bytes at 0x1000, is not one range of shared memory whose address in this \
+             program equals 0x1000 modulo 8",
         ),
     ] {
         assert_eq!(error.to_string(), said);

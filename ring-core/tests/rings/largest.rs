@@ -1,7 +1,7 @@
 //! Full queues of the largest sizes: the arithmetic on their indices reaches its limits.
 
 use ring_core::error::AddErrorKind;
-use ring_core::memory::RawMemory;
+use ring_core::memory::{AlignedWord, RawMemory};
 use ring_core::{Arm, Features, Notify, Segment, Setup};
 use support::{EVENT_IDX, HeapDeviceQueue, HeapDriverQueue, IN_ORDER, PACKED, SPLIT, queues};
 
@@ -17,9 +17,9 @@ fn cases() -> impl Iterator<Item = (u16, Features)> {
 
 type Ends<'m> = (HeapDriverQueue<RawMemory<'m>, u16>, HeapDeviceQueue<RawMemory<'m>>);
 
-fn ends(words: &mut Vec<u64>, size: u16, features: Features) -> Ends<'_> {
+fn ends(words: &mut Vec<AlignedWord>, size: u16, features: Features) -> Ends<'_> {
     let (setup, bytes) = Setup::contiguous(0x40, size, features).unwrap();
-    words.resize(usize::try_from(0x40 + bytes).unwrap() / 8, 0);
+    words.resize(usize::try_from(0x40 + bytes).unwrap() / 8, AlignedWord::ZERO);
     queues(&RawMemory::from_mut(words, 0), &setup)
 }
 

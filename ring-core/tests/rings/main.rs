@@ -9,3 +9,5 @@ mod recovery;
 mod refused;
 mod setting_up;
 mod unpop;
+#[cfg(feature = "vm-memory")]
+mod vm_memory;

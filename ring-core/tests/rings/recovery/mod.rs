@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use rig::{Rig, Step, five, step};
 use ring_core::memory::RawMemory;
 use ring_core::{ChainRecord, CompleteError, Notify, SetupError};
-use support::{DESCRIPTORS, ORDERS, ZEROED, device_queue, reset_device};
+use support::{DESCRIPTORS, ORDERS, ZEROED, cases, device_queue, reset_device};
 
 const RECORD: ChainRecord = ChainRecord { serial: 2, writable: 8, id: 1, count: 2 };
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(1000)) })]
 
     #[test]
     fn each_buffer_comes_back_exactly_once_wherever_the_device_crashes(

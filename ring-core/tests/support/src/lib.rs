@@ -10,7 +10,9 @@ mod operation;
 mod pair;
 mod watched;
 
-use ring_core::memory::Memory;
+use std::env;
+
+use ring_core::memory::{AlignedWord, Memory};
 use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Position, Setup, device, driver};
 
 pub use ends::{Ends, Step};
@@ -46,7 +48,7 @@ pub const DEVICE: u64 = 0x1280;
 pub const BUFFERS: u64 = 0x1400;
 
 /// All of shared memory, before there is a queue.
-pub const ZEROED: [u64; 0x400] = [0; 0x400];
+pub const ZEROED: [AlignedWord; 0x400] = [AlignedWord::ZERO; 0x400];
 
 /// A driver queue of either format, with its slots on the heap.
 pub type HeapDriverQueue<M, T> = DriverQueue<M, Vec<driver::Slot<T>>, T>;
@@ -61,6 +63,13 @@ pub const fn setup(size: u16, features: Features) -> Setup {
 /// Returns the position of a queue that has not run yet.
 pub const fn start(features: Features) -> Position {
     if features.contains(PACKED) { Position::PACKED_START } else { Position::SPLIT_START }
+}
+
+/// Returns how many cases a property is tested with: `usual`, or as many as `PROPTEST_CASES` allows if these
+/// are fewer.
+pub fn cases(usual: u32) -> u32 {
+    let allowed = env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    allowed.map_or(usual, |allowed: u32| usual.min(allowed))
 }
 
 /// Sets up the driver end of a queue.
