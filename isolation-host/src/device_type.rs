@@ -37,7 +37,7 @@ impl DeviceType {
         match (self, queue) {
             (Self::Blk | Self::Fs, _) | (Self::Snd, 0) => AtStop::Finish,
             // Even queues receive (VIRTIO 1.4, 5.1.2 "Virtqueues").
-            (Self::Net, _) if queue.is_multiple_of(2) => AtStop::Unpop,
+            (Self::Net, _) if queue % 2 == 0 => AtStop::Unpop,
             (Self::Net, _) => AtStop::Finish,
             // Queue 1 is for events, and queue 3 receives (VIRTIO 1.4, 5.14.2 "Virtqueues").
             (Self::Snd, 1 | 3) => AtStop::Unpop,

@@ -38,10 +38,9 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// Notifies. If an earlier notification is still pending, the two become one.
 pub fn notify(fd: impl AsFd) {
-    if let Err(error) = write(fd, &1u64.to_ne_bytes())
-        && error != rustix::io::Errno::AGAIN
-    {
-        tracing::debug!("cannot notify: {error}");
+    match write(fd, &1u64.to_ne_bytes()) {
+        Ok(_) | Err(rustix::io::Errno::AGAIN) => {}
+        Err(error) => tracing::debug!("cannot notify: {error}"),
     }
 }
 

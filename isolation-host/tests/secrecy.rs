@@ -38,8 +38,8 @@ fn nothing_that_a_device_receives_leads_to_guest_memory() {
 
         // No number in messages or in the area is an address of guest memory, in the guest or in
         // the VMM.
-        let words = device.told.iter().chain([&all]).flat_map(|bytes| bytes.as_chunks().0);
-        let addresses = words.map(|word| u64::from_le_bytes(*word));
+        let words = device.told.iter().chain([&all]).flat_map(|bytes| bytes.chunks_exact(8));
+        let addresses = words.map(|word| u64::from_le_bytes(word.try_into().unwrap()));
         let of_guest = |address: &u64| [RAM, USER].iter().any(|at| (*at..at + RAM_SIZE).contains(address));
         assert_eq!(addresses.filter(of_guest).collect::<Vec<_>>(), [0; 0]);
         assert!(writable.iter().all(|segment| area.contains(segment.address, segment.len.into())));

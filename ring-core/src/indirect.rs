@@ -12,8 +12,8 @@ const DESCRIPTOR_BYTES: u32 = 16;
 /// The number of descriptors that are fetched at once: two cache lines.
 const WINDOW: u32 = 8;
 
-/// A private copy of `WINDOW` descriptors.
-type Window = [[u8; DESCRIPTOR_BYTES as usize]; WINDOW as usize];
+/// A private copy of `WINDOW` descriptors, each as two words of eight bytes.
+type Window = [[[u8; 8]; 2]; WINDOW as usize];
 
 /// A descriptor table in shared memory, of any alignment.
 ///
@@ -34,7 +34,7 @@ pub(crate) struct Table<'m, M> {
 impl<'m, M: Memory> Table<'m, M> {
     /// Returns the table of `bytes` bytes at `address`.
     pub(crate) fn new(memory: &'m M, address: u64, bytes: u32) -> Result<Self, Violation> {
-        if bytes == 0 || !bytes.is_multiple_of(DESCRIPTOR_BYTES) {
+        if bytes == 0 || bytes % DESCRIPTOR_BYTES != 0 {
             return Err(Violation::IndirectLength { len: bytes });
         }
         if address.checked_add(u64::from(bytes) - 1).is_none() {
@@ -55,12 +55,7 @@ impl<'m, M: Memory> Table<'m, M> {
         if index.wrapping_sub(self.start) >= self.fetched {
             self.fetch(index).map_err(Violation::IndirectUnmapped)?;
         }
-        let [low, high] = self
-            .window
-            .get((index - self.start) as usize)
-            .and_then(|descriptor| descriptor.as_chunks().0.first_chunk())
-            .copied()
-            .unwrap_or_default();
+        let [low, high] = self.window.get((index - self.start) as usize).copied().unwrap_or_default();
         Ok((u64::from_le_bytes(low), u64::from_le_bytes(high)))
     }
 
@@ -70,7 +65,7 @@ impl<'m, M: Memory> Table<'m, M> {
         let count = (self.len - index).min(WINDOW);
         let window = self.window.get_mut(..count as usize).unwrap_or_default();
         let address = self.address + u64::from(index) * u64::from(DESCRIPTOR_BYTES);
-        self.memory.read_bytes(address, window.as_flattened_mut())?;
+        self.memory.read_bytes(address, window.as_flattened_mut().as_flattened_mut())?;
         (self.start, self.fetched) = (index, count);
         Ok(())
     }
@@ -101,10 +96,9 @@ pub(crate) fn fill_table<M: Memory>(
             index += 1;
             filled += 1;
             let (low, high) = encode(*segment, writable, (index < count).then_some(index));
-            let ([first, second], _) = descriptor.as_chunks_mut() else { continue };
-            (*first, *second) = (low.to_le_bytes(), high.to_le_bytes());
+            *descriptor = [low.to_le_bytes(), high.to_le_bytes()];
         }
-        let filled = window.get(..filled).unwrap_or_default().as_flattened();
+        let filled = window.get(..filled).unwrap_or_default().as_flattened().as_flattened();
         ring.memory.write_bytes(address, filled).map_err(AddErrorKind::TableUnmapped)?;
         address += filled.len() as u64;
     }

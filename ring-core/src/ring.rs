@@ -43,7 +43,7 @@ impl<M: Memory> Ring<M> {
     ) -> Result<Self, SetupError> {
         let area = |area, address: u64, layout: AreaLayout| {
             let align = layout.align as u64;
-            if !address.is_multiple_of(align) {
+            if address % align != 0 {
                 return Err(SetupError::Misaligned { area, address, align });
             }
             memory.area(address, layout.size).map_err(|range| SetupError::Unmapped { area, range })

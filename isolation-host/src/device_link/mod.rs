@@ -278,9 +278,8 @@ impl DeviceLink {
 
     /// Serves the device's requests on the back-end channel. Drops a channel that has failed.
     pub fn serve_backend_channel(&mut self) {
-        if let Some(backend) = &mut self.backend
-            && let Err(error) = backend.serve()
-        {
+        let Some(backend) = &mut self.backend else { return };
+        if let Err(error) = backend.serve() {
             tracing::debug!("the device's back-end channel has failed: {error}");
             self.backend = None;
         }

@@ -195,13 +195,13 @@ impl DeviceRing {
         for (from, to, len) in in_step(from, to, written.into()) {
             guest.copy_in(&self.window, from, to, len)?;
         }
-        if device_type.writes_status_last()
-            && u64::from(written) < Segment::total(to)
-            && let Some((from, to)) = last_byte(from).zip(last_byte(to))
-        {
-            guest.copy_in(&self.window, from, to, 1)?;
+        if !device_type.writes_status_last() || u64::from(written) >= Segment::total(to) {
+            return Ok(());
         }
-        Ok(())
+        match last_byte(from).zip(last_byte(to)) {
+            Some((from, to)) => guest.copy_in(&self.window, from, to, 1),
+            None => Ok(()),
+        }
     }
 
     /// Makes all staged requests available to the device.

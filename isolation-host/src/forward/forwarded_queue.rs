@@ -292,9 +292,8 @@ impl ForwardedQueue {
             }
         }
         let mut count = 0;
-        while count < limit
-            && let Some(id) = self.backlog.pop_front()
-        {
+        while count < limit {
+            let Some(id) = self.backlog.pop_front() else { break };
             match device.submit(&memory, &mut self.in_flight, id) {
                 Submission::Staged(copied) => self.statistics.to_device += copied,
                 Submission::NoRoom(id) => {

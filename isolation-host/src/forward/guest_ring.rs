@@ -59,20 +59,20 @@ impl GuestRing {
         let Some(chain) = self.ring.pop(&mut self.segments)? else { return Ok(None) };
         let (readable, writable) = (chain.readable(), chain.writable());
         let token = chain.into_token();
-        if let Some(journal) = &mut self.journal
-            && let Some(record) = self.ring.record(&token)
-        {
-            journal.record_taken(&record, readable, writable);
+        if let Some(journal) = &mut self.journal {
+            if let Some(record) = self.ring.record(&token) {
+                journal.record_taken(&record, readable, writable);
+            }
         }
         Ok(Some(in_flight.insert(token, readable, writable)))
     }
 
     /// Stages the return of a request.
     pub(super) fn complete(&mut self, token: Token, written: u32) {
-        if let Some(journal) = &mut self.journal
-            && let Some(record) = self.ring.record(&token)
-        {
-            journal.mark_returned(record.id);
+        if let Some(journal) = &mut self.journal {
+            if let Some(record) = self.ring.record(&token) {
+                journal.mark_returned(record.id);
+            }
         }
         // This fails only after a violation by the guest, whose ring is idle then.
         let _ = self.ring.complete(token, written);

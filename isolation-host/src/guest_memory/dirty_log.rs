@@ -43,9 +43,10 @@ impl DirtyLog {
     /// too.
     #[inline]
     pub(super) fn mark(&self, address: u64, len: u64) {
-        if self.is_on()
-            && let Some(bitmap) = &*self.inner.bitmap.read()
-        {
+        if !self.is_on() {
+            return;
+        }
+        if let Some(bitmap) = &*self.inner.bitmap.read() {
             mark_pages(bitmap, address, len);
         }
     }

@@ -84,10 +84,11 @@ impl Host {
 
     /// Puts requests back into the guest's ring if there is no device that could finish them.
     fn unpop_without_device(&self, index: usize) {
-        if self.device.is_none()
-            && let Some(queue) = self.queues.get(index)
-            && let Some(forwarded) = &mut queue.lock().queue
-        {
+        if self.device.is_some() {
+            return;
+        }
+        let Some(queue) = self.queues.get(index) else { return };
+        if let Some(forwarded) = &mut queue.lock().queue {
             forwarded.unpop();
         }
     }

@@ -108,10 +108,10 @@ impl Host {
     /// Connects to the peers that are missing. Returns whether there is a VMM, or may be one.
     pub(super) fn connect_peers(&mut self) -> Result<bool, HostError> {
         let due = |at: Instant| at <= Instant::now();
-        if let Vmm::Leaving { deadline, .. } = self.vmm
-            && (due(deadline) || self.all_drained() || !self.may_finish())
-        {
-            self.forget_vmm();
+        if let Vmm::Leaving { deadline, .. } = self.vmm {
+            if due(deadline) || self.all_drained() || !self.may_finish() {
+                self.forget_vmm();
+            }
         }
         if self.handshake.as_ref().map(Handshake::deadline).is_some_and(due) {
             self.poll_handshake();

@@ -58,7 +58,7 @@ pub(super) unsafe fn copy_shared(from: *const u8, to: *mut u8, len: usize) {
 #[inline]
 unsafe fn copy_with_atomics(from: *const u8, to: *mut u8, len: usize) {
     let mut at = 0;
-    if from.addr().is_multiple_of(8) && to.addr().is_multiple_of(8) {
+    if from.addr() % 8 == 0 && to.addr() % 8 == 0 {
         while len - at >= 8 {
             // SAFETY: eight bytes inside the caller's range, aligned as `from` is.
             let word = unsafe { AtomicU64::from_ptr(from.wrapping_add(at).cast_mut().cast()) };

@@ -114,9 +114,7 @@ impl Channel {
                     _ => return Err(ReceiveError::TooLong { request, size }),
                 },
             };
-            if let Some(header) = header
-                && self.partial.bytes.len() == wanted
-            {
+            if let Some(header) = header.filter(|_| self.partial.bytes.len() == wanted) {
                 let Partial { bytes, fds } = std::mem::take(&mut self.partial);
                 let payload = bytes.get(size_of::<Header>()..).unwrap_or_default().to_owned();
                 return Ok(Some(Message::from_parts(header, payload, fds)));

@@ -48,7 +48,7 @@ impl Buffers {
     /// Returns whether the request has a readable word, and whether it has a writable word.
     const fn words(self, request: u64) -> (bool, bool) {
         match self {
-            Self::Short => (request.is_multiple_of(2), !request.is_multiple_of(2)),
+            Self::Short => (request % 2 == 0, request % 2 != 0),
             Self::Long => (true, true),
         }
     }

@@ -250,9 +250,8 @@ impl<'m> Ends<'m> {
     fn suspend_device(&mut self, base: u32) {
         let (position, answer) = self.device.suspend();
         self.used_published(answer);
-        if !self.device_broken
-            && let Some(token) = self.tokens.pop()
-        {
+        let kept = if self.device_broken { None } else { self.tokens.pop() };
+        if let Some(token) = kept {
             let Err(CompleteError::Suspended(token)) = self.device.complete(token, 0) else {
                 panic!("a chain was completed in a suspended queue");
             };

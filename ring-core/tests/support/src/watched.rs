@@ -115,7 +115,7 @@ impl WatchedArea<'_> {
     /// Returns the address and the length of a word, which must lie in the area and be aligned.
     fn word<W: Word>(&self, offset: usize) -> (u64, usize) {
         let len = size_of::<W>();
-        assert!(offset.is_multiple_of(len), "{len} bytes at {offset:#x} are not aligned");
+        assert!(offset % len == 0, "{len} bytes at {offset:#x} are not aligned");
         assert!(offset + len <= self.len, "{len} bytes at {offset:#x} in an area of {:#x}", self.len);
         (self.address + offset as u64, len)
     }
