@@ -3,7 +3,7 @@
 use ring_core::error::AreaName;
 use ring_core::index::QueueSizeError;
 use ring_core::memory::{AccessError, AlignedWord, Memory, RawMemory};
-use ring_core::{DeviceQueue, Features, Layout, Reader, Segment, Setup, SetupError, Writer, device};
+use ring_core::{DeviceQueue, Features, Layout, Reader, Segment, Setup, SetupError, Writer, device, driver};
 use support::{BUFFERS, DESCRIPTORS, FORMATS, PACKED, Pair, SPLIT, ZEROED, setup};
 
 /// Sends a request of three segments to the device and back, ten times.
@@ -34,6 +34,13 @@ fn queues_run_with_the_barriers_of_real_hardware() {
         let mut words = ZEROED;
         run(&RawMemory::from_mut(&mut words, DESCRIPTORS).with_barriers::<Platform>(), features);
     }
+}
+
+#[test]
+fn default_slots_are_empty() {
+    let slots = (driver::Slot::<u8>::default(), device::Slot::default());
+    let empty = (driver::Slot::<u8>::EMPTY, device::Slot::EMPTY);
+    assert_eq!(format!("{slots:?}"), format!("{empty:?}"));
 }
 
 /// Whatever the memory held before.
