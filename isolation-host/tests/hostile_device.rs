@@ -209,7 +209,7 @@ fn every_attack_is_survived(format: Features) {
     assert!(host.is_alive());
 }
 
-/// Echoes requests until the guest has a used buffer. Returns the cookie, or `None` after the limit.
+/// Echoes requests until a buffer is used. Returns the cookie, or `None` after the limit.
 fn echo_until_used(device: &TestDevice, queue: &mut Queue, driver: &mut guest::Queue) -> Option<u32> {
     let deadline = Instant::now() + TIMEOUT;
     while Instant::now() < deadline {
