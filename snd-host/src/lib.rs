@@ -4,7 +4,7 @@
 //!
 //! - `process`: the command line, the socket, signals and the sandbox; one session after another.
 //! - `vhost_user`: the device as the front-end and the driver see it. `vhost-user-backend` speaks
-//!   the protocol and runs the event loop, ring-core serves the rings.
+//!   the protocol and runs the event loop, vhost-ring has the queues.
 //! - `card`: the streams and control elements. Control requests are answered without side effects;
 //!   an answer says what has to be done.
 //! - `stream`: the life cycle of a stream, and its messages from acceptance to completion. A pacer
@@ -37,7 +37,6 @@ mod speakers;
 pub mod spec;
 mod stream;
 mod vhost_user;
-mod waker;
 
 pub use audio::AudioError;
 pub use options::{RingFormat, Streams, StreamsError};

@@ -1,7 +1,7 @@
-//! A complete virtio-entropy device (VIRTIO 1.4, 5.4 "Entropy Device"); guest memory has to be shared:
+//! A virtio-entropy device (VIRTIO 1.4, 5.4 "Entropy Device"). Guest memory has to be shared:
 //!
-//!     cargo run -p vhost-ring --example entropy -- /tmp/rng.sock /dev/urandom
-//!     qemu-system-x86_64 … -chardev socket,id=c,path=/tmp/rng.sock -device vhost-user-rng-pci,chardev=c
+//!     cargo run -p vhost-ring --example entropy -- /tmp/rng /dev/urandom
+//!     qemu-system-x86_64 … -chardev socket,id=c,path=/tmp/rng -device vhost-user-rng-pci,chardev=c
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -1,8 +1,8 @@
 //! Split and packed virtqueues for devices on rust-vmm's `vhost-user-backend`.
 //!
-//! `vhost-user-backend` owns the socket, the vhost-user protocol and the event loop of a device, and
-//! keeps a split-only queue for each vring. This crate replaces that queue by ring-core's device queue,
-//! which serves both formats, and follows what the front-end says about it:
+//! `vhost-user-backend` owns the socket, the vhost-user protocol and the event loop of a device,
+//! and keeps a split-only queue for each vring. This crate replaces that queue by ring-core's
+//! device queue, which serves both formats, and follows what the front-end says about it:
 //!
 //! ```text
 //!   front-end (VMM)                      vhost-ring                       device
@@ -19,9 +19,9 @@
 //!   GET_VRING_BASE ◄────────────── Vring  (the position that the queue has reached)
 //! ```
 //!
-//! - [`Vring`] is the `VringT` that a back-end names in `VhostUserBackend::Vring`. It records what the
-//!   front-end says about a vring, knows vrings of any size, and survives kicks that are gone by the
-//!   time they are read.
+//! - [`Vring`] is the `VringT` that a back-end names in `VhostUserBackend::Vring`. It records what
+//!   the front-end says about a vring, knows vrings of any size, and survives kicks that are gone
+//!   by the time they are read.
 //! - [`Queues`] has the queues of a device. A queue starts where it was left, or where its driver
 //!   has begun anew, and [`Started`] says which; it stops with its position in its vring, so that
 //!   GET_VRING_BASE tells it.
@@ -29,20 +29,21 @@
 //!   [`publish`](Queue::publish), [`arm`](Queue::arm) as in ring-core, with notifications by the
 //!   vring's call file.
 //!
-//! A device that answers each request at once needs [`Queues::serve`] alone. The example `entropy` is a
-//! complete virtio-entropy device of this kind.
+//! A device that answers each request at once needs [`Queues::serve`] alone. The example `entropy`
+//! is a complete virtio-entropy device of this kind.
 //!
 //! # Limits
 //!
-//! - `vhost-user-backend` passes on 16 bits of a vring base. They describe a packed queue only while no
-//!   chain is in flight, so a packed queue is stopped with nothing in flight: [`Queues::stop`] asks the
-//!   device to return its chains. [`Queue::resume`] takes all 32 bits, for a device that learns them in
-//!   another way.
+//! - `vhost-user-backend` passes on 16 bits of a vring base. They describe a packed queue only
+//!   while no chain is in flight, so a packed queue is stopped with nothing in flight:
+//!   [`Queues::stop`] asks the device to return its chains. [`Queue::resume`] takes all 32 bits,
+//!   for a device that learns them in another way.
 //! - The queues of one [`Queues`] belong to one thread of the event loop.
 
 mod queue;
 mod queues;
 mod vring;
+mod waker;
 
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ pub use queues::{Queues, Started};
 pub use ring_core;
 use vm_memory::GuestMemoryMmap;
 pub use vring::Vring;
+pub use waker::Waker;
 
 /// The guest's memory at one moment.
 pub type GuestMemory<B = ()> = Arc<GuestMemoryMmap<B>>;

@@ -74,13 +74,13 @@ impl<B: NewBitmap + 'static> Queue<B> {
 
     /// Takes the next chain, if there is one that fits into `segments`.
     ///
-    /// A chain of more segments than `segments` has room for is completed with nothing written, and `pop`
-    /// returns `None`; [`arm`](Self::arm) then finds what is left.
+    /// A chain of more segments than `segments` has room for is completed with nothing written, and
+    /// `pop` returns `None`; [`arm`](Self::arm) then finds what is left.
     ///
     /// # Errors
     ///
-    /// [`Violation`] once, when the driver breaks a rule. The queue is idle from then on, and the front-end
-    /// has been told by the vring's error file.
+    /// [`Violation`] once, when the driver breaks a rule. The queue is idle from then on, and the
+    /// front-end has been told by the vring's error file.
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, Violation> {
         match self.ring.pop(segments) {
             Ok(chain) => Ok(chain),
@@ -130,12 +130,13 @@ impl<B: NewBitmap + 'static> Queue<B> {
         self.ring.arm()
     }
 
-    /// Answers chains until the queue is empty and armed, or as many chains as the queue has descriptors.
-    /// Publishes the answers.
+    /// Answers chains until the queue is empty and armed, or as many chains as the queue has
+    /// descriptors. Publishes the answers.
     ///
     /// `answer` reads the request from the chain's readable bytes and writes the response to its
     /// writable bytes; the chain is completed with the number of bytes written. Returns
-    /// [`Arm::Pending`] if there may be more to do; then call `serve` again, after the other queues.
+    /// [`Arm::Pending`] if there may be more to do; then call `serve` again, after the other
+    /// queues.
     ///
     /// # Errors
     ///

@@ -2,26 +2,25 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ring_core::memory::VmMemory;
 use ring_core::{Arm, Features, Position, Reader, Segment, SetupError, Writer};
-use rustix::event::{EventfdFlags, eventfd};
 use vm_memory::bitmap::NewBitmap;
 
-use crate::{GuestMemory, Queue, Vring};
+use crate::{GuestMemory, Queue, Vring, Waker};
 
 /// What [`Queues::start`] has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Started {
-    /// Nothing: the queue runs already, or the front-end does not let the queue run, or the queue could not be
-    /// started as it is configured.
+    /// Nothing: the queue runs already, or the front-end does not let the queue run, or the queue
+    /// cannot be started with its configuration.
     Unchanged,
     /// The queue has started for the first time, or after [`reset`](Queues::reset).
     First,
     /// The queue has started where it was stopped, as after a pause of the virtual machine.
     Continued,
-    /// The queue has started at another position than where it was stopped: the driver has been reset.
+    /// The queue has started at another position than where it was stopped: the driver has been
+    /// reset.
     ///
     /// vhost-user does not tell a back-end of a driver's reset in another way.
     DriverReset,
@@ -34,8 +33,11 @@ enum State<B: NewBitmap + 'static> {
     /// Stopped at a position.
     Stopped(Position),
     Running(Box<Queue<B>>),
-    /// The queue cannot be started as it is configured. Trying again is useless until it is stopped.
-    Invalid,
+    /// The queue cannot be started with its configuration. Trying again is useless until it is
+    /// stopped.
+    Invalid {
+        stopped_at: Option<Position>,
+    },
 }
 
 /// The queues of a device.
@@ -45,7 +47,7 @@ pub struct Queues<B: NewBitmap + 'static = ()> {
     states: Box<[State<B>]>,
     features: Features,
     memory: Option<GuestMemory<B>>,
-    waker: OwnedFd,
+    waker: Waker,
 }
 
 /// What the front-end says.
@@ -56,9 +58,8 @@ impl<B: NewBitmap + 'static> Queues<B> {
     ///
     /// The error of creating the eventfd behind [`waker`](Self::waker).
     pub fn new(count: usize) -> io::Result<Self> {
-        let waker = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         let states = (0..count).map(|_| State::default()).collect();
-        Ok(Self { states, features: Features::empty(), memory: None, waker })
+        Ok(Self { states, features: Features::empty(), memory: None, waker: Waker::new()? })
     }
 
     /// Returns the features of virtqueues that a device can offer with these queues: VERSION_1,
@@ -85,20 +86,22 @@ impl<B: NewBitmap + 'static> Queues<B> {
     /// Takes the guest's memory, after a front-end has changed it.
     ///
     /// Each queue that runs is stopped, and starts again in the new memory at the next
-    /// [`start`](Self::start); `give_back` returns its chains in flight, as in [`stop`](Self::stop).
+    /// [`start`](Self::start); `give_back` returns its chains in flight, as in
+    /// [`stop`](Self::stop).
     pub fn set_memory(&mut self, memory: GuestMemory<B>, mut give_back: impl FnMut(usize, &mut Queue<B>)) {
         self.memory = Some(memory);
         for index in 0..self.states.len() {
             self.stop(index, |queue| give_back(index, queue));
         }
-        self.wake();
+        self.waker.wake();
     }
 
     /// Stops a queue, and leaves its position where GET_VRING_BASE finds it.
     ///
     /// `give_back` is called if the queue runs. It returns the chains in flight, with
     /// [`unpop`](Queue::unpop) newest first where that can be done, and otherwise with
-    /// [`complete`](Queue::complete): a chain that is still in flight afterwards is lost to the driver.
+    /// [`complete`](Queue::complete): a chain that is still in flight afterwards is lost to the
+    /// driver.
     pub fn stop(&mut self, index: usize, give_back: impl FnOnce(&mut Queue<B>)) {
         let Some(state) = self.states.get_mut(index) else { return };
         *state = match std::mem::take(state) {
@@ -106,7 +109,7 @@ impl<B: NewBitmap + 'static> Queues<B> {
                 give_back(&mut queue);
                 State::Stopped(queue.stop())
             }
-            State::Invalid => State::Fresh,
+            State::Invalid { stopped_at } => stopped_at.map_or(State::Fresh, State::Stopped),
             state => state,
         };
     }
@@ -121,19 +124,19 @@ impl<B: NewBitmap + 'static> Queues<B> {
 impl<B: NewBitmap + 'static> Queues<B> {
     /// Starts a queue if the front-end lets the queue run and it does not run yet.
     ///
-    /// Call this for each queue before the queue is looked at, since vhost-user starts a queue by its
-    /// first kick.
+    /// Call this for each queue before the queue is looked at, since vhost-user starts a queue by
+    /// its first kick.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] once, if the queue cannot run as it is configured; the queue is left alone until the
-    /// front-end has stopped it.
+    /// [`SetupError`] once, if the queue cannot run with its configuration; the queue is left alone
+    /// until the front-end has stopped it.
     pub fn start(&mut self, index: usize, vring: &Vring<B>) -> Result<Started, SetupError> {
         let (Some(state), Some(memory)) = (self.states.get_mut(index), &self.memory) else {
             return Ok(Started::Unchanged);
         };
         let left = match state {
-            State::Running(_) | State::Invalid => return Ok(Started::Unchanged),
+            State::Running(_) | State::Invalid { .. } => return Ok(Started::Unchanged),
             State::Fresh => None,
             State::Stopped(position) => Some(*position),
         };
@@ -151,7 +154,7 @@ impl<B: NewBitmap + 'static> Queues<B> {
                 Ok(started)
             }
             Err(error) => {
-                *state = State::Invalid;
+                *state = State::Invalid { stopped_at: left };
                 if let Err(error) = vring.signal_error() {
                     log::debug!("the front-end cannot be told of an invalid queue: {error}");
                 }
@@ -178,11 +181,12 @@ impl<B: NewBitmap + 'static> Queues<B> {
         }
     }
 
-    /// Starts and serves all queues, for a device that answers each chain at once: see [`Queue::serve`].
+    /// Starts and serves all queues, for a device that answers each chain at once: see
+    /// [`Queue::serve`].
     ///
-    /// `answer` gets the index of the queue as well. The work is bounded: each queue is served as many
-    /// chains as it has descriptors. If there may be more to do, the [`waker`](Self::waker) is readable
-    /// afterwards. Errors go to the log.
+    /// `answer` gets the index of the queue as well. The work is bounded: each queue is served as
+    /// many chains as it has descriptors. If there may be more to do, the [`waker`](Self::waker) is
+    /// readable afterwards. Errors go to the log.
     pub fn serve(
         &mut self,
         vrings: &[Vring<B>],
@@ -193,7 +197,7 @@ impl<B: NewBitmap + 'static> Queues<B> {
             &mut Writer<'_, VmMemory<GuestMemory<B>>>,
         ),
     ) {
-        self.clear_waker();
+        self.waker.clear();
         for (index, vring) in vrings.iter().enumerate() {
             if let Err(error) = self.start(index, vring) {
                 log::error!("queue {index} cannot be started: {error}");
@@ -201,7 +205,7 @@ impl<B: NewBitmap + 'static> Queues<B> {
             let Some(queue) = self.get_mut(index) else { continue };
             match queue.serve(segments, |request, response| answer(index, request, response)) {
                 Ok(Arm::Armed) => {}
-                Ok(Arm::Pending) => self.wake(),
+                Ok(Arm::Pending) => self.waker.wake(),
                 Err(violation) => log::warn!("the driver has broken queue {index}: {violation}"),
             }
         }
@@ -210,31 +214,20 @@ impl<B: NewBitmap + 'static> Queues<B> {
 
 /// The waker.
 impl<B: NewBitmap + 'static> Queues<B> {
-    /// Returns a file that is readable when the device has to look at its queues although no kick came.
+    /// Returns the waker. It wakes the event loop when the device has to look at its queues
+    /// although no kick came.
     ///
-    /// Register it with the event loop (`VringEpollHandler::register_listener`) under a number above that of
-    /// the queues, such as [`wake_event`](Self::wake_event).
+    /// Register its file with the event loop (`VringEpollHandler::register_listener`) under a
+    /// number above that of the queues, such as [`wake_event`](Self::wake_event).
     #[must_use]
-    pub fn waker(&self) -> BorrowedFd<'_> {
-        self.waker.as_fd()
+    pub const fn waker(&self) -> &Waker {
+        &self.waker
     }
 
     /// Returns an event number for the waker that `vhost-user-backend` does not use itself.
     #[must_use]
     pub const fn wake_event(&self) -> u64 {
         self.states.len() as u64 + 1
-    }
-
-    /// Makes the waker readable.
-    pub fn wake(&self) {
-        // A full counter is readable already.
-        let _ = rustix::io::write(&self.waker, &1u64.to_ne_bytes());
-    }
-
-    /// Makes the waker unreadable again. [`serve`](Self::serve) does this itself.
-    pub fn clear_waker(&self) {
-        // An empty counter is unreadable already.
-        let _ = rustix::io::read(&self.waker, &mut [0; 8]);
     }
 }
 

@@ -20,13 +20,13 @@ type Memory<B> = GuestMemoryAtomic<GuestMemoryMmap<B>>;
 ///
 /// A `Vring` differs from `vhost-user-backend`'s own vrings in four ways:
 ///
-/// - A vring may have any size that its format has. The split-only queue of `vhost-user-backend` keeps its
-///   old size when it is told a size that is no power of two.
+/// - A vring may have any size that its format has. The split-only queue of `vhost-user-backend`
+///   keeps its old size when it is told a size that is no power of two.
 /// - A kick that cannot be read is no error. A kick can be gone by the time it is read, because the
-///   vring was stopped and started in between, or because the front-end has taken the kick file back;
-///   the event loop of `vhost-user-backend` would end for good.
-/// - No access to a notification file blocks: each file is made non-blocking when the front-end passes
-///   the file. A full file means that a notification is pending already.
+///   vring was stopped and started in between, or because the front-end has taken the kick file
+///   back; the event loop of `vhost-user-backend` would end for good.
+/// - No access to a notification file blocks: each file is made non-blocking when the front-end
+///   passes the file. A full file means that a notification is pending already.
 /// - The error file is written to when the driver breaks the queue.
 pub struct Vring<B: NewBitmap + 'static = ()> {
     state: VringMutex<Memory<B>>,

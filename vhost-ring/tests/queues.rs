@@ -237,3 +237,19 @@ fn a_stale_kick_is_no_error() {
     assert!(rig.vring.read_kick().unwrap());
     assert!(!rig.vring.read_kick().unwrap());
 }
+
+#[test]
+fn a_failed_start_does_not_hide_that_the_driver_was_reset() {
+    let mut rig = Rig::new(4, SPLIT);
+    rig.request(0);
+    rig.serve();
+    rig.stop();
+    rig.vring.set_queue_info(AREAS.descriptor, 0x10_0000, AREAS.device).unwrap();
+    rig.go(0);
+    assert!(rig.queues.start(0, &rig.vring).is_err());
+    rig.stop();
+    rig.driver = new_driver(&rig.memory, &rig.setup);
+    rig.vring.set_queue_info(AREAS.descriptor, AREAS.driver, AREAS.device).unwrap();
+    rig.go(0);
+    assert_eq!(rig.queues.start(0, &rig.vring), Ok(Started::DriverReset));
+}

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use vhost_ring::Waker;
+
 use super::capture_buffer::{CaptureBuffer, Counts};
 use super::host_audio::HostAudio;
 use super::level::Level;
@@ -10,7 +12,6 @@ use super::pipeline_config::PipelineConfig;
 use super::recorder;
 use super::shared::Shared;
 use crate::pcm::Params;
-use crate::waker::Waker;
 
 /// The host's side of a take that records. No method blocks.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Input {
     level: Option<Arc<Level>>,
     buffer: Arc<Shared<CaptureBuffer>>,
     /// Wakes the event loop when there is more audio.
-    waker: Arc<Waker>,
+    waker: Waker,
     opened: bool,
 }
 
@@ -29,7 +30,7 @@ impl Input {
     /// Creates an input for stream number `stream`, with a `level` if the guest can change it.
     pub(crate) fn new(
         audio: &Arc<HostAudio>,
-        waker: &Arc<Waker>,
+        waker: &Waker,
         stream: usize,
         params: Params,
         level: Option<Arc<Level>>,

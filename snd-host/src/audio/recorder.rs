@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
+use vhost_ring::Waker;
 
 use super::capture_buffer::CaptureBuffer;
 use super::error::AudioError;
@@ -15,7 +16,6 @@ use super::permit::Permit;
 use super::pipeline_config::PipelineConfig;
 use super::retry::{Retry, STABLE_AFTER};
 use super::shared::Shared;
-use crate::waker::Waker;
 
 /// How long a read waits for audio, before the mode and errors are looked at.
 const READ_TIMEOUT: Duration = Duration::from_millis(20);

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use ring_core::memory::Memory;
 use ring_core::{Chain, Reader};
 use tracing::debug;
+use vhost_ring::Waker;
 
 use self::control::{Change, Effect, Elements};
 use self::events::Events;
 use crate::audio::{HostAudio, Input, Level, Output};
 use crate::spec::FEATURE_CTLS;
 use crate::stream::{Completion, Direction, Message, State, Stream, Take, stream_id};
-use crate::waker::Waker;
 
 pub(crate) use self::control::{Answer, ControlRequest, MAX_REQUEST, STATUS_BYTES};
 pub(crate) use self::topology::Topology;
@@ -25,7 +25,7 @@ pub(crate) use self::topology::Topology;
 #[derive(Debug)]
 pub(crate) struct Card {
     audio: Arc<HostAudio>,
-    waker: Arc<Waker>,
+    waker: Waker,
     topology: Topology,
     /// The streams, indexed by stream number.
     streams: Vec<Stream>,
@@ -57,7 +57,7 @@ impl Completions {
 
 impl Card {
     /// Creates a card whose inputs wake the event loop with `waker`.
-    pub(crate) fn new(audio: Arc<HostAudio>, waker: Arc<Waker>, topology: Topology) -> Self {
+    pub(crate) fn new(audio: Arc<HostAudio>, waker: Waker, topology: Topology) -> Self {
         let streams = topology.streams();
         let takes = streams.iter().map(|_| None).collect();
         let levels: Vec<Arc<Level>> = streams.iter().map(|_| Arc::default()).collect();

@@ -17,7 +17,7 @@ use super::signals::{Session, Signals};
 use crate::audio::{AudioError, HostAudio};
 use crate::card::Topology;
 use crate::options::RingFormat;
-use crate::vhost_user::{Backend, WAKE_EVENT};
+use crate::vhost_user::Backend;
 
 /// How long the process waits at its end for audio that is still being played.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -80,14 +80,14 @@ fn session(
     topology: Topology,
 ) -> Result<(), ServeError> {
     let backend = Backend::new(audio.clone(), topology, ring)?;
-    let wakers = backend.device().wakers();
+    let (wakers, wake_event) = (backend.device().wakers(), backend.device().wake_event());
     let backend = Arc::new(Mutex::new(backend));
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
     let mut daemon =
         VhostUserDaemon::new("session".into(), backend.clone(), memory).map_err(ServeError::Session)?;
     for handler in daemon.get_epoll_handlers() {
         for waker in wakers {
-            handler.register_listener(waker, EventSet::IN, u64::from(WAKE_EVENT))?;
+            handler.register_listener(waker, EventSet::IN, wake_event)?;
         }
     }
     daemon.start(listener).map_err(ServeError::Session)?;

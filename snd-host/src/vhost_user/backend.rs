@@ -7,23 +7,18 @@ use std::time::Instant;
 use ring_core::Features;
 use tracing::{debug, error};
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
+use vhost_ring::{Queues, Vring};
 use vhost_user_backend::VhostUserBackendMut;
 use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 use zerocopy::IntoBytes;
 
 use super::device::Device;
-use super::vring::Vring;
 use crate::audio::HostAudio;
 use crate::card::Topology;
 use crate::limits::MAX_QUEUE_SIZE;
 use crate::options::RingFormat;
 use crate::spec::{FEATURE_CTLS, QUEUES};
-
-/// The event number of the device's wakers. `vhost-user-backend` uses the numbers up to [`QUEUES`].
-pub(crate) const WAKE_EVENT: u16 = 5;
-
-const _: () = assert!(WAKE_EVENT as usize > QUEUES);
 
 /// The back-end of a session.
 #[derive(Debug)]
@@ -62,10 +57,10 @@ impl Backend {
     ///
     /// `VIRTIO_F_IN_ORDER` is not offered: streams with different paces share a queue.
     fn ring_features(&self) -> Features {
-        let rings = Features::VERSION_1 | Features::EVENT_IDX | Features::INDIRECT_DESC;
+        let all = Queues::<()>::offered();
         match self.format {
-            RingFormat::Auto | RingFormat::Packed => rings | Features::RING_PACKED,
-            RingFormat::Split => rings,
+            RingFormat::Auto | RingFormat::Packed => all,
+            RingFormat::Split => all - Features::RING_PACKED,
         }
     }
 }
@@ -93,7 +88,7 @@ impl VhostUserBackendMut for Backend {
         if !self.may_serve() {
             error!("the driver does not support packed rings: it has no sound; use --ring auto");
         }
-        self.device.set_features(self.features);
+        self.device.set_features(features);
     }
 
     fn protocol_features(&self) -> VhostUserProtocolFeatures {
@@ -185,7 +180,7 @@ mod tests {
         vring.set_queue_ready(true);
         vring.set_enabled(true);
         let vrings = [vring];
-        assert!(backend.handle_event(WAKE_EVENT, EventSet::IN, &vrings, 0).is_ok());
+        assert!(backend.handle_event(0, EventSet::IN, &vrings, 0).is_ok());
         assert!(backend.device.runs());
         backend.end();
         assert!(backend.handle_event(0, EventSet::IN, &vrings, 0).is_err());

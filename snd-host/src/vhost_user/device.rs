@@ -10,18 +10,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ring_core::memory::Memory;
-use ring_core::{Arm, Chain, Features, Position, Reader, Segment, Writer};
+use ring_core::{Arm, Chain, Reader, Segment, Token, Writer};
 use tracing::{debug, error, warn};
+use vhost_ring::{GuestMemory, Queue, Queues, Started, Vring};
 
-use super::queue::{GuestMemory, Queue};
 use super::timer::Timer;
-use super::vring::Vring;
 use crate::audio::HostAudio;
 use crate::card::{Answer, Card, ControlRequest, MAX_REQUEST, STATUS_BYTES, Topology};
 use crate::limits::MAX_SEGMENTS;
-use crate::spec::{EVENT_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
-use crate::stream::Direction;
-use crate::waker::Waker;
+use crate::spec::{CONTROL_QUEUE, EVENT_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
+use crate::stream::{Completion, Direction};
 
 /// The queues of I/O messages, and the direction of their streams.
 const IO_QUEUES: [(usize, Direction); 2] = [(TX_QUEUE, Direction::Output), (RX_QUEUE, Direction::Input)];
@@ -38,58 +36,30 @@ const BUDGET: usize = 1024;
 /// A sound device with its queues.
 #[derive(Debug)]
 pub(crate) struct Device {
-    memory: Option<GuestMemory>,
-    features: Features,
-    queues: [QueueState; QUEUES],
-    /// The position of each queue that was stopped and not started since.
-    stopped_at: [Option<Position>; QUEUES],
+    queues: Queues,
     card: Card,
     /// Storage for the segments of the chain that is being served.
     segments: Box<[Segment]>,
     timer: Timer,
-    /// Wakes the event loop from other threads.
-    waker: Arc<Waker>,
-}
-
-/// The state of a queue.
-#[derive(Debug, Default)]
-enum QueueState {
-    #[default]
-    Stopped,
-    Running(Box<Queue>),
-    /// The queue cannot be started with its settings. They have to change first.
-    Unusable,
-}
-
-impl QueueState {
-    /// Returns the queue, if it is running and the front-end lets it run.
-    fn live(&mut self) -> Option<&mut Queue> {
-        match self {
-            Self::Running(queue) if queue.is_live() => Some(queue),
-            Self::Running(_) | Self::Stopped | Self::Unusable => None,
-        }
-    }
 }
 
 /// Events from the front-end.
 impl Device {
     pub(crate) fn new(audio: Arc<HostAudio>, topology: Topology) -> io::Result<Self> {
-        let waker = Arc::new(Waker::new()?);
-        Ok(Self {
-            memory: None,
-            features: Features::empty(),
-            queues: Default::default(),
-            stopped_at: Default::default(),
-            card: Card::new(audio, waker.clone(), topology),
-            segments: vec![Segment::default(); MAX_SEGMENTS].into_boxed_slice(),
-            timer: Timer::new()?,
-            waker,
-        })
+        let queues = Queues::new(QUEUES)?;
+        let card = Card::new(audio, queues.waker().clone(), topology);
+        let segments = vec![Segment::default(); MAX_SEGMENTS].into_boxed_slice();
+        Ok(Self { queues, card, segments, timer: Timer::new()? })
     }
 
     /// Returns the file descriptors that become readable when the device needs service.
     pub(crate) fn wakers(&self) -> [RawFd; 2] {
-        [self.timer.as_raw_fd(), self.waker.as_raw_fd()]
+        [self.timer.as_raw_fd(), self.queues.waker().as_raw_fd()]
+    }
+
+    /// Returns the event number of the [`wakers`](Self::wakers).
+    pub(crate) const fn wake_event(&self) -> u64 {
+        self.queues.wake_event()
     }
 
     /// Describes the state of each stream in a line of text.
@@ -97,108 +67,114 @@ impl Device {
         self.card.report()
     }
 
-    pub(crate) fn set_features(&mut self, features: Features) {
-        self.features = features;
-        self.card.set_features(features.bits());
+    pub(crate) fn set_features(&mut self, features: u64) {
+        self.queues.set_features(features);
+        self.card.set_features(features);
     }
 
     /// Replaces the memory. Running queues are restarted at their positions.
     pub(crate) fn set_memory(&mut self, memory: GuestMemory, now: Instant) {
-        self.memory = Some(memory);
-        for index in 0..QUEUES {
-            if let Some(vring) = self.stop(index, now) {
-                self.start(index, &vring, now);
-            }
-        }
-        // The messages that the restart has unpopped can be popped again.
-        self.waker.wake();
+        let Self { queues, card, .. } = self;
+        queues.set_memory(memory, |index, queue| give_back(card, index, queue, now));
     }
 
     /// Stops a queue, and saves its position for the front-end.
-    ///
-    /// Messages in flight are unpopped, and popped again when the queue is restarted. They are not
-    /// returned early: if a whole buffer is returned at once, Linux sees no progress, because its
-    /// position in the buffer is the same. Only messages that were popped before a message that has
-    /// been returned cannot be unpopped; they are returned.
-    pub(crate) fn stop(&mut self, index: usize, now: Instant) -> Option<Vring> {
-        let QueueState::Running(mut queue) = self.queues.get_mut(index).map(std::mem::take)? else {
-            return None;
-        };
-        if let Some(direction) = direction(index) {
-            self.card.suspend(direction, now, |message| queue.unpop(message));
-            queue.complete_all(self.card.flush(direction));
-        }
-        let (vring, position) = queue.stop();
-        self.stopped_at[index] = Some(position);
-        Some(vring)
+    pub(crate) fn stop(&mut self, index: usize, now: Instant) {
+        let Self { queues, card, .. } = self;
+        queues.stop(index, |queue| give_back(card, index, queue, now));
     }
 
-    /// Starts a queue that is set up and stopped.
-    fn start(&mut self, index: usize, vring: &Vring, now: Instant) {
-        let Some(memory) = self.memory.clone() else { return };
-        let state = match Queue::start(vring, memory, self.features) {
-            Ok(queue) => {
-                debug!(index, position = ?queue.position(), "queue started");
-                if self.stopped_at[index].take().is_some_and(|position| position != queue.position()) {
-                    // A driver that resumes a queue at another position has been reset, and does
-                    // not know any stream.
+    /// Starts the queues that the front-end lets run.
+    fn start(&mut self, vrings: &[Vring], now: Instant) {
+        for (index, vring) in vrings.iter().enumerate() {
+            match self.queues.start(index, vring) {
+                Ok(Started::Unchanged) => continue,
+                Ok(Started::First | Started::Continued) => debug!(index, "queue started"),
+                Ok(Started::DriverReset) => {
+                    debug!(index, "queue started by a driver that was reset");
+                    // The driver does not know any stream.
                     self.forget_streams();
                 }
-                if let Some(direction) = direction(index) {
-                    self.card.resume(direction, now);
+                Err(error) => {
+                    error!(index, "cannot start a queue: {error}");
+                    continue;
                 }
-                QueueState::Running(Box::new(queue))
             }
-            Err(error) => {
-                error!(index, "cannot start a queue: {error}");
-                QueueState::Unusable
+            if let Some(direction) = direction(index) {
+                self.card.resume(direction, now);
             }
-        };
-        if let Some(queue) = self.queues.get_mut(index) {
-            *queue = state;
         }
     }
 
     /// Resets the device. Chains in flight are not returned.
     pub(crate) fn reset(&mut self) {
-        self.queues = Default::default();
-        self.stopped_at = Default::default();
+        self.queues.reset();
         self.card.reset();
     }
 
     /// Resets the device at the end of a session, and wakes the event loop.
     pub(crate) fn end(&mut self) {
         self.reset();
-        self.waker.wake();
+        self.queues.waker().wake();
     }
 
     /// Returns whether any queue is running.
     #[cfg(test)]
-    pub(crate) fn runs(&self) -> bool {
-        self.queues.iter().any(|queue| matches!(queue, QueueState::Running(_)))
+    pub(crate) fn runs(&mut self) -> bool {
+        (0..QUEUES).any(|index| self.queues.running(index).is_some())
     }
 
     fn forget_streams(&mut self) {
         for (index, direction) in IO_QUEUES {
             let completions = self.card.flush(direction);
-            if let QueueState::Running(queue) = &mut self.queues[index] {
-                queue.complete_all(completions);
+            if let Some(queue) = self.queues.running(index) {
+                complete_all(queue, completions);
             }
         }
         self.card.reset();
     }
 }
 
+/// Gives the messages in flight back to the driver, because their queue stops.
+///
+/// Messages in flight are unpopped, and popped again when the queue is restarted. They are not
+/// returned early: if a whole buffer is returned at once, Linux sees no progress, because its
+/// position in the buffer is the same. Only messages that were popped before a message that has
+/// been returned cannot be unpopped; they are returned.
+fn give_back(card: &mut Card, index: usize, queue: &mut Queue, now: Instant) {
+    if let Some(direction) = direction(index) {
+        card.suspend(direction, now, |message| message.unpop(|token| queue.unpop(token)));
+        complete_all(queue, card.flush(direction));
+    }
+}
+
+/// Writes the results of messages and returns their chains to the driver.
+fn complete_all(queue: &mut Queue, completions: Vec<Completion>) {
+    for completion in completions {
+        let (token, written) = completion.write(queue.memory());
+        complete(queue, token, written);
+    }
+}
+
+/// Returns a chain to the driver.
+fn complete(queue: &mut Queue, token: Token, written: u32) {
+    if let Err(error) = queue.complete(token, written) {
+        debug!("cannot return a buffer: {error}");
+    }
+}
+
+/// Pops the next chain of a queue, if the queue is live.
+fn pop<'s>(queues: &mut Queues, index: usize, segments: &'s mut [Segment]) -> Option<Chain<'s>> {
+    let popped = queues.get_mut(index)?.pop(segments);
+    popped.inspect_err(|violation| warn!(index, "the driver has broken a queue: {violation}")).ok().flatten()
+}
+
 /// Requests and messages from the driver.
 impl Device {
     /// Serves everything that needs service, and sets the timer.
     pub(crate) fn wake(&mut self, vrings: &[Vring], now: Instant) {
-        self.waker.clear();
-        for (index, vring) in vrings.iter().enumerate().take(QUEUES) {
-            if matches!(self.queues[index], QueueState::Stopped) && vring.is_live() {
-                self.start(index, vring, now);
-            }
-        }
+        self.queues.waker().clear();
+        self.start(vrings, now);
         let all_served = self.serve(now);
         let next = if all_served { self.next_due() } else { Some(Duration::ZERO) };
         if let Err(error) = self.timer.set(next) {
@@ -210,7 +186,7 @@ impl Device {
     fn next_due(&mut self) -> Option<Duration> {
         let due = IO_QUEUES.into_iter().filter_map(|(index, direction)| {
             // A queue that is not live returns nothing. Its activation wakes the device.
-            self.queues[index].live()?;
+            self.queues.get_mut(index)?;
             self.card.next_due(direction)
         });
         due.min()
@@ -227,14 +203,14 @@ impl Device {
                 budget -= 1;
             }
             for (index, direction) in IO_QUEUES {
-                if let Some(queue) = self.queues[index].live() {
-                    queue.complete_all(self.card.complete_due(direction, now));
+                if let Some(queue) = self.queues.get_mut(index) {
+                    complete_all(queue, self.card.complete_due(direction, now));
                 }
             }
             let all_sent = self.send_events();
             let mut pending = false;
-            for (index, queue) in self.queues.iter_mut().enumerate() {
-                let Some(queue) = queue.live() else { continue };
+            for index in 0..QUEUES {
+                let Some(queue) = self.queues.get_mut(index) else { continue };
                 queue.publish();
                 // The buffers of the event queue stay there unless an event waits.
                 pending |= (index != EVENT_QUEUE || !all_sent) && queue.arm() == Arm::Pending;
@@ -250,46 +226,50 @@ impl Device {
     /// Sends the waiting events. Returns whether none is left.
     fn send_events(&mut self) -> bool {
         let events = self.card.events();
-        let Some(queue) = self.queues[EVENT_QUEUE].live() else { return true };
+        if self.queues.get_mut(EVENT_QUEUE).is_none() {
+            return true;
+        }
         while !events.is_empty() {
-            let Some(chain) = queue.pop(&mut self.segments) else { return false };
+            let Some(chain) = pop(&mut self.queues, EVENT_QUEUE, &mut self.segments) else { return false };
+            let Some(queue) = self.queues.get_mut(EVENT_QUEUE) else { return false };
             let Some(event) = events.pop() else { return true };
             let mut writer = Writer::new(queue.memory(), chain.writable());
             if let Err(error) = writer.write(&event) {
                 debug!("cannot write an event: {error}");
             }
             let written = writer.written();
-            queue.complete(chain.into_token(), written);
+            complete(queue, chain.into_token(), written);
         }
         true
     }
 
     /// Pops and serves an I/O message. Returns whether there was one.
     fn serve_io(&mut self, (index, direction): (usize, Direction), now: Instant) -> bool {
-        let Some(queue) = self.queues[index].live() else { return false };
-        let Some(chain) = queue.pop(&mut self.segments) else { return false };
-        if let Err(refused) = self.card.accept(direction, queue.memory(), chain, now) {
-            queue.complete_all(vec![refused]);
+        let Self { queues, card, segments, .. } = self;
+        let Some(chain) = pop(queues, index, segments) else { return false };
+        let Some(queue) = queues.running(index) else { return false };
+        if let Err(refused) = card.accept(direction, queue.memory(), chain, now) {
+            complete_all(queue, vec![refused]);
         }
         true
     }
 
     /// Pops and executes a control request. Returns whether there was one.
     fn serve_control(&mut self, now: Instant) -> bool {
-        let [control, _, tx, rx] = &mut self.queues;
-        let Some(control) = control.live() else { return false };
-        let Some(chain) = control.pop(&mut self.segments) else { return false };
+        let Self { queues, card, segments, .. } = self;
+        let Some(chain) = pop(queues, CONTROL_QUEUE, segments) else { return false };
+        let Some(control) = queues.running(CONTROL_QUEUE) else { return false };
         let memory = control.memory().clone();
         let mut writer = Writer::new(&memory, chain.writable());
         if writer.remaining() >= STATUS_BYTES {
             let bytes = read_request(&memory, &chain);
             let request = ControlRequest { bytes: &bytes, room: writer.remaining() };
-            let (Answer { status, payload, .. }, completions) = self.card.execute(request, now);
+            let (Answer { status, payload, .. }, completions) = card.execute(request, now);
             // Messages are returned before the request that ends their stream (VIRTIO 1.4, 5.14.6.6
             // "PCM Control Messages").
-            for (queue, completions) in [(tx, completions.tx), (rx, completions.rx)] {
-                if let QueueState::Running(queue) = queue {
-                    queue.complete_all(completions);
+            for (index, completions) in [(TX_QUEUE, completions.tx), (RX_QUEUE, completions.rx)] {
+                if let Some(queue) = queues.running(index) {
+                    complete_all(queue, completions);
                     queue.publish();
                 }
             }
@@ -299,7 +279,9 @@ impl Device {
             }
         }
         let written = writer.written();
-        control.complete(chain.into_token(), written);
+        if let Some(control) = queues.running(CONTROL_QUEUE) {
+            complete(control, chain.into_token(), written);
+        }
         true
     }
 }

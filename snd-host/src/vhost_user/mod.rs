@@ -3,8 +3,6 @@
 
 mod backend;
 mod device;
-mod queue;
 mod timer;
-mod vring;
 
-pub(crate) use self::backend::{Backend, WAKE_EVENT};
+pub(crate) use self::backend::Backend;

@@ -1,15 +1,19 @@
 //! Requests of the front-end: configuration, queues, pauses and resets of the machine.
 
 use std::fs;
+use std::os::fd::AsRawFd as _;
 
 use crate::support::{
-    BYTES, Daemon, FORMATS, FRAMES, Format, Guest, MEMORY_END, OK, VMM_OFFSET, counting, record_after_pause,
-    status_of, words,
+    BYTES, DEADLINE, Daemon, FORMATS, FRAMES, Format, Guest, MEMORY_END, OK, VMM_OFFSET, counting,
+    record_after_pause, status_of, words,
 };
-use snd_host::spec::{Status, TX_QUEUE, request};
-use vhost::VringConfigData;
+use ring_core::memory::Memory as _;
+use snd_host::spec::{CONTROL_QUEUE, Status, TX_QUEUE, request};
 use vhost::vhost_user::VhostUserFrontend;
 use vhost::vhost_user::message::VhostUserConfigFlags;
+use vhost::{VhostBackend as _, VringConfigData};
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 #[test]
 fn a_write_to_the_configuration_space_changes_nothing() {
@@ -135,4 +139,44 @@ fn a_machine_that_is_paused_is_not_recorded() {
     let mut guest = Guest::connect(&daemon, Format::Packed);
     let recorded = record_after_pause(&mut guest, 240, PAUSE);
     assert!(recorded.latency_bytes < PAUSE / 2 * BYTES, "{} bytes are old", recorded.latency_bytes);
+}
+
+#[test]
+fn a_call_file_that_is_full_and_blocks_does_not_hang_the_device() {
+    let daemon = Daemon::start("fakesink sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Split);
+    let full = EventFd::new(EFD_CLOEXEC).unwrap();
+    full.write(u64::MAX - 1).unwrap();
+    guest.frontend.set_vring_call(TX_QUEUE, &full).unwrap();
+    // A message to a stream that is not prepared is returned at once, with a notification.
+    guest.play(0, &counting(0..FRAMES));
+    assert_eq!(status_of(&guest.pcm_info()), OK);
+    daemon.end();
+}
+
+#[test]
+fn a_broken_control_queue_signals_the_error_file() {
+    let daemon = Daemon::start("fakesink sync=true");
+    for format in FORMATS {
+        let mut guest = Guest::connect(&daemon, format);
+        let error = EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK).unwrap();
+        guest.frontend.set_vring_err(CONTROL_QUEUE, &error).unwrap();
+        assert_eq!(status_of(&guest.pcm_info()), OK);
+        assert!(error.read().is_err(), "the queue is not broken yet");
+        // An available index that jumps, or descriptors that are available and invalid. The areas
+        // of the control queue begin at address 0.
+        guest.memory.write_bytes(0, &[0xff, 0x7f].repeat(512)).unwrap();
+        guest.memory.write_bytes(0x4000 + 2, &[0xff, 0x7f]).unwrap();
+        guest.kick(CONTROL_QUEUE);
+        wait_for(&error);
+    }
+}
+
+/// Waits until `file` is readable.
+fn wait_for(file: &EventFd) {
+    let epoll = Epoll::new().unwrap();
+    epoll.ctl(ControlOperation::Add, file.as_raw_fd(), EpollEvent::new(EventSet::IN, 0)).unwrap();
+    let timeout = i32::try_from(DEADLINE.as_millis()).unwrap();
+    let ready = epoll.wait(timeout, &mut [EpollEvent::default()]).unwrap();
+    assert_eq!(ready, 1, "the file is not readable within {DEADLINE:?}");
 }
