@@ -1,7 +1,7 @@
-# From the PVH entry, in 32-bit mode without paging, to Rust in 64-bit mode.
+# The way from the PVH entry, in 32-bit mode without paging, to Rust in 64-bit mode.
 #
-# The memory that the firmware uses, and the devices' registers, are below 4 GiB; so the first 4 GiB
-# are mapped to themselves, in pages of 2 MiB.
+# The memory that the firmware uses and the devices' registers are below 4 GiB. So the first 4 GiB are
+# mapped to themselves, in pages of 2 MiB.
 
 .section .note.pvh, "a", @note
     .balign 4
@@ -69,7 +69,7 @@ start64:
     mov ds, ax
     mov es, ax
     mov ss, ax
-    mov edi, esi                    # clears the upper half, too
+    mov edi, esi                    # also clears the upper half
     call {enter}
 0:  cli
     hlt

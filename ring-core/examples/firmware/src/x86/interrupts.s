@@ -1,6 +1,6 @@
-# Where the processor goes with an exception or an interrupt: 48 stubs of 16 bytes, which all push
-# their vector. Code runs with interrupts disabled but for the instant in which it sleeps, so an
-# interrupt never lands in the middle of anything.
+# The entry points for exceptions and interrupts: 48 stubs of 16 bytes, which all push their vector.
+# Code runs with interrupts disabled except while it sleeps, so an interrupt never interrupts other
+# code.
 
 .section .text.interrupts, "ax", @progbits
     .balign 16
@@ -23,7 +23,7 @@ interrupt_stubs:
 
 exception:
     pop rdi
-    and rsp, -16                    # it does not return, so the stack may be bent
+    and rsp, -16                    # the call does not return, so the stack can be realigned
     call {exception}
     ud2
 

@@ -1,4 +1,4 @@
-# memcpy, memmove, memset, memcmp, bcmp and strlen, as short as they come.
+# memcpy, memmove, memset, memcmp, bcmp and strlen, in as little code as possible.
 
 .macro function name
     .section .text.\name, "ax", @progbits
@@ -24,7 +24,7 @@ function memmove
     mov r8, rdi
     sub r8, rsi
     cmp r8, rdx
-    jb 0f                           # the destination begins inside the source
+    jb 0f                           # the destination starts inside the source
     rep movsb
     ret
 0:  lea rdi, [rdi + rdx - 1]
