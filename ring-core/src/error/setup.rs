@@ -116,15 +116,10 @@ impl fmt::Display for SetupError {
                 f.write_str("staged chains have not been published; publish them before resuming the queue")
             }
             Self::InFlight { descriptors } => {
-                write!(
-                    f,
-                    "{descriptors} descriptors are in flight; the queue can only be resumed at its current position"
-                )
+                write!(f, "{descriptors} descriptors are in flight; resume at the current position")
             }
             Self::Broken => f.write_str("the other side broke a rule; reset the queue"),
-            Self::Format => f.write_str(
-                "the queue has the other format; set up a new queue instead of resetting this one",
-            ),
+            Self::Format => f.write_str("the queue has the other format; set up a new queue"),
             Self::Position { available, used, size } => write!(
                 f,
                 "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"

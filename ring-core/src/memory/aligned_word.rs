@@ -2,8 +2,10 @@
 
 /// Eight bytes whose address is a multiple of eight on every processor.
 ///
-/// [`RawMemory::from_mut`](super::RawMemory::from_mut) takes a slice of these words rather than of `u64`,
-/// because some 32-bit processors align a `u64` to four bytes. x86 is one of them.
+/// [`RawMemory::from_mut`](super::RawMemory::from_mut) takes a slice of these words rather than of
+/// `u64`, because some 32-bit processors align a `u64` to four bytes. x86 is one of them.
+///
+/// Exhaustive, because a word is its eight bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub struct AlignedWord(pub [u8; 8]);

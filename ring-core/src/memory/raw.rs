@@ -57,7 +57,8 @@ impl<'m> RawMemory<'m> {
         Self { start, address, len, shared: PhantomData }
     }
 
-    /// Returns a window onto memory that this program owns, which the other side knows as `address`.
+    /// Returns a window onto memory that this program owns. The other side knows the memory as
+    /// `address`.
     ///
     /// A queue can be set up in the window only if `address` is a multiple of eight.
     pub fn from_mut(words: &'m mut [AlignedWord], address: u64) -> Self {

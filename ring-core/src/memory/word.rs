@@ -180,8 +180,8 @@ mod tests {
 
     use super::*;
 
-    /// A 64-bit word of shared memory in halves, the lower half first. It is not an `AtomicU64`, which
-    /// the processors that need the halves do not have.
+    /// A 64-bit word of shared memory in halves, the lower half first. It is not an `AtomicU64`,
+    /// which the processors that need the halves do not have.
     type Halves = [AtomicU32; 2];
 
     // A word for each test, because tests run at the same time.

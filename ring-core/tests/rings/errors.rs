@@ -109,13 +109,10 @@ fn a_setup_error_names_what_the_queue_does_not_allow() {
         (SetupError::Staged, "staged chains have not been published; publish them before resuming the queue"),
         (
             SetupError::InFlight { descriptors: 3 },
-            "3 descriptors are in flight; the queue can only be resumed at its current position",
+            "3 descriptors are in flight; resume at the current position",
         ),
         (SetupError::Broken, "the other side broke a rule; reset the queue"),
-        (
-            SetupError::Format,
-            "the queue has the other format; set up a new queue instead of resetting this one",
-        ),
+        (SetupError::Format, "the queue has the other format; set up a new queue"),
         (
             SetupError::Recovery { last: 7, taken: 2 },
             "a device that has taken chains up to 2 cannot take over after chain 7",
