@@ -107,10 +107,10 @@ impl Token {
         self.writable
     }
 
-    /// Returns whether `written` fills the whole writable part.
+    /// Returns whether the whole chain was read and has no writable bytes.
     #[inline]
-    pub(crate) const fn is_full(&self, written: u32) -> bool {
-        self.whole && written == self.writable
+    pub(crate) const fn is_read_only(&self) -> bool {
+        self.whole && self.writable == 0
     }
 }
 

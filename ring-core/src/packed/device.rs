@@ -233,12 +233,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         while let Some(completion) = self.slots.next_in_order(self.end.ring.size) {
             let at = self.batch.unwrap_or(self.end.staged);
             self.stage(at, completion);
-            // A buffer that is skipped counts as fully written, so only the descriptor of a full
-            // buffer can be overwritten. And a descriptor that is marked used must not change any
-            // more (VIRTIO 1.4, 2.8.15 "Device Requirements: The Virtqueue Descriptor Table"), so
-            // only the descriptor that is kept back can be overwritten.
+            // Only the descriptor of a buffer without writable bytes can be overwritten: DPDK's
+            // driver waits for a used descriptor for each buffer that it receives into. And a
+            // descriptor that is marked used must not change any more (VIRTIO 1.4, 2.8.15 "Device
+            // Requirements: The Virtqueue Descriptor Table"), so only the descriptor that is kept
+            // back can be overwritten.
             let kept_back = at == self.end.published;
-            self.batch = (kept_back && completion.full).then_some(at);
+            self.batch = (kept_back && completion.read_only).then_some(at);
         }
         Ok(())
     }
@@ -288,7 +289,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         let Position { available, used } = position;
         let size = self.end.ring.size;
         let cursors = Cursor::from_bits(available, size).zip(Cursor::from_bits(used, size));
-        let Some((available, used)) = cursors.filter(|(to, from)| to.since(*from, size).is_some()) else {
+        let in_flight = cursors.and_then(|(to, from)| to.since(from, size));
+        let (Some((available, used)), Some(in_flight)) = (cursors, in_flight) else {
             return Err(SetupError::Position { available, used, size: size.get() });
         };
         if self.end.staged != self.end.published {
@@ -300,6 +302,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         let descriptors = self.slots.descriptors(size);
         if descriptors > 0 && position != self.position() {
             return Err(SetupError::InFlight { descriptors });
+        }
+        if descriptors == 0 {
+            self.slots.abandon(in_flight, size);
         }
         self.end.resume(used, available);
         self.batch = None;

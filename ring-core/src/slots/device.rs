@@ -19,13 +19,13 @@ pub struct Slot {
     /// In an in-order queue, an entry of the list of chains in flight: the id of the chain at this
     /// position. Unrelated to the other fields.
     in_order_id: u16,
-    /// Whether `written` fills the whole writable part.
-    full: bool,
+    /// In an in-order queue, whether a chain that is held has no writable bytes.
+    read_only: bool,
 }
 
 impl Slot {
     /// An unused slot, for storage that is initialised at compile time.
-    pub const EMPTY: Self = Self { serial: 0, written: 0, count: 0, in_order_id: 0, full: false };
+    pub const EMPTY: Self = Self { serial: 0, written: 0, count: 0, in_order_id: 0, read_only: false };
 }
 
 impl Default for Slot {
@@ -49,9 +49,8 @@ pub(crate) struct Completion {
     pub(crate) count: u16,
     /// The number of bytes written.
     pub(crate) written: u32,
-    /// Whether `written` fills the whole writable part. Only then may an in-order device skip the
-    /// chain.
-    pub(crate) full: bool,
+    /// Whether the chain has no writable bytes. Only then does an in-order device skip the chain.
+    pub(crate) read_only: bool,
 }
 
 /// All chains in flight, indexed by head (split) or buffer id (packed).
@@ -61,6 +60,9 @@ pub(crate) struct Slots<S> {
     /// The number of descriptors that the driver can still make available: those of no chain that
     /// has been taken and not yet been published as used.
     room: u16,
+    /// The number of descriptors that were in flight at a device that ran the queue before, and for
+    /// which there is no token.
+    abandoned: u16,
     /// The number of descriptors of the chains that are staged.
     staged: u16,
     /// The serial of the chain taken last. Not reset with the queue, so that no two tokens are
@@ -80,6 +82,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
         let mut slots = Self {
             slots,
             room: 0,
+            abandoned: 0,
             staged: 0,
             taken: 0,
             adoptable: 0..0,
@@ -97,7 +100,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
             return Err(SetupError::TooFewSlots { slots: slots.len(), size: size.get() });
         }
         slots.fill(Slot::EMPTY);
-        (self.room, self.staged, self.fifo) = (size.get(), 0, Fifo::default());
+        (self.room, self.abandoned) = (size.get(), 0);
+        (self.staged, self.fifo) = (0, Fifo::default());
         self.adoptable = 0..0;
         Ok(())
     }
@@ -110,10 +114,17 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
         self.staged = 0;
     }
 
-    /// Returns the number of descriptors of all chains that have been taken and not yet published
-    /// as used.
+    /// Returns the number of descriptors of all chains that this device has taken and not yet
+    /// published as used.
     pub(crate) const fn descriptors(&self, size: QueueSize) -> u16 {
-        size.get() - self.room
+        size.get() - self.room - self.abandoned
+    }
+
+    /// Notes that `count` descriptors, at most the queue's size, are in flight of which this device
+    /// has no token. No chain is in flight here.
+    pub(crate) const fn abandon(&mut self, count: u16, size: QueueSize) {
+        self.abandoned = count;
+        self.room = size.get() - count;
     }
 
     /// Records a chain of `count` descriptors and returns its serial. `count` is at least 1, and
@@ -136,19 +147,19 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
 
     #[cold]
     fn too_many(&self, count: u16, size: QueueSize) -> Violation {
-        let count = u32::from(self.descriptors(size)) + u32::from(count);
+        let count = u32::from(size.get() - self.room) + u32::from(count);
         Violation::TooManyInFlight { count, size: size.get() }
     }
 
     /// Accepts a token and removes its chain.
     #[inline]
     pub(crate) fn remove(&mut self, token: Token, written: u32) -> Result<Completion, CompleteError> {
-        let (id, full) = (token.id, token.is_full(written));
+        let (id, read_only) = (token.id, token.is_read_only());
         let slot = self.slot(token, written)?;
         let count = slot.count;
         slot.serial = 0;
         self.staged += count;
-        Ok(Completion { id, count, written, full })
+        Ok(Completion { id, count, written, read_only })
     }
 
     /// Accepts the token of the chain that was taken last, and undoes its [`insert`](Self::insert).
@@ -230,8 +241,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
                 self.room -= count;
                 self.adoptable.start = serial + 1;
                 // A record without writable bytes can be that of a chain that was not read
-                // completely. Such a chain never counts as fully written, so that an in-order
-                // device does not skip it.
+                // completely, so an in-order device does not skip the chain.
                 Ok(Token { serial, start, id, writable, whole: writable > 0 })
             }
             _ => Err(SetupError::ChainRecord(taken)),
@@ -251,10 +261,10 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
 
     /// Accepts a token and holds its chain until all older chains are completed.
     pub(crate) fn hold(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        let full = token.is_full(written);
+        let read_only = token.is_read_only();
         let slot = self.slot(token, written)?;
         slot.serial |= HELD;
-        (slot.written, slot.full) = (written, full);
+        (slot.written, slot.read_only) = (written, read_only);
         Ok(())
     }
 
@@ -263,10 +273,10 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
         let slots = self.slots.as_mut();
         let id = slots.get(usize::from(self.fifo.first()))?.in_order_id;
         let slot = slots.get_mut(usize::from(id)).filter(|slot| slot.serial & HELD != 0)?;
-        let Slot { count, written, full, .. } = *slot;
+        let Slot { count, written, read_only, .. } = *slot;
         slot.serial = 0;
         self.staged += count;
         self.fifo.pop(size);
-        Some(Completion { id, count, written, full })
+        Some(Completion { id, count, written, read_only })
     }
 }

@@ -24,8 +24,6 @@ use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slo
 pub struct DeviceQueue<M: Memory, S> {
     pub(super) end: End<M>,
     pub(super) slots: Slots<S>,
-    /// In an in-order queue, the staged used entry that the next used buffer may overwrite.
-    batch: Option<u16>,
 }
 
 /// Set-up.
@@ -37,7 +35,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// The errors of [`crate::DeviceQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Device)?;
-        Ok(Self { slots: Slots::new(slots, end.ring.size)?, end, batch: None })
+        Ok(Self { slots: Slots::new(slots, end.ring.size)?, end })
     }
 
     /// Sets the queue up again. All chains in flight are forgotten, and all tokens become stale.
@@ -48,7 +46,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     pub fn reset(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
         let end = End::new(memory, setup, Role::Device)?;
         self.slots.reset(end.ring.size)?;
-        (self.end, self.batch) = (end, None);
+        self.end = end;
         Ok(())
     }
 
@@ -224,7 +222,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
             return self.complete_slow(token, written);
         }
         let completion = self.slots.remove(token, written)?;
-        self.stage(self.end.staged, completion);
+        self.stage(completion);
         Ok(())
     }
 
@@ -236,20 +234,19 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
             State::Broken => return self.slots.remove(token, written).map(drop),
             State::Running | State::InOrder => self.slots.hold(token, written)?,
         }
+        // VIRTIO 1.4, 2.7.9 "In-order use of descriptors" allows one entry for a batch. Each buffer gets an
+        // entry of its own all the same, because DPDK's driver reads the length in every entry.
         while let Some(completion) = self.slots.next_in_order(self.end.ring.size) {
-            let entry = self.batch.unwrap_or(self.end.staged);
-            self.stage(entry, completion);
-            // A buffer that is skipped counts as fully written, so only the entry of a full buffer
-            // can be overwritten.
-            self.batch = completion.full.then_some(entry);
+            self.stage(completion);
         }
         Ok(())
     }
 
-    /// Writes the used entry at index `entry`.
+    /// Writes the next used entry.
     #[inline(always)]
-    fn stage(&mut self, entry: u16, completion: Completion) {
-        self.end.staged = self.end.staged.wrapping_add(1);
+    fn stage(&mut self, completion: Completion) {
+        let entry = self.end.staged;
+        self.end.staged = entry.wrapping_add(1);
         let slot = used_slot(self.end.mask.slot(entry));
         self.end.ring.own.write_pair(slot, (u32::from(completion.id), completion.written));
     }
@@ -266,7 +263,6 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     pub fn publish_silently(&mut self) {
         if self.end.publish() {
             self.slots.publish();
-            self.batch = None;
         }
     }
 }
@@ -288,7 +284,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         let Position { available, used } = position;
         let size = self.end.ring.size.get();
-        if available.wrapping_sub(used) > size {
+        // Each buffer in flight takes up at least one descriptor.
+        let in_flight = available.wrapping_sub(used);
+        if in_flight > size {
             return Err(SetupError::Position { available, used, size });
         }
         if self.end.staged != self.end.published {
@@ -301,8 +299,10 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         if descriptors > 0 && position != self.position() {
             return Err(SetupError::InFlight { descriptors });
         }
+        if descriptors == 0 {
+            self.slots.abandon(in_flight, self.end.ring.size);
+        }
         self.end.resume(used, available);
-        self.batch = None;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Queues that stop, move to another device, and continue.
 
-use ring_core::memory::RawMemory;
-use ring_core::{Arm, Features, Notify, Position, Segment, SetupError};
+use ring_core::memory::{Memory as _, RawMemory};
+use ring_core::{Arm, Features, Notify, PopError, Position, Segment, SetupError, Violation};
 use support::{
     BUFFERS, DESCRIPTORS, DEVICE, DRIVER, EVENT_IDX, FORMATS, IN_ORDER, PACKED, Pair, SPLIT, ZEROED,
     device_queue, reset_device, reset_driver, setup, start,
@@ -122,6 +122,33 @@ fn a_resumed_device_finds_what_was_published_meanwhile() {
         pair.device.resume(position).unwrap();
         assert_eq!(pair.device.arm(), Arm::Pending);
         assert!(pair.device.pop(&mut [Segment::default()]).unwrap().is_some());
+    }
+}
+
+/// The buffers that another device has left in flight count: the driver cannot have reused their
+/// descriptors.
+#[test]
+fn buffers_in_flight_at_a_resume_take_up_their_descriptors() {
+    for format in FORMATS {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let mut pair = used(&memory, format, 0);
+        for cookie in 0..4 {
+            let _ = pair.offer(&[BYTE], &[], cookie);
+        }
+        let _lost = [pair.take(), pair.take()];
+        let (position, _) = pair.device.suspend();
+        pair.device = device_queue(memory.clone(), &setup(4, format));
+        pair.device.resume(position).unwrap();
+        let _held = [pair.take(), pair.take()];
+        // A fifth buffer in a queue of four, of which the driver has got none back.
+        if format == PACKED {
+            memory.write_bytes(DESCRIPTORS + 8, &[1, 0, 0, 0, 0, 0, 0, 0x80]).unwrap();
+        } else {
+            put16(&memory, DRIVER + 2, 5);
+        }
+        let violation = Violation::TooManyInFlight { count: 5, size: 4 };
+        assert_eq!(pair.device.pop(&mut [Segment::default()]), Err(PopError::Violation(violation)));
     }
 }
 
