@@ -126,7 +126,7 @@ impl ForwardedDisk {
             .with(&format!("num-queues={QUEUES}"))
     }
 
-    /// Boots a guest that writes and checks the disk `passes` times with `depth` requests in flight.
+    /// Boots a guest that writes and checks its disk `passes` times, `depth` requests at a time.
     ///
     /// # Errors
     /// Fails if a process fails or a sector is wrong.
