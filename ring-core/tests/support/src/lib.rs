@@ -65,8 +65,8 @@ pub const fn start(features: Features) -> Position {
     if features.contains(PACKED) { Position::PACKED_START } else { Position::SPLIT_START }
 }
 
-/// Returns how many cases a property is tested with: `usual`, or as many as `PROPTEST_CASES` allows if these
-/// are fewer.
+/// Returns how many cases a property is tested with: `usual`, or as many as `PROPTEST_CASES` allows
+/// if these are fewer.
 pub fn cases(usual: u32) -> u32 {
     let allowed = env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     allowed.map_or(usual, |allowed: u32| usual.min(allowed))
