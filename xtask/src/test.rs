@@ -13,7 +13,7 @@ use crate::{bench, firmware, lint, loom, no_std, setup};
 /// last, so that a busy machine does not keep the other stages from running.
 const STAGES: [(&str, Stage); 12] = [
     ("format", |sh, _, _| lint::format(sh)),
-    ("unsafe code", |sh, _, _| lint::unsafe_code(sh)),
+    ("style", |sh, _, _| lint::tidy(sh)),
     ("clippy", |sh, _, _| lint::clippy(sh)),
     ("documentation", |sh, _, _| lint::documentation(sh)),
     ("unit and doc tests", unit),

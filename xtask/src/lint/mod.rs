@@ -5,7 +5,7 @@ mod tidy;
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-pub(crate) use self::tidy::{Tidy, unsafe_code};
+pub(crate) use self::tidy::Tidy;
 use crate::stages::Stages;
 use crate::{firmware, fuzz, no_std};
 
@@ -16,7 +16,7 @@ const OWN_WORKSPACES: [&str; 3] = [no_std::MANIFEST, firmware::MANIFEST, fuzz::M
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     let mut stages = Stages::default();
     stages.run("format", || format(sh))?;
-    stages.run("unsafe code", || unsafe_code(sh))?;
+    stages.run("style", || tidy(sh))?;
     stages.run("clippy", || clippy(sh))?;
     stages.run("documentation", || documentation(sh))?;
     print!("{stages}");
@@ -30,6 +30,11 @@ pub(crate) fn format(sh: &Shell) -> Result<()> {
         cmd!(sh, "cargo fmt --manifest-path {workspace} --check").run()?;
     }
     Ok(())
+}
+
+/// Checks the style that CONTRIBUTING.md asks for.
+pub(crate) fn tidy(sh: &Shell) -> Result<()> {
+    Tidy::default().run(sh)
 }
 
 /// Runs clippy on all code. A warning is a failure.

@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use xshell::Shell;
 
-use self::rules::{RULES, Rule};
+use self::rules::RULES;
 use self::tree::Tree;
 
 /// What to check.
@@ -31,13 +31,9 @@ impl Tidy {
     pub(crate) fn run(&self, sh: &Shell) -> Result<()> {
         let tree = Tree::of_project(sh)?;
         println!("{}", rules::circles::per_crate(&tree));
-        self.check(&tree, &RULES)
-    }
-
-    fn check(&self, tree: &Tree, rules: &[Rule]) -> Result<()> {
         let mut total = 0;
-        for rule in rules {
-            let mut violations = rule.violations(tree);
+        for rule in RULES {
+            let mut violations = rule.violations(&tree);
             violations.retain(|it| {
                 self.paths.is_empty() || self.paths.iter().any(|path| it.path.starts_with(path))
             });
@@ -52,9 +48,4 @@ impl Tidy {
         }
         Ok(())
     }
-}
-
-/// Checks where `unsafe` is.
-pub(crate) fn unsafe_code(sh: &Shell) -> Result<()> {
-    Tidy::default().check(&Tree::of_project(sh)?, &[rules::unsafe_code::RULE])
 }

@@ -8,7 +8,7 @@ mod file_length;
 mod function_length;
 mod links;
 mod name_length;
-pub(super) mod unsafe_code;
+mod unsafe_code;
 mod words;
 
 use super::allowed::{Allowed, Violation, excuse};

@@ -3,7 +3,7 @@
 use super::super::tree::Tree;
 use super::{Rule, Violation};
 
-pub(in super::super) const RULE: Rule = Rule {
+pub(super) const RULE: Rule = Rule {
     claim: "unsafe code is where it is allowed, with its reason",
     find: violations,
     allowed: &[],
