@@ -120,8 +120,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
         size.get() - self.room - self.abandoned
     }
 
-    /// Notes that `count` descriptors, at most the queue's size, are in flight of which this device
-    /// has no token. No chain is in flight here.
+    /// Notes that `count` descriptors, at most the queue's size, are in flight without a token of
+    /// this device. No chain is in flight here.
     pub(crate) const fn abandon(&mut self, count: u16, size: QueueSize) {
         self.abandoned = count;
         self.room = size.get() - count;

@@ -234,8 +234,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
             State::Broken => return self.slots.remove(token, written).map(drop),
             State::Running | State::InOrder => self.slots.hold(token, written)?,
         }
-        // VIRTIO 1.4, 2.7.9 "In-order use of descriptors" allows one entry for a batch. Each buffer gets an
-        // entry of its own all the same, because DPDK's driver reads the length in every entry.
+        // VIRTIO 1.4, 2.7.9 "In-order use of descriptors" allows one entry for a batch. Each buffer
+        // gets an entry of its own nevertheless, because DPDK's driver reads the length in every
+        // entry.
         while let Some(completion) = self.slots.next_in_order(self.end.ring.size) {
             self.stage(completion);
         }

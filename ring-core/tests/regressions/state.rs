@@ -141,7 +141,7 @@ fn buffers_in_flight_at_a_resume_take_up_their_descriptors() {
         pair.device = device_queue(memory.clone(), &setup(4, format));
         pair.device.resume(position).unwrap();
         let _held = [pair.take(), pair.take()];
-        // A fifth buffer in a queue of four, of which the driver has got none back.
+        // A fifth buffer in a queue of four, although no buffer was returned to the driver.
         if format == PACKED {
             memory.write_bytes(DESCRIPTORS + 8, &[1, 0, 0, 0, 0, 0, 0, 0x80]).unwrap();
         } else {
