@@ -47,19 +47,12 @@ impl DeviceType {
 
     /// Returns whether the last writable byte of each request is its status.
     ///
-    /// See VIRTIO 1.4, 5.2.6 "Device Operation". The device writes the status even if `used.len`
-    /// does not include it, as with SPDK.
+    /// See VIRTIO 1.4, 5.2.6 "Device Operation".
     #[must_use]
-    pub const fn writes_status_last(self) -> bool {
-        matches!(self, Self::Blk)
-    }
-
-    /// Returns the status byte of a failed request, if there is one (`VIRTIO_BLK_S_IOERR`).
-    #[must_use]
-    pub const fn failure_status(self) -> Option<u8> {
+    pub const fn has_status(self) -> bool {
         match self {
-            Self::Blk => Some(1),
-            Self::Net | Self::Fs | Self::Snd | Self::Generic => None,
+            Self::Blk => true,
+            Self::Net | Self::Fs | Self::Snd | Self::Generic => false,
         }
     }
 

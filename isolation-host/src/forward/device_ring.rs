@@ -2,10 +2,11 @@
 
 use ring_core::driver::Used;
 use ring_core::error::AddErrorKind;
-use ring_core::memory::AccessError;
+use ring_core::memory::{AccessError, Memory as _};
 use ring_core::{AddError, Arm, DriverQueue, Features, Notify, Segment, SetupError, Violation, driver};
 use thiserror::Error;
 
+use super::block_status;
 use super::framing::{Frame, frame, in_step, last_byte};
 use super::in_flight::{InFlight, Request, RequestId};
 use super::pieces::Pieces;
@@ -49,6 +50,9 @@ pub(super) enum ForwardError {
     /// A segment is not in the guest's memory.
     #[error("{0}")]
     Unmapped(AccessError),
+    /// The VMM has removed the memory since, as it does when a guest unplugs memory.
+    #[error("the guest's memory was removed while the device had the request: {0}")]
+    Removed(AccessError),
     /// The chain has more segments than any driver uses.
     #[error("the request has more than {LONGEST_CHAIN} segments")]
     TooLong,
@@ -93,7 +97,13 @@ impl DeviceRing {
     }
 
     /// Copies a request to the isolated area and stages it.
-    pub(super) fn submit(&mut self, guest: &View<'_>, in_flight: &mut InFlight, id: RequestId) -> Submission {
+    pub(super) fn submit(
+        &mut self,
+        guest: &View<'_>,
+        in_flight: &mut InFlight,
+        id: RequestId,
+        device_type: DeviceType,
+    ) -> Submission {
         let Request { buffer, placement, .. } = in_flight.get_mut(&id);
         let (readable, writable) = buffer.split();
         if let Some(unmapped) = writable.iter().find_map(|segment| guest.check(segment).err()) {
@@ -106,7 +116,7 @@ impl DeviceRing {
         if !placement.place(&mut self.buddy, self.blocks, frames, self.indirect) {
             return self.no_room(id, buffer);
         }
-        let copied = match self.copy_out(guest, readable, placement) {
+        let copied = match self.copy_out(guest, readable, placement, device_type) {
             Ok(copied) => copied,
             Err(unmapped) => {
                 placement.release(&mut self.buddy);
@@ -138,12 +148,14 @@ impl DeviceRing {
 
     /// Copies the readable part and zeroes the writable part. Returns the number of bytes copied.
     ///
-    /// The writable part may hold data of earlier requests.
+    /// The writable part may hold data of earlier requests. A status that the device does not write
+    /// is an error.
     fn copy_out(
         &self,
         guest: &View<'_>,
         from: &[Segment],
         placement: &Placement,
+        device_type: DeviceType,
     ) -> Result<u64, AccessError> {
         let (readable, writable) = placement.pieces.split();
         let mut copied = 0;
@@ -153,6 +165,9 @@ impl DeviceRing {
         }
         for piece in writable {
             self.window.zero(piece.address, piece.len)?;
+        }
+        if let Some(status) = last_byte(writable).filter(|_| device_type.has_status()) {
+            self.window.write_bytes(status, &[block_status::FAILED])?;
         }
         Ok(copied)
     }
@@ -170,18 +185,20 @@ impl DeviceRing {
     }
 
     /// Copies what the device wrote to the guest, and frees the request's blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`ForwardError::Removed`] if the guest no longer has the memory.
     pub(super) fn copy_back(
         &mut self,
         guest: &View<'_>,
         request: &mut Request,
         written: u32,
         device_type: DeviceType,
-    ) {
-        if let Err(unmapped) = self.copy_in(guest, request, written, device_type) {
-            // The VMM has removed the memory since, as it does when a guest unplugs memory.
-            tracing::debug!("cannot copy what the device wrote: {unmapped}");
-        }
+    ) -> Result<(), ForwardError> {
+        let copied = self.copy_in(guest, request, written, device_type);
         request.placement.release(&mut self.buddy);
+        copied.map_err(ForwardError::Removed)
     }
 
     fn copy_in(
@@ -192,16 +209,17 @@ impl DeviceRing {
         device_type: DeviceType,
     ) -> Result<(), AccessError> {
         let (from, to) = (request.placement.pieces.writable(), request.buffer.writable());
-        for (from, to, len) in in_step(from, to, written.into()) {
+        let status = last_byte(from).zip(last_byte(to)).filter(|_| device_type.has_status());
+        // The status is judged before the guest sees it.
+        let room = Segment::total(to) - u64::from(status.is_some());
+        for (from, to, len) in in_step(from, to, room.min(written.into())) {
             guest.copy_in(&self.window, from, to, len)?;
         }
-        if !device_type.writes_status_last() || u64::from(written) >= Segment::total(to) {
-            return Ok(());
-        }
-        match last_byte(from).zip(last_byte(to)) {
-            Some((from, to)) => guest.copy_in(&self.window, from, to, 1),
-            None => Ok(()),
-        }
+        let Some((from, to)) = status else { return Ok(()) };
+        let mut status = [0];
+        self.window.read_bytes(from, &mut status)?;
+        let status = status.map(|status| block_status::believed(guest, &request.buffer, written, status));
+        guest.write_bytes(to, &status)
     }
 
     /// Makes all staged requests available to the device.

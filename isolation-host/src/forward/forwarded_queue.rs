@@ -232,10 +232,17 @@ impl ForwardedQueue {
         let Some(device) = &mut self.device else { return Ok(0) };
         let (memory, count) = (self.memory.view(), self.used.len());
         for Used { cookie: id, written, .. } in self.used.drain(..) {
-            device.copy_back(&memory, self.in_flight.get_mut(&id), written, self.device_type);
-            self.guest.complete(self.in_flight.remove(id), written);
-            self.statistics.requests += 1;
-            self.statistics.to_guest += u64::from(written);
+            match device.copy_back(&memory, self.in_flight.get_mut(&id), written, self.device_type) {
+                Ok(()) => {
+                    self.guest.complete(self.in_flight.remove(id), written);
+                    self.statistics.requests += 1;
+                    self.statistics.to_guest += u64::from(written);
+                }
+                Err(error) => {
+                    self.statistics.count_refusal(error);
+                    self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
+                }
+            }
         }
         outcome.map(|()| count)
     }
@@ -294,7 +301,7 @@ impl ForwardedQueue {
         let mut count = 0;
         while count < limit {
             let Some(id) = self.backlog.pop_front() else { break };
-            match device.submit(&memory, &mut self.in_flight, id) {
+            match device.submit(&memory, &mut self.in_flight, id, self.device_type) {
                 Submission::Staged(copied) => self.statistics.to_device += copied,
                 Submission::NoRoom(id) => {
                     self.backlog.push_front(id);

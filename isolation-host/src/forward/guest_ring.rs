@@ -6,6 +6,7 @@ use ring_core::{
     Arm, CompleteError, DeviceQueue, Features, PopError, Position, Segment, Setup, SetupError, Token, device,
 };
 
+use super::block_status;
 use super::framing::last_byte;
 use super::in_flight::{InFlight, RequestId};
 use crate::device_type::DeviceType;
@@ -87,9 +88,9 @@ impl GuestRing {
         device_type: DeviceType,
     ) {
         let last = last_byte(in_flight.get(&id).buffer.writable());
-        if let Some((status, address)) = device_type.failure_status().zip(last) {
+        if let Some(address) = last.filter(|_| device_type.has_status()) {
             // A guest whose status byte is not in its memory gets no status.
-            let _ = memory.write_bytes(address, &[status]);
+            let _ = memory.write_bytes(address, &[block_status::FAILED]);
         }
         self.complete(in_flight.remove(id), 0);
     }

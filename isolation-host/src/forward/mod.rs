@@ -32,6 +32,7 @@
 //! requests (1 to 5), and then publishes once in each direction (11 and 6).
 
 mod active_queue;
+mod block_status;
 mod device_ring;
 mod forwarded_queue;
 mod framing;

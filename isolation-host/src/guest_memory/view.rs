@@ -50,7 +50,11 @@ impl<'m> View<'m> {
     }
 
     /// Reads the bytes at `address`.
-    pub(super) fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError`] if a byte is not in the guest's memory.
+    pub fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
         self.pieces(address, into.len() as u64, |window, address, at, len| {
             let part = usize::try_from(at).ok().zip(usize::try_from(at + len).ok());
             let part = part.and_then(|(start, end)| into.get_mut(start..end)).unwrap_or_default();

@@ -5,6 +5,7 @@
 pub(crate) mod device;
 pub(crate) mod guest;
 pub(crate) mod started;
+pub(crate) mod stepped;
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixStream;
