@@ -8,12 +8,14 @@ use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use isolation_host::protocol::payload::Inflight;
 use isolation_host::protocol::{Message, Request};
 use ring_core::Features;
 use ring_core::memory::Memory as _;
 use support::device::{Offer, Queue, TestDevice, serve_honestly};
 use support::guest::{self, DATA, TestGuest};
 use support::{Host, TIMEOUT};
+use zerocopy::IntoBytes as _;
 
 const FORMATS: [Features; 2] = [Features::EVENT_IDX, Features::RING_PACKED.union(Features::EVENT_IDX)];
 
@@ -179,6 +181,30 @@ impl Load {
 }
 
 #[test]
+fn an_in_flight_description_may_be_unpadded() {
+    // The specification has 20 bytes; QEMU and others pad them to 24.
+    const SPECIFIED: usize = 20;
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TestDevice::listen(directory.path());
+    std::thread::spawn(move || serve_honestly(TestDevice::accept(&listener, Offer::default())));
+    let host = Host::start(directory, &[]);
+    let mut guest = TestGuest::new(host.connect(), Features::empty());
+    let asked = Inflight { queues: 2, queue_size: 16, ..Inflight::default() };
+    for len in [SPECIFIED, size_of::<Inflight>()] {
+        let mut reply = guest.ask(Message::request(Request::GetInflightFd, &asked.as_bytes()[..len]));
+        assert_eq!(reply.payload.len(), len);
+        assert_eq!(reply.payload[16..20], asked.as_bytes()[16..20]);
+        assert_ne!(reply.payload[..8], [0; 8]);
+        let give = Message::request(Request::SetInflightFd, &reply.payload[..]);
+        guest.order(Request::SetInflightFd, give.with_fd(reply.take_fd().unwrap()));
+    }
+    for len in [0, SPECIFIED - 1, SPECIFIED + 1, size_of::<Inflight>() + 1] {
+        let reply = guest.ask(Message::request(Request::GetInflightFd, &[0; 32][..len]));
+        assert_eq!((reply.payload.len(), reply.fds.len()), (0, 0));
+    }
+}
+
+#[test]
 fn a_journal_of_another_program_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let listener = TestDevice::listen(directory.path());
@@ -187,12 +213,7 @@ fn a_journal_of_another_program_is_refused() {
     let mut guest = TestGuest::new(host.connect(), Features::empty());
     let file = rustix::fs::memfd_create("foreign", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
     rustix::fs::ftruncate(&file, 1 << 30).unwrap();
-    let inflight = isolation_host::protocol::payload::Inflight {
-        size: 1 << 30,
-        queues: 2,
-        queue_size: 16,
-        ..Default::default()
-    };
+    let inflight = Inflight { size: 1 << 30, queues: 2, queue_size: 16, ..Inflight::default() };
     let message = Message::request(Request::SetInflightFd, &inflight).with_fd(file).needing_reply();
     assert_eq!(guest.ask(message).body(), Ok(1u64));
     host.wait_for("was made by another program");

@@ -1,14 +1,14 @@
 //! What the VMM shares: guest memory, the dirty log, and the in-flight region.
 
-use zerocopy::FromBytes as _;
+use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use super::Host;
 use super::answer::{Answer, RequestError};
 use crate::journal::JournalMemory;
 use crate::mmap::Window;
-use crate::protocol::Message;
 use crate::protocol::features::LOG_ALL;
 use crate::protocol::payload::{Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion};
+use crate::protocol::{Message, MessageError};
 
 impl Host {
     /// Adds a region to the guest's memory.
@@ -38,18 +38,20 @@ impl Host {
 
     /// Makes an in-flight region for the VMM to keep.
     pub(super) fn make_journals(&mut self, message: &Message) -> Result<Answer, RequestError> {
-        let inflight: Inflight = message.body()?;
+        let inflight = inflight(message)?;
         let (index, queues) = (u64::from(inflight.queues), self.queues.len());
         if usize::from(inflight.queues) > queues {
             return Err(RequestError::NoSuchQueue { index, queues });
         }
         let (file, size) = JournalMemory::make(inflight.queues, inflight.queue_size)?;
-        Ok(Answer::Reply(message.reply(&Inflight { size, offset: 0, ..inflight }).with_fd(file)))
+        let answer = Inflight { size, offset: 0, ..inflight };
+        let answer = answer.as_bytes().get(..message.payload.len()).unwrap_or_default();
+        Ok(Answer::Reply(message.reply(answer).with_fd(file)))
     }
 
     /// Maps the in-flight region that the VMM has kept.
     pub(super) fn set_journals(&mut self, message: &mut Message) -> Result<(), RequestError> {
-        let Inflight { size, offset, queues, queue_size, .. } = message.body()?;
+        let Inflight { size, offset, queues, queue_size, .. } = inflight(message)?;
         let journals = JournalMemory::open(message.take_fd()?, offset, size, queues, queue_size)?;
         if let Some(session) = self.vmm.session_mut() {
             session.journals = Some(journals);
@@ -82,4 +84,17 @@ impl Host {
             self.queues.iter().for_each(|queue| drop(queue.lock()));
         }
     }
+}
+
+/// The length of an in-flight description in vhost-user's specification, which has no padding.
+const UNPADDED: usize = 20;
+
+/// Returns the in-flight description in a message, which may be padded.
+fn inflight(message: &Message) -> Result<Inflight, MessageError> {
+    let mut padded = message.payload.clone();
+    if padded.len() == UNPADDED {
+        padded.resize(size_of::<Inflight>(), 0);
+    }
+    let length = MessageError::Length { len: message.payload.len(), expected: size_of::<Inflight>() };
+    Inflight::read_from_bytes(&padded).map_err(|_| length)
 }

@@ -112,7 +112,7 @@ pub struct Inflight {
     pub queues: u16,
     /// The size of each queue.
     pub queue_size: u16,
-    /// Not in the specification, but every implementation sends it.
+    /// Not in the specification. QEMU and others send it.
     pub padding: u32,
 }
 
