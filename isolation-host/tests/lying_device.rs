@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use isolation_host::protocol::{Message, Request};
 use ring_core::Features;
-use support::device::{Offer, TestDevice};
+use support::device::{Offer, TestDevice, serve_honestly};
 use support::guest::TestGuest;
 use support::{Host, TIMEOUT};
 
@@ -97,6 +97,32 @@ fn refuse(device: &mut TestDevice, refused: Request) {
 
 fn next(device: &mut TestDevice) -> Message {
     device.channel.receive_by(Instant::now() + TIMEOUT).unwrap()
+}
+
+#[test]
+fn the_first_device_is_met_like_every_other() {
+    // These do not depend on what an earlier device has offered.
+    let lies: Vec<Lie> = LIES.into_iter().filter(|(name, ..)| !name.contains("offer")).take(6).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TestDevice::listen(directory.path());
+    let mut host = Host::start(directory, &["--device", "blk"]);
+    for (name, says, lie) in lies {
+        let mut liar = TestDevice::accept(&listener, offer());
+        lie(&mut liar);
+        drop(liar);
+        let line = host.wait_for("WARN rejecting a device");
+        assert!(line.contains(says), "a device that {name}: {line}");
+        assert_eq!(host.new_warnings(), 0, "a device that {name}");
+    }
+    let mut old = TestDevice::accept(&listener, Offer { features: 0, ..offer() });
+    answer_all(&mut old);
+    host.wait_for("WARN rejecting a device: the device does not offer VIRTIO 1.0");
+    std::thread::spawn(move || serve_honestly(TestDevice::accept(&listener, offer())));
+    let mut guest = TestGuest::new(host.connect(), Features::empty());
+    let mut driver = guest.start(0);
+    guest.request(&mut driver, 0, b"question", 16, 7);
+    guest.publish(0, &mut driver);
+    assert_eq!(guest.reap(0, &mut driver), (7, 8));
 }
 
 #[test]

@@ -1,54 +1,15 @@
 //! The connection to the device.
 
-use std::io;
-use std::thread;
 use std::time::Instant;
 
-use thiserror::Error;
-
 use super::event::Event;
-use super::reconnect::RETRY_INTERVAL;
+use super::seeker::AdoptError;
 use super::vmm_session::Vmm;
-use super::{Host, HostError, Offer, Options};
-use crate::device_link::{DeviceLink, Handshake, LinkError};
-use crate::endpoint::Connector;
+use super::{Host, HostError, Offer};
+use crate::device_link::{DeviceLink, Handshake};
 use crate::error_chain::ErrorChain;
 use crate::negotiation::{self, NegotiationError};
 use crate::protocol::features::LOG_ALL;
-
-/// A device that cannot take the place of its predecessor.
-#[derive(Debug, Error)]
-enum AdoptError {
-    /// The device does not complete the handshake.
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    /// The device offers too little.
-    #[error(transparent)]
-    Features(#[from] NegotiationError),
-    /// The system does not let the process wait for the device.
-    #[error("cannot wait for the device")]
-    Poll(#[source] io::Error),
-}
-
-/// Waits for the first device, without which there is nothing to do.
-pub(super) fn connect_first(connector: &mut Connector, options: &Options) -> Result<DeviceLink, HostError> {
-    let endpoint = &options.device;
-    let mut logged = false;
-    loop {
-        let channel = connector.connect();
-        let channel = channel.map_err(|source| HostError::NoPeer { endpoint: endpoint.clone(), source })?;
-        if let Some(channel) = channel {
-            let link = DeviceLink::new(channel)?;
-            negotiation::ask(link.features, 0, options.ring)?;
-            return Ok(link);
-        }
-        if !logged {
-            tracing::info!("waiting for a device at {endpoint}");
-            logged = true;
-        }
-        thread::sleep(RETRY_INTERVAL);
-    }
-}
 
 impl Host {
     /// Receives the reply to the handshake, an unexpected message, or the end of the connection.
@@ -75,7 +36,7 @@ impl Host {
         }
         tracing::warn!("the device is lost: {why}");
         self.disconnect_device();
-        self.reconnect.after_loss(Instant::now());
+        self.seeker.reconnect.after_loss(Instant::now());
         if !self.options.device_type.survives_restart() {
             self.lose_vmm("its device is lost, and with the device a state that cannot be restored");
         }
@@ -101,42 +62,24 @@ impl Host {
     pub(super) fn reconnect_device(&mut self) {
         if self.device.is_some() {
             self.disconnect_device();
-            self.reconnect.now();
+            self.seeker.reconnect.now();
         }
     }
 
     /// Connects to the device if there is none, and begins the handshake.
     pub(super) fn connect_device(&mut self) -> Result<(), HostError> {
-        self.reconnect.cancel();
         if self.device.is_some() || self.handshake.is_some() {
+            self.seeker.reconnect.cancel();
             return Ok(());
         }
-        let channel = match self.device_connector.connect() {
-            Ok(Some(channel)) => channel,
-            Ok(None) => {
-                self.reconnect.soon();
-                return Ok(());
-            }
-            Err(source) if self.device_connector.is_exhausted() => {
-                return Err(HostError::NoPeer { endpoint: self.options.device.clone(), source });
-            }
-            // The socket may exist before its permissions allow a connection.
-            Err(error) => {
-                if !std::mem::replace(&mut self.unreachable, true) {
-                    tracing::warn!("cannot connect to the device at {}: {error}", self.options.device);
-                }
-                self.reconnect.soon();
-                return Ok(());
-            }
-        };
-        self.unreachable = false;
+        let Some(channel) = self.seeker.connect()? else { return Ok(()) };
         let handshake = Handshake::new(channel).map_err(AdoptError::from).and_then(|handshake| {
             self.poller.add(&handshake, Event::Device).map_err(AdoptError::Poll)?;
             Ok(handshake)
         });
         match handshake {
             Ok(handshake) => self.handshake = Some(handshake),
-            Err(error) => self.reject_device(&error),
+            Err(error) => self.seeker.reject(&error),
         }
         Ok(())
     }
@@ -161,13 +104,8 @@ impl Host {
                     self.attach_or_lose(index);
                 }
             }
-            Err(error) => self.reject_device(&error),
+            Err(error) => self.seeker.reject(&error),
         }
-    }
-
-    fn reject_device(&mut self, error: &AdoptError) {
-        tracing::warn!("rejecting a device: {}", ErrorChain(error));
-        self.reconnect.after_loss(Instant::now());
     }
 
     /// Returns the features to request from a device. `wanted` has the features that the VMM wants.

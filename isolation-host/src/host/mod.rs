@@ -5,7 +5,7 @@
 //! | file | concern |
 //! |---|---|
 //! | `sockets`, `event` | what is opened at the start, and what the thread waits for |
-//! | `vmm_session`, `device_session`, `reconnect` | the connections to the VMM and to the device |
+//! | `vmm_session`, `device_session`, `seeker`, `reconnect` | the connections to the VMM and to the device |
 //! | `vmm_requests`, `answer` | the VMM's requests and their answers |
 //! | `vmm_memory` | guest memory, dirty log, in-flight region |
 //! | `device_config` | configuration, and requests that are relayed to the device |
@@ -20,6 +20,7 @@ mod event;
 mod queue;
 mod queue_stop;
 mod reconnect;
+mod seeker;
 mod sockets;
 mod vmm_memory;
 mod vmm_requests;
@@ -34,16 +35,16 @@ use thiserror::Error;
 
 use crate::area::{Area, AreaError, ShareError};
 use crate::block_limits;
-use crate::device_link::{DeviceLink, Handshake, LinkError};
+use crate::device_link::{DeviceLink, Handshake};
 use crate::device_type::DeviceType;
 use crate::endpoint::{Connector, Endpoint};
 use crate::forward::Workers;
 use crate::guest_memory::GuestMemory;
-use crate::negotiation::{NegotiationError, RingChoice};
+use crate::negotiation::RingChoice;
 use crate::poller::Poller;
 use event::Event;
 use queue::Queue;
-use reconnect::Reconnect;
+use seeker::Seeker;
 pub use sockets::Sockets;
 use vmm_session::Vmm;
 
@@ -96,12 +97,6 @@ pub enum HostError {
         /// The cause.
         source: io::Error,
     },
-    /// The first device does not complete the handshake.
-    #[error("cannot use the device")]
-    Device(#[from] LinkError),
-    /// The first device does not offer the features that the options require.
-    #[error("cannot use the device")]
-    Features(#[from] NegotiationError),
     /// The isolated area cannot be made.
     #[error(transparent)]
     Area(#[from] AreaError),
@@ -127,16 +122,13 @@ pub struct Host {
     /// Receives a byte for each SIGUSR1.
     signals: UnixStream,
     vmm_connector: Connector,
-    device_connector: Connector,
     vmm: Vmm,
     device: Option<DeviceLink>,
     /// A connection to a device that has not replied to the handshake yet.
     handshake: Option<Handshake>,
     /// When the last device was disconnected.
     lost: Instant,
-    /// Whether the reason why the device cannot be reached was logged. It is logged once.
-    unreachable: bool,
-    reconnect: Reconnect,
+    seeker: Seeker,
     /// What the VMM is offered. A device that connects later has to support it.
     offer: Offer,
     memory: GuestMemory,
@@ -154,14 +146,15 @@ struct Offer {
 }
 
 impl Host {
-    /// Waits for the first device, and prepares its queues.
+    /// Waits for the first device that can be used, and prepares its queues.
     ///
     /// # Errors
     ///
-    /// [`HostError`] if the device cannot be used.
+    /// [`HostError`] if there will be no device, or the isolated area is too small for its queues.
     pub fn new(options: Options, sockets: Sockets, workers: Workers) -> Result<Self, HostError> {
-        let Sockets { vmm: vmm_connector, device: mut device_connector, signals } = sockets;
-        let link = device_session::connect_first(&mut device_connector, &options)?;
+        let Sockets { vmm: vmm_connector, device, signals } = sockets;
+        let mut seeker = Seeker::new(device, options.device.clone());
+        let link = seeker.meet_first(options.ring)?;
         let offer = Offer::of(&link, &options);
         let Offer { features, protocol, queues } = offer;
         tracing::info!(
@@ -176,13 +169,11 @@ impl Host {
             workers,
             signals,
             vmm_connector,
-            device_connector,
             vmm: Vmm::Absent,
             device: Some(link),
             handshake: None,
             lost: Instant::now(),
-            unreachable: false,
-            reconnect: Reconnect::default(),
+            seeker,
             offer,
             memory: GuestMemory::default(),
             queues: queues.map_err(HostError::Poll)?,
@@ -274,7 +265,8 @@ impl Host {
     /// Returns how long to wait for events.
     fn timeout(&self) -> Option<Duration> {
         let handshake = self.handshake.as_ref().map(Handshake::deadline);
-        let deadlines = [self.reconnect.deadline(), handshake, self.grace_deadline(), self.vmm.deadline()];
+        let deadlines =
+            [self.seeker.reconnect.deadline(), handshake, self.grace_deadline(), self.vmm.deadline()];
         let deadline = deadlines.into_iter().flatten().min()?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// The interval at which a missing device is tried.
-pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 /// The shortest mean interval between two losses of the device.
 ///
 /// Without a limit, a device that always fails would fill the log.

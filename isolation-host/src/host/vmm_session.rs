@@ -117,7 +117,7 @@ impl Host {
             self.poll_handshake();
         }
         // Before the next VMM is accepted, in case the last one has just been forgotten.
-        if self.reconnect.deadline().is_some_and(due) {
+        if self.seeker.reconnect.deadline().is_some_and(due) {
             self.connect_device()?;
         }
         self.resume_listening();
@@ -128,7 +128,7 @@ impl Host {
         {
             match self.vmm_connector.connect() {
                 Ok(Some(channel)) => self.start_session(channel),
-                Ok(None) => self.reconnect.soon(),
+                Ok(None) => self.seeker.reconnect.soon(),
                 Err(source) => {
                     return Err(HostError::NoPeer { endpoint: self.options.vmm.clone(), source });
                 }
