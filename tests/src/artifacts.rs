@@ -80,6 +80,14 @@ pub fn program(name: &str, profile: Profile) -> Result<PathBuf, ArtifactError> {
     })
 }
 
+/// Returns the path of an example of this workspace.
+///
+/// # Errors
+/// Fails if the example has not been built.
+pub fn example(name: &str) -> Result<PathBuf, ArtifactError> {
+    existing(target_dir()?.join("debug/examples").join(name), || format!("cargo build --example {name}"))
+}
+
 /// The files from which a guest boots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestImage {

@@ -80,6 +80,7 @@ fn bare_metal(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
 /// isolation-host.
 fn build(sh: &Shell) -> Result<()> {
     cmd!(sh, "cargo build --workspace --bins").run()?;
+    cmd!(sh, "cargo build --package vhost-ring --examples").run()?;
     Ok(cmd!(sh, "cargo build --release --package isolation-host --bins").run()?)
 }
 

@@ -25,6 +25,8 @@ pub struct VirtioDevice {
 impl VirtioDevice {
     /// The id of a block device, VIRTIO 1.4 §5 "Device Types".
     pub const BLOCK: u32 = 2;
+    /// The id of an entropy device.
+    pub const ENTROPY: u32 = 4;
     /// The id of a sound device.
     pub const SOUND: u32 = 25;
     /// The id of a file system device.

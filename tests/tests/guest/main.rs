@@ -1,7 +1,7 @@
 //! Real Linux guests under QEMU, and real peers, against snd-host and isolation-host.
 //!
 //! The feature `guest` enables this target. `cargo xtask setup` prepares the guest once, and
-//! `cargo build --workspace --bins` builds the programs under test. One module then runs alone:
+//! `cargo build --workspace --bins --examples` builds the programs under test. One module then runs alone:
 //!
 //! ```text
 //! cargo test -p end-to-end --features guest --test guest -- snd_capture --test-threads=1
@@ -11,6 +11,7 @@
 //! `--test-threads=1` keeps two guests from competing for the processors. `isolation_network` also
 //! needs `cargo build --release --package isolation-host`.
 
+mod entropy;
 mod harness;
 mod isolation_disk;
 mod isolation_files;

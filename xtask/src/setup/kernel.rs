@@ -16,7 +16,7 @@ use crate::command::quietly;
 /// The kernel series: the first long-term series with a complete virtio_snd. Both releases have it.
 const SERIES: &str = "6.12";
 /// The modules that the guest loads. Modules that these depend on are added.
-const MODULES: &[&str] = &["virtio_pci", "virtio_snd", "virtio_blk", "virtiofs"];
+const MODULES: &[&str] = &["virtio_pci", "virtio_snd", "virtio_blk", "virtiofs", "virtio_rng"];
 
 /// A kernel with its modules, ready for an initramfs.
 #[derive(Debug)]
