@@ -1,4 +1,4 @@
-//! The device end of a packed queue.
+//! Fuzzes the device end of a packed queue.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

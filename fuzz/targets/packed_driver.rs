@@ -1,4 +1,4 @@
-//! The driver end of a packed queue.
+//! Fuzzes the driver end of a packed queue.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

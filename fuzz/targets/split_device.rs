@@ -1,4 +1,4 @@
-//! The device end of a split queue.
+//! Fuzzes the device end of a split queue.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The driver end of a split queue.
+//! Fuzzes the driver end of a split queue.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::protocol::Channel;
 
-/// One side of the process, as the command line names it.
+/// One of the two connections, as the command line describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// Listens on a new socket at this path.

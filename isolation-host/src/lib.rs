@@ -1,10 +1,10 @@
 //! Runs any vhost-user device without giving it guest memory.
 //!
 //! A vhost-user device normally maps all of the guest's memory. isolation-host is a proxy between
-//! the VMM and the device. To the VMM it is the device: it maps the guest's memory and serves the
-//! guest's queues. To the device it is the VMM: it gives the device a small memory of its own with
-//! shadow virtqueues, and copies requests and data between the two. Neither the VMM nor the device
-//! has to know of it.
+//! the VMM and the device. To the VMM, isolation-host is the device: it maps the guest's memory and
+//! serves the guest's queues. To the device, isolation-host is the VMM: it gives the device a small
+//! memory with shadow virtqueues, and copies requests and data between this memory and the guest's.
+//! Neither the VMM nor the device has to be changed.
 //!
 //! From the outside in:
 //!

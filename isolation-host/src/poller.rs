@@ -12,7 +12,7 @@ use rustix::io::Errno;
 /// The most events that one [`Poller::wait`] returns.
 const MAX_EVENTS: usize = 64;
 
-/// Identifies what has happened. The kernel keeps it with the file descriptor as 64 bits.
+/// Identifies what has happened. The kernel stores the event as 64 bits with the file descriptor.
 pub(crate) trait Event: Copy {
     /// Encodes the event.
     fn to_data(self) -> u64;

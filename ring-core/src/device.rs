@@ -169,7 +169,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// Puts the chain that was taken last back into the queue; the next [`pop`](Self::pop) takes it
     /// again.
     ///
-    /// A device that stops can so leave the chains that it has not started to its successor.
+    /// With `unpop`, a device that stops gives the next device the chains that were not started.
     ///
     /// # Errors
     ///

@@ -171,8 +171,9 @@ impl Cursor {
 /// The list stores positions only; the entries are in the caller's slots.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fifo {
-    /// Both are less than the queue's size.
+    /// The position of the first entry; less than the queue's size.
     first: u16,
+    /// The position after the last entry; less than the queue's size.
     end: u16,
 }
 

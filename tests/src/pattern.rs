@@ -53,7 +53,7 @@ pub enum RecordingError {
     OtherFormat {
         /// The recording.
         path: PathBuf,
-        /// Its format.
+        /// The recording's format.
         found: WavSpec,
         /// The pattern's format.
         expected: WavSpec,

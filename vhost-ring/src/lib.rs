@@ -2,7 +2,7 @@
 //!
 //! `vhost-user-backend` owns the socket, the vhost-user protocol and the event loop of a device,
 //! and keeps a split-only queue for each vring. This crate replaces that queue by ring-core's
-//! device queue, which serves both formats, and follows what the front-end says about it:
+//! device queue, which serves both formats. The front-end's messages start and stop the queue:
 //!
 //! ```text
 //!   front-end (VMM)                      vhost-ring                       device
@@ -20,16 +20,15 @@
 //! ```
 //!
 //! - [`Vring`] is the `VringT` that a back-end names in `VhostUserBackend::Vring`. It records what
-//!   the front-end says about a vring, knows vrings of any size, and survives kicks that are gone
-//!   by the time they are read.
-//! - [`Queues`] has the queues of a device. A queue starts where it was left, or where its driver
-//!   has begun anew, and [`Started`] says which; it stops with its position in its vring, so that
-//!   GET_VRING_BASE tells it.
+//!   the front-end says about a vring, allows any size, and tolerates a kick that cannot be read.
+//! - [`Queues`] has the queues of a device. A queue starts where it was stopped, or at another
+//!   position if its driver has been reset; [`Started`] says which. When a queue stops, its
+//!   position is stored in its vring, and GET_VRING_BASE returns the position.
 //! - [`Queue`] is one queue that runs: [`pop`](Queue::pop), [`complete`](Queue::complete),
 //!   [`publish`](Queue::publish), [`arm`](Queue::arm) as in ring-core, with notifications by the
 //!   vring's call file.
 //!
-//! A device that answers each request at once needs [`Queues::serve`] alone. The example `entropy`
+//! A device that answers each request at once needs only [`Queues::serve`]. The example `entropy`
 //! is a complete virtio-entropy device of this kind.
 //!
 //! # Limits

@@ -27,11 +27,13 @@ pub struct Queue<B: NewBitmap + 'static = ()> {
 impl<B: NewBitmap + 'static> Queue<B> {
     /// Starts the queue at the 16-bit vring base that its vring records.
     ///
-    /// A packed queue is taken to have nothing in flight, which is what 16 bits can say.
+    /// A packed queue is assumed to have nothing in flight, because a 16-bit base cannot say
+    /// otherwise.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] if the configuration is invalid, or if the queue cannot stand at the base.
+    /// [`SetupError`] if the configuration is invalid, or if the base is not a position of the
+    /// queue.
     pub fn start(vring: &Vring<B>, memory: GuestMemory<B>, features: Features) -> Result<Self, SetupError> {
         let (setup, base) = vring.setup(features);
         let slots = vec![Slot::default(); setup.size.into()].into_boxed_slice();

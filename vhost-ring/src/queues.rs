@@ -114,7 +114,7 @@ impl<B: NewBitmap + 'static> Queues<B> {
         };
     }
 
-    /// Forgets all queues, as on RESET_DEVICE and at the end of a session.
+    /// Forgets all queues. Call on RESET_DEVICE and at the end of a session.
     pub fn reset(&mut self) {
         self.states.iter_mut().for_each(|state| *state = State::Fresh);
     }

@@ -44,7 +44,7 @@ struct Counts {
     failed: u64,
 }
 
-/// Sets up and runs the stages up to the first that fails.
+/// Sets up, then runs the stages until one fails.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     let mut counts = Counts::default();
     let mut stages = Stages::default();

@@ -51,7 +51,7 @@ pub enum Ends {
     Device,
     /// The driver's end.
     Driver,
-    /// None: the cost of what is around the ends.
+    /// Neither end: measures the cost of everything else.
     Neither,
 }
 

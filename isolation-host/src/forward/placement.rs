@@ -1,10 +1,10 @@
 //! Where a request lies in its queue's share of the isolated area.
 //!
 //! ```text
-//!         one shared block                         one or more blocks each
-//! ┌─────────────────────────────────┐  ┌──────────────────────┐  ┌──────────────────┐
-//! │ indirect table │ header │ status │  │ data (more than 128 B)│  │ data, continued  │
-//! └─────────────────────────────────┘  └──────────────────────┘  └──────────────────┘
+//!          one shared block                         one or more blocks each
+//! ┌────────────────┬────────┬────────┐  ┌───────────────────────┐  ┌─────────────────┐
+//! │ indirect table │ header │ status │  │ data (more than 128 B)│  │ data, continued │
+//! └────────────────┴────────┴────────┘  └───────────────────────┘  └─────────────────┘
 //! ```
 
 use ring_core::Segment;

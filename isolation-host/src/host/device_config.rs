@@ -68,8 +68,8 @@ impl Host {
 
     /// Relays a request to the device.
     ///
-    /// File descriptors are relayed only with a request that needs one, because any other would
-    /// give the device something of the VMM.
+    /// File descriptors are relayed only with a request that needs one. Any other file descriptor
+    /// would give the device access to a resource of the VMM.
     pub(super) fn relay(&mut self, request: Request, message: &mut Message) -> Result<Answer, RequestError> {
         if !negotiation::understands(self.offer.protocol, request) {
             return Err(RequestError::Unsupported);

@@ -15,7 +15,8 @@ use crate::protocol::{Channel, Message, Request};
 
 /// The most memory regions that a VMM may share, as vhost in the kernel has it.
 ///
-/// A VMM that migrates a guest here may rely on it, so a later version must not lower it.
+/// A VMM that migrates a guest to this host may rely on this number, so a later version must not
+/// lower it.
 const MEMORY_SLOTS: u64 = 509;
 
 impl Host {

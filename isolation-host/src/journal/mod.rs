@@ -6,12 +6,12 @@
 //! two instructions:
 //!
 //! ```text
-//!            record_taken              mark_returned
+//!           2 record_taken            4 mark_returned
 //!  not taken ────────────▶ in flight ─────────────────▶ returned with batch n + 1
 //!      ▲                       │                            │
-//!      └───────────────────────┘                            │ prepare_batch: PREPARED = n + 1
-//!            record_unpop                                   │ the ring publishes the batch
-//!                                                           │ commit_batch: COMMITTED = n + 1
+//!      └───────────────────────┘                            │ 5 prepare_batch: PREPARED = n + 1
+//!           3 record_unpop                                  │   the ring publishes the batch
+//!                                                           │ 6 commit_batch: COMMITTED = n + 1
 //!                                                           ▼
 //!                                                       not in flight
 //! ```
@@ -19,12 +19,13 @@
 //! 1. [`start`](Journal::start) begins a journal without requests; [`stop`](Journal::stop) ends it.
 //! 2. [`record_taken`](Journal::record_taken) records a chain with its segments. The serial number
 //!    is stored last; until then, the next process takes the chain from the ring again.
-//! 3. [`mark_returned`](Journal::mark_returned) marks a chain with the number of the next batch.
-//! 4. [`prepare_batch`](Journal::prepare_batch) stores the number of the batch and the position at
+//! 3. [`record_unpop`](Journal::record_unpop) removes the record of a chain that was put back.
+//! 4. [`mark_returned`](Journal::mark_returned) marks a chain with the number of the next batch.
+//! 5. [`prepare_batch`](Journal::prepare_batch) stores the number of the batch and the position at
 //!    which it ends. The ring then publishes the batch.
-//! 5. [`commit_batch`](Journal::commit_batch) stores the same word as committed. All chains that
+//! 6. [`commit_batch`](Journal::commit_batch) stores the same word as committed. All chains that
 //!    are marked with a committed batch have been returned.
-//! 6. [`recover`](Journal::recover) reads what a previous process has left. If a batch is prepared
+//! 7. [`recover`](Journal::recover) reads what a previous process has left. If a batch is prepared
 //!    and not committed, the ring shows whether the batch was published.
 //!
 //! The layout is not the one in vhost-user's specification. That layout refers to descriptors in

@@ -19,7 +19,7 @@ pub(super) struct End<M: Memory> {
     pub(super) ring: Ring<M>,
     pub(super) state: State,
     pub(super) mask: Mask,
-    /// The offsets of the event fields in the own area and in the other area.
+    /// The offsets of the event fields in this end's area and in the other side's area.
     own_event: usize,
     other_event: usize,
     /// The next entry to fill; free-running, and ahead of `published` by the number of staged

@@ -63,7 +63,7 @@ pub(crate) fn make_available(memory: &RawMemory<'_>, heads: &[u16]) {
     put16(memory, DRIVER + 2, u16::try_from(heads.len()).unwrap());
 }
 
-/// Returns a buffer as the first used buffer of a queue that has not run yet.
+/// Writes the first used buffer of a queue that has not run yet, as a device does.
 pub(crate) fn make_used(memory: &RawMemory<'_>, features: Features, id: u32, written: u32) {
     if features.contains(Features::RING_PACKED) {
         let id = u16::try_from(id).unwrap();

@@ -169,8 +169,9 @@ fn the_first_publish_after_a_resume_notifies() {
     }
 }
 
-/// Found by the model: in the middle of an in-order batch, a packed driver was told that it may
-/// sleep, and either driver forgot the rest of the batch when it was suspended.
+/// Found by the model: in the middle of an in-order batch, `arm` told a packed driver that it may
+/// sleep, and the driver ends of both formats forgot the rest of the batch when they were
+/// suspended.
 #[test]
 fn a_suspended_driver_keeps_the_rest_of_an_in_order_batch() {
     for features in FORMATS.map(|format| format | IN_ORDER) {

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::shared::lock;
 use crate::limits::MAX_TAKES;
 
-/// How long a take whose sink or source cannot be opened waits for the end of earlier takes of its
-/// stream, which may have the device open for exclusive use.
+/// How long a take whose sink or source cannot be opened waits for earlier takes of the stream.
+///
+/// An earlier take may have the device open for exclusive use.
 const PREDECESSOR_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Hands out at most [`MAX_TAKES`] permits at a time.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Shared state whose updates wake a thread.
 ///
-/// Both locks are held for a moment only, and never at the same time.
+/// The locks of `state` and `updated` are held only briefly, and never at the same time.
 #[derive(Debug)]
 pub(super) struct Shared<T> {
     state: Mutex<T>,

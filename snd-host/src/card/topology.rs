@@ -78,7 +78,7 @@ impl Topology {
 
     /// Returns the information about all jacks: one for each direction, permanently connected.
     ///
-    /// Guests that route audio to connected jacks only find one.
+    /// Some guests route audio only to connected jacks, and find one here.
     pub(crate) fn jack_infos(self) -> Vec<JackInfo> {
         self.used().map(jack_info).collect()
     }

@@ -61,11 +61,10 @@ pub struct Args {
     #[arg(long)]
     pub controls: bool,
 
-    /// How much audio the sink is given ahead of what is heard, in milliseconds.
+    /// How far the audio in the sink is ahead of what is heard, in milliseconds.
     ///
-    /// Larger values tolerate a busier host. This is also the size of the buffer of the elements
-    /// that autoaudiosink and autoaudiosrc select. An element in a description keeps its own
-    /// settings.
+    /// Larger values tolerate a busier host. The elements that autoaudiosink and autoaudiosrc
+    /// select get buffers of this size, too. An element in a description keeps its own settings.
     #[arg(long, value_name = "MS", default_value_t = 40)]
     #[arg(value_parser = value_parser!(u16).range(10..=MAX_LATENCY_MS))]
     pub latency: u16,

@@ -20,7 +20,7 @@ const SIZES: [(&str, &str, u64); 3] = [
 /// every platform has.
 const OTHERS: [&str; 8] = ["_start", "stop", "memcpy", "memmove", "memset", "memcmp", "bcmp", "strlen"];
 
-/// A subcommand of cargo, applied to the firmware.
+/// Returns a command that runs a subcommand of cargo on the firmware.
 pub(crate) fn on_firmware<'s>(sh: &'s Shell, subcommand: &str) -> Result<Cmd<'s>> {
     // Another workspace's files go beside this workspace's.
     let target = directory()?;

@@ -23,7 +23,7 @@ pub(super) trait SendMemory: Memory<Area: Send> + Send + 'static {}
 
 impl<M: Memory<Area: Send> + Send + 'static> SendMemory for M {}
 
-/// The types of one format, or those for either format.
+/// The queue types that a case measures: those of one format, or the enums over both.
 pub(super) trait Rings {
     /// Makes the driver's end of the queue in `fixture`, which uses indirect tables if `INDIRECT`
     /// is set.

@@ -267,7 +267,8 @@ impl<'m> Ends<'m> {
         assert_eq!(resumed, expected, "the queue was suspended at {position:?}");
     }
 
-    /// Only the device that has taken a chain can complete it, so the device must hold none.
+    /// Moves the queue to a new device end. Does nothing while the old end holds tokens, because
+    /// only the end that has taken a chain can complete the chain.
     fn move_device(&mut self) {
         if !self.tokens.is_empty() {
             return;
