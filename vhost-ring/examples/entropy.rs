@@ -12,7 +12,7 @@ use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatu
 use vhost_ring::ring_core::{Features, Segment};
 use vhost_ring::{Queues, Vring};
 use vhost_user_backend::{VhostUserBackendMut, VhostUserDaemon};
-use vm_memory::{GuestAddressSpace as _, GuestMemoryAtomic, GuestMemoryMmap};
+use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 
 struct Entropy {
@@ -45,8 +45,7 @@ impl VhostUserBackendMut for Entropy {
     fn set_event_idx(&mut self, _enabled: bool) {}
 
     fn update_memory(&mut self, memory: GuestMemoryAtomic<GuestMemoryMmap>) -> io::Result<()> {
-        self.queues.set_memory(memory.memory().into_inner(), |_, _| {});
-        Ok(())
+        Ok(self.queues.set_memory(&memory, |_, _| {})?)
     }
     fn stop_vring(&mut self, index: u32) -> io::Result<()> {
         self.queues.stop(index as usize, |_| {});

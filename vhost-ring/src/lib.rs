@@ -39,6 +39,7 @@
 //!   for a device that learns them in another way.
 //! - The queues of one [`Queues`] belong to one thread of the event loop.
 
+mod memory;
 mod queue;
 mod queues;
 mod vring;
@@ -46,6 +47,7 @@ mod waker;
 
 use std::sync::Arc;
 
+pub use memory::MemoryError;
 pub use queue::Queue;
 pub use queues::{Queues, Started};
 pub use ring_core;

@@ -22,7 +22,13 @@ pub struct Queue<B: NewBitmap + 'static = ()> {
     /// The number of descriptors.
     size: u16,
     vring: Vring<B>,
+    /// Whether the driver has ever made a chain available.
+    used: bool,
 }
+
+/// The number of kicks that are no sign of a chain. QEMU kicks each queue once when the queue
+/// starts.
+const SPURIOUS_KICKS: u32 = 1;
 
 impl<B: NewBitmap + 'static> Queue<B> {
     /// Starts the queue at the 16-bit vring base that its vring records.
@@ -43,7 +49,11 @@ impl<B: NewBitmap + 'static> Queue<B> {
             DeviceQueue::Packed(_) => Position::quiescent(base),
         };
         ring.resume(position)?;
-        Ok(Self { ring, size: setup.size, vring: vring.clone() })
+        let fresh = match &ring {
+            DeviceQueue::Split(_) => 0,
+            DeviceQueue::Packed(_) => 1 << 15,
+        };
+        Ok(Self { ring, size: setup.size, vring: vring.clone(), used: base != fresh })
     }
 
     /// Moves a queue that has taken nothing yet to another position, such as
@@ -68,6 +78,15 @@ impl<B: NewBitmap + 'static> Queue<B> {
         self.vring.is_live()
     }
 
+    /// Returns whether the driver has kicked although no chain was ever available in this queue.
+    ///
+    /// Then the guest's memory is most likely not shared with this process. Ask after the queue was
+    /// found empty.
+    #[must_use]
+    pub fn is_kicked_in_vain(&self) -> bool {
+        !self.used && self.vring.kicks() > SPURIOUS_KICKS
+    }
+
     /// Returns the memory that the queue's segments lie in.
     #[must_use]
     pub const fn memory(&self) -> &GuestView<B> {
@@ -84,7 +103,9 @@ impl<B: NewBitmap + 'static> Queue<B> {
     /// [`Violation`] once, when the driver breaks a rule. The queue is idle from then on, and the
     /// front-end has been told by the vring's error file.
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, Violation> {
-        match self.ring.pop(segments) {
+        let popped = self.ring.pop(segments);
+        self.used |= !matches!(popped, Ok(None));
+        match popped {
             Ok(chain) => Ok(chain),
             Err(PopError::TooLong(token)) => {
                 log::debug!("a chain of too many segments is completed unread");

@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::sync::PoisonError;
 
 use ring_core::memory::VmMemory;
 use ring_core::{Arm, Features, Position, Reader, Segment, SetupError, Writer};
 use vm_memory::bitmap::NewBitmap;
+use vm_memory::{GuestAddressSpace as _, GuestMemoryAtomic, GuestMemoryMmap};
 
+use crate::memory::{MemoryError, Sealed};
 use crate::{GuestMemory, Queue, Vring, Waker};
 
 /// What [`Queues::start`] has done.
@@ -47,6 +50,8 @@ pub struct Queues<B: NewBitmap + 'static = ()> {
     states: Box<[State<B>]>,
     features: Features,
     memory: Option<GuestMemory<B>>,
+    /// Whether the files of the last memory keep their size.
+    sealed: Option<Sealed>,
     waker: Waker,
 }
 
@@ -59,7 +64,7 @@ impl<B: NewBitmap + 'static> Queues<B> {
     /// The error of creating the eventfd behind [`waker`](Self::waker).
     pub fn new(count: usize) -> io::Result<Self> {
         let states = (0..count).map(|_| State::default()).collect();
-        Ok(Self { states, features: Features::empty(), memory: None, waker: Waker::new()? })
+        Ok(Self { states, features: Features::empty(), memory: None, sealed: None, waker: Waker::new()? })
     }
 
     /// Returns the features of virtqueues that a device can offer with these queues: VERSION_1,
@@ -88,12 +93,33 @@ impl<B: NewBitmap + 'static> Queues<B> {
     /// Each queue that runs is stopped, and starts again in the new memory at the next
     /// [`start`](Self::start); `give_back` returns its chains in flight, as in
     /// [`stop`](Self::stop).
-    pub fn set_memory(&mut self, memory: GuestMemory<B>, mut give_back: impl FnMut(usize, &mut Queue<B>)) {
-        self.memory = Some(memory);
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError`] if a file is shorter than the front-end says. The memory is then empty, for
+    /// `vhost-user-backend` too: no access raises SIGBUS, and no queue starts. A file that can be
+    /// truncated later is no error, and is reported in the log.
+    pub fn set_memory(
+        &mut self,
+        memory: &GuestMemoryAtomic<GuestMemoryMmap<B>>,
+        mut give_back: impl FnMut(usize, &mut Queue<B>),
+    ) -> Result<(), MemoryError> {
         for index in 0..self.states.len() {
             self.stop(index, |queue| give_back(index, queue));
         }
+        let checked = crate::memory::check(&memory.memory());
+        if checked.is_err() {
+            self.memory = None;
+            memory.lock().unwrap_or_else(PoisonError::into_inner).replace(GuestMemoryMmap::new());
+        }
+        let sealed = checked?;
+        if sealed == Sealed::No && self.sealed != Some(Sealed::No) {
+            log::info!("guest memory is not sealed: a front-end that truncates its file ends this process");
+        }
+        self.sealed = Some(sealed);
+        self.memory = Some(memory.memory().into_inner());
         self.waker.wake();
+        Ok(())
     }
 
     /// Stops a queue, and leaves its position where GET_VRING_BASE finds it.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ring_core::{Areas, Features, Setup};
@@ -37,6 +37,8 @@ pub struct Vring<B: NewBitmap + 'static = ()> {
 struct Shared {
     /// The number of descriptors, unchecked; 0 until the front-end says it.
     size: AtomicU16,
+    /// The number of kicks that were read.
+    kicks: AtomicU32,
     error: Mutex<Option<File>>,
 }
 
@@ -60,6 +62,11 @@ impl<B: NewBitmap + 'static> Vring<B> {
     pub fn is_live(&self) -> bool {
         let state = self.state.get_ref();
         state.get_queue().ready() && state.is_enabled()
+    }
+
+    /// Returns the number of kicks that were read.
+    pub(crate) fn kicks(&self) -> u32 {
+        self.shared.kicks.load(Ordering::Relaxed)
     }
 
     /// Notifies the driver. Does nothing if the front-end has passed no call file.
@@ -133,11 +140,17 @@ impl<B: NewBitmap + 'static> VringT<Memory<B>> for Vring<B> {
 
     /// Reads the kick, if there is one. Returns whether the device has to look at the vring.
     fn read_kick(&self) -> io::Result<bool> {
-        Ok(self.state.read_kick().unwrap_or_else(|error| {
-            // A vring that has been started in the meantime is looked at in any case.
-            log::debug!("stale kick: {error}");
-            false
-        }))
+        match self.state.read_kick() {
+            Ok(enabled) => {
+                self.shared.kicks.fetch_add(1, Ordering::Relaxed);
+                Ok(enabled)
+            }
+            Err(error) => {
+                // A vring that has been started in the meantime is looked at in any case.
+                log::debug!("stale kick: {error}");
+                Ok(false)
+            }
+        }
     }
 
     fn get_ref(&self) -> <Self as VringStateGuard<'_, Memory<B>>>::G {

@@ -8,9 +8,13 @@ use std::sync::Arc;
 use ring_core::memory::{Memory as _, VmMemory};
 use ring_core::{Areas, DriverQueue, Features, Segment, Setup, driver};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use vhost_ring::{GuestMemory, Queues, Started, Vring, ring_core};
 use vhost_user_backend::VringT;
-use vm_memory::{GuestAddress, GuestMemoryAtomic, GuestMemoryMmap};
+use vm_memory::{
+    FileOffset, GuestAddress, GuestAddressSpace as _, GuestMemoryAtomic, GuestMemoryBackend as _,
+    GuestMemoryMmap,
+};
 
 const SPLIT: Features = Features::VERSION_1.union(Features::EVENT_IDX);
 const PACKED: Features = SPLIT.union(Features::RING_PACKED);
@@ -21,6 +25,7 @@ type Driver = DriverQueue<VmMemory<GuestMemory>, Vec<driver::Slot<u32>>, u32>;
 
 /// A guest with one queue, and the device's side of the queue.
 struct Rig {
+    atomic: GuestMemoryAtomic<GuestMemoryMmap>,
     memory: GuestMemory,
     setup: Setup,
     driver: Driver,
@@ -35,7 +40,8 @@ impl Rig {
         let mapped = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), 0x10000)]).unwrap();
         let memory = Arc::new(mapped.clone());
         let setup = Setup::new(size, features, AREAS);
-        let vring = Vring::new(GuestMemoryAtomic::new(mapped), 1024).unwrap();
+        let atomic = GuestMemoryAtomic::new(mapped);
+        let vring = Vring::new(atomic.clone(), 1024).unwrap();
         vring.set_queue_size(size);
         vring.set_queue_info(AREAS.descriptor, AREAS.driver, AREAS.device).unwrap();
         let [call, error] = [(); 2].map(|()| eventfd(0, EventfdFlags::empty()).unwrap());
@@ -43,9 +49,9 @@ impl Rig {
         vring.set_err(Some(File::from(error.try_clone().unwrap())));
         let mut queues = Queues::new(1).unwrap();
         queues.set_features(features.bits());
-        queues.set_memory(memory.clone(), |_, _| panic!("no queue runs"));
+        queues.set_memory(&atomic, |_, _| panic!("no queue runs")).unwrap();
         let driver = new_driver(&memory, &setup);
-        let rig = Self { memory, setup, driver, vring, call, error, queues };
+        let rig = Self { atomic, memory, setup, driver, vring, call, error, queues };
         rig.go(if features.contains(Features::RING_PACKED) { 0x8000 } else { 0 });
         rig
     }
@@ -169,10 +175,11 @@ fn chains_in_flight_are_taken_again_after_a_change_of_memory() {
         let queue = rig.queues.get_mut(0).unwrap();
         let mut segments = [Segment::default(); 4];
         let mut tokens = [(); 2].map(|()| Some(queue.pop(&mut segments).unwrap().unwrap().into_token()));
-        rig.queues.set_memory(rig.memory.clone(), |_, queue| {
+        let replaced = rig.queues.set_memory(&rig.atomic, |_, queue| {
             let newest_first = tokens.iter_mut().rev().filter_map(Option::take);
             newest_first.for_each(|token| queue.unpop(token).unwrap());
         });
+        replaced.unwrap();
         assert!(is_readable(rig.queues.waker()), "there is work without a kick");
         rig.serve();
         assert!(!is_readable(rig.queues.waker()));
@@ -252,4 +259,41 @@ fn a_failed_start_does_not_hide_that_the_driver_was_reset() {
     rig.vring.set_queue_info(AREAS.descriptor, AREAS.driver, AREAS.device).unwrap();
     rig.go(0);
     assert_eq!(rig.queues.start(0, &rig.vring), Ok(Started::DriverReset));
+}
+
+#[test]
+fn kicks_without_any_chain_are_noticed_and_one_kick_at_the_start_is_not() {
+    for features in [SPLIT, PACKED] {
+        let mut rig = Rig::new(4, features);
+        let kick = eventfd(0, EventfdFlags::empty()).unwrap();
+        rig.vring.set_kick(Some(File::from(kick.try_clone().unwrap())));
+        let kicked_in_vain = |rig: &mut Rig| {
+            rustix::io::write(&kick, &1u64.to_ne_bytes()).unwrap();
+            assert!(rig.vring.read_kick().unwrap());
+            rig.serve();
+            rig.queues.get_mut(0).unwrap().is_kicked_in_vain()
+        };
+        assert!(!kicked_in_vain(&mut rig));
+        assert!(kicked_in_vain(&mut rig));
+        rig.request(0);
+        assert!(!kicked_in_vain(&mut rig));
+    }
+}
+
+#[test]
+fn memory_with_a_file_that_is_too_short_is_refused_and_not_accessed() {
+    let mut rig = Rig::new(4, SPLIT);
+    let file = File::from(memfd_create("guest", MemfdFlags::ALLOW_SEALING).unwrap());
+    let lengths = [(0x8000, false), (0x1_8000 - 1, false), (0x1_8000, true)];
+    for (length, accepted) in lengths {
+        file.set_len(length).unwrap();
+        let file = FileOffset::new(file.try_clone().unwrap(), 0x8000);
+        let mapped = GuestMemoryMmap::<()>::from_ranges_with_files([(GuestAddress(0), 0x1_0000, Some(file))]);
+        rig.atomic.lock().unwrap().replace(mapped.unwrap());
+        let replaced = rig.queues.set_memory(&rig.atomic, |_, _| {});
+        assert_eq!(replaced.is_ok(), accepted, "{length:#x}: {replaced:?}");
+        assert_eq!(rig.atomic.memory().num_regions() == 1, accepted);
+        let started = rig.queues.start(0, &rig.vring);
+        assert_eq!(started, Ok(if accepted { Started::First } else { Started::Unchanged }));
+    }
 }

@@ -2,6 +2,8 @@
 
 mod args;
 mod capabilities;
+mod fatal;
+mod fault;
 mod listen;
 mod memory_bound;
 mod sandbox;

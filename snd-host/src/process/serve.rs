@@ -14,6 +14,7 @@ use super::args::Args;
 use super::listen::{ListenError, Socket};
 use super::sandbox::{self, SandboxError, Writable};
 use super::signals::{Session, Signals};
+use super::{fatal, fault};
 use crate::audio::{AudioError, HostAudio};
 use crate::card::Topology;
 use crate::options::RingFormat;
@@ -50,6 +51,8 @@ pub enum ServeError {
 /// Fails if the daemon cannot start, or a session cannot be set up. A front-end or a guest cannot
 /// cause an error.
 pub fn serve(args: &Args) -> Result<(), ServeError> {
+    fatal::end_on_panic();
+    fault::end_on_fault()?;
     let audio = HostAudio::new(&args.sink, &args.source, Duration::from_millis(args.latency.into()))?;
     let topology = Topology { streams: args.streams, controls: args.controls };
     let socket = Socket::open(args)?;

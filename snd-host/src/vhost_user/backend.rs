@@ -9,7 +9,7 @@ use tracing::{debug, error};
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
 use vhost_ring::{Queues, Vring};
 use vhost_user_backend::VhostUserBackendMut;
-use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
+use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 use zerocopy::IntoBytes;
 
@@ -125,8 +125,7 @@ impl VhostUserBackendMut for Backend {
     }
 
     fn update_memory(&mut self, memory: GuestMemoryAtomic<GuestMemoryMmap>) -> io::Result<()> {
-        self.device.set_memory(memory.memory().into_inner(), Instant::now());
-        Ok(())
+        Ok(self.device.set_memory(&memory, Instant::now())?)
     }
 
     fn stop_vring(&mut self, index: u32) -> io::Result<()> {

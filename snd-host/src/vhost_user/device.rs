@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use ring_core::memory::Memory;
 use ring_core::{Arm, Chain, Reader, Segment, Token, Writer};
 use tracing::{debug, error, warn};
-use vhost_ring::{GuestMemory, Queue, Queues, Started, Vring};
+use vhost_ring::{MemoryError, Queue, Queues, Started, Vring};
+use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 
 use super::timer::Timer;
 use crate::audio::HostAudio;
@@ -41,6 +42,8 @@ pub(crate) struct Device {
     /// Storage for the segments of the chain that is being served.
     segments: Box<[Segment]>,
     timer: Timer,
+    /// Whether guest memory that is not shared was reported.
+    reported_unshared: bool,
 }
 
 /// Events from the front-end.
@@ -49,7 +52,7 @@ impl Device {
         let queues = Queues::new(QUEUES)?;
         let card = Card::new(audio, queues.waker().clone(), topology);
         let segments = vec![Segment::default(); MAX_SEGMENTS].into_boxed_slice();
-        Ok(Self { queues, card, segments, timer: Timer::new()? })
+        Ok(Self { queues, card, segments, timer: Timer::new()?, reported_unshared: false })
     }
 
     /// Returns the file descriptors that become readable when the device needs service.
@@ -73,9 +76,13 @@ impl Device {
     }
 
     /// Replaces the memory. Running queues are restarted at their positions.
-    pub(crate) fn set_memory(&mut self, memory: GuestMemory, now: Instant) {
+    pub(crate) fn set_memory(
+        &mut self,
+        memory: &GuestMemoryAtomic<GuestMemoryMmap>,
+        now: Instant,
+    ) -> Result<(), MemoryError> {
         let Self { queues, card, .. } = self;
-        queues.set_memory(memory, |index, queue| give_back(card, index, queue, now));
+        queues.set_memory(memory, |index, queue| give_back(card, index, queue, now))
     }
 
     /// Stops a queue, and saves its position for the front-end.
@@ -176,9 +183,22 @@ impl Device {
         self.queues.waker().clear();
         self.start(vrings, now);
         let all_served = self.serve(now);
+        self.report_unshared_memory();
         let next = if all_served { self.next_due() } else { Some(Duration::ZERO) };
         if let Err(error) = self.timer.set(next) {
             warn!("cannot set the timer: {error}");
+        }
+    }
+
+    /// Logs once if the driver notifies the device of requests that are not in memory.
+    fn report_unshared_memory(&mut self) {
+        let control = self.queues.get_mut(CONTROL_QUEUE);
+        if !self.reported_unshared && control.is_some_and(|queue| queue.is_kicked_in_vain()) {
+            self.reported_unshared = true;
+            warn!(
+                "the driver has sent a request that guest memory does not contain; if the guest has no sound, \
+                 add share=on to the memory backend of the virtual machine"
+            );
         }
     }
 

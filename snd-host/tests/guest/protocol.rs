@@ -1,6 +1,6 @@
 //! Requests of the front-end: configuration, queues, pauses and resets of the machine.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 
 use crate::support::{
@@ -8,6 +8,7 @@ use crate::support::{
     record_after_pause, status_of, words,
 };
 use ring_core::memory::Memory as _;
+use rustix::fs::{MemfdFlags, memfd_create};
 use snd_host::spec::{CONTROL_QUEUE, Status, TX_QUEUE, request};
 use vhost::vhost_user::VhostUserFrontend;
 use vhost::vhost_user::message::VhostUserConfigFlags;
@@ -170,6 +171,45 @@ fn a_broken_control_queue_signals_the_error_file() {
         guest.kick(CONTROL_QUEUE);
         wait_for(&error);
     }
+}
+
+#[test]
+fn a_memory_file_that_is_too_short_is_refused_with_a_sentence() {
+    let daemon = Daemon::start("fakesink sync=true");
+    let guest = Guest::connect(&daemon, Format::Split);
+    let file = File::from(memfd_create("guest", MemfdFlags::CLOEXEC).unwrap());
+    file.set_len(MEMORY_END - 1).unwrap();
+    assert!(guest.set_memory_file(&file).is_err());
+    daemon.wait_for("the region ends at 8388608; give the memory backend");
+    drop(guest);
+    let mut guest = Guest::connect(&daemon, Format::Split);
+    assert_eq!(status_of(&guest.pcm_info()), OK);
+}
+
+#[test]
+fn a_memory_file_that_is_truncated_ends_the_process_with_a_sentence() {
+    let mut daemon = Daemon::start("fakesink sync=true");
+    let guest = Guest::connect(&daemon, Format::Split);
+    let file = File::from(memfd_create("guest", MemfdFlags::CLOEXEC).unwrap());
+    file.set_len(MEMORY_END).unwrap();
+    guest.set_memory_file(&file).unwrap();
+    daemon.wait_for("guest memory is not sealed");
+    file.set_len(0).unwrap();
+    guest.kick(CONTROL_QUEUE);
+    daemon.wait_for("the file behind guest memory has been truncated");
+    assert_eq!(daemon.wait_for_end().code(), Some(1));
+}
+
+#[test]
+fn memory_that_is_not_shared_is_reported_with_what_to_do() {
+    let daemon = Daemon::start("fakesink sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    for _ in 0..2 {
+        guest.kick(CONTROL_QUEUE);
+        guest.wait_until_kick_is_read(CONTROL_QUEUE);
+    }
+    daemon.wait_for("add share=on to the memory backend");
+    assert_eq!(status_of(&guest.pcm_info()), OK);
 }
 
 /// Waits until `file` is readable.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -152,6 +152,11 @@ impl Daemon {
         log
     }
 
+    /// Waits until the process has ended by itself.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// Sends SIGTERM and waits until the process has ended. Returns the directory with its files.
     pub(crate) fn end(mut self) -> TempDir {
         self.terminate();
@@ -160,7 +165,7 @@ impl Daemon {
 }
 
 /// The names of the threads that a session without a running stream has.
-const PERMANENT: [&str; 4] = ["snd-host", "signals", "session", "vring_worker"];
+const PERMANENT: [&str; 5] = ["snd-host", "signals", "reports", "session", "vring_worker"];
 
 /// Returns whether the thread with this status exists independently of streams.
 fn is_permanent(status: &str) -> bool {

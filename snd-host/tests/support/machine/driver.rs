@@ -1,12 +1,13 @@
 //! The guest's driver: buffers that it adds to the queues, and buffers that come back.
 
+use std::os::fd::AsRawFd as _;
 use std::time::Instant;
 
 use ring_core::driver::Used;
 use ring_core::memory::Memory;
 use ring_core::{Arm, Segment};
 use snd_host::spec::{CONTROL_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE, request};
-use vmm_sys_util::epoll::EpollEvent;
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
 use super::super::{BYTES, DEADLINE, FRAMES, OK, counting, set_params_of, status_of, words};
 use super::{Guest, MEMORY_END, QUEUE_BYTES, QUEUE_SIZE};
@@ -72,6 +73,18 @@ impl Guest {
     /// Notifies the device, even if the device has suppressed notifications.
     pub(crate) fn kick(&self, queue: usize) {
         self.queues[queue].kick.write(1).unwrap();
+    }
+
+    /// Waits until the device has read the kick.
+    pub(crate) fn wait_until_kick_is_read(&self, queue: usize) {
+        let unread = Epoll::new().unwrap();
+        let wanted = EpollEvent::new(EventSet::IN, 0);
+        unread.ctl(ControlOperation::Add, self.queues[queue].kick.as_raw_fd(), wanted).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        while unread.wait(0, &mut [EpollEvent::default()]).unwrap() > 0 {
+            assert!(Instant::now() < deadline, "the kick has not been read within {DEADLINE:?}");
+            std::thread::yield_now();
+        }
     }
 
     /// Notifies the device, and reads the kick back after `spins` turns of a loop unless the device

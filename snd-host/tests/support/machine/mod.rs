@@ -14,7 +14,7 @@ use snd_host::spec::{QUEUES, TX_QUEUE};
 use vhost::vhost_user::message::{VhostUserConfigFlags, VhostUserHeaderFlag, VhostUserProtocolFeatures};
 use vhost::vhost_user::{Frontend, VhostUserFrontend};
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
-use vm_memory::{FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+use vm_memory::{FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion as _};
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
@@ -118,9 +118,16 @@ impl Guest {
     /// Sends the memory table. Repeated calls send the same table again.
     pub(crate) fn set_memory_table(&self) {
         let region = self.map.find_region(GuestAddress(0)).unwrap();
+        self.set_memory_file(region.file_offset().unwrap().file()).unwrap();
+    }
+
+    /// Sends a memory table with `file` behind all guest memory.
+    pub(crate) fn set_memory_file(&self, file: &File) -> vhost::Result<()> {
+        let region = self.map.find_region(GuestAddress(0)).unwrap();
         let mut info = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
         info.userspace_addr = VMM_OFFSET;
-        self.frontend.set_mem_table(&[info]).unwrap();
+        info.mmap_handle = file.as_raw_fd();
+        self.frontend.set_mem_table(&[info]).map(drop)
     }
 
     /// Starts all queues at the positions at which they were stopped.
