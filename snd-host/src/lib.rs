@@ -20,11 +20,11 @@
 //! ```text
 //! TX queue ──▶ Queue::pop ──▶ Playback::accept ──▶ Output ──▶ player ──▶ sink
 //!    ▲                            │ pending            │ progress
-//!    └── Queue::complete_all ◀── Playback::complete_due ◀── Pacer
+//!    └── complete_all ◀───────── Playback::complete_due ◀── Pacer
 //!
 //! RX queue ──▶ Queue::pop ──▶ Capture::accept      Input ◀── recorder ◀── source
 //!    ▲                            │ pending            │ audio, progress
-//!    └── Queue::complete_all ◀── Capture::complete_due ◀── Pacer
+//!    └── complete_all ◀───────── Capture::complete_due ◀── Pacer
 //! ```
 
 mod audio;
