@@ -39,8 +39,8 @@ impl DirtyLog {
 
     /// Marks the pages of `len` bytes at `address` as dirty.
     ///
-    /// Call this after the write. A VMM first clears a mark and then copies the page, so the copy
-    /// of a page whose mark is cleared includes the write.
+    /// Call this after the write. A VMM that finds the mark clears the mark before it copies the
+    /// page, so the copy includes the write.
     #[inline]
     pub(super) fn mark(&self, address: u64, len: u64) {
         if !self.is_on() {

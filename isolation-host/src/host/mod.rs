@@ -5,7 +5,7 @@
 //! | file | concern |
 //! |---|---|
 //! | `sockets`, `event` | what is opened at the start, and what the thread waits for |
-//! | `vmm_session`, `device_session`, `seeker`, `reconnect` | the connections to the VMM and to the device |
+//! | `vmm_session`, `device_session`, `seeker`, `reconnect` | the connections to VMM and device |
 //! | `vmm_requests`, `answer` | the VMM's requests and their answers |
 //! | `vmm_memory` | guest memory, dirty log, in-flight region |
 //! | `device_config` | configuration, and requests that are relayed to the device |

@@ -58,7 +58,7 @@ fn small() -> impl Strategy<Value = u16> {
     ]
 }
 
-/// Returns a strategy that overwrites any eight bytes.
+/// Returns a strategy for overwriting any eight bytes.
 fn anything() -> impl Strategy<Value = Scribble> {
     (0..ZEROED.len() as u64 * 8 - 8, any::<[u8; 8]>())
         .prop_map(|(offset, bytes)| Scribble { address: DESCRIPTORS + offset, bytes: bytes.into() })

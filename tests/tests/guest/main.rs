@@ -1,7 +1,7 @@
 //! Real Linux guests under QEMU, and real peers, against snd-host and isolation-host.
 //!
-//! The feature `guest` enables this target. `cargo xtask setup` prepares the guest once, and
-//! `cargo build --workspace --bins --examples` builds the programs under test. One module then runs alone:
+//! The feature `guest` enables this target. `cargo xtask setup` prepares the guest once, and `cargo
+//! build --workspace --bins --examples` builds the programs under test. One module then runs alone:
 //!
 //! ```text
 //! cargo test -p end-to-end --features guest --test guest -- snd_capture --test-threads=1
