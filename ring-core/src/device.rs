@@ -139,7 +139,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     ///
     /// Chains may be completed in any order. Where [`IN_ORDER`](Features::IN_ORDER) is negotiated,
     /// a chain that is completed early is held until all older chains are completed. After a
-    /// violation, `complete` accepts tokens and has no effect on the queue.
+    /// violation, `complete` accepts tokens and has no effect on the queue, unless
+    /// [`drain`](Self::drain) was called.
     ///
     /// # Errors
     ///
@@ -148,6 +149,22 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     #[inline]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         either!(self, queue => queue.complete(token, written))
+    }
+
+    /// Lets a queue that a [`Violation`](crate::Violation) has stopped return the chains that it
+    /// holds. Has no effect on a queue that has not been stopped by a violation.
+    ///
+    /// By default, a violation makes the queue idle: chains in flight do not return to the driver
+    /// before a reset. These chains were taken correctly, so a host may prefer to return them, for
+    /// example to let the work in flight of a guest finish. After this call, `complete` and
+    /// `publish` work again, and chains that were staged before the violation are published, too;
+    /// `pop` still returns no chain. Chains that were completed between the violation and this call
+    /// are lost, so call `drain` first.
+    ///
+    /// A queue that is drained is still broken: it cannot be resumed, and [`arm`](Self::arm) returns
+    /// [`Arm::Stopped`].
+    pub fn drain(&mut self) {
+        either!(self, queue => queue.drain());
     }
 
     /// Makes all staged chains visible. Returns whether to notify the driver.

@@ -143,6 +143,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// Stages a buffer through an indirect table, so that the buffer takes up one descriptor of the
     /// queue.
     ///
+    /// In a split queue, the buffer has at most as many segments as the queue has descriptors. In a
+    /// packed queue, only the device limits the number of segments (VIRTIO 1.4, 2.8.19 "Driver
+    /// Requirements: Indirect Descriptors"); the caller observes the limit that the device type or
+    /// the transport gives, such as `seg_max` of a block device.
+    ///
     /// `table` is memory for the table, in the memory that the queue was set up with: 16 bytes for
     /// each segment, with any alignment. Like the segments, the table belongs to the device until
     /// the cookie is returned.

@@ -60,6 +60,11 @@ pub enum SetupError {
         /// Its address range.
         range: AccessError,
     },
+    /// Two areas share memory.
+    Overlap {
+        /// The two areas.
+        areas: [AreaName; 2],
+    },
     /// Chains are staged and would be lost. Publish them, or suspend the queue, before resuming it.
     Staged,
     /// The device holds chains, so the queue can only be resumed at its current position.
@@ -111,6 +116,9 @@ impl fmt::Display for SetupError {
                     "the {area}, {len} bytes at {address:#x}, is not one range of shared memory whose \
                      address in this program equals {address:#x} modulo 8"
                 )
+            }
+            Self::Overlap { areas: [first, second] } => {
+                write!(f, "the {first} and the {second} share memory; place them one after the other")
             }
             Self::Staged => {
                 f.write_str("staged chains have not been published; publish them before resuming the queue")

@@ -228,7 +228,12 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         match self.end.state {
             State::Suspended => return Err(CompleteError::Suspended(token)),
             State::Broken => return self.slots.remove(token, written).map(drop),
-            State::Running | State::InOrder => self.slots.hold(token, written)?,
+            State::Draining if self.end.ring.running == State::Running => {
+                let completion = self.slots.remove(token, written)?;
+                self.stage(self.end.staged, completion);
+                return Ok(());
+            }
+            State::Running | State::InOrder | State::Draining => self.slots.hold(token, written)?,
         }
         while let Some(completion) = self.slots.next_in_order(self.end.ring.size) {
             let at = self.batch.unwrap_or(self.end.staged);
@@ -252,6 +257,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         let flags = DescriptorFlags::used(at).union(write);
         self.end.put(at, Control { len: written, id, flags });
         self.end.stage(count);
+    }
+
+    /// Lets a queue that a violation has stopped return the chains that it holds.
+    pub fn drain(&mut self) {
+        if self.end.state == State::Broken {
+            self.end.state = State::Draining;
+        }
     }
 
     /// Makes all staged chains visible. Returns whether to notify the driver.
@@ -293,11 +305,11 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         let (Some((available, used)), Some(in_flight)) = (cursors, in_flight) else {
             return Err(SetupError::Position { available, used, size: size.get() });
         };
+        if self.end.state.is_broken() {
+            return Err(SetupError::Broken);
+        }
         if self.end.staged != self.end.published {
             return Err(SetupError::Staged);
-        }
-        if self.end.state == State::Broken {
-            return Err(SetupError::Broken);
         }
         let descriptors = self.slots.descriptors(size);
         if descriptors > 0 && position != self.position() {

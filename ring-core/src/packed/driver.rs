@@ -7,7 +7,7 @@ use crate::admission::{fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::index::Cursor;
-use crate::indirect::fill_table;
+use crate::indirect::{Room, fill_table};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
@@ -113,7 +113,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         writable: u32,
         cookie: T,
     ) -> Result<(), T> {
-        if !self.end.state.is_running() || self.slots.free() == 0 {
+        // One comparison finds that no descriptor is free, or that the segment has no bytes.
+        if !self.end.state.is_running() || u64::from(self.slots.free()) * u64::from(segment.len) == 0 {
             return Err(cookie);
         }
         let id = self.slots.head();
@@ -134,6 +135,9 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         let kinds = [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)];
         for (segments, kind) in kinds {
             for &segment in segments {
+                if segment.len == 0 {
+                    return Err(cookie);
+                }
                 left -= 1;
                 let flags = if left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
                 self.write(at, id, segment, flags);
@@ -175,7 +179,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         cookie: T,
     ) -> Result<(), AddError<T>> {
         let (ring, state, free) = (&self.end.ring, self.end.state, self.slots.free());
-        let filled = fill_table(ring, state, free, table, readable, writable, |segment, writable, _| {
+        let room = Room { table, longest: Room::LONGEST };
+        let filled = fill_table(ring, state, free, &room, readable, writable, |segment, writable, _| {
             let flags = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
             (segment.address, Control { len: segment.len, id: 0, flags }.to_word())
         });

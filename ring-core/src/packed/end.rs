@@ -119,7 +119,7 @@ impl<M: Memory> End<M> {
     /// Makes all staged descriptors visible. Returns whether there were any.
     #[inline]
     pub(super) fn publish(&mut self) -> bool {
-        if self.staged_count == 0 || !self.state.is_running() {
+        if self.staged_count == 0 || !self.state.is_publishing() {
             return false;
         }
         // Release: pairs with the Acquire in the other end's `find`; orders the rest of the batch,
@@ -136,7 +136,7 @@ impl<M: Memory> End<M> {
     #[inline]
     pub(super) fn decide(&mut self) -> Notify {
         let count = self.unannounced.take();
-        if count == Some(0) || !self.state.is_running() {
+        if count == Some(0) || !self.state.is_publishing() {
             return Notify::NotNeeded;
         }
         // Orders the store of the flags before the load of the other side's request; pairs with the
@@ -152,7 +152,10 @@ impl<M: Memory> End<M> {
     #[inline]
     pub(super) fn arm(&mut self, due: impl Fn(Cursor) -> DescriptorFlags) -> Arm {
         if !self.state.is_running() {
-            return Arm::Armed;
+            return Arm::Stopped;
+        }
+        if self.staged_count != 0 {
+            return Arm::Unpublished;
         }
         event::enable(&self.ring.own, self.ring.event_idx.then_some(self.next));
         self.slow_peek = true;
@@ -174,11 +177,10 @@ impl<M: Memory> End<M> {
         }
     }
 
-    /// Makes the queue idle from now on, and forgets what is staged.
+    /// Makes the queue idle from now on. What is staged is only published if the queue is drained.
     #[cold]
     pub(super) fn fail(&mut self) {
         self.state = State::Broken;
-        (self.staged, self.staged_count) = (self.published, 0);
         self.slow_peek = true;
     }
 

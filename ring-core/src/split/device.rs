@@ -232,7 +232,12 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         match self.end.state {
             State::Suspended => return Err(CompleteError::Suspended(token)),
             State::Broken => return self.slots.remove(token, written).map(drop),
-            State::Running | State::InOrder => self.slots.hold(token, written)?,
+            State::Draining if self.end.ring.running == State::Running => {
+                let completion = self.slots.remove(token, written)?;
+                self.stage(completion);
+                return Ok(());
+            }
+            State::Running | State::InOrder | State::Draining => self.slots.hold(token, written)?,
         }
         // VIRTIO 1.4, 2.7.9 "In-order use of descriptors" allows one entry for a batch. Each buffer
         // gets an entry of its own nevertheless, because DPDK's driver reads the length in every
@@ -250,6 +255,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         self.end.staged = entry.wrapping_add(1);
         let slot = used_slot(self.end.mask.slot(entry));
         self.end.ring.own.write_pair(slot, (u32::from(completion.id), completion.written));
+    }
+
+    /// Lets a queue that a violation has stopped return the chains that it holds.
+    pub fn drain(&mut self) {
+        if self.end.state == State::Broken {
+            self.end.state = State::Draining;
+        }
     }
 
     /// Makes all staged chains visible. Returns whether to notify the driver.
@@ -290,11 +302,11 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         if in_flight > size {
             return Err(SetupError::Position { available, used, size });
         }
+        if self.end.state.is_broken() {
+            return Err(SetupError::Broken);
+        }
         if self.end.staged != self.end.published {
             return Err(SetupError::Staged);
-        }
-        if self.end.state == State::Broken {
-            return Err(SetupError::Broken);
         }
         let descriptors = self.slots.descriptors(self.end.ring.size);
         if descriptors > 0 && position != self.position() {

@@ -6,7 +6,7 @@
 use crate::admission::{fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
-use crate::indirect::fill_table;
+use crate::indirect::{Room, fill_table};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
@@ -112,7 +112,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         writable: u32,
         cookie: T,
     ) -> Result<(), T> {
-        if !self.end.state.is_running() || self.slots.free() == 0 {
+        // One comparison finds that no descriptor is free, or that the segment has no bytes.
+        if !self.end.state.is_running() || u64::from(self.slots.free()) * u64::from(segment.len) == 0 {
             return Err(cookie);
         }
         let head = self.slots.head();
@@ -133,6 +134,9 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         let kinds = [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)];
         for ((segments, kind), bytes) in kinds.into_iter().zip(&mut bytes) {
             for &segment in segments {
+                if segment.len == 0 {
+                    return Err(cookie);
+                }
                 (last, next, left) = (next, self.slots.next(next), left - 1);
                 let flags = if left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
                 self.write(last, Descriptor::new(segment, flags, next));
@@ -163,8 +167,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         cookie: T,
     ) -> Result<(), AddError<T>> {
         let (ring, state, free) = (&self.end.ring, self.end.state, self.slots.free());
-        let filled = fill_table(ring, state, free, table, readable, writable, |segment, writable, next| {
+        let room = Room { table, longest: ring.size.get().into() };
+        let filled = fill_table(ring, state, free, &room, readable, writable, |segment, writable, next| {
             let kind = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
+            // An index is less than the queue's size.
+            let next = next.and_then(|next| u16::try_from(next).ok());
             let (flags, next) = next.map_or((kind, 0), |next| (kind.union(DescriptorFlags::NEXT), next));
             Descriptor::new(segment, flags, next).to_words()
         });

@@ -115,7 +115,7 @@ impl<M: Memory> End<M> {
     #[inline]
     pub(super) fn publish(&mut self) -> bool {
         let count = self.staged.wrapping_sub(self.published);
-        if count == 0 || !self.state.is_running() {
+        if count == 0 || !self.state.is_publishing() {
             return false;
         }
         // Release: pairs with the Acquire in the other end's `refresh`; orders the entries, what
@@ -130,7 +130,7 @@ impl<M: Memory> End<M> {
     #[inline]
     pub(super) fn decide(&mut self) -> Notify {
         let count = self.unannounced.take();
-        if count == Some(0) || !self.state.is_running() {
+        if count == Some(0) || !self.state.is_publishing() {
             return Notify::NotNeeded;
         }
         // Orders the store of the index before the load of the other side's request; pairs with the
@@ -149,7 +149,10 @@ impl<M: Memory> End<M> {
     #[inline]
     pub(super) fn arm(&mut self) -> Arm {
         if !self.state.is_running() {
-            return Arm::Armed;
+            return Arm::Stopped;
+        }
+        if self.staged != self.published {
+            return Arm::Unpublished;
         }
         if self.ring.event_idx {
             self.ring.own.store(self.own_event, self.next, Store::Relaxed);
@@ -175,11 +178,10 @@ impl<M: Memory> End<M> {
         }
     }
 
-    /// Makes the queue idle from now on, and forgets what is staged.
+    /// Makes the queue idle from now on. What is staged is only published if the queue is drained.
     #[cold]
     pub(super) fn fail(&mut self) {
         self.state = State::Broken;
-        self.staged = self.published;
         self.seen = self.next;
     }
 

@@ -4,7 +4,7 @@
 use ring_core::CompleteError;
 use support::{IN_ORDER, PACKED};
 
-use crate::rig::{Page, Queue, READ_A, WRITE_A, WRITE_B};
+use crate::rig::{Page, Queue, READ_A, READ_B, WRITE_A, WRITE_B};
 
 #[test]
 fn driver_2_8_3_the_write_flag_marks_writable_descriptors() {
@@ -73,9 +73,9 @@ fn driver_2_8_4_the_length_counts_without_the_write_flag() {
 fn device_2_8_8_a_batch_is_one_used_descriptor_and_skips_the_batch() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, PACKED.union(IN_ORDER));
-    let _ = queue.offer(&[READ_A], &[WRITE_A], 0);
+    let _ = queue.offer(&[READ_A, READ_B], &[], 0);
     let _ = queue.offer(&[], &[WRITE_B], 1);
-    for (token, written) in [queue.token(), queue.token()].into_iter().zip([0x30, 0x40]) {
+    for (token, written) in [queue.token(), queue.token()].into_iter().zip([0, 0x40]) {
         queue.device.complete(token, written).unwrap();
     }
     let _ = queue.device.publish();
@@ -86,7 +86,7 @@ fn device_2_8_8_a_batch_is_one_used_descriptor_and_skips_the_batch() {
         [
             // The last buffer of the batch, in the slot of the first buffer.
             "0010000000000000 40000000 0100 8280",
-            "0030000000000000 30000000 0000 8200",
+            "0020000000000000 20000000 0000 8000",
             "0040000000000000 40000000 0100 8200",
             "0030000000000000 01000000 0200 8280",
         ]

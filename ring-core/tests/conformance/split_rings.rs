@@ -146,7 +146,7 @@ fn driver_2_7_8_an_id_or_index_that_was_not_made_available_is_a_violation() {
 }
 
 #[test]
-fn device_2_7_9_a_batch_is_one_used_entry_and_moves_the_index_by_its_size() {
+fn device_2_7_9_each_buffer_of_a_batch_has_a_used_entry() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, IN_ORDER);
     for cookie in 0..3 {
@@ -156,10 +156,9 @@ fn device_2_7_9_a_batch_is_one_used_entry_and_moves_the_index_by_its_size() {
         queue.device.complete(token, 0x30).unwrap();
     }
     let _ = queue.device.publish();
-    // The entry of the first buffer names the last buffer of the batch.
     assert_eq!(
         queue.picture()[5],
-        "0100 0300 02000000 30000000 00000000 00000000 00000000 00000000 00000000 00000000 0000"
+        "0100 0300 00000000 30000000 01000000 30000000 02000000 30000000 00000000 00000000 0000"
     );
 }
 

@@ -1,5 +1,7 @@
 //! What the queues promise through their public interface, a module for each subject.
 
+mod arming;
+mod draining;
 mod errors;
 mod in_order;
 mod indirect;

@@ -3,8 +3,10 @@
 use ring_core::error::AreaName;
 use ring_core::index::QueueSizeError;
 use ring_core::memory::{AccessError, AlignedWord, Memory, RawMemory};
-use ring_core::{DeviceQueue, Features, Layout, Reader, Segment, Setup, SetupError, Writer, device, driver};
-use support::{BUFFERS, DESCRIPTORS, FORMATS, PACKED, Pair, SPLIT, ZEROED, setup};
+use ring_core::{
+    Areas, DeviceQueue, Features, Layout, Reader, Segment, Setup, SetupError, Writer, device, driver,
+};
+use support::{BUFFERS, DESCRIPTORS, DEVICE, DRIVER, FORMATS, PACKED, Pair, SPLIT, ZEROED, setup};
 
 /// Sends a request of three segments to the device and back, ten times.
 pub(crate) fn run<M: Memory + Clone>(memory: &M, features: Features) {
@@ -62,6 +64,28 @@ fn a_new_queue_is_empty_and_asks_for_notifications() {
                 pair.device.reset(memory.clone(), &setup).unwrap();
                 pair.driver.reset(memory.clone(), &setup, drop).unwrap();
             }
+        }
+    }
+}
+
+/// The two sides would overwrite what the other side writes.
+#[test]
+fn areas_that_share_memory_are_refused() {
+    for features in FORMATS {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let apart = setup(4, features);
+        // The last bytes of an area count: a split driver area of four has 14 bytes.
+        let last = if features == PACKED { 0 } else { 12 };
+        for (areas, names) in [
+            (Areas { driver: DESCRIPTORS + 48, ..apart.areas }, [AreaName::Descriptor, AreaName::Driver]),
+            (Areas { device: DESCRIPTORS, ..apart.areas }, [AreaName::Descriptor, AreaName::Device]),
+            (Areas { device: DRIVER + last, ..apart.areas }, [AreaName::Driver, AreaName::Device]),
+            (Areas { driver: DEVICE + last, ..apart.areas }, [AreaName::Driver, AreaName::Device]),
+        ] {
+            let setup = Setup::new(4, features, areas);
+            let refused = DeviceQueue::new(memory.clone(), &setup, [device::Slot::EMPTY; 4]).map(drop);
+            assert_eq!(refused, Err(SetupError::Overlap { areas: names }));
         }
     }
 }
