@@ -6,6 +6,7 @@ use ring_core::Violation;
 
 use super::device_ring::DeviceRing;
 use super::forwarded_queue::{ForwardedQueue, Round};
+use super::quarantine::MAX_LOSSES;
 use crate::notifier;
 
 /// A queue and its notifications.
@@ -70,6 +71,17 @@ impl ActiveQueue {
         self.kick = Some(kick);
         if let Some(queue) = &mut self.queue {
             queue.attach(device);
+        }
+        (self.fault, self.ready) = (None, true);
+    }
+
+    /// Takes the queue away from a device that was lost, perhaps because of one of its requests.
+    pub(crate) fn lose_device(&mut self, index: usize) {
+        for request in self.queue.iter_mut().flat_map(ForwardedQueue::lose_device) {
+            tracing::warn!(
+                "a request on queue {index} fails, because {MAX_LOSSES} devices were lost while they had it: \
+                 {request}"
+            );
         }
         (self.fault, self.ready) = (None, true);
     }

@@ -8,6 +8,7 @@ use ring_core::{Arm, PopError, Setup, SetupError, Violation};
 use super::device_ring::{DeviceRing, ForwardError, Submission};
 use super::guest_ring::GuestRing;
 use super::in_flight::{InFlight, RequestId};
+use super::quarantine::{Admission, Quarantine, is_suspect};
 use super::statistics::Statistics;
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
@@ -19,18 +20,21 @@ const BATCH: usize = 64;
 /// A forwarded queue: the guest's ring and, while there is a device, the ring in the isolated area.
 #[derive(Debug)]
 pub struct ForwardedQueue {
-    guest: GuestRing,
-    memory: GuestMemory,
-    device_type: DeviceType,
-    device: Option<DeviceRing>,
+    pub(super) guest: GuestRing,
+    pub(super) memory: GuestMemory,
+    pub(super) device_type: DeviceType,
+    pub(super) device: Option<DeviceRing>,
     /// The requests that were taken from the guest and not returned.
-    in_flight: InFlight,
+    pub(super) in_flight: InFlight,
     /// The requests that no device has, in the order in which they will be submitted.
-    backlog: VecDeque<RequestId>,
+    pub(super) backlog: VecDeque<RequestId>,
     /// The requests that the device has used and the guest has not got back. Empty between rounds.
     used: Vec<Used<RequestId>>,
     /// Whether requests are taken from the guest.
     accepting: bool,
+    quarantine: Quarantine,
+    /// Held while the device has a suspect, and no other request of this queue.
+    pub(super) suspect: Option<Admission>,
     /// Counters since the queue was started.
     pub statistics: Statistics,
 }
@@ -75,8 +79,15 @@ impl ForwardedQueue {
             backlog,
             used: Vec::new(),
             accepting: true,
+            quarantine: Quarantine::default(),
+            suspect: None,
             statistics: Statistics::default(),
         })
+    }
+
+    /// Shares the quarantine of the device's other queues.
+    pub(crate) fn share_quarantine(&mut self, quarantine: Quarantine) {
+        self.quarantine = quarantine;
     }
 
     /// Gives the queue to a device.
@@ -86,65 +97,6 @@ impl ForwardedQueue {
     pub fn attach(&mut self, device: DeviceRing) {
         self.detach();
         self.device = Some(device);
-    }
-
-    /// Takes the queue away from the device, which must not serve it any more.
-    ///
-    /// Requests that the device has used return to the guest with the next [`run`](Self::run).
-    pub fn detach(&mut self) {
-        if let Err(violation) = self.collect_used() {
-            tracing::warn!("the device broke a queue that was being detached: {violation}");
-        }
-        if self.device.take().is_some() {
-            // The isolated area is dropped with the device; all requests wait for the next device.
-            self.in_flight.forget_placements();
-            self.backlog = self.guest.ids_in_order(&self.in_flight);
-        }
-    }
-
-    /// Ends the queue, which the device must not serve any more.
-    ///
-    /// Requests that the device has used are returned to the guest. Unfinished requests are
-    /// [unpopped](Self::unpop), or fail if that is not possible. Returns whether to notify the
-    /// guest, and how many requests the device had not finished.
-    pub fn finish(&mut self) -> (bool, usize) {
-        let before = self.backlog.len();
-        self.detach();
-        let unfinished = self.backlog.len() - before;
-        self.unpop();
-        let memory = self.memory.view();
-        for id in self.backlog.drain(..) {
-            self.statistics.count_refusal(ForwardError::Interrupted);
-            self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
-        }
-        let call = self.guest.publish();
-        self.guest.stop_journal();
-        (call, unfinished)
-    }
-
-    /// Puts requests that no device has back into the guest's ring, as if they were never taken.
-    ///
-    /// Begins with the newest request, and ends at the first one that is older than a request
-    /// already returned to the guest.
-    pub fn unpop(&mut self) {
-        while let Some(id) = self.backlog.pop_back() {
-            if let Err(id) = self.guest.unpop(&mut self.in_flight, id) {
-                self.backlog.push_back(id);
-                break;
-            }
-        }
-    }
-
-    /// Ends the queue of a VMM that is gone.
-    ///
-    /// With a journal, unfinished requests stay recorded there for when the VMM reconnects. Without
-    /// a journal, the queue is [finished](Self::finish).
-    pub fn detach_vmm(&mut self) {
-        if !self.guest.has_journal() {
-            self.finish();
-        }
-        self.detach();
-        self.guest.publish();
     }
 
     /// Returns whether the requests in flight survive the end of this process.
@@ -198,11 +150,13 @@ impl ForwardedQueue {
     pub fn poll(&mut self) -> Result<Round, Violation> {
         let mut round = Round::default();
         let returned = self.collect_used()?;
+        self.release_suspect();
         // A network device is full of receive buffers. If a round submitted fewer than it returned,
         // the device would run out of buffers under load although the guest has more.
         let limit = returned + BATCH;
         let taken = self.take(limit, &mut round);
         let submitted = self.submit(limit);
+        self.release_suspect();
         round.call = self.guest.publish();
         round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
         self.statistics.calls_out += u64::from(round.call);
@@ -227,7 +181,7 @@ impl ForwardedQueue {
     /// Returns all that the device has used to the guest. Returns the number of requests.
     ///
     /// They form one batch, because the receive buffers of a network device may belong together.
-    fn collect_used(&mut self) -> Result<usize, Violation> {
+    pub(super) fn collect_used(&mut self) -> Result<usize, Violation> {
         let outcome = self.reap();
         let Some(device) = &mut self.device else { return Ok(0) };
         let (memory, count) = (self.memory.view(), self.used.len());
@@ -299,8 +253,15 @@ impl ForwardedQueue {
             }
         }
         let mut count = 0;
-        while count < limit {
+        while count < limit && self.suspect.is_none() {
             let Some(id) = self.backlog.pop_front() else { break };
+            if is_suspect(self.in_flight.get(&id).losses) {
+                self.suspect = if device.in_flight() == 0 { self.quarantine.admit() } else { None };
+                if self.suspect.is_none() {
+                    self.backlog.push_front(id);
+                    break;
+                }
+            }
             match device.submit(&memory, &mut self.in_flight, id, self.device_type) {
                 Submission::Staged(copied) => self.statistics.to_device += copied,
                 Submission::NoRoom(id) => {
@@ -315,5 +276,12 @@ impl ForwardedQueue {
             count += 1;
         }
         count
+    }
+
+    /// Ends the quarantine when the device does not have the suspect any more.
+    fn release_suspect(&mut self) {
+        if self.device.as_ref().is_none_or(|device| device.in_flight() == 0) {
+            self.suspect = None;
+        }
     }
 }

@@ -124,6 +124,20 @@ impl GuestRing {
         in_flight.reissue_ids(|token| self.ring.record(token).map(|record| record.serial))
     }
 
+    /// Counts the loss of the device for each request that the device has.
+    pub(super) fn count_loss(&mut self, in_flight: &mut InFlight) {
+        in_flight.count_loss(|token, losses| {
+            if let Some((journal, record)) = self.journal.as_mut().zip(self.ring.record(token)) {
+                journal.record_losses(record.id, losses);
+            }
+        });
+    }
+
+    /// Returns the position of a request among those that the guest has made.
+    pub(super) fn serial(&self, in_flight: &InFlight, id: &RequestId) -> Option<u64> {
+        Some(self.ring.record(in_flight.token(id)?)?.serial)
+    }
+
     /// Returns all staged requests to the guest. Returns whether to notify the guest.
     pub(super) fn publish(&mut self) -> bool {
         let Some(journal) = &mut self.journal else { return self.ring.publish().is_needed() };
@@ -178,8 +192,10 @@ fn recover(
     tracing::info!("recovering a queue with {} requests in flight", chains.len());
     ring.recover(used, last)?;
     let mut ids = VecDeque::with_capacity(chains.len());
-    for JournaledChain { record, readable, writable } in chains {
-        ids.push_back(in_flight.insert(ring.adopt(record)?, &readable, &writable));
+    for JournaledChain { record, readable, writable, losses } in chains {
+        let id = in_flight.insert(ring.adopt(record)?, &readable, &writable);
+        in_flight.get_mut(&id).losses = losses;
+        ids.push_back(id);
     }
     Ok(ids)
 }

@@ -25,6 +25,8 @@ pub(super) struct Request {
     pub(super) buffer: Pieces,
     /// Where the request lies in the isolated area, while a device has it.
     pub(super) placement: Placement,
+    /// How many devices were lost while they had the request.
+    pub(super) losses: u8,
 }
 
 /// The requests in flight, indexed by [`RequestId`].
@@ -46,7 +48,7 @@ impl InFlight {
         });
         let id = RequestId(index);
         let slot = self.get_mut(&id);
-        slot.token = Some(token);
+        (slot.token, slot.losses) = (Some(token), 0);
         slot.buffer.set(readable, writable);
         id
     }
@@ -97,6 +99,22 @@ impl InFlight {
         let mut keys: Vec<(K, usize)> = used.collect();
         keys.sort_unstable();
         keys.into_iter().map(|(_, index)| RequestId(index)).collect()
+    }
+
+    /// Counts the loss of the device for each request that it has. Calls `each` with the request's
+    /// token and number of losses.
+    pub(super) fn count_loss(&mut self, mut each: impl FnMut(&Token, u8)) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.placement.is_placed()) {
+            slot.losses = slot.losses.saturating_add(1);
+            if let Some(token) = &slot.token {
+                each(token, slot.losses);
+            }
+        }
+    }
+
+    /// Returns the token of a request.
+    pub(super) fn token(&self, id: &RequestId) -> Option<&Token> {
+        self.get(id).token.as_ref()
     }
 
     /// Forgets where the requests lie in an isolated area that is gone.

@@ -33,6 +33,7 @@
 
 mod active_queue;
 mod block_status;
+mod detach;
 mod device_ring;
 mod forwarded_queue;
 mod framing;
@@ -41,6 +42,7 @@ mod in_flight;
 mod pieces;
 mod placement;
 mod poll_window;
+mod quarantine;
 mod queue_event;
 mod statistics;
 mod worker;
@@ -48,6 +50,8 @@ mod worker;
 pub(crate) use active_queue::{ActiveQueue, signal};
 pub use device_ring::DeviceRing;
 pub use forwarded_queue::{ForwardedQueue, Round};
+pub use quarantine::FailedRequest;
+pub(crate) use quarantine::Quarantine;
 pub(crate) use queue_event::QueueEvent;
 pub use statistics::Statistics;
 pub use worker::{WorkerError, Workers};

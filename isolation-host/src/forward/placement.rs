@@ -120,6 +120,11 @@ impl Placement {
         Some(())
     }
 
+    /// Returns whether the request lies in the area.
+    pub(super) fn is_placed(&self) -> bool {
+        !self.pieces.all().is_empty()
+    }
+
     /// Frees all blocks, which leaves the placement empty.
     pub(super) fn release(&mut self, buddy: &mut Buddy) {
         for block in &self.blocks {

@@ -109,7 +109,7 @@ impl Workers {
     }
 
     /// Returns the notification that tells the control thread to look at the queues.
-    pub(crate) fn report(&self) -> &OwnedFd {
+    pub(crate) const fn report(&self) -> &Arc<OwnedFd> {
         &self.report
     }
 

@@ -7,9 +7,19 @@ use super::seeker::AdoptError;
 use super::vmm_session::Vmm;
 use super::{Host, HostError, Offer};
 use crate::device_link::{DeviceLink, Handshake};
+use crate::device_type::AtStop;
 use crate::error_chain::ErrorChain;
 use crate::negotiation::{self, NegotiationError};
 use crate::protocol::features::LOG_ALL;
+
+/// Why the device is disconnected.
+#[derive(Clone, Copy, Debug)]
+enum Disconnect {
+    /// The device failed, perhaps because of a request that it had.
+    Lost,
+    /// The device has to forget a VMM.
+    Replaced,
+}
 
 impl Host {
     /// Receives the reply to the handshake, an unexpected message, or the end of the connection.
@@ -35,18 +45,23 @@ impl Host {
             return;
         }
         tracing::warn!("the device is lost: {why}");
-        self.disconnect_device();
+        self.disconnect_device(Disconnect::Lost);
         self.seeker.reconnect.after_loss(Instant::now());
         if !self.options.device_type.survives_restart() {
             self.lose_vmm("its device is lost, and with the device a state that cannot be restored");
         }
     }
 
-    fn disconnect_device(&mut self) {
+    fn disconnect_device(&mut self, how: Disconnect) {
         // The device must get no more messages once the connection begins to close:
         // qemu-storage-daemon crashes on them.
         for (index, queue) in self.queues.iter().enumerate() {
-            queue.lock().detach();
+            // Idle buffers are with every device that is lost, and do not crash one.
+            let idle = self.options.device_type.at_stop(index) != AtStop::Finish;
+            match how {
+                Disconnect::Lost if !idle => queue.lock().lose_device(index),
+                Disconnect::Lost | Disconnect::Replaced => queue.lock().detach(),
+            }
             self.workers.wake(index);
         }
         if let Some(link) = self.device.take() {
@@ -61,7 +76,7 @@ impl Host {
     /// Replaces the connection to the device, if there is one.
     pub(super) fn reconnect_device(&mut self) {
         if self.device.is_some() {
-            self.disconnect_device();
+            self.disconnect_device(Disconnect::Replaced);
             self.seeker.reconnect.now();
         }
     }

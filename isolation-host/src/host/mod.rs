@@ -5,7 +5,8 @@
 //! | file | concern |
 //! |---|---|
 //! | `sockets`, `event` | what is opened at the start, and what the thread waits for |
-//! | `vmm_session`, `device_session`, `seeker`, `reconnect` | the connections to VMM and device |
+//! | `vmm_session`, `device_session` | the connections to the VMM and to the device |
+//! | `seeker`, `reconnect` | how and when to connect to a device |
 //! | `vmm_requests`, `answer` | the VMM's requests and their answers |
 //! | `vmm_memory` | guest memory, dirty log, in-flight region |
 //! | `device_config` | configuration, and requests that are relayed to the device |
@@ -28,6 +29,7 @@ mod vmm_session;
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ring_core::Features;
@@ -38,7 +40,7 @@ use crate::block_limits;
 use crate::device_link::{DeviceLink, Handshake};
 use crate::device_type::DeviceType;
 use crate::endpoint::{Connector, Endpoint};
-use crate::forward::Workers;
+use crate::forward::{Quarantine, Workers};
 use crate::guest_memory::GuestMemory;
 use crate::negotiation::RingChoice;
 use crate::poller::Poller;
@@ -132,6 +134,7 @@ pub struct Host {
     /// What the VMM is offered. A device that connects later has to support it.
     offer: Offer,
     memory: GuestMemory,
+    quarantine: Quarantine,
     queues: Vec<Queue>,
     /// The part of the configuration that was read last. Repeated while there is no device.
     config: Option<Vec<u8>>,
@@ -163,6 +166,7 @@ impl Host {
         let share = Area::new(options.area_size, queues)?.share(0, USUAL_SIZE, Features::empty());
         share.map_err(|source| HostError::Share { queues, source })?;
         let queues: io::Result<Vec<Queue>> = (0..queues).map(|_| Queue::new()).collect();
+        let quarantine = Quarantine::new(Arc::clone(workers.report()));
         let host = Self {
             poller: Poller::new().map_err(HostError::Poll)?,
             options,
@@ -176,6 +180,7 @@ impl Host {
             seeker,
             offer,
             memory: GuestMemory::default(),
+            quarantine,
             queues: queues.map_err(HostError::Poll)?,
             config: None,
         };
@@ -228,7 +233,10 @@ impl Host {
                 }
             }
             Event::Signal => self.log_statistics(),
-            Event::Workers => self.check_faults(),
+            Event::Workers => {
+                self.check_faults();
+                self.admit_suspects();
+            }
         }
     }
 
@@ -241,6 +249,13 @@ impl Host {
             self.queues.iter().enumerate().find_map(|(index, queue)| Some((index, queue.lock().fault?)));
         if let Some((index, violation)) = found {
             self.lose_device(&format!("it broke queue {index}: {violation}"));
+        }
+    }
+
+    /// Has all queues look for work when a request that waits for the quarantine can be submitted.
+    fn admit_suspects(&self) {
+        if self.quarantine.take_vacancy() {
+            (0..self.queues.len()).for_each(|index| self.wake(index));
         }
     }
 

@@ -158,9 +158,11 @@ impl Host {
         let journals = session.journals.as_ref().filter(|_| !features.contains(Features::IN_ORDER));
         let journal = journals.and_then(|journals| journals.queue(index, queue.size, packed));
         let device_type = self.options.device_type;
-        let forwarded = ForwardedQueue::new(self.memory.clone(), &setup, queue.base, device_type, journal)
-            .map_err(|source| StartError::Setup { index, source })?;
+        let mut forwarded =
+            ForwardedQueue::new(self.memory.clone(), &setup, queue.base, device_type, journal)
+                .map_err(|source| StartError::Setup { index, source })?;
         tracing::debug!("queue {index} starts at {:#x}: {setup:?}", queue.base);
+        forwarded.share_quarantine(self.quarantine.clone());
         queue.lock().queue = Some(forwarded);
         if let Some(kick) = &queue.kick {
             let listening = self.workers.listen(index, kick, QueueEvent::Kick(number(index)));

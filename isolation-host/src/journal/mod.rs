@@ -150,6 +150,11 @@ impl Journal {
         self.records.mark(id, self.committed.number + 1);
     }
 
+    /// Records how many devices were lost while they had the request of this chain.
+    pub fn record_losses(&mut self, id: u16, losses: u8) {
+        self.records.set_losses(id, losses);
+    }
+
     /// Records that the newest chain was put back into the ring.
     pub fn record_unpop(&mut self, record: &ChainRecord) {
         self.records.remove(record.id);

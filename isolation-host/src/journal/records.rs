@@ -14,6 +14,7 @@ const SHORT_CHAIN: usize = 6;
 const SERIAL: usize = 0;
 const RETURNED: usize = 8;
 const COUNTS: usize = 16;
+const LOSSES: usize = 24;
 const SEGMENTS: usize = 32;
 /// The size of a record.
 pub(super) const RECORD: usize = 128;
@@ -41,6 +42,8 @@ pub struct JournaledChain {
     pub readable: SmallVec<[Segment; 4]>,
     /// The segments that the device may write.
     pub writable: SmallVec<[Segment; 4]>,
+    /// How many devices were lost while they had the request.
+    pub losses: u8,
 }
 
 impl Records {
@@ -51,6 +54,7 @@ impl Records {
         let (Ok(readables), Ok(writables)) = numbers else { return };
         self.remove(id);
         self.mark(id, 0);
+        self.set_losses(id, 0);
         self.set(id, COUNTS, u64::from(record.count) | readables << 16 | writables << 32);
         let (area, mut at) = self.place(id, readable.len() + writable.len());
         for segment in readable.iter().chain(writable) {
@@ -64,6 +68,11 @@ impl Records {
     /// Sets the number of the batch with which a chain is returned; 0 for none.
     pub(super) fn mark(&self, id: u16, batch: u64) {
         self.set(id, RETURNED, batch);
+    }
+
+    /// Sets how many devices were lost while they had the request.
+    pub(super) fn set_losses(&self, id: u16, losses: u8) {
+        self.set(id, LOSSES, losses.into());
     }
 
     /// Removes the record with this id.
@@ -93,6 +102,7 @@ impl Records {
             record: ChainRecord { serial, writable: bytes, id, count: counts as u16 },
             readable,
             writable,
+            losses: u8::try_from(self.get(id, LOSSES)).unwrap_or(u8::MAX),
         })
     }
 

@@ -73,6 +73,11 @@ impl Stepped {
         Self { memory: guest, driver, forwarded, window, device, setup, device_type, journals }
     }
 
+    /// Loses the device, as when its process crashes.
+    pub(crate) fn lose_device(&mut self) {
+        self.forwarded.lose_device();
+    }
+
     /// Connects another device.
     pub(crate) fn connect_device(&mut self) {
         let (ring, window, device) = device();

@@ -1,0 +1,103 @@
+//! Taking a queue away from its device, and ending a queue.
+
+use std::collections::VecDeque;
+
+use ring_core::Segment;
+
+use super::device_ring::ForwardError;
+use super::forwarded_queue::ForwardedQueue;
+use super::quarantine::{FailedRequest, MAX_LOSSES};
+
+impl ForwardedQueue {
+    /// Takes the queue away from the device, which must not serve it any more.
+    ///
+    /// Requests that the device has used return to the guest with the next [`run`](Self::run).
+    pub fn detach(&mut self) {
+        self.collect_last();
+        if self.device.take().is_some() {
+            // The isolated area is dropped with the device; all requests wait for the next device.
+            self.suspect = None;
+            self.in_flight.forget_placements();
+            self.backlog = self.guest.ids_in_order(&self.in_flight);
+        }
+    }
+
+    /// Takes the queue away from a device that was lost, perhaps because of one of its requests.
+    ///
+    /// Returns the requests that fail because too many devices were lost while they had them.
+    pub fn lose_device(&mut self) -> Vec<FailedRequest> {
+        self.collect_last();
+        self.guest.count_loss(&mut self.in_flight);
+        self.detach();
+        let memory = self.memory.view();
+        let (mut failed, mut kept) = (Vec::new(), VecDeque::new());
+        for id in self.backlog.drain(..) {
+            let request = self.in_flight.get(&id);
+            if request.losses < MAX_LOSSES {
+                kept.push_back(id);
+                continue;
+            }
+            failed.push(FailedRequest {
+                serial: self.guest.serial(&self.in_flight, &id),
+                to_device: Segment::total(request.buffer.readable()),
+                from_device: Segment::total(request.buffer.writable()),
+            });
+            self.statistics.refused += 1;
+            self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
+        }
+        self.backlog = kept;
+        failed
+    }
+
+    /// Returns all that the device has used before it was detached.
+    fn collect_last(&mut self) {
+        if let Err(violation) = self.collect_used() {
+            tracing::warn!("the device broke a queue that was being detached: {violation}");
+        }
+    }
+
+    /// Ends the queue, which the device must not serve any more.
+    ///
+    /// Requests that the device has used are returned to the guest. Unfinished requests are
+    /// [unpopped](Self::unpop), or fail if that is not possible. Returns whether to notify the
+    /// guest, and how many requests the device had not finished.
+    pub fn finish(&mut self) -> (bool, usize) {
+        let before = self.backlog.len();
+        self.detach();
+        let unfinished = self.backlog.len() - before;
+        self.unpop();
+        let memory = self.memory.view();
+        for id in self.backlog.drain(..) {
+            self.statistics.count_refusal(ForwardError::Interrupted);
+            self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
+        }
+        let call = self.guest.publish();
+        self.guest.stop_journal();
+        (call, unfinished)
+    }
+
+    /// Puts requests that no device has back into the guest's ring, as if they were never taken.
+    ///
+    /// Begins with the newest request, and ends at the first one that is older than a request
+    /// already returned to the guest.
+    pub fn unpop(&mut self) {
+        while let Some(id) = self.backlog.pop_back() {
+            if let Err(id) = self.guest.unpop(&mut self.in_flight, id) {
+                self.backlog.push_back(id);
+                break;
+            }
+        }
+    }
+
+    /// Ends the queue of a VMM that is gone.
+    ///
+    /// With a journal, unfinished requests stay recorded there for when the VMM reconnects. Without
+    /// a journal, the queue is [finished](Self::finish).
+    pub fn detach_vmm(&mut self) {
+        if !self.guest.has_journal() {
+            self.finish();
+        }
+        self.detach();
+        self.guest.publish();
+    }
+}
