@@ -56,7 +56,9 @@ pub struct Args {
 
     /// The size of the isolated memory, such as 64M or 1G.
     ///
-    /// Each queue gets an equal share. Memory that is never used is not allocated.
+    /// Each queue gets an equal share. Memory that is never used is not allocated. Besides,
+    /// isolation-host itself uses up to 2 MiB for each queue, 1 KiB for each descriptor of a queue,
+    /// and a tenth of the isolated memory, for its records of the requests in flight.
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
     area_size: u64,
 

@@ -56,6 +56,19 @@ impl DeviceType {
         }
     }
 
+    /// Returns whether used requests may belong together, so that the guest has to get all of them
+    /// at once.
+    ///
+    /// A network device can spread a packet over several receive buffers (VIRTIO 1.4, 5.1.6.4
+    /// "Processing of Incoming Packets").
+    #[must_use]
+    pub const fn joins_buffers(self) -> bool {
+        match self {
+            Self::Net => true,
+            Self::Blk | Self::Fs | Self::Snd | Self::Generic => false,
+        }
+    }
+
     /// Returns whether the requests of a crashed device may be submitted to its successor.
     #[must_use]
     pub const fn survives_restart(self) -> bool {

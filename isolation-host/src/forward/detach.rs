@@ -51,8 +51,15 @@ impl ForwardedQueue {
 
     /// Returns all that the device has used before it was detached.
     fn collect_last(&mut self) {
-        if let Err(violation) = self.collect_used() {
-            tracing::warn!("the device broke a queue that was being detached: {violation}");
+        loop {
+            match self.collect_used() {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(violation) => {
+                    tracing::warn!("the device broke a queue that was being detached: {violation}");
+                    return;
+                }
+            }
         }
     }
 

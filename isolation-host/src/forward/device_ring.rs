@@ -111,7 +111,8 @@ impl DeviceRing {
     ) -> Submission {
         let Request { buffer, placement, .. } = in_flight.get_mut(&id);
         let (readable, writable) = buffer.split();
-        if let Some(unmapped) = writable.iter().find_map(|segment| guest.check(segment).err()) {
+        // Copying is the expensive part, so the whole request is checked before.
+        if let Some(unmapped) = buffer.all().iter().find_map(|segment| guest.check(segment).err()) {
             return Submission::Refused(id, ForwardError::Unmapped(unmapped));
         }
         let frames = (frame(readable), frame(writable));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use ring_core::driver::Used;
-use ring_core::{Arm, PopError, Setup, SetupError, Violation};
+use ring_core::{Arm, PopError, Segment, Setup, SetupError, Violation};
 
 use super::device_ring::{DeviceRing, ForwardError, Submission};
 use super::guest_ring::GuestRing;
@@ -16,6 +16,12 @@ use crate::journal::Journal;
 
 /// The most requests that one round submits beyond the number that it returns.
 const BATCH: usize = 64;
+
+/// After how many bytes a round takes no further request, in each direction.
+///
+/// The queues of a thread take turns by rounds, so this bounds how long a queue delays the others.
+/// A single request may be as large as the queue's share of the isolated area.
+const BATCH_BYTES: u64 = 4 << 20;
 
 /// A forwarded queue: the guest's ring and, while there is a device, the ring in the isolated area.
 #[derive(Debug)]
@@ -169,18 +175,16 @@ impl ForwardedQueue {
     fn arm(&mut self) -> Arm {
         // A new request could not be submitted while others wait for room; the device's
         // notification says when there is room.
-        let guest = if self.can_submit() && self.backlog.is_empty() { self.guest.arm() } else { Arm::Armed };
+        let guest = if self.can_take() && self.backlog.is_empty() { self.guest.arm() } else { Arm::Armed };
         let device = self.device.as_mut().map_or(Arm::Armed, DeviceRing::arm);
         if guest == Arm::Pending { guest } else { device }
     }
 
-    fn can_submit(&self) -> bool {
-        self.accepting && self.device.is_some()
+    fn can_take(&self) -> bool {
+        self.accepting && self.device.is_some() && self.in_flight.has_room()
     }
 
-    /// Returns all that the device has used to the guest. Returns the number of requests.
-    ///
-    /// They form one batch, because the receive buffers of a network device may belong together.
+    /// Returns a batch of what the device has used to the guest. Returns the number of requests.
     pub(super) fn collect_used(&mut self) -> Result<usize, Violation> {
         let outcome = self.reap();
         let Some(device) = &mut self.device else { return Ok(0) };
@@ -201,14 +205,19 @@ impl ForwardedQueue {
         outcome.map(|()| count)
     }
 
-    /// Reaps all that the device has used, and prefetches what the device wrote.
+    /// Reaps what the device has used, up to a batch, and prefetches what the device wrote.
     ///
     /// The data is in the cache of the device's processor. Fetching all of it before the first copy
     /// takes far less time than waiting for one packet after the other.
     fn reap(&mut self) -> Result<(), Violation> {
         let Some(device) = &mut self.device else { return Ok(()) };
-        while let Some(used) = device.reap().inspect_err(|_| self.statistics.violations += 1)? {
+        let limit = if self.device_type.joins_buffers() { u64::MAX } else { BATCH_BYTES };
+        let mut bytes = 0;
+        while bytes < limit {
+            let used = device.reap().inspect_err(|_| self.statistics.violations += 1)?;
+            let Some(used) = used else { break };
             device.prefetch(self.in_flight.get(&used.cookie), used.written);
+            bytes += u64::from(used.written);
             self.used.push(used);
         }
         Ok(())
@@ -219,7 +228,7 @@ impl ForwardedQueue {
     /// Returns how many it has handled.
     fn take(&mut self, limit: usize, round: &mut Round) -> usize {
         let mut count = 0;
-        while self.can_submit() && self.backlog.len() < limit {
+        while self.can_take() && self.backlog.len() < limit {
             match self.guest.take(&mut self.in_flight) {
                 Ok(Some(id)) => self.backlog.push_back(id),
                 Ok(None) => break,
@@ -242,7 +251,9 @@ impl ForwardedQueue {
         count
     }
 
-    /// Submits up to `limit` requests of the backlog. Returns how many it has handled.
+    /// Submits up to `limit` requests of the backlog, and up to a batch of bytes.
+    ///
+    /// Returns how many it has handled.
     fn submit(&mut self, limit: usize) -> usize {
         let Some(device) = &mut self.device else { return 0 };
         let memory = self.memory.view();
@@ -252,8 +263,8 @@ impl ForwardedQueue {
                 memory.prefetch(first);
             }
         }
-        let mut count = 0;
-        while count < limit && self.suspect.is_none() {
+        let (mut count, mut bytes) = (0, 0);
+        while count < limit && bytes < BATCH_BYTES && self.suspect.is_none() {
             let Some(id) = self.backlog.pop_front() else { break };
             if is_suspect(self.in_flight.get(&id).losses) {
                 self.suspect = if device.in_flight() == 0 { self.quarantine.admit() } else { None };
@@ -262,6 +273,7 @@ impl ForwardedQueue {
                     break;
                 }
             }
+            bytes += Segment::total(self.in_flight.get(&id).buffer.all());
             match device.submit(&memory, &mut self.in_flight, id, self.device_type) {
                 Submission::Staged(copied) => self.statistics.to_device += copied,
                 Submission::NoRoom(id) => {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use ring_core::{Segment, Token};
 
-use super::pieces::Pieces;
+use super::pieces::{KEPT, Pieces};
 use super::placement::Placement;
 
 /// Names a request in flight.
@@ -29,15 +29,25 @@ pub(super) struct Request {
     pub(super) losses: u8,
 }
 
+// What `--help` says of the memory for each descriptor.
+const _: () = assert!(size_of::<Request>() + 2 * KEPT * size_of::<Segment>() < 1024);
+
 /// The requests in flight, indexed by [`RequestId`].
 ///
-/// A free slot keeps the memory of its last request, so that forwarding neither allocates nor moves
-/// a request.
+/// A free slot keeps the memory of a short request, so that forwarding neither allocates nor moves
+/// such a request.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     slots: Vec<Request>,
     free: Vec<usize>,
+    /// The number of segments of all requests.
+    segments: usize,
 }
+
+/// How many segments requests may have before no more are taken from the guest.
+///
+/// Linux's disks have 256 requests of up to 128 segments by default.
+const MAX_SEGMENTS: usize = 256 * 128;
 
 impl InFlight {
     /// Adds a request.
@@ -50,6 +60,7 @@ impl InFlight {
         let slot = self.get_mut(&id);
         (slot.token, slot.losses) = (Some(token), 0);
         slot.buffer.set(readable, writable);
+        self.segments += readable.len() + writable.len();
         id
     }
 
@@ -64,8 +75,21 @@ impl InFlight {
     /// Removes a request. Returns its token.
     pub(super) fn remove(&mut self, id: RequestId) -> Token {
         let token = self.take_token(&id);
-        self.free.push(id.0);
+        self.free_slot(id);
         token
+    }
+
+    fn free_slot(&mut self, id: RequestId) {
+        let buffer = &mut self.get_mut(&id).buffer;
+        let segments = buffer.len();
+        buffer.clear();
+        self.segments -= segments;
+        self.free.push(id.0);
+    }
+
+    /// Returns whether there is room for another request.
+    pub(super) const fn has_room(&self) -> bool {
+        self.segments < MAX_SEGMENTS
     }
 
     /// Removes a request if `accept` takes its token, and keeps it if `accept` returns the token.
@@ -76,7 +100,7 @@ impl InFlight {
     ) -> Result<(), RequestId> {
         match accept(self.take_token(&id)) {
             Ok(()) => {
-                self.free.push(id.0);
+                self.free_slot(id);
                 Ok(())
             }
             Err(token) => {
@@ -164,6 +188,20 @@ mod tests {
         assert_eq!(in_flight.get(&reused).buffer.split(), ([].as_slice(), &pieces[..1]));
         assert_eq!(in_flight.get(&kept).buffer.split(), (&pieces[..1], &pieces[1..]));
         assert_eq!(in_flight.reissue_ids(|_| ()), [kept, reused]);
+    }
+
+    #[test]
+    fn a_free_slot_keeps_no_memory_of_a_long_request() {
+        let mut in_flight = InFlight::default();
+        let [first, second] = tokens();
+        let long = vec![Segment::new(7, 1); MAX_SEGMENTS];
+        let id = in_flight.insert(first, &long[1..], &[]);
+        assert!(in_flight.has_room());
+        let last = in_flight.insert(second, &long[..1], &[]);
+        assert!(!in_flight.has_room());
+        let _tokens = [in_flight.remove(id), in_flight.remove(last)];
+        assert!(in_flight.has_room());
+        assert!(in_flight.slots.iter().all(|slot| slot.buffer.is_small()));
     }
 
     #[test]

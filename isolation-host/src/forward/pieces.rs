@@ -3,6 +3,9 @@
 use ring_core::Segment;
 use smallvec::SmallVec;
 
+/// The most segments whose memory is kept for the next request.
+pub(super) const KEPT: usize = 16;
+
 /// The segments that the device may read, followed by the segments that the device may write.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
@@ -35,10 +38,23 @@ impl Pieces {
         self.all.push(piece);
     }
 
-    /// Removes all segments, and keeps their memory for the next request.
+    /// Removes all segments, and keeps the memory of a few for the next request.
     pub(super) fn clear(&mut self) {
         self.readable = 0;
         self.all.clear();
+        if self.all.capacity() > KEPT {
+            self.all = SmallVec::new();
+        }
+    }
+
+    /// Returns whether the segments take little memory.
+    #[cfg(test)]
+    pub(super) fn is_small(&self) -> bool {
+        self.all.capacity() <= KEPT
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
     }
 
     /// Returns the readable and the writable segments.

@@ -130,7 +130,7 @@ impl Placement {
         for block in &self.blocks {
             buddy.release(*block);
         }
-        self.blocks.clear();
+        self.blocks = SmallVec::new();
         self.pieces.clear();
         self.table = None;
     }

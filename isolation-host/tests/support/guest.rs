@@ -189,7 +189,9 @@ impl TestGuest {
         self.memory.write_bytes(from, bytes).unwrap();
         let to = from + u64::from(len);
         self.memory.write_bytes(to, &vec![0xee; room as usize]).unwrap();
-        queue.add(&[Segment::new(from, len)], &[Segment::new(to, room)], cookie).unwrap();
+        let readable = [Segment::new(from, len)];
+        let readable = if len == 0 { &[] } else { &readable[..] };
+        queue.add(readable, &[Segment::new(to, room)], cookie).unwrap();
         to
     }
 
