@@ -145,6 +145,7 @@
 //! you call them from several places and care about code size, wrap them in a function.
 
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 
