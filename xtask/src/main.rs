@@ -2,6 +2,7 @@
 //!
 //! Every command is printed before it runs, in a form that can be pasted into a shell.
 
+mod api;
 mod bench;
 mod cached;
 mod command;
@@ -66,10 +67,12 @@ enum Task {
     Firmware,
     /// Prove that ring-core links without std and without an allocator.
     NoStd,
-    /// Check format, style, clippy and documentation.
+    /// Check format, style, the public API, packages, clippy and documentation.
     Lint,
     /// Check the style that CONTRIBUTING.md asks for: words, lengths, citations, imports, links.
     Tidy(lint::Tidy),
+    /// Compare the public API of the published libraries with the list of each.
+    Api(api::Api),
 }
 
 impl Task {
@@ -89,6 +92,7 @@ impl Task {
             Self::NoStd => no_std::run(sh),
             Self::Lint => lint::run(sh),
             Self::Tidy(tidy) => tidy.run(sh),
+            Self::Api(api) => api.run(sh),
         }
     }
 }

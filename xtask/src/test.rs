@@ -11,9 +11,11 @@ use crate::{bench, firmware, lint, loom, no_std, setup};
 
 /// The stages after set-up. Stages that fail fast come first. Tests that depend on real time come
 /// last, so that a busy machine does not keep the other stages from running.
-const STAGES: [(&str, Stage); 12] = [
+const STAGES: [(&str, Stage); 14] = [
     ("format", |sh, _, _| lint::format(sh)),
     ("style", |sh, _, _| lint::tidy(sh)),
+    ("public API", |sh, _, _| lint::public_api(sh)),
+    ("packages", |sh, _, _| lint::packages(sh)),
     ("clippy", |sh, _, _| lint::clippy(sh)),
     ("documentation", |sh, _, _| lint::documentation(sh)),
     ("unit and doc tests", unit),

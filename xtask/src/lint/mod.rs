@@ -7,16 +7,21 @@ use xshell::{Shell, cmd};
 
 pub(crate) use self::tidy::Tidy;
 use crate::stages::Stages;
-use crate::{firmware, fuzz, no_std};
+use crate::{api, firmware, fuzz, no_std};
 
 /// The workspaces beside the main one. Each needs a toolchain or a target of its own.
 const OWN_WORKSPACES: [&str; 3] = [no_std::MANIFEST, firmware::MANIFEST, fuzz::MANIFEST];
+
+/// The packages that are published, in this order.
+const PUBLISHED: [&str; 4] = ["ring-core", "vhost-ring", "isolation-host", "snd-host"];
 
 /// Runs all lints, the fast ones first, and prints the time of each.
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     let mut stages = Stages::default();
     stages.run("format", || format(sh))?;
     stages.run("style", || tidy(sh))?;
+    stages.run("public API", || public_api(sh))?;
+    stages.run("packages", || packages(sh))?;
     stages.run("clippy", || clippy(sh))?;
     stages.run("documentation", || documentation(sh))?;
     print!("{stages}");
@@ -35,6 +40,17 @@ pub(crate) fn format(sh: &Shell) -> Result<()> {
 /// Checks the style that CONTRIBUTING.md asks for.
 pub(crate) fn tidy(sh: &Shell) -> Result<()> {
     Tidy::default().run(sh)
+}
+
+/// Checks that the public API of the published libraries is as listed.
+pub(crate) fn public_api(sh: &Shell) -> Result<()> {
+    api::Api::default().run(sh)
+}
+
+/// Packs the crates that are published. Does not build them, which takes minutes.
+pub(crate) fn packages(sh: &Shell) -> Result<()> {
+    let packages = PUBLISHED.iter().flat_map(|name| ["--package", name]);
+    Ok(cmd!(sh, "cargo package --quiet --no-verify --allow-dirty {packages...}").run()?)
 }
 
 /// Runs clippy on all code. A warning is a failure.
