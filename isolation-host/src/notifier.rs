@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::write;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 
 /// Makes an eventfd that never blocks.
 ///
@@ -21,7 +21,8 @@ pub fn new() -> io::Result<OwnedFd> {
 
 /// Makes a notification for an untrusted peer. Returns the peer's end and the end to [`notify`].
 ///
-/// Both ends are datagram sockets, which the peer reads like an eventfd.
+/// Both ends are datagram sockets, which the peer reads like an eventfd. This process's end receives
+/// nothing, so the peer can leave no messages with file descriptors there.
 ///
 /// - An eventfd is one open file that both sides share: the peer could fill the counter and make it
 ///   blocking, so that this process blocks in `notify`.
@@ -33,7 +34,9 @@ pub fn new() -> io::Result<OwnedFd> {
 /// Fails if the process has too many open files.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?)
+    let (peer, own) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    shutdown(&own, Shutdown::Read)?;
+    Ok((peer, own))
 }
 
 /// Notifies. If an earlier notification is still pending, the two become one.
@@ -46,8 +49,11 @@ pub fn notify(fd: impl AsFd) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::io::{Errno, read};
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
     use super::*;
 
@@ -70,5 +76,19 @@ mod tests {
         (0..10_000).for_each(|_| notify(&kick));
         drop(peer);
         notify(&kick);
+    }
+
+    #[test]
+    fn a_peer_cannot_leave_files_in_a_notification() {
+        let (peer, kick) = pair().unwrap();
+        let files = [peer.as_fd()];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&files)));
+        let sent = sendmsg(&peer, &[IoSlice::new(&[0; 8])], &mut control, SendFlags::empty());
+        assert_eq!(sent, Err(Errno::PIPE));
+        // The peer is still notified.
+        notify(&kick);
+        assert_eq!(read(&peer, &mut [0; 8]), Ok(8));
     }
 }

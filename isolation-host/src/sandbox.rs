@@ -1,13 +1,13 @@
 //! The privileges that the process drops before it reads from a peer.
 //!
-//! The process keeps only the system calls that forwarding needs. It can open no file, start no
-//! program and inspect no other process; and no other process can inspect its memory, which
-//! includes the guest's. It can still connect to Unix sockets, as far as file permissions allow,
-//! because a device may have to be reconnected.
+//! The process keeps only the system calls that forwarding needs. It can open no file, map no code,
+//! start no program and inspect no other process; and no other process can inspect its memory,
+//! which includes the guest's. It can still connect to Unix sockets with a path, as far as file
+//! permissions allow, because a device may have to be reconnected.
 
 use std::io;
 
-use landlock::{ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _};
+use landlock::{ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _, Scope};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use seccompiler::{
@@ -82,10 +82,19 @@ type Call = (libc::c_long, Vec<SeccompRule>);
 /// - `openat`: glibc's allocator reads `/proc/sys/vm/overcommit_memory` before it returns memory to
 ///   the system, and copes with a failure.
 /// - `socket` for anything but Unix sockets.
-fn refused() -> Result<[Call; 2], seccompiler::BackendError> {
+/// - `mmap` and `mprotect` for executable memory.
+fn refused() -> Result<[Call; 4], seccompiler::BackendError> {
     const UNIX: u64 = libc::AF_UNIX.unsigned_abs() as u64;
     let network = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, UNIX)?;
-    Ok([(libc::SYS_openat, Vec::new()), (libc::SYS_socket, vec![SeccompRule::new(vec![network])?])])
+    const CODE: u64 = libc::PROT_EXEC.unsigned_abs() as u64;
+    let code = SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(CODE), CODE)?;
+    let code = vec![SeccompRule::new(vec![code])?];
+    Ok([
+        (libc::SYS_openat, Vec::new()),
+        (libc::SYS_socket, vec![SeccompRule::new(vec![network])?]),
+        (libc::SYS_mmap, code.clone()),
+        (libc::SYS_mprotect, code),
+    ])
 }
 
 /// The process cannot enter the sandbox. `--no-sandbox` starts the process without it.
@@ -116,7 +125,9 @@ pub fn enter() -> Result<(), SandboxError> {
     // rustix caches the page size. Reading it later would need a system call that is forbidden.
     let _ = rustix::param::page_size();
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(io::Error::from)?;
-    Ruleset::default().handle_access(AccessFs::from_all(ABI::V5))?.create()?.restrict_self()?;
+    let files = Ruleset::default().handle_access(AccessFs::from_all(ABI::V5))?;
+    // Abstract sockets and signals. A kernel that does not know these scopes ignores them.
+    files.scope(Scope::from_all(ABI::V6))?.create()?.restrict_self()?;
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
         .map_err(io::Error::from)?;

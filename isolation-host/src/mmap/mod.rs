@@ -8,6 +8,8 @@
 #![expect(unsafe_code)]
 
 mod copy;
+#[cfg(test)]
+mod executable;
 
 use std::fmt;
 use std::io;
