@@ -1,4 +1,4 @@
-//! virtiofsd: from a package on Debian 13, built from crates.io on Debian 12.
+//! virtiofsd: from a package on Debian 13, built from its crate on Debian 12.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -39,7 +39,7 @@ fn build(sh: &Shell, directory: &Path) -> Result<()> {
     let objects = directory.join("build");
     let install = cmd!(sh, "cargo install virtiofsd --version {VERSION} --locked --root {directory}");
     quietly("building virtiofsd", install.args(["--target-dir".as_ref(), objects.as_os_str()]))
-        .context("cannot build virtiofsd; check that crates.io can be reached")?;
+        .context("cannot build virtiofsd; check that the crate registry can be reached")?;
     fs::remove_dir_all(objects)?;
     Ok(())
 }
