@@ -42,6 +42,7 @@
 mod memory;
 mod queue;
 mod queues;
+mod restart;
 mod vring;
 mod waker;
 
@@ -49,7 +50,8 @@ use std::sync::Arc;
 
 pub use memory::MemoryError;
 pub use queue::Queue;
-pub use queues::{Queues, Started};
+pub use queues::Queues;
+pub use restart::Started;
 pub use ring_core;
 use vm_memory::GuestMemoryMmap;
 pub use vring::Vring;

@@ -10,24 +10,8 @@ use vm_memory::bitmap::NewBitmap;
 use vm_memory::{GuestAddressSpace as _, GuestMemoryAtomic, GuestMemoryMmap};
 
 use crate::memory::{MemoryError, Sealed};
+use crate::restart::Started;
 use crate::{GuestMemory, Queue, Vring, Waker};
-
-/// What [`Queues::start`] has done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Started {
-    /// Nothing: the queue runs already, or the front-end does not let the queue run, or the queue
-    /// cannot be started with its configuration.
-    Unchanged,
-    /// The queue has started for the first time, or after [`reset`](Queues::reset).
-    First,
-    /// The queue has started where it was stopped, as after a pause of the virtual machine.
-    Continued,
-    /// The queue has started at another position than where it was stopped: the driver has been
-    /// reset.
-    ///
-    /// vhost-user does not tell a back-end of a driver's reset in another way.
-    DriverReset,
-}
 
 #[derive(Default)]
 enum State<B: NewBitmap + 'static> {
@@ -171,11 +155,7 @@ impl<B: NewBitmap + 'static> Queues<B> {
         }
         match Queue::start(vring, memory.clone(), self.features) {
             Ok(queue) => {
-                let started = match left {
-                    None => Started::First,
-                    Some(left) if left == queue.position() => Started::Continued,
-                    Some(_) => Started::DriverReset,
-                };
+                let started = Started::new(left, queue.position());
                 *state = State::Running(Box::new(queue));
                 Ok(started)
             }
