@@ -21,7 +21,7 @@ pub fn new() -> io::Result<OwnedFd> {
 
 /// Makes a notification for an untrusted peer. Returns the peer's end and the end to [`notify`].
 ///
-/// Both ends are datagram sockets, which the peer reads like an eventfd. This process's end receives
+/// Both ends are datagram sockets, which the peer reads like an eventfd. This process's end takes
 /// nothing, so the peer can leave no messages with file descriptors there.
 ///
 /// - An eventfd is one open file that both sides share: the peer could fill the counter and make it

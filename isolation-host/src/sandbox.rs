@@ -26,6 +26,7 @@ const SYSTEM_CALLS: &[libc::c_long] = &[
     libc::SYS_recvmsg,
     libc::SYS_sendmsg,
     libc::SYS_sendto,
+    libc::SYS_shutdown,
     libc::SYS_socket,
     libc::SYS_socketpair,
     // Waiting and notifications.

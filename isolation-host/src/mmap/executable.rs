@@ -1,5 +1,7 @@
 //! Executable memory, which the sandbox forbids.
 
+// UNSAFETY: maps memory, and changes its protection.
+
 use std::thread;
 
 use rustix::io::Errno;
