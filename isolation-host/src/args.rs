@@ -8,7 +8,8 @@ use rustix::process::RawPid;
 
 use crate::device_type::DeviceType;
 use crate::endpoint::Endpoint;
-use crate::host::{MAX_QUEUES, Options};
+use crate::host::Options;
+use crate::limits::MAX_QUEUES;
 use crate::negotiation::RingChoice;
 
 /// Runs any vhost-user device without giving it guest memory.

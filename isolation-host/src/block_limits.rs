@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::device_type::DeviceType;
-use crate::journal::LONGEST_CHAIN;
+use crate::limits::LONGEST_CHAIN;
 
 /// The device limits the size of a segment (`VIRTIO_BLK_F_SIZE_MAX`). Offered to every guest.
 pub const SIZE_MAX: u64 = 1 << 1;

@@ -15,6 +15,7 @@
 //!   requests in flight, so that they survive the end of this process.
 //! - [`device_link`] is the connection to the device, [`endpoint`] establishes connections,
 //!   [`protocol`] has vhost-user's messages, [`negotiation`] decides about features.
+//! - [`limits`] bounds what a peer can make the process hold or do.
 //! - [`sandbox`] is what the process gives up before it reads from a peer.
 //! - [`mmap`] maps memory, and is the only module with unsafe code.
 
@@ -29,6 +30,7 @@ pub mod forward;
 pub mod guest_memory;
 pub mod host;
 pub mod journal;
+pub mod limits;
 pub mod mmap;
 pub mod negotiation;
 pub mod notifier;

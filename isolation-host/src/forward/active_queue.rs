@@ -6,7 +6,7 @@ use ring_core::Violation;
 
 use super::device_ring::DeviceRing;
 use super::forwarded_queue::{ForwardedQueue, Round};
-use super::quarantine::MAX_LOSSES;
+use crate::limits::MAX_LOSSES;
 use crate::notifier;
 
 /// A queue and its notifications.

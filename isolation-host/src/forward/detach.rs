@@ -6,7 +6,8 @@ use ring_core::Segment;
 
 use super::device_ring::ForwardError;
 use super::forwarded_queue::ForwardedQueue;
-use super::quarantine::{FailedRequest, MAX_LOSSES};
+use super::quarantine::FailedRequest;
+use crate::limits::MAX_LOSSES;
 
 impl ForwardedQueue {
     /// Takes the queue away from the device, which must not serve it any more.

@@ -15,7 +15,7 @@ use crate::area::Share;
 use crate::area::buddy::Buddy;
 use crate::device_type::DeviceType;
 use crate::guest_memory::View;
-use crate::journal::LONGEST_CHAIN;
+use crate::limits::LONGEST_CHAIN;
 use crate::mmap::Window;
 
 /// The frames of a request without data.

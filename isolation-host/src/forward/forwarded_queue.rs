@@ -13,15 +13,7 @@ use super::statistics::Statistics;
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
 use crate::journal::Journal;
-
-/// The most requests that one round submits beyond the number that it returns.
-const BATCH: usize = 64;
-
-/// After how many bytes a round takes no further request, in each direction.
-///
-/// The queues of a thread take turns by rounds, so this bounds how long a queue delays the others.
-/// A single request may be as large as the queue's share of the isolated area.
-const BATCH_BYTES: u64 = 4 << 20;
+use crate::limits::{ROUND_BYTES, ROUND_REQUESTS};
 
 /// A forwarded queue: the guest's ring and, while there is a device, the ring in the isolated area.
 #[derive(Debug)]
@@ -159,7 +151,7 @@ impl ForwardedQueue {
         self.release_suspect();
         // A network device is full of receive buffers. If a round submitted fewer than it returned,
         // the device would run out of buffers under load although the guest has more.
-        let limit = returned + BATCH;
+        let limit = returned + ROUND_REQUESTS;
         let taken = self.take(limit, &mut round);
         let submitted = self.submit(limit);
         self.release_suspect();
@@ -211,7 +203,7 @@ impl ForwardedQueue {
     /// takes far less time than waiting for one packet after the other.
     fn reap(&mut self) -> Result<(), Violation> {
         let Some(device) = &mut self.device else { return Ok(()) };
-        let limit = if self.device_type.joins_buffers() { u64::MAX } else { BATCH_BYTES };
+        let limit = if self.device_type.joins_buffers() { u64::MAX } else { ROUND_BYTES };
         let mut bytes = 0;
         while bytes < limit {
             let used = device.reap().inspect_err(|_| self.statistics.violations += 1)?;
@@ -264,7 +256,7 @@ impl ForwardedQueue {
             }
         }
         let (mut count, mut bytes) = (0, 0);
-        while count < limit && bytes < BATCH_BYTES && self.suspect.is_none() {
+        while count < limit && bytes < ROUND_BYTES && self.suspect.is_none() {
             let Some(id) = self.backlog.pop_front() else { break };
             if is_suspect(self.in_flight.get(&id).losses) {
                 self.suspect = if device.in_flight() == 0 { self.quarantine.admit() } else { None };

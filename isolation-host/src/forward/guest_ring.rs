@@ -11,7 +11,8 @@ use super::framing::last_byte;
 use super::in_flight::{InFlight, RequestId};
 use crate::device_type::DeviceType;
 use crate::guest_memory::{GuestMemory, View};
-use crate::journal::{Journal, JournaledChain, LONGEST_CHAIN, Recovered};
+use crate::journal::{Journal, JournaledChain, Recovered};
+use crate::limits::LONGEST_CHAIN;
 
 /// The ring that the guest drives.
 #[derive(Debug)]

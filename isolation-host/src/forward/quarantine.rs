@@ -11,10 +11,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::limits::MAX_LOSSES;
 use crate::notifier;
-
-/// How many devices may be lost while they have a request, before the request fails.
-pub(super) const MAX_LOSSES: u8 = 3;
 
 /// Returns whether a request is submitted alone after this many losses.
 pub(super) const fn is_suspect(losses: u8) -> bool {

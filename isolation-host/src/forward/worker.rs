@@ -18,12 +18,10 @@ use thiserror::Error;
 use super::active_queue::{ActiveQueue, Progress};
 use super::poll_window::PollWindow;
 use super::queue_event::QueueEvent;
+use crate::limits::MAX_ROUNDS;
 use crate::notifier;
 use crate::poller::Poller;
 use crate::sandbox::SandboxError;
-
-/// The most rounds that the queues run before the worker looks at notifications again.
-const MAX_ROUNDS: usize = 16;
 
 /// All worker threads. They run until the process ends.
 #[derive(Debug)]

@@ -50,9 +50,6 @@ use seeker::Seeker;
 pub use sockets::Sockets;
 use vmm_session::Vmm;
 
-/// The most queues. Vhost-user's messages with a file descriptor have 8 bits for the index.
-pub const MAX_QUEUES: u16 = 256;
-
 /// The usual size of a queue. The process does not start if the isolated area has no room for it.
 const USUAL_SIZE: u16 = 256;
 
@@ -67,7 +64,7 @@ pub struct Options {
     pub device_type: DeviceType,
     /// The size of the isolated area in bytes.
     pub area_size: u64,
-    /// The most queues to offer to the VMM, up to [`MAX_QUEUES`].
+    /// The most queues to offer to the VMM, up to [`MAX_QUEUES`](crate::limits::MAX_QUEUES).
     pub queues: u16,
     /// The ring format on the device's side.
     pub ring: RingChoice,

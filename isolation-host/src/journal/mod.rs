@@ -44,9 +44,6 @@ use records::Records;
 pub use memory::{JournalError, JournalMemory};
 pub use records::JournaledChain;
 
-/// The longest chain that a journal can record, in segments.
-pub const LONGEST_CHAIN: usize = 1024;
-
 /// Offsets in a queue's header.
 const STATE: usize = 0;
 const PREPARED: usize = 8;
@@ -298,6 +295,6 @@ mod tests {
         }
         area.write(usize::try_from(bytes - 64).unwrap() / 2, state);
         let recovered = journal(&memory).recover(|_| true).unwrap();
-        assert!(recovered.chains.iter().all(|chain| chain.readable.len() <= LONGEST_CHAIN));
+        assert!(recovered.chains.iter().all(|chain| chain.readable.len() <= crate::limits::LONGEST_CHAIN));
     }
 }

@@ -4,7 +4,7 @@ use ring_core::memory::{Area as _, Load, Store};
 use ring_core::{ChainRecord, Segment};
 use smallvec::SmallVec;
 
-use super::LONGEST_CHAIN;
+use crate::limits::LONGEST_CHAIN;
 use crate::mmap::WindowArea;
 
 /// The most segments that the record itself can hold.

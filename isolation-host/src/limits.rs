@@ -1,0 +1,24 @@
+//! Bounds on what one guest or one device can make isolation-host hold or do.
+//!
+//! The bounds that an operator chooses are in [`args`](crate::args).
+
+/// The most queues. Vhost-user's messages with a file descriptor have 8 bits for the index.
+pub const MAX_QUEUES: u16 = 256;
+
+/// The longest chain that isolation-host forwards, in segments. The journal has room for it.
+pub const LONGEST_CHAIN: usize = 1024;
+
+/// The most requests that one round of a queue submits beyond the number that it returns.
+pub const ROUND_REQUESTS: usize = 64;
+
+/// After how many bytes a round takes no further request, in each direction.
+///
+/// The queues of a thread take turns by rounds, so this bounds how long a queue delays the others.
+/// A single request may be as large as the queue's share of the isolated area.
+pub const ROUND_BYTES: u64 = 4 << 20;
+
+/// The most rounds that the queues of a worker run before the worker looks at notifications again.
+pub const MAX_ROUNDS: usize = 16;
+
+/// How many devices may be lost while they have a request, before the request fails.
+pub const MAX_LOSSES: u8 = 3;
