@@ -55,15 +55,24 @@ impl Host {
         if self.options.device_type != DeviceType::Blk || offset >= fields.end || end <= fields.start {
             return Ok(());
         }
+        let device = match bytes.get(fields).filter(|_| offset == 0) {
+            Some(known) => known.try_into().unwrap_or_default(),
+            None => self.ask_limits()?,
+        };
+        let share = share_size(self.options.area_size, self.offer.queues.into());
+        Limits::new(device, share).apply(bytes, offset);
+        Ok(())
+    }
+
+    /// Asks the device for the limits of its requests, the bytes at [`block_limits::FIELDS`].
+    fn ask_limits(&mut self) -> Result<[u8; 8], RequestError> {
         // Asks for all from offset 0, because common devices ignore the offset.
+        let fields = block_limits::FIELDS;
         let header = ConfigHeader { offset: 0, size: u32::try_from(fields.end).unwrap_or(0), flags: 0 };
         let payload = [header.as_bytes(), &[0; block_limits::FIELDS.end]].concat();
         let reply = self.ask_config(&payload)?;
         let device = reply.get(size_of::<ConfigHeader>()..).and_then(|config| config.get(fields));
-        let device = device.and_then(|fields| fields.try_into().ok()).unwrap_or_default();
-        let share = share_size(self.options.area_size, self.offer.queues.into());
-        Limits::new(device, share).apply(bytes, offset);
-        Ok(())
+        Ok(device.and_then(|fields| fields.try_into().ok()).unwrap_or_default())
     }
 
     /// Relays a request to the device.
