@@ -1,6 +1,6 @@
 //! The host's sink and source, and the threads that use them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use super::descriptions::Descriptions;
 use super::error::AudioError;
 use super::gstreamer;
 use super::permit::{Permit, Permits};
+use super::retry::Retry;
 use crate::limits::MAX_TAKES;
 
 /// The host's sink and source. Each take has a thread that opens one of them.
@@ -18,6 +19,8 @@ pub(crate) struct HostAudio {
     descriptions: Descriptions,
     latency: Duration,
     permits: Arc<Permits>,
+    /// The attempts to open the source, in all takes.
+    source_retry: Arc<Mutex<Retry>>,
 }
 
 impl HostAudio {
@@ -27,11 +30,16 @@ impl HostAudio {
     pub(crate) fn new(sink: &str, source: &str, latency: Duration) -> Result<Arc<Self>, AudioError> {
         let descriptions = Descriptions { sink: sink.to_owned(), source: source.to_owned() };
         gstreamer::check(&descriptions.fill_in(0, 0))?;
-        Ok(Arc::new(Self { descriptions, latency, permits: Arc::default() }))
+        let source_retry = Arc::new(Mutex::new(Retry::of_the_source()));
+        Ok(Arc::new(Self { descriptions, latency, permits: Arc::default(), source_retry }))
     }
 
     pub(super) const fn latency(&self) -> Duration {
         self.latency
+    }
+
+    pub(super) const fn source_retry(&self) -> &Arc<Mutex<Retry>> {
+        &self.source_retry
     }
 
     /// Waits until all audio has been heard, for at most `timeout`.

@@ -45,10 +45,10 @@ impl Input {
             self.opened = true;
             let (buffer, waker) = (self.buffer.clone(), self.waker.clone());
             let (params, level) = (self.params, self.level.clone());
-            let latency = self.audio.latency();
+            let (latency, retry) = (self.audio.latency(), self.audio.source_retry().clone());
             self.audio.spawn(self.stream, move |permit, descriptions| {
                 let config = PipelineConfig { description: descriptions.source, latency, params, level };
-                recorder::run(&buffer, &waker, permit, &config);
+                recorder::run(&buffer, &waker, permit, &retry, &config);
             });
         }
     }

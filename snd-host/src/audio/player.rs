@@ -3,7 +3,7 @@
 //! Only this thread uses the sink, which may open slowly, stall or disappear. No other thread waits
 //! for it. While there is no sink, the thread retries to open one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
@@ -28,7 +28,7 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 /// Plays the audio of `link` until its end.
 pub(super) fn run(link: &Link, permit: &Permit, config: &PipelineConfig) {
     let mut open = None;
-    let mut retry = Retry::new();
+    let mut retry = Retry::of_a_sink();
     loop {
         let mode = link.buffer.lock().mode;
         if mode == Mode::End && open.is_none() && link.buffer.lock().is_empty() {
@@ -61,7 +61,7 @@ fn open_and_feed(
     open: &mut Option<Sink>,
     retry: &Retry,
 ) -> Result<(), AudioError> {
-    if open.is_none() && retry.is_due() {
+    if open.is_none() && retry.is_due(Instant::now()) {
         *open = Some(try_to_open(link, config)?);
         retry.succeeded();
     }
@@ -78,7 +78,7 @@ fn failed(link: &Link, permit: &Permit, retry: &mut Retry, error: &AudioError) {
         debug!("the previous take has ended, and may have used the sink: {error}");
     } else {
         link.lost();
-        retry.failed(error);
+        retry.failed(error, Instant::now());
     }
 }
 

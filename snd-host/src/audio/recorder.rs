@@ -3,6 +3,7 @@
 //! Only this thread uses the source, which may open slowly, stall or disappear. No other thread
 //! waits for it. While there is no source, the thread retries to open one.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
@@ -15,7 +16,7 @@ use super::mode::Mode;
 use super::permit::Permit;
 use super::pipeline_config::PipelineConfig;
 use super::retry::{Retry, STABLE_AFTER};
-use super::shared::Shared;
+use super::shared::{Shared, lock};
 
 /// How long a read waits for audio, before the mode and errors are looked at.
 const READ_TIMEOUT: Duration = Duration::from_millis(20);
@@ -24,24 +25,29 @@ const READ_TIMEOUT: Duration = Duration::from_millis(20);
 const IDLE_TICK: Duration = Duration::from_millis(100);
 
 /// Records into `buffer` until its end. Wakes the event loop whenever there is more audio.
-pub(super) fn run(buffer: &Shared<CaptureBuffer>, waker: &Waker, permit: &Permit, config: &PipelineConfig) {
+pub(super) fn run(
+    buffer: &Shared<CaptureBuffer>,
+    waker: &Waker,
+    permit: &Permit,
+    retry: &Mutex<Retry>,
+    config: &PipelineConfig,
+) {
     let mut open: Option<(Source, Instant)> = None;
-    let mut retry = Retry::new();
     loop {
         let mode = buffer.lock().mode;
         if mode == Mode::End {
             return debug!("recording ended");
         }
-        match open_and_read(buffer, config, mode, &mut open, &retry) {
+        match open_and_read(buffer, config, mode, &mut open, retry) {
             Ok(true) => waker.wake(),
             Ok(false) => buffer.wait(IDLE_TICK),
             Err(error) => {
                 open = None;
-                failed(permit, &mut retry, &error);
+                failed(permit, retry, &error);
             }
         }
         if open.as_ref().is_some_and(|(_, since)| since.elapsed() > STABLE_AFTER) {
-            retry.reset();
+            lock(retry).reset();
         }
     }
 }
@@ -54,11 +60,11 @@ fn open_and_read(
     config: &PipelineConfig,
     mode: Mode,
     open: &mut Option<(Source, Instant)>,
-    retry: &Retry,
+    retry: &Mutex<Retry>,
 ) -> Result<bool, AudioError> {
-    if open.is_none() && retry.is_due() {
+    if open.is_none() && lock(retry).is_due(Instant::now()) {
         let source = Source::open(config)?;
-        retry.succeeded();
+        lock(retry).succeeded();
         buffer.lock().live = source.is_live();
         *open = Some((source, Instant::now()));
     }
@@ -70,11 +76,11 @@ fn open_and_read(
 
 /// Decides what follows a failure: an immediate attempt if an earlier take of the stream has just
 /// released the source, else a later attempt.
-fn failed(permit: &Permit, retry: &mut Retry, error: &AudioError) {
+fn failed(permit: &Permit, retry: &Mutex<Retry>, error: &AudioError) {
     if permit.wait_for_predecessors() {
         debug!("the previous take has ended, and may have used the source: {error}");
     } else {
-        retry.failed(error);
+        lock(retry).failed(error, Instant::now());
     }
 }
 

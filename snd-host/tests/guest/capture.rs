@@ -216,3 +216,25 @@ fn a_guest_plays_while_it_records() {
     recording.assert_counts();
     assert!(fs::read(daemon.end().path().join("out")).unwrap() == counting(0..30 * FRAMES));
 }
+
+/// Each attempt of `pulsesrc` that fails leaves a thread and two files behind in GStreamer.
+#[test]
+fn rounds_without_a_sound_server_leave_few_threads_and_files_behind() {
+    const ROUNDS: usize = 200;
+    let daemon = Daemon::start_with(&["--source", "pulsesrc server=unix:/no/such/socket"]);
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    guest.pcm_info();
+    let before = daemon.usage();
+    for _ in 0..ROUNDS {
+        guest.prepare(1, 2);
+        guest.record(1, BYTES);
+        guest.start(1);
+        assert_eq!(guest.recorded().audio, vec![0; BYTES as usize]);
+        guest.finish(1);
+    }
+    let after = daemon.usage();
+    eprintln!("from {before:?} to {after:?}");
+    // The threads and files of takes that have not ended yet count as well.
+    assert!(after.threads < before.threads + ROUNDS / 4, "{before:?} {after:?}");
+    assert!(after.files < before.files + ROUNDS / 2, "{before:?} {after:?}");
+}
