@@ -33,6 +33,9 @@ mod limits;
 mod options;
 mod pcm;
 mod process;
+mod sample_format;
+#[cfg(test)]
+mod simulation;
 mod speakers;
 pub mod spec;
 mod stream;

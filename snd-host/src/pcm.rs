@@ -1,58 +1,10 @@
-//! Sample formats, frame rates, and conversions between bytes, frames and time.
+//! The parameters of a stream, and conversions between bytes, frames and time.
 
 use std::fmt;
 use std::time::Duration;
 
+use crate::sample_format::{FORMATS, Format};
 use crate::spec::{PCM_FEATURE_XRUNS, PcmSetParams};
-
-/// A sample format that a guest may choose.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Format {
-    /// The code of the format in VIRTIO.
-    code: u8,
-    /// Size of a sample in bytes.
-    sample_bytes: u8,
-    /// The name of the format in GStreamer.
-    pub(crate) gst_name: &'static str,
-    /// The number of unused high bits that GStreamer has as low bits instead.
-    pub(crate) headroom: u8,
-    /// A sample of silence: 0, or the middle of the range for unsigned samples.
-    silence: u64,
-}
-
-const fn format(code: u8, sample_bytes: u8, gst_name: &'static str) -> Format {
-    Format { code, sample_bytes, gst_name, headroom: 0, silence: 0 }
-}
-
-const fn unsigned(code: u8, sample_bytes: u8, gst_name: &'static str, bits: u8) -> Format {
-    Format { silence: 1 << (bits - 1), ..format(code, sample_bytes, gst_name) }
-}
-
-/// All linear formats (VIRTIO 1.4, 5.14.6.6 "PCM Control Messages", `VIRTIO_SND_PCM_FMT_*`).
-///
-/// Linux derives the largest buffer that it grants to applications from the largest sample, number
-/// of channels and rate on offer. That is almost 2 MB, or 160 ms at the highest rate.
-static FORMATS: [Format; 18] = [
-    format(3, 1, "S8"),
-    unsigned(4, 1, "U8", 8),
-    format(5, 2, "S16LE"),
-    unsigned(6, 2, "U16LE", 16),
-    format(7, 3, "S18LE"),
-    unsigned(8, 3, "U18LE", 18),
-    format(9, 3, "S20LE"),
-    unsigned(10, 3, "U20LE", 20),
-    format(11, 3, "S24LE"),
-    unsigned(12, 3, "U24LE", 24),
-    // The next four have their 20 or 24 bits in the low end of four bytes.
-    Format { headroom: 4, ..format(13, 4, "S24_32LE") },
-    Format { headroom: 4, ..unsigned(14, 4, "U24_32LE", 20) },
-    format(15, 4, "S24_32LE"),
-    unsigned(16, 4, "U24_32LE", 24),
-    format(17, 4, "S32LE"),
-    unsigned(18, 4, "U32LE", 32),
-    format(19, 4, "F32LE"),
-    format(20, 8, "F64LE"),
-];
 
 /// Codes of frame rates, and the rates in frames per second (VIRTIO 1.4, 5.14.6.6 "PCM Control
 /// Messages", `VIRTIO_SND_PCM_RATE_*`).
@@ -102,6 +54,8 @@ pub(crate) struct Params {
     pub(crate) channels: u8,
     /// Size of the guest's buffer in bytes.
     pub(crate) buffer_bytes: u32,
+    /// Size of a period in bytes. The buffer is a multiple of it.
+    pub(crate) period_bytes: u32,
     /// Whether the guest asks for notifications of underruns and overruns.
     pub(crate) xruns: bool,
 }
@@ -142,7 +96,8 @@ impl Params {
             return Err(ParamsError::Features(features));
         }
         let (buffer, period) = (request.buffer_bytes.get(), request.period_bytes.get());
-        let params = Self { format, rate, channels, buffer_bytes: buffer, xruns: features != 0 };
+        let xruns = features != 0;
+        let params = Self { format, rate, channels, buffer_bytes: buffer, period_bytes: period, xruns };
         let frame = params.frame_bytes();
         let whole = period > 0 && period.is_multiple_of(frame) && buffer.is_multiple_of(period);
         if !whole || buffer == 0 || buffer > MAX_BUFFER_BYTES {
@@ -196,6 +151,14 @@ pub(crate) mod tests {
     /// S16 stereo at 48 kHz, in a buffer of 40 ms.
     pub(crate) fn s16_stereo() -> Params {
         Params::parse(&request()).unwrap()
+    }
+
+    /// U8 mono at 8 kHz.
+    pub(crate) fn u8_mono(buffer_bytes: u32, period_bytes: u32) -> Params {
+        let (buffer_bytes, period_bytes) = (buffer_bytes.into(), period_bytes.into());
+        let (channels, format, rate) = (1, 4, 1);
+        let request = PcmSetParams { buffer_bytes, period_bytes, channels, format, rate, ..request() };
+        Params::parse(&request).unwrap()
     }
 
     /// Stereo at 48 kHz in every format.

@@ -13,6 +13,7 @@
 //! ```
 
 mod capture_buffer;
+mod crossfade;
 mod descriptions;
 mod error;
 mod gstreamer;
@@ -37,5 +38,10 @@ pub(crate) use self::capture_buffer::Counts;
 pub(crate) use self::host_audio::HostAudio;
 pub(crate) use self::input::Input;
 pub(crate) use self::level::Level;
-pub(crate) use self::output::Output;
+pub(crate) use self::output::{AudioOutput, Output};
 pub(crate) use self::playback_buffer::{Ending, max_buffered_bytes};
+
+#[cfg(test)]
+pub(crate) use self::{
+    mode::Mode, output::Heard, playback_buffer::PlaybackBuffer, player::tick, timeline::Timeline,
+};

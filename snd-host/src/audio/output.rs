@@ -21,6 +21,30 @@ pub(crate) struct Heard {
 }
 
 /// The host's side of a take that plays. No method blocks.
+pub(crate) trait AudioOutput {
+    /// Appends whole frames.
+    fn write(&mut self, frames: &[u8]);
+
+    /// Starts or resumes playback.
+    fn start(&self);
+
+    /// Pauses playback. Audio that the sink already has is still heard.
+    fn pause(&self);
+
+    /// Returns the progress.
+    fn heard(&self) -> Heard;
+
+    /// Sets the number of frames that the guest considers played.
+    fn set_played(&self, frames: u64);
+
+    /// Returns the number of frames that were dropped because the sink did not keep up.
+    fn dropped(&self) -> u64;
+
+    /// Ends playback. The rest is played in the background.
+    fn end(self, ending: Ending);
+}
+
+/// An output with a thread that plays.
 #[derive(Debug)]
 pub(crate) struct Output {
     audio: Arc<HostAudio>,
@@ -52,17 +76,6 @@ impl Output {
         Self { audio: audio.clone(), stream, params, level, link, player: Player::NotStarted }
     }
 
-    /// Appends whole frames. The first call starts the player.
-    pub(crate) fn write(&mut self, frames: &[u8]) {
-        if self.player == Player::NotStarted {
-            self.player = self.start_player();
-        }
-        match self.player {
-            Player::Refused => self.link.buffer.lock().discard(frames),
-            Player::NotStarted | Player::Started => self.link.buffer.update(|buffer| buffer.push(frames)),
-        }
-    }
-
     fn start_player(&self) -> Player {
         let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
         let latency = self.audio.latency();
@@ -72,22 +85,32 @@ impl Output {
         });
         if started { Player::Started } else { Player::Refused }
     }
+}
 
-    /// Starts or resumes playback.
-    pub(crate) fn start(&self) {
+impl AudioOutput for Output {
+    /// The first call starts the player.
+    fn write(&mut self, frames: &[u8]) {
+        if self.player == Player::NotStarted {
+            self.player = self.start_player();
+        }
+        match self.player {
+            Player::Refused => self.link.buffer.lock().discard(frames),
+            Player::NotStarted | Player::Started => self.link.buffer.update(|buffer| buffer.push(frames)),
+        }
+    }
+
+    fn start(&self) {
         self.link.buffer.update(|buffer| {
             buffer.mode = Mode::Run;
             buffer.started = true;
         });
     }
 
-    /// Pauses playback. Audio that the sink already has is still heard.
-    pub(crate) fn pause(&self) {
+    fn pause(&self) {
         self.link.buffer.update(|buffer| buffer.mode = Mode::Pause);
     }
 
-    /// Returns the progress.
-    pub(crate) fn heard(&self) -> Heard {
+    fn heard(&self) -> Heard {
         match self.link.sink() {
             SinkState::Opening => Heard { frame: self.link.buffer.lock().first(), live: false },
             SinkState::Open(progress) => Heard { frame: progress.heard(), live: true },
@@ -95,18 +118,15 @@ impl Output {
         }
     }
 
-    /// Sets the number of frames that the guest considers played.
-    pub(crate) fn set_played(&self, frames: u64) {
+    fn set_played(&self, frames: u64) {
         self.link.buffer.lock().played = frames;
     }
 
-    /// Returns the number of frames that were dropped because the sink did not keep up.
-    pub(crate) fn dropped(&self) -> u64 {
+    fn dropped(&self) -> u64 {
         self.link.buffer.lock().dropped
     }
 
-    /// Ends playback. The player finishes in the background.
-    pub(crate) fn end(self, ending: Ending) {
+    fn end(self, ending: Ending) {
         self.link.buffer.update(|buffer| buffer.end_with(ending));
     }
 }

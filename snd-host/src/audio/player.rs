@@ -16,7 +16,7 @@ use super::pipeline_config::PipelineConfig;
 use super::retry::{Retry, STABLE_AFTER};
 use crate::pcm::Params;
 
-/// How often a sink that plays is fed.
+/// How often a sink that plays is fed, unless its latency is so short that it would run dry.
 const TICK: Duration = Duration::from_millis(10);
 
 /// How often errors are looked for while there is nothing to play.
@@ -24,6 +24,11 @@ const IDLE_TICK: Duration = Duration::from_millis(200);
 
 /// How much longer than its audio a sink may take to drain.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
+
+/// Returns how often a sink that plays is fed.
+pub(crate) fn tick(latency: Duration) -> Duration {
+    TICK.min(latency / 2)
+}
 
 /// Plays the audio of `link` until its end.
 pub(super) fn run(link: &Link, permit: &Permit, config: &PipelineConfig) {
@@ -46,7 +51,7 @@ pub(super) fn run(link: &Link, permit: &Permit, config: &PipelineConfig) {
                 if sink.progress().running_time().is_some_and(|time| time > STABLE_AFTER) {
                     retry.reset();
                 }
-                link.buffer.wait(TICK);
+                link.buffer.wait(tick(config.latency));
             }
             (Mode::Ready | Mode::Pause, _) | (Mode::Run, None) => link.buffer.wait(IDLE_TICK),
         }
@@ -111,11 +116,9 @@ fn serve(
 /// Feeds the sink until it has audio for `ahead`, or all audio.
 fn feed(link: &Link, sink: &Sink, params: &Params, ahead: Duration) -> Result<(), AudioError> {
     // A sink that stalls does not take audio whose time has come. It is not given more.
-    let queued = sink.progress().ahead().max(sink.queued());
-    let missing = params.frames_in(ahead.saturating_sub(queued));
-    let Some((first, bytes)) = link.buffer.lock().pull(missing) else {
-        return Ok(());
-    };
+    let (heard_in, queued) = (sink.progress().ahead(), sink.queued());
+    let piece = link.buffer.lock().next_piece(ahead, heard_in, queued);
+    let Some((first, bytes)) = piece else { return Ok(()) };
     sink.push(first, params.frames(bytes.len() as u64), bytes)
 }
 

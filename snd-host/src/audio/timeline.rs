@@ -12,7 +12,7 @@ const LEAD: Duration = Duration::from_millis(20);
 /// Contiguous frames are scheduled without a gap. A new segment begins after a discontinuity: where
 /// frames come too late, because the guest paused or did not keep up, or where frames are missing.
 #[derive(Debug)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     params: Params,
     /// The first frame of the segment.
     first: u64,
@@ -24,21 +24,21 @@ pub(super) struct Timeline {
 
 /// The running times at which frames are heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slot {
-    pub(super) start: Duration,
-    pub(super) end: Duration,
+pub(crate) struct Slot {
+    pub(crate) start: Duration,
+    pub(crate) end: Duration,
     /// Whether a new segment begins.
-    pub(super) discontinuity: bool,
+    pub(crate) discontinuity: bool,
 }
 
 impl Timeline {
     /// Creates a timeline on which frame `first` is heard at running time 0.
-    pub(super) const fn new(params: Params, first: u64) -> Self {
+    pub(crate) const fn new(params: Params, first: u64) -> Self {
         Self { params, first, at: Duration::ZERO, next: first }
     }
 
     /// Schedules `frames` frames from `first` on. `now` is the running time, if the pipeline plays.
-    pub(super) fn schedule(&mut self, first: u64, frames: u64, now: Option<Duration>) -> Slot {
+    pub(crate) fn schedule(&mut self, first: u64, frames: u64, now: Option<Duration>) -> Slot {
         let late = now.is_some_and(|now| self.time_of(first) < now);
         let discontinuity = late || first != self.next;
         if discontinuity {
@@ -54,13 +54,19 @@ impl Timeline {
     }
 
     /// Returns the number of the frame that is about to be heard.
-    pub(super) fn heard(&self, now: Option<Duration>) -> u64 {
-        let passed = now.unwrap_or_default().saturating_sub(self.at);
-        (self.first + self.params.frames_in(passed)).min(self.next)
+    ///
+    /// Before the segment begins, this is as far before the segment as the segment is in time, so
+    /// that the distance to each later frame is the time until that frame is heard.
+    pub(crate) fn heard(&self, now: Option<Duration>) -> u64 {
+        let now = now.unwrap_or_default();
+        if now < self.at {
+            return self.first.saturating_sub(self.params.frames_in(self.at - now));
+        }
+        (self.first + self.params.frames_in(now - self.at)).min(self.next)
     }
 
     /// Returns the duration of the frames that are scheduled and not heard yet.
-    pub(super) fn ahead(&self, now: Option<Duration>) -> Duration {
+    pub(crate) fn ahead(&self, now: Option<Duration>) -> Duration {
         self.params.duration(self.next - self.heard(now))
     }
 }
@@ -100,7 +106,8 @@ mod tests {
         timeline.schedule(0, 480, None);
         let late = timeline.schedule(480, 480, Some(ms(300)));
         assert_eq!(late, Slot { start: ms(320), end: ms(330), discontinuity: true });
-        assert_eq!(timeline.heard(Some(ms(310))), 480);
+        // The next frame is heard in 10 ms.
+        assert_eq!(timeline.heard(Some(ms(310))), 0);
         assert_eq!(timeline.heard(Some(ms(325))), 720);
     }
 

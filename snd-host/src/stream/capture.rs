@@ -51,7 +51,7 @@ impl Capture {
             stream,
             params,
             input,
-            pacer: Pacer::default(),
+            pacer: Pacer::new(&params),
             follows_source: false,
             pending: Pending::new(params),
             recorded: 0,
@@ -89,7 +89,7 @@ impl Capture {
             self.pacer.rebase();
         }
         self.follows_source = recorded.is_some();
-        self.pacer.advance(now, recorded, self.params.duration(self.pending.end()))
+        self.pacer.advance(now, recorded, self.pending.given())
     }
 
     /// Fills and completes the messages that are due.

@@ -6,26 +6,32 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::high_water::HighWater;
-use super::message::{Completion, Message};
+use super::message::Message;
 use super::pacer::Pacer;
 use super::pending::Pending;
 use super::stats::Stats;
-use crate::audio::{Ending, Output};
+use crate::audio::{AudioOutput, Ending, Output};
 use crate::pcm::Params;
 
 /// A take that plays. A message is completed when its audio counts as played.
+///
+/// All decisions are made here and in the types below, from the time that the caller passes and
+/// from the progress of the output. A simulation runs them with messages and an output of its own.
 #[derive(Debug)]
-pub(crate) struct Playback {
+pub(crate) struct Playback<M = Message, O = Output> {
     stream: usize,
     params: Params,
-    output: Output,
+    output: O,
     pacer: Pacer,
-    pending: Pending,
+    pending: Pending<M>,
+    /// Frames that the guest considers played because their messages were returned early. They are
+    /// played late, and not dropped for that.
+    early: u64,
     stats: Stats,
     xruns: HighWater,
 }
 
-impl fmt::Display for Playback {
+impl<M, O: AudioOutput> fmt::Display for Playback<M, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { params, output, stats, pending, .. } = self;
         let sink = if output.heard().live { "open" } else { "not open" };
@@ -34,28 +40,29 @@ impl fmt::Display for Playback {
     }
 }
 
-impl Playback {
+impl<M, O: AudioOutput> Playback<M, O> {
     /// Creates a take of stream number `stream` that plays through `output`.
-    pub(super) fn new(stream: usize, params: Params, output: Output) -> Self {
+    pub(crate) fn new(stream: usize, params: Params, output: O) -> Self {
         Self {
             stream,
             params,
             output,
-            pacer: Pacer::default(),
+            pacer: Pacer::new(&params),
             pending: Pending::new(params),
+            early: 0,
             stats: Stats::default(),
             xruns: HighWater::default(),
         }
     }
 
     /// Returns how many bytes of audio can be accepted now.
-    pub(super) const fn room(&self) -> u32 {
+    pub(crate) const fn room(&self) -> u32 {
         self.pending.room()
     }
 
     /// Accepts a message. Refuses it if `audio` is not a positive number of whole frames, or
     /// exceeds [`room`](Self::room).
-    pub(super) fn accept(&mut self, message: Message, audio: &[u8], now: Instant) -> Result<(), Message> {
+    pub(crate) fn accept(&mut self, message: M, audio: &[u8], now: Instant) -> Result<(), M> {
         // The time up to now must not count for audio that arrives only now.
         self.advance(now);
         // An underrun is known only now that there is more audio; until now it could be the end.
@@ -68,12 +75,12 @@ impl Playback {
         Ok(())
     }
 
-    pub(super) fn start(&mut self, now: Instant) {
+    pub(crate) fn start(&mut self, now: Instant) {
         self.pacer.start(now);
         self.output.start();
     }
 
-    pub(super) fn stop(&mut self, now: Instant) {
+    pub(crate) fn stop(&mut self, now: Instant) {
         self.advance(now);
         self.pacer.stop();
         self.output.pause();
@@ -83,62 +90,64 @@ impl Playback {
     fn advance(&mut self, now: Instant) -> Duration {
         let heard = self.output.heard();
         let heard = heard.live.then(|| self.params.duration(heard.frame));
-        self.pacer.advance(now, heard, self.params.duration(self.pending.end()))
+        self.pacer.advance(now, heard, self.pending.given())
     }
 
-    /// Completes the messages that are played by now.
-    pub(super) fn complete_due(&mut self, now: Instant) -> Vec<Completion> {
+    /// Takes the messages out that are played by now, each with its latency in bytes.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<(M, u32)> {
         let position = self.advance(now);
         let position = self.params.frames_in(position);
         let mut due = std::iter::from_fn(|| self.pending.pop_due(position)).peekable();
         if due.peek().is_none() {
             return Vec::new();
         }
-        self.output.set_played(position);
         let heard = self.output.heard().frame;
+        self.early = self.early.min(position.saturating_sub(heard));
+        self.output.set_played(position - self.early);
         let frame_bytes = u64::from(self.params.frame_bytes());
         let completions = due.map(|next| {
             let latency = next.end.saturating_sub(heard);
             self.stats.add_latency(self.params.duration(latency));
             let latency = latency.saturating_mul(frame_bytes);
-            next.message.played(u32::try_from(latency).unwrap_or(u32::MAX))
+            (next.message, u32::try_from(latency).unwrap_or(u32::MAX))
         });
         completions.collect()
     }
 
     /// Returns whether there was an underrun, or audio was dropped, since the last call.
-    pub(super) fn has_xrun(&mut self) -> bool {
+    pub(crate) fn has_xrun(&mut self) -> bool {
         self.xruns.has_grown(self.stats.xruns + self.output.dropped())
     }
 
     /// Returns the estimated time until the next message is played.
-    pub(super) fn next_due(&self) -> Option<Duration> {
+    pub(crate) fn next_due(&self) -> Option<Duration> {
         self.pending.next_due().and_then(|position| self.pacer.time_until(position))
     }
 
     /// Undoes the acceptance of the newest message. Returns whether `unpop` took a message.
     ///
     /// The audio of the message stays, and is not played twice when the message is popped again.
-    pub(super) fn unpop(&mut self, unpop: impl FnOnce(Message) -> Result<(), Message>) -> bool {
+    pub(crate) fn unpop(&mut self, unpop: impl FnOnce(M) -> Result<(), M>) -> bool {
         self.pending.unpop(unpop)
     }
 
-    /// Completes all messages as if they were played. Their audio stays.
-    pub(super) fn flush(&mut self) -> Vec<Completion> {
-        self.pacer.skip_to(self.params.duration(self.pending.pending_end()));
-        std::iter::from_fn(|| self.pending.pop()).map(|next| next.message.played(0)).collect()
+    /// Takes all messages out as if they were played. Their audio stays.
+    pub(crate) fn flush(&mut self) -> Vec<(M, u32)> {
+        let skipped = self.pacer.skip_to(self.params.duration(self.pending.pending_end()));
+        self.early += self.params.frames_in(skipped);
+        std::iter::from_fn(|| self.pending.pop()).map(|next| (next.message, 0)).collect()
     }
 
     /// Ends the take. Audio that counts as played is still heard; if any does not, what the sink
     /// has not taken yet is dropped.
-    pub(super) fn end(mut self) -> Vec<Completion> {
+    pub(crate) fn end(mut self) -> Vec<(M, u32)> {
         let ending = if self.pending.is_empty() { Ending::Drain } else { Ending::Cut };
         if self.pending.end() > 0 {
             let (stream, frames, dropped) = (self.stream, self.pending.end(), self.output.dropped());
             info!(stream, frames, dropped, ?ending, "released: {}", self.stats);
         }
-        let completions = self.flush();
+        let messages = self.flush();
         self.output.end(ending);
-        completions
+        messages
     }
 }

@@ -84,7 +84,7 @@ impl Take {
     /// Completes the messages that are due.
     pub(crate) fn complete_due(&mut self, now: Instant) -> Vec<Completion> {
         match self {
-            Self::Playback(playback) => playback.complete_due(now),
+            Self::Playback(playback) => played(playback.take_due(now)),
             Self::Capture(capture) => capture.complete_due(now),
         }
     }
@@ -108,7 +108,7 @@ impl Take {
     /// Completes all messages at once, as if all were due. Audio to play stays and is played.
     pub(crate) fn flush(&mut self) -> Vec<Completion> {
         match self {
-            Self::Playback(playback) => playback.flush(),
+            Self::Playback(playback) => played(playback.flush()),
             Self::Capture(capture) => capture.flush(),
         }
     }
@@ -124,8 +124,13 @@ impl Take {
     /// Ends the take, and completes all messages.
     pub(crate) fn end(self) -> Vec<Completion> {
         match self {
-            Self::Playback(playback) => playback.end(),
+            Self::Playback(playback) => played(playback.end()),
             Self::Capture(capture) => capture.end(),
         }
     }
+}
+
+/// Completes messages whose audio was played.
+fn played(messages: Vec<(Message, u32)>) -> Vec<Completion> {
+    messages.into_iter().map(|(message, latency_bytes)| message.played(latency_bytes)).collect()
 }

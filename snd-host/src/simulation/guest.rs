@@ -1,0 +1,66 @@
+//! Guests that play.
+
+/// How a guest plays, in frames of one byte and in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Guest {
+    /// Frames of a period, which is a message.
+    pub(super) period: u32,
+    /// Periods of the buffer.
+    pub(super) periods: u32,
+    /// How many messages the guest sends until it pauses.
+    pub(super) burst: u32,
+    /// How long it pauses without STOP.
+    pub(super) silence: u64,
+    /// How long the guest takes to send a message after one came back.
+    pub(super) delay: u64,
+    /// When the guest sends STOP, and how long it waits before the next START.
+    pub(super) stops: Option<(u64, u64)>,
+}
+
+impl Guest {
+    pub(super) const fn buffer(&self) -> u32 {
+        self.period * self.periods
+    }
+
+    /// Returns whether the stream runs at a time since its first START.
+    pub(super) const fn runs(&self, at: u64) -> bool {
+        match self.stops {
+            Some((playing, stopped)) => at % (playing + stopped) < playing,
+            None => true,
+        }
+    }
+}
+
+/// What a guest has sent and got back.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// Messages sent.
+    pub(super) messages: u32,
+    /// Messages that came back.
+    pub(super) returned: u32,
+    /// When the next message may be sent.
+    pub(super) next: u64,
+    /// Messages until the next pause.
+    burst: u32,
+}
+
+impl Sent {
+    /// Returns whether the guest sends a message now.
+    pub(super) fn sends(&mut self, guest: &Guest, now: u64) -> bool {
+        if now < self.next || self.messages - self.returned >= guest.periods {
+            return false;
+        }
+        if self.burst >= guest.burst {
+            // The pause begins when all messages have come back.
+            if self.messages > self.returned {
+                return false;
+            }
+            self.burst = 0;
+            self.next = now + guest.silence;
+            return false;
+        }
+        self.burst += 1;
+        self.messages += 1;
+        true
+    }
+}

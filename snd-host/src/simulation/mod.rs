@@ -1,0 +1,86 @@
+//! Playback in virtual time: guests, sinks and a busy host, for hours in seconds.
+//!
+//! The simulation runs the code that decides: the playback of a take with its pacer, the buffer,
+//! the timeline, and what a sink is fed. It replaces the code that acts: the queue, the event loop,
+//! the thread that plays, and GStreamer. Each millisecond it checks what has to hold at any time.
+//!
+//! ```text
+//! Guest ──▶ Playback ──▶ Output ──▶ PlaybackBuffer ──▶ player ──▶ Timeline ──▶ Sink
+//!   ▲          │ Pacer     │                          (each 10 ms)              │
+//!   └──────────┘◀──────────┘◀───────────────── heard ◀──────────────────────────┘
+//! ```
+//!
+//! `PROPTEST_CASES` sets the number of seeds.
+
+mod guest;
+mod output;
+mod sink;
+mod world;
+
+use proptest::prelude::*;
+
+use self::guest::Guest;
+use self::sink::{Fault, Plan};
+use self::world::{Scenario, run};
+
+/// The virtual time of a seed, in milliseconds.
+const LENGTH: u64 = 40_000;
+
+fn guests() -> impl Strategy<Value = Guest> {
+    let sizes = prop_oneof![
+        // aplay, dmix, PulseAudio, and mmap with tiny periods.
+        Just((80, 4)),
+        Just((800, 5)),
+        Just((4_000, 4)),
+        Just((16, 16)),
+        (8u32..2_000, 2u32..20),
+    ];
+    let bursts = prop_oneof![
+        // Always full; some messages and then nothing for long; irregular.
+        Just((u32::MAX, 0)),
+        (1u32..6, 8_000u64..20_000),
+        (1u32..40, 0u64..3_000),
+    ];
+    let stops = prop::option::of((500u64..10_000, 1u64..3_000));
+    (sizes, bursts, 0u64..30, stops).prop_map(|((period, periods), (burst, silence), delay, stops)| Guest {
+        period,
+        periods,
+        burst,
+        silence,
+        delay,
+        stops,
+    })
+}
+
+fn sinks() -> impl Strategy<Value = Plan> {
+    let opens = prop_oneof![Just(0), 0u64..400, 0u64..30_000, Just(u64::MAX)];
+    let plays = prop_oneof![Just(0), 0u64..300, 0u64..4_000];
+    let fault = prop_oneof![
+        (0..LENGTH, 1u64..15_000).prop_map(|(at, ms)| Fault { at, ms, gone: false }),
+        (0..LENGTH, 1u64..15_000).prop_map(|(at, ms)| Fault { at, ms, gone: true }),
+    ];
+    let faults = prop::collection::vec(fault, 0..3);
+    (opens, plays, -100i32..=100, faults).prop_map(|(opens, plays, drift, faults)| Plan {
+        opens,
+        plays,
+        drift,
+        faults,
+    })
+}
+
+fn scenarios() -> impl Strategy<Value = Scenario> {
+    let hold_up = prop_oneof![1u64..60, 1u64..1_000, 1u64..60_000];
+    let hold_ups = prop::collection::vec((0..LENGTH, hold_up), 0..3);
+    (guests(), sinks(), hold_ups, 10u64..=500, 0u64..4).prop_map(
+        |(guest, sink, hold_ups, latency, jitter)| Scenario { guest, sink, hold_ups, latency, jitter },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn playback_keeps_time_whatever_guest_sink_and_host_do(scenario in scenarios()) {
+        run(&scenario, LENGTH);
+    }
+}
