@@ -41,7 +41,7 @@ pub(crate) struct Comparison<'a> {
     pub(crate) requests: u64,
     /// The iterations of one slice.
     pub(crate) slice: u64,
-    /// Measures how far apart the processors are, where the distance matters.
+    /// Measures the latency of a cache line between the two processors, if the benchmarks use two.
     pub(crate) line_latency: Option<fn() -> Duration>,
 }
 

@@ -142,8 +142,8 @@ impl Args {
     }
 }
 
-/// Returns the capabilities as one JSON object, as QEMU's conventions for vhost-user back-ends have
-/// it. The conventions do not list the types `sound` and `generic`.
+/// Returns the capabilities as one JSON object, in the form of QEMU's conventions for vhost-user
+/// back-ends. The conventions do not list the types `sound` and `generic`.
 fn capabilities(device: DeviceType) -> String {
     let name = match device {
         DeviceType::Blk => "block",

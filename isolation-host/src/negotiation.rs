@@ -88,13 +88,13 @@ pub enum NegotiationError {
     },
 }
 
-/// Returns the features that the guest of a device with the features `device` is offered.
+/// Returns the features that are offered to the guest if the device offers the features `device`.
 #[must_use]
 pub const fn offered(device: u64) -> u64 {
     device & SHARED | ALWAYS
 }
 
-/// Checks the features that the guest of a device with the features `device` wants.
+/// Checks the features that the guest wants if the device offers the features `device`.
 ///
 /// # Errors
 ///

@@ -38,12 +38,12 @@ fn set_index(device: &TestDevice, index: u16) {
     write(device, device.vrings[&0].areas.device + 2, &index.to_le_bytes());
 }
 
-/// Puts a used element, or a used descriptor, with this id and length to the first slot.
+/// Puts a used element, or a used descriptor, with this id and length into the first slot.
 fn use_first(device: &TestDevice, id: u32, len: u32) {
     put_entry(device, 0, id, len);
 }
 
-/// Puts a used element, or a used descriptor, to the second slot.
+/// Puts a used element, or a used descriptor, into the second slot.
 fn use_second(device: &TestDevice, id: u32, len: u32) {
     put_entry(device, 1, id, len);
 }

@@ -130,8 +130,9 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         either!(self, queue => queue.next_used())
     }
 
-    /// Returns whether a device that had published up to `used`, and had staged more, has published
-    /// that batch, too.
+    /// Returns whether the last batch of a crashed device was published.
+    ///
+    /// The batch is what the device had staged after it had published up to `used`.
     pub fn has_published(&self, used: u16) -> bool {
         either!(self, queue => queue.has_published(used))
     }

@@ -8,7 +8,7 @@ use crate::{packed, split};
 
 /// The configuration of one queue, as the driver gives it to the device.
 ///
-/// [`Setup::new`] makes a configuration, because fields may be added.
+/// Use [`Setup::new`] to make a configuration. The struct is not exhaustive: fields may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Setup {

@@ -90,8 +90,9 @@ impl DeviceLink {
 
     /// Negotiates virtio features.
     ///
-    /// The guest's writes are logged by isolation-host. Some devices also take the log feature as
-    /// the sign that a migration begins, so they get it, with a log that is never read.
+    /// isolation-host itself logs its writes to guest memory. Some devices also take the log
+    /// feature as the sign that a migration begins. Such devices get the feature, with a log that
+    /// is never read.
     ///
     /// # Errors
     ///

@@ -51,7 +51,8 @@ impl Quarantine {
         (!std::mem::replace(&mut state.occupied, true)).then(|| Admission(self.clone()))
     }
 
-    /// Returns whether a suspect that was not admitted can be. Returns it once.
+    /// Returns whether a suspect that was refused can now be admitted. Later calls return `false`
+    /// until another suspect is refused.
     pub(crate) fn take_vacancy(&self) -> bool {
         let mut state = self.state.lock();
         !state.occupied && std::mem::take(&mut state.wanted)

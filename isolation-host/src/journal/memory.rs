@@ -82,8 +82,8 @@ impl JournalMemory {
     ///
     /// # Errors
     ///
-    /// [`JournalError`] if [`make`](Self::make) has not made the file for as many queues of that
-    /// size.
+    /// [`JournalError`] if [`make`](Self::make) has not made the file, or if the file is too small
+    /// for `queues` queues of this size.
     pub fn open(
         file: impl AsFd,
         offset: u64,

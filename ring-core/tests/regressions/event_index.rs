@@ -71,9 +71,9 @@ fn a_polling_device_is_notified_at_most_once_per_65536_buffers() {
     }
 }
 
-/// OpenVMM compares a packed event with the position for equality, hermit #1274 with the last
-/// position. An event is due when the position passes it. crosvm: the event can be of the previous
-/// lap.
+/// An event is due when the position passes it. OpenVMM compares a packed event with the position
+/// for equality. hermit #1274 compares the event with the last position. crosvm misses that the
+/// event can belong to the previous lap.
 #[test]
 fn an_event_inside_a_batch_or_a_chain_is_due() {
     for start in 0..16 {

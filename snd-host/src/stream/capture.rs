@@ -15,9 +15,10 @@ use crate::pcm::Params;
 
 /// A take that records. A message is completed when its buffer is full.
 ///
-/// The position decides when that is. The position follows a live source; a source without a pace
-/// of its own, such as a file, is read as the clock demands. Audio that arrives early waits, and
-/// silence replaces audio that the source has not delivered when it is due.
+/// A buffer is full when the position of the stream has passed its last frame. The position follows
+/// a live source. Any other source, such as a file, is read at the pace of the position. Audio that
+/// arrives early waits, and silence replaces audio that the source has not delivered when it is
+/// due.
 #[derive(Debug)]
 pub(crate) struct Capture {
     stream: usize,

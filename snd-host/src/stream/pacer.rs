@@ -1,10 +1,11 @@
 //! The position of a stream: the clock that completions follow.
 //!
 //! A driver learns the progress of its audio from the completion of messages. If no message is
-//! completed for a tenth of a second, Linux gives up; if messages are completed in bursts, the
-//! driver's idea of the position jumps. A host sink causes both: it opens slowly, stalls and
-//! disappears. Completions therefore follow a position of our own. The position follows the sink,
-//! but stays within [`SLACK`] of a reference that moves evenly. The same applies to a source.
+//! completed for the time of a buffer (at least a tenth of a second), Linux gives up. If messages
+//! are completed in bursts, the position that the driver reports jumps. A host sink causes both: it
+//! opens slowly, stalls and disappears. Completions therefore follow the position that this module
+//! computes. The position follows the sink, but stays within [`SLACK`] of a reference that moves
+//! evenly. The same applies to a source.
 //!
 //! ```text
 //!      reference − SLACK      reference      reference + SLACK
@@ -19,8 +20,8 @@
 //!
 //! An update that comes late does not move the position by all of the time that has passed. If the
 //! guest's whole buffer were returned at once, Linux would see no progress, because its position in
-//! the buffer would be the same. And time in which this process did not run is no time in which it
-//! played: it is lost, instead of the audio.
+//! the buffer would be the same. Time in which this process did not run does not count as time
+//! played: the stream loses the time, not the audio.
 
 use std::time::{Duration, Instant};
 

@@ -138,8 +138,10 @@ impl<M, O: AudioOutput> Playback<M, O> {
         std::iter::from_fn(|| self.pending.pop()).map(|next| (next.message, 0)).collect()
     }
 
-    /// Ends the take. Audio that counts as played is still heard; if any does not, what the sink
-    /// has not taken yet is dropped.
+    /// Ends the take.
+    ///
+    /// If all messages count as played, their audio is still heard. Otherwise the audio that the
+    /// sink has not taken yet is dropped.
     pub(crate) fn end(mut self) -> Vec<(M, u32)> {
         let ending = if self.pending.is_empty() { Ending::Drain } else { Ending::Cut };
         if self.pending.end() > 0 {

@@ -306,7 +306,8 @@ impl Device {
     }
 }
 
-/// Reads the meaningful bytes of a request. Returns none if they are not in shared memory.
+/// Reads the meaningful bytes of a request. Returns no bytes if the request is not in shared
+/// memory.
 fn read_request(memory: &impl Memory, chain: &Chain<'_>) -> Vec<u8> {
     let mut reader = Reader::new(memory, chain.readable());
     let len = usize::try_from(reader.remaining()).unwrap_or(usize::MAX).min(MAX_REQUEST);

@@ -19,7 +19,7 @@ const FORM: u32 = 8 | 20 << 8 | 12 << 16;
 
 /// The size of the largest buffer. One message holds all of it.
 const BUFFER: u32 = 4 << 20;
-/// The number of buffers on each stream. They last longer than any audio that is kept.
+/// The number of buffers on each stream. Together they hold more audio than snd-host keeps.
 const BUFFERS: usize = 9;
 
 /// The number of takes, each from PREPARE to RELEASE. Fewer takes may have a thread.

@@ -15,7 +15,8 @@ use rustix::fs::OFlags;
 
 /// The size of the largest request.
 const LARGEST: usize = 1 << 20;
-/// The size of a huge page. In a huge page the kernel need not split the largest request.
+/// The size of a huge page. A request inside a huge page is contiguous, so the kernel need not
+/// split it.
 const HUGE_PAGE: usize = 2 << 20;
 /// The sizes of a chunk's requests in sectors, together 4 MiB. Checks use the reverse order.
 const SIZES: [usize; 10] = [1, 2048, 8, 3, 1024, 64, 7, 2045, 2048, 944];

@@ -63,7 +63,7 @@ impl Guest {
     /// Resets the guest, which boots again in the same QEMU.
     ///
     /// # Errors
-    /// Fails if QEMU does not obey `within` that time.
+    /// Fails if QEMU does not acknowledge the reset within this time.
     pub fn reset(&self, within: Duration) -> Result<(), GuestError> {
         let path = self.directory.path().join(CONTROL);
         let mut control = Control::connect(&path, Instant::now() + within)?;

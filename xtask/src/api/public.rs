@@ -12,7 +12,7 @@ use super::text::kept;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Export {
     pub(super) names: Names,
-    /// The `cfg` attributes on the way.
+    /// The `cfg` attributes of the item and of the modules and re-exports that lead to it.
     pub(super) condition: String,
 }
 

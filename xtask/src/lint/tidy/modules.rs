@@ -127,7 +127,7 @@ impl Modules {
         rest
     }
 
-    /// Reads what a word starts, and returns the tokens after it.
+    /// Reads the declaration or path that begins with `word`. Returns the tokens that follow.
     fn read_word<'t>(
         &mut self,
         tree: &Tree,
