@@ -43,4 +43,4 @@ mod vhost_user;
 
 pub use audio::AudioError;
 pub use options::{RingFormat, Streams, StreamsError};
-pub use process::{Args, CAPABILITIES, ListenError, SandboxError, ServeError, serve};
+pub use process::{Args, CAPABILITIES, ListenError, LogLimit, SandboxError, ServeError, serve};

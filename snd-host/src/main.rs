@@ -4,9 +4,11 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use snd_host::{Args, CAPABILITIES, serve};
+use snd_host::{Args, CAPABILITIES, LogLimit, serve};
 use tracing::error;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -18,9 +20,10 @@ fn main() -> ExitCode {
     }
     let filter = EnvFilter::new(&args.log);
     let colours = io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
     // Otherwise `eprintln!` reports a failed write, and panics if standard error is closed.
-    log.log_internal_errors(false).init();
+    let lines = lines.log_internal_errors(false);
+    tracing_subscriber::registry().with(lines).with(LogLimit::default()).with(filter).init();
     match serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

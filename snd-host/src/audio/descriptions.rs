@@ -4,7 +4,8 @@
 #[derive(Clone, Debug)]
 pub(super) struct Descriptions {
     pub(super) sink: String,
-    pub(super) source: String,
+    /// `None` if the guest records silence.
+    pub(super) source: Option<String>,
 }
 
 impl Descriptions {
@@ -13,6 +14,6 @@ impl Descriptions {
         let fill_in = |description: &str| {
             description.replace("{stream}", &stream.to_string()).replace("{take}", &take.to_string())
         };
-        Self { sink: fill_in(&self.sink), source: fill_in(&self.source) }
+        Self { sink: fill_in(&self.sink), source: self.source.as_deref().map(fill_in) }
     }
 }

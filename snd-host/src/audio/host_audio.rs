@@ -26,9 +26,10 @@ pub(crate) struct HostAudio {
 impl HostAudio {
     /// Initialises GStreamer, and checks the descriptions of the sink and the source.
     ///
-    /// `latency` is how much audio the sink is given ahead of what is heard.
-    pub(crate) fn new(sink: &str, source: &str, latency: Duration) -> Result<Arc<Self>, AudioError> {
-        let descriptions = Descriptions { sink: sink.to_owned(), source: source.to_owned() };
+    /// Without a source, guests record silence. `latency` is how much audio the sink is given ahead
+    /// of what is heard.
+    pub(crate) fn new(sink: &str, source: Option<&str>, latency: Duration) -> Result<Arc<Self>, AudioError> {
+        let descriptions = Descriptions { sink: sink.to_owned(), source: source.map(str::to_owned) };
         gstreamer::check(&descriptions.fill_in(0, 0))?;
         let source_retry = Arc::new(Mutex::new(Retry::of_the_source()));
         Ok(Arc::new(Self { descriptions, latency, permits: Arc::default(), source_retry }))
@@ -36,6 +37,10 @@ impl HostAudio {
 
     pub(super) const fn latency(&self) -> Duration {
         self.latency
+    }
+
+    pub(super) const fn has_source(&self) -> bool {
+        self.descriptions.source.is_some()
     }
 
     pub(super) const fn source_retry(&self) -> &Arc<Mutex<Retry>> {

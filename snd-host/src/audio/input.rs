@@ -39,15 +39,16 @@ impl Input {
         Self { audio: audio.clone(), stream, params, level, buffer, waker: waker.clone(), opened: false }
     }
 
-    /// Starts the recorder, unless it was started before.
+    /// Starts the recorder, unless it was started before or there is no source.
     pub(crate) fn open(&mut self) {
-        if !self.opened {
+        if !self.opened && self.audio.has_source() {
             self.opened = true;
             let (buffer, waker) = (self.buffer.clone(), self.waker.clone());
             let (params, level) = (self.params, self.level.clone());
             let (latency, retry) = (self.audio.latency(), self.audio.source_retry().clone());
             self.audio.spawn(self.stream, move |permit, descriptions| {
-                let config = PipelineConfig { description: descriptions.source, latency, params, level };
+                let Some(description) = descriptions.source else { return };
+                let config = PipelineConfig { description, latency, params, level };
                 recorder::run(&buffer, &waker, permit, &retry, &config);
             });
         }

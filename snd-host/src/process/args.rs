@@ -30,6 +30,18 @@ pub struct Args {
     #[arg(long, visible_alias = "socket-path", value_name = "PATH", conflicts_with = "fd")]
     pub socket: Option<PathBuf>,
 
+    /// Permissions of the socket that --socket creates, in octal digits.
+    ///
+    /// A process needs the permission to write in order to connect. By default the umask decides.
+    #[arg(long, value_name = "MODE", value_parser = socket_mode, requires = "socket")]
+    pub socket_mode: Option<u32>,
+
+    /// Group of the socket that --socket creates: a name in /etc/group, or a number.
+    ///
+    /// The user of snd-host has to be a member of the group.
+    #[arg(long, value_name = "GROUP", requires = "socket")]
+    pub socket_group: Option<String>,
+
     /// File descriptor of a listening Unix socket to use instead of --socket.
     #[arg(long, value_name = "N")]
     pub fd: Option<RawFd>,
@@ -47,8 +59,10 @@ pub struct Args {
 
     /// Source of the audio that the guest records: the start of a pipeline, described as for
     /// --sink.
-    #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosrc")]
-    pub source: String,
+    ///
+    /// Without --source, the guest records silence. autoaudiosrc is the microphone of the host.
+    #[arg(long, value_name = "DESCRIPTION")]
+    pub source: Option<String>,
 
     /// Number of streams: one number for both playback and recording, or two.
     #[arg(long, value_name = "N|OUT,IN", default_value = "1")]
@@ -88,6 +102,14 @@ pub struct Args {
     /// snd_host=debug,warn.
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub log: String,
+}
+
+/// Parses the value of `--socket-mode`.
+fn socket_mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode @ 0..=0o777) => Ok(mode),
+        _ => Err("give three octal digits such as 660".into()),
+    }
 }
 
 /// Validates the value of `--log`.

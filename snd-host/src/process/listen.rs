@@ -1,9 +1,9 @@
 //! The socket that front-ends connect to: created by this process, inherited, or opened by systemd.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::RawFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +30,17 @@ pub enum ListenError {
     /// The socket cannot be created.
     #[error("--socket: cannot listen on {}: {source}", path.display())]
     Bind {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The group is not known.
+    #[error("--socket-group: /etc/group has no group '{0}'; give a name from that file or a number")]
+    Group(String),
+    /// The access to the socket cannot be changed.
+    #[error("cannot change the group or the mode of {}: {source}", path.display())]
+    Access {
         /// The path.
         path: PathBuf,
         /// The cause.
@@ -76,7 +87,11 @@ impl Socket {
     /// Opens the socket that the command line names, or else takes the socket from systemd.
     pub(crate) fn open(args: &Args) -> Result<Self, ListenError> {
         match (&args.socket, args.fd) {
-            (Some(path), _) => Self::bind(path),
+            (Some(path), _) => {
+                let socket = Self::bind(path)?;
+                set_access(path, args)?;
+                Ok(socket)
+            }
             (None, Some(fd)) => Self::inherit(fd),
             (None, None) => Self::activated(),
         }
@@ -129,6 +144,31 @@ impl Socket {
     pub(crate) fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|file| file.path.as_path())
     }
+}
+
+/// Sets the group and the mode of the socket.
+fn set_access(path: &Path, args: &Args) -> Result<(), ListenError> {
+    let failed = |source| ListenError::Access { path: path.to_owned(), source };
+    if let Some(group) = &args.socket_group {
+        let id = group_id(group).ok_or_else(|| ListenError::Group(group.clone()))?;
+        // Before the mode, which may let the group connect.
+        chown(path, None, Some(id)).map_err(failed)?;
+    }
+    if let Some(mode) = args.socket_mode {
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Returns the number of a group.
+fn group_id(group: &str) -> Option<u32> {
+    let by_name = || {
+        let groups = fs::read_to_string("/etc/group").ok()?;
+        groups
+            .lines()
+            .find_map(|line| line.strip_prefix(group)?.strip_prefix(':')?.split(':').nth(1)?.parse().ok())
+    };
+    group.parse().ok().or_else(by_name)
 }
 
 impl Drop for SocketFile {

@@ -53,7 +53,11 @@ pub enum ServeError {
 pub fn serve(args: &Args) -> Result<(), ServeError> {
     fatal::end_on_panic();
     fault::end_on_fault()?;
-    let audio = HostAudio::new(&args.sink, &args.source, Duration::from_millis(args.latency.into()))?;
+    let latency = Duration::from_millis(args.latency.into());
+    let audio = HostAudio::new(&args.sink, args.source.as_deref(), latency)?;
+    if args.source.is_none() && args.streams.inputs > 0 {
+        info!("the microphone is off: guests record silence; --source turns it on");
+    }
     let topology = Topology { streams: args.streams, controls: args.controls };
     let socket = Socket::open(args)?;
     if args.no_sandbox {

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn queues_are_not_served_after_the_end_of_a_session() {
-        let audio = HostAudio::new("fakesink", "audiotestsrc", Duration::from_millis(40)).unwrap();
+        let audio = HostAudio::new("fakesink", Some("audiotestsrc"), Duration::from_millis(40)).unwrap();
         let topology = Topology { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
         let mut backend = Backend::new(audio, topology, RingFormat::Split).unwrap();
         let memory = GuestMemoryMmap::<()>::from_ranges(&[(vm_memory::GuestAddress(0), 1 << 16)]).unwrap();

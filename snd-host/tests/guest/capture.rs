@@ -238,3 +238,18 @@ fn rounds_without_a_sound_server_leave_few_threads_and_files_behind() {
     assert!(after.threads < before.threads + ROUNDS / 4, "{before:?} {after:?}");
     assert!(after.files < before.files + ROUNDS / 2, "{before:?} {after:?}");
 }
+
+#[test]
+fn without_a_source_on_the_command_line_a_guest_records_silence() {
+    let daemon = Daemon::start_with(&["--sink", "fakesink"]);
+    let mut guest = Guest::connect(&daemon, Format::Split);
+    guest.prepare(1, 4);
+    (0..AHEAD).for_each(|_| guest.record(1, BYTES));
+    guest.start(1);
+    for _ in 0..AHEAD {
+        let expected = Recorded { status: OK, latency_bytes: 0, audio: vec![0; BYTES as usize] };
+        assert_eq!(guest.recorded(), expected);
+    }
+    assert!(!daemon.threads().iter().any(|thread| thread.contains("audio")), "nothing is opened");
+    guest.finish(1);
+}

@@ -1,6 +1,7 @@
 //! How snd-host is started, controlled and queried.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -210,4 +211,40 @@ fn the_list_of_plugins_is_made_before_the_daemon_listens() {
         command.arg("--socket").arg(directory.join("socket"));
     });
     assert!(list.exists());
+}
+
+#[test]
+fn the_socket_has_the_mode_and_the_group_of_the_command_line() {
+    let group = std::fs::metadata("/proc/self").unwrap().gid().to_string();
+    let daemon =
+        Daemon::start_with(&["--sink", "fakesink", "--socket-mode", "620", "--socket-group", &group]);
+    let socket = std::fs::metadata(daemon.socket()).unwrap();
+    assert_eq!((socket.mode() & 0o777, socket.gid().to_string()), (0o620, group));
+    serves_two(&daemon);
+    let refused = |option: &str, value: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        refused(&["--sink", "fakesink", "--socket", socket.to_str().unwrap(), option, value])
+    };
+    assert!(refused("--socket-mode", "rw").contains("octal"));
+    assert!(refused("--socket-mode", "1777").contains("octal"));
+    assert!(refused("--socket-group", "no such group").contains("/etc/group"));
+}
+
+#[test]
+fn a_guest_that_plays_and_stops_without_end_does_not_fill_the_log() {
+    const TAKES: usize = 300;
+    let mut daemon = Daemon::start("fakesink");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    for _ in 0..TAKES {
+        guest.prepare(0, 4);
+        guest.play(0, &counting(0..480));
+        guest.start(0);
+        guest.finish(0);
+        assert_eq!(guest.played().status, OK);
+    }
+    drop(guest);
+    let log = daemon.terminate();
+    let released = log.iter().filter(|line| line.contains("released:")).count();
+    assert!((1..TAKES).contains(&released), "{released}");
 }

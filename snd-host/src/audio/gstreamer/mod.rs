@@ -28,7 +28,9 @@ pub(super) fn check(descriptions: &Descriptions) -> Result<(), AudioError> {
         let problem = "it has no sink element; append one such as autoaudiosink";
         return Err(bin::unsuitable("sink", sink, problem));
     }
-    if !any(source::parse(source, "")?.iterate_sources()) {
+    if let Some(source) = source
+        && !any(source::parse(source, "")?.iterate_sources())
+    {
         let problem = "it has no source element; prepend one such as autoaudiosrc";
         return Err(bin::unsuitable("source", source, problem));
     }
