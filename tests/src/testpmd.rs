@@ -16,15 +16,12 @@ use crate::process::{Process, ProcessError};
 
 /// The time within which a command has to be executed.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time without an arrival at one of the ports after which a circulation has failed.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// The interval at which the counters are polled. testpmd reports no changes.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// The number of descriptors of each ring.
-const DESCRIPTORS: u32 = 1024;
-/// The number of bursts of 32 packets that circulate in each direction.
-///
-/// testpmd drops packets that do not fit into a ring. A packet may take two descriptors, and keeps
-/// them until its arrival is known.
-const BURSTS: u32 = 8;
+/// The bytes before the data of each buffer, which DPDK keeps free.
+const HEADROOM: u32 = 128;
 /// A comment after each command. testpmd echoes the comment once the command is executed.
 const END: &str = "# end of";
 
@@ -32,15 +29,45 @@ const END: &str = "# end of";
 #[derive(Debug)]
 pub struct Testpmd {
     process: Process,
+    packet: Packet,
+}
+
+/// The form of the packets that circulate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet {
+    /// The number of segments in which the first packets are sent.
+    segments: u32,
+    /// The bytes of a segment.
+    segment: u32,
+    /// The bytes of data that a receive buffer holds.
+    buffer: u32,
+    /// The number of descriptors of each ring.
+    descriptors: u32,
+    /// The number of bursts of 32 packets that circulate in each direction.
+    ///
+    /// testpmd drops packets that do not fit into a ring. isolation-host may forward a packet three
+    /// times before it returns the descriptors of the first time, so a ring has room for each
+    /// packet four times. A packet takes one descriptor, or one for each of several segments and
+    /// one for the header.
+    bursts: u32,
+}
+
+/// Packets and their bytes, counted by a port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// The number of packets.
+    pub packets: u64,
+    /// The sum of their lengths.
+    pub bytes: u64,
 }
 
 /// The counters of one port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Port {
-    /// Packets received from the other port.
-    pub received: u64,
-    /// Packets sent to the other port.
-    pub sent: u64,
+    /// What the port received from the other port.
+    pub received: Traffic,
+    /// What the port sent to the other port.
+    pub sent: Traffic,
 }
 
 /// The result of a circulation.
@@ -76,22 +103,39 @@ pub enum TestpmdError {
         /// testpmd's answer.
         answer: String,
     },
-    /// The numbers of sent and received packets differ.
-    #[error("packets were lost or duplicated: {circulation:?}")]
+    /// The numbers of sent and received packets or bytes differ, or too few packets arrived.
+    #[error("packets were lost, duplicated or changed in length: {circulation:?}")]
     Lost {
         /// The final counters.
         circulation: Circulation,
     },
 }
 
-impl Circulation {
-    /// Returns the number of packets that arrived at both ports together.
+impl Packet {
+    /// The smallest packet of Ethernet, in one buffer.
+    pub const SMALL: Self = Self { segments: 1, segment: 64, buffer: 2048, descriptors: 1024, bursts: 8 };
+    /// A packet of 4,000 bytes that spans eight mergeable buffers.
+    ///
+    /// DPDK 22.11 sends a packet of two to seven segments in an indirect table. In a packed ring,
+    /// DPDK marks the header in that table as writable, so that the device has to reject the table.
+    /// Eight segments are the fewest for which DPDK uses no table.
+    pub const JUMBO: Self = Self { segments: 8, segment: 500, buffer: 500, descriptors: 4096, bursts: 3 };
+
+    /// Returns the length of the packet.
     #[must_use]
-    pub const fn packets(&self) -> u64 {
-        self.card.received + self.driver.received
+    pub const fn bytes(self) -> u64 {
+        self.segments as u64 * self.segment as u64
+    }
+}
+
+impl Circulation {
+    /// Returns the number of packets that arrived at the port that received fewer.
+    const fn each_way(&self) -> u64 {
+        let (card, driver) = (self.card.received.packets, self.driver.received.packets);
+        if card < driver { card } else { driver }
     }
 
-    const fn all_arrived(&self) -> bool {
+    fn all_arrived(&self) -> bool {
         self.card.received == self.driver.sent && self.driver.received == self.card.sent
     }
 }
@@ -103,22 +147,23 @@ impl fmt::Display for Circulation {
         write!(
             f,
             "{} of {} packets to the card ({:.2} Mpps), {} of {} to the driver ({:.2} Mpps), {dropped} dropped",
-            card.received,
-            driver.sent,
-            rate(card.received),
-            driver.received,
-            card.sent,
-            rate(driver.received),
+            card.received.packets,
+            driver.sent.packets,
+            rate(card.received.packets),
+            driver.received.packets,
+            card.sent.packets,
+            rate(driver.received.packets),
         )
     }
 }
 
 impl Testpmd {
-    /// Starts testpmd with a network card that listens for its driver on `socket`.
+    /// Starts testpmd for `packet` with a network card that listens for its driver on `socket`.
     ///
     /// # Errors
     /// Fails if testpmd does not start.
-    pub fn start(socket: &Path) -> Result<Self, TestpmdError> {
+    pub fn start(socket: &Path, packet: Packet) -> Result<Self, TestpmdError> {
+        let Packet { buffer, descriptors, .. } = packet;
         let mut card = OsString::from("net_vhost0,queues=1,iface=");
         card.push(socket);
         // testpmd buffers its output unless it writes to a terminal; stdbuf makes it write each
@@ -129,10 +174,14 @@ impl Testpmd {
         arguments.push(format!("--file-prefix=test{}", std::process::id()).into());
         arguments.extend(["--vdev".into(), card]);
         arguments.extend(["--", "-i", "--nb-cores=1", "--total-num-mbufs=16384"].map(OsString::from));
-        arguments
-            .extend([format!("--rxd={DESCRIPTORS}"), format!("--txd={DESCRIPTORS}")].map(OsString::from));
-        let mut testpmd = Self { process: Process::start_with_input("stdbuf", arguments)? };
+        let sizes = [format!("--rxd={descriptors}"), format!("--txd={descriptors}")];
+        arguments.extend(sizes.map(OsString::from));
+        arguments.push(format!("--mbuf-size={}", HEADROOM + buffer).into());
+        let mut testpmd = Self { process: Process::start_with_input("stdbuf", arguments)?, packet };
         testpmd.execute("set fwd io", "Set io packet forwarding mode")?;
+        let segments = vec![packet.segment.to_string(); packet.segments as usize].join(",");
+        testpmd.execute(&format!("set txpkts {segments}"), "")?;
+        testpmd.execute("show config txpkts", &format!("Segment sizes: {segments}"))?;
         Ok(testpmd)
     }
 
@@ -143,10 +192,13 @@ impl Testpmd {
     pub fn connect_driver(&mut self, socket: &Path, ring: Ring) -> Result<(), TestpmdError> {
         let packed = u8::from(ring == Ring::Packed);
         let driver = format!(
-            "port attach net_virtio_user0,path={},queues=1,queue_size={DESCRIPTORS},packed_vq={packed}",
-            socket.display()
+            "port attach net_virtio_user0,path={},queues=1,queue_size={},packed_vq={packed},in_order=1,mrg_rxbuf=1",
+            socket.display(),
+            self.packet.descriptors
         );
         self.execute(&driver, "Now total ports is 2")?;
+        // Without scattering, the driver rejects receive buffers that are smaller than a packet.
+        self.execute("port config 1 rx_offload scatter on", "")?;
         self.execute("port start 1", "Done")?;
         let deadline = Instant::now() + COMMAND_TIMEOUT;
         while !self.process.log().iter().any(|line| line.contains("Port 0: link state change event")) {
@@ -155,16 +207,22 @@ impl Testpmd {
         Ok(())
     }
 
-    /// Lets packets circulate until `packets` have arrived, then waits for all packets in flight.
+    /// Lets packets circulate until `packets` have arrived at each port, then waits for all packets
+    /// in flight.
     ///
     /// # Errors
-    /// Fails if a packet does not arrive or arrives twice.
-    pub fn circulate(&mut self, packets: u64, within: Duration) -> Result<Circulation, TestpmdError> {
+    /// Fails if a packet does not arrive, arrives twice or arrives with another length.
+    pub fn circulate(&mut self, packets: u64) -> Result<Circulation, TestpmdError> {
         let start = Instant::now();
-        self.execute(&format!("start tx_first {BURSTS}"), "packet forwarding")?;
+        self.execute(&format!("start tx_first {}", self.packet.bursts), "packet forwarding")?;
         let mut circulation = self.poll_counters()?;
-        while circulation.packets() < packets && start.elapsed() < within {
+        let mut arrival = Instant::now();
+        while circulation.each_way() < packets && arrival.elapsed() < STALL_TIMEOUT {
+            let before = circulation.each_way();
             circulation = self.poll_counters()?;
+            if circulation.each_way() > before {
+                arrival = Instant::now();
+            }
         }
         let (time, before) = (start.elapsed(), circulation);
         let stopped = self.execute("stop", "TX-dropped")?;
@@ -179,7 +237,7 @@ impl Testpmd {
         }
         // A duplicate would have arrived by the next poll.
         circulation = Circulation { time, dropped: dropped.unwrap_or(0), ..self.poll_counters()? };
-        if circulation.all_arrived() && before.packets() >= packets {
+        if circulation.all_arrived() && before.each_way() >= packets {
             return Ok(circulation);
         }
         Err(TestpmdError::Lost { circulation })
@@ -198,7 +256,10 @@ impl Testpmd {
         let command = format!("show port stats {port}");
         let answer = self.execute(&command, "TX-packets:")?;
         let number = |name: &str| answer.iter().find_map(|line| number_after(line, name));
-        match (number("RX-packets:"), number("TX-packets:")) {
+        let traffic = |packets: &str, bytes: &str| {
+            number(packets).zip(number(bytes)).map(|(packets, bytes)| Traffic { packets, bytes })
+        };
+        match (traffic("RX-packets:", "RX-bytes:"), traffic("TX-packets:", "TX-bytes:")) {
             (Some(received), Some(sent)) => Ok(Port { received, sent }),
             _ => Err(TestpmdError::Answer { command, answer: answer.join("\n") }),
         }
@@ -255,11 +316,16 @@ mod tests {
 
     #[test]
     fn all_packets_have_arrived_when_each_port_has_what_the_other_sent() {
-        let port = |received, sent| Port { received, sent };
+        let traffic = |packets| Traffic { packets, bytes: 64 * packets };
+        let port = |received, sent| Port { received: traffic(received), sent: traffic(sent) };
         let circulation =
             |card, driver| Circulation { card, driver, dropped: 0, time: Duration::from_secs(1) };
         assert!(circulation(port(3, 5), port(5, 3)).all_arrived());
         assert!(!circulation(port(3, 5), port(5, 4)).all_arrived());
         assert!(!circulation(port(3, 5), port(6, 3)).all_arrived());
+
+        let mut shortened = circulation(port(3, 5), port(5, 3));
+        shortened.card.received.bytes -= 1;
+        assert!(!shortened.all_arrived());
     }
 }

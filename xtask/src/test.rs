@@ -78,7 +78,7 @@ fn bare_metal(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
     Ok(())
 }
 
-/// Builds the programs that end-to-end tests run. The test of ten million packets runs an optimised
+/// Builds the programs that end-to-end tests run. The tests of millions of packets run an optimised
 /// isolation-host.
 fn build(sh: &Shell) -> Result<()> {
     cmd!(sh, "cargo build --workspace --bins").run()?;
