@@ -4,6 +4,7 @@
 //! so neither `CARGO_TARGET_DIR` nor the current directory matters.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -130,6 +131,49 @@ pub const VIRTIOFSD: &str = "virtiofsd/bin/virtiofsd";
 /// Fails if `cargo xtask setup` has not run.
 pub fn virtiofsd() -> Result<PathBuf, ArtifactError> {
     existing(target_dir()?.join(VIRTIOFSD), || "cargo xtask setup".to_owned())
+}
+
+/// The files of PulseAudio, a sound server that is unpacked but not installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PulseAudio {
+    /// The server.
+    pub program: PathBuf,
+    /// The directory of the server's modules.
+    pub modules: PathBuf,
+    /// The directory of the shared libraries.
+    libraries: PathBuf,
+}
+
+impl PulseAudio {
+    /// The directory of PulseAudio, relative to the target directory.
+    pub const DIRECTORY: &str = "pulseaudio";
+
+    /// Returns the paths of PulseAudio's files in a directory.
+    #[must_use]
+    pub fn within(directory: &Path) -> Self {
+        Self {
+            program: directory.join("usr/bin/pulseaudio"),
+            modules: directory.join("modules"),
+            libraries: directory.join("usr/lib/x86_64-linux-gnu"),
+        }
+    }
+
+    /// Returns PulseAudio as `cargo xtask setup` prepares it.
+    ///
+    /// # Errors
+    /// Fails if that command has not run.
+    pub fn prepared() -> Result<Self, ArtifactError> {
+        let server = Self::within(&target_dir()?.join(Self::DIRECTORY));
+        Ok(Self { program: existing(server.program, || "cargo xtask setup".to_owned())?, ..server })
+    }
+
+    /// Returns the value of `LD_LIBRARY_PATH` with which the server finds its libraries.
+    #[must_use]
+    pub fn libraries(&self) -> OsString {
+        let private = self.libraries.join("pulseaudio");
+        let paths = [self.libraries.as_path(), &private, &self.modules].map(Path::as_os_str);
+        paths.join(OsStr::new(":"))
+    }
 }
 
 fn existing(path: PathBuf, made_by: impl FnOnce() -> String) -> Result<PathBuf, ArtifactError> {

@@ -7,19 +7,23 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::artifacts::{ArtifactError, PulseAudio};
 use crate::daemon::{Daemon, DaemonError};
 
 /// A sound server that can be started, killed and started again.
 #[derive(Debug, Clone)]
 pub struct SoundServer {
     directory: PathBuf,
+    files: PulseAudio,
 }
 
 impl SoundServer {
-    /// Returns a sound server with its files in `directory`. The server does not run yet.
-    #[must_use]
-    pub fn within(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+    /// Returns a sound server with its socket in `directory`. The server does not run yet.
+    ///
+    /// # Errors
+    /// Fails if `cargo xtask setup` has not prepared PulseAudio.
+    pub fn within(directory: &Path) -> Result<Self, ArtifactError> {
+        Ok(Self { directory: directory.to_owned(), files: PulseAudio::prepared()? })
     }
 
     /// Starts the server and waits until clients can connect. Dropping the daemon kills the server.
@@ -27,17 +31,20 @@ impl SoundServer {
     /// # Errors
     /// Fails if the server does not listen in time.
     pub fn start(&self) -> Result<Daemon, DaemonError> {
+        let assignment = |variable: &str, value: OsString| {
+            let mut assignment = OsString::from(variable);
+            assignment.push("=");
+            assignment.push(value);
+            assignment
+        };
         let mut arguments: Vec<OsString> = ["HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH"]
-            .map(|variable| {
-                let mut assignment = OsString::from(variable);
-                assignment.push("=");
-                assignment.push(&self.directory);
-                assignment
-            })
+            .map(|variable| assignment(variable, self.directory.clone().into()))
             .into();
+        arguments.push(assignment("LD_LIBRARY_PATH", self.files.libraries()));
+        arguments.push(self.files.program.clone().into());
+        arguments.push(assignment("--dl-search-path", self.files.modules.clone().into()));
         arguments.extend(
             [
-                "pulseaudio",
                 "-n",
                 "--daemonize=no",
                 "--use-pid-file=no",

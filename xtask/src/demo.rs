@@ -31,7 +31,7 @@ struct Demo<'s> {
 
 /// Sets up, builds, plays and records over both ring formats, and prints the results.
 pub(crate) fn run(sh: &Shell) -> Result<()> {
-    let image = setup::run(sh)?;
+    let image = setup::for_demo(sh)?;
     cmd!(sh, "cargo build --release --package snd-host --package isolation-host --bins").run()?;
     let demo = Demo {
         sh,

@@ -32,13 +32,18 @@ use xshell::Shell;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Install what the project needs and prepare a guest to boot. A second run does nothing.
+    /// Install what a task needs and prepare a guest to boot. A second run does nothing.
     ///
     /// On Debian 12 and 13: installs packages, downloads a Linux 6.12 kernel without installing the
     /// kernel, and builds an initramfs from installed packages. On Debian 12, adds
-    /// bookworm-backports to the package sources, for QEMU, and builds virtiofsd. The kernel,
-    /// initramfs and virtiofsd are kept under target.
-    Setup,
+    /// bookworm-backports to the package sources, for QEMU, and, for tests, builds virtiofsd. For
+    /// tests, PulseAudio is downloaded too, but not installed. The downloads and virtiofsd are kept
+    /// under target. Installed packages are never removed.
+    Setup {
+        /// The task.
+        #[arg(value_enum, default_value = "test")]
+        purpose: setup::Purpose,
+    },
     /// Play and record 5 s of sound in a real guest through snd-host, and compare every frame.
     ///
     /// Runs with split rings, with packed rings, and through isolation-host, where snd-host cannot
@@ -81,7 +86,7 @@ impl Task {
         env::set_current_dir(root).with_context(|| format!("{root} does not exist; run cargo again"))?;
         let sh = &Shell::new()?;
         match self {
-            Self::Setup => setup::run(sh).map(drop),
+            Self::Setup { purpose } => setup::run(sh, *purpose),
             Self::Demo => demo::run(sh),
             Self::Test(options) => test::run(sh, options),
             Self::Bench(options) => bench::run(sh, options),

@@ -50,7 +50,7 @@ struct Counts {
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     let mut counts = Counts::default();
     let mut stages = Stages::default();
-    let mut outcome = stages.run("set-up", || setup::run(sh).map(drop));
+    let mut outcome = stages.run("set-up", || setup::for_tests(sh));
     for (name, stage) in STAGES {
         if outcome.is_ok() {
             outcome = stages.run(name, || stage(sh, options, &mut counts));

@@ -41,7 +41,7 @@ const CASES: [(&str, &str); 3] =
 /// Plays in a guest once for each case, and checks the time and the log of each take.
 fn play_in_all_cases() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
-    let server = SoundServer::within(directory.path());
+    let server = SoundServer::within(directory.path())?;
     let (program, image) = (program("snd-host", Profile::Debug)?, GuestImage::prepared()?);
     let session = Session {
         options: &["--log", "snd_host=debug", "--sink", &server.sink()],

@@ -14,6 +14,7 @@ use end_to_end::artifacts::target_dir;
 use xshell::{Shell, cmd};
 
 use self::machine::Machine;
+use crate::setup;
 
 /// The suites, in the order in which they run.
 const SUITES: [&str; 3] = ["ring", "chain", "forward"];
@@ -29,8 +30,9 @@ pub(crate) struct Options {
     accept: bool,
 }
 
-/// Measures what the options ask for.
+/// Sets up, and measures what the options ask for.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
+    setup::for_bench(sh)?;
     match options {
         Options { accept: true, .. } => counts::accept(sh),
         Options { count: true, .. } => counts::check(sh),

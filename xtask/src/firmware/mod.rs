@@ -19,7 +19,7 @@ pub(crate) const MANIFEST: &str = "ring-core/examples/firmware/Cargo.toml";
 
 /// Sets up and runs every check.
 pub(crate) fn run(sh: &Shell) -> Result<()> {
-    setup::run(sh)?;
+    setup::for_firmware(sh)?;
     check(sh).map(drop)
 }
 

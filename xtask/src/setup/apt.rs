@@ -1,15 +1,17 @@
 //! Installing packages with apt.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Write as _;
 
-use anyhow::{Context as _, Result, bail};
-use xshell::{Cmd, Shell, cmd};
+use anyhow::{Result, bail};
+use xshell::{Shell, cmd};
 
 use super::debian::{Backports, Debian};
-use super::packages::{self, Package};
-use crate::command::quietly;
+use super::packages::{self, Package, Purpose};
+use super::plan::Plan;
+use super::root::{apt_get, as_root};
+use super::{dpkg, network};
+use crate::command::{captured, quietly};
 
 /// The keys of Debian's archives, from a package that apt depends on.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -19,21 +21,23 @@ const SOURCES: &str = "/etc/apt/sources.list.d";
 /// The versions of installed packages, by name.
 pub(super) type Versions = BTreeMap<String, String>;
 
-/// Installs missing and outdated packages. Returns the versions of all packages of the project.
-pub(super) fn ensure_installed(sh: &Shell, debian: Debian) -> Result<Versions> {
-    let missing = missing(sh, debian, &installed(sh, debian)?)?;
-    if missing.is_empty() {
-        return installed(sh, debian);
+/// Installs missing and outdated packages. Returns the versions of all packages of the purpose.
+pub(super) fn ensure_installed(sh: &Shell, debian: Debian, purpose: Purpose) -> Result<Versions> {
+    let names = packages::names(debian, purpose);
+    let missing = |installed: &Versions| missing(sh, packages::needed(debian, purpose), installed);
+    let absent = missing(&installed(sh, &names)?)?;
+    if absent.is_empty() {
+        return installed(sh, &names);
     }
     println!("Packages to install:");
-    for package in &missing {
+    for package in &absent {
         println!("  {:34} {}", package.name, package.why);
     }
-    let configure = as_root(sh, cmd!(sh, "dpkg --configure --pending"))?;
-    quietly("completing interrupted installations", configure)?;
+    network::check(sh)?;
+    dpkg::complete(sh)?;
     update(sh)?;
     let (newer, plain): (Vec<Package>, Vec<Package>) =
-        missing.into_iter().partition(|package| package.minimum.is_some());
+        absent.into_iter().partition(|package| package.minimum.is_some());
     install(sh, &plain, None)?;
     if !newer.is_empty() {
         let backports = debian.backports();
@@ -42,8 +46,8 @@ pub(super) fn ensure_installed(sh: &Shell, debian: Debian) -> Result<Versions> {
         }
         install(sh, &newer, backports)?;
     }
-    let installed = installed(sh, debian)?;
-    if let Some(Package { name, minimum, .. }) = self::missing(sh, debian, &installed)?.first() {
+    let installed = installed(sh, &names)?;
+    if let Some(Package { name, minimum, .. }) = missing(&installed)?.first() {
         let minimum = minimum.unwrap_or_default();
         bail!("the package sources of this machine do not have {name} {minimum}; add one to {SOURCES}");
     }
@@ -54,23 +58,33 @@ pub(super) fn ensure_installed(sh: &Shell, debian: Debian) -> Result<Versions> {
 /// source that is broken.
 pub(super) fn update(sh: &Shell) -> Result<()> {
     // Without the option, apt reports success although a source cannot be reached.
-    let update = apt(sh)?.args(["update", "-o", "APT::Update::Error-Mode=any"]);
+    let update = apt_get(sh)?.args(["update", "-o", "APT::Update::Error-Mode=any"]);
     if let Err(error) = quietly("fetching package lists", update) {
         eprintln!("{error:#}; continuing with the package lists of the last update");
     }
     Ok(())
 }
 
+/// Installs packages, unless apt would remove other packages for them.
 fn install(sh: &Shell, packages: &[Package], from: Option<Backports>) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
-    let mut install = apt(sh)?.args(["install", "--yes", "--no-install-recommends"]);
-    if let Some(backports) = from {
-        install = install.args(["--target-release", backports.suite]);
+    let names: Vec<&str> = packages.iter().map(|package| package.name).collect();
+    let mut options = vec!["install", "--no-install-recommends"];
+    options.extend(from.map(|backports| ["--target-release", backports.suite]).into_iter().flatten());
+
+    let simulate = cmd!(sh, "env LC_ALL=C apt-get --simulate").args(&options).args(&names);
+    let (possible, simulation) = captured("finding out what apt would change", simulate)?;
+    if !possible {
+        eprintln!("{simulation}");
+        bail!("apt cannot install {}; its reasons are above", names.join(", "));
     }
-    quietly("installing packages", install.args(packages.iter().map(|package| package.name)))
-        .context("cannot install packages; check that the package sources can be reached")
+    let plan = Plan::parse(&simulation);
+    plan.check(&names)?;
+    plan.show();
+    // The package lists cannot have changed, unless another process installs packages.
+    quietly("installing packages", apt_get(sh)?.args(options).args(["--yes", "--no-remove"]).args(names))
 }
 
 /// Adds a backports suite to apt's sources, on the mirror of the release.
@@ -97,10 +111,10 @@ fn repository(sh: &Shell, suite: &str) -> Result<Option<String>> {
     Ok(list.lines().next().map(str::to_owned))
 }
 
-/// Returns the installed packages of the project.
-fn installed(sh: &Shell, debian: Debian) -> Result<Versions> {
+/// Returns the packages that are installed.
+fn installed(sh: &Shell, names: &[&str]) -> Result<Versions> {
     // dpkg-query fails if one name is unknown, and prints the known packages nevertheless.
-    let (format, names) = ("${db:Status-Status} ${Package} ${Version}\n", packages::names(debian));
+    let format = "${db:Status-Status} ${Package} ${Version}\n";
     let query = cmd!(sh, "dpkg-query --show --showformat={format} {names...}");
     let list = query.ignore_status().ignore_stderr().read()?;
     let version = |line: &str| {
@@ -111,9 +125,13 @@ fn installed(sh: &Shell, debian: Debian) -> Result<Versions> {
 }
 
 /// Returns the packages that are not installed or too old.
-fn missing(sh: &Shell, debian: Debian, installed: &Versions) -> Result<Vec<Package>> {
+fn missing(
+    sh: &Shell,
+    needed: impl Iterator<Item = &'static Package>,
+    installed: &Versions,
+) -> Result<Vec<Package>> {
     let mut missing = Vec::new();
-    for package in packages::needed(debian) {
+    for package in needed {
         let suffices = match (installed.get(package.name), package.minimum) {
             (None, _) => false,
             (Some(_), None) => true,
@@ -127,21 +145,4 @@ fn missing(sh: &Shell, debian: Debian, installed: &Versions) -> Result<Vec<Packa
         }
     }
     Ok(missing)
-}
-
-/// apt-get as root, to be completed. Waits for another apt process instead of failing.
-fn apt(sh: &Shell) -> Result<Cmd<'_>> {
-    as_root(sh, cmd!(sh, "env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300"))
-}
-
-/// Adds sudo to a command, unless this process is root.
-fn as_root<'s>(sh: &'s Shell, command: Cmd<'s>) -> Result<Cmd<'s>> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(command);
-    }
-    if !["/usr/bin/sudo", "/bin/sudo"].iter().any(|path| fs::exists(path).unwrap_or(false)) {
-        bail!("installing packages needs root; run `cargo xtask setup` as root, or install sudo");
-    }
-    let command = std::process::Command::from(command);
-    Ok(cmd!(sh, "sudo").arg(command.get_program()).args(command.get_args()))
 }

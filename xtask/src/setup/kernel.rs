@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail};
 
 use xshell::{Shell, cmd};
 
-use super::apt;
 use super::debian::Debian;
+use super::{apt, debs, network};
 use crate::cached;
 use crate::command::quietly;
 
@@ -53,38 +53,37 @@ pub(super) fn prepare(sh: &Shell, guest: &Path, debian: Debian) -> Result<Kernel
 }
 
 fn fill(sh: &Shell, directory: &Path, debian: Debian) -> Result<()> {
+    network::check(sh)?;
     let work = tempfile::tempdir_in(directory)?;
-    let (package, deb) = match download_newest(sh, work.path()) {
-        Ok(downloaded) => downloaded,
+    let unpacked = work.path();
+    let package = match unpack_newest(sh, unpacked) {
+        Ok(package) => package,
         // The package lists may be old, or, in a new container, missing.
         Err(_) => {
             apt::update(sh)?;
             if let (None, Some(backports)) = (known_packages(sh)?.pop(), debian.backports()) {
                 apt::add_source(sh, backports)?;
             }
-            download_newest(sh, work.path())?
+            unpack_newest(sh, unpacked)?
         }
     };
-    let unpacked = work.path().join("unpacked");
-    quietly("unpacking the guest's kernel", cmd!(sh, "dpkg-deb --extract {deb} {unpacked}"))?;
-
     let release = package.trim_start_matches("linux-image-");
     fs::rename(unpacked.join("boot").join(format!("vmlinuz-{release}")), directory.join("vmlinuz"))
         .with_context(|| format!("{package} contains no kernel"))?;
     fs::write(directory.join("release"), release)?;
-    copy_modules(sh, &unpacked, release, &directory.join("modules"))
+    copy_modules(sh, unpacked, release, &directory.join("modules"))
 }
 
-/// Downloads the newest kernel of the series. Returns the name and the file of the package.
-fn download_newest(sh: &Shell, to: &Path) -> Result<(String, PathBuf)> {
+/// Downloads and unpacks the newest kernel of the series. Returns the name of the package.
+fn unpack_newest(sh: &Shell, to: &Path) -> Result<String> {
     let package = known_packages(sh)?.pop().with_context(|| {
         format!(
             "no package source has a linux-image-{SERIES}.*-amd64; add bookworm-backports on Debian 12, \
              main on Debian 13"
         )
     })?;
-    let deb = download(sh, &package, to)?;
-    Ok((package, deb))
+    debs::unpack(sh, "the guest's kernel", &[&package], to)?;
+    Ok(package)
 }
 
 /// Returns the packages with a kernel of the series, oldest first.
@@ -107,23 +106,11 @@ fn numbers(package: &str) -> Vec<u64> {
     package.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
 }
 
-fn download(sh: &Shell, package: &str, to: &Path) -> Result<PathBuf> {
-    quietly("downloading the guest's kernel", cmd!(sh, "env --chdir={to} apt-get download {package}"))
-        .with_context(|| format!("cannot download {package}; check the network"))?;
-    for entry in fs::read_dir(to)? {
-        let path = entry?.path();
-        if path.extension() == Some(OsStr::new("deb")) {
-            return Ok(path);
-        }
-    }
-    bail!("apt-get succeeded without a file of {package}")
-}
-
 /// Unpacks the modules and their dependencies, numbered in the order of loading.
 fn copy_modules(sh: &Shell, unpacked: &Path, release: &str, to: &Path) -> Result<()> {
     // Debian 13 has the modules below /usr.
     let base = if unpacked.join("lib/modules").is_dir() { unpacked.to_owned() } else { unpacked.join("usr") };
-    cmd!(sh, "/sbin/depmod --basedir {base} {release}").run()?;
+    quietly("listing the modules", cmd!(sh, "/sbin/depmod --basedir {base} {release}"))?;
     let mut order: Vec<String> = Vec::new();
     for module in MODULES {
         let show =

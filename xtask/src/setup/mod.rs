@@ -1,31 +1,78 @@
-//! `cargo xtask setup`: the packages that the project needs, and a guest to boot.
+//! `cargo xtask setup`: the packages that a task needs, and a guest to boot.
 
 mod apt;
 mod debian;
+mod debs;
+mod dpkg;
 mod initramfs;
 mod kernel;
 mod machine;
+mod network;
 mod packages;
+mod plan;
+mod pulseaudio;
 mod qemu;
+mod root;
 mod virtiofsd;
 
 use anyhow::Result;
 use end_to_end::artifacts::{GuestImage, target_dir};
 use xshell::Shell;
 
+use self::debian::Debian;
+pub(crate) use self::packages::Purpose;
 pub(crate) use self::qemu::version as qemu_version;
 
-/// Installs what is missing and prepares the guest image. Fast if nothing is missing.
-pub(crate) fn run(sh: &Shell) -> Result<GuestImage> {
-    let debian = machine::release()?;
-    let packages = apt::ensure_installed(sh, debian)?;
+/// Prepares what a task needs. Fast if nothing is missing.
+pub(crate) fn run(sh: &Shell, purpose: Purpose) -> Result<()> {
+    match purpose {
+        Purpose::Demo => for_demo(sh).map(drop),
+        Purpose::Firmware => for_firmware(sh),
+        Purpose::Bench => for_bench(sh),
+        Purpose::Test => for_tests(sh),
+    }
+}
+
+/// Prepares the demo, and returns the guest that plays.
+pub(crate) fn for_demo(sh: &Shell) -> Result<GuestImage> {
+    guest(sh, machine::release(Purpose::Demo)?, Purpose::Demo)
+}
+
+/// Prepares everything that tests run.
+pub(crate) fn for_tests(sh: &Shell) -> Result<()> {
+    let debian = machine::release(Purpose::Test)?;
+    guest(sh, debian, Purpose::Test)?;
+    pulseaudio::prepare(sh, debian)?;
+    virtiofsd::prepare(sh, debian)
+}
+
+/// Installs what the firmware runs on.
+pub(crate) fn for_firmware(sh: &Shell) -> Result<()> {
+    apt::ensure_installed(sh, machine::release(Purpose::Firmware)?, Purpose::Firmware)?;
+    qemu::check(sh)
+}
+
+/// Installs what is measured with. On a system without Debian's packages, only names them: the
+/// rings can be measured on every system.
+pub(crate) fn for_bench(sh: &Shell) -> Result<()> {
+    match machine::release(Purpose::Bench) {
+        Ok(debian) => apt::ensure_installed(sh, debian, Purpose::Bench).map(drop),
+        Err(unsupported) => {
+            eprintln!("{unsupported:#}");
+            Ok(())
+        }
+    }
+}
+
+/// Installs packages and prepares the guest image.
+fn guest(sh: &Shell, debian: Debian, purpose: Purpose) -> Result<GuestImage> {
+    let packages = apt::ensure_installed(sh, debian, purpose)?;
     qemu::check(sh)?;
 
     let directory = target_dir()?.join(GuestImage::DIRECTORY);
     let image = GuestImage::within(&directory);
     let kernel = kernel::prepare(sh, &directory, debian)?;
     initramfs::prepare(sh, &image.initramfs, &kernel, &packages)?;
-    virtiofsd::prepare(sh, debian)?;
     println!("Set up: QEMU {}, guest kernel Linux {}", qemu::version(sh)?, kernel.release());
     Ok(image)
 }

@@ -1,6 +1,31 @@
-//! The packages that the project needs, and why.
+//! The packages that each task needs, and why.
 
+use clap::ValueEnum;
+
+use self::Purpose::{Bench, Demo, Firmware, Test};
 use super::debian::Debian;
+
+/// What the packages are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Purpose {
+    /// `cargo xtask demo`.
+    Demo,
+    /// `cargo xtask firmware`.
+    Firmware,
+    /// `cargo xtask bench`.
+    Bench,
+    /// `cargo xtask test`, which runs all others.
+    Test,
+}
+
+/// The purposes of a package that links programs.
+const ALL: &[Purpose] = &[Demo, Firmware, Bench, Test];
+/// The purposes that run snd-host under QEMU.
+const SOUND: &[Purpose] = &[Demo, Firmware, Test];
+/// The purposes that boot Linux in a guest.
+const GUEST: &[Purpose] = &[Demo, Test];
+/// The purposes that measure.
+const MEASURE: &[Purpose] = &[Bench, Test];
 
 /// A Debian package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,52 +35,78 @@ pub(super) struct Package {
     /// The oldest sufficient version. Debian 12 has such a package in its backports.
     pub(super) minimum: Option<&'static str>,
     /// The only release that needs the package. `None` if every release does.
-    pub(super) only: Option<Debian>,
-    /// The purpose, which is printed when the package is installed.
+    only: Option<Debian>,
+    /// What needs the package.
+    purposes: &'static [Purpose],
+    /// The use, which is printed when the package is installed.
     pub(super) why: &'static str,
 }
 
-const fn any(name: &'static str, why: &'static str) -> Package {
-    Package { name, minimum: None, only: None, why }
+const fn any(name: &'static str, purposes: &'static [Purpose], why: &'static str) -> Package {
+    Package { name, minimum: None, only: None, purposes, why }
 }
 
 const fn only(release: Debian, name: &'static str, why: &'static str) -> Package {
-    Package { name, minimum: None, only: Some(release), why }
+    Package { name, minimum: None, only: Some(release), purposes: &[Test], why }
 }
 
-const fn since(minimum: &'static str, name: &'static str, why: &'static str) -> Package {
-    Package { name, minimum: Some(minimum), only: None, why }
+const fn since(
+    minimum: &'static str,
+    name: &'static str,
+    purposes: &'static [Purpose],
+    why: &'static str,
+) -> Package {
+    Package { name, minimum: Some(minimum), only: None, purposes, why }
 }
 
 /// All packages.
 const PACKAGES: &[Package] = &[
-    any("build-essential", "links Rust programs"),
-    any("pkg-config", "finds GStreamer when snd-host is built"),
-    any("libgstreamer1.0-dev", "GStreamer, to build snd-host"),
-    any("libgstreamer-plugins-base1.0-dev", "GStreamer's audio and app libraries, to build snd-host"),
-    any("gstreamer1.0-plugins-base", "converts audio in snd-host's pipelines"),
-    any("gstreamer1.0-plugins-good", "writes the WAV files that tests compare, and plays to sound servers"),
-    any("gstreamer1.0-tools", "gst-launch-1.0, to try a sink without snd-host"),
-    any("pulseaudio", "a sound server that tests start late, kill and record from"),
-    since("1:9.0", "qemu-system-x86", "runs the guest; vhost-user-snd-pci is new in 9.0"),
-    since("1:9.0", "qemu-utils", "qemu-storage-daemon, a device behind isolation-host"),
+    any("build-essential", ALL, "links Rust programs"),
+    any("pkg-config", SOUND, "finds GStreamer when snd-host is built"),
+    any("libgstreamer1.0-dev", SOUND, "GStreamer, to build snd-host"),
+    any("libgstreamer-plugins-base1.0-dev", SOUND, "GStreamer's audio and app libraries, to build snd-host"),
+    any("gstreamer1.0-plugins-base", SOUND, "converts audio in snd-host's pipelines"),
+    any("gstreamer1.0-plugins-good", GUEST, "reads and writes WAV files, and plays to sound servers"),
+    any("gstreamer1.0-tools", &[Test], "gst-launch-1.0, to try a sink without snd-host"),
+    since("1:9.0", "qemu-system-x86", SOUND, "runs the guest; vhost-user-snd-pci is new in 9.0"),
+    since("1:9.0", "qemu-utils", MEASURE, "qemu-storage-daemon, a device behind isolation-host"),
     only(Debian::Trixie, "virtiofsd", "a file system behind isolation-host"),
     only(Debian::Bookworm, "libcap-ng-dev", "to build virtiofsd"),
     only(Debian::Bookworm, "libseccomp-dev", "to build virtiofsd"),
-    any("dpdk-dev", "testpmd, a network device and driver on both sides of isolation-host"),
-    any("busybox-static", "the guest's user space"),
-    any("alsa-utils", "plays and records in the guest"),
-    any("kmod", "resolves the dependencies of the guest's kernel modules"),
-    any("valgrind", "counts the rings' instructions"),
-    any("xz-utils", "unpacks the guest's kernel modules"),
+    any("dpdk-dev", &[Test], "testpmd, a network device and driver on both sides of isolation-host"),
+    any("busybox-static", GUEST, "the guest's user space"),
+    any("alsa-utils", GUEST, "plays and records in the guest"),
+    any("kmod", GUEST, "resolves the dependencies of the guest's kernel modules"),
+    any("valgrind", MEASURE, "counts the rings' instructions"),
+    any("xz-utils", GUEST, "unpacks the guest's kernel modules"),
 ];
 
-/// Returns the packages that a release needs.
-pub(super) fn needed(release: Debian) -> impl Iterator<Item = &'static Package> {
-    PACKAGES.iter().filter(move |package| package.only.is_none_or(|only| only == release))
+/// Returns the packages that a purpose needs on a release.
+pub(super) fn needed(release: Debian, purpose: Purpose) -> impl Iterator<Item = &'static Package> {
+    PACKAGES.iter().filter(move |package| {
+        package.purposes.contains(&purpose) && package.only.is_none_or(|only| only == release)
+    })
 }
 
-/// Returns the names of the packages that a release needs.
-pub(super) fn names(release: Debian) -> Vec<&'static str> {
-    needed(release).map(|package| package.name).collect()
+/// Returns the names of the packages that a purpose needs on a release.
+pub(super) fn names(release: Debian, purpose: Purpose) -> Vec<&'static str> {
+    needed(release, purpose).map(|package| package.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_need_every_package() {
+        assert!(PACKAGES.iter().all(|package| package.purposes.contains(&Test)));
+    }
+
+    #[test]
+    fn the_demo_needs_no_server_of_the_tests() {
+        let demo = names(Debian::Trixie, Demo);
+        for server in ["dpdk-dev", "pulseaudio", "qemu-utils", "virtiofsd"] {
+            assert!(!demo.contains(&server), "{server}");
+        }
+    }
 }

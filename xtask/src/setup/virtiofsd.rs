@@ -10,7 +10,6 @@ use xshell::{Shell, cmd};
 
 use super::debian::Debian;
 use crate::cached;
-use crate::command::quietly;
 
 /// The version to build.
 const VERSION: &str = "1.14.0";
@@ -38,8 +37,9 @@ fn build(sh: &Shell, directory: &Path) -> Result<()> {
     // A target directory of its own keeps the build apart from the project's.
     let objects = directory.join("build");
     let install = cmd!(sh, "cargo install virtiofsd --version {VERSION} --locked --root {directory}");
-    quietly("building virtiofsd", install.args(["--target-dir".as_ref(), objects.as_os_str()]))
-        .context("cannot build virtiofsd; check that the crate registry can be reached")?;
+    let install = install.args(["--target-dir".as_ref(), objects.as_os_str()]);
+    // cargo's output shows the progress.
+    install.run().context("cannot build virtiofsd; cargo's reason is above")?;
     fs::remove_dir_all(objects)?;
     Ok(())
 }

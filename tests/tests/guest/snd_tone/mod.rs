@@ -36,7 +36,7 @@ fn tone() -> Vec<u8> {
 
 /// Plays the tone in a guest to a sound server from which the guest records. Returns the recording.
 fn loop_back(directory: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
-    let server = SoundServer::within(directory);
+    let server = SoundServer::within(directory)?;
     let _running = server.start()?;
     let recorded = directory.join("recorded");
     let (program, image) = (program("snd-host", Profile::Debug)?, GuestImage::prepared()?);
