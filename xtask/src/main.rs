@@ -8,11 +8,14 @@ mod cached;
 mod command;
 mod coverage;
 mod demo;
+mod disk;
 mod firmware;
 mod fuzz;
+mod interrupt;
 mod lint;
 mod loom;
 mod no_std;
+mod process_tree;
 mod setup;
 mod stages;
 mod test;
@@ -24,6 +27,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use xshell::Shell;
+
+use self::interrupt::Interrupt;
 
 /// Sets up, demonstrates, tests and checks the project.
 ///
@@ -103,10 +108,19 @@ impl Task {
 }
 
 fn main() -> ExitCode {
-    match Task::parse().run() {
+    let task = Task::parse();
+    let outcome = Interrupt::handled().and_then(|interrupt| {
+        let outcome = task.run();
+        interrupt.finish();
+        outcome
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\ncargo xtask: {error:#}");
+            for directory in disk::full() {
+                eprintln!("The file system of {} is full; free space, then run again", directory.display());
+            }
             ExitCode::FAILURE
         }
     }
