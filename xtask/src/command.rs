@@ -10,6 +10,8 @@ use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use xshell::Cmd;
 
+use crate::interrupt;
+
 /// How many lines of a failed command's output are shown.
 const TAIL_LINES: usize = 30;
 /// The time after which a command without output is reported as running.
@@ -32,7 +34,9 @@ pub(crate) fn watch(command: Cmd<'_>, mut look: impl FnMut(&str)) -> Result<bool
         }
         Event::Silence => println!("  … running, no output for {} s", silent_since.elapsed().as_secs()),
     });
-    Ok(child.wait()?.success())
+    let status = child.wait();
+    interrupt::wait_if_interrupted();
+    Ok(status?.success())
 }
 
 /// Runs a command with a progress line in place of its output. Shows the end of the output if the
@@ -79,6 +83,7 @@ pub(crate) fn captured(doing: &str, command: Cmd<'_>) -> Result<(bool, String)> 
     });
     let status = child.wait();
     progress.finish_and_clear();
+    interrupt::wait_if_interrupted();
     Ok((status?.success(), output))
 }
 

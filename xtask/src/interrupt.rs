@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,33 +27,30 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Whether this program was interrupted.
-pub(crate) struct Interrupt {
-    interrupted: Arc<AtomicBool>,
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Handles SIGINT and SIGTERM from now on: a thread ends all processes below this process, waits
+/// for them, and exits.
+pub(crate) fn handle() -> Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        flag::register(signal, Arc::clone(&INTERRUPTED))?;
+    }
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            end_processes();
+            process::exit(128 + signal);
+        }
+    });
+    Ok(())
 }
 
-impl Interrupt {
-    /// Handles SIGINT and SIGTERM from now on: a thread ends all processes below this process,
-    /// waits for them, and exits.
-    pub(crate) fn handled() -> Result<Self> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            flag::register(signal, Arc::clone(&interrupted))?;
-        }
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        thread::spawn(move || {
-            if let Some(signal) = signals.forever().next() {
-                end_processes();
-                process::exit(128 + signal);
-            }
-        });
-        Ok(Self { interrupted })
-    }
-
-    /// Returns if this program was not interrupted. Otherwise, the thread exits.
-    pub(crate) fn finish(&self) {
-        while self.interrupted.load(Ordering::Relaxed) {
-            thread::park();
-        }
+/// Returns if this program was not interrupted. Otherwise, waits until the program exits.
+///
+/// Called at the end of a command, so that an interrupt is not taken for a failure of the command.
+pub(crate) fn wait_if_interrupted() {
+    while INTERRUPTED.load(Ordering::Relaxed) {
+        thread::park();
     }
 }
 

@@ -28,8 +28,6 @@ use anyhow::Context as _;
 use clap::Parser;
 use xshell::Shell;
 
-use self::interrupt::Interrupt;
-
 /// Sets up, demonstrates, tests and checks the project.
 ///
 /// Start with `cargo xtask demo`, in which a guest plays sound. Each task does the set-up that the
@@ -109,11 +107,8 @@ impl Task {
 
 fn main() -> ExitCode {
     let task = Task::parse();
-    let outcome = Interrupt::handled().and_then(|interrupt| {
-        let outcome = task.run();
-        interrupt.finish();
-        outcome
-    });
+    let outcome = interrupt::handle().and_then(|()| task.run());
+    interrupt::wait_if_interrupted();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
