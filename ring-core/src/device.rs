@@ -207,6 +207,45 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         either!(self, queue => queue.arm())
     }
 
+    /// Asks the driver to notify when it has made `count` more buffers available, at most the
+    /// queue's size. Returns whether it is safe to sleep.
+    ///
+    /// Only for a driver that is known to make that many buffers available: a driver that waits for
+    /// a buffer before that is not woken, and neither is the device.
+    ///
+    /// Without [`EVENT_IDX`](Features::EVENT_IDX) this is [`arm`](Self::arm). A packed queue counts
+    /// descriptors, so the notification may come earlier if buffers have several descriptors.
+    /// [`Arm::Pending`] means that at least one chain can be popped.
+    #[inline]
+    pub fn arm_after(&mut self, count: u16) -> Arm {
+        either!(self, queue => queue.arm_after(count))
+    }
+
+    /// Asks the driver to notify of every buffer from now on. Returns whether it is safe to sleep.
+    ///
+    /// The request stays until [`arm`](Self::arm), [`arm_after`](Self::arm_after),
+    /// [`disarm`](Self::disarm) or a reset: `pop` does not withdraw the request, and the device need
+    /// not call `arm` again. After a notification, pop until there is no chain left, because one
+    /// notification may stand for several chains. In a split queue with
+    /// [`EVENT_IDX`](Features::EVENT_IDX), each `pop` that finds a chain costs a fence.
+    pub fn arm_always(&mut self) -> Arm {
+        either!(self, queue => queue.arm_always())
+    }
+
+    /// Withdraws the request to be notified. A notification may still come, for example one that
+    /// was decided before.
+    #[doc(alias = "disable_notification")]
+    pub fn disarm(&mut self) {
+        either!(self, queue => queue.disarm());
+    }
+
+    /// Returns whether there is a chain to [`pop`](Self::pop), and takes nothing. Returns `false` if the
+    /// queue does not run.
+    #[doc(alias = "virtio_queue_empty")]
+    pub fn pending(&self) -> bool {
+        either!(self, queue => queue.pending())
+    }
+
     /// Publishes the staged chains, then stops the queue. Tokens stay valid: their chains can be
     /// completed after [`resume`](Self::resume).
     pub fn suspend(&mut self) -> (Position, Notify) {

@@ -206,10 +206,51 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 
     /// Asks the device to notify when it returns the next buffer. Returns whether it is safe to
     /// sleep.
-    #[doc(alias("virtqueue_enable_cb", "virtqueue_poll"))]
+    #[doc(alias = "virtqueue_enable_cb")]
     #[inline]
     pub fn arm(&mut self) -> Arm {
         either!(self, queue => queue.arm())
+    }
+
+    /// Asks the device to notify when it has returned `count` more buffers, or all buffers in flight
+    /// if these are fewer. Returns whether it is safe to sleep.
+    ///
+    /// A driver that need not know at once when each buffer returns so gets fewer interrupts: with
+    /// `count` at three quarters of what is in flight, 64 buffers that are returned one by one cost
+    /// four interrupts.
+    ///
+    /// Without [`EVENT_IDX`](Features::EVENT_IDX) this is [`arm`](Self::arm). A packed queue counts
+    /// descriptors, so the notification may come earlier if buffers have several descriptors.
+    /// [`Arm::Pending`] means that at least one buffer can be reaped.
+    #[doc(alias = "virtqueue_enable_cb_delayed")]
+    #[inline]
+    pub fn arm_after(&mut self, count: u16) -> Arm {
+        either!(self, queue => queue.arm_after(count))
+    }
+
+    /// Asks the device to notify of every buffer from now on. Returns whether it is safe to sleep.
+    ///
+    /// The request stays until [`arm`](Self::arm), [`arm_after`](Self::arm_after),
+    /// [`disarm`](Self::disarm) or a reset: `reap` does not withdraw the request, and the driver
+    /// need not call `arm` again. After a notification, reap until there is no buffer left, because
+    /// one notification may stand for several buffers. In a split queue with
+    /// [`EVENT_IDX`](Features::EVENT_IDX), each `reap` that finds a buffer costs a fence.
+    pub fn arm_always(&mut self) -> Arm {
+        either!(self, queue => queue.arm_always())
+    }
+
+    /// Withdraws the request to be notified. A notification may still come, for example one that
+    /// was decided before.
+    #[doc(alias("virtqueue_disable_cb", "set_dev_notify"))]
+    pub fn disarm(&mut self) {
+        either!(self, queue => queue.disarm());
+    }
+
+    /// Returns whether there is a buffer to [`reap`](Self::reap), and reaps nothing. Returns `false` if
+    /// the queue does not run.
+    #[doc(alias("virtqueue_poll", "can_pop", "more_used"))]
+    pub fn pending(&self) -> bool {
+        either!(self, queue => queue.pending())
     }
 
     /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.

@@ -63,6 +63,19 @@ pub enum Arm {
     Stopped,
 }
 
+/// When an end has asked the other side to notify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Never, or the request has been answered.
+    Withdrawn,
+    /// For the next buffer.
+    Next,
+    /// For a buffer after the next one.
+    Later,
+    /// For every buffer.
+    Always,
+}
+
 /// Returns whether an event at `event` is due, after an index has moved from `old` to `new`.
 ///
 /// All three values are free-running, and `new` is at most 2^15 ahead of `old` (VIRTIO 1.4, 2.7.7.2

@@ -9,7 +9,7 @@ use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::index::Cursor;
 use crate::indirect::{Room, fill_table};
 use crate::memory::{Area as _, Memory};
-use crate::notify::{Arm, Notify};
+use crate::notify::{Arm, Notify, Request};
 use crate::position::Position;
 use crate::ring::{Role, State};
 use crate::setup::Setup;
@@ -263,7 +263,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     #[inline(never)]
     fn next_in_order(&mut self) -> Result<Option<(u32, u32)>, Violation> {
         if self.batch.is_some() {
-            self.end.disarm();
+            self.end.answered();
         } else {
             let Some(used) = self.end.peek(DescriptorFlags::used) else { return Ok(None) };
             self.batch = Some((used.id.into(), used.len));
@@ -271,13 +271,41 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         self.slots.next_in_order(&mut self.batch).map(Some)
     }
 
-    /// Asks the device to notify when it returns the next buffer. Returns whether it is safe to
-    /// sleep.
+    /// Asks the device to notify when it returns the next buffer. Returns whether it is
+    /// safe to sleep.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        let arm = self.end.arm(DescriptorFlags::used);
+        self.request(0, Request::Next)
+    }
+
+    /// Asks the device to notify when it has returned `count` more buffers.
+    #[inline]
+    pub fn arm_after(&mut self, count: u16) -> Arm {
+        let delay = count.clamp(1, self.slots.in_flight().max(1)) - 1;
+        self.request(delay, Request::Later)
+    }
+
+    /// Asks the device to notify of every buffer.
+    pub fn arm_always(&mut self) -> Arm {
+        self.request(0, Request::Always)
+    }
+
+    /// Asks the device to notify, and looks for a buffer that has been returned.
+    #[inline]
+    fn request(&mut self, delay: u16, request: Request) -> Arm {
+        let arm = self.end.arm(DescriptorFlags::used, delay, request);
         // The other buffers of a batch have no used descriptors of their own.
-        if self.batch.is_some() && self.end.state.is_running() { Arm::Pending } else { arm }
+        if self.batch.is_some() && arm == Arm::Armed { Arm::Pending } else { arm }
+    }
+
+    /// Withdraws the request to be notified.
+    pub fn disarm(&mut self) {
+        self.end.disarm();
+    }
+
+    /// Returns whether there is a buffer to reap, and reaps nothing.
+    pub fn pending(&self) -> bool {
+        (self.batch.is_some() && self.end.state.is_running()) || self.end.has_pending(DescriptorFlags::used)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::chain::{Chain, Collector, Contents, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::indirect::Table;
 use crate::memory::{Area as _, Load, Memory};
-use crate::notify::{Arm, Notify};
+use crate::notify::{Arm, Notify, Request};
 use crate::position::Position;
 use crate::ring::{Role, State};
 use crate::setup::Setup;
@@ -205,7 +205,29 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// safe to sleep.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        self.end.arm()
+        self.end.arm(0, Request::Next)
+    }
+
+    /// Asks the driver to notify when it has made `count` more buffers available.
+    #[inline]
+    pub fn arm_after(&mut self, count: u16) -> Arm {
+        let delay = count.clamp(1, self.end.ring.size.get()) - 1;
+        self.end.arm(delay, Request::Later)
+    }
+
+    /// Asks the driver to notify of every buffer.
+    pub fn arm_always(&mut self) -> Arm {
+        self.end.arm(0, Request::Always)
+    }
+
+    /// Withdraws the request to be notified.
+    pub fn disarm(&mut self) {
+        self.end.disarm();
+    }
+
+    /// Returns whether there is a buffer to take, and takes nothing.
+    pub fn pending(&self) -> bool {
+        self.end.has_pending()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::indirect::{Room, fill_table};
 use crate::memory::{Area as _, Memory};
-use crate::notify::{Arm, Notify};
+use crate::notify::{Arm, Notify, Request};
 use crate::position::Position;
 use crate::ring::{Role, State};
 use crate::setup::Setup;
@@ -273,11 +273,33 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         self.end.ring.other.read_pair(slot)
     }
 
-    /// Asks the device to notify when it returns the next buffer. Returns whether it is safe to
-    /// sleep.
+    /// Asks the device to notify when it returns the next buffer. Returns whether it is
+    /// safe to sleep.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        self.end.arm()
+        self.end.arm(0, Request::Next)
+    }
+
+    /// Asks the device to notify when it has returned `count` more buffers.
+    #[inline]
+    pub fn arm_after(&mut self, count: u16) -> Arm {
+        let delay = count.clamp(1, self.slots.in_flight().max(1)) - 1;
+        self.end.arm(delay, Request::Later)
+    }
+
+    /// Asks the device to notify of every buffer.
+    pub fn arm_always(&mut self) -> Arm {
+        self.end.arm(0, Request::Always)
+    }
+
+    /// Withdraws the request to be notified.
+    pub fn disarm(&mut self) {
+        self.end.disarm();
+    }
+
+    /// Returns whether there is a buffer to reap, and reaps nothing.
+    pub fn pending(&self) -> bool {
+        self.end.has_pending()
     }
 }
 
