@@ -5,9 +5,9 @@
 //! ```
 //! use ring_core::{Arm, DeviceQueue, PopError, Segment, Violation};
 //! # use ring_core::memory::Memory;
-//! # use ring_core::device::Slot;
+//! # use ring_core::device::Slots;
 //!
-//! fn serve<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>>(
+//! fn serve<M: Memory, S: Slots>(
 //!     queue: &mut DeviceQueue<M, S>,
 //!     mut notify: impl FnMut(),
 //! ) -> Result<(), Violation> {
@@ -56,7 +56,7 @@ use crate::position::Position;
 use crate::setup::Setup;
 use crate::{packed, split};
 
-pub use crate::slots::device::Slot;
+pub use crate::slots::device::{Slot, Slots};
 
 /// The device end of a queue, in the format that was negotiated.
 ///
@@ -83,7 +83,7 @@ macro_rules! either {
 }
 pub(crate) use either;
 
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Sets up the device end of a queue that has not run yet.
     ///
     /// To set the queue up again, use [`reset`](Self::reset): `reset` makes existing tokens stale,
@@ -112,6 +112,26 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         match (self, setup.features.contains(Features::RING_PACKED)) {
             (Self::Split(queue), false) => queue.reset(memory, setup),
             (Self::Packed(queue), true) => queue.reset(memory, setup),
+            _ => Err(SetupError::Format),
+        }
+    }
+
+    /// Changes the memory under the queue, as a host does whose guest gets more memory. The areas
+    /// are resolved again, at the addresses in `setup`. Chains in flight stay in flight, their
+    /// tokens stay valid, and staged chains stay staged.
+    ///
+    /// The new memory contains what the old memory contained: the same bytes at the same addresses.
+    /// Segments of chains in flight are resolved in the new memory from now on.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`new`](Self::new). [`SetupError::Format`] or [`SetupError::Changed`] if
+    /// `setup` has another format, size or features than the queue. After an error the queue is
+    /// unchanged.
+    pub fn remap(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
+        match (self, setup.features.contains(Features::RING_PACKED)) {
+            (Self::Split(queue), false) => queue.remap(memory, setup),
+            (Self::Packed(queue), true) => queue.remap(memory, setup),
             _ => Err(SetupError::Format),
         }
     }

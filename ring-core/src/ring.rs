@@ -85,6 +85,14 @@ impl<M: Memory> Ring<M> {
     }
 }
 
+impl<M: Memory> Ring<M> {
+    /// Returns whether the other ring has the same size and features, wherever its areas are.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let configuration = |ring: &Self| (ring.size, ring.event_idx, ring.indirect, ring.running);
+        configuration(self) == configuration(other)
+    }
+}
+
 impl<M: Memory> fmt::Debug for Ring<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { size, event_idx, indirect, running, .. } = self;

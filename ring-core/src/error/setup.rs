@@ -74,8 +74,10 @@ pub enum SetupError {
     },
     /// The other side has broken a rule. Only a reset helps.
     Broken,
-    /// A queue can only be reset in its own format.
+    /// A queue can only be reset or remapped in its own format.
     Format,
+    /// The memory under a queue changes, but its size and its features do not.
+    Changed,
     /// The position does not exist in a queue of this size, or implies more descriptors in flight
     /// than the queue has.
     Position {
@@ -128,6 +130,9 @@ impl fmt::Display for SetupError {
             }
             Self::Broken => f.write_str("the other side broke a rule; reset the queue"),
             Self::Format => f.write_str("the queue has the other format; set up a new queue"),
+            Self::Changed => {
+                f.write_str("the queue has another size or other features; reset it to change these")
+            }
             Self::Position { available, used, size } => write!(
                 f,
                 "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"

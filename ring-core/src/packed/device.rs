@@ -12,7 +12,7 @@ use crate::notify::{Arm, Notify, Request};
 use crate::position::Position;
 use crate::ring::{Role, State};
 use crate::setup::Setup;
-use crate::slots::device::{Completion, Slot, Slots};
+use crate::slots::device::{Chains, Completion, Slots};
 
 use super::end::End;
 use super::layout::{Control, DescriptorFlags, address, control};
@@ -24,13 +24,13 @@ use super::layout::{Control, DescriptorFlags, address, control};
 #[derive(Debug)]
 pub struct DeviceQueue<M: Memory, S> {
     pub(super) end: End<M>,
-    pub(super) slots: Slots<S>,
+    pub(super) slots: Chains<S>,
     /// In an in-order queue, the staged used descriptor that the next used buffer may overwrite.
     batch: Option<Cursor>,
 }
 
 /// Set-up.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Sets up the device end of a queue that has not run yet.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// The errors of [`crate::DeviceQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Device)?;
-        Ok(Self { slots: Slots::new(slots, end.ring.size)?, end, batch: None })
+        Ok(Self { slots: Chains::new(slots, end.ring.size)?, end, batch: None })
     }
 
     /// Sets the queue up again. All chains in flight are forgotten, and all tokens become stale.
@@ -53,6 +53,15 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
+    /// Changes the memory under the queue. Chains in flight stay in flight.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`crate::DeviceQueue::remap`].
+    pub fn remap(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
+        self.end.remap(memory, setup, Role::Device)
+    }
+
     /// Returns the memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         &self.end.ring.memory
@@ -60,7 +69,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
 }
 
 /// Taking chains.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Takes the next available chain, if there is one, and copies its segments to `segments`.
     ///
     /// # Errors
@@ -228,7 +237,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
 }
 
 /// Returning chains.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Stages a used chain, with the number of bytes `written` to it.
     ///
     /// # Errors
@@ -306,7 +315,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
 }
 
 /// Suspending and resuming.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Publishes the staged chains, then stops the queue. Tokens stay valid.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();

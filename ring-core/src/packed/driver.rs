@@ -13,7 +13,7 @@ use crate::notify::{Arm, Notify, Request};
 use crate::position::Position;
 use crate::ring::{Role, State};
 use crate::setup::Setup;
-use crate::slots::driver::{Slot, Slots, Used};
+use crate::slots::driver::{Buffers, Slots, Used};
 
 use super::end::End;
 use super::layout::{Control, DescriptorFlags, address};
@@ -25,14 +25,14 @@ use super::layout::{Control, DescriptorFlags, address};
 #[derive(Debug)]
 pub struct DriverQueue<M: Memory, S, T> {
     end: End<M>,
-    slots: Slots<S, T>,
+    slots: Buffers<S, T>,
     /// In an in-order queue, the used buffer that stands for itself and for the older buffers that
     /// are still to be returned: its id, and the bytes written.
     batch: Option<(u32, u32)>,
 }
 
 /// Set-up.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Sets up the driver end of a queue and clears the queue's areas.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// The errors of [`crate::DriverQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Driver)?;
-        let slots = Slots::new(slots, end.ring.size)?;
+        let slots = Buffers::new(slots, end.ring.size)?;
         end.clear();
         Ok(Self { end, slots, batch: None })
     }
@@ -65,7 +65,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 }
 
 /// Making buffers available.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Returns the number of free descriptors.
     pub const fn free(&self) -> u16 {
         self.slots.free()
@@ -83,7 +83,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// The errors of [`crate::DriverQueue::add`].
     #[inline(always)]
-    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
+    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, AddError<T>> {
         let only = match (readable, writable) {
             ([segment], []) => Some((*segment, DescriptorFlags::empty(), 0)),
             ([], [segment]) => Some((*segment, DescriptorFlags::WRITE, segment.len)),
@@ -112,7 +112,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         flags: DescriptorFlags,
         writable: u32,
         cookie: T,
-    ) -> Result<(), T> {
+    ) -> Result<u16, T> {
         // One comparison finds that no descriptor is free, or that the segment has no bytes.
         if !self.end.state.is_running() || u64::from(self.slots.free()) * u64::from(segment.len) == 0 {
             return Err(cookie);
@@ -120,12 +120,12 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         let id = self.slots.head();
         self.write(self.end.staged, id, segment, flags);
         self.stage(id, 1, writable, cookie);
-        Ok(())
+        Ok(id)
     }
 
     /// Stages a buffer of any number of descriptors, or returns its cookie.
     #[inline(never)]
-    fn add_list(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), T> {
+    fn add_list(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, T> {
         let (readable_bytes, writable_bytes) = (Segment::total(readable), Segment::total(writable));
         let fitting = fitting(readable, writable, self.end.state, self.slots.free());
         let Some(count) = fitting.filter(|_| readable_bytes + writable_bytes <= MAX_CHAIN_BYTES) else {
@@ -145,7 +145,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
             }
         }
         self.stage(id, count, saturate(writable_bytes), cookie);
-        Ok(())
+        Ok(id)
     }
 
     /// Writes a descriptor that becomes available with the batch.
@@ -177,7 +177,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         readable: &[Segment],
         writable: &[Segment],
         cookie: T,
-    ) -> Result<(), AddError<T>> {
+    ) -> Result<u16, AddError<T>> {
         let (ring, state, free) = (&self.end.ring, self.end.state, self.slots.free());
         let room = Room { table, longest: Room::LONGEST };
         let filled = fill_table(ring, state, free, &room, readable, writable, |segment, writable, _| {
@@ -191,7 +191,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         let id = self.slots.head();
         self.write(self.end.staged, id, table, DescriptorFlags::INDIRECT);
         self.stage(id, 1, bytes, cookie);
-        Ok(())
+        Ok(id)
     }
 
     /// Returns the value to send with a notification, where
@@ -217,7 +217,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 }
 
 /// Taking buffers back.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Takes back the next used buffer, if there is one.
     ///
     /// # Errors
@@ -310,7 +310,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 }
 
 /// Suspending and resuming.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();

@@ -57,6 +57,17 @@ impl<M: Memory> End<M> {
         })
     }
 
+    /// Resolves the areas again, in another memory.
+    pub(super) fn remap(&mut self, memory: M, setup: &Setup, role: Role) -> Result<(), SetupError> {
+        let size = QueueSize::packed(setup.size)?;
+        let ring = Ring::new(memory, setup, role, size, layout(size))?;
+        if !ring.is_alike(&self.ring) {
+            return Err(SetupError::Changed);
+        }
+        self.ring = ring;
+        Ok(())
+    }
+
     /// Writes the initial contents of the areas. The driver does so before the device runs the
     /// queue.
     pub(super) fn clear(&self) {

@@ -11,7 +11,7 @@ use crate::notify::{Arm, Notify, Request};
 use crate::position::Position;
 use crate::ring::{Role, State};
 use crate::setup::Setup;
-use crate::slots::device::{Completion, Slot, Slots};
+use crate::slots::device::{Chains, Completion, Slots};
 
 use super::end::End;
 use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slot};
@@ -23,11 +23,11 @@ use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slo
 #[derive(Debug)]
 pub struct DeviceQueue<M: Memory, S> {
     pub(super) end: End<M>,
-    pub(super) slots: Slots<S>,
+    pub(super) slots: Chains<S>,
 }
 
 /// Set-up.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Sets up the device end of a queue that has not run yet.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// The errors of [`crate::DeviceQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Device)?;
-        Ok(Self { slots: Slots::new(slots, end.ring.size)?, end })
+        Ok(Self { slots: Chains::new(slots, end.ring.size)?, end })
     }
 
     /// Sets the queue up again. All chains in flight are forgotten, and all tokens become stale.
@@ -50,6 +50,15 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
+    /// Changes the memory under the queue. Chains in flight stay in flight.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`crate::DeviceQueue::remap`].
+    pub fn remap(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
+        self.end.remap(memory, setup, Role::Device)
+    }
+
     /// Returns the memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         &self.end.ring.memory
@@ -57,7 +66,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
 }
 
 /// Taking chains.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Takes the next available chain, if there is one, and copies its segments to `segments`.
     ///
     /// # Errors
@@ -232,7 +241,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
 }
 
 /// Returning chains.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Stages a used chain, with the number of bytes `written` to it.
     ///
     /// # Errors
@@ -303,7 +312,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
 }
 
 /// Suspending and resuming.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Publishes the staged chains, then stops the queue. Tokens stay valid.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();

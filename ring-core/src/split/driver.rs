@@ -12,7 +12,7 @@ use crate::notify::{Arm, Notify, Request};
 use crate::position::Position;
 use crate::ring::{Role, State};
 use crate::setup::Setup;
-use crate::slots::driver::{Slot, Slots, Used};
+use crate::slots::driver::{Buffers, Slots, Used};
 
 use super::end::End;
 use super::layout::{Descriptor, DescriptorFlags, available_slot, used_slot};
@@ -24,14 +24,14 @@ use super::layout::{Descriptor, DescriptorFlags, available_slot, used_slot};
 #[derive(Debug)]
 pub struct DriverQueue<M: Memory, S, T> {
     end: End<M>,
-    slots: Slots<S, T>,
+    slots: Buffers<S, T>,
     /// In an in-order queue, the used buffer that stands for itself and for the older buffers that
     /// are still to be returned: its id, and the bytes written.
     batch: Option<(u32, u32)>,
 }
 
 /// Set-up.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Sets up the driver end of a queue and clears the queue's areas.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// The errors of [`crate::DriverQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Driver)?;
-        let slots = Slots::new(slots, end.ring.size)?;
+        let slots = Buffers::new(slots, end.ring.size)?;
         end.clear();
         Ok(Self { end, slots, batch: None })
     }
@@ -64,7 +64,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 }
 
 /// Making buffers available.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Returns the number of free descriptors.
     pub const fn free(&self) -> u16 {
         self.slots.free()
@@ -82,7 +82,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// The errors of [`crate::DriverQueue::add`].
     #[inline(always)]
-    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
+    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, AddError<T>> {
         let only = match (readable, writable) {
             ([segment], []) => Some((*segment, DescriptorFlags::empty(), 0)),
             ([], [segment]) => Some((*segment, DescriptorFlags::WRITE, segment.len)),
@@ -111,7 +111,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         flags: DescriptorFlags,
         writable: u32,
         cookie: T,
-    ) -> Result<(), T> {
+    ) -> Result<u16, T> {
         // One comparison finds that no descriptor is free, or that the segment has no bytes.
         if !self.end.state.is_running() || u64::from(self.slots.free()) * u64::from(segment.len) == 0 {
             return Err(cookie);
@@ -119,12 +119,12 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         let head = self.slots.head();
         self.write(head, Descriptor::new(segment, flags, 0));
         self.stage(head, head, 1, writable, cookie);
-        Ok(())
+        Ok(head)
     }
 
     /// Stages a buffer of any number of descriptors, or returns its cookie.
     #[inline(never)]
-    fn add_chain(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), T> {
+    fn add_chain(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, T> {
         let Some(count) = fitting(readable, writable, self.end.state, self.slots.free()) else {
             return Err(cookie);
         };
@@ -150,7 +150,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
             return Err(cookie);
         }
         self.stage(head, last, count, saturate(writable), cookie);
-        Ok(())
+        Ok(head)
     }
 
     /// Stages a buffer through an indirect table, so that the buffer takes up one descriptor of the
@@ -165,7 +165,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         readable: &[Segment],
         writable: &[Segment],
         cookie: T,
-    ) -> Result<(), AddError<T>> {
+    ) -> Result<u16, AddError<T>> {
         let (ring, state, free) = (&self.end.ring, self.end.state, self.slots.free());
         let room = Room { table, longest: ring.size.get().into() };
         let filled = fill_table(ring, state, free, &room, readable, writable, |segment, writable, next| {
@@ -182,7 +182,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         let head = self.slots.head();
         self.write(head, Descriptor::new(table, DescriptorFlags::INDIRECT, 0));
         self.stage(head, head, 1, bytes, cookie);
-        Ok(())
+        Ok(head)
     }
 
     #[inline]
@@ -222,7 +222,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 }
 
 /// Taking buffers back.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Takes back the next used buffer, if there is one.
     ///
     /// # Errors
@@ -304,7 +304,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 }
 
 /// Suspending and resuming.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();

@@ -84,6 +84,7 @@ fn a_setup_error_names_the_area_and_the_fault() {
             SetupError::Misaligned { area: AreaName::Descriptor, address: 0x1008, align: 16 },
             "the descriptor area at 0x1008 is not aligned to 16 bytes",
         ),
+        (SetupError::Changed, "the queue has another size or other features; reset it to change these"),
         (
             SetupError::Overlap { areas: [AreaName::Driver, AreaName::Device] },
             "the driver area and the device area share memory; place them one after the other",

@@ -6,9 +6,11 @@ mod errors;
 mod in_order;
 mod indirect;
 mod largest;
+mod lending;
 mod long_held;
 mod recovery;
 mod refused;
+mod remapping;
 mod setting_up;
 mod unpop;
 #[cfg(feature = "vm-memory")]

@@ -2,7 +2,7 @@
 
 use ring_core::error::AreaName;
 use ring_core::index::QueueSizeError;
-use ring_core::memory::{AccessError, AlignedWord, Memory, RawMemory};
+use ring_core::memory::{AccessError, AlignedWord, Memory, NegotiatedBarriers, Platform, RawMemory, Windows};
 use ring_core::{
     Areas, DeviceQueue, Features, Layout, Reader, Segment, Setup, SetupError, Writer, device, driver,
 };
@@ -27,14 +27,32 @@ pub(crate) fn run<M: Memory + Clone>(memory: &M, features: Features) {
     }
 }
 
-#[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 #[test]
 fn queues_run_with_the_barriers_of_real_hardware() {
-    use ring_core::memory::Platform;
-
     for features in FORMATS {
         let mut words = ZEROED;
-        run(&RawMemory::from_mut(&mut words, DESCRIPTORS).with_barriers::<Platform>(), features);
+        run(&RawMemory::from_mut(&mut words, DESCRIPTORS).with_barriers(Platform), features);
+    }
+}
+
+#[test]
+fn queues_run_with_barriers_that_are_chosen_at_run_time() {
+    for features in FORMATS {
+        for negotiated in [features, features | Features::ORDER_PLATFORM] {
+            let mut words = ZEROED;
+            let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+            run(&memory.with_barriers(NegotiatedBarriers::from(negotiated)), features);
+        }
+    }
+}
+
+#[test]
+fn queues_run_in_memory_of_several_parts() {
+    for features in FORMATS {
+        let mut words = ZEROED;
+        let (areas, buffers) = words.split_at_mut(usize::try_from(BUFFERS - DESCRIPTORS).unwrap() / 8);
+        let buffers = RawMemory::from_mut(buffers, BUFFERS);
+        run(&Windows([RawMemory::from_mut(areas, DESCRIPTORS), buffers]), features);
     }
 }
 

@@ -150,7 +150,7 @@ impl<'m> Ends<'m> {
             self.driver.add(&readable, &writable, cookie)
         };
         match result {
-            Ok(()) => {
+            Ok(_) => {
                 assert!(!self.driver_broken, "a broken end accepts a buffer");
                 let room = writable.iter().map(|segment| segment.len).sum();
                 self.buffers.insert(cookie, (room, false));
