@@ -181,8 +181,8 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// `pop` still returns no chain. Chains that were completed between the violation and this call
     /// are lost, so call `drain` first.
     ///
-    /// A queue that is drained is still broken: it cannot be resumed, and [`arm`](Self::arm) returns
-    /// [`Arm::Stopped`].
+    /// A queue that is drained is still broken: it cannot be resumed, and [`arm`](Self::arm)
+    /// returns [`Arm::Stopped`].
     pub fn drain(&mut self) {
         either!(self, queue => queue.drain());
     }
@@ -244,9 +244,9 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Asks the driver to notify of every buffer from now on. Returns whether it is safe to sleep.
     ///
     /// The request stays until [`arm`](Self::arm), [`arm_after`](Self::arm_after),
-    /// [`disarm`](Self::disarm) or a reset: `pop` does not withdraw the request, and the device need
-    /// not call `arm` again. After a notification, pop until there is no chain left, because one
-    /// notification may stand for several chains. In a split queue with
+    /// [`disarm`](Self::disarm) or a reset: `pop` does not withdraw the request, and the device
+    /// need not call `arm` again. After a notification, pop until there is no chain left, because
+    /// one notification may stand for several chains. In a split queue with
     /// [`EVENT_IDX`](Features::EVENT_IDX), each `pop` that finds a chain costs a fence.
     pub fn arm_always(&mut self) -> Arm {
         either!(self, queue => queue.arm_always())
@@ -259,8 +259,8 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         either!(self, queue => queue.disarm());
     }
 
-    /// Returns whether there is a chain to [`pop`](Self::pop), and takes nothing. Returns `false` if the
-    /// queue does not run.
+    /// Returns whether there is a chain to [`pop`](Self::pop), and takes nothing. Returns
+    /// `false` if the queue does not run.
     #[doc(alias = "virtio_queue_empty")]
     pub fn pending(&self) -> bool {
         either!(self, queue => queue.pending())

@@ -216,8 +216,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         either!(self, queue => queue.arm())
     }
 
-    /// Asks the device to notify when it has returned `count` more buffers, or all buffers in flight
-    /// if these are fewer. Returns whether it is safe to sleep.
+    /// Asks the device to notify when it has returned `count` more buffers, or all buffers in
+    /// flight if these are fewer. Returns whether it is safe to sleep.
     ///
     /// A driver that need not know at once when each buffer returns so gets fewer interrupts: with
     /// `count` at three quarters of what is in flight, 64 buffers that are returned one by one cost
@@ -250,8 +250,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         either!(self, queue => queue.disarm());
     }
 
-    /// Returns whether there is a buffer to [`reap`](Self::reap), and reaps nothing. Returns `false` if
-    /// the queue does not run.
+    /// Returns whether there is a buffer to [`reap`](Self::reap), and reaps nothing. Returns
+    /// `false` if the queue does not run.
     #[doc(alias("virtqueue_poll", "can_pop", "more_used"))]
     pub fn pending(&self) -> bool {
         either!(self, queue => queue.pending())

@@ -120,8 +120,24 @@ impl fmt::Display for SetupError {
                 )
             }
             Self::Overlap { areas: [first, second] } => {
-                write!(f, "the {first} and the {second} share memory; place them one after the other")
+                write!(f, "the {first} and the {second} share memory")
             }
+            Self::Staged
+            | Self::InFlight { .. }
+            | Self::Broken
+            | Self::Format
+            | Self::Changed
+            | Self::Position { .. }
+            | Self::Recovery { .. }
+            | Self::ChainRecord(_) => self.describe_change(f),
+        }
+    }
+}
+
+impl SetupError {
+    /// Describes the errors of a queue that was set up before.
+    fn describe_change(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Staged => {
                 f.write_str("staged chains have not been published; publish them before resuming the queue")
             }
@@ -133,16 +149,23 @@ impl fmt::Display for SetupError {
             Self::Changed => {
                 f.write_str("the queue has another size or other features; reset it to change these")
             }
-            Self::Position { available, used, size } => write!(
-                f,
-                "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
-            ),
+            Self::Position { available, used, size } => {
+                write!(
+                    f,
+                    "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
+                )
+            }
             Self::Recovery { last, taken } => {
                 write!(f, "a device that has taken chains up to {taken} cannot take over after chain {last}")
             }
             Self::ChainRecord(ChainRecord { serial, id, count, .. }) => {
                 write!(f, "chain {serial} with id {id} and {count} descriptors cannot be adopted")
             }
+            Self::Size(_)
+            | Self::TooFewSlots { .. }
+            | Self::Misaligned { .. }
+            | Self::Unmapped { .. }
+            | Self::Overlap { .. } => f.write_str("the queue cannot be set up"),
         }
     }
 }

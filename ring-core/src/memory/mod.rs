@@ -37,12 +37,16 @@
 //!
 //! # Which promise covers what
 //!
-//! | memory | who vouches for it |
-//! |---|---|
-//! | the areas and tables of a queue, as this program accesses them | the caller of [`RawMemory::new`]; the borrow of [`RawMemory::from_mut`]; the mapping that a `VmMemory` holds |
-//! | the segments of buffers, at a device in this program or in another process | nothing needs to: the device resolves addresses through a [`Memory`], which refuses what is not shared |
-//! | the segments of buffers, at a device that accesses memory by address | the caller of [`RawMemory::new`], whose promise names segments |
-//! | the memory of buffers in flight, while the device has them | the cookie; a queue that is dropped leaks the cookies in flight |
+//! - The areas and tables of a queue, as this program accesses them: the caller of
+//!   [`RawMemory::new`], the borrow of [`RawMemory::from_mut`], or the mapping that a `VmMemory`
+//!   holds.
+//! - The segments of buffers, at a device in this program or in another process: no promise is
+//!   needed. Such a device resolves addresses through a [`Memory`], which refuses what is not
+//!   shared.
+//! - The segments of buffers, at a device that accesses memory by address: the caller of
+//!   [`RawMemory::new`], whose promise names segments.
+//! - The memory of buffers in flight, while the device has them: the cookie. A queue that is
+//!   dropped leaks the cookies in flight.
 //!
 //! # Memory in several parts
 //!

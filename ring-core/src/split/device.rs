@@ -6,15 +6,14 @@
 use crate::chain::{Chain, Collector, Contents, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::indirect::Table;
-use crate::memory::{Area as _, Load, Memory};
+use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify, Request};
-use crate::position::Position;
 use crate::ring::{Role, State};
 use crate::setup::Setup;
 use crate::slots::device::{Chains, Completion, Slots};
 
 use super::end::End;
-use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slot};
+use super::layout::{Descriptor, DescriptorFlags, available_slot, used_slot};
 
 /// Takes available buffers from a split queue and returns them used.
 ///
@@ -308,57 +307,5 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         if self.end.publish() {
             self.slots.publish();
         }
-    }
-}
-
-/// Suspending and resuming.
-impl<M: Memory, S: Slots> DeviceQueue<M, S> {
-    /// Publishes the staged chains, then stops the queue. Tokens stay valid.
-    pub fn suspend(&mut self) -> (Position, Notify) {
-        let notify = self.publish();
-        self.end.suspend();
-        (self.position(), notify)
-    }
-
-    /// Resumes the queue at `position`.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`crate::DeviceQueue::resume`].
-    pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
-        let Position { available, used } = position;
-        let size = self.end.ring.size.get();
-        // Each buffer in flight takes up at least one descriptor.
-        let in_flight = available.wrapping_sub(used);
-        if in_flight > size {
-            return Err(SetupError::Position { available, used, size });
-        }
-        if self.end.state.is_broken() {
-            return Err(SetupError::Broken);
-        }
-        if self.end.staged != self.end.published {
-            return Err(SetupError::Staged);
-        }
-        let descriptors = self.slots.descriptors(self.end.ring.size);
-        if descriptors > 0 && position != self.position() {
-            return Err(SetupError::InFlight { descriptors });
-        }
-        if descriptors == 0 {
-            self.slots.abandon(in_flight, self.end.ring.size);
-        }
-        self.end.resume(used, available);
-        Ok(())
-    }
-
-    /// Returns the position of the queue: the next buffer to take, and what has been published.
-    pub const fn position(&self) -> Position {
-        Position { available: self.end.next, used: self.end.published }
-    }
-
-    /// Returns the index in the device area, where the previous device left it.
-    ///
-    /// This is the part of a position that the vring base of a split queue lacks.
-    pub fn used_index(&self) -> u16 {
-        self.end.ring.own.load(INDEX, Load::Relaxed)
     }
 }

@@ -87,7 +87,7 @@ fn a_setup_error_names_the_area_and_the_fault() {
         (SetupError::Changed, "the queue has another size or other features; reset it to change these"),
         (
             SetupError::Overlap { areas: [AreaName::Driver, AreaName::Device] },
-            "the driver area and the device area share memory; place them one after the other",
+            "the driver area and the device area share memory",
         ),
         (
             SetupError::Unmapped { area: AreaName::Driver, range: RANGE },
