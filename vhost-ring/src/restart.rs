@@ -1,4 +1,4 @@
-//! How a queue has started: for the first time, where it was stopped, or after a reset of its driver.
+//! How a queue has started: for the first time, where it was stopped, or after a driver's reset.
 
 use ring_core::Position;
 
