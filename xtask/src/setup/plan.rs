@@ -14,8 +14,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Reads lines like "Inst NAME (NEW SUITE [ARCH])", "Inst NAME [OLD] (NEW SUITE [ARCH])" and
-    /// "Remv NAME [OLD]".
+    /// Reads lines like `Inst NAME (NEW SUITE [ARCH])`, `Inst NAME [OLD] (NEW SUITE [ARCH])` and
+    /// `Remv NAME [OLD]`.
     pub(super) fn parse(simulation: &str) -> Self {
         let mut plan = Self::default();
         for line in simulation.lines() {
