@@ -93,7 +93,9 @@
 //! # let new = || DeviceQueue::new(memory.clone(), &setup, [device::Slot::EMPTY; 4]);
 //! # let mut device = new()?;
 //! # let used = device.position().used;
-//! # (0..3).for_each(|cookie| driver.add(&[], &[Segment::new(0x800, 8)], cookie).unwrap());
+//! # for cookie in 0..3 {
+//! #     driver.add(&[], &[Segment::new(0x800, 8)], cookie)?;
+//! # }
 //! # let _ = driver.publish();
 //! # let mut pop = || device.pop(&mut [Segment::default()]).unwrap().unwrap().into_token();
 //! # let tokens = [pop(), pop(), pop()];
