@@ -1,7 +1,4 @@
 //! Which buffers a driver end accepts, and the reasons for refusing the others.
-//!
-//! A segment of no bytes is refused, because devices do not agree on its meaning: QEMU's devices
-//! stop the queue.
 
 use crate::chain::{MAX_CHAIN_BYTES, Segment};
 use crate::error::AddErrorKind;
@@ -15,11 +12,6 @@ pub(crate) fn fitting(readable: &[Segment], writable: &[Segment], state: State, 
     let count = readable.len() + writable.len();
     let fits = state.is_running() && count.wrapping_sub(1) < usize::from(free);
     fits.then(|| u16::try_from(count).ok()).flatten()
-}
-
-/// Returns the position of the first segment of no bytes, if there is one.
-pub(crate) fn empty_segment(readable: &[Segment], writable: &[Segment]) -> Option<usize> {
-    readable.iter().chain(writable).position(|segment| segment.len == 0)
 }
 
 /// Returns the reason a buffer was refused. Call only after the buffer has been refused.
@@ -39,10 +31,7 @@ pub(crate) fn refusal(
     match u16::try_from(segments) {
         Ok(0) => AddErrorKind::Empty,
         Ok(_) if bytes > MAX_CHAIN_BYTES => AddErrorKind::TooManyBytes { bytes },
-        Ok(needed) if needed <= size => match empty_segment(readable, writable) {
-            Some(position) => AddErrorKind::EmptySegment { position },
-            None => AddErrorKind::Full { free, needed },
-        },
+        Ok(needed) if needed <= size => AddErrorKind::Full { free, needed },
         _ => AddErrorKind::TooLong { segments, size },
     }
 }

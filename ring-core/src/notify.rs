@@ -44,36 +44,18 @@ impl Notify {
 
 /// The result of asking to be notified.
 ///
-/// Only [`Armed`](Self::Armed) says that it is safe to sleep.
-///
-/// Exhaustive, because each answer needs another reaction of the caller.
-#[must_use = "only `Armed` says that a notification will come"]
+/// Exhaustive, because the caller either may sleep or may not.
+#[must_use = "if something is pending already, no notification will come for it"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {
     /// It is safe to sleep: there is no work, and the other side will notify.
+    ///
+    /// A queue that is suspended or broken also returns `Armed`, because there is no work in it
+    /// until it is resumed or reset.
     Armed,
     /// It is not safe to sleep: work has arrived, and no notification may come for it. Continue
     /// working.
     Pending,
-    /// It is not safe to sleep: this end has staged buffers that the other side cannot see yet. The
-    /// request was not made. Publish, then call `arm` again.
-    Unpublished,
-    /// The queue is suspended or broken. The request was not made, and no notification will come
-    /// until the queue is resumed or reset.
-    Stopped,
-}
-
-/// When an end has asked the other side to notify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    /// Never, or the request has been answered.
-    Withdrawn,
-    /// For the next buffer.
-    Next,
-    /// For a buffer after the next one.
-    Later,
-    /// For every buffer.
-    Always,
 }
 
 /// Returns whether an event at `event` is due, after an index has moved from `old` to `new`.

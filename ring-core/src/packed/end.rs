@@ -8,7 +8,7 @@
 use crate::error::SetupError;
 use crate::index::{Cursor, QueueSize};
 use crate::memory::{Area as _, Load, Memory, Store};
-use crate::notify::{Arm, Notify, Request, Unannounced};
+use crate::notify::{Arm, Notify, Unannounced};
 use crate::ring::{Ring, Role, State};
 use crate::setup::Setup;
 
@@ -35,8 +35,6 @@ pub(super) struct End<M: Memory> {
     /// Whether taking a descriptor needs more than a look at its flags: a request to be notified
     /// has to be withdrawn, or the queue does not run.
     slow_peek: bool,
-    /// Whether the other side has been asked to notify of every buffer.
-    always: bool,
 }
 
 impl<M: Memory> End<M> {
@@ -53,19 +51,7 @@ impl<M: Memory> End<M> {
             next: Cursor::START,
             unannounced: Unannounced::nothing(),
             slow_peek: true,
-            always: false,
         })
-    }
-
-    /// Resolves the areas again, in another memory.
-    pub(super) fn remap(&mut self, memory: M, setup: &Setup, role: Role) -> Result<(), SetupError> {
-        let size = QueueSize::packed(setup.size)?;
-        let ring = Ring::new(memory, setup, role, size, layout(size))?;
-        if !ring.is_alike(&self.ring) {
-            return Err(SetupError::Changed);
-        }
-        self.ring = ring;
-        Ok(())
     }
 
     /// Writes the initial contents of the areas. The driver does so before the device runs the
@@ -95,22 +81,8 @@ impl<M: Memory> End<M> {
             return None;
         }
         let descriptor = self.find(due)?;
-        self.answered();
+        self.disarm();
         Some(descriptor)
-    }
-
-    /// Returns whether the other side's next descriptor is `due`, and takes nothing.
-    pub(super) fn has_pending(&self, due: impl Fn(Cursor) -> DescriptorFlags) -> bool {
-        self.state.is_running() && self.is_next(due(self.next))
-    }
-
-    /// Returns whether the flags of the next descriptor are `due`.
-    #[inline]
-    fn is_next(&self, due: DescriptorFlags) -> bool {
-        // Relaxed: `find` loads the flags again, with Acquire, before they are relied on.
-        let descriptor =
-            Control::from_word(self.ring.descriptor.load(control(self.next.slot()), Load::Relaxed));
-        descriptor.flags.is_turn(due)
     }
 
     /// Returns the other side's next descriptor, if its flags are `due`.
@@ -147,7 +119,7 @@ impl<M: Memory> End<M> {
     /// Makes all staged descriptors visible. Returns whether there were any.
     #[inline]
     pub(super) fn publish(&mut self) -> bool {
-        if self.staged_count == 0 || !self.state.is_publishing() {
+        if self.staged_count == 0 || !self.state.is_running() {
             return false;
         }
         // Release: pairs with the Acquire in the other end's `find`; orders the rest of the batch,
@@ -164,7 +136,7 @@ impl<M: Memory> End<M> {
     #[inline]
     pub(super) fn decide(&mut self) -> Notify {
         let count = self.unannounced.take();
-        if count == Some(0) || !self.state.is_publishing() {
+        if count == Some(0) || !self.state.is_running() {
             return Notify::NotNeeded;
         }
         // Orders the store of the flags before the load of the other side's request; pairs with the
@@ -176,54 +148,37 @@ impl<M: Memory> End<M> {
     }
 
     /// Asks the other side to notify when it publishes the next descriptor, whose flags are then
-    /// `due`, or with `EVENT_IDX` the one that is `delay` descriptors after the next.
+    /// `due`.
     #[inline]
-    pub(super) fn arm(
-        &mut self,
-        due: impl Fn(Cursor) -> DescriptorFlags,
-        delay: u16,
-        request: Request,
-    ) -> Arm {
+    pub(super) fn arm(&mut self, due: impl Fn(Cursor) -> DescriptorFlags) -> Arm {
         if !self.state.is_running() {
-            return Arm::Stopped;
+            return Arm::Armed;
         }
-        if self.staged_count != 0 {
-            return Arm::Unpublished;
-        }
-        self.always = request == Request::Always;
-        let event = self.next.advance(delay, self.ring.size);
-        event::enable(&self.ring.own, (self.ring.event_idx && !self.always).then_some(event));
+        event::enable(&self.ring.own, self.ring.event_idx.then_some(self.next));
         self.slow_peek = true;
         // Orders the store of the request before the load of the other side's flags; pairs with the
         // fence in the other end's `decide`.
         self.ring.memory.fence();
-        if self.is_next(due(self.next)) { Arm::Pending } else { Arm::Armed }
-    }
-
-    /// Withdraws the request to be notified after a descriptor has been found, unless the request
-    /// is for every descriptor.
-    #[inline]
-    pub(super) fn answered(&mut self) {
-        if self.slow_peek && self.state.is_running() {
-            self.slow_peek = false;
-            if !self.always {
-                event::disable(&self.ring.own);
-            }
-        }
+        // Relaxed: `find` loads the flags again, with Acquire, before they are relied on.
+        let descriptor =
+            Control::from_word(self.ring.descriptor.load(control(self.next.slot()), Load::Relaxed));
+        if descriptor.flags.is_turn(due(self.next)) { Arm::Pending } else { Arm::Armed }
     }
 
     /// Withdraws the request to be notified.
+    #[inline]
     pub(super) fn disarm(&mut self) {
-        if self.state.is_running() {
-            (self.slow_peek, self.always) = (false, false);
+        if self.slow_peek && self.state.is_running() {
+            self.slow_peek = false;
             event::disable(&self.ring.own);
         }
     }
 
-    /// Makes the queue idle from now on. What is staged is only published if the queue is drained.
+    /// Makes the queue idle from now on, and forgets what is staged.
     #[cold]
     pub(super) fn fail(&mut self) {
         self.state = State::Broken;
+        (self.staged, self.staged_count) = (self.published, 0);
         self.slow_peek = true;
     }
 

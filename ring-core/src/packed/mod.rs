@@ -102,7 +102,6 @@ mod end;
 mod event;
 pub(crate) mod layout;
 mod recovery;
-mod suspension;
 
 pub use device::DeviceQueue;
 pub use driver::DriverQueue;

@@ -5,7 +5,7 @@
 //! flight.
 
 use core::marker::PhantomData;
-use core::mem::{self, ManuallyDrop};
+use core::mem;
 
 use crate::error::{SetupError, Violation};
 use crate::index::QueueSize;
@@ -25,9 +25,7 @@ pub struct Slot<T> {
     /// The number of the buffer, counting all buffers that were ever added.
     serial: u64,
     /// The value that the caller passed to `add`. `Some` exactly while the buffer is in flight.
-    ///
-    /// Never dropped: the cookie can own memory that the device still accesses.
-    cookie: Option<ManuallyDrop<T>>,
+    cookie: Option<T>,
 }
 
 impl<T> Default for Slot<T> {
@@ -40,12 +38,6 @@ impl<T> Slot<T> {
     /// An unused slot, for storage that is initialised at compile time.
     pub const EMPTY: Self = Self { next: 0, last: 0, count: 0, writable: 0, serial: 0, cookie: None };
 }
-
-/// Storage for the slots of a driver end: an array, a `Box<[Slot<T>]>`, a `Vec<Slot<T>>`, or a
-/// `&mut [Slot<T>]`.
-pub trait Slots<T>: AsRef<[Slot<T>]> + AsMut<[Slot<T>]> {}
-
-impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]> + ?Sized, T> Slots<T> for S {}
 
 /// A buffer that the device has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +52,7 @@ pub struct Used<T> {
 
 /// The slots: a free list, oldest first, and the buffers in flight.
 #[derive(Debug)]
-pub(crate) struct Buffers<S, T> {
+pub(crate) struct Slots<S, T> {
     slots: S,
     cookies: PhantomData<fn() -> T>,
     /// The next slot to allocate; [`NONE`] if there is none.
@@ -82,7 +74,7 @@ pub(crate) struct Buffers<S, T> {
 /// No slot: larger than any queue.
 const NONE: u16 = u16::MAX;
 
-impl<S, T> Buffers<S, T> {
+impl<S, T> Slots<S, T> {
     /// Returns the number of free descriptors.
     #[inline]
     pub(crate) const fn free(&self) -> u16 {
@@ -103,7 +95,7 @@ impl<S, T> Buffers<S, T> {
     }
 }
 
-impl<S: Slots<T>, T> Buffers<S, T> {
+impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
         let mut slots = Self {
             slots,
@@ -116,8 +108,7 @@ impl<S: Slots<T>, T> Buffers<S, T> {
             released: 0,
             oldest: 0,
         };
-        // The storage may hold cookies of a queue that was dropped with buffers in flight.
-        slots.reset(size, mem::forget)?;
+        slots.reset(size, drop)?;
         Ok(slots)
     }
 
@@ -130,10 +121,7 @@ impl<S: Slots<T>, T> Buffers<S, T> {
         }
         for (index, slot) in slots.iter_mut().enumerate() {
             let next = ((index + 1) % usize::from(size)) as u16;
-            mem::replace(slot, Slot { next, ..Slot::EMPTY })
-                .cookie
-                .map(ManuallyDrop::into_inner)
-                .map(&mut returned);
+            mem::replace(slot, Slot { next, ..Slot::EMPTY }).cookie.map(&mut returned);
         }
         (self.head, self.tail, self.oldest) = (0, size - 1, 0);
         self.free = size;
@@ -160,7 +148,7 @@ impl<S: Slots<T>, T> Buffers<S, T> {
         if let Some(slot) = self.slots.as_mut().get_mut(usize::from(head)) {
             (slot.last, slot.count) = (last, count);
             (slot.writable, slot.serial) = (writable, self.added);
-            slot.cookie = Some(ManuallyDrop::new(cookie));
+            slot.cookie = Some(cookie);
             self.head = next;
             self.free -= count;
             self.added += 1;
@@ -183,7 +171,6 @@ impl<S: Slots<T>, T> Buffers<S, T> {
     pub(crate) fn release(&mut self, id: u32, written: u32) -> Result<(Used<T>, u16), Violation> {
         let slot = self.published(id).ok_or(Violation::NotInFlight { id })?;
         let cookie = slot.cookie.take().ok_or(Violation::NotInFlight { id })?;
-        let cookie = ManuallyDrop::into_inner(cookie);
         let (last, count) = (slot.last, slot.count);
         let written = written.min(slot.writable);
         if self.head == NONE {
