@@ -21,4 +21,7 @@ pub const ROUND_BYTES: u64 = 4 << 20;
 pub const MAX_ROUNDS: usize = 16;
 
 /// How many devices may be lost while they have a request, before the request fails.
-pub const MAX_LOSSES: u8 = 3;
+///
+/// A request that has nothing to do with the crashes of its device can be lost several times in a
+/// row, so this is far above the crashes that a disk has to survive without an error.
+pub const MAX_LOSSES: u8 = 64;

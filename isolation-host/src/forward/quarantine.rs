@@ -2,7 +2,7 @@
 //! fault is found among those in flight with it.
 //!
 //! A request that was in flight when two devices were lost is a suspect. Suspects are submitted one
-//! at a time: alone on their queue, and no other suspect is with the device. A third loss is
+//! at a time: alone on their queue, and no other suspect is with the device. The last loss is
 //! therefore that of one request, which fails.
 
 use std::fmt;
