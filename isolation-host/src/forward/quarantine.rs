@@ -1,7 +1,7 @@
 //! Requests that may crash devices: how many devices a request may cost, and how the request at
 //! fault is found among those in flight with it.
 //!
-//! A request that was in flight when two devices were lost is a suspect. Suspects are submitted one
+//! A request that was in flight when 63 devices were lost is a suspect. Suspects are submitted one
 //! at a time: alone on their queue, and no other suspect is with the device. The last loss is
 //! therefore that of one request, which fails.
 
