@@ -11,15 +11,10 @@ use crate::protocol::Request;
 use crate::protocol::features::{ANY_LAYOUT, DEVICE_TYPE, LOG_ALL, PROTOCOL_FEATURES, protocol};
 
 /// Features offered to every guest.
-///
-/// Without a virtual IOMMU, platform addresses are guest addresses, so `ACCESS_PLATFORM` changes
-/// nothing here. Confidential guests require the feature. No device is asked for it, because a
-/// device only uses addresses of the isolated area.
 const ALWAYS: u64 = Features::RING_PACKED
     .union(Features::EVENT_IDX)
     .union(Features::INDIRECT_DESC)
     .union(Features::RING_RESET)
-    .union(Features::ACCESS_PLATFORM)
     .union(Features::VERSION_1)
     .bits()
     | LOG_ALL

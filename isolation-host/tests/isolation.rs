@@ -81,24 +81,6 @@ fn a_device_that_reconnects_gets_what_was_in_flight_in_order() {
 }
 
 #[test]
-fn a_guest_may_use_platform_addresses_and_no_device_is_asked_to() {
-    for format in [Features::empty(), Features::RING_PACKED] {
-        for of_device in [0, Features::ACCESS_PLATFORM.bits()] {
-            let mut offer = Offer::default();
-            offer.features |= of_device;
-            let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
-                started(format | Features::ACCESS_PLATFORM, offer, &[]);
-            assert_eq!(device.asked & Features::ACCESS_PLATFORM.bits(), 0);
-            let answer = guest.request(&mut driver, 0, b"question", 8, 1);
-            guest.publish(0, &mut driver);
-            device.echo(0, &mut queue);
-            assert_eq!(guest.reap(0, &mut driver), (1, 8));
-            assert_eq!(guest.bytes(answer, 8), b"question");
-        }
-    }
-}
-
-#[test]
 fn a_signal_logs_the_statistics_of_each_queue() {
     let Parts { mut host, guest, mut driver, device, mut queue, .. } =
         started(Features::empty(), Offer::default(), &[]);
