@@ -2,6 +2,8 @@
 //!
 //! The bounds that an operator chooses are in [`args`](crate::args).
 
+use std::time::Duration;
+
 /// The most queues. Vhost-user's messages with a file descriptor have 8 bits for the index.
 pub const MAX_QUEUES: u16 = 256;
 
@@ -20,8 +22,10 @@ pub const ROUND_BYTES: u64 = 4 << 20;
 /// The most rounds that the queues of a worker run before the worker looks at notifications again.
 pub const MAX_ROUNDS: usize = 16;
 
-/// How many devices may be lost while they have a request, before the request fails.
+/// How many losses of a device may be a request's own, before the request fails.
 ///
-/// A request that has nothing to do with the crashes of its device can be lost several times in a
-/// row, so this is far above the crashes that a disk has to survive without an error.
-pub const MAX_LOSSES: u8 = 64;
+/// A loss is a request's own if no other request can be at fault.
+pub const MAX_LOSSES: u8 = 3;
+
+/// How long a request that may be at fault for the loss of a device delays other such requests.
+pub const TRIAL: Duration = Duration::from_secs(1);

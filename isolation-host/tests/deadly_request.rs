@@ -1,4 +1,4 @@
-//! A request that crashes every device that gets it. It fails after many devices; other requests
+//! A request that crashes every device that gets it. It fails after three devices; other requests
 //! are served.
 
 mod support;
@@ -7,7 +7,6 @@ use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 
 use isolation_host::device_type::DeviceType;
-use isolation_host::limits::MAX_LOSSES;
 use ring_core::memory::Memory as _;
 use ring_core::{Features, Segment};
 use support::Host;
@@ -16,6 +15,9 @@ use support::guest::TestGuest;
 use support::stepped::{DATA, Stepped};
 
 const DEADLY: &[u8] = b"deadly";
+/// The losses of a request that crashes every device, if the device has other requests at first:
+/// one that only makes the requests suspects, and three while no other one can be at fault.
+const LOSSES: usize = 1 + 3;
 /// `VIRTIO_BLK_S_IOERR`.
 const FAILED: u8 = 1;
 
@@ -51,7 +53,7 @@ fn serve_with_crashes(listener: UnixListener, mut requests: usize) -> JoinHandle
 }
 
 #[test]
-fn a_request_that_crashes_many_devices_fails_and_no_other_does() {
+fn a_request_that_crashes_three_devices_fails_and_no_other_does() {
     let directory = tempfile::tempdir().unwrap();
     let listener = TestDevice::listen(directory.path());
     let mut host = Host::start(directory, &["--device", "blk"]);
@@ -72,7 +74,7 @@ fn a_request_that_crashes_many_devices_fails_and_no_other_does() {
     }
     let statuses: Vec<u8> = statuses.into_iter().map(|at| guest.bytes(at, 1)[0]).collect();
     assert_eq!(statuses, [0, 0, 0, 0, FAILED, 0, 0, 0, 0, 0, 0, 0]);
-    assert_eq!(crashes.join().unwrap(), usize::from(MAX_LOSSES));
+    assert_eq!(crashes.join().unwrap(), LOSSES);
     let line = host.wait_for("WARN a request on queue 0 fails");
     assert!(line.contains("6 bytes to the device"), "{line}");
 }
@@ -91,8 +93,14 @@ fn status(queue: &Stepped, number: u8) -> u8 {
 
 /// Serves requests until the device gets request 3, or none is left. Returns whether it crashed.
 fn serve_or_crash(queue: &mut Stepped) -> bool {
+    serve_or_crash_on(queue, 3)
+}
+
+/// Serves requests until the device gets the `deadly` one, or none is left. Returns whether it
+/// crashed.
+fn serve_or_crash_on(queue: &mut Stepped, deadly: u8) -> bool {
     while let Some((token, bytes, writable)) = queue.take() {
-        if bytes[0] == 3 {
+        if bytes[0] == deadly {
             queue.lose_device();
             return true;
         }
@@ -115,7 +123,7 @@ fn requests_in_flight_with_a_deadly_one_are_delivered_and_complete() {
         queue.connect_device();
         queue.run();
     }
-    assert_eq!((crashes, queue.forwarded.in_flight()), (u32::from(MAX_LOSSES), 0));
+    assert_eq!((crashes, queue.forwarded.in_flight()), (LOSSES, 0));
     let mut returned: Vec<u32> = std::iter::from_fn(|| queue.reap()).map(|(cookie, _)| cookie).collect();
     returned.sort_unstable();
     assert_eq!(returned, [1, 2, 3, 4, 5]);
@@ -126,7 +134,7 @@ fn requests_in_flight_with_a_deadly_one_are_delivered_and_complete() {
 fn the_count_of_lost_devices_survives_a_kill_of_isolation_host() {
     let mut queue = Stepped::new(DeviceType::Blk);
     request(&mut queue, 3);
-    for _ in 1..MAX_LOSSES {
+    for _ in 0..2 {
         assert!(serve_or_crash(&mut queue));
         queue.restart();
         queue.run();
@@ -148,4 +156,64 @@ fn a_device_that_is_replaced_without_being_lost_is_not_counted() {
         assert!(queue.take().is_some());
     }
     assert_eq!(queue.reap(), None);
+}
+
+#[test]
+fn devices_that_never_get_as_far_as_a_request_fail_none() {
+    let mut queue = Stepped::new(DeviceType::Blk);
+    for number in 1..=4 {
+        request(&mut queue, number);
+    }
+    // The first loss makes suspects of all; each of them then survives two more.
+    for _ in 0..1 + 2 * 4 {
+        queue.lose_device();
+        queue.connect_device();
+        queue.run();
+    }
+    assert_eq!(queue.reap(), None);
+    assert!(!serve_or_crash_on(&mut queue, 0));
+    assert_eq!([1, 2, 3, 4].map(|number| status(&queue, number)), [0; 4]);
+}
+
+#[test]
+fn new_requests_overtake_a_request_that_is_on_trial() {
+    let mut queue = Stepped::new(DeviceType::Blk);
+    request(&mut queue, 1);
+    request(&mut queue, 2);
+    queue.lose_device();
+    queue.connect_device();
+    queue.run();
+    let (on_trial, bytes, _) = queue.take().unwrap();
+    assert_eq!((bytes[0], queue.take()), (1, None));
+    request(&mut queue, 4);
+    assert!(!serve_or_crash_on(&mut queue, 0));
+    assert_eq!(queue.reap(), Some((4, 1)));
+    // The other suspect waits for the end of the trial.
+    assert_eq!(queue.reap(), None);
+    queue.complete(on_trial, 1);
+    assert_eq!(queue.reap(), Some((1, 1)));
+    assert!(!serve_or_crash_on(&mut queue, 0));
+    assert_eq!(queue.reap(), Some((2, 1)));
+}
+
+#[test]
+fn a_suspect_that_never_completes_does_not_delay_other_suspects_for_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TestDevice::listen(directory.path());
+    let host = Host::start(directory, &["--device", "blk"]);
+    let device = std::thread::spawn(move || {
+        // Each device gets a request on both queues, and completes none.
+        for _ in 0..2 {
+            let mut device = TestDevice::accept(&listener, Offer::default());
+            let mut queues: Vec<Queue> = (0..2).map(|index| device.serve_until_started(index)).collect();
+            (0..).zip(&mut queues).for_each(|(index, queue)| drop(device.take(index, queue)));
+        }
+    });
+    let mut guest = TestGuest::new(host.connect(), Features::empty());
+    let mut drivers = [guest.start(0), guest.start(1)];
+    for (index, driver) in (0..).zip(&mut drivers) {
+        guest.request(driver, u64::from(index) * 64, b"harmless", 1, index);
+        guest.publish(index, driver);
+    }
+    device.join().unwrap();
 }

@@ -6,6 +6,7 @@ use ring_core::Violation;
 
 use super::device_ring::DeviceRing;
 use super::forwarded_queue::{ForwardedQueue, Round};
+use super::suspicion::Held;
 use crate::limits::MAX_LOSSES;
 use crate::notifier;
 
@@ -75,12 +76,19 @@ impl ActiveQueue {
         (self.fault, self.ready) = (None, true);
     }
 
-    /// Takes the queue away from a device that was lost, perhaps because of one of its requests.
-    pub(crate) fn lose_device(&mut self, index: usize) {
-        for request in self.queue.iter_mut().flat_map(ForwardedQueue::lose_device) {
+    /// Returns all that the device has used, and then how many requests a device that was lost has
+    /// left unfinished.
+    pub(crate) fn held(&mut self) -> Held {
+        self.queue.as_mut().map_or_else(Held::default, ForwardedQueue::held)
+    }
+
+    /// Takes the queue away from a device that was lost, perhaps because of one of the requests
+    /// that it `held` on all queues.
+    pub(crate) fn lose_device(&mut self, index: usize, held: Held) {
+        for request in self.queue.iter_mut().flat_map(|queue| queue.lose_device(held)) {
             tracing::warn!(
-                "a request on queue {index} fails, because {MAX_LOSSES} devices were lost while they had it: \
-                 {request}"
+                "a request on queue {index} fails, because {MAX_LOSSES} devices were lost while no other \
+                 request could be at fault: {request}"
             );
         }
         (self.fault, self.ready) = (None, true);

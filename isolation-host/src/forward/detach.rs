@@ -7,7 +7,7 @@ use ring_core::Segment;
 use super::device_ring::ForwardError;
 use super::forwarded_queue::ForwardedQueue;
 use super::quarantine::FailedRequest;
-use crate::limits::MAX_LOSSES;
+use super::suspicion::Held;
 
 impl ForwardedQueue {
     /// Takes the queue away from the device, which must not serve it any more.
@@ -17,24 +17,30 @@ impl ForwardedQueue {
         self.collect_last();
         if self.device.take().is_some() {
             // The isolated area is dropped with the device; all requests wait for the next device.
-            self.suspect = None;
             self.in_flight.forget_placements();
-            self.backlog = self.guest.ids_in_order(&self.in_flight);
+            self.backlog.set(self.guest.ids_in_order(&self.in_flight));
         }
     }
 
-    /// Takes the queue away from a device that was lost, perhaps because of one of its requests.
-    ///
-    /// Returns the requests that fail because too many devices were lost while they had them.
-    pub fn lose_device(&mut self) -> Vec<FailedRequest> {
+    /// Returns all that the device has used, and then how many requests a device that was lost has
+    /// left unfinished.
+    pub fn held(&mut self) -> Held {
         self.collect_last();
-        self.guest.count_loss(&mut self.in_flight);
+        self.in_flight.held()
+    }
+
+    /// Takes the queue away from a device that was lost, perhaps because of one of the requests
+    /// that it `held` on all queues.
+    ///
+    /// Returns the requests that fail because of their losses.
+    pub fn lose_device(&mut self, held: Held) -> Vec<FailedRequest> {
+        self.guest.blame(&mut self.in_flight, held);
         self.detach();
         let memory = self.memory.view();
         let (mut failed, mut kept) = (Vec::new(), VecDeque::new());
-        for id in self.backlog.drain(..) {
+        for id in self.backlog.drain() {
             let request = self.in_flight.get(&id);
-            if request.losses < MAX_LOSSES {
+            if !request.suspicion.is_proven() {
                 kept.push_back(id);
                 continue;
             }
@@ -46,7 +52,7 @@ impl ForwardedQueue {
             self.statistics.refused += 1;
             self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
         }
-        self.backlog = kept;
+        self.backlog.set(kept);
         failed
     }
 
@@ -75,7 +81,7 @@ impl ForwardedQueue {
         let unfinished = self.backlog.len() - before;
         self.unpop();
         let memory = self.memory.view();
-        for id in self.backlog.drain(..) {
+        for id in self.backlog.drain() {
             self.statistics.count_refusal(ForwardError::Interrupted);
             self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
         }
@@ -89,9 +95,9 @@ impl ForwardedQueue {
     /// Begins with the newest request, and ends at the first one that is older than a request
     /// already returned to the guest.
     pub fn unpop(&mut self) {
-        while let Some(id) = self.backlog.pop_back() {
+        while let Some(id) = self.backlog.pop_newest() {
             if let Err(id) = self.guest.unpop(&mut self.in_flight, id) {
-                self.backlog.push_back(id);
+                self.backlog.push(id);
                 break;
             }
         }

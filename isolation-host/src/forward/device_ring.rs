@@ -96,11 +96,6 @@ impl DeviceRing {
         (self.buddy.capacity() - self.buddy.free(), self.buddy.capacity())
     }
 
-    /// Returns the number of requests that the device has.
-    pub(super) fn in_flight(&self) -> usize {
-        self.ring.in_flight().into()
-    }
-
     /// Copies a request to the isolated area and stages it.
     pub(super) fn submit(
         &mut self,

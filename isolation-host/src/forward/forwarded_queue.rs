@@ -1,14 +1,13 @@
 //! One queue of the guest and its shadow virtqueue.
 
-use std::collections::VecDeque;
-
 use ring_core::driver::Used;
 use ring_core::{Arm, PopError, Segment, Setup, SetupError, Violation};
 
+use super::backlog::Backlog;
 use super::device_ring::{DeviceRing, ForwardError, Submission};
 use super::guest_ring::GuestRing;
 use super::in_flight::{InFlight, RequestId};
-use super::quarantine::{Admission, Quarantine, is_suspect};
+use super::quarantine::Quarantine;
 use super::statistics::Statistics;
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
@@ -24,15 +23,12 @@ pub struct ForwardedQueue {
     pub(super) device: Option<DeviceRing>,
     /// The requests that were taken from the guest and not returned.
     pub(super) in_flight: InFlight,
-    /// The requests that no device has, in the order in which they will be submitted.
-    pub(super) backlog: VecDeque<RequestId>,
+    /// The requests that no device has.
+    pub(super) backlog: Backlog,
     /// The requests that the device has used and the guest has not got back. Empty between rounds.
     used: Vec<Used<RequestId>>,
     /// Whether requests are taken from the guest.
     accepting: bool,
-    quarantine: Quarantine,
-    /// Held while the device has a suspect, and no other request of this queue.
-    pub(super) suspect: Option<Admission>,
     /// Counters since the queue was started.
     pub statistics: Statistics,
 }
@@ -67,7 +63,9 @@ impl ForwardedQueue {
         journal: Option<Journal>,
     ) -> Result<Self, SetupError> {
         let mut in_flight = InFlight::default();
-        let (guest, backlog) = GuestRing::new(memory.clone(), setup, base, journal, &mut in_flight)?;
+        let (guest, ids) = GuestRing::new(memory.clone(), setup, base, journal, &mut in_flight)?;
+        let mut backlog = Backlog::default();
+        backlog.set(ids);
         Ok(Self {
             guest,
             memory,
@@ -77,15 +75,13 @@ impl ForwardedQueue {
             backlog,
             used: Vec::new(),
             accepting: true,
-            quarantine: Quarantine::default(),
-            suspect: None,
             statistics: Statistics::default(),
         })
     }
 
     /// Shares the quarantine of the device's other queues.
     pub(crate) fn share_quarantine(&mut self, quarantine: Quarantine) {
-        self.quarantine = quarantine;
+        self.backlog.share_quarantine(quarantine);
     }
 
     /// Gives the queue to a device.
@@ -148,13 +144,11 @@ impl ForwardedQueue {
     pub fn poll(&mut self) -> Result<Round, Violation> {
         let mut round = Round::default();
         let returned = self.collect_used()?;
-        self.release_suspect();
         // A network device is full of receive buffers. If a round submitted fewer than it returned,
         // the device would run out of buffers under load although the guest has more.
         let limit = returned + ROUND_REQUESTS;
         let taken = self.take(limit, &mut round);
         let submitted = self.submit(limit);
-        self.release_suspect();
         round.call = self.guest.publish();
         round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
         self.statistics.calls_out += u64::from(round.call);
@@ -166,8 +160,9 @@ impl ForwardedQueue {
     /// Enables the notifications of each side from which the queue could take something.
     fn arm(&mut self) -> Arm {
         // A new request could not be submitted while others wait for room; the device's
-        // notification says when there is room.
-        let guest = if self.can_take() && self.backlog.is_empty() { self.guest.arm() } else { Arm::Armed };
+        // notification says when there is room. Suspects wait for their trials, and not for room.
+        let waiting = self.backlog.without_suspects(&self.in_flight);
+        let guest = if self.can_take() && waiting == 0 { self.guest.arm() } else { Arm::Armed };
         let device = self.device.as_mut().map_or(Arm::Armed, DeviceRing::arm);
         if guest == Arm::Pending { guest } else { device }
     }
@@ -215,14 +210,15 @@ impl ForwardedQueue {
         Ok(())
     }
 
-    /// Takes requests from the guest until the backlog has `limit`.
+    /// Takes requests from the guest until the backlog has `limit`, besides suspects.
     ///
     /// Returns how many it has handled.
     fn take(&mut self, limit: usize, round: &mut Round) -> usize {
         let mut count = 0;
-        while self.can_take() && self.backlog.len() < limit {
+        let limit = limit.saturating_sub(self.backlog.without_suspects(&self.in_flight));
+        while self.can_take() && count < limit {
             match self.guest.take(&mut self.in_flight) {
-                Ok(Some(id)) => self.backlog.push_back(id),
+                Ok(Some(id)) => self.backlog.push(id),
                 Ok(None) => break,
                 Err(PopError::TooLong(token)) => {
                     self.statistics.count_refusal(ForwardError::TooLong);
@@ -256,20 +252,13 @@ impl ForwardedQueue {
             }
         }
         let (mut count, mut bytes) = (0, 0);
-        while count < limit && bytes < ROUND_BYTES && self.suspect.is_none() {
-            let Some(id) = self.backlog.pop_front() else { break };
-            if is_suspect(self.in_flight.get(&id).losses) {
-                self.suspect = if device.in_flight() == 0 { self.quarantine.admit() } else { None };
-                if self.suspect.is_none() {
-                    self.backlog.push_front(id);
-                    break;
-                }
-            }
+        while count < limit && bytes < ROUND_BYTES {
+            let Some((id, at)) = self.backlog.next(&mut self.in_flight) else { break };
             bytes += Segment::total(self.in_flight.get(&id).buffer.all());
             match device.submit(&memory, &mut self.in_flight, id, self.device_type) {
                 Submission::Staged(copied) => self.statistics.to_device += copied,
                 Submission::NoRoom(id) => {
-                    self.backlog.push_front(id);
+                    self.backlog.put_back(id, at, &mut self.in_flight);
                     break;
                 }
                 Submission::Refused(id, error) => {
@@ -280,12 +269,5 @@ impl ForwardedQueue {
             count += 1;
         }
         count
-    }
-
-    /// Ends the quarantine when the device does not have the suspect any more.
-    fn release_suspect(&mut self) {
-        if self.device.as_ref().is_none_or(|device| device.in_flight() == 0) {
-            self.suspect = None;
-        }
     }
 }

@@ -9,6 +9,7 @@ use ring_core::{
 use super::block_status;
 use super::framing::last_byte;
 use super::in_flight::{InFlight, RequestId};
+use super::suspicion::{Held, Suspicion};
 use crate::device_type::DeviceType;
 use crate::guest_memory::{GuestMemory, View};
 use crate::journal::{Journal, JournaledChain, Recovered};
@@ -125,11 +126,12 @@ impl GuestRing {
         in_flight.reissue_ids(|token| self.ring.record(token).map(|record| record.serial))
     }
 
-    /// Counts the loss of the device for each request that the device has.
-    pub(super) fn count_loss(&mut self, in_flight: &mut InFlight) {
-        in_flight.count_loss(|token, losses| {
+    /// Holds the loss of a device, which had `held` on all queues, against the requests that it
+    /// has.
+    pub(super) fn blame(&mut self, in_flight: &mut InFlight, held: Held) {
+        in_flight.blame(held, |token, suspicion| {
             if let Some((journal, record)) = self.journal.as_mut().zip(self.ring.record(token)) {
-                journal.record_losses(record.id, losses);
+                journal.record_suspicion(record.id, suspicion.number());
             }
         });
     }
@@ -193,9 +195,9 @@ fn recover(
     tracing::info!("recovering a queue with {} requests in flight", chains.len());
     ring.recover(used, last)?;
     let mut ids = VecDeque::with_capacity(chains.len());
-    for JournaledChain { record, readable, writable, losses } in chains {
+    for JournaledChain { record, readable, writable, suspicion } in chains {
         let id = in_flight.insert(ring.adopt(record)?, &readable, &writable);
-        in_flight.get_mut(&id).losses = losses;
+        in_flight.suspect(&id, Suspicion::recorded(suspicion));
         ids.push_back(id);
     }
     Ok(ids)

@@ -6,6 +6,8 @@ use ring_core::{Segment, Token};
 
 use super::pieces::{KEPT, Pieces};
 use super::placement::Placement;
+use super::quarantine::Admission;
+use super::suspicion::{Held, Suspicion};
 
 /// Names a request in flight.
 ///
@@ -25,8 +27,10 @@ pub(super) struct Request {
     pub(super) buffer: Pieces,
     /// Where the request lies in the isolated area, while a device has it.
     pub(super) placement: Placement,
-    /// How many devices were lost while they had the request.
-    pub(super) losses: u8,
+    /// What is held against the request. Set by [`InFlight::suspect`].
+    pub(super) suspicion: Suspicion,
+    /// Held while the request is on trial.
+    pub(super) trial: Option<Admission>,
 }
 
 // What `--help` says of the memory for each descriptor.
@@ -42,6 +46,8 @@ pub(super) struct InFlight {
     free: Vec<usize>,
     /// The number of segments of all requests.
     segments: usize,
+    /// The number of requests that are suspects.
+    suspects: usize,
 }
 
 /// How many segments requests may have before no more are taken from the guest.
@@ -58,7 +64,7 @@ impl InFlight {
         });
         let id = RequestId(index);
         let slot = self.get_mut(&id);
-        (slot.token, slot.losses) = (Some(token), 0);
+        slot.token = Some(token);
         slot.buffer.set(readable, writable);
         self.segments += readable.len() + writable.len();
         id
@@ -80,7 +86,9 @@ impl InFlight {
     }
 
     fn free_slot(&mut self, id: RequestId) {
-        let buffer = &mut self.get_mut(&id).buffer;
+        self.suspect(&id, Suspicion::default());
+        let Request { buffer, trial, .. } = self.get_mut(&id);
+        *trial = None;
         let segments = buffer.len();
         buffer.clear();
         self.segments -= segments;
@@ -125,13 +133,34 @@ impl InFlight {
         keys.into_iter().map(|(_, index)| RequestId(index)).collect()
     }
 
-    /// Counts the loss of the device for each request that it has. Calls `each` with the request's
-    /// token and number of losses.
-    pub(super) fn count_loss(&mut self, mut each: impl FnMut(&Token, u8)) {
-        for slot in self.slots.iter_mut().filter(|slot| slot.placement.is_placed()) {
-            slot.losses = slot.losses.saturating_add(1);
-            if let Some(token) = &slot.token {
-                each(token, slot.losses);
+    /// Returns the number of requests that are suspects.
+    pub(super) const fn suspects(&self) -> usize {
+        self.suspects
+    }
+
+    /// Sets what is held against a request.
+    pub(super) fn suspect(&mut self, id: &RequestId, suspicion: Suspicion) {
+        let before = std::mem::replace(&mut self.get_mut(id).suspicion, suspicion);
+        self.suspects -= usize::from(before.is_suspect());
+        self.suspects += usize::from(suspicion.is_suspect());
+    }
+
+    /// Returns how many requests the device has.
+    pub(super) fn held(&self) -> Held {
+        let held = || self.slots.iter().filter(|slot| slot.placement.is_placed());
+        Held { all: held().count(), on_trial: held().filter(|slot| slot.trial.is_some()).count() }
+    }
+
+    /// Holds the loss of a device, which had `held` on all queues, against the requests that it
+    /// has. Calls `each` with the token of each of them.
+    pub(super) fn blame(&mut self, held: Held, mut each: impl FnMut(&Token, Suspicion)) {
+        for index in 0..self.slots.len() {
+            let id = RequestId(index);
+            let request = self.get(&id);
+            if request.placement.is_placed() {
+                let suspicion = request.suspicion.after_loss(held, request.trial.is_some());
+                self.suspect(&id, suspicion);
+                self.token(&id).into_iter().for_each(|token| each(token, suspicion));
             }
         }
     }
@@ -144,7 +173,7 @@ impl InFlight {
     /// Forgets where the requests lie in an isolated area that is gone.
     pub(super) fn forget_placements(&mut self) {
         for slot in &mut self.slots {
-            slot.placement = Placement::default();
+            (slot.placement, slot.trial) = (Placement::default(), None);
         }
     }
 

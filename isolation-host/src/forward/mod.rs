@@ -32,6 +32,7 @@
 //! requests (1 to 5), and then publishes once in each direction (11 and 6).
 
 mod active_queue;
+mod backlog;
 mod block_status;
 mod detach;
 mod device_ring;
@@ -45,6 +46,7 @@ mod poll_window;
 mod quarantine;
 mod queue_event;
 mod statistics;
+mod suspicion;
 mod worker;
 
 pub(crate) use active_queue::{ActiveQueue, signal};
@@ -54,4 +56,5 @@ pub use quarantine::FailedRequest;
 pub(crate) use quarantine::Quarantine;
 pub(crate) use queue_event::QueueEvent;
 pub use statistics::Statistics;
+pub use suspicion::Held;
 pub use worker::{WorkerError, Workers};

@@ -1,70 +1,96 @@
-//! Requests that may crash devices: how many devices a request may cost, and how the request at
-//! fault is found among those in flight with it.
+//! Trials of suspects: one at a time, over all queues of a device.
 //!
-//! A request that was in flight when 63 devices were lost is a suspect. Suspects are submitted one
-//! at a time: alone on their queue, and no other suspect is with the device. The last loss is
-//! therefore that of one request, which fails.
+//! See [`suspicion`](super::suspicion) for which requests are suspects.
 
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::limits::MAX_LOSSES;
+use crate::limits::TRIAL;
 use crate::notifier;
-
-/// Returns whether a request is submitted alone after this many losses.
-pub(super) const fn is_suspect(losses: u8) -> bool {
-    losses + 1 >= MAX_LOSSES
-}
 
 /// Admits one suspect at a time to the device. Clones share the place of all queues.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quarantine {
     state: Arc<Mutex<State>>,
-    /// Told when the place is free again and a suspect waits for it.
+    /// Notified when the control thread has to look at the quarantine.
     report: Option<Arc<OwnedFd>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    occupied: bool,
+    /// The number of the last trial.
+    last: u64,
+    /// When the last trial leaves the place at the latest, unless it has left already.
+    until: Option<Instant>,
     /// Whether a queue has a suspect that was not admitted.
     wanted: bool,
 }
 
-/// The place of a suspect that is with the device. Dropping the admission frees the place.
+/// The place of a suspect. Dropping the admission frees the place.
 #[derive(Debug)]
-pub(super) struct Admission(Quarantine);
+pub(super) struct Admission {
+    quarantine: Quarantine,
+    number: u64,
+}
 
 impl Quarantine {
-    /// Makes a free place. `report` is notified when a suspect that waits can be admitted.
+    /// Makes a free place. `report` is notified when the control thread has to call
+    /// [`take_vacancy`](Self::take_vacancy) or look at [`deadline`](Self::deadline) again.
     pub(crate) fn new(report: Arc<OwnedFd>) -> Self {
         Self { state: Arc::default(), report: Some(report) }
     }
 
-    /// Admits a suspect, unless another one is with the device.
-    pub(super) fn admit(&self) -> Option<Admission> {
+    /// Admits a suspect, unless another one has been with the device for less than [`TRIAL`].
+    ///
+    /// A request that takes longer than a trial stays with the device, beside the next suspect.
+    pub(super) fn admit(&self, now: Instant) -> Option<Admission> {
         let mut state = self.state.lock();
-        state.wanted |= state.occupied;
-        (!std::mem::replace(&mut state.occupied, true)).then(|| Admission(self.clone()))
+        if state.is_occupied(now) {
+            if !std::mem::replace(&mut state.wanted, true) {
+                self.notify();
+            }
+            return None;
+        }
+        (state.last, state.until) = (state.last + 1, Some(now + TRIAL));
+        Some(Admission { quarantine: self.clone(), number: state.last })
     }
 
     /// Returns whether a suspect that was refused can now be admitted. Later calls return `false`
     /// until another suspect is refused.
-    pub(crate) fn take_vacancy(&self) -> bool {
+    pub(crate) fn take_vacancy(&self, now: Instant) -> bool {
         let mut state = self.state.lock();
-        !state.occupied && std::mem::take(&mut state.wanted)
+        !state.is_occupied(now) && std::mem::take(&mut state.wanted)
+    }
+
+    /// Returns when to look for a vacancy at the latest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        state.until.filter(|_| state.wanted)
+    }
+
+    fn notify(&self) {
+        self.report.iter().for_each(notifier::notify);
+    }
+}
+
+impl State {
+    fn is_occupied(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.occupied = false;
-        if let Some(report) = self.0.report.as_ref().filter(|_| state.wanted) {
-            notifier::notify(report);
+        let mut state = self.quarantine.state.lock();
+        if state.last == self.number {
+            state.until = None;
+            if state.wanted {
+                self.quarantine.notify();
+            }
         }
     }
 }
@@ -96,14 +122,29 @@ mod tests {
 
     #[test]
     fn a_suspect_that_waits_is_reported_once_when_the_place_is_free() {
-        let quarantine = Quarantine::default();
-        let first = quarantine.admit().unwrap();
-        assert!(!quarantine.take_vacancy());
-        assert!(quarantine.clone().admit().is_none());
-        assert!(!quarantine.take_vacancy());
+        let (quarantine, now) = (Quarantine::default(), Instant::now());
+        let first = quarantine.admit(now).unwrap();
+        assert!(!quarantine.take_vacancy(now) && quarantine.deadline().is_none());
+        assert!(quarantine.clone().admit(now).is_none());
+        assert!(!quarantine.take_vacancy(now));
+        assert_eq!(quarantine.deadline(), Some(now + TRIAL));
         drop(first);
-        assert!(quarantine.take_vacancy() && !quarantine.take_vacancy());
-        assert!(quarantine.admit().is_some());
-        assert!(!quarantine.take_vacancy());
+        assert!(quarantine.take_vacancy(now) && !quarantine.take_vacancy(now));
+        assert!(quarantine.admit(now).is_some());
+        assert!(!quarantine.take_vacancy(now));
+    }
+
+    #[test]
+    fn a_suspect_that_takes_long_does_not_delay_the_others_further() {
+        let (quarantine, now) = (Quarantine::default(), Instant::now());
+        let slow = quarantine.admit(now).unwrap();
+        assert!(quarantine.admit(now).is_none());
+        assert!(quarantine.take_vacancy(now + TRIAL));
+        let second = quarantine.admit(now + TRIAL).unwrap();
+        // The end of the first trial does not end the second.
+        drop(slow);
+        assert!(quarantine.admit(now + TRIAL).is_none());
+        drop(second);
+        assert!(quarantine.admit(now + TRIAL).is_some());
     }
 }

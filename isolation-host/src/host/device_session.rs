@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use super::event::Event;
+use super::queue::Queue;
 use super::seeker::AdoptError;
 use super::vmm_session::Vmm;
 use super::{Host, HostError, Offer};
 use crate::device_link::{DeviceLink, Handshake};
 use crate::device_type::AtStop;
 use crate::error_chain::ErrorChain;
+use crate::forward::Held;
 use crate::negotiation::{self, NegotiationError};
 use crate::protocol::features::LOG_ALL;
 
@@ -55,15 +57,20 @@ impl Host {
     fn disconnect_device(&mut self, how: Disconnect) {
         // The device must get no more messages once the connection begins to close:
         // qemu-storage-daemon crashes on them.
-        for (index, queue) in self.queues.iter().enumerate() {
-            // Idle buffers are with every device that is lost, and do not crash one.
-            let idle = self.options.device_type.at_stop(index) != AtStop::Finish;
+        // No queue moves requests while those of the device are counted.
+        let mut queues: Vec<_> = self.queues.iter().map(Queue::lock).collect();
+        // Idle buffers are with every device that is lost, and do not crash one.
+        let is_idle = |index| self.options.device_type.at_stop(index) != AtStop::Finish;
+        let counted = queues.iter_mut().enumerate().filter(|(index, _)| !is_idle(*index));
+        let held = counted.map(|(_, queue)| queue.held()).fold(Held::default(), Held::and);
+        for (index, queue) in queues.iter_mut().enumerate() {
             match how {
-                Disconnect::Lost if !idle => queue.lock().lose_device(index),
-                Disconnect::Lost | Disconnect::Replaced => queue.lock().detach(),
+                Disconnect::Lost if !is_idle(index) => queue.lose_device(index, held),
+                Disconnect::Lost | Disconnect::Replaced => queue.detach(),
             }
             self.workers.wake(index);
         }
+        drop(queues);
         if let Some(link) = self.device.take() {
             self.lost = Instant::now();
             self.poller.remove(&link);

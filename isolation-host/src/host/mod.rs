@@ -211,6 +211,7 @@ impl Host {
         while self.connect_peers()? {
             self.poll_stop();
             self.relay_config_change();
+            self.admit_suspects();
             for event in self.poller.wait(self.timeout()).map_err(HostError::Poll)? {
                 self.handle(event);
             }
@@ -230,17 +231,14 @@ impl Host {
                 }
             }
             Event::Signal => self.log_statistics(),
-            Event::Workers => {
-                self.check_faults();
-                self.admit_suspects();
-            }
+            Event::Workers => self.check_faults(),
         }
     }
 
     /// Disconnects a device that has broken a queue.
     ///
-    /// A worker also reports progress of a queue that is being stopped, which
-    /// [`poll_stop`](Self::poll_stop) looks for after every event.
+    /// A worker also reports progress of a queue that is being stopped, and suspects that wait,
+    /// for which [`run`](Self::run) looks after every event.
     fn check_faults(&mut self) {
         let found =
             self.queues.iter().enumerate().find_map(|(index, queue)| Some((index, queue.lock().fault?)));
@@ -251,7 +249,7 @@ impl Host {
 
     /// Has all queues look for work when a request that waits for the quarantine can be submitted.
     fn admit_suspects(&self) {
-        if self.quarantine.take_vacancy() {
+        if self.quarantine.take_vacancy(Instant::now()) {
             (0..self.queues.len()).for_each(|index| self.wake(index));
         }
     }
@@ -277,8 +275,13 @@ impl Host {
     /// Returns how long to wait for events.
     fn timeout(&self) -> Option<Duration> {
         let handshake = self.handshake.as_ref().map(Handshake::deadline);
-        let deadlines =
-            [self.seeker.reconnect.deadline(), handshake, self.grace_deadline(), self.vmm.deadline()];
+        let deadlines = [
+            self.seeker.reconnect.deadline(),
+            handshake,
+            self.grace_deadline(),
+            self.vmm.deadline(),
+            self.quarantine.deadline(),
+        ];
         let deadline = deadlines.into_iter().flatten().min()?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }

@@ -147,9 +147,9 @@ impl Journal {
         self.records.mark(id, self.committed.number + 1);
     }
 
-    /// Records how many devices were lost while they had the request of this chain.
-    pub fn record_losses(&mut self, id: u16, losses: u8) {
-        self.records.set_losses(id, losses);
+    /// Records a number that says whether the request of this chain has crashed devices.
+    pub fn record_suspicion(&mut self, id: u16, number: u8) {
+        self.records.set_suspicion(id, number);
     }
 
     /// Records that the newest chain was put back into the ring.

@@ -14,7 +14,7 @@ const SHORT_CHAIN: usize = 6;
 const SERIAL: usize = 0;
 const RETURNED: usize = 8;
 const COUNTS: usize = 16;
-const LOSSES: usize = 24;
+const SUSPICION: usize = 24;
 const SEGMENTS: usize = 32;
 /// The size of a record.
 pub(super) const RECORD: usize = 128;
@@ -42,8 +42,8 @@ pub struct JournaledChain {
     pub readable: SmallVec<[Segment; 4]>,
     /// The segments that the device may write.
     pub writable: SmallVec<[Segment; 4]>,
-    /// How many devices were lost while they had the request.
-    pub losses: u8,
+    /// A number that says whether the request has crashed devices; 0 for a new request.
+    pub suspicion: u8,
 }
 
 impl Records {
@@ -54,7 +54,7 @@ impl Records {
         let (Ok(readables), Ok(writables)) = numbers else { return };
         self.remove(id);
         self.mark(id, 0);
-        self.set_losses(id, 0);
+        self.set_suspicion(id, 0);
         self.set(id, COUNTS, u64::from(record.count) | readables << 16 | writables << 32);
         let (area, mut at) = self.place(id, readable.len() + writable.len());
         for segment in readable.iter().chain(writable) {
@@ -70,9 +70,9 @@ impl Records {
         self.set(id, RETURNED, batch);
     }
 
-    /// Sets how many devices were lost while they had the request.
-    pub(super) fn set_losses(&self, id: u16, losses: u8) {
-        self.set(id, LOSSES, losses.into());
+    /// Sets the number that says whether the request has crashed devices.
+    pub(super) fn set_suspicion(&self, id: u16, number: u8) {
+        self.set(id, SUSPICION, number.into());
     }
 
     /// Removes the record with this id.
@@ -102,7 +102,7 @@ impl Records {
             record: ChainRecord { serial, writable: bytes, id, count: counts as u16 },
             readable,
             writable,
-            losses: u8::try_from(self.get(id, LOSSES)).unwrap_or(u8::MAX),
+            suspicion: u8::try_from(self.get(id, SUSPICION)).unwrap_or(u8::MAX),
         })
     }
 

@@ -75,7 +75,8 @@ impl Stepped {
 
     /// Loses the device, as when its process crashes.
     pub(crate) fn lose_device(&mut self) {
-        self.forwarded.lose_device();
+        let held = self.forwarded.held();
+        self.forwarded.lose_device(held);
     }
 
     /// Connects another device.
