@@ -2,6 +2,7 @@
 
 use criterion::Criterion;
 use isolation_host::area::Area;
+use isolation_host::area::policy::Policy;
 use isolation_host::device_type::DeviceType;
 use isolation_host::forward::{DeviceRing, ForwardedQueue};
 use isolation_host::guest_memory::GuestMemory;
@@ -99,7 +100,7 @@ fn forwarded(len: u32, features: Features) -> Timed {
     let share = area.share(0, QUEUE, features).expect("the area has room");
     let slots = vec![device::Slot::EMPTY; QUEUE.into()];
     let mut device = DeviceQueue::new(area.window().clone(), &share.setup, slots).expect("the queue fits");
-    queue.attach(DeviceRing::new(area.window().clone(), share).expect("the queue fits"));
+    queue.attach(DeviceRing::new(area.window().clone(), share, Policy::default()).expect("the queue fits"));
     repeated(move || {
         guest.send();
         assert!(queue.poll().is_ok());

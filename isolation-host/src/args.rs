@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum as _};
 use rustix::process::RawPid;
 
+use crate::area::policy::{Policy, Scrub, Zero};
 use crate::device_type::DeviceType;
 use crate::endpoint::Endpoint;
 use crate::host::Options;
@@ -86,6 +87,23 @@ pub struct Args {
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1000))]
     poll_us: u64,
 
+    /// When to zero what the device has read: auto, always or never.
+    ///
+    /// The device maps the isolated memory, and so can read the data of a request until the data is
+    /// zeroed. auto: within a tenth of a second after the guest has the request back. always:
+    /// before the guest has the request back. never: when the memory is used for something else, or
+    /// the queue is stopped.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_possible_values = true)]
+    scrub: Scrub,
+
+    /// When to zero memory that the device is going to write: always or auto.
+    ///
+    /// always: for each request, so that a device that claims more than it wrote returns zeros.
+    /// auto: if the memory may hold data of the guest. Such a device may then return what was
+    /// written for an earlier request of the same queue.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_possible_values = true)]
+    zero: Zero,
+
     /// Keep all privileges, for debugging.
     ///
     /// Without this option the process drops its access to files, its capabilities, and all system
@@ -133,6 +151,7 @@ impl Args {
                 area_size: self.area_size,
                 queues: self.queues,
                 ring: self.ring,
+                policy: Policy { scrub: self.scrub, zero: self.zero },
                 drain_timeout: Duration::from_secs(self.drain_timeout),
                 threads: self.threads.into(),
                 max_poll: Duration::from_micros(self.poll_us),

@@ -96,7 +96,7 @@ fn a_signal_logs_the_statistics_of_each_queue() {
     host.wait_for("VMM connected, device connected");
     let line = host.wait_for("queue 0: 1 requests");
     assert!(line.contains("16 bytes to the device, 8 to the guest"), "{line}");
-    assert!(line.contains("1 in flight, 512 of"), "{line}");
+    assert!(line.contains("1 in flight, 1024 of"), "{line}");
 }
 
 #[test]

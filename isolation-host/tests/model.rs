@@ -2,6 +2,7 @@
 //! each request back exactly once, completed.
 
 use isolation_host::area::Area;
+use isolation_host::area::policy::Policy;
 use isolation_host::device_type::DeviceType;
 use isolation_host::forward::{DeviceRing, ForwardedQueue};
 use isolation_host::guest_memory::GuestMemory;
@@ -123,7 +124,7 @@ impl World {
         let window = area.window().clone();
         let slots = vec![device::Slot::EMPTY; SIZE.into()];
         let ring = DeviceQueue::new(window.clone(), &share.setup, slots).unwrap();
-        self.forwarded.attach(DeviceRing::new(window.clone(), share).unwrap());
+        self.forwarded.attach(DeviceRing::new(window.clone(), share, Policy::default()).unwrap());
         self.device = Some(TestDevice { window, ring, taken: Vec::new() });
     }
 

@@ -1,6 +1,7 @@
 //! How many requests move in one round.
 
 use isolation_host::area::Area;
+use isolation_host::area::policy::Policy;
 use isolation_host::device_type::DeviceType;
 use isolation_host::forward::{DeviceRing, ForwardedQueue};
 use isolation_host::guest_memory::GuestMemory;
@@ -29,7 +30,7 @@ fn a_device_that_fills_all_buffers_gets_as_many_after_one_round() {
     let share = area.share(0, SIZE, features).unwrap();
     let slots = vec![device::Slot::EMPTY; SIZE.into()];
     let mut card = DeviceQueue::new(area.window().clone(), &share.setup, slots).unwrap();
-    forwarded.attach(DeviceRing::new(area.window().clone(), share).unwrap());
+    forwarded.attach(DeviceRing::new(area.window().clone(), share, Policy::default()).unwrap());
 
     for number in 0..SIZE {
         guest.add(&[], &[BUFFER], number).unwrap();

@@ -99,9 +99,15 @@ fn a_partly_filled_buffer_is_zeroed_for_the_next_request() {
 
 #[test]
 fn data_that_a_device_has_read_does_not_reach_a_later_request() {
+    for options in [&[][..], &["--zero", "auto"], &["--scrub", "never"], &["--scrub", "always"]] {
+        data_does_not_reach_a_later_request(options);
+    }
+}
+
+fn data_does_not_reach_a_later_request(options: &[&str]) {
     const LEN: u32 = 5000;
     let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
-        started(Features::empty(), Offer::default(), &[]);
+        started(Features::empty(), Offer::default(), options);
     // The device writes nothing. It reports so at first, and then claims to have written
     // everything.
     for claimed in [0, LEN] {

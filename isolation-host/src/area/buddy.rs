@@ -7,7 +7,7 @@ pub const MIN_BLOCK: u32 = 512;
 /// Linux's default limit for a disk request is 1280 KiB, little more.
 pub const MAX_BLOCK: u32 = 1 << 20;
 /// The number of block sizes, each twice the one before.
-const ORDERS: usize = (MAX_BLOCK / MIN_BLOCK).ilog2() as usize + 1;
+pub(super) const ORDERS: usize = (MAX_BLOCK / MIN_BLOCK).ilog2() as usize + 1;
 
 /// An allocated block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +24,16 @@ impl Block {
     pub const fn size(self) -> u32 {
         MIN_BLOCK << self.order
     }
+
+    /// Returns which of the block sizes this is.
+    pub(super) fn order(self) -> usize {
+        self.order.into()
+    }
+}
+
+/// Returns which of the block sizes holds `size` bytes, at most [`MAX_BLOCK`].
+pub(super) const fn order_of(size: u32) -> usize {
+    size.div_ceil(MIN_BLOCK).next_power_of_two().ilog2() as usize
 }
 
 /// Allocates blocks whose sizes are powers of two. Keeps its records outside the shared memory.
@@ -84,7 +94,7 @@ impl Buddy {
         if size > MAX_BLOCK {
             return None;
         }
-        let wanted = size.div_ceil(MIN_BLOCK).next_power_of_two().ilog2() as usize;
+        let wanted = order_of(size);
         let found = (wanted..ORDERS).find(|&order| self.heads.get(order).is_some_and(Option::is_some))?;
         let unit = self.heads.get(found).copied().flatten()?;
         self.remove(unit);

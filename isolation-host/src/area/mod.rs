@@ -13,6 +13,8 @@
 //! ```
 
 pub mod buddy;
+pub mod policy;
+pub mod pool;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -87,6 +89,9 @@ pub enum ShareError {
         /// The queue's size.
         size: u16,
     },
+    /// The system does not take back what an earlier run of the queue has left.
+    #[error("cannot zero the queue's share of the isolated area")]
+    Discard(#[source] io::Error),
 }
 
 impl Area {
@@ -124,13 +129,22 @@ impl Area {
         Ok((sealed_file("isolated-log", size)?, size))
     }
 
+    /// Zeroes the area. No queue may be running.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system does not take the memory back.
+    pub fn clear(&self) -> io::Result<()> {
+        self.window.discard(BASE, self.window.size())
+    }
+
     /// Returns the size of each queue's share in bytes.
     #[must_use]
     pub const fn share_size(&self) -> u64 {
         share_size(self.window.size(), self.queues)
     }
 
-    /// Returns the share of one queue, with a zeroed ring of `size` descriptors at its start.
+    /// Returns the zeroed share of one queue, with a ring of `size` descriptors at its start.
     ///
     /// # Errors
     ///
@@ -151,8 +165,8 @@ impl Area {
         let blocks = (device + layout.device.size as u64).next_multiple_of(PAGE);
         let left = (start + share).checked_sub(blocks).filter(|left| *left >= MIN_BLOCKS);
         let left = u32::try_from(left.ok_or_else(too_small)?.min(MAX_BLOCKS)).map_err(|_| too_small())?;
-        let ring = u32::try_from(blocks - start).map_err(|_| too_small())?;
-        self.window.zero(start, ring).map_err(|_| too_small())?;
+        // A queue that was stopped may have left bytes of requests.
+        self.window.discard(start, share).map_err(ShareError::Discard)?;
         Ok(Share {
             setup: Setup::new(size, features, Areas { descriptor: start, driver, device }),
             blocks,
@@ -190,7 +204,7 @@ pub struct Share {
     pub setup: Setup,
     /// The address of the first block.
     pub blocks: u64,
-    /// The allocator of the blocks.
+    /// The allocator of the blocks, which are zero.
     pub buddy: Buddy,
 }
 

@@ -224,7 +224,7 @@ impl DeviceLink {
         Ok(body::<VringState>(request, &reply)?.num)
     }
 
-    /// Resets the device, if it supports that.
+    /// Resets the device and empties the isolated area, if the device supports resets.
     ///
     /// Stop its queues first; for other devices that is all.
     ///
@@ -236,7 +236,9 @@ impl DeviceLink {
             return Ok(());
         }
         self.negotiated = None;
-        self.command(Request::ResetDevice, &[0u8; 0], None)
+        self.command(Request::ResetDevice, &[0u8; 0], None)?;
+        // The device has forgotten its requests. Their bytes go with the pages of the area.
+        Ok(self.area.as_ref().map_or(Ok(()), Area::clear)?)
     }
 
     /// Relays a request that has the same meaning on both sides.

@@ -107,6 +107,16 @@ impl ActiveQueue {
         self.queue.as_ref().map_or(0, ForwardedQueue::in_flight)
     }
 
+    /// Returns whether there are bytes that [`scrub`](Self::scrub) has to zero by and by.
+    pub(super) fn has_residue(&self) -> bool {
+        self.queue.as_ref().is_some_and(ForwardedQueue::has_residue)
+    }
+
+    /// Zeroes a batch of bytes that the device has read. Returns whether there are more.
+    pub(super) fn scrub(&mut self) -> bool {
+        self.queue.as_mut().is_some_and(ForwardedQueue::scrub)
+    }
+
     /// Moves requests if the queue is ready.
     ///
     /// Enables the notifications of both sides when there are none.

@@ -12,7 +12,8 @@ use super::in_flight::{InFlight, Request, RequestId};
 use super::pieces::Pieces;
 use super::placement::Placement;
 use crate::area::Share;
-use crate::area::buddy::Buddy;
+use crate::area::policy::Policy;
+use crate::area::pool::Pool;
 use crate::device_type::DeviceType;
 use crate::guest_memory::View;
 use crate::limits::LONGEST_CHAIN;
@@ -26,9 +27,7 @@ const EMPTY: (Frame, Frame) = ([0; 3], [0; 3]);
 pub struct DeviceRing {
     ring: DriverQueue<Window, Box<[driver::Slot<RequestId>]>, RequestId>,
     window: Window,
-    /// The address of the first block.
-    blocks: u64,
-    buddy: Buddy,
+    pool: Pool,
     /// Whether indirect descriptors were negotiated.
     indirect: bool,
 }
@@ -78,14 +77,13 @@ impl DeviceRing {
     /// # Errors
     ///
     /// [`SetupError`] if the ring's size or addresses are invalid.
-    pub fn new(window: Window, share: Share) -> Result<Self, SetupError> {
+    pub fn new(window: Window, share: Share, policy: Policy) -> Result<Self, SetupError> {
         let Share { setup, blocks, buddy } = share;
         let slots = (0..setup.size).map(|_| driver::Slot::EMPTY).collect();
         Ok(Self {
             ring: DriverQueue::new(window.clone(), &setup, slots)?,
+            pool: Pool::new(window.clone(), blocks, buddy, policy),
             window,
-            blocks,
-            buddy,
             indirect: setup.features.contains(Features::INDIRECT_DESC),
         })
     }
@@ -93,7 +91,7 @@ impl DeviceRing {
     /// Returns how many bytes of the share's blocks are in use, and how many there are.
     #[must_use]
     pub const fn used_of_share(&self) -> (u64, u64) {
-        (self.buddy.capacity() - self.buddy.free(), self.buddy.capacity())
+        (self.pool.capacity() - self.pool.free(), self.pool.capacity())
     }
 
     /// Copies a request to the isolated area and stages it.
@@ -114,13 +112,13 @@ impl DeviceRing {
         if frames == EMPTY {
             return Submission::Refused(id, ForwardError::Empty);
         }
-        if !placement.place(&mut self.buddy, self.blocks, frames, self.indirect) {
+        if !placement.place(&mut self.pool, frames, self.indirect) {
             return self.no_room(id, buffer);
         }
         let copied = match self.copy_out(guest, readable, placement, device_type) {
             Ok(copied) => copied,
             Err(unmapped) => {
-                placement.release(&mut self.buddy);
+                placement.release(&mut self.pool);
                 return Submission::Refused(id, ForwardError::Unmapped(unmapped));
             }
         };
@@ -130,7 +128,7 @@ impl DeviceRing {
             None => self.ring.add(readable, writable, id),
         };
         let Err(AddError { kind, cookie: id }) = added else { return Submission::Staged(copied) };
-        placement.release(&mut self.buddy);
+        placement.release(&mut self.pool);
         match kind {
             // The device has broken the ring; the request waits for the next device.
             AddErrorKind::Full { .. } | AddErrorKind::NotRunning => Submission::NoRoom(id),
@@ -144,13 +142,12 @@ impl DeviceRing {
             return Submission::NoRoom(id);
         }
         let bytes = Segment::total(buffer.all());
-        Submission::Refused(id, ForwardError::TooLarge { bytes, share: self.buddy.capacity() })
+        Submission::Refused(id, ForwardError::TooLarge { bytes, share: self.pool.capacity() })
     }
 
-    /// Copies the readable part and zeroes the writable part. Returns the number of bytes copied.
+    /// Copies the readable part. Returns the number of bytes copied.
     ///
-    /// The writable part may hold data of earlier requests. A status that the device does not write
-    /// is an error.
+    /// A status that the device does not write is an error.
     fn copy_out(
         &self,
         guest: &View<'_>,
@@ -163,9 +160,6 @@ impl DeviceRing {
         for (from, to, len) in in_step(from, readable, u64::MAX) {
             guest.copy_out(from, &self.window, to, len)?;
             copied += u64::from(len);
-        }
-        for piece in writable {
-            self.window.zero(piece.address, piece.len)?;
         }
         if let Some(status) = last_byte(writable).filter(|_| device_type.has_status()) {
             self.window.write_bytes(status, &[block_status::FAILED])?;
@@ -198,7 +192,7 @@ impl DeviceRing {
         device_type: DeviceType,
     ) -> Result<(), ForwardError> {
         let copied = self.copy_in(guest, request, written, device_type);
-        request.placement.release(&mut self.buddy);
+        request.placement.release(&mut self.pool);
         copied.map_err(ForwardError::Removed)
     }
 
@@ -226,6 +220,16 @@ impl DeviceRing {
     /// Makes all staged requests available to the device.
     pub(super) fn publish(&mut self) -> Notify {
         self.ring.publish()
+    }
+
+    /// Returns whether there are bytes that [`scrub`](Self::scrub) has to zero by and by.
+    pub(super) fn has_residue(&self) -> bool {
+        self.pool.has_residue()
+    }
+
+    /// Zeroes up to about `limit` bytes that the device has read. Returns whether there are more.
+    pub(super) fn scrub(&mut self, limit: u64) -> bool {
+        self.pool.scrub(limit)
     }
 
     /// Enables the device's notification for the next used request.

@@ -116,6 +116,18 @@ impl ForwardedQueue {
         self.device.as_ref().map_or((0, 0), DeviceRing::used_of_share)
     }
 
+    /// Returns whether there are bytes that [`scrub`](Self::scrub) has to zero by and by.
+    #[must_use]
+    pub fn has_residue(&self) -> bool {
+        self.device.as_ref().is_some_and(DeviceRing::has_residue)
+    }
+
+    /// Zeroes a batch of bytes that the device has read for requests that it has completed. Returns
+    /// whether there are more.
+    pub fn scrub(&mut self) -> bool {
+        self.device.as_mut().is_some_and(|device| device.scrub(ROUND_BYTES))
+    }
+
     /// Returns the position of the guest's ring as a vhost-user vring base.
     #[must_use]
     pub fn vring_base(&self) -> u32 {

@@ -16,7 +16,7 @@
 //!    │          2 Journal::record_taken   records its segments                          │
 //!    │          3 InFlight::insert        keeps its token, issues a RequestId           │
 //!    │          4 DeviceRing::submit      cuts it (frame), places it (Placement::place) │
-//!    │ data ─▶  5 DeviceRing::copy_out    copies readable data, zeroes the rest ─▶ area │
+//!    │ data ─▶  5 DeviceRing::copy_out    copies readable data ──────────────────▶ area │
 //!    │          6 DeviceRing::publish     makes it available ───────────▶ ring and kick │
 //!    │                                                                                  │
 //!    │            Assignment::handle, ActiveQueue::called ◀──────────────────────  call │
@@ -45,6 +45,7 @@ mod placement;
 mod poll_window;
 mod quarantine;
 mod queue_event;
+mod scrub_timer;
 mod statistics;
 mod suspicion;
 mod worker;

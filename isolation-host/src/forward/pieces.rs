@@ -3,6 +3,8 @@
 use ring_core::Segment;
 use smallvec::SmallVec;
 
+use crate::area::pool::Side;
+
 /// The most segments whose memory is kept for the next request.
 pub(super) const KEPT: usize = 16;
 
@@ -28,13 +30,13 @@ impl Pieces {
     }
 
     /// Adds a readable segment. Call before the first [`push_writable`](Self::push_writable).
-    pub(super) fn push_readable(&mut self, piece: Segment) {
+    fn push_readable(&mut self, piece: Segment) {
         self.readable += 1;
         self.all.push(piece);
     }
 
     /// Adds a writable segment.
-    pub(super) fn push_writable(&mut self, piece: Segment) {
+    fn push_writable(&mut self, piece: Segment) {
         self.all.push(piece);
     }
 
@@ -57,6 +59,14 @@ impl Pieces {
         self.all.len()
     }
 
+    /// Adds a segment. All readable segments come before the first writable one.
+    pub(super) fn push(&mut self, side: Side, piece: Segment) {
+        match side {
+            Side::ToDevice => self.push_readable(piece),
+            Side::FromDevice => self.push_writable(piece),
+        }
+    }
+
     /// Returns the readable and the writable segments.
     pub(super) fn split(&self) -> (&[Segment], &[Segment]) {
         self.all.split_at_checked(self.readable).unwrap_or_default()
@@ -74,7 +84,8 @@ impl Pieces {
         &self.all
     }
 
-    pub(super) fn all_mut(&mut self) -> &mut [Segment] {
-        &mut self.all
+    /// Returns the readable and the writable segments.
+    pub(super) fn split_mut(&mut self) -> (&mut [Segment], &mut [Segment]) {
+        self.all.split_at_mut_checked(self.readable).unwrap_or_default()
     }
 }

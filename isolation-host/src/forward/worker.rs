@@ -18,6 +18,7 @@ use thiserror::Error;
 use super::active_queue::{ActiveQueue, Progress};
 use super::poll_window::PollWindow;
 use super::queue_event::QueueEvent;
+use super::scrub_timer::ScrubTimer;
 use crate::limits::MAX_ROUNDS;
 use crate::notifier;
 use crate::poller::Poller;
@@ -151,7 +152,7 @@ fn work(poller: &Poller<QueueEvent>, assignments: &Receiver<Assignment>) {
     let _guard = AbortOnPanic;
     // There is no assignment if the process ends before forwarding begins.
     let Ok(assignment) = assignments.recv() else { return };
-    let mut window = PollWindow::new(assignment.max_poll);
+    let (mut window, mut timer) = (PollWindow::new(assignment.max_poll), ScrubTimer::default());
     loop {
         let deadline = Instant::now() + window.get();
         while !window.get().is_zero() && Instant::now() < deadline {
@@ -161,9 +162,13 @@ fn work(poller: &Poller<QueueEvent>, assignments: &Receiver<Assignment>) {
             hint::spin_loop();
         }
         let rounds = (0..MAX_ROUNDS).take_while(|_| assignment.move_requests(ActiveQueue::run)).count();
-        let busy = rounds == MAX_ROUNDS;
         let before = Instant::now();
-        match poller.wait(busy.then_some(Duration::ZERO)) {
+        let mut busy = rounds == MAX_ROUNDS;
+        if timer.is_due(assignment.has_residue(), before) {
+            if assignment.scrub() { busy = true } else { timer.done() }
+        }
+        let timeout = if busy { Some(Duration::ZERO) } else { timer.timeout(before) };
+        match poller.wait(timeout) {
             Ok(events) => events.for_each(|event| assignment.handle(event)),
             Err(error) => {
                 tracing::error!("cannot wait for the queues' notifications: {error}");
@@ -188,6 +193,16 @@ impl Assignment {
             again |= progress.again;
         }
         again
+    }
+
+    /// Returns whether devices have read bytes that have to be zeroed by and by.
+    fn has_residue(&self) -> bool {
+        self.queues.iter().any(|(_, queue)| queue.lock().has_residue())
+    }
+
+    /// Zeroes a batch of each queue. Returns whether there is more to zero.
+    fn scrub(&self) -> bool {
+        self.queues.iter().fold(false, |more, (_, queue)| queue.lock().scrub() || more)
     }
 
     fn handle(&self, event: QueueEvent) {

@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 use ring_core::Features;
 use thiserror::Error;
 
+use crate::area::policy::Policy;
 use crate::area::{Area, AreaError, ShareError};
 use crate::block_limits;
 use crate::device_link::{DeviceLink, Handshake};
@@ -68,6 +69,8 @@ pub struct Options {
     pub queues: u16,
     /// The ring format on the device's side.
     pub ring: RingChoice,
+    /// What happens to bytes that requests leave in the isolated area.
+    pub policy: Policy,
     /// How long to wait for requests in flight when a queue is stopped.
     pub drain_timeout: Duration,
     /// The number of worker threads.

@@ -192,7 +192,7 @@ impl Host {
         let window = area.window().clone();
         let share = area.share(index, queue.size, features)?;
         let setup = share.setup;
-        let ring = DeviceRing::new(window, share)?;
+        let ring = DeviceRing::new(window, share, self.options.policy)?;
         // Each connection has notifications of its own, so that an earlier device can neither send
         // nor consume them.
         let (device_kick, kick) = notifier::pair().map_err(AttachError::Descriptors)?;

@@ -8,6 +8,7 @@
 #![expect(unsafe_code)]
 
 mod copy;
+mod error;
 #[cfg(test)]
 mod executable;
 
@@ -19,37 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use copy::{copy_shared, zero_shared};
+pub use error::MapError;
 use ring_core::memory::{AccessError, Area, Load, Memory, RawArea, RawMemory, Store, Word};
 use rustix::fs::fstat;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-use thiserror::Error;
-
-/// A range of a file cannot be mapped.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum MapError {
-    /// The range is empty, or extends past the last address.
-    #[error("cannot map {size} bytes at {offset:#x}: empty or overflowing range")]
-    Range {
-        /// The start of the range in the file.
-        offset: u64,
-        /// The size of the range in bytes.
-        size: u64,
-    },
-    /// The range extends past the end of the file, where an access would kill the process.
-    #[error("cannot map {size} bytes at {offset:#x}: the file has only {file} bytes")]
-    PastEnd {
-        /// The start of the range in the file.
-        offset: u64,
-        /// The size of the range in bytes.
-        size: u64,
-        /// The file's size in bytes.
-        file: u64,
-    },
-    /// The system refuses the mapping.
-    #[error(transparent)]
-    System(#[from] io::Error),
-}
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 /// A mapped range of a file.
 struct Mapping {
@@ -195,6 +169,24 @@ impl Window {
         // SAFETY: the range lies in this window, whose mapping is alive as the window is.
         unsafe { zero_shared(start, len as usize) };
         Ok(())
+    }
+
+    /// Returns the memory of the whole pages in `len` bytes at `address` to the system. From then
+    /// on, the pages are zero in every process that maps the file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the range is not in the window, or the file is not in memory.
+    pub fn discard(&self, address: u64, len: u64) -> io::Result<()> {
+        let page = rustix::param::page_size() as u64;
+        let start = self.resolve(address, len).map_err(io::Error::other)?;
+        let before = (start as u64).next_multiple_of(page) - start as u64;
+        let Some(len) = len.checked_sub(before).map(|len| len / page * page) else { return Ok(()) };
+        let (before, len) = (usize::try_from(before).unwrap_or(0), usize::try_from(len).unwrap_or(0));
+        let start = start.wrapping_add(before);
+        // SAFETY: the pages lie in this window, whose mapping is alive as the window is. They stay
+        // mapped, and read as zeros.
+        unsafe { madvise(start.cast(), len, Advice::LinuxRemove) }.map_err(io::Error::from)
     }
 
     /// Sets bits of the byte at `address` atomically.

@@ -1,6 +1,7 @@
 //! One forwarded queue with a guest and a device, which a test steps through without a process.
 
 use isolation_host::area::Area;
+use isolation_host::area::policy::Policy;
 use isolation_host::device_type::DeviceType;
 use isolation_host::forward::{DeviceRing, ForwardedQueue};
 use isolation_host::guest_memory::GuestMemory;
@@ -51,7 +52,7 @@ fn device() -> (DeviceRing, Window, DeviceQueue<Window, Vec<device::Slot>>) {
     let window = area.window().clone();
     let slots = vec![device::Slot::EMPTY; SIZE.into()];
     let queue = DeviceQueue::new(window.clone(), &share.setup, slots).unwrap();
-    (DeviceRing::new(window.clone(), share).unwrap(), window, queue)
+    (DeviceRing::new(window.clone(), share, Policy::default()).unwrap(), window, queue)
 }
 
 impl Stepped {
