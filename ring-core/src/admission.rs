@@ -1,4 +1,7 @@
 //! Which buffers a driver end accepts, and the reasons for refusing the others.
+//!
+//! A segment of no bytes is refused, because devices do not agree on its meaning: QEMU's devices
+//! stop the queue.
 
 use crate::chain::{MAX_CHAIN_BYTES, Segment};
 use crate::error::AddErrorKind;
@@ -31,6 +34,7 @@ pub(crate) fn refusal(
     match u16::try_from(segments) {
         Ok(0) => AddErrorKind::Empty,
         Ok(_) if bytes > MAX_CHAIN_BYTES => AddErrorKind::TooManyBytes { bytes },
+        Ok(needed) if needed <= free => AddErrorKind::EmptySegment,
         Ok(needed) if needed <= size => AddErrorKind::Full { free, needed },
         _ => AddErrorKind::TooLong { segments, size },
     }

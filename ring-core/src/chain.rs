@@ -34,6 +34,15 @@ impl Segment {
         segments.iter().map(|segment| u64::from(segment.len)).sum()
     }
 
+    /// Returns the length in bytes, or 2^32 for an empty segment.
+    ///
+    /// So one comparison with [`MAX_CHAIN_BYTES`] refuses a buffer of several segments that is too
+    /// long, and also one that has an empty segment.
+    #[inline]
+    pub(crate) const fn weight(self) -> u64 {
+        self.len.wrapping_sub(1) as u64 + 1
+    }
+
     /// Fails unless the segment lies within the address space.
     #[inline]
     pub(crate) fn check(self) -> Result<(), Violation> {

@@ -5,9 +5,9 @@
 //! ```
 //! use ring_core::{Arm, DeviceQueue, PopError, Segment, Violation};
 //! # use ring_core::memory::Memory;
-//! # use ring_core::device::Slot;
+//! # use ring_core::device::Slots;
 //!
-//! fn serve<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>>(
+//! fn serve<M: Memory, S: Slots>(
 //!     queue: &mut DeviceQueue<M, S>,
 //!     mut notify: impl FnMut(),
 //! ) -> Result<(), Violation> {
@@ -56,7 +56,7 @@ use crate::position::Position;
 use crate::setup::Setup;
 use crate::{packed, split};
 
-pub use crate::slots::device::Slot;
+pub use crate::slots::device::{Slot, Slots};
 
 /// The device end of a queue, in the format that was negotiated.
 ///
@@ -83,7 +83,7 @@ macro_rules! either {
 }
 pub(crate) use either;
 
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Sets up the device end of a queue that has not run yet.
     ///
     /// To set the queue up again, use [`reset`](Self::reset): `reset` makes existing tokens stale,
@@ -116,6 +116,26 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         }
     }
 
+    /// Changes the memory under the queue, as a host does whose guest gets more memory. The areas
+    /// are resolved again, at the addresses in `setup`. Chains in flight stay in flight, their
+    /// tokens stay valid, and staged chains stay staged.
+    ///
+    /// The new memory contains what the old memory contained: the same bytes at the same addresses.
+    /// Segments of chains in flight are resolved in the new memory from now on.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`new`](Self::new). [`SetupError::Format`] or [`SetupError::Changed`] if
+    /// `setup` has another format, size or features than the queue. After an error the queue is
+    /// unchanged.
+    pub fn remap(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
+        match (self, setup.features.contains(Features::RING_PACKED)) {
+            (Self::Split(queue), false) => queue.remap(memory, setup),
+            (Self::Packed(queue), true) => queue.remap(memory, setup),
+            _ => Err(SetupError::Format),
+        }
+    }
+
     /// Returns the memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         either!(self, queue => queue.memory())
@@ -139,7 +159,8 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     ///
     /// Chains may be completed in any order. Where [`IN_ORDER`](Features::IN_ORDER) is negotiated,
     /// a chain that is completed early is held until all older chains are completed. After a
-    /// violation, `complete` accepts tokens and has no effect on the queue.
+    /// violation, `complete` accepts tokens and has no effect on the queue, unless
+    /// [`drain`](Self::drain) was called.
     ///
     /// # Errors
     ///
@@ -148,6 +169,22 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     #[inline]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         either!(self, queue => queue.complete(token, written))
+    }
+
+    /// Lets a queue that a [`Violation`](crate::Violation) has stopped return the chains that it
+    /// holds. Has no effect on a queue that has not been stopped by a violation.
+    ///
+    /// By default, a violation makes the queue idle: chains in flight do not return to the driver
+    /// before a reset. These chains were taken correctly, so a host may prefer to return them, for
+    /// example to let the work in flight of a guest finish. After this call, `complete` and
+    /// `publish` work again, and chains that were staged before the violation are published, too;
+    /// `pop` still returns no chain. Chains that were completed between the violation and this call
+    /// are lost, so call `drain` first.
+    ///
+    /// A queue that is drained is still broken: it cannot be resumed, and [`arm`](Self::arm)
+    /// returns [`Arm::Stopped`].
+    pub fn drain(&mut self) {
+        either!(self, queue => queue.drain());
     }
 
     /// Makes all staged chains visible. Returns whether to notify the driver.
@@ -188,6 +225,46 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     #[inline]
     pub fn arm(&mut self) -> Arm {
         either!(self, queue => queue.arm())
+    }
+
+    /// Asks the driver to notify when it has made `count` more buffers available, at most the
+    /// queue's size. Returns whether it is safe to sleep.
+    ///
+    /// Only for a driver that is known to make that many buffers available: a driver that waits for
+    /// a buffer before that is not woken, and neither is the device.
+    ///
+    /// Without [`EVENT_IDX`](Features::EVENT_IDX) this is [`arm`](Self::arm). A packed queue counts
+    /// descriptors, so the notification may come earlier if buffers have several descriptors.
+    /// [`Arm::Pending`] means that at least one chain can be popped. If `pop` finds a chain before
+    /// the notification, the notification may still come.
+    #[inline]
+    pub fn arm_after(&mut self, count: u16) -> Arm {
+        either!(self, queue => queue.arm_after(count))
+    }
+
+    /// Asks the driver to notify of every buffer from now on. Returns whether it is safe to sleep.
+    ///
+    /// The request stays until [`arm`](Self::arm), [`arm_after`](Self::arm_after),
+    /// [`disarm`](Self::disarm) or a reset: `pop` does not withdraw the request, and the device
+    /// need not call `arm` again. After a notification, pop until there is no chain left, because
+    /// one notification may stand for several chains. In a split queue, a `pop` that finds a chain
+    /// costs a fence.
+    pub fn arm_always(&mut self) -> Arm {
+        either!(self, queue => queue.arm_always())
+    }
+
+    /// Withdraws the request to be notified. A notification may still come, for example one that
+    /// was decided before.
+    #[doc(alias = "disable_notification")]
+    pub fn disarm(&mut self) {
+        either!(self, queue => queue.disarm());
+    }
+
+    /// Returns whether there is a chain to [`pop`](Self::pop), and takes nothing. Returns
+    /// `false` if the queue does not run.
+    #[doc(alias = "virtio_queue_empty")]
+    pub fn pending(&self) -> bool {
+        either!(self, queue => queue.pending())
     }
 
     /// Publishes the staged chains, then stops the queue. Tokens stay valid: their chains can be

@@ -5,9 +5,9 @@
 //! ```
 //! use ring_core::{Arm, DriverQueue, Segment};
 //! # use ring_core::memory::Memory;
-//! # use ring_core::driver::Slot;
+//! # use ring_core::driver::Slots;
 //!
-//! fn request<M: Memory, S: AsRef<[Slot<u32>]> + AsMut<[Slot<u32>]>>(
+//! fn request<M: Memory, S: Slots<u32>>(
 //!     queue: &mut DriverQueue<M, S, u32>,
 //!     mut notify: impl FnMut(),
 //!     mut sleep: impl FnMut(),
@@ -45,16 +45,16 @@ use crate::position::Position;
 use crate::setup::Setup;
 use crate::{packed, split};
 
-pub use crate::slots::driver::{Slot, Used};
+pub use crate::slots::driver::{Slot, Slots, Used};
 
 /// The driver end of a queue, in the format that was negotiated.
 ///
 /// [`Features::RING_PACKED`] decides the format once, when the queue is set up; each call branches
 /// on it.
 ///
-/// The device may access the buffers in flight until it is stopped, even after a [`Violation`].
-/// Stop the device before you drop the queue, because dropping the queue drops the cookies.
-/// Alternatively, [`reset`](Self::reset) returns the cookies.
+/// The device may access the buffers in flight until it is stopped, even after a [`Violation`]. So
+/// a queue that is dropped with buffers in flight leaks their cookies rather than dropping them. To
+/// get the cookies back, stop the device and call [`reset`](Self::reset).
 ///
 /// Exhaustive, because VIRTIO has two formats of a queue.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ macro_rules! either {
     };
 }
 
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Sets up the driver end of a queue and clears the queue's areas. The device must not run the
     /// queue yet.
     ///
@@ -124,11 +124,15 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     }
 
     /// Stages a buffer that consists of the `readable` segments, followed by the `writable`
-    /// segments.
+    /// segments. Returns the buffer's id.
+    ///
+    /// The id is less than the queue's size, and no other buffer in flight has this id. A driver
+    /// can use the id as the index of a table of its own.
     ///
     /// [`publish`](Self::publish) makes the buffer available. From then on the device may access
     /// the segments, until [`reap`](Self::reap) or a reset returns `cookie`. The cookie is
-    /// therefore the natural owner of the segments' memory.
+    /// therefore the natural owner of the segments' memory. `add` does not check that the segments
+    /// are memory: [`memory`](crate::memory) says which promise covers them.
     ///
     /// # Errors
     ///
@@ -136,12 +140,17 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// queue is unchanged.
     #[doc(alias("virtqueue_add", "virtqueue_add_sgs"))]
     #[inline]
-    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
+    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, AddError<T>> {
         either!(self, queue => queue.add(readable, writable, cookie))
     }
 
     /// Stages a buffer through an indirect table, so that the buffer takes up one descriptor of the
-    /// queue.
+    /// queue. Returns the buffer's id, as [`add`](Self::add) does.
+    ///
+    /// In a split queue, the buffer has at most as many segments as the queue has descriptors. In a
+    /// packed queue, only the device limits the number of segments (VIRTIO 1.4, 2.8.19 "Driver
+    /// Requirements: Indirect Descriptors"); the caller observes the limit that the device type or
+    /// the transport gives, such as `seg_max` of a block device.
     ///
     /// `table` is memory for the table, in the memory that the queue was set up with: 16 bytes for
     /// each segment, with any alignment. Like the segments, the table belongs to the device until
@@ -157,7 +166,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         readable: &[Segment],
         writable: &[Segment],
         cookie: T,
-    ) -> Result<(), AddError<T>> {
+    ) -> Result<u16, AddError<T>> {
         either!(self, queue => queue.add_indirect(table, readable, writable, cookie))
     }
 
@@ -201,10 +210,52 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 
     /// Asks the device to notify when it returns the next buffer. Returns whether it is safe to
     /// sleep.
-    #[doc(alias("virtqueue_enable_cb", "virtqueue_poll"))]
+    #[doc(alias = "virtqueue_enable_cb")]
     #[inline]
     pub fn arm(&mut self) -> Arm {
         either!(self, queue => queue.arm())
+    }
+
+    /// Asks the device to notify when it has returned `count` more buffers, or all buffers in
+    /// flight if these are fewer. Returns whether it is safe to sleep.
+    ///
+    /// A driver that need not know at once when each buffer returns so gets fewer interrupts: with
+    /// `count` at three quarters of what is in flight, 64 buffers that are returned one by one cost
+    /// four interrupts.
+    ///
+    /// Without [`EVENT_IDX`](Features::EVENT_IDX) this is [`arm`](Self::arm). A packed queue counts
+    /// descriptors, so the notification may come earlier if buffers have several descriptors.
+    /// [`Arm::Pending`] means that at least one buffer can be reaped. If `reap` finds a buffer
+    /// before the notification, the notification may still come.
+    #[doc(alias = "virtqueue_enable_cb_delayed")]
+    #[inline]
+    pub fn arm_after(&mut self, count: u16) -> Arm {
+        either!(self, queue => queue.arm_after(count))
+    }
+
+    /// Asks the device to notify of every buffer from now on. Returns whether it is safe to sleep.
+    ///
+    /// The request stays until [`arm`](Self::arm), [`arm_after`](Self::arm_after),
+    /// [`disarm`](Self::disarm) or a reset: `reap` does not withdraw the request, and the driver
+    /// need not call `arm` again. After a notification, reap until there is no buffer left, because
+    /// one notification may stand for several buffers. In a split queue, a `reap` that finds a
+    /// buffer costs a fence.
+    pub fn arm_always(&mut self) -> Arm {
+        either!(self, queue => queue.arm_always())
+    }
+
+    /// Withdraws the request to be notified. A notification may still come, for example one that
+    /// was decided before.
+    #[doc(alias("virtqueue_disable_cb", "set_dev_notify"))]
+    pub fn disarm(&mut self) {
+        either!(self, queue => queue.disarm());
+    }
+
+    /// Returns whether there is a buffer to [`reap`](Self::reap), and reaps nothing. Returns
+    /// `false` if the queue does not run.
+    #[doc(alias("virtqueue_poll", "can_pop", "more_used"))]
+    pub fn pending(&self) -> bool {
+        either!(self, queue => queue.pending())
     }
 
     /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.

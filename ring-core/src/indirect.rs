@@ -1,6 +1,5 @@
 //! Indirect tables: how a device end reads them, and how a driver end fills them.
 
-use crate::admission::{fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddErrorKind, Violation};
 use crate::memory::{AccessError, Memory};
@@ -71,7 +70,22 @@ impl<'m, M: Memory> Table<'m, M> {
     }
 }
 
-/// Writes a buffer's descriptors to `table`, if the buffer can be added to the queue. Returns the
+/// Memory for a table, and how many descriptors the format allows in a table.
+pub(crate) struct Room {
+    /// The memory that the caller provides.
+    pub(crate) table: Segment,
+    /// The longest table. In a split queue, a table is a chain, which is no longer than the queue
+    /// (VIRTIO 1.4, 2.7.5.3.1 "Driver Requirements: Indirect Descriptors"). In a packed queue, only
+    /// the device sets a limit (2.8.19, of the same title), which the caller observes.
+    pub(crate) longest: u32,
+}
+
+impl Room {
+    /// The number of descriptors in the longest table whose length fits into a descriptor.
+    pub(crate) const LONGEST: u32 = u32::MAX / DESCRIPTOR_BYTES;
+}
+
+/// Writes a buffer's descriptors to a table, if the buffer can be added to the queue. Returns the
 /// part of the table that the descriptors take up, and the number of writable bytes, saturated.
 ///
 /// `encode` returns the two words of a descriptor, given its segment, whether the segment is
@@ -80,16 +94,16 @@ pub(crate) fn fill_table<M: Memory>(
     ring: &Ring<M>,
     state: State,
     free: u16,
-    table: Segment,
+    room: &Room,
     readable: &[Segment],
     writable: &[Segment],
-    encode: impl Fn(Segment, bool, Option<u16>) -> (u64, u64),
+    encode: impl Fn(Segment, bool, Option<u32>) -> (u64, u64),
 ) -> Result<(Segment, u32), AddErrorKind> {
-    let (count, bytes) = check_buffer(ring, state, free, readable, writable)?;
-    let len = check_table(table, count)?;
+    let (count, bytes) = check_buffer(ring, state, free, room, readable, writable)?;
+    let len = check_table(room.table, count)?;
     let mut segments = readable.iter().map(|s| (s, false)).chain(writable.iter().map(|s| (s, true)));
     let mut window = Window::default();
-    let (mut address, mut index) = (table.address, 0);
+    let (mut address, mut index) = (room.table.address, 0);
     while index < count {
         let mut filled = 0;
         for (descriptor, (segment, writable)) in window.iter_mut().zip(&mut segments) {
@@ -102,7 +116,7 @@ pub(crate) fn fill_table<M: Memory>(
         ring.memory.write_bytes(address, filled).map_err(AddErrorKind::TableUnmapped)?;
         address += filled.len() as u64;
     }
-    Ok((Segment::new(table.address, len), saturate(bytes)))
+    Ok((Segment::new(room.table.address, len), saturate(bytes)))
 }
 
 /// Returns the number of segments of a buffer that can be added through a table, and the number of
@@ -112,32 +126,55 @@ fn check_buffer<M: Memory>(
     ring: &Ring<M>,
     state: State,
     free: u16,
+    room: &Room,
     readable: &[Segment],
     writable: &[Segment],
-) -> Result<(u16, u64), AddErrorKind> {
-    // The segments together take up one descriptor of the queue.
-    let size = ring.size;
-    let count = fitting(readable, writable, state, size.get());
-    let (readable_bytes, writable_bytes) = (Segment::total(readable), Segment::total(writable));
-    let Some(count) = count.filter(|_| readable_bytes + writable_bytes <= MAX_CHAIN_BYTES) else {
-        return Err(refusal(readable, writable, state, size, size.get()));
-    };
+) -> Result<(u32, u64), AddErrorKind> {
+    if !state.is_running() {
+        return Err(AddErrorKind::NotRunning);
+    }
+    let segments = readable.len() + writable.len();
+    let fits = u32::try_from(segments).ok().filter(|count| *count <= room.longest);
+    let count = fits.ok_or(AddErrorKind::TooLong { segments, size: ring.size.get() })?;
+    if count == 0 {
+        return Err(AddErrorKind::Empty);
+    }
+    let [readable_bytes, writable_bytes] =
+        [readable, writable].map(|segments| segments.iter().map(|segment| segment.weight()).sum::<u64>());
+    if readable_bytes + writable_bytes >= MAX_CHAIN_BYTES {
+        check_lengths(readable, writable)?;
+    }
     if !ring.indirect {
         return Err(AddErrorKind::IndirectNotNegotiated);
     }
+    // The segments together take up one descriptor of the queue.
     if free == 0 {
         return Err(AddErrorKind::Full { free, needed: 1 });
     }
     Ok((count, writable_bytes))
 }
 
+/// Fails if a segment is empty, or if the segments together are too long.
+#[cold]
+fn check_lengths(readable: &[Segment], writable: &[Segment]) -> Result<(), AddErrorKind> {
+    let bytes = Segment::total(readable) + Segment::total(writable);
+    if bytes > MAX_CHAIN_BYTES {
+        Err(AddErrorKind::TooManyBytes { bytes })
+    } else if readable.iter().chain(writable).any(|segment| segment.len == 0) {
+        Err(AddErrorKind::EmptySegment)
+    } else {
+        Ok(())
+    }
+}
+
 /// Returns the number of bytes that `count` descriptors take up in `table`, if they fit.
 #[inline]
-fn check_table(table: Segment, count: u16) -> Result<u32, AddErrorKind> {
-    let len = u32::from(count) * DESCRIPTOR_BYTES;
-    if len > table.len {
-        return Err(AddErrorKind::TableTooSmall { capacity: table.len / DESCRIPTOR_BYTES, needed: count });
+fn check_table(table: Segment, count: u32) -> Result<u32, AddErrorKind> {
+    let capacity = table.len / DESCRIPTOR_BYTES;
+    if count > capacity {
+        return Err(AddErrorKind::TableTooSmall { capacity, needed: count });
     }
+    let len = count * DESCRIPTOR_BYTES;
     let unmapped = AddErrorKind::TableUnmapped(AccessError { address: table.address, len: len.into() });
     table.address.checked_add(len.into()).ok_or(unmapped)?;
     Ok(len)

@@ -44,18 +44,34 @@ impl Notify {
 
 /// The result of asking to be notified.
 ///
-/// Exhaustive, because the caller either may sleep or may not.
-#[must_use = "if something is pending already, no notification will come for it"]
+/// Only [`Armed`](Self::Armed) says that it is safe to sleep.
+///
+/// Exhaustive, because each answer needs another reaction of the caller.
+#[must_use = "only `Armed` says that a notification will come"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {
     /// It is safe to sleep: there is no work, and the other side will notify.
-    ///
-    /// A queue that is suspended or broken also returns `Armed`, because there is no work in it
-    /// until it is resumed or reset.
     Armed,
     /// It is not safe to sleep: work has arrived, and no notification may come for it. Continue
     /// working.
     Pending,
+    /// It is not safe to sleep: this end has staged buffers that the other side cannot see yet. The
+    /// request was not made. Publish, then call `arm` again.
+    Unpublished,
+    /// The queue is suspended or broken. The request was not made, and no notification will come
+    /// until the queue is resumed or reset.
+    Stopped,
+}
+
+/// When an end has asked the other side to notify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Never, or the request has been answered.
+    Withdrawn,
+    /// For the next buffer, or for a later one.
+    Next,
+    /// For every buffer.
+    Always,
 }
 
 /// Returns whether an event at `event` is due, after an index has moved from `old` to `new`.
@@ -74,36 +90,36 @@ pub(crate) const fn need_event(event: u16, new: u16, old: u16) -> bool {
 /// to be remembered. After a resume the amount is unknown, and the next decision is to notify.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unannounced {
-    /// Published since the last decision, in index steps. `None` if unknown, or too large for the
-    /// comparison.
-    count: Option<u16>,
+    /// Published since the last decision, in index steps. Above [`MOST`](Self::MOST) if unknown, or
+    /// too large for the comparison.
+    count: u16,
 }
 
 impl Unannounced {
+    /// Above this number of steps, the comparison of wrapping indices is meaningless.
+    const MOST: u16 = 1 << 15;
+
     /// Nothing has been published yet.
     pub(crate) const fn nothing() -> Self {
-        Self { count: Some(0) }
+        Self { count: 0 }
     }
 
     /// The amount is unknown: another process may have published without notifying.
     pub(crate) const fn unknown() -> Self {
-        Self { count: None }
+        Self { count: u16::MAX }
     }
 
     /// Adds `count` steps, at most 2^15.
     #[inline]
     pub(crate) const fn add(&mut self, count: u16) {
-        self.count = match self.count {
-            // Above 2^15 the comparison of wrapping indices is meaningless.
-            Some(before) if before as u32 + count as u32 <= 1 << 15 => Some(before + count),
-            _ => None,
-        };
+        self.count = self.count.saturating_add(count);
     }
 
     /// Returns the amount for a decision, and starts again from zero.
     #[inline]
     pub(crate) const fn take(&mut self) -> Option<u16> {
-        self.count.replace(0)
+        let count = core::mem::replace(&mut self.count, 0);
+        if count <= Self::MOST { Some(count) } else { None }
     }
 }
 

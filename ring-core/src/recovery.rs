@@ -72,7 +72,7 @@
 //!     staged: Option<(u16, Vec<ChainRecord>)>,
 //! }
 //!
-//! fn take_over<M: Memory, S: AsRef<[device::Slot]> + AsMut<[device::Slot]>>(
+//! fn take_over<M: Memory, S: device::Slots>(
 //!     device: &mut DeviceQueue<M, S>,
 //!     journal: &mut Journal,
 //! ) -> Result<Vec<Token>, SetupError> {
@@ -93,7 +93,9 @@
 //! # let new = || DeviceQueue::new(memory.clone(), &setup, [device::Slot::EMPTY; 4]);
 //! # let mut device = new()?;
 //! # let used = device.position().used;
-//! # (0..3).for_each(|cookie| driver.add(&[], &[Segment::new(0x800, 8)], cookie).unwrap());
+//! # for cookie in 0..3 {
+//! #     driver.add(&[], &[Segment::new(0x800, 8)], cookie)?;
+//! # }
 //! # let _ = driver.publish();
 //! # let mut pop = || device.pop(&mut [Segment::default()]).unwrap().unwrap().into_token();
 //! # let tokens = [pop(), pop(), pop()];
@@ -113,12 +115,12 @@
 //! ```
 
 use crate::chain::{ChainRecord, Token};
-use crate::device::{DeviceQueue, Slot, either};
+use crate::device::{DeviceQueue, Slots, either};
 use crate::error::SetupError;
 use crate::memory::Memory;
 
 /// Taking over from a device that crashed: see [`recovery`](crate::recovery).
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Returns the record of a chain in flight.
     pub fn record(&self, token: &Token) -> Option<ChainRecord> {
         either!(self, queue => queue.record(token))

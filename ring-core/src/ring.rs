@@ -7,7 +7,7 @@ use crate::features::Features;
 use crate::index::QueueSize;
 use crate::layout::{AreaLayout, Layout};
 use crate::memory::Memory;
-use crate::setup::Setup;
+use crate::setup::{Areas, Setup};
 
 /// Which end of a queue an end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,21 @@ pub(crate) struct Ring<M: Memory> {
     pub(crate) running: State,
 }
 
+/// Fails if two of the areas share a byte.
+fn check_overlap(areas: Areas, layout: Layout) -> Result<(), SetupError> {
+    let descriptor = (AreaName::Descriptor, areas.descriptor, layout.descriptor.size as u64);
+    let driver = (AreaName::Driver, areas.driver, layout.driver.size as u64);
+    let device = (AreaName::Device, areas.device, layout.device.size as u64);
+    for [first, second] in [[descriptor, driver], [descriptor, device], [driver, device]] {
+        // Addresses that wrap around are refused elsewhere.
+        let (from_first, from_second) = (second.1.wrapping_sub(first.1), first.1.wrapping_sub(second.1));
+        if from_first < first.2 || from_second < second.2 {
+            return Err(SetupError::Overlap { areas: [first.0, second.0] });
+        }
+    }
+    Ok(())
+}
+
 impl<M: Memory> Ring<M> {
     pub(crate) fn new(
         memory: M,
@@ -42,8 +57,8 @@ impl<M: Memory> Ring<M> {
         layout: Layout,
     ) -> Result<Self, SetupError> {
         let area = |area, address: u64, layout: AreaLayout| {
-            // A power of two. A remainder would bring a check for a division by zero.
             let align = layout.align as u64;
+            // The alignment is a power of two.
             if address & (align - 1) != 0 {
                 return Err(SetupError::Misaligned { area, address, align });
             }
@@ -53,8 +68,12 @@ impl<M: Memory> Ring<M> {
         let driver = area(AreaName::Driver, setup.areas.driver, layout.driver)?;
         let device = area(AreaName::Device, setup.areas.device, layout.device)?;
         let (own, other) = match role {
+            // The driver itself has chosen the areas, so they are not checked for overlaps.
             Role::Driver => (driver, device),
-            Role::Device => (device, driver),
+            Role::Device => {
+                check_overlap(setup.areas, layout)?;
+                (device, driver)
+            }
         };
         let in_order = setup.features.contains(Features::IN_ORDER);
         Ok(Self {
@@ -67,6 +86,14 @@ impl<M: Memory> Ring<M> {
             indirect: setup.features.contains(Features::INDIRECT_DESC),
             running: if in_order { State::InOrder } else { State::Running },
         })
+    }
+}
+
+impl<M: Memory> Ring<M> {
+    /// Returns whether the other ring has the same size and features, wherever its areas are.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let configuration = |ring: &Self| (ring.size, ring.event_idx, ring.indirect, ring.running);
+        configuration(self) == configuration(other)
     }
 }
 
@@ -89,6 +116,8 @@ pub(crate) enum State {
     Running,
     /// The queue runs, and the device returns buffers in order.
     InOrder,
+    /// The other side has broken a rule, and this end still returns what it has taken.
+    Draining,
     /// The queue was suspended, and can be resumed.
     Suspended,
     /// The other side has broken a rule. Only a reset helps.
@@ -101,10 +130,21 @@ impl State {
         matches!(self, Self::Running | Self::InOrder)
     }
 
+    /// Returns whether what is staged can be published.
+    #[inline]
+    pub(crate) const fn is_publishing(self) -> bool {
+        matches!(self, Self::Running | Self::InOrder | Self::Draining)
+    }
+
+    /// Returns whether the other side has broken a rule.
+    pub(crate) const fn is_broken(self) -> bool {
+        matches!(self, Self::Draining | Self::Broken)
+    }
+
     /// Returns the state after a suspend. A broken queue stays broken.
     pub(crate) const fn suspended(self) -> Self {
         match self {
-            Self::Broken => Self::Broken,
+            Self::Draining | Self::Broken => Self::Broken,
             Self::Running | Self::InOrder | Self::Suspended => Self::Suspended,
         }
     }

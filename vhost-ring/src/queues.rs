@@ -210,8 +210,8 @@ impl<B: NewBitmap + 'static> Queues<B> {
             }
             let Some(queue) = self.get_mut(index) else { continue };
             match queue.serve(segments, |request, response| answer(index, request, response)) {
-                Ok(Arm::Armed) => {}
-                Ok(Arm::Pending) => self.waker.wake(),
+                Ok(Arm::Armed | Arm::Stopped) => {}
+                Ok(Arm::Pending | Arm::Unpublished) => self.waker.wake(),
                 Err(violation) => log::warn!("the driver has broken queue {index}: {violation}"),
             }
         }

@@ -19,7 +19,8 @@ pub enum AddErrorKind {
         /// The number of descriptors that the buffer needs; at most the queue's size.
         needed: u16,
     },
-    /// The buffer has more segments than the queue has descriptors.
+    /// The buffer has more segments than the queue has descriptors. (A packed queue accepts such a
+    /// buffer through an indirect table.)
     TooLong {
         /// The number of segments.
         segments: usize,
@@ -28,6 +29,8 @@ pub enum AddErrorKind {
     },
     /// The buffer has no segment.
     Empty,
+    /// A segment of the buffer has no bytes.
+    EmptySegment,
     /// The buffer is longer than 2^32 bytes.
     TooManyBytes {
         /// The buffer's length.
@@ -40,7 +43,7 @@ pub enum AddErrorKind {
         /// The number of descriptors that fit into the table.
         capacity: u32,
         /// The number of descriptors that the buffer needs.
-        needed: u16,
+        needed: u32,
     },
     /// The indirect table is not in shared memory.
     TableUnmapped(AccessError),
@@ -58,6 +61,7 @@ impl fmt::Display for AddErrorKind {
                 write!(f, "a buffer of {segments} segments never fits into a queue of {size}; split it")
             }
             Self::Empty => f.write_str("the buffer has no segments"),
+            Self::EmptySegment => f.write_str("a segment of the buffer has no bytes; leave it out"),
             Self::TooManyBytes { bytes } => write!(f, "the buffer has {bytes} bytes, more than 2^32"),
             Self::IndirectNotNegotiated => f.write_str("indirect tables were not negotiated for this queue"),
             Self::TableTooSmall { capacity, needed } => {

@@ -60,6 +60,11 @@ pub enum SetupError {
         /// Its address range.
         range: AccessError,
     },
+    /// Two areas share memory. Only a device end checks this: a driver chooses its areas itself.
+    Overlap {
+        /// The two areas.
+        areas: [AreaName; 2],
+    },
     /// Chains are staged and would be lost. Publish them, or suspend the queue, before resuming it.
     Staged,
     /// The device holds chains, so the queue can only be resumed at its current position.
@@ -69,8 +74,10 @@ pub enum SetupError {
     },
     /// The other side has broken a rule. Only a reset helps.
     Broken,
-    /// A queue can only be reset in its own format.
+    /// A queue can only be reset or remapped in its own format.
     Format,
+    /// The memory under a queue changes, but its size and its features do not.
+    Changed,
     /// The position does not exist in a queue of this size, or implies more descriptors in flight
     /// than the queue has.
     Position {
@@ -112,6 +119,25 @@ impl fmt::Display for SetupError {
                      address in this program equals {address:#x} modulo 8"
                 )
             }
+            Self::Overlap { areas: [first, second] } => {
+                write!(f, "the {first} and the {second} share memory")
+            }
+            Self::Staged
+            | Self::InFlight { .. }
+            | Self::Broken
+            | Self::Format
+            | Self::Changed
+            | Self::Position { .. }
+            | Self::Recovery { .. }
+            | Self::ChainRecord(_) => self.describe_change(f),
+        }
+    }
+}
+
+impl SetupError {
+    /// Describes the errors of a queue that was set up before.
+    fn describe_change(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Staged => {
                 f.write_str("staged chains have not been published; publish them before resuming the queue")
             }
@@ -120,16 +146,26 @@ impl fmt::Display for SetupError {
             }
             Self::Broken => f.write_str("the other side broke a rule; reset the queue"),
             Self::Format => f.write_str("the queue has the other format; set up a new queue"),
-            Self::Position { available, used, size } => write!(
-                f,
-                "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
-            ),
+            Self::Changed => {
+                f.write_str("the queue has another size or other features; reset it to change these")
+            }
+            Self::Position { available, used, size } => {
+                write!(
+                    f,
+                    "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
+                )
+            }
             Self::Recovery { last, taken } => {
                 write!(f, "a device that has taken chains up to {taken} cannot take over after chain {last}")
             }
             Self::ChainRecord(ChainRecord { serial, id, count, .. }) => {
                 write!(f, "chain {serial} with id {id} and {count} descriptors cannot be adopted")
             }
+            Self::Size(_)
+            | Self::TooFewSlots { .. }
+            | Self::Misaligned { .. }
+            | Self::Unmapped { .. }
+            | Self::Overlap { .. } => f.write_str("the queue cannot be set up"),
         }
     }
 }

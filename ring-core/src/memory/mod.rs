@@ -35,66 +35,23 @@
 //!   `store` may write the lower half before it publishes the upper half, and a `load` may fetch
 //!   the lower half after the upper half. The layout of packed descriptors makes this sufficient.
 //!
+//! # Which promise covers what
+//!
+//! - The areas and tables of a queue, as this program accesses them: the caller of
+//!   [`RawMemory::new`], the borrow of [`RawMemory::from_mut`], or the mapping that a `VmMemory`
+//!   holds.
+//! - The segments of buffers, at a device in this program or in another process: no promise is
+//!   needed. Such a device resolves addresses through a [`Memory`], which refuses what is not
+//!   shared.
+//! - The segments of buffers, at a device that accesses memory by address: the caller of
+//!   [`RawMemory::new`], whose promise names segments.
+//! - The memory of buffers in flight, while the device has them: the cookie. A queue that is
+//!   dropped leaks the cookies in flight.
+//!
 //! # Memory in several parts
 //!
-//! A queue uses one [`Memory`], which contains its three areas and its indirect tables. A few lines
-//! combine several DMA allocations into one `Memory`:
-//!
-//! ```
-//! use ring_core::memory::{AccessError, Memory, RawArea, RawMemory};
-//!
-//! struct Windows<'m, const N: usize>([RawMemory<'m>; N]);
-//!
-//! impl<'m, const N: usize> Windows<'m, N> {
-//!     /// Returns the result of the first window that contains all the bytes.
-//!     fn first<T>(
-//!         &self,
-//!         address: u64,
-//!         len: usize,
-//!         access: impl FnMut(&RawMemory<'m>) -> Result<T, AccessError>,
-//!     ) -> Result<T, AccessError> {
-//!         let unmapped = AccessError { address, len: len as u64 };
-//!         self.0.iter().map(access).find_map(Result::ok).ok_or(unmapped)
-//!     }
-//! }
-//!
-//! impl<'m, const N: usize> Memory for Windows<'m, N> {
-//!     type Area = RawArea<'m>;
-//!
-//!     fn area(&self, address: u64, len: usize) -> Result<RawArea<'m>, AccessError> {
-//!         self.first(address, len, |window| window.area(address, len))
-//!     }
-//!
-//!     fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
-//!         self.first(address, into.len(), |window| window.read_bytes(address, into))
-//!     }
-//!
-//!     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
-//!         self.first(address, from.len(), |window| window.write_bytes(address, from))
-//!     }
-//!
-//!     fn fence(&self) {
-//!         core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
-//!     }
-//! }
-//! #
-//! # use ring_core::memory::AlignedWord;
-//! # use ring_core::{Areas, DriverQueue, Features, Segment, Setup, driver};
-//! # let mut pages = [[AlignedWord::ZERO; 64]; 3];
-//! # let [first, second, third] = &mut pages;
-//! # let windows = Windows([
-//! #     RawMemory::from_mut(first, 0x1000),
-//! #     RawMemory::from_mut(second, 0x8000),
-//! #     RawMemory::from_mut(third, 0x4000),
-//! # ]);
-//! # let areas = Areas { descriptor: 0x1000, driver: 0x8000, device: 0x8004 };
-//! # let setup = Setup::new(4, Features::RING_PACKED | Features::INDIRECT_DESC, areas);
-//! # let mut queue = DriverQueue::new(windows, &setup, [driver::Slot::EMPTY; 4])?;
-//! # let table = Segment::new(0x4010, 32);
-//! # queue.add_indirect(table, &[Segment::new(0, 1)], &[Segment::new(2, 1)], ())?;
-//! # assert!(queue.publish().is_needed());
-//! # Ok::<(), Box<dyn core::error::Error>>(())
-//! ```
+//! A queue uses one [`Memory`], which contains its three areas and its indirect tables.
+//! [`Windows`] combines several DMA allocations into one `Memory`.
 
 mod aligned_word;
 mod barriers;
@@ -102,20 +59,15 @@ mod copy;
 mod raw;
 #[cfg(feature = "vm-memory")]
 mod vm;
+mod windows;
 mod word;
 
 pub use aligned_word::AlignedWord;
-#[cfg(any(
-    target_arch = "x86",
-    target_arch = "x86_64",
-    target_arch = "aarch64",
-    target_arch = "riscv64"
-))]
-pub use barriers::Platform;
-pub use barriers::{Barriers, Smp};
+pub use barriers::{Barriers, NegotiatedBarriers, Platform, Smp};
 pub use raw::{RawArea, RawMemory};
 #[cfg(feature = "vm-memory")]
 pub use vm::{VmArea, VmMemory};
+pub use windows::Windows;
 pub use word::Word;
 
 /// The ordering of a [`load`](Area::load).

@@ -34,13 +34,14 @@ pub struct RawMemory<'m, B = Smp> {
     start: NonNull<u8>,
     address: u64,
     len: usize,
-    shared: PhantomData<(&'m [AtomicU8], B)>,
+    barriers: B,
+    shared: PhantomData<&'m [AtomicU8]>,
 }
 
 // SAFETY: a `RawMemory` is equivalent to a shared slice of atomic bytes, which is `Send`.
-unsafe impl<B> Send for RawMemory<'_, B> {}
+unsafe impl<B: Send> Send for RawMemory<'_, B> {}
 // SAFETY: a shared slice of atomic bytes is `Sync`, and no method needs `&mut`.
-unsafe impl<B> Sync for RawMemory<'_, B> {}
+unsafe impl<B: Sync> Sync for RawMemory<'_, B> {}
 
 impl<'m> RawMemory<'m> {
     /// Returns a window onto `len` bytes at `start`, which the other side knows as `address`.
@@ -52,15 +53,29 @@ impl<'m> RawMemory<'m> {
     /// For the whole of `'m`, the `len` bytes at `start` are mapped, readable and writable, and
     /// this program accesses them only through atomics (through this window, its clones, or atomics
     /// of its own). What the other side of the queue does to these bytes does not matter.
+    ///
+    /// If the other side of a driver queue in this window is a device that accesses memory by
+    /// address, as real hardware does, the promise covers the segments as well: whatever the
+    /// program passes to [`add`](crate::DriverQueue::add) or
+    /// [`add_indirect`](crate::DriverQueue::add_indirect) of a queue in this window or its clones
+    /// is memory that the device may access, as the segment's kind says, until the cookie returns
+    /// or the device is stopped. `add` is safe because of this promise, and does not check it. A
+    /// program that cannot review all callers of `add` keeps the queue behind a type that makes the
+    /// segments itself.
     #[must_use]
     pub const unsafe fn new(start: NonNull<u8>, address: u64, len: usize) -> Self {
-        Self { start, address, len, shared: PhantomData }
+        Self { start, address, len, barriers: Smp, shared: PhantomData }
     }
 
     /// Returns a window onto memory that this program owns. The other side knows the memory as
     /// `address`.
     ///
     /// A queue can be set up in the window only if `address` is a multiple of eight.
+    ///
+    /// The window is for a queue whose other side is in this program, or is confined to memory that
+    /// it shares with this program: such a side resolves each address through a [`Memory`] of its
+    /// own. Do not tell the address of the window to a device that accesses memory by itself,
+    /// because the device does not know when `'m` ends; use [`new`](Self::new).
     pub fn from_mut(words: &'m mut [AlignedWord], address: u64) -> Self {
         let len = size_of_val(words);
         let start = NonNull::from(words).cast();
@@ -71,8 +86,9 @@ impl<'m> RawMemory<'m> {
 
     /// Returns the same window with other barriers than those for a peer on the same system.
     #[must_use]
-    pub const fn with_barriers<B: Barriers>(self) -> RawMemory<'m, B> {
-        RawMemory { start: self.start, address: self.address, len: self.len, shared: PhantomData }
+    pub const fn with_barriers<B: Barriers>(self, barriers: B) -> RawMemory<'m, B> {
+        let Self { start, address, len, .. } = self;
+        RawMemory { start, address, len, barriers, shared: PhantomData }
     }
 }
 
@@ -102,7 +118,7 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
         }
         // SAFETY: `resolve` found the `len` bytes inside the window, and the creator of the window
         // promised to `RawMemory::new` what `RawArea::new` requires.
-        Ok(unsafe { RawArea::new(start, len) })
+        Ok(unsafe { RawArea::new(start, len, self.barriers) })
     }
 
     fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
@@ -123,7 +139,7 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
 
     #[inline]
     fn fence(&self) {
-        B::full();
+        self.barriers.full();
     }
 }
 
@@ -142,13 +158,14 @@ pub struct RawArea<'m, B = Smp> {
     words: [usize; 3],
     /// The same for pairs of words.
     pairs: [usize; 3],
-    shared: PhantomData<(&'m [AtomicU8], B)>,
+    barriers: B,
+    shared: PhantomData<&'m [AtomicU8]>,
 }
 
 // SAFETY: a `RawArea` is a part of a `RawMemory`, with the same accesses.
-unsafe impl<B> Send for RawArea<'_, B> {}
+unsafe impl<B: Send> Send for RawArea<'_, B> {}
 // SAFETY: a `RawArea` is a part of a `RawMemory`, with the same accesses.
-unsafe impl<B> Sync for RawArea<'_, B> {}
+unsafe impl<B: Sync> Sync for RawArea<'_, B> {}
 
 impl<B> RawArea<'_, B> {
     /// Returns the area of `len` bytes at `start`.
@@ -157,13 +174,14 @@ impl<B> RawArea<'_, B> {
     ///
     /// For the lifetime of the area, the `len` bytes at `start` are mapped, readable and writable,
     /// and this program accesses them only through atomics.
-    pub(super) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
+    pub(super) unsafe fn new(start: NonNull<u8>, len: usize, barriers: B) -> Self {
         let [two, four, eight] = [2, 4, 8].map(|width| {
-            let aligned = start.addr().get() % width == 0;
+            // The width is a power of two.
+            let aligned = start.addr().get() & (width - 1) == 0;
             if aligned { (len + 1).saturating_sub(width) } else { 0 }
         });
         let pairs = [two.saturating_sub(2), four.saturating_sub(4), eight.saturating_sub(8)];
-        Self { start, words: [two, four, eight], pairs, shared: PhantomData }
+        Self { start, words: [two, four, eight], pairs, barriers, shared: PhantomData }
     }
 
     /// Returns a pointer to the word at `offset`, if the word lies in the area. The pointer is
@@ -229,7 +247,7 @@ impl<B: Barriers> Area for RawArea<'_, B> {
             // SAFETY: as in `read`.
             Load::Relaxed => unsafe { W::read(word) },
             // SAFETY: as in `read`.
-            Load::Acquire => unsafe { W::acquire::<B>(word) },
+            Load::Acquire => unsafe { W::acquire(word, self.barriers) },
         }
     }
 
@@ -240,7 +258,7 @@ impl<B: Barriers> Area for RawArea<'_, B> {
             // SAFETY: as in `read`.
             Store::Relaxed => unsafe { W::write(word, value) },
             // SAFETY: as in `read`.
-            Store::Release => unsafe { W::release::<B>(word, value) },
+            Store::Release => unsafe { W::release(word, value, self.barriers) },
         }
     }
 }

@@ -18,7 +18,7 @@ use vm_memory::{
 };
 
 use super::raw::is_aligned_alike;
-use super::{AccessError, Area, Load, Memory, RawArea, Store, Word};
+use super::{AccessError, Area, Load, Memory, RawArea, Smp, Store, Word};
 
 /// A snapshot of the memory that a `vm-memory` address space maps.
 ///
@@ -71,7 +71,7 @@ where
         // as long as the handle on the region in the area. Nothing in this program has references
         // to these bytes: vm-memory makes only volatile and atomic accesses to them, as it does to
         // what the guest writes at the same time.
-        let raw = unsafe { RawArea::new(start, len) };
+        let raw = unsafe { RawArea::new(start, len, Smp) };
         let offset = usize::try_from(in_region.0).map_err(|_| unmapped)?;
         Ok(VmArea { raw, offset, region })
     }

@@ -40,14 +40,14 @@ pub trait Access: Sized {
     /// # Safety
     ///
     /// The same as for [`read`](Self::read).
-    unsafe fn acquire<B: Barriers>(at: *mut u8) -> Self;
+    unsafe fn acquire(at: *mut u8, barriers: impl Barriers) -> Self;
 
     /// Writes the word after everything that precedes it.
     ///
     /// # Safety
     ///
     /// The same as for [`read`](Self::read).
-    unsafe fn release<B: Barriers>(at: *mut u8, value: Self);
+    unsafe fn release(at: *mut u8, value: Self, barriers: impl Barriers);
 }
 
 /// Implements [`Access`] for a width for which the target has atomics.
@@ -71,19 +71,19 @@ macro_rules! accessed_as {
             }
 
             #[inline]
-            unsafe fn acquire<B: Barriers>(at: *mut u8) -> Self {
+            unsafe fn acquire(at: *mut u8, barriers: impl Barriers) -> Self {
                 // SAFETY: the caller's promise.
                 let word = unsafe { <$atomic>::from_ptr(at.cast()) };
                 let value = Self::from_le(word.load(Ordering::Acquire));
-                B::acquire();
+                barriers.acquire();
                 value
             }
 
             #[inline]
-            unsafe fn release<B: Barriers>(at: *mut u8, value: Self) {
+            unsafe fn release(at: *mut u8, value: Self, barriers: impl Barriers) {
                 // SAFETY: the caller's promise.
                 let word = unsafe { <$atomic>::from_ptr(at.cast()) };
-                B::release();
+                barriers.release();
                 word.store(value.to_le(), Ordering::Release);
             }
         }
@@ -112,15 +112,15 @@ impl Access for u64 {
     }
 
     #[inline]
-    unsafe fn acquire<B: Barriers>(at: *mut u8) -> Self {
+    unsafe fn acquire(at: *mut u8, barriers: impl Barriers) -> Self {
         // SAFETY: the caller's promise, passed on.
-        unsafe { halves::acquire::<B>(at) }
+        unsafe { halves::acquire(at, barriers) }
     }
 
     #[inline]
-    unsafe fn release<B: Barriers>(at: *mut u8, value: Self) {
+    unsafe fn release(at: *mut u8, value: Self, barriers: impl Barriers) {
         // SAFETY: the caller's promise, passed on.
-        unsafe { halves::release::<B>(at, value) }
+        unsafe { halves::release(at, value, barriers) }
     }
 }
 
@@ -149,19 +149,19 @@ mod halves {
         unsafe { u32::write(at.wrapping_add(UPPER), upper) };
     }
 
-    pub(super) unsafe fn acquire<B: Barriers>(at: *mut u8) -> u64 {
+    pub(super) unsafe fn acquire(at: *mut u8, barriers: impl Barriers) -> u64 {
         // SAFETY: the caller's promise.
-        let upper = unsafe { u32::acquire::<B>(at.wrapping_add(UPPER)) };
+        let upper = unsafe { u32::acquire(at.wrapping_add(UPPER), barriers) };
         // SAFETY: the caller's promise.
         join(upper, unsafe { u32::read(at) })
     }
 
-    pub(super) unsafe fn release<B: Barriers>(at: *mut u8, value: u64) {
+    pub(super) unsafe fn release(at: *mut u8, value: u64, barriers: impl Barriers) {
         let (lower, upper) = split(value);
         // SAFETY: the caller's promise.
         unsafe { u32::write(at, lower) };
         // SAFETY: the caller's promise.
-        unsafe { u32::release::<B>(at.wrapping_add(UPPER), upper) };
+        unsafe { u32::release(at.wrapping_add(UPPER), upper, barriers) };
     }
 
     fn join(upper: u32, lower: u32) -> u64 {
@@ -199,18 +199,18 @@ mod tests {
 
     /// What the other side does, or sees, at a barrier.
     #[derive(Clone, Copy, Debug)]
-    enum OtherSide {}
+    struct OtherSide;
 
     impl Barriers for OtherSide {
-        fn acquire() {
+        fn acquire(self) {
             ACQUIRED[0].store(u32::from_ne_bytes([1, 2, 3, 4]), Ordering::Relaxed);
         }
 
-        fn release() {
+        fn release(self) {
             assert_eq!(bytes(&RELEASED), [[1, 2, 3, 4], [0; 4]]);
         }
 
-        fn full() {}
+        fn full(self) {}
     }
 
     #[test]
@@ -228,14 +228,14 @@ mod tests {
         ACQUIRED[0].store(u32::MAX, Ordering::Relaxed);
         ACQUIRED[1].store(u32::from_ne_bytes([5, 6, 7, 8]), Ordering::Relaxed);
         // SAFETY: the word is a static and made of atomics.
-        let word = unsafe { halves::acquire::<OtherSide>(at(&ACQUIRED)) };
+        let word = unsafe { halves::acquire(at(&ACQUIRED), OtherSide) };
         assert_eq!(word, 0x0807_0605_0403_0201);
     }
 
     #[test]
     fn the_lower_half_is_written_before_the_barrier_that_the_upper_half_has() {
         // SAFETY: the word is a static and made of atomics.
-        unsafe { halves::release::<OtherSide>(at(&RELEASED), 0x0807_0605_0403_0201) };
+        unsafe { halves::release(at(&RELEASED), 0x0807_0605_0403_0201, OtherSide) };
         assert_eq!(bytes(&RELEASED), [[1, 2, 3, 4], [5, 6, 7, 8]]);
     }
 }

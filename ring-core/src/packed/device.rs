@@ -8,11 +8,10 @@ use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::index::Cursor;
 use crate::indirect::Table;
 use crate::memory::{Area as _, Load, Memory};
-use crate::notify::{Arm, Notify};
-use crate::position::Position;
+use crate::notify::{Arm, Notify, Request};
 use crate::ring::{Role, State};
 use crate::setup::Setup;
-use crate::slots::device::{Completion, Slot, Slots};
+use crate::slots::device::{Chains, Completion, Slots};
 
 use super::end::End;
 use super::layout::{Control, DescriptorFlags, address, control};
@@ -24,13 +23,13 @@ use super::layout::{Control, DescriptorFlags, address, control};
 #[derive(Debug)]
 pub struct DeviceQueue<M: Memory, S> {
     pub(super) end: End<M>,
-    pub(super) slots: Slots<S>,
+    pub(super) slots: Chains<S>,
     /// In an in-order queue, the staged used descriptor that the next used buffer may overwrite.
-    batch: Option<Cursor>,
+    pub(super) batch: Option<Cursor>,
 }
 
 /// Set-up.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Sets up the device end of a queue that has not run yet.
     ///
     /// # Errors
@@ -38,7 +37,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// The errors of [`crate::DeviceQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Device)?;
-        Ok(Self { slots: Slots::new(slots, end.ring.size)?, end, batch: None })
+        Ok(Self { slots: Chains::new(slots, end.ring.size)?, end, batch: None })
     }
 
     /// Sets the queue up again. All chains in flight are forgotten, and all tokens become stale.
@@ -53,6 +52,15 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
+    /// Changes the memory under the queue. Chains in flight stay in flight.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`crate::DeviceQueue::remap`].
+    pub fn remap(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
+        self.end.remap(memory, setup, Role::Device)
+    }
+
     /// Returns the memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         &self.end.ring.memory
@@ -60,7 +68,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
 }
 
 /// Taking chains.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Takes the next available chain, if there is one, and copies its segments to `segments`.
     ///
     /// # Errors
@@ -201,12 +209,34 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// safe to sleep.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        self.end.arm(DescriptorFlags::available)
+        self.end.arm(DescriptorFlags::available, 0, Request::Next)
+    }
+
+    /// Asks the driver to notify when it has made `count` more buffers available.
+    #[inline]
+    pub fn arm_after(&mut self, count: u16) -> Arm {
+        let delay = count.clamp(1, self.end.ring.size.get()) - 1;
+        self.end.arm(DescriptorFlags::available, delay, Request::Next)
+    }
+
+    /// Asks the driver to notify of every buffer.
+    pub fn arm_always(&mut self) -> Arm {
+        self.end.arm(DescriptorFlags::available, 0, Request::Always)
+    }
+
+    /// Withdraws the request to be notified.
+    pub fn disarm(&mut self) {
+        self.end.disarm();
+    }
+
+    /// Returns whether there is a buffer to take, and takes nothing.
+    pub fn pending(&self) -> bool {
+        self.end.has_pending(DescriptorFlags::available)
     }
 }
 
 /// Returning chains.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Stages a used chain, with the number of bytes `written` to it.
     ///
     /// # Errors
@@ -228,7 +258,12 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         match self.end.state {
             State::Suspended => return Err(CompleteError::Suspended(token)),
             State::Broken => return self.slots.remove(token, written).map(drop),
-            State::Running | State::InOrder => self.slots.hold(token, written)?,
+            State::Draining if self.end.ring.running == State::Running => {
+                let completion = self.slots.remove(token, written)?;
+                self.stage(self.end.staged, completion);
+                return Ok(());
+            }
+            State::Running | State::InOrder | State::Draining => self.slots.hold(token, written)?,
         }
         while let Some(completion) = self.slots.next_in_order(self.end.ring.size) {
             let at = self.batch.unwrap_or(self.end.staged);
@@ -254,6 +289,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         self.end.stage(count);
     }
 
+    /// Lets a queue that a violation has stopped return the chains that it holds.
+    pub fn drain(&mut self) {
+        if self.end.state == State::Broken {
+            self.end.state = State::Draining;
+        }
+    }
+
     /// Makes all staged chains visible. Returns whether to notify the driver.
     #[inline]
     pub fn publish(&mut self) -> Notify {
@@ -268,51 +310,5 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
             self.slots.publish();
             self.batch = None;
         }
-    }
-}
-
-/// Suspending and resuming.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// Publishes the staged chains, then stops the queue. Tokens stay valid.
-    pub fn suspend(&mut self) -> (Position, Notify) {
-        let notify = self.publish();
-        self.end.suspend();
-        (self.position(), notify)
-    }
-
-    /// Resumes the queue at `position`.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`crate::DeviceQueue::resume`].
-    pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
-        let Position { available, used } = position;
-        let size = self.end.ring.size;
-        let cursors = Cursor::from_bits(available, size).zip(Cursor::from_bits(used, size));
-        let in_flight = cursors.and_then(|(to, from)| to.since(from, size));
-        let (Some((available, used)), Some(in_flight)) = (cursors, in_flight) else {
-            return Err(SetupError::Position { available, used, size: size.get() });
-        };
-        if self.end.staged != self.end.published {
-            return Err(SetupError::Staged);
-        }
-        if self.end.state == State::Broken {
-            return Err(SetupError::Broken);
-        }
-        let descriptors = self.slots.descriptors(size);
-        if descriptors > 0 && position != self.position() {
-            return Err(SetupError::InFlight { descriptors });
-        }
-        if descriptors == 0 {
-            self.slots.abandon(in_flight, size);
-        }
-        self.end.resume(used, available);
-        self.batch = None;
-        Ok(())
-    }
-
-    /// Returns the position of the queue: the next buffer to take, and what has been published.
-    pub const fn position(&self) -> Position {
-        Position { available: self.end.next.bits(), used: self.end.published.bits() }
     }
 }

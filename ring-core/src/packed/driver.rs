@@ -7,13 +7,13 @@ use crate::admission::{fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::index::Cursor;
-use crate::indirect::fill_table;
+use crate::indirect::{Room, fill_table};
 use crate::memory::{Area as _, Memory};
-use crate::notify::{Arm, Notify};
+use crate::notify::{Arm, Notify, Request};
 use crate::position::Position;
 use crate::ring::{Role, State};
 use crate::setup::Setup;
-use crate::slots::driver::{Slot, Slots, Used};
+use crate::slots::driver::{Buffers, Run, Slots, Used};
 
 use super::end::End;
 use super::layout::{Control, DescriptorFlags, address};
@@ -25,14 +25,14 @@ use super::layout::{Control, DescriptorFlags, address};
 #[derive(Debug)]
 pub struct DriverQueue<M: Memory, S, T> {
     end: End<M>,
-    slots: Slots<S, T>,
+    slots: Buffers<S, T>,
     /// In an in-order queue, the used buffer that stands for itself and for the older buffers that
     /// are still to be returned: its id, and the bytes written.
     batch: Option<(u32, u32)>,
 }
 
 /// Set-up.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Sets up the driver end of a queue and clears the queue's areas.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// The errors of [`crate::DriverQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Driver)?;
-        let slots = Slots::new(slots, end.ring.size)?;
+        let slots = Buffers::new(slots, end.ring.size)?;
         end.clear();
         Ok(Self { end, slots, batch: None })
     }
@@ -65,7 +65,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 }
 
 /// Making buffers available.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Returns the number of free descriptors.
     pub const fn free(&self) -> u16 {
         self.slots.free()
@@ -83,7 +83,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// The errors of [`crate::DriverQueue::add`].
     #[inline(always)]
-    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
+    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, AddError<T>> {
         let only = match (readable, writable) {
             ([segment], []) => Some((*segment, DescriptorFlags::empty(), 0)),
             ([], [segment]) => Some((*segment, DescriptorFlags::WRITE, segment.len)),
@@ -112,36 +112,44 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         flags: DescriptorFlags,
         writable: u32,
         cookie: T,
-    ) -> Result<(), T> {
-        if !self.end.state.is_running() || self.slots.free() == 0 {
+    ) -> Result<u16, T> {
+        if !self.end.state.is_running() || self.slots.free() == 0 || segment.len == 0 {
             return Err(cookie);
         }
-        let id = self.slots.head();
+        let run = self.slots.first();
+        let id = run.head;
         self.write(self.end.staged, id, segment, flags);
-        self.stage(id, 1, writable, cookie);
-        Ok(())
+        self.stage(run, 1, writable, cookie);
+        Ok(id)
     }
 
     /// Stages a buffer of any number of descriptors, or returns its cookie.
     #[inline(never)]
-    fn add_list(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), T> {
-        let (readable_bytes, writable_bytes) = (Segment::total(readable), Segment::total(writable));
-        let fitting = fitting(readable, writable, self.end.state, self.slots.free());
-        let Some(count) = fitting.filter(|_| readable_bytes + writable_bytes <= MAX_CHAIN_BYTES) else {
+    fn add_list(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, T> {
+        let Some(count) = fitting(readable, writable, self.end.state, self.slots.free()) else {
             return Err(cookie);
         };
-        let (id, mut at, mut left) = (self.slots.head(), self.end.staged, count);
-        let kinds = [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)];
-        for (segments, kind) in kinds {
+        let run = self.slots.first();
+        let (id, mut at, mut left) = (run.head, self.end.staged, count);
+        let (mut bytes, mut written) = (0, 0);
+        for (segments, kind) in [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)] {
+            written = 0;
             for &segment in segments {
                 left -= 1;
                 let flags = if left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
                 self.write(at, id, segment, flags);
                 at = at.advance(1, self.end.ring.size);
+                written += segment.weight();
             }
+            bytes += written;
         }
-        self.stage(id, count, saturate(writable_bytes), cookie);
-        Ok(())
+        // The device has not been told of these descriptors, so it is not too late to refuse the
+        // buffer.
+        if bytes > MAX_CHAIN_BYTES {
+            return Err(cookie);
+        }
+        self.stage(run, count, saturate(written), cookie);
+        Ok(id)
     }
 
     /// Writes a descriptor that becomes available with the batch.
@@ -156,8 +164,8 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 
     /// Stages the buffer whose `count` descriptors have been written.
     #[inline(always)]
-    fn stage(&mut self, id: u16, count: u16, writable: u32, cookie: T) {
-        self.slots.allocate(id, id, count, writable, cookie);
+    fn stage(&mut self, run: Run, count: u16, writable: u32, cookie: T) {
+        self.slots.allocate(run, count, writable, cookie);
         self.end.stage(count);
     }
 
@@ -173,9 +181,10 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         readable: &[Segment],
         writable: &[Segment],
         cookie: T,
-    ) -> Result<(), AddError<T>> {
+    ) -> Result<u16, AddError<T>> {
         let (ring, state, free) = (&self.end.ring, self.end.state, self.slots.free());
-        let filled = fill_table(ring, state, free, table, readable, writable, |segment, writable, _| {
+        let room = Room { table, longest: Room::LONGEST };
+        let filled = fill_table(ring, state, free, &room, readable, writable, |segment, writable, _| {
             let flags = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
             (segment.address, Control { len: segment.len, id: 0, flags }.to_word())
         });
@@ -183,10 +192,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
             Ok(filled) => filled,
             Err(kind) => return Err(AddError { kind, cookie }),
         };
-        let id = self.slots.head();
+        let run = self.slots.first();
+        let id = run.head;
         self.write(self.end.staged, id, table, DescriptorFlags::INDIRECT);
-        self.stage(id, 1, bytes, cookie);
-        Ok(())
+        self.stage(run, 1, bytes, cookie);
+        Ok(id)
     }
 
     /// Returns the value to send with a notification, where
@@ -212,7 +222,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 }
 
 /// Taking buffers back.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Takes back the next used buffer, if there is one.
     ///
     /// # Errors
@@ -258,7 +268,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     #[inline(never)]
     fn next_in_order(&mut self) -> Result<Option<(u32, u32)>, Violation> {
         if self.batch.is_some() {
-            self.end.disarm();
+            self.end.answered();
         } else {
             let Some(used) = self.end.peek(DescriptorFlags::used) else { return Ok(None) };
             self.batch = Some((used.id.into(), used.len));
@@ -266,18 +276,46 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         self.slots.next_in_order(&mut self.batch).map(Some)
     }
 
-    /// Asks the device to notify when it returns the next buffer. Returns whether it is safe to
-    /// sleep.
+    /// Asks the device to notify when it returns the next buffer. Returns whether it is
+    /// safe to sleep.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        let arm = self.end.arm(DescriptorFlags::used);
+        self.request(0, Request::Next)
+    }
+
+    /// Asks the device to notify when it has returned `count` more buffers.
+    #[inline]
+    pub fn arm_after(&mut self, count: u16) -> Arm {
+        let delay = count.clamp(1, self.slots.in_flight().max(1)) - 1;
+        self.request(delay, Request::Next)
+    }
+
+    /// Asks the device to notify of every buffer.
+    pub fn arm_always(&mut self) -> Arm {
+        self.request(0, Request::Always)
+    }
+
+    /// Asks the device to notify, and looks for a buffer that has been returned.
+    #[inline]
+    fn request(&mut self, delay: u16, request: Request) -> Arm {
+        let arm = self.end.arm(DescriptorFlags::used, delay, request);
         // The other buffers of a batch have no used descriptors of their own.
-        if self.batch.is_some() && self.end.state.is_running() { Arm::Pending } else { arm }
+        if self.batch.is_some() && arm == Arm::Armed { Arm::Pending } else { arm }
+    }
+
+    /// Withdraws the request to be notified.
+    pub fn disarm(&mut self) {
+        self.end.disarm();
+    }
+
+    /// Returns whether there is a buffer to reap, and reaps nothing.
+    pub fn pending(&self) -> bool {
+        (self.batch.is_some() && self.end.state.is_running()) || self.end.has_pending(DescriptorFlags::used)
     }
 }
 
 /// Suspending and resuming.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();

@@ -8,7 +8,7 @@
 use crate::error::SetupError;
 use crate::index::{Cursor, QueueSize};
 use crate::memory::{Area as _, Load, Memory, Store};
-use crate::notify::{Arm, Notify, Unannounced};
+use crate::notify::{Arm, Notify, Request, Unannounced};
 use crate::ring::{Ring, Role, State};
 use crate::setup::Setup;
 
@@ -35,6 +35,8 @@ pub(super) struct End<M: Memory> {
     /// Whether taking a descriptor needs more than a look at its flags: a request to be notified
     /// has to be withdrawn, or the queue does not run.
     slow_peek: bool,
+    /// Whether the other side has been asked to notify of every buffer.
+    always: bool,
 }
 
 impl<M: Memory> End<M> {
@@ -51,7 +53,19 @@ impl<M: Memory> End<M> {
             next: Cursor::START,
             unannounced: Unannounced::nothing(),
             slow_peek: true,
+            always: false,
         })
+    }
+
+    /// Resolves the areas again, in another memory.
+    pub(super) fn remap(&mut self, memory: M, setup: &Setup, role: Role) -> Result<(), SetupError> {
+        let size = QueueSize::packed(setup.size)?;
+        let ring = Ring::new(memory, setup, role, size, layout(size))?;
+        if !ring.is_alike(&self.ring) {
+            return Err(SetupError::Changed);
+        }
+        self.ring = ring;
+        Ok(())
     }
 
     /// Writes the initial contents of the areas. The driver does so before the device runs the
@@ -81,8 +95,22 @@ impl<M: Memory> End<M> {
             return None;
         }
         let descriptor = self.find(due)?;
-        self.disarm();
+        self.answered();
         Some(descriptor)
+    }
+
+    /// Returns whether the other side's next descriptor is `due`, and takes nothing.
+    pub(super) fn has_pending(&self, due: impl Fn(Cursor) -> DescriptorFlags) -> bool {
+        self.state.is_running() && self.is_next(due(self.next))
+    }
+
+    /// Returns whether the flags of the next descriptor are `due`.
+    #[inline]
+    fn is_next(&self, due: DescriptorFlags) -> bool {
+        // Relaxed: `find` loads the flags again, with Acquire, before they are relied on.
+        let descriptor =
+            Control::from_word(self.ring.descriptor.load(control(self.next.slot()), Load::Relaxed));
+        descriptor.flags.is_turn(due)
     }
 
     /// Returns the other side's next descriptor, if its flags are `due`.
@@ -119,7 +147,7 @@ impl<M: Memory> End<M> {
     /// Makes all staged descriptors visible. Returns whether there were any.
     #[inline]
     pub(super) fn publish(&mut self) -> bool {
-        if self.staged_count == 0 || !self.state.is_running() {
+        if self.staged_count == 0 || !self.state.is_publishing() {
             return false;
         }
         // Release: pairs with the Acquire in the other end's `find`; orders the rest of the batch,
@@ -136,7 +164,7 @@ impl<M: Memory> End<M> {
     #[inline]
     pub(super) fn decide(&mut self) -> Notify {
         let count = self.unannounced.take();
-        if count == Some(0) || !self.state.is_running() {
+        if count == Some(0) || !self.state.is_publishing() {
             return Notify::NotNeeded;
         }
         // Orders the store of the flags before the load of the other side's request; pairs with the
@@ -148,37 +176,54 @@ impl<M: Memory> End<M> {
     }
 
     /// Asks the other side to notify when it publishes the next descriptor, whose flags are then
-    /// `due`.
+    /// `due`, or with `EVENT_IDX` the one that is `delay` descriptors after the next.
     #[inline]
-    pub(super) fn arm(&mut self, due: impl Fn(Cursor) -> DescriptorFlags) -> Arm {
+    pub(super) fn arm(
+        &mut self,
+        due: impl Fn(Cursor) -> DescriptorFlags,
+        delay: u16,
+        request: Request,
+    ) -> Arm {
         if !self.state.is_running() {
-            return Arm::Armed;
+            return Arm::Stopped;
         }
-        event::enable(&self.ring.own, self.ring.event_idx.then_some(self.next));
+        if self.staged_count != 0 {
+            return Arm::Unpublished;
+        }
+        self.always = request == Request::Always;
+        let event = self.next.advance(delay, self.ring.size);
+        event::enable(&self.ring.own, (self.ring.event_idx && !self.always).then_some(event));
         self.slow_peek = true;
         // Orders the store of the request before the load of the other side's flags; pairs with the
         // fence in the other end's `decide`.
         self.ring.memory.fence();
-        // Relaxed: `find` loads the flags again, with Acquire, before they are relied on.
-        let descriptor =
-            Control::from_word(self.ring.descriptor.load(control(self.next.slot()), Load::Relaxed));
-        if descriptor.flags.is_turn(due(self.next)) { Arm::Pending } else { Arm::Armed }
+        if self.is_next(due(self.next)) { Arm::Pending } else { Arm::Armed }
+    }
+
+    /// Withdraws the request to be notified after a descriptor has been found, unless the request
+    /// is for every descriptor.
+    #[inline]
+    pub(super) fn answered(&mut self) {
+        if self.slow_peek && self.state.is_running() {
+            self.slow_peek = false;
+            if !self.always {
+                event::disable(&self.ring.own);
+            }
+        }
     }
 
     /// Withdraws the request to be notified.
-    #[inline]
     pub(super) fn disarm(&mut self) {
-        if self.slow_peek && self.state.is_running() {
-            self.slow_peek = false;
+        if self.state.is_running() {
+            (self.slow_peek, self.always) = (false, false);
             event::disable(&self.ring.own);
         }
     }
 
-    /// Makes the queue idle from now on, and forgets what is staged.
+    /// Makes the queue idle from now on. What is staged is only published if the queue is drained.
     #[cold]
     pub(super) fn fail(&mut self) {
         self.state = State::Broken;
-        (self.staged, self.staged_count) = (self.published, 0);
         self.slow_peek = true;
     }
 

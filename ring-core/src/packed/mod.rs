@@ -102,6 +102,7 @@ mod end;
 mod event;
 pub(crate) mod layout;
 mod recovery;
+mod suspension;
 
 pub use device::DeviceQueue;
 pub use driver::DriverQueue;

@@ -6,13 +6,13 @@ use crate::index::Cursor;
 use crate::memory::{Area as _, Load, Memory, Store};
 use crate::position::Position;
 use crate::ring::State;
-use crate::slots::device::Slot;
+use crate::slots::device::Slots;
 
 use super::DeviceQueue;
 use super::layout::{Control, DescriptorFlags, control};
 
 /// Taking over from a device that crashed: see [`recovery`](crate::recovery).
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Returns the record of a chain in flight.
     pub fn record(&self, token: &Token) -> Option<ChainRecord> {
         self.slots.record(token)

@@ -34,6 +34,12 @@ impl Default for Slot {
     }
 }
 
+/// Storage for the slots of a device end: an array, a `Box<[Slot]>`, a `Vec<Slot>`, or a `&mut
+/// [Slot]`.
+pub trait Slots: AsRef<[Slot]> + AsMut<[Slot]> {}
+
+impl<S: AsRef<[Slot]> + AsMut<[Slot]> + ?Sized> Slots for S {}
+
 /// A bit in a slot's serial: the chain has been completed, and is held until it is the oldest.
 const HELD: u64 = 1 << 63;
 
@@ -55,7 +61,7 @@ pub(crate) struct Completion {
 
 /// All chains in flight, indexed by head (split) or buffer id (packed).
 #[derive(Debug)]
-pub(crate) struct Slots<S> {
+pub(crate) struct Chains<S> {
     slots: S,
     /// The number of descriptors that the driver can still make available: those of no chain that
     /// has been taken and not yet been published as used.
@@ -77,7 +83,7 @@ pub(crate) struct Slots<S> {
     fifo: Fifo,
 }
 
-impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
+impl<S: Slots> Chains<S> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
         let mut slots = Self {
             slots,
@@ -193,7 +199,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
 }
 
 /// Records that outlive the device that took the chains.
-impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
+impl<S: Slots> Chains<S> {
     /// Returns the record of a chain in flight.
     pub(crate) fn record(&self, token: &Token) -> Option<ChainRecord> {
         let &Token { serial, id, writable, whole, .. } = token;
@@ -250,7 +256,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
 }
 
 /// In-order queues: chains are returned in the order in which they were taken.
-impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Slots<S> {
+impl<S: Slots> Chains<S> {
     /// Notes that the chain that was just inserted is the newest.
     pub(crate) fn enqueue(&mut self, id: u16, size: QueueSize) {
         let place = self.fifo.push(size);

@@ -5,7 +5,7 @@
 //! flight.
 
 use core::marker::PhantomData;
-use core::mem;
+use core::mem::{self, ManuallyDrop};
 
 use crate::error::{SetupError, Violation};
 use crate::index::QueueSize;
@@ -25,7 +25,9 @@ pub struct Slot<T> {
     /// The number of the buffer, counting all buffers that were ever added.
     serial: u64,
     /// The value that the caller passed to `add`. `Some` exactly while the buffer is in flight.
-    cookie: Option<T>,
+    ///
+    /// Never dropped: the cookie can own memory that the device still accesses.
+    cookie: Option<ManuallyDrop<T>>,
 }
 
 impl<T> Default for Slot<T> {
@@ -38,6 +40,12 @@ impl<T> Slot<T> {
     /// An unused slot, for storage that is initialised at compile time.
     pub const EMPTY: Self = Self { next: 0, last: 0, count: 0, writable: 0, serial: 0, cookie: None };
 }
+
+/// Storage for the slots of a driver end: an array, a `Box<[Slot<T>]>`, a `Vec<Slot<T>>`, or a
+/// `&mut [Slot<T>]`.
+pub trait Slots<T>: AsRef<[Slot<T>]> + AsMut<[Slot<T>]> {}
+
+impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]> + ?Sized, T> Slots<T> for S {}
 
 /// A buffer that the device has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +60,7 @@ pub struct Used<T> {
 
 /// The slots: a free list, oldest first, and the buffers in flight.
 #[derive(Debug)]
-pub(crate) struct Slots<S, T> {
+pub(crate) struct Buffers<S, T> {
     slots: S,
     cookies: PhantomData<fn() -> T>,
     /// The next slot to allocate; [`NONE`] if there is none.
@@ -71,10 +79,20 @@ pub(crate) struct Slots<S, T> {
     oldest: u16,
 }
 
+/// Slots that follow each other in the free list.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) head: u16,
+    pub(crate) last: u16,
+    /// The slot behind `last`, meaningless if `last` is the last free slot. `None` in a run of one
+    /// slot.
+    pub(crate) after: Option<u16>,
+}
+
 /// No slot: larger than any queue.
 const NONE: u16 = u16::MAX;
 
-impl<S, T> Slots<S, T> {
+impl<S, T> Buffers<S, T> {
     /// Returns the number of free descriptors.
     #[inline]
     pub(crate) const fn free(&self) -> u16 {
@@ -95,7 +113,7 @@ impl<S, T> Slots<S, T> {
     }
 }
 
-impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
+impl<S: Slots<T>, T> Buffers<S, T> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
         let mut slots = Self {
             slots,
@@ -108,20 +126,22 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
             released: 0,
             oldest: 0,
         };
-        slots.reset(size, drop)?;
+        // The storage may hold cookies of a queue that was dropped with buffers in flight.
+        slots.reset(size, mem::forget)?;
         Ok(slots)
     }
 
     /// Frees all slots, and passes the cookies of the buffers in flight to `returned`.
-    #[expect(clippy::cast_possible_truncation, reason = "it is less than the queue's size")]
     pub(crate) fn reset(&mut self, size: QueueSize, mut returned: impl FnMut(T)) -> Result<(), SetupError> {
         let (slots, size) = (self.slots.as_mut(), size.get());
         if slots.len() < usize::from(size) {
             return Err(SetupError::TooFewSlots { slots: slots.len(), size });
         }
-        for (index, slot) in slots.iter_mut().enumerate() {
-            let next = ((index + 1) % usize::from(size)) as u16;
-            mem::replace(slot, Slot { next, ..Slot::EMPTY }).cookie.map(&mut returned);
+        let mut next = 0u16;
+        for slot in slots {
+            next = (next + 1) % size;
+            slot.next = next;
+            slot.cookie.take().map(ManuallyDrop::into_inner).map(&mut returned);
         }
         (self.head, self.tail, self.oldest) = (0, size - 1, 0);
         self.free = size;
@@ -141,15 +161,24 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
         self.slots.as_ref().get(usize::from(slot)).map_or(0, |slot| slot.next)
     }
 
-    /// Allocates the slots from `head` to `last` for a buffer of `count` descriptors.
+    /// Returns the next slot to allocate, as a run of one slot.
+    #[inline]
+    pub(crate) fn first(&self) -> Run {
+        Run { head: self.head, last: self.head, after: None }
+    }
+
+    /// Allocates a run of slots from the start of the free list, for a buffer of `count`
+    /// descriptors.
     #[inline(always)]
-    pub(crate) fn allocate(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
-        let next = if last == self.tail { NONE } else { self.next(last) };
+    pub(crate) fn allocate(&mut self, run: Run, count: u16, writable: u32, cookie: T) {
+        let Run { head, last, after } = run;
+        let is_tail = last == self.tail;
         if let Some(slot) = self.slots.as_mut().get_mut(usize::from(head)) {
+            let after = after.unwrap_or(slot.next);
             (slot.last, slot.count) = (last, count);
             (slot.writable, slot.serial) = (writable, self.added);
-            slot.cookie = Some(cookie);
-            self.head = next;
+            slot.cookie = Some(ManuallyDrop::new(cookie));
+            self.head = if is_tail { NONE } else { after };
             self.free -= count;
             self.added += 1;
         }
@@ -171,6 +200,7 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> Slots<S, T> {
     pub(crate) fn release(&mut self, id: u32, written: u32) -> Result<(Used<T>, u16), Violation> {
         let slot = self.published(id).ok_or(Violation::NotInFlight { id })?;
         let cookie = slot.cookie.take().ok_or(Violation::NotInFlight { id })?;
+        let cookie = ManuallyDrop::into_inner(cookie);
         let (last, count) = (slot.last, slot.count);
         let written = written.min(slot.writable);
         if self.head == NONE {

@@ -6,15 +6,14 @@
 use crate::chain::{Chain, Collector, Contents, Segment, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::indirect::Table;
-use crate::memory::{Area as _, Load, Memory};
-use crate::notify::{Arm, Notify};
-use crate::position::Position;
+use crate::memory::{Area as _, Memory};
+use crate::notify::{Arm, Notify, Request};
 use crate::ring::{Role, State};
 use crate::setup::Setup;
-use crate::slots::device::{Completion, Slot, Slots};
+use crate::slots::device::{Chains, Completion, Slots};
 
 use super::end::End;
-use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slot};
+use super::layout::{Descriptor, DescriptorFlags, available_slot, used_slot};
 
 /// Takes available buffers from a split queue and returns them used.
 ///
@@ -23,11 +22,11 @@ use super::layout::{Descriptor, DescriptorFlags, INDEX, available_slot, used_slo
 #[derive(Debug)]
 pub struct DeviceQueue<M: Memory, S> {
     pub(super) end: End<M>,
-    pub(super) slots: Slots<S>,
+    pub(super) slots: Chains<S>,
 }
 
 /// Set-up.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Sets up the device end of a queue that has not run yet.
     ///
     /// # Errors
@@ -35,7 +34,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// The errors of [`crate::DeviceQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Device)?;
-        Ok(Self { slots: Slots::new(slots, end.ring.size)?, end })
+        Ok(Self { slots: Chains::new(slots, end.ring.size)?, end })
     }
 
     /// Sets the queue up again. All chains in flight are forgotten, and all tokens become stale.
@@ -50,6 +49,15 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         Ok(())
     }
 
+    /// Changes the memory under the queue. Chains in flight stay in flight.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`crate::DeviceQueue::remap`].
+    pub fn remap(&mut self, memory: M, setup: &Setup) -> Result<(), SetupError> {
+        self.end.remap(memory, setup, Role::Device)
+    }
+
     /// Returns the memory that the queue was set up with.
     pub const fn memory(&self) -> &M {
         &self.end.ring.memory
@@ -57,7 +65,7 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
 }
 
 /// Taking chains.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Takes the next available chain, if there is one, and copies its segments to `segments`.
     ///
     /// # Errors
@@ -205,12 +213,34 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
     /// safe to sleep.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        self.end.arm()
+        self.end.arm(0, Request::Next)
+    }
+
+    /// Asks the driver to notify when it has made `count` more buffers available.
+    #[inline]
+    pub fn arm_after(&mut self, count: u16) -> Arm {
+        let delay = count.clamp(1, self.end.ring.size.get()) - 1;
+        self.end.arm(delay, Request::Next)
+    }
+
+    /// Asks the driver to notify of every buffer.
+    pub fn arm_always(&mut self) -> Arm {
+        self.end.arm(0, Request::Always)
+    }
+
+    /// Withdraws the request to be notified.
+    pub fn disarm(&mut self) {
+        self.end.disarm();
+    }
+
+    /// Returns whether there is a buffer to take, and takes nothing.
+    pub fn pending(&self) -> bool {
+        self.end.has_pending()
     }
 }
 
 /// Returning chains.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Stages a used chain, with the number of bytes `written` to it.
     ///
     /// # Errors
@@ -232,7 +262,12 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         match self.end.state {
             State::Suspended => return Err(CompleteError::Suspended(token)),
             State::Broken => return self.slots.remove(token, written).map(drop),
-            State::Running | State::InOrder => self.slots.hold(token, written)?,
+            State::Draining if self.end.ring.running == State::Running => {
+                let completion = self.slots.remove(token, written)?;
+                self.stage(completion);
+                return Ok(());
+            }
+            State::Running | State::InOrder | State::Draining => self.slots.hold(token, written)?,
         }
         // VIRTIO 1.4, 2.7.9 "In-order use of descriptors" allows one entry for a batch. Each buffer
         // gets an entry of its own nevertheless, because DPDK's driver reads the length in every
@@ -252,6 +287,13 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         self.end.ring.own.write_pair(slot, (u32::from(completion.id), completion.written));
     }
 
+    /// Lets a queue that a violation has stopped return the chains that it holds.
+    pub fn drain(&mut self) {
+        if self.end.state == State::Broken {
+            self.end.state = State::Draining;
+        }
+    }
+
     /// Makes all staged chains visible. Returns whether to notify the driver.
     #[inline]
     pub fn publish(&mut self) -> Notify {
@@ -265,57 +307,5 @@ impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
         if self.end.publish() {
             self.slots.publish();
         }
-    }
-}
-
-/// Suspending and resuming.
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
-    /// Publishes the staged chains, then stops the queue. Tokens stay valid.
-    pub fn suspend(&mut self) -> (Position, Notify) {
-        let notify = self.publish();
-        self.end.suspend();
-        (self.position(), notify)
-    }
-
-    /// Resumes the queue at `position`.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`crate::DeviceQueue::resume`].
-    pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
-        let Position { available, used } = position;
-        let size = self.end.ring.size.get();
-        // Each buffer in flight takes up at least one descriptor.
-        let in_flight = available.wrapping_sub(used);
-        if in_flight > size {
-            return Err(SetupError::Position { available, used, size });
-        }
-        if self.end.staged != self.end.published {
-            return Err(SetupError::Staged);
-        }
-        if self.end.state == State::Broken {
-            return Err(SetupError::Broken);
-        }
-        let descriptors = self.slots.descriptors(self.end.ring.size);
-        if descriptors > 0 && position != self.position() {
-            return Err(SetupError::InFlight { descriptors });
-        }
-        if descriptors == 0 {
-            self.slots.abandon(in_flight, self.end.ring.size);
-        }
-        self.end.resume(used, available);
-        Ok(())
-    }
-
-    /// Returns the position of the queue: the next buffer to take, and what has been published.
-    pub const fn position(&self) -> Position {
-        Position { available: self.end.next, used: self.end.published }
-    }
-
-    /// Returns the index in the device area, where the previous device left it.
-    ///
-    /// This is the part of a position that the vring base of a split queue lacks.
-    pub fn used_index(&self) -> u16 {
-        self.end.ring.own.load(INDEX, Load::Relaxed)
     }
 }

@@ -6,13 +6,13 @@
 use crate::admission::{fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
-use crate::indirect::fill_table;
+use crate::indirect::{Room, fill_table};
 use crate::memory::{Area as _, Memory};
-use crate::notify::{Arm, Notify};
+use crate::notify::{Arm, Notify, Request};
 use crate::position::Position;
 use crate::ring::{Role, State};
 use crate::setup::Setup;
-use crate::slots::driver::{Slot, Slots, Used};
+use crate::slots::driver::{Buffers, Run, Slots, Used};
 
 use super::end::End;
 use super::layout::{Descriptor, DescriptorFlags, available_slot, used_slot};
@@ -24,14 +24,14 @@ use super::layout::{Descriptor, DescriptorFlags, available_slot, used_slot};
 #[derive(Debug)]
 pub struct DriverQueue<M: Memory, S, T> {
     end: End<M>,
-    slots: Slots<S, T>,
+    slots: Buffers<S, T>,
     /// In an in-order queue, the used buffer that stands for itself and for the older buffers that
     /// are still to be returned: its id, and the bytes written.
     batch: Option<(u32, u32)>,
 }
 
 /// Set-up.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Sets up the driver end of a queue and clears the queue's areas.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     /// The errors of [`crate::DriverQueue::new`].
     pub fn new(memory: M, setup: &Setup, slots: S) -> Result<Self, SetupError> {
         let end = End::new(memory, setup, Role::Driver)?;
-        let slots = Slots::new(slots, end.ring.size)?;
+        let slots = Buffers::new(slots, end.ring.size)?;
         end.clear();
         Ok(Self { end, slots, batch: None })
     }
@@ -64,7 +64,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 }
 
 /// Making buffers available.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Returns the number of free descriptors.
     pub const fn free(&self) -> u16 {
         self.slots.free()
@@ -82,7 +82,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
     ///
     /// The errors of [`crate::DriverQueue::add`].
     #[inline(always)]
-    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), AddError<T>> {
+    pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, AddError<T>> {
         let only = match (readable, writable) {
             ([segment], []) => Some((*segment, DescriptorFlags::empty(), 0)),
             ([], [segment]) => Some((*segment, DescriptorFlags::WRITE, segment.len)),
@@ -111,42 +111,45 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         flags: DescriptorFlags,
         writable: u32,
         cookie: T,
-    ) -> Result<(), T> {
-        if !self.end.state.is_running() || self.slots.free() == 0 {
+    ) -> Result<u16, T> {
+        if !self.end.state.is_running() || self.slots.free() == 0 || segment.len == 0 {
             return Err(cookie);
         }
-        let head = self.slots.head();
-        self.write(head, Descriptor::new(segment, flags, 0));
-        self.stage(head, head, 1, writable, cookie);
-        Ok(())
+        let run = self.slots.first();
+        self.write(run.head, Descriptor::new(segment, flags, 0));
+        self.stage(run, 1, writable, cookie);
+        Ok(run.head)
     }
 
     /// Stages a buffer of any number of descriptors, or returns its cookie.
     #[inline(never)]
-    fn add_chain(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<(), T> {
+    fn add_chain(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, T> {
         let Some(count) = fitting(readable, writable, self.end.state, self.slots.free()) else {
             return Err(cookie);
         };
         let head = self.slots.head();
-        let (mut last, mut next, mut left) = (head, head, count);
-        let mut bytes = [0, 0];
-        let kinds = [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)];
-        for ((segments, kind), bytes) in kinds.into_iter().zip(&mut bytes) {
+        let (mut last, mut next, mut end) = (head, head, Descriptor::from_words((0, 0)));
+        let (mut bytes, mut written) = (0, 0);
+        for (segments, kind) in [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)] {
+            let flags = kind.union(DescriptorFlags::NEXT);
+            written = 0;
             for &segment in segments {
-                (last, next, left) = (next, self.slots.next(next), left - 1);
-                let flags = if left == 0 { kind } else { kind.union(DescriptorFlags::NEXT) };
-                self.write(last, Descriptor::new(segment, flags, next));
-                *bytes += u64::from(segment.len);
+                (last, next) = (next, self.slots.next(next));
+                end = Descriptor::new(segment, flags, next);
+                self.write(last, end);
+                written += segment.weight();
             }
+            bytes += written;
         }
+        // It is cheaper to write the last descriptor again than to find out which one is the last.
+        self.write(last, end.without_next());
         // The device has not been told of these descriptors, so it is not too late to refuse the
         // buffer.
-        let [readable, writable] = bytes;
-        if readable + writable > MAX_CHAIN_BYTES {
+        if bytes > MAX_CHAIN_BYTES {
             return Err(cookie);
         }
-        self.stage(head, last, count, saturate(writable), cookie);
-        Ok(())
+        self.stage(Run { head, last, after: Some(next) }, count, saturate(written), cookie);
+        Ok(head)
     }
 
     /// Stages a buffer through an indirect table, so that the buffer takes up one descriptor of the
@@ -161,10 +164,13 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         readable: &[Segment],
         writable: &[Segment],
         cookie: T,
-    ) -> Result<(), AddError<T>> {
+    ) -> Result<u16, AddError<T>> {
         let (ring, state, free) = (&self.end.ring, self.end.state, self.slots.free());
-        let filled = fill_table(ring, state, free, table, readable, writable, |segment, writable, next| {
+        let room = Room { table, longest: ring.size.get().into() };
+        let filled = fill_table(ring, state, free, &room, readable, writable, |segment, writable, next| {
             let kind = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
+            // An index is less than the queue's size.
+            let next = next.and_then(|next| u16::try_from(next).ok());
             let (flags, next) = next.map_or((kind, 0), |next| (kind.union(DescriptorFlags::NEXT), next));
             Descriptor::new(segment, flags, next).to_words()
         });
@@ -172,10 +178,10 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
             Ok(filled) => filled,
             Err(kind) => return Err(AddError { kind, cookie }),
         };
-        let head = self.slots.head();
-        self.write(head, Descriptor::new(table, DescriptorFlags::INDIRECT, 0));
-        self.stage(head, head, 1, bytes, cookie);
-        Ok(())
+        let run = self.slots.first();
+        self.write(run.head, Descriptor::new(table, DescriptorFlags::INDIRECT, 0));
+        self.stage(run, 1, bytes, cookie);
+        Ok(run.head)
     }
 
     #[inline]
@@ -183,10 +189,11 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         self.end.ring.descriptor.write_pair(Descriptor::offset(index), descriptor.to_words());
     }
 
-    /// Stages the chain of `count` descriptors from `head`, the first free one, to `last`.
+    /// Stages the chain of `count` descriptors in `run`, the first free ones.
     #[inline(always)]
-    fn stage(&mut self, head: u16, last: u16, count: u16, writable: u32, cookie: T) {
-        self.slots.allocate(head, last, count, writable, cookie);
+    fn stage(&mut self, run: Run, count: u16, writable: u32, cookie: T) {
+        let head = run.head;
+        self.slots.allocate(run, count, writable, cookie);
         let entry = self.end.staged;
         self.end.staged = entry.wrapping_add(1);
         self.end.ring.own.write(available_slot(self.end.mask.slot(entry)), head);
@@ -215,7 +222,7 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
 }
 
 /// Taking buffers back.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Takes back the next used buffer, if there is one.
     ///
     /// # Errors
@@ -266,16 +273,38 @@ impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> 
         self.end.ring.other.read_pair(slot)
     }
 
-    /// Asks the device to notify when it returns the next buffer. Returns whether it is safe to
-    /// sleep.
+    /// Asks the device to notify when it returns the next buffer. Returns whether it is
+    /// safe to sleep.
     #[inline]
     pub fn arm(&mut self) -> Arm {
-        self.end.arm()
+        self.end.arm(0, Request::Next)
+    }
+
+    /// Asks the device to notify when it has returned `count` more buffers.
+    #[inline]
+    pub fn arm_after(&mut self, count: u16) -> Arm {
+        let delay = count.clamp(1, self.slots.in_flight().max(1)) - 1;
+        self.end.arm(delay, Request::Next)
+    }
+
+    /// Asks the device to notify of every buffer.
+    pub fn arm_always(&mut self) -> Arm {
+        self.end.arm(0, Request::Always)
+    }
+
+    /// Withdraws the request to be notified.
+    pub fn disarm(&mut self) {
+        self.end.disarm();
+    }
+
+    /// Returns whether there is a buffer to reap, and reaps nothing.
+    pub fn pending(&self) -> bool {
+        self.end.has_pending()
     }
 }
 
 /// Suspending and resuming.
-impl<M: Memory, S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>, T> DriverQueue<M, S, T> {
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         let notify = self.publish();

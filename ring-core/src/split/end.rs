@@ -7,7 +7,7 @@
 use crate::error::SetupError;
 use crate::index::{Mask, QueueSize};
 use crate::memory::{Area as _, Load, Memory, Store};
-use crate::notify::{Arm, Notify, Unannounced, need_event};
+use crate::notify::{Arm, Notify, Request, Unannounced, need_event};
 use crate::ring::{Ring, Role, State};
 use crate::setup::Setup;
 
@@ -33,8 +33,8 @@ pub(super) struct End<M: Memory> {
     /// armed or does not run, so that taking an entry needs one comparison.
     seen: u16,
     unannounced: Unannounced,
-    /// Whether the other side may have been asked to notify.
-    armed: bool,
+    /// When the other side has been asked to notify.
+    request: Request,
 }
 
 impl<M: Memory> End<M> {
@@ -56,8 +56,19 @@ impl<M: Memory> End<M> {
             next: 0,
             seen: 0,
             unannounced: Unannounced::nothing(),
-            armed: true,
+            request: Request::Next,
         })
+    }
+
+    /// Resolves the areas again, in another memory.
+    pub(super) fn remap(&mut self, memory: M, setup: &Setup, role: Role) -> Result<(), SetupError> {
+        let size = QueueSize::split(setup.size)?;
+        let ring = Ring::new(memory, setup, role, size, layout(size))?;
+        if !ring.is_alike(&self.ring) {
+            return Err(SetupError::Changed);
+        }
+        self.ring = ring;
+        Ok(())
     }
 
     /// Writes the initial contents of the areas. The driver does so before the device runs the
@@ -98,11 +109,29 @@ impl<M: Memory> End<M> {
         if index.wrapping_sub(self.next) > limit {
             return Err(index);
         }
-        if self.armed {
-            self.disarm();
-        }
         self.seen = index;
+        match self.request {
+            Request::Withdrawn => {}
+            Request::Next => {
+                self.request = Request::Withdrawn;
+                // With `EVENT_IDX`, the other side has passed the entry that the event names.
+                if !self.ring.event_idx {
+                    self.ring.own.store(FLAGS, FLAG_NO_NOTIFICATION, Store::Relaxed);
+                }
+            }
+            // An event names one entry, so each entry that is taken names the next one.
+            Request::Always => {
+                self.seen = self.next.wrapping_add(1);
+                self.ask(self.seen);
+            }
+        }
         Ok(true)
+    }
+
+    /// Returns whether there is an entry to take, and takes nothing.
+    pub(super) fn has_pending(&self) -> bool {
+        let index = || self.ring.other.load::<u16>(INDEX, Load::Relaxed);
+        self.state.is_running() && (self.next != self.seen || index() != self.next)
     }
 
     /// Moves to another entry to take: back to an entry that was taken, or on to a later one.
@@ -115,7 +144,7 @@ impl<M: Memory> End<M> {
     #[inline]
     pub(super) fn publish(&mut self) -> bool {
         let count = self.staged.wrapping_sub(self.published);
-        if count == 0 || !self.state.is_running() {
+        if count == 0 || !self.state.is_publishing() {
             return false;
         }
         // Release: pairs with the Acquire in the other end's `refresh`; orders the entries, what
@@ -130,7 +159,7 @@ impl<M: Memory> End<M> {
     #[inline]
     pub(super) fn decide(&mut self) -> Notify {
         let count = self.unannounced.take();
-        if count == Some(0) || !self.state.is_running() {
+        if count == Some(0) || !self.state.is_publishing() {
             return Notify::NotNeeded;
         }
         // Orders the store of the index before the load of the other side's request; pairs with the
@@ -145,41 +174,55 @@ impl<M: Memory> End<M> {
         })
     }
 
-    /// Asks the other side to notify when it publishes the next entry.
+    /// Asks the other side to notify when it publishes the next entry, or with `EVENT_IDX` the one
+    /// that is `delay` entries after the next.
     #[inline]
-    pub(super) fn arm(&mut self) -> Arm {
+    pub(super) fn arm(&mut self, delay: u16, request: Request) -> Arm {
         if !self.state.is_running() {
-            return Arm::Armed;
+            return Arm::Stopped;
         }
-        if self.ring.event_idx {
-            self.ring.own.store(self.own_event, self.next, Store::Relaxed);
-        } else {
-            self.ring.own.store(FLAGS, 0u16, Store::Relaxed);
+        if self.staged != self.published {
+            return Arm::Unpublished;
         }
-        self.armed = true;
+        self.request = request;
         self.seen = self.next;
-        // Orders the store of the request before the load of the other side's index; pairs with the
-        // fence in the other end's `decide`.
-        self.ring.memory.fence();
+        self.ask(self.next.wrapping_add(delay));
         // Relaxed: `refresh` loads the index again, with Acquire, before it is relied on.
         let index: u16 = self.ring.other.load(INDEX, Load::Relaxed);
         if index == self.next { Arm::Armed } else { Arm::Pending }
     }
 
-    /// Withdraws the request to be notified, where that takes a store.
+    /// Stores the request to be notified, with `EVENT_IDX` of the entry at `event`.
+    fn ask(&mut self, event: u16) {
+        if self.ring.event_idx {
+            self.ring.own.store(self.own_event, event, Store::Relaxed);
+        } else {
+            self.ring.own.store(FLAGS, 0u16, Store::Relaxed);
+        }
+        // Orders the store of the request before the load of the other side's index; pairs with the
+        // fence in the other end's `decide`.
+        self.ring.memory.fence();
+    }
+
+    /// Withdraws the request to be notified.
     #[inline]
-    fn disarm(&mut self) {
-        self.armed = false;
-        if !self.ring.event_idx {
+    pub(super) fn disarm(&mut self) {
+        if !self.state.is_running() {
+            return;
+        }
+        self.request = Request::Withdrawn;
+        if self.ring.event_idx {
+            // The other side has passed this entry.
+            self.ring.own.store(self.own_event, self.next.wrapping_sub(1), Store::Relaxed);
+        } else {
             self.ring.own.store(FLAGS, FLAG_NO_NOTIFICATION, Store::Relaxed);
         }
     }
 
-    /// Makes the queue idle from now on, and forgets what is staged.
+    /// Makes the queue idle from now on. What is staged is only published if the queue is drained.
     #[cold]
     pub(super) fn fail(&mut self) {
         self.state = State::Broken;
-        self.staged = self.published;
         self.seen = self.next;
     }
 
@@ -194,7 +237,12 @@ impl<M: Memory> End<M> {
         (self.staged, self.published) = (published, published);
         (self.next, self.seen) = (next, next);
         self.unannounced = Unannounced::unknown();
-        self.armed = true;
         self.state = self.ring.running;
+        if self.request == Request::Always {
+            // An entry that is pending already is found by the next call that takes one.
+            let _ = self.arm(0, Request::Always);
+        } else {
+            self.request = Request::Next;
+        }
     }
 }

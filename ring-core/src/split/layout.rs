@@ -39,6 +39,12 @@ impl Descriptor {
         Self { address: segment.address, rest }
     }
 
+    /// Returns the descriptor as the last of its chain.
+    #[inline]
+    pub(crate) const fn without_next(self) -> Self {
+        Self { rest: self.rest & !((DescriptorFlags::NEXT.bits() as u64) << 32), ..self }
+    }
+
     #[inline]
     pub(crate) const fn from_words((address, rest): (u64, u64)) -> Self {
         Self { address, rest }

@@ -89,6 +89,7 @@ mod driver;
 mod end;
 pub(crate) mod layout;
 mod recovery;
+mod suspension;
 
 pub use device::DeviceQueue;
 pub use driver::DriverQueue;

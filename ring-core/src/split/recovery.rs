@@ -5,12 +5,12 @@ use crate::error::SetupError;
 use crate::memory::Memory;
 use crate::position::Position;
 use crate::ring::State;
-use crate::slots::device::Slot;
+use crate::slots::device::Slots;
 
 use super::DeviceQueue;
 
 /// Taking over from a device that crashed: see [`recovery`](crate::recovery).
-impl<M: Memory, S: AsRef<[Slot]> + AsMut<[Slot]>> DeviceQueue<M, S> {
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Returns the record of a chain in flight.
     pub fn record(&self, token: &Token) -> Option<ChainRecord> {
         self.slots.record(token)

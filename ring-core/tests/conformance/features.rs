@@ -73,18 +73,18 @@ thread_local! {
 
 /// A platform that records its barriers.
 #[derive(Clone, Copy, Debug)]
-enum Recorded {}
+struct Recorded;
 
 impl Barriers for Recorded {
-    fn acquire() {
+    fn acquire(self) {
         BARRIERS.with_borrow_mut(|barriers| barriers.push("acquire"));
     }
 
-    fn release() {
+    fn release(self) {
         BARRIERS.with_borrow_mut(|barriers| barriers.push("release"));
     }
 
-    fn full() {
+    fn full(self) {
         BARRIERS.with_borrow_mut(|barriers| barriers.push("full"));
     }
 }
@@ -93,7 +93,7 @@ impl Barriers for Recorded {
 fn both_6_1_each_ordering_uses_the_barriers_of_the_platform() {
     for features in [SPLIT, PACKED] {
         let mut words = [AlignedWord::ZERO; 32];
-        let memory = RawMemory::from_mut(&mut words, 0).with_barriers::<Recorded>();
+        let memory = RawMemory::from_mut(&mut words, 0).with_barriers(Recorded);
         let setup = setup(2, features.union(Features::ORDER_PLATFORM));
         let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 2]).unwrap();
         let mut device = DeviceQueue::new(memory, &setup, [device::Slot::default(); 2]).unwrap();

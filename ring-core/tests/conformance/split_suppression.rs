@@ -222,7 +222,9 @@ fn driver_2_7_10_1_an_entry_at_avail_event_inside_a_batch_is_announced() {
         let mut page = Page::default();
         let mut queue = Queue::new(&mut page, 4, EVENT_IDX);
         queue.poke(AVAIL_EVENT, event);
-        (0..3).for_each(|cookie| queue.driver.add(&[READ_A], &[], cookie).unwrap());
+        for cookie in 0..3 {
+            queue.driver.add(&[READ_A], &[], cookie).unwrap();
+        }
         assert_eq!(queue.driver.publish().is_needed(), needed, "{event}");
     }
 }

@@ -80,8 +80,10 @@ impl Rig {
             // The driver always asks for notifications.
             Step::ArmDriver => {}
             Step::ArmDevice => {
-                self.device_sleeps = self.device.arm() == Arm::Armed;
-                assert_eq!(self.device_sleeps, self.available.is_empty());
+                let arm = self.device.arm();
+                self.device_sleeps = arm == Arm::Armed;
+                assert_eq!(arm == Arm::Unpublished, !self.completed.is_empty());
+                assert_eq!(self.device_sleeps, self.completed.is_empty() && self.available.is_empty());
             }
         }
     }

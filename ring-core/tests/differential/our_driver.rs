@@ -110,8 +110,10 @@ impl Rig {
             Step::PublishUsed => self.check_driver_is_notified(),
             Step::Reap => self.reap(),
             Step::ArmDriver => {
-                self.driver_sleeps = self.driver.arm() == Arm::Armed;
-                assert_eq!(self.driver_sleeps, self.used.is_empty());
+                let arm = self.driver.arm();
+                assert_eq!(arm == Arm::Unpublished, !self.staged.is_empty());
+                self.driver_sleeps = arm == Arm::Armed;
+                assert_eq!(self.driver_sleeps, self.staged.is_empty() && self.used.is_empty());
             }
             Step::ArmDevice => {
                 self.device_sleeps = !self.device.enable_notification(&*self.shared).unwrap();

@@ -182,6 +182,8 @@ pub(crate) fn serve_until_asleep(device: &mut Device) -> u64 {
         while serve(device) {
             served += 1;
         }
+        // A device with staged chains cannot arm.
+        device.publish_silently();
         if device.arm() == Arm::Armed {
             return served;
         }

@@ -37,7 +37,7 @@ fn an_id_that_is_not_in_flight_is_reported_once() {
             make_used(&memory, format, id, 0);
             assert_eq!(driver.reap(), Err(Violation::NotInFlight { id }), "{format:?}");
             assert_eq!(driver.reap(), Ok(None));
-            assert_eq!((driver.publish(), driver.arm()), (Notify::NotNeeded, Arm::Armed));
+            assert_eq!((driver.publish(), driver.arm()), (Notify::NotNeeded, Arm::Stopped));
             // No cookie is lost: the reset returns them.
             assert_eq!(reset_driver(&mut driver, &memory, &setup), [0, 1, 2]);
         }

@@ -19,7 +19,9 @@ fn pair<'m>(memory: &RawMemory<'m>, features: Features) -> Pair<RawMemory<'m>> {
 
 /// Makes a batch of buffers of one descriptor available.
 fn offer(pair: &mut Pair<RawMemory<'_>>, count: u32) -> Notify {
-    (0..count).for_each(|cookie| pair.driver.add(&[BYTE], &[], cookie).unwrap());
+    for cookie in 0..count {
+        pair.driver.add(&[BYTE], &[], cookie).unwrap();
+    }
     pair.driver.publish()
 }
 

@@ -84,6 +84,11 @@ fn a_setup_error_names_the_area_and_the_fault() {
             SetupError::Misaligned { area: AreaName::Descriptor, address: 0x1008, align: 16 },
             "the descriptor area at 0x1008 is not aligned to 16 bytes",
         ),
+        (SetupError::Changed, "the queue has another size or other features; reset it to change these"),
+        (
+            SetupError::Overlap { areas: [AreaName::Driver, AreaName::Device] },
+            "the driver area and the device area share memory",
+        ),
         (
             SetupError::Unmapped { area: AreaName::Driver, range: RANGE },
             "the driver area, 48 bytes at 0x1000, is not one range of shared memory whose address in this \
@@ -135,6 +140,7 @@ fn the_error_for_a_refused_buffer_says_what_is_possible() {
             "a buffer of 5 segments never fits into a queue of 4; split it",
         ),
         (AddErrorKind::Empty, "the buffer has no segments"),
+        (AddErrorKind::EmptySegment, "a segment of the buffer has no bytes; leave it out"),
         (
             AddErrorKind::TooManyBytes { bytes: 5_000_000_000 },
             "the buffer has 5000000000 bytes, more than 2^32",

@@ -31,7 +31,9 @@ fn a_full_queue_is_published_taken_and_returned_in_one_batch() {
         // The index of a split queue starts again from 0 after two of these laps.
         for lap in 0..3 {
             assert_eq!((driver.arm(), device.arm()), (Arm::Armed, Arm::Armed));
-            (0..size).for_each(|cookie| driver.add(&[BYTE], &[], cookie).unwrap());
+            for cookie in 0..size {
+                driver.add(&[BYTE], &[], cookie).unwrap();
+            }
             let full = driver.add(&[BYTE], &[], 0).unwrap_err().kind;
             assert_eq!(full, AddErrorKind::Full { free: 0, needed: 1 });
             assert_eq!(driver.publish(), Notify::Needed, "{features:?} {size} {lap}");

@@ -1,12 +1,16 @@
 //! What the queues promise through their public interface, a module for each subject.
 
+mod arming;
+mod draining;
 mod errors;
 mod in_order;
 mod indirect;
 mod largest;
+mod lending;
 mod long_held;
 mod recovery;
 mod refused;
+mod remapping;
 mod setting_up;
 mod unpop;
 #[cfg(feature = "vm-memory")]

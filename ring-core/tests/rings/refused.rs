@@ -1,9 +1,33 @@
 //! Buffers that a driver end refuses.
 
-use ring_core::Segment;
 use ring_core::error::AddErrorKind;
 use ring_core::memory::RawMemory;
-use support::{BUFFERS, DESCRIPTORS, FORMATS, Pair, ZEROED, setup};
+use ring_core::{Notify, Segment};
+use support::{BUFFERS, DESCRIPTORS, FORMATS, INDIRECT, Pair, ZEROED, setup};
+
+/// QEMU's devices stop a queue in which they see a segment of no bytes.
+#[test]
+fn a_segment_of_no_bytes_is_refused() {
+    for features in FORMATS.map(|format| format | INDIRECT) {
+        let mut words = ZEROED;
+        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        let (byte, empty) = (Segment::new(BUFFERS, 1), Segment::new(BUFFERS, 0));
+        let table = Segment::new(BUFFERS + 0x100, 64);
+        let buffers: [(&[Segment], &[Segment]); 5] = [
+            (&[empty], &[]),
+            (&[], &[empty]),
+            (&[empty], &[empty]),
+            (&[byte, empty], &[byte]),
+            (&[byte], &[byte, empty]),
+        ];
+        for (readable, writable) in buffers {
+            let kind = AddErrorKind::EmptySegment;
+            assert_eq!(pair.driver.add(readable, writable, 1).unwrap_err().kind, kind);
+            assert_eq!(pair.driver.add_indirect(table, readable, writable, 1).unwrap_err().kind, kind);
+        }
+        assert_eq!((pair.driver.free(), pair.driver.publish()), (4, Notify::NotNeeded));
+    }
+}
 
 #[test]
 fn a_refused_buffer_leaves_nothing_that_the_device_could_take() {

@@ -2,9 +2,11 @@
 
 use ring_core::error::AreaName;
 use ring_core::index::QueueSizeError;
-use ring_core::memory::{AccessError, AlignedWord, Memory, RawMemory};
-use ring_core::{DeviceQueue, Features, Layout, Reader, Segment, Setup, SetupError, Writer, device, driver};
-use support::{BUFFERS, DESCRIPTORS, FORMATS, PACKED, Pair, SPLIT, ZEROED, setup};
+use ring_core::memory::{AccessError, AlignedWord, Memory, NegotiatedBarriers, Platform, RawMemory, Windows};
+use ring_core::{
+    Areas, DeviceQueue, Features, Layout, Reader, Segment, Setup, SetupError, Writer, device, driver,
+};
+use support::{BUFFERS, DESCRIPTORS, DEVICE, DRIVER, FORMATS, PACKED, Pair, SPLIT, ZEROED, setup};
 
 /// Sends a request of three segments to the device and back, ten times.
 pub(crate) fn run<M: Memory + Clone>(memory: &M, features: Features) {
@@ -25,14 +27,32 @@ pub(crate) fn run<M: Memory + Clone>(memory: &M, features: Features) {
     }
 }
 
-#[cfg(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 #[test]
 fn queues_run_with_the_barriers_of_real_hardware() {
-    use ring_core::memory::Platform;
-
     for features in FORMATS {
         let mut words = ZEROED;
-        run(&RawMemory::from_mut(&mut words, DESCRIPTORS).with_barriers::<Platform>(), features);
+        run(&RawMemory::from_mut(&mut words, DESCRIPTORS).with_barriers(Platform), features);
+    }
+}
+
+#[test]
+fn queues_run_with_barriers_that_are_chosen_at_run_time() {
+    for features in FORMATS {
+        for negotiated in [features, features | Features::ORDER_PLATFORM] {
+            let mut words = ZEROED;
+            let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+            run(&memory.with_barriers(NegotiatedBarriers::from(negotiated)), features);
+        }
+    }
+}
+
+#[test]
+fn queues_run_in_memory_of_several_parts() {
+    for features in FORMATS {
+        let mut words = ZEROED;
+        let (areas, buffers) = words.split_at_mut(usize::try_from(BUFFERS - DESCRIPTORS).unwrap() / 8);
+        let buffers = RawMemory::from_mut(buffers, BUFFERS);
+        run(&Windows([RawMemory::from_mut(areas, DESCRIPTORS), buffers]), features);
     }
 }
 
@@ -62,6 +82,28 @@ fn a_new_queue_is_empty_and_asks_for_notifications() {
                 pair.device.reset(memory.clone(), &setup).unwrap();
                 pair.driver.reset(memory.clone(), &setup, drop).unwrap();
             }
+        }
+    }
+}
+
+/// The two sides would overwrite what the other side writes.
+#[test]
+fn areas_that_share_memory_are_refused() {
+    for features in FORMATS {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let apart = setup(4, features);
+        // The last bytes of an area count: a split driver area of four has 14 bytes.
+        let last = if features == PACKED { 0 } else { 12 };
+        for (areas, names) in [
+            (Areas { driver: DESCRIPTORS + 48, ..apart.areas }, [AreaName::Descriptor, AreaName::Driver]),
+            (Areas { device: DESCRIPTORS, ..apart.areas }, [AreaName::Descriptor, AreaName::Device]),
+            (Areas { device: DRIVER + last, ..apart.areas }, [AreaName::Driver, AreaName::Device]),
+            (Areas { driver: DEVICE + last, ..apart.areas }, [AreaName::Driver, AreaName::Device]),
+        ] {
+            let setup = Setup::new(4, features, areas);
+            let refused = DeviceQueue::new(memory.clone(), &setup, [device::Slot::EMPTY; 4]).map(drop);
+            assert_eq!(refused, Err(SetupError::Overlap { areas: names }));
         }
     }
 }

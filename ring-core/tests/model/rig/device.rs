@@ -118,8 +118,13 @@ impl Rig<'_> {
     }
 
     pub(super) fn arm_device(&mut self) {
+        let arm = self.device.arm();
+        assert_eq!(arm == Arm::Unpublished, !self.lists.completed.is_empty());
+        if arm == Arm::Unpublished {
+            return;
+        }
         let empty = self.lists.available.is_empty();
-        assert_eq!(self.device.arm() == Arm::Armed, empty);
+        assert_eq!(arm == Arm::Armed, empty);
         self.device_side.arm(self.available.taken, empty);
     }
 

@@ -13,8 +13,8 @@ impl Rig<'_> {
     pub(super) fn add(&mut self, readable: u8, writable: u8, indirect: bool) {
         let cookie = self.next_cookie;
         self.next_cookie += 1;
-        // All segments differ, and some are empty.
-        let segment = |at: u8| Segment::new((cookie << 16) + 16 * u64::from(at), u32::from(at) * 3 % 8);
+        // All segments differ.
+        let segment = |at: u8| Segment::new((cookie << 16) + 16 * u64::from(at), 1 + u32::from(at) * 3 % 8);
         let buffer = Buffer {
             cookie,
             readable: (0..readable).map(segment).collect(),
@@ -44,7 +44,7 @@ impl Rig<'_> {
         let needed = u16::try_from(buffer.count()).expect("a buffer has a few segments");
         if segments == 0 {
             Some(AddErrorKind::Empty)
-        } else if segments > size.into() {
+        } else if segments > size.into() && !(self.is(Features::RING_PACKED) && buffer.table.is_some()) {
             Some(AddErrorKind::TooLong { segments, size })
         } else if buffer.table.is_some() && !self.is(Features::INDIRECT_DESC) {
             Some(AddErrorKind::IndirectNotNegotiated)
@@ -95,8 +95,13 @@ impl Rig<'_> {
     }
 
     pub(super) fn arm_driver(&mut self) {
+        let arm = self.driver.arm();
+        assert_eq!(arm == Arm::Unpublished, !self.lists.staged.is_empty());
+        if arm == Arm::Unpublished {
+            return;
+        }
         let empty = self.lists.used.is_empty();
-        assert_eq!(self.driver.arm() == Arm::Armed, empty);
+        assert_eq!(arm == Arm::Armed, empty);
         self.driver_side.arm(self.used.taken, empty);
     }
 

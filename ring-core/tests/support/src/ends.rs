@@ -105,8 +105,8 @@ impl<'m> Ends<'m> {
                 self.used_published(Notify::NotNeeded);
             }
             Operation::Reap => self.reap(),
-            Operation::ArmDriver => assert!(self.driver.arm() == Arm::Armed || !self.driver_broken),
-            Operation::ArmDevice => assert!(self.device.arm() == Arm::Armed || !self.device_broken),
+            Operation::ArmDriver => assert_eq!(self.driver.arm() == Arm::Stopped, self.driver_broken),
+            Operation::ArmDevice => assert_eq!(self.device.arm() == Arm::Stopped, self.device_broken),
             Operation::SuspendDriver => self.suspend_driver(),
             Operation::SuspendDevice { base } => self.suspend_device(base),
             Operation::MoveDevice => self.move_device(),
@@ -150,7 +150,7 @@ impl<'m> Ends<'m> {
             self.driver.add(&readable, &writable, cookie)
         };
         match result {
-            Ok(()) => {
+            Ok(_) => {
                 assert!(!self.driver_broken, "a broken end accepts a buffer");
                 let room = writable.iter().map(|segment| segment.len).sum();
                 self.buffers.insert(cookie, (room, false));

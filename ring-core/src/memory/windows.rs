@@ -1,0 +1,70 @@
+//! Shared memory in several parts.
+
+use super::{AccessError, Memory};
+
+/// Several memories as one: each access goes to the first memory that contains all its bytes.
+///
+/// A kernel uses `Windows` where a queue's areas, or its indirect tables, come from several DMA
+/// allocations.
+///
+/// The memories have the same barriers: a fence is that of the first memory.
+///
+/// ```
+/// use ring_core::memory::{AlignedWord, RawMemory, Windows};
+/// use ring_core::{Areas, DriverQueue, Features, Segment, Setup, driver};
+///
+/// let mut pages = [[AlignedWord::ZERO; 64]; 3];
+/// let [first, second, third] = &mut pages;
+/// let windows = Windows([
+///     RawMemory::from_mut(first, 0x1000),
+///     RawMemory::from_mut(second, 0x8000),
+///     RawMemory::from_mut(third, 0x4000),
+/// ]);
+/// let areas = Areas { descriptor: 0x1000, driver: 0x8000, device: 0x8004 };
+/// let setup = Setup::new(4, Features::RING_PACKED | Features::INDIRECT_DESC, areas);
+/// let mut queue = DriverQueue::new(windows, &setup, [driver::Slot::EMPTY; 4])?;
+/// let table = Segment::new(0x4010, 32);
+/// queue.add_indirect(table, &[Segment::new(0x4100, 1)], &[Segment::new(0x4101, 1)], ())?;
+/// assert!(queue.publish().is_needed());
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+///
+/// Exhaustive, because it is only its memories.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows<M, const N: usize>(pub [M; N]);
+
+impl<M, const N: usize> Windows<M, N> {
+    /// Returns the result of the first access that succeeds.
+    fn first<T>(
+        &self,
+        address: u64,
+        len: usize,
+        access: impl FnMut(&M) -> Result<T, AccessError>,
+    ) -> Result<T, AccessError> {
+        let unmapped = AccessError { address, len: len as u64 };
+        self.0.iter().map(access).find_map(Result::ok).ok_or(unmapped)
+    }
+}
+
+impl<M: Memory, const N: usize> Memory for Windows<M, N> {
+    type Area = M::Area;
+
+    fn area(&self, address: u64, len: usize) -> Result<M::Area, AccessError> {
+        self.first(address, len, |window| window.area(address, len))
+    }
+
+    fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
+        self.first(address, into.len(), |window| window.read_bytes(address, into))
+    }
+
+    fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
+        self.first(address, from.len(), |window| window.write_bytes(address, from))
+    }
+
+    #[inline]
+    fn fence(&self) {
+        if let Some(first) = self.0.first() {
+            first.fence();
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Suspending and resuming the device end of a split queue.
+
+use crate::error::SetupError;
+use crate::memory::{Area as _, Load, Memory};
+use crate::notify::Notify;
+use crate::position::Position;
+use crate::slots::device::Slots;
+
+use super::DeviceQueue;
+use super::layout::INDEX;
+
+/// Suspending and resuming.
+impl<M: Memory, S: Slots> DeviceQueue<M, S> {
+    /// Publishes the staged chains, then stops the queue. Tokens stay valid.
+    pub fn suspend(&mut self) -> (Position, Notify) {
+        let notify = self.publish();
+        self.end.suspend();
+        (self.position(), notify)
+    }
+
+    /// Resumes the queue at `position`.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`crate::DeviceQueue::resume`].
+    pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
+        let Position { available, used } = position;
+        let size = self.end.ring.size.get();
+        // Each buffer in flight takes up at least one descriptor.
+        let in_flight = available.wrapping_sub(used);
+        if in_flight > size {
+            return Err(SetupError::Position { available, used, size });
+        }
+        if self.end.state.is_broken() {
+            return Err(SetupError::Broken);
+        }
+        if self.end.staged != self.end.published {
+            return Err(SetupError::Staged);
+        }
+        let descriptors = self.slots.descriptors(self.end.ring.size);
+        if descriptors > 0 && position != self.position() {
+            return Err(SetupError::InFlight { descriptors });
+        }
+        if descriptors == 0 {
+            self.slots.abandon(in_flight, self.end.ring.size);
+        }
+        self.end.resume(used, available);
+        Ok(())
+    }
+
+    /// Returns the position of the queue: the next buffer to take, and what has been published.
+    pub const fn position(&self) -> Position {
+        Position { available: self.end.next, used: self.end.published }
+    }
+
+    /// Returns the index in the device area, where the previous device left it.
+    ///
+    /// This is the part of a position that the vring base of a split queue lacks.
+    pub fn used_index(&self) -> u16 {
+        self.end.ring.own.load(INDEX, Load::Relaxed)
+    }
+}

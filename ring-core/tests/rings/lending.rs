@@ -1,0 +1,52 @@
+//! What safe code can do with the memory that a device accesses.
+
+#![forbid(unsafe_code)]
+
+use std::rc::Rc;
+
+use ring_core::memory::RawMemory;
+use ring_core::{DriverQueue, Segment, driver};
+use support::{BUFFERS, DESCRIPTORS, FORMATS, ZEROED, driver_queue, setup};
+
+const BYTE: Segment = Segment::new(BUFFERS, 1);
+
+/// A cookie owns the memory of its buffer, and the device still has the buffer.
+#[test]
+fn a_queue_that_is_dropped_leaks_the_cookies_in_flight() {
+    for features in FORMATS {
+        let mut words = ZEROED;
+        let owner = Rc::new(());
+        let mut driver = driver_queue(RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        driver.add(&[BYTE], &[], owner.clone()).unwrap();
+        let _ = driver.publish();
+        drop(driver);
+        assert_eq!(Rc::strong_count(&owner), 2);
+    }
+}
+
+#[test]
+fn storage_that_is_used_again_leaks_the_cookies_of_the_old_queue() {
+    for features in FORMATS {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let owner = Rc::new(());
+        let mut slots = [const { driver::Slot::EMPTY }; 4];
+        for _ in 0..2 {
+            let mut driver = DriverQueue::new(memory.clone(), &setup(4, features), &mut slots[..]).unwrap();
+            driver.add(&[BYTE], &[], owner.clone()).unwrap();
+            let _ = driver.publish();
+        }
+        assert_eq!(Rc::strong_count(&owner), 3);
+    }
+}
+
+#[test]
+fn each_buffer_in_flight_has_an_id_of_its_own() {
+    for features in FORMATS {
+        let mut words = ZEROED;
+        let mut driver = driver_queue(RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        let mut ids: Vec<u16> = (0..4).map(|cookie| driver.add(&[BYTE], &[], cookie).unwrap()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [0, 1, 2, 3]);
+    }
+}
