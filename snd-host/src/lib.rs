@@ -9,20 +9,21 @@
 //!   an answer says what has to be done.
 //! - `stream`: the life cycle of a stream, and its messages from acceptance to completion. A pacer
 //!   decides when a message is completed.
-//! - `audio`: takes the frames to and from GStreamer, in a thread for each take.
+//! - `audio`: takes the frames to and from GStreamer. A thread for each take opens the pipeline.
 //! - `pcm`, `speakers`, [`spec`], and others without state: formats, channel maps, the structures
 //!   of the standard.
 //!
-//! The event loop never blocks. Only the threads in `audio` use GStreamer, and only they can block.
+//! The event loop never blocks. Only the threads in `audio` open, start and close pipelines, and
+//! only they can block.
 //!
 //! A *take* is what a stream plays or records from PREPARE to RELEASE. The way of its audio:
 //!
 //! ```text
-//! TX queue ──▶ Queue::pop ──▶ Playback::accept ──▶ Output ──▶ player ──▶ sink
+//! TX queue ──▶ Queue::pop ──▶ Playback::accept ──▶ Output ──▶ Feeder ──▶ sink
 //!    ▲                            │ pending            │ progress
-//!    └── complete_all ◀───────── Playback::complete_due ◀── Pacer
+//!    └── complete_all ◀───────── Playback::take_due ◀── Pacer
 //!
-//! RX queue ──▶ Queue::pop ──▶ Capture::accept      Input ◀── recorder ◀── source
+//! RX queue ──▶ Queue::pop ──▶ Capture::accept      Input ◀── Tap ◀── source
 //!    ▲                            │ pending            │ audio, progress
 //!    └── complete_all ◀───────── Capture::complete_due ◀── Pacer
 //! ```

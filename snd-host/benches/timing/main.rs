@@ -15,6 +15,7 @@ mod report;
 #[expect(dead_code, unused_imports, reason = "the tests need the rest")]
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod wakes;
 
 use report::Report;
 
@@ -26,5 +27,6 @@ fn main() {
     delay::measure(&mut report);
     recordings::measure(&mut report);
     pauses::measure(&mut report);
+    wakes::measure(&mut report);
     print!("{report}");
 }

@@ -29,6 +29,11 @@ impl Report {
         self.row(what, format!("{frames} frames"), "0 frames".to_owned(), frames == 0);
     }
 
+    /// Adds a number of events a second that should be at most `target`.
+    pub(crate) fn rate(&mut self, what: &'static str, measured: u32, target: u32) {
+        self.row(what, measured.to_string(), format!("≤ {target}"), measured <= target);
+    }
+
     fn row(&mut self, what: &'static str, measured: String, target: String, met: bool) {
         eprintln!("{what}: {measured}");
         self.rows.push(Row { what, measured, target, met });

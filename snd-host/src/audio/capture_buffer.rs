@@ -1,8 +1,8 @@
 //! Audio that the source has delivered and the guest has not taken yet.
 
-use std::collections::VecDeque;
+use bytes::BytesMut;
 
-use super::mode::Mode;
+use super::blocks::Blocks;
 use crate::pcm::Params;
 
 /// The room beyond the size of the guest's buffer, for sources with large pieces of audio.
@@ -11,10 +11,9 @@ const SPARE_MS: u64 = 200;
 /// A queue of frames. Silence replaces frames that are missing when they are taken out.
 #[derive(Debug)]
 pub(super) struct CaptureBuffer {
-    pub(super) mode: Mode,
-    bytes: VecDeque<u8>,
+    blocks: Blocks,
     frame_bytes: usize,
-    /// The largest size of `bytes` with a live source.
+    /// The largest size of `blocks` with a live source.
     max_bytes: usize,
     /// Number of frames that were taken out.
     taken: u64,
@@ -47,8 +46,7 @@ impl CaptureBuffer {
         let spare = u64::from(params.rate) * SPARE_MS / 1000 * u64::from(frame_bytes);
         let max_bytes = u64::from(params.buffer_bytes) + spare;
         Self {
-            mode: Mode::Ready,
-            bytes: VecDeque::new(),
+            blocks: Blocks::new(frame_bytes, params.rate),
             frame_bytes: frame_bytes as usize,
             // Far less than 4 GiB: the largest buffer, and the spare.
             max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
@@ -63,25 +61,31 @@ impl CaptureBuffer {
     }
 
     /// Returns whether there is room for more audio.
-    pub(super) fn has_room(&self) -> bool {
-        self.bytes.len() < self.max_bytes
+    pub(super) const fn has_room(&self) -> bool {
+        self.blocks.len() < self.max_bytes
     }
 
-    /// Appends whole frames.
+    /// Appends a copy of whole frames, which `convert` converts to the guest's form.
     ///
     /// If a live source delivers too much, the oldest frames are dropped. Any other source must be
     /// read only if there [is room](Self::has_room).
-    pub(super) fn push(&mut self, frames: &[u8]) {
-        let whole = frames.len() - frames.len() % self.frame_bytes;
-        if whole == 0 {
+    pub(super) fn push(&mut self, frames: &[u8], convert: impl Fn(&mut [u8])) {
+        let mut left = &frames[..frames.len() - frames.len() % self.frame_bytes];
+        if left.is_empty() {
             return;
         }
-        self.bytes.extend(&frames[..whole]);
-        self.piece = (whole / self.frame_bytes) as u64;
+        self.piece = (left.len() / self.frame_bytes) as u64;
         self.starved = false;
+        self.blocks.append(left.len(), |part| {
+            let (copied, rest) = left.split_at(part.len());
+            part.copy_from_slice(copied);
+            convert(part);
+            left = rest;
+            true
+        });
         if self.live {
-            let excess = self.bytes.len().saturating_sub(self.max_bytes).next_multiple_of(self.frame_bytes);
-            self.bytes.drain(..excess);
+            let excess = self.blocks.len().saturating_sub(self.max_bytes).next_multiple_of(self.frame_bytes);
+            self.take(excess);
             self.dropped += (excess / self.frame_bytes) as u64;
         }
     }
@@ -91,28 +95,35 @@ impl CaptureBuffer {
     /// The last piece does not count: it stays in reserve until the next piece arrives. `None`
     /// without a live source, and while the source delivers nothing.
     pub(super) fn recorded(&self) -> Option<u64> {
-        let end = self.taken + (self.bytes.len() / self.frame_bytes) as u64;
+        let end = self.taken + (self.blocks.len() / self.frame_bytes) as u64;
         (self.live && !self.starved).then(|| end.saturating_sub(self.piece))
     }
 
-    /// Takes `bytes` bytes of whole frames out.
-    pub(super) fn pull(&mut self, bytes: u32) -> Vec<u8> {
+    /// Takes `bytes` bytes of whole frames out, in pieces.
+    pub(super) fn pull(&mut self, bytes: u32) -> Vec<BytesMut> {
         // GStreamer needs a processor of at least 32 bits.
         let wanted = bytes as usize;
-        let mut taken: Vec<u8> = self.bytes.drain(..wanted.min(self.bytes.len())).collect();
-        let missing = (wanted - taken.len()) / self.frame_bytes;
+        let mut pieces = self.take(wanted);
+        let missing = wanted - pieces.iter().map(BytesMut::len).sum::<usize>();
         if missing > 0 {
             self.starved = true;
-            self.silent += missing as u64;
+            self.silent += (missing / self.frame_bytes) as u64;
+            pieces.push(self.silence.iter().copied().cycle().take(missing).collect());
         }
-        taken.extend(self.silence.iter().cycle().take(wanted - taken.len()));
         self.taken += (wanted / self.frame_bytes) as u64;
-        taken
+        pieces
+    }
+
+    /// Takes at most `bytes` bytes of whole frames out.
+    fn take(&mut self, bytes: usize) -> Vec<BytesMut> {
+        let mut left = bytes;
+        let pull = || self.blocks.pull(left).inspect(|piece| left -= piece.len());
+        std::iter::from_fn(pull).collect()
     }
 
     /// Returns the number of bytes in the buffer.
-    pub(super) fn available(&self) -> usize {
-        self.bytes.len()
+    pub(super) const fn available(&self) -> usize {
+        self.blocks.len()
     }
 
     pub(super) const fn counts(&self) -> Counts {
@@ -125,6 +136,16 @@ mod tests {
     use super::*;
     use crate::pcm::tests::s16_stereo;
 
+    impl CaptureBuffer {
+        fn add(&mut self, frames: &[u8]) {
+            self.push(frames, |_| {});
+        }
+
+        fn get(&mut self, bytes: u32) -> Vec<u8> {
+            self.pull(bytes).concat()
+        }
+    }
+
     fn live(params: &Params) -> CaptureBuffer {
         let mut buffer = CaptureBuffer::new(params);
         buffer.live = true;
@@ -134,34 +155,34 @@ mod tests {
     #[test]
     fn recorded_frames_come_out_once_and_in_order() {
         let mut buffer = CaptureBuffer::new(&s16_stereo());
-        buffer.push(&[1, 1, 1, 1, 2, 2, 2, 2]);
-        buffer.push(&[3, 3, 3, 3]);
-        assert_eq!(buffer.pull(4), [1, 1, 1, 1]);
-        assert_eq!(buffer.pull(8), [2, 2, 2, 2, 3, 3, 3, 3]);
+        buffer.add(&[1, 1, 1, 1, 2, 2, 2, 2]);
+        buffer.add(&[3, 3, 3, 3]);
+        assert_eq!(buffer.get(4), [1, 1, 1, 1]);
+        assert_eq!(buffer.get(8), [2, 2, 2, 2, 3, 3, 3, 3]);
         assert_eq!((buffer.available(), buffer.counts()), (0, Counts::default()));
     }
 
     #[test]
     fn silence_replaces_missing_frames_and_audio_resumes_after_it() {
         let mut buffer = live(&s16_stereo());
-        buffer.push(&[1; 4]);
-        assert_eq!(buffer.pull(12), [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        buffer.add(&[1; 4]);
+        assert_eq!(buffer.get(12), [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(buffer.counts(), Counts { dropped: 0, silent: 2 });
-        buffer.push(&[2; 8]);
-        assert_eq!(buffer.pull(8), [2; 8]);
+        buffer.add(&[2; 8]);
+        assert_eq!(buffer.get(8), [2; 8]);
     }
 
     #[test]
     fn the_last_piece_of_a_live_source_does_not_count() {
         let mut buffer = live(&s16_stereo());
         assert_eq!(buffer.recorded(), None);
-        buffer.push(&[1; 8]);
+        buffer.add(&[1; 8]);
         assert_eq!(buffer.recorded(), Some(0));
-        buffer.push(&[1; 12]);
+        buffer.add(&[1; 12]);
         assert_eq!(buffer.recorded(), Some(2));
-        buffer.pull(40);
+        buffer.get(40);
         assert_eq!(buffer.recorded(), None);
-        buffer.push(&[1; 12]);
+        buffer.add(&[1; 12]);
         assert_eq!(buffer.recorded(), Some(10));
     }
 
@@ -170,17 +191,17 @@ mod tests {
         let params = s16_stereo();
         let mut buffer = live(&params);
         let kept = params.frames(params.buffer_bytes.into()) + 9600;
-        (0..48_000u32).for_each(|frame| buffer.push(&frame.to_le_bytes()));
+        (0..48_000u32).for_each(|frame| buffer.add(&frame.to_le_bytes()));
         assert_eq!((buffer.available() as u64, buffer.counts().dropped), (kept * 4, 48_000 - kept));
         let oldest = u32::try_from(48_000 - kept).unwrap();
-        assert_eq!(buffer.pull(4), oldest.to_le_bytes());
+        assert_eq!(buffer.get(4), oldest.to_le_bytes());
     }
 
     #[test]
     fn a_source_that_is_not_live_fills_the_buffer_without_drops() {
         let mut buffer = CaptureBuffer::new(&s16_stereo());
         while buffer.has_room() {
-            buffer.push(&[0; 480]);
+            buffer.add(&[0; 480]);
         }
         assert_eq!(buffer.available() as u64, (7680u64 + 9600 * 4).next_multiple_of(480));
         assert_eq!(buffer.counts().dropped, 0);
@@ -189,7 +210,7 @@ mod tests {
     #[test]
     fn a_part_of_a_frame_does_not_count() {
         let mut buffer = live(&s16_stereo());
-        buffer.push(&[1; 3]);
+        buffer.add(&[1; 3]);
         assert_eq!((buffer.recorded(), buffer.available()), (None, 0));
     }
 }

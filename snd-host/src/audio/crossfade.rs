@@ -2,11 +2,11 @@
 
 use crate::pcm::Params;
 
-/// Fades from `from` to `to`, and leaves the result in `to`. Both have the same number of frames.
-pub(super) fn crossfade(params: &Params, from: &[u8], to: &mut [u8]) {
+/// Fades from the frames in `from` to as many frames of `to`, and leaves the result in `to`.
+pub(super) fn crossfade<'t>(params: &Params, from: &[u8], to: impl Iterator<Item = &'t mut [u8]>) {
     let size = params.frame_bytes() as usize;
-    let frames = to.len() / size;
-    for (index, (old, new)) in from.chunks_exact(size).zip(to.chunks_exact_mut(size)).enumerate() {
+    let frames = from.len() / size;
+    for (index, (old, new)) in from.chunks_exact(size).zip(to).enumerate() {
         let samples =
             old.chunks_exact(params.sample_bytes()).zip(new.chunks_exact_mut(params.sample_bytes()));
         for (old, new) in samples {
@@ -25,7 +25,7 @@ mod tests {
         for params in of_every_format() {
             let bytes: Vec<u8> = params.silence().repeat(48);
             let mut to = bytes.clone();
-            crossfade(&params, &bytes, &mut to);
+            crossfade(&params, &bytes, to.chunks_exact_mut(params.frame_bytes() as usize));
             assert!(to == bytes, "{params}");
         }
     }
@@ -35,7 +35,7 @@ mod tests {
         let params = crate::pcm::tests::s16_stereo();
         let frames = |sample: i16| sample.to_le_bytes().repeat(2).repeat(3);
         let mut to = frames(4000);
-        crossfade(&params, &frames(-4000), &mut to);
+        crossfade(&params, &frames(-4000), to.chunks_exact_mut(4));
         let samples: Vec<i16> =
             to.chunks_exact(4).map(|frame| i16::from_le_bytes([frame[0], frame[1]])).collect();
         assert_eq!(samples, [-2000, 0, 2000]);
@@ -47,7 +47,7 @@ mod tests {
             let (low, high) = params.format.extremes();
             let frames = |sample: &[u8]| sample.repeat(2).repeat(7);
             let mut to = frames(&high);
-            crossfade(&params, &frames(&low), &mut to);
+            crossfade(&params, &frames(&low), to.chunks_exact_mut(params.frame_bytes() as usize));
             let middle = &to[3 * params.frame_bytes() as usize..][..params.sample_bytes()];
             // The middle between the extremes is silence, up to rounding.
             let mut silence = params.silence()[..params.sample_bytes()].to_vec();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use vhost_ring::Waker;
 
 use super::capture_buffer::{CaptureBuffer, Counts};
@@ -9,8 +10,7 @@ use super::host_audio::HostAudio;
 use super::level::Level;
 use super::mode::Mode;
 use super::pipeline_config::PipelineConfig;
-use super::recorder;
-use super::shared::Shared;
+use super::recorder::{self, Recorder};
 use crate::pcm::Params;
 
 /// The host's side of a take that records. No method blocks.
@@ -20,10 +20,12 @@ pub(crate) struct Input {
     stream: usize,
     params: Params,
     level: Option<Arc<Level>>,
-    buffer: Arc<Shared<CaptureBuffer>>,
+    buffer: CaptureBuffer,
+    recorder: Arc<Recorder>,
     /// Wakes the event loop when there is more audio.
     waker: Waker,
     opened: bool,
+    running: bool,
 }
 
 impl Input {
@@ -35,21 +37,30 @@ impl Input {
         params: Params,
         level: Option<Arc<Level>>,
     ) -> Self {
-        let buffer = Arc::new(Shared::new(CaptureBuffer::new(&params)));
-        Self { audio: audio.clone(), stream, params, level, buffer, waker: waker.clone(), opened: false }
+        Self {
+            audio: audio.clone(),
+            stream,
+            params,
+            level,
+            buffer: CaptureBuffer::new(&params),
+            recorder: Arc::default(),
+            waker: waker.clone(),
+            opened: false,
+            running: false,
+        }
     }
 
     /// Starts the recorder, unless it was started before or there is no source.
     pub(crate) fn open(&mut self) {
         if !self.opened && self.audio.has_source() {
             self.opened = true;
-            let (buffer, waker) = (self.buffer.clone(), self.waker.clone());
+            let (recorder, waker) = (self.recorder.clone(), self.waker.clone());
             let (params, level) = (self.params, self.level.clone());
             let (latency, retry) = (self.audio.latency(), self.audio.source_retry().clone());
             self.audio.spawn(self.stream, move |permit, descriptions| {
                 let Some(description) = descriptions.source else { return };
                 let config = PipelineConfig { description, latency, params, level };
-                recorder::run(&buffer, &waker, permit, &retry, &config);
+                recorder::run(&recorder, &waker, permit, &retry, &config);
             });
         }
     }
@@ -57,37 +68,47 @@ impl Input {
     /// Starts or resumes recording.
     pub(crate) fn start(&mut self) {
         self.open();
-        self.buffer.update(|buffer| buffer.mode = Mode::Run);
+        self.running = true;
+        self.recorder.set_mode(Mode::Run);
     }
 
     /// Pauses recording.
-    pub(crate) fn pause(&self) {
-        self.buffer.update(|buffer| buffer.mode = Mode::Pause);
+    pub(crate) fn pause(&mut self) {
+        self.running = false;
+        self.recorder.set_mode(Mode::Pause);
     }
 
-    /// Returns the number of frames that a live source has delivered; `None` without a live source.
-    pub(crate) fn recorded(&self) -> Option<u64> {
-        self.buffer.lock().recorded()
+    /// Takes what the source has delivered. Returns the number of frames that a live source has
+    /// delivered in all; `None` without a live source.
+    pub(crate) fn recorded(&mut self) -> Option<u64> {
+        if let Some(tap) = self.recorder.tap().filter(|_| self.running) {
+            self.buffer.live = tap.is_live();
+            while tap.is_live() || self.buffer.has_room() {
+                let Some(frames) = tap.pull() else { break };
+                self.buffer.push(&frames, |part| tap.to_guest(part));
+            }
+        }
+        self.buffer.recorded()
     }
 
-    /// Takes `bytes` bytes of whole frames out. Silence replaces missing frames.
-    pub(crate) fn pull(&self, bytes: u32) -> Vec<u8> {
-        self.buffer.lock().pull(bytes)
+    /// Takes `bytes` bytes of whole frames out, in pieces. Silence replaces missing frames.
+    pub(crate) fn pull(&mut self, bytes: u32) -> Vec<BytesMut> {
+        self.buffer.pull(bytes)
     }
 
     /// Returns the number of recorded bytes that were not taken out.
     pub(crate) fn available(&self) -> u32 {
-        u32::try_from(self.buffer.lock().available()).unwrap_or(u32::MAX)
+        u32::try_from(self.buffer.available()).unwrap_or(u32::MAX)
     }
 
     /// Returns the numbers of dropped and missing frames.
-    pub(crate) fn counts(&self) -> Counts {
-        self.buffer.lock().counts()
+    pub(crate) const fn counts(&self) -> Counts {
+        self.buffer.counts()
     }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
-        self.buffer.update(|buffer| buffer.mode = Mode::End);
+        self.recorder.set_mode(Mode::End);
     }
 }

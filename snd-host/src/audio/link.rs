@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::gstreamer::{Progress, Sink};
+use super::gstreamer::{Feeder, Sink};
 use super::playback_buffer::PlaybackBuffer;
 use super::shared::{Shared, lock};
 use crate::pcm::Params;
@@ -20,7 +20,7 @@ pub(super) enum SinkState {
     /// The sink is being opened for the first time, and will play all audio.
     Opening,
     /// The sink is open.
-    Open(Arc<Progress>),
+    Open(Arc<Feeder>),
     /// The sink cannot be opened, or has failed. A new sink will start at the guest's position.
     Lost,
 }
@@ -36,7 +36,7 @@ impl Link {
 
     /// Records that the sink is open.
     pub(super) fn opened(&self, sink: &Sink) {
-        *lock(&self.sink) = SinkState::Open(sink.progress().clone());
+        *lock(&self.sink) = SinkState::Open(sink.feeder().clone());
     }
 
     /// Records that the sink cannot be opened, or has failed.

@@ -1,21 +1,25 @@
 //! The host's side: audio is played and recorded through GStreamer.
 //!
-//! An [`Output`] is the host's side of a take that plays. It takes audio at any time and never
-//! blocks. A thread of its own plays the audio. The thread starts with the first audio, so that a
-//! guest which only probes its sound card does not open the sink. The thread outlives the
-//! [`Output`] until the remaining audio has been heard. An [`Input`] is the same for a take that
-//! records.
+//! An [`Output`] is the host's side of a take that plays. It takes audio at any time, feeds the
+//! sink, and never blocks. A thread of its own opens the sink, notices when the sink fails, and
+//! closes the sink. The thread starts with the first audio, so that a guest which only probes its
+//! sound card does not open the sink. The thread outlives the [`Output`] until the remaining audio
+//! has been heard. An [`Input`] has a thread that records.
 //!
 //! ```text
-//! event loop   Output ──▶ PlaybackBuffer ┆──▶ player ──▶ Sink ──▶ GStreamer
-//!              Input ◀─── CaptureBuffer ◀┆─── recorder ◀── Source ◀── GStreamer
-//!                                        ┆  a thread for each take
+//! event loop   Output ──▶ PlaybackBuffer ──▶ Feeder ──▶ GStreamer
+//!                │                             ▲
+//!                └─ mode ─┆──▶ player ──▶ Sink ┘
+//!              Input ◀─── CaptureBuffer ◀┆── recorder ◀── Source ◀── GStreamer
+//!                         ┆  a thread for each take
 //! ```
 
+mod blocks;
 mod capture_buffer;
 mod crossfade;
 mod descriptions;
 mod error;
+mod feeding;
 mod gstreamer;
 mod host_audio;
 mod input;
@@ -34,6 +38,7 @@ mod timeline;
 
 pub use self::error::AudioError;
 
+pub(crate) use self::blocks::BLOCKS_PER_SECOND;
 pub(crate) use self::capture_buffer::Counts;
 pub(crate) use self::host_audio::HostAudio;
 pub(crate) use self::input::Input;
@@ -43,5 +48,9 @@ pub(crate) use self::playback_buffer::{Ending, max_buffered_bytes};
 
 #[cfg(test)]
 pub(crate) use self::{
-    mode::Mode, output::Heard, playback_buffer::PlaybackBuffer, player::tick, timeline::Timeline,
+    feeding::{Fed, feed, low},
+    mode::Mode,
+    output::Heard,
+    playback_buffer::PlaybackBuffer,
+    timeline::Timeline,
 };

@@ -1,7 +1,11 @@
 //! The host's side of a take that plays.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use vhost_ring::Waker;
+
+use super::feeding;
 use super::host_audio::HostAudio;
 use super::level::Level;
 use super::link::{Link, SinkState};
@@ -22,8 +26,16 @@ pub(crate) struct Heard {
 
 /// The host's side of a take that plays. No method blocks.
 pub(crate) trait AudioOutput {
-    /// Appends whole frames.
-    fn write(&mut self, frames: &[u8]);
+    /// Appends whole frames of `bytes` bytes, which `read` fills in part by part. Appends nothing
+    /// and returns false if `read` does.
+    fn write(&mut self, bytes: usize, read: impl FnMut(&mut [u8]) -> bool) -> bool;
+
+    /// Feeds the sink if the sink would run short before the event loop wakes in `next_wake`.
+    /// Returns the time until the sink has to be fed again, if the event loop has to wake for that.
+    fn feed(&mut self, next_wake: Option<Duration>) -> Option<Duration>;
+
+    /// Returns how much audio the sink should not fall below.
+    fn low(&self) -> Duration;
 
     /// Starts or resumes playback.
     fn start(&self);
@@ -52,6 +64,8 @@ pub(crate) struct Output {
     params: Params,
     level: Option<Arc<Level>>,
     link: Arc<Link>,
+    /// Wakes the event loop when the sink is open.
+    waker: Waker,
     player: Player,
 }
 
@@ -68,20 +82,22 @@ impl Output {
     /// Creates an output for stream number `stream`, with a `level` if the guest can change it.
     pub(crate) fn new(
         audio: &Arc<HostAudio>,
+        waker: &Waker,
         stream: usize,
         params: Params,
         level: Option<Arc<Level>>,
     ) -> Self {
         let link = Arc::new(Link::new(&params));
-        Self { audio: audio.clone(), stream, params, level, link, player: Player::NotStarted }
+        let (audio, waker) = (audio.clone(), waker.clone());
+        Self { audio, stream, params, level, link, waker, player: Player::NotStarted }
     }
 
     fn start_player(&self) -> Player {
         let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
-        let latency = self.audio.latency();
+        let (waker, latency) = (self.waker.clone(), self.audio.latency());
         let started = self.audio.spawn(self.stream, move |permit, descriptions| {
             let config = PipelineConfig { description: descriptions.sink, latency, params, level };
-            player::run(&link, permit, &config);
+            player::run(&link, &waker, permit, &config);
         });
         if started { Player::Started } else { Player::Refused }
     }
@@ -89,14 +105,24 @@ impl Output {
 
 impl AudioOutput for Output {
     /// The first call starts the player.
-    fn write(&mut self, frames: &[u8]) {
-        if self.player == Player::NotStarted {
+    fn write(&mut self, bytes: usize, read: impl FnMut(&mut [u8]) -> bool) -> bool {
+        let ok = self.link.buffer.lock().push(bytes, read);
+        if ok && self.player == Player::NotStarted {
             self.player = self.start_player();
         }
-        match self.player {
-            Player::Refused => self.link.buffer.lock().discard(frames),
-            Player::NotStarted | Player::Started => self.link.buffer.update(|buffer| buffer.push(frames)),
+        if self.player == Player::Refused {
+            self.link.buffer.lock().drop_all();
         }
+        ok
+    }
+
+    fn feed(&mut self, next_wake: Option<Duration>) -> Option<Duration> {
+        let SinkState::Open(mut feeder) = self.link.sink() else { return None };
+        feeding::feed(&mut self.link.buffer.lock(), &mut feeder, self.audio.latency(), next_wake)
+    }
+
+    fn low(&self) -> Duration {
+        feeding::low(self.audio.latency())
     }
 
     fn start(&self) {
@@ -113,7 +139,7 @@ impl AudioOutput for Output {
     fn heard(&self) -> Heard {
         match self.link.sink() {
             SinkState::Opening => Heard { frame: self.link.buffer.lock().first(), live: false },
-            SinkState::Open(progress) => Heard { frame: progress.heard(), live: true },
+            SinkState::Open(feeder) => Heard { frame: feeder.heard(), live: true },
             SinkState::Lost => Heard { frame: self.link.buffer.lock().first_unplayed(), live: false },
         }
     }

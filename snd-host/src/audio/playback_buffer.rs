@@ -1,8 +1,10 @@
 //! Audio that the guest has given and the sink has not taken yet.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
+use bytes::BytesMut;
+
+use super::blocks::Blocks;
 use super::crossfade::crossfade;
 use super::mode::Mode;
 use crate::pcm::Params;
@@ -28,19 +30,21 @@ pub(crate) enum Ending {
 }
 
 /// A queue of frames, which are numbered from 0 for the first frame of the take.
+///
+/// The frames are read from guest memory once, and taken out without a copy.
 #[derive(Debug)]
 pub(crate) struct PlaybackBuffer {
     pub(crate) mode: Mode,
     /// Whether playback was ever started.
     pub(crate) started: bool,
-    bytes: VecDeque<u8>,
-    /// The number of the first frame in `bytes`.
+    blocks: Blocks,
+    /// The number of the first frame in `blocks`.
     first: u64,
     /// Number of frames that were dropped because the sink did not take them in time.
     pub(crate) dropped: u64,
     params: Params,
     frame_bytes: usize,
-    /// The largest size of `bytes`.
+    /// The largest size of `blocks`.
     max_bytes: usize,
     /// Number of frames that the guest considers played.
     pub(crate) played: u64,
@@ -61,7 +65,7 @@ impl PlaybackBuffer {
         Self {
             mode: Mode::Ready,
             started: false,
-            bytes: VecDeque::new(),
+            blocks: Blocks::new(frame_bytes, params.rate),
             first: 0,
             dropped: 0,
             params: *params,
@@ -78,32 +82,22 @@ impl PlaybackBuffer {
     }
 
     /// Returns the number of the next frame to be pushed.
-    pub(crate) fn end(&self) -> u64 {
-        self.first + (self.bytes.len() / self.frame_bytes) as u64
+    pub(crate) const fn end(&self) -> u64 {
+        self.first + (self.blocks.len() / self.frame_bytes) as u64
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.blocks.len() == 0
     }
 
-    /// Appends whole frames, at most the guest's buffer. Drops the oldest frames if necessary.
-    pub(crate) fn push(&mut self, frames: &[u8]) {
-        let excess = (self.bytes.len() + frames.len()).saturating_sub(self.max_bytes);
+    /// Appends whole frames of `bytes` bytes, at most the guest's buffer, which `read` fills in one
+    /// part after the other. Drops the oldest frames if necessary.
+    ///
+    /// Appends nothing and returns false if `read` does.
+    pub(crate) fn push(&mut self, bytes: usize, read: impl FnMut(&mut [u8]) -> bool) -> bool {
+        let excess = (self.blocks.len() + bytes).saturating_sub(self.max_bytes);
         self.drop_oldest(excess.div_ceil(self.frame_bytes) as u64);
-        let (len, needed) = (self.bytes.len(), self.bytes.len() + frames.len());
-        if needed > self.bytes.capacity() {
-            // The usual growth of a `VecDeque`, but not beyond the limit.
-            let wanted = (self.bytes.capacity() * 2).min(self.max_bytes).max(needed);
-            self.bytes.reserve_exact(wanted - len);
-        }
-        self.bytes.extend(frames);
-    }
-
-    /// Counts whole frames as dropped without storing them. The buffer must be empty.
-    pub(crate) fn discard(&mut self, frames: &[u8]) {
-        let frames = (frames.len() / self.frame_bytes) as u64;
-        self.first += frames;
-        self.dropped += frames;
+        self.blocks.append(bytes, read)
     }
 
     /// Returns the number of the first frame that the guest does not consider played.
@@ -116,17 +110,18 @@ impl PlaybackBuffer {
         self.drop_oldest(self.first_unplayed() - self.first);
     }
 
-    /// Takes out what a sink needs to have audio for `latency`.
+    /// Takes out what a sink needs to have audio for `latency`, in pieces with the numbers of their
+    /// first frames.
     ///
     /// The sink plays what it already has for the time `ahead`, and has not even taken all of it if
     /// `queued` is longer. Frames that would be heard too late after the guest's position are
     /// dropped: all up to the position.
-    pub(crate) fn next_piece(
+    pub(crate) fn next_pieces(
         &mut self,
         latency: Duration,
         ahead: Duration,
         queued: Duration,
-    ) -> Option<(u64, Vec<u8>)> {
+    ) -> Vec<(u64, BytesMut)> {
         let missing = self.params.frames_in(latency.saturating_sub(ahead.max(queued)));
         if missing > 0 && self.mode == Mode::Run {
             // The guest's position when the next frame is heard, unless the guest stops. The guest
@@ -137,46 +132,48 @@ impl PlaybackBuffer {
                 self.skip(late.min(self.end() - self.first));
             }
         }
-        self.pull(missing)
+        self.pull_all(missing)
     }
 
     /// Drops the oldest frames, with a transition to the rest.
     fn skip(&mut self, frames: u64) {
         let len = self.params.frames_in(FADE).min(frames).min(self.end() - self.first - frames);
         let len = usize::try_from(len).unwrap_or(0) * self.frame_bytes;
-        let from: Vec<u8> = self.bytes.range(..len).copied().collect();
+        let from = self.blocks.head(len);
         self.drop_oldest(frames);
-        crossfade(&self.params, &from, &mut self.bytes.make_contiguous()[..len]);
+        crossfade(&self.params, &from, self.blocks.frames_mut());
+    }
+
+    /// Drops all frames.
+    pub(crate) fn drop_all(&mut self) {
+        self.drop_oldest(u64::MAX);
     }
 
     fn drop_oldest(&mut self, frames: u64) {
-        if let Some((_, bytes)) = self.pull(frames) {
-            self.dropped += (bytes.len() / self.frame_bytes) as u64;
-        }
+        let dropped: usize = self.pull_all(frames).iter().map(|(_, bytes)| bytes.len()).sum();
+        self.dropped += (dropped / self.frame_bytes) as u64;
     }
 
-    /// Takes at most `frames` frames out. Returns the number of the first frame, and the frames.
-    pub(crate) fn pull(&mut self, frames: u64) -> Option<(u64, Vec<u8>)> {
-        let frames = frames.min(self.end() - self.first);
-        if frames == 0 {
-            return None;
-        }
-        let first = self.first;
-        self.first += frames;
+    /// Takes at most `frames` frames out, in pieces with the numbers of their first frames.
+    pub(crate) fn pull_all(&mut self, frames: u64) -> Vec<(u64, BytesMut)> {
+        let end = self.first.saturating_add(frames);
+        std::iter::from_fn(|| self.pull(end - self.first)).collect()
+    }
+
+    fn pull(&mut self, frames: u64) -> Option<(u64, BytesMut)> {
         // The buffer is in memory, so its size fits.
         let bytes = usize::try_from(frames).unwrap_or(usize::MAX).saturating_mul(self.frame_bytes);
-        if bytes >= self.bytes.len() && self.mode == Mode::End {
-            // No frame follows, so the memory is handed over rather than copied.
-            return Some((first, std::mem::take(&mut self.bytes).into()));
-        }
-        Some((first, self.bytes.drain(..bytes.min(self.bytes.len())).collect()))
+        let piece = self.blocks.pull(bytes)?;
+        let first = self.first;
+        self.first += (piece.len() / self.frame_bytes) as u64;
+        Some((first, piece))
     }
 
     /// Ends playback.
     pub(crate) fn end_with(&mut self, ending: Ending) {
         self.mode = Mode::End;
         if ending == Ending::Cut {
-            self.bytes = VecDeque::new();
+            self.blocks.truncate(0);
         }
     }
 }
@@ -186,14 +183,34 @@ mod tests {
     use super::*;
     use crate::pcm::tests::s16_stereo;
 
+    impl PlaybackBuffer {
+        /// Appends whole frames.
+        fn push_all(&mut self, mut frames: &[u8]) {
+            let bytes = frames.len();
+            assert!(self.push(bytes, |part| std::io::Read::read_exact(&mut frames, part).is_ok()));
+        }
+
+        /// Takes at most `frames` frames out, which must be contiguous in numbers.
+        fn take(&mut self, frames: u64) -> Option<(u64, Vec<u8>)> {
+            let pieces = self.pull_all(frames);
+            let (first, _) = *pieces.first()?;
+            let mut bytes = Vec::new();
+            for (number, piece) in pieces {
+                assert_eq!(number, first + (bytes.len() / self.frame_bytes) as u64);
+                bytes.extend(piece);
+            }
+            Some((first, bytes))
+        }
+    }
+
     #[test]
     fn frames_come_out_once_in_order_and_numbered() {
         let mut buffer = PlaybackBuffer::new(&s16_stereo());
-        buffer.push(&[1, 1, 1, 1, 2, 2, 2, 2]);
-        buffer.push(&[3, 3, 3, 3]);
-        assert_eq!(buffer.pull(2), Some((0, vec![1, 1, 1, 1, 2, 2, 2, 2])));
-        assert_eq!(buffer.pull(9), Some((2, vec![3, 3, 3, 3])));
-        assert_eq!(buffer.pull(9), None);
+        buffer.push_all(&[1, 1, 1, 1, 2, 2, 2, 2]);
+        buffer.push_all(&[3, 3, 3, 3]);
+        assert_eq!(buffer.take(2), Some((0, vec![1, 1, 1, 1, 2, 2, 2, 2])));
+        assert_eq!(buffer.take(9), Some((2, vec![3, 3, 3, 3])));
+        assert_eq!(buffer.take(9), None);
         assert_eq!((buffer.first(), buffer.end()), (3, 3));
     }
 
@@ -202,7 +219,7 @@ mod tests {
         let params = s16_stereo();
         let mut buffer = PlaybackBuffer::new(&params);
         let second = vec![0; 48_000 * 4];
-        (0..10).for_each(|_| buffer.push(&second));
+        (0..10).for_each(|_| buffer.push_all(&second));
         let kept = 2 * 48_000 + 2 * params.frames(params.buffer_bytes.into());
         assert_eq!(buffer.end(), 480_000);
         assert_eq!(buffer.first(), 480_000 - kept);
@@ -210,31 +227,17 @@ mod tests {
     }
 
     #[test]
-    fn discarded_frames_count_and_are_not_stored() {
+    fn all_frames_can_be_dropped_and_are_counted() {
         let mut buffer = PlaybackBuffer::new(&s16_stereo());
-        buffer.discard(&[0; 40]);
-        assert_eq!((buffer.first(), buffer.end(), buffer.dropped, buffer.bytes.capacity()), (10, 10, 10, 0));
-    }
-
-    #[test]
-    fn the_capacity_does_not_exceed_the_limit() {
-        let mut buffer = PlaybackBuffer::new(&s16_stereo());
-        (0..1000).for_each(|_| buffer.push(&[0; 7680]));
-        assert!(
-            buffer.bytes.capacity() <= buffer.max_bytes,
-            "{} > {}",
-            buffer.bytes.capacity(),
-            buffer.max_bytes
-        );
-        buffer.end_with(Ending::Drain);
-        assert_eq!(buffer.pull(u64::MAX).map(|(_, bytes)| bytes.len()), Some(buffer.max_bytes));
-        assert_eq!(buffer.bytes.capacity(), 0);
+        buffer.push_all(&[0; 40]);
+        buffer.drop_all();
+        assert_eq!((buffer.first(), buffer.end(), buffer.dropped, buffer.is_empty()), (10, 10, 10, true));
     }
 
     #[test]
     fn drop_played_drops_the_played_frames_and_no_others() {
         let mut buffer = PlaybackBuffer::new(&s16_stereo());
-        buffer.push(&[0; 40]);
+        buffer.push_all(&[0; 40]);
         buffer.played = 4;
         assert_eq!(buffer.first_unplayed(), 4);
         buffer.drop_played();
@@ -250,13 +253,13 @@ mod tests {
         let (ms, latency) = (Duration::from_millis, Duration::from_millis(40));
         for (played, dropped) in [(8640, 0), (8641, 9121), (48_000, 48_480)] {
             let mut buffer = PlaybackBuffer::new(&s16_stereo());
-            buffer.push(&vec![0; 96_000 * 4]);
+            buffer.push_all(&vec![0; 96_000 * 4]);
             buffer.mode = Mode::Run;
             buffer.played = played;
             // 10 ms are in the sink; 30 ms are missing.
-            let piece = buffer.next_piece(latency, ms(10), ms(10));
-            let first = piece.map(|(first, bytes)| (first, bytes.len()));
-            assert_eq!((first, buffer.dropped), (Some((dropped, 1440 * 4)), dropped));
+            let pieces = buffer.next_pieces(latency, ms(10), ms(10));
+            let bytes: usize = pieces.iter().map(|(_, bytes)| bytes.len()).sum();
+            assert_eq!((pieces[0].0, bytes, buffer.dropped), (dropped, 1440 * 4, dropped));
         }
     }
 
@@ -265,9 +268,9 @@ mod tests {
         let latency = Duration::from_millis(40);
         for (mode, queued) in [(Mode::End, Duration::ZERO), (Mode::Run, latency)] {
             let mut buffer = PlaybackBuffer::new(&s16_stereo());
-            buffer.push(&vec![0; 96_000 * 4]);
+            buffer.push_all(&vec![0; 96_000 * 4]);
             (buffer.mode, buffer.played) = (mode, 96_000);
-            buffer.next_piece(latency, Duration::ZERO, queued);
+            buffer.next_pieces(latency, Duration::ZERO, queued);
             assert_eq!(buffer.dropped, 0);
         }
     }
@@ -275,10 +278,10 @@ mod tests {
     #[test]
     fn a_cut_drops_the_remaining_frames_and_a_drain_does_not() {
         let mut buffer = PlaybackBuffer::new(&s16_stereo());
-        buffer.push(&[0; 8]);
+        buffer.push_all(&[0; 8]);
         buffer.end_with(Ending::Drain);
-        assert!(buffer.pull(1).is_some());
+        assert!(buffer.take(1).is_some());
         buffer.end_with(Ending::Cut);
-        assert!(buffer.pull(1).is_none());
+        assert!(buffer.take(1).is_none());
     }
 }

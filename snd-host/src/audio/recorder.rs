@@ -1,76 +1,110 @@
 //! The thread of a take that records.
 //!
-//! Only this thread uses the source, which may open slowly, stall or disappear. No other thread
-//! waits for it. While there is no source, the thread retries to open one.
+//! Only this thread opens and closes the source, which may open slowly, stall or disappear. No
+//! other thread waits for it. While there is no source, the thread retries to open one. While the
+//! source records, the event loop takes the audio, and this thread sleeps until the mode changes or
+//! the source fails.
 
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tracing::{debug, info};
 use vhost_ring::Waker;
 
-use super::capture_buffer::CaptureBuffer;
 use super::error::AudioError;
-use super::gstreamer::Source;
+use super::gstreamer::{Source, Tap};
 use super::mode::Mode;
 use super::permit::Permit;
 use super::pipeline_config::PipelineConfig;
 use super::retry::{Retry, STABLE_AFTER};
 use super::shared::{Shared, lock};
 
-/// How long a read waits for audio, before the mode and errors are looked at.
-const READ_TIMEOUT: Duration = Duration::from_millis(20);
+/// The state that an input shares with its thread.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    mode: Shared<Mode>,
+    /// Where the audio of the open source comes out.
+    tap: Mutex<Option<Arc<Tap>>>,
+}
 
-/// How often errors are looked for while there is nothing to read.
-const IDLE_TICK: Duration = Duration::from_millis(100);
+impl Default for Recorder {
+    fn default() -> Self {
+        Self { mode: Shared::new(Mode::Ready), tap: Mutex::default() }
+    }
+}
 
-/// Records into `buffer` until its end. Wakes the event loop whenever there is more audio.
+impl Recorder {
+    pub(super) fn set_mode(&self, mode: Mode) {
+        self.mode.update(|current| *current = mode);
+    }
+
+    /// Returns where the audio of the source comes out, if the source is open.
+    pub(super) fn tap(&self) -> Option<Arc<Tap>> {
+        lock(&self.tap).clone()
+    }
+}
+
+/// An open source, and when it was opened.
+type Open = (Source, Instant);
+
+/// Records until the end. Wakes the event loop whenever there is more audio.
 pub(super) fn run(
-    buffer: &Shared<CaptureBuffer>,
+    recorder: &Arc<Recorder>,
     waker: &Waker,
     permit: &Permit,
     retry: &Mutex<Retry>,
     config: &PipelineConfig,
 ) {
-    let mut open: Option<(Source, Instant)> = None;
+    let mut open: Option<Open> = None;
     loop {
-        let mode = buffer.lock().mode;
+        let mode = *recorder.mode.lock();
         if mode == Mode::End {
+            close(recorder, &mut open, retry);
             return debug!("recording ended");
         }
-        match open_and_read(buffer, config, mode, &mut open, retry) {
-            Ok(true) => waker.wake(),
-            Ok(false) => buffer.wait(IDLE_TICK),
-            Err(error) => {
-                open = None;
-                failed(permit, retry, &error);
-            }
-        }
-        if open.as_ref().is_some_and(|(_, since)| since.elapsed() > STABLE_AFTER) {
-            lock(retry).reset();
+        if let Err(error) = open_and_record(recorder, waker, config, mode, &mut open, retry) {
+            close(recorder, &mut open, retry);
+            failed(permit, retry, &error);
+        } else {
+            let retry_in = || lock(retry).due_in(Instant::now());
+            recorder.mode.wait(open.is_none().then(retry_in));
         }
     }
 }
 
-/// Opens the source if it is not open and an attempt is due, and reads from it.
-///
-/// Returns whether the source has delivered audio, or will soon.
-fn open_and_read(
-    buffer: &Shared<CaptureBuffer>,
+/// Closes the source. If the source was stable, its earlier failures are forgotten.
+fn close(recorder: &Recorder, open: &mut Option<Open>, retry: &Mutex<Retry>) {
+    lock(&recorder.tap).take();
+    if open.take().is_some_and(|(_, since)| since.elapsed() > STABLE_AFTER) {
+        lock(retry).reset();
+    }
+}
+
+/// Opens the source if it is not open and an attempt is due. Checks the source for errors, and lets
+/// it record or pause as the mode demands.
+fn open_and_record(
+    recorder: &Arc<Recorder>,
+    waker: &Waker,
     config: &PipelineConfig,
     mode: Mode,
-    open: &mut Option<(Source, Instant)>,
+    open: &mut Option<Open>,
     retry: &Mutex<Retry>,
-) -> Result<bool, AudioError> {
+) -> Result<(), AudioError> {
     if open.is_none() && lock(retry).is_due(Instant::now()) {
-        let source = Source::open(config)?;
+        let (notified, woken) = (recorder.clone(), waker.clone());
+        let source = Source::open(config, move || notified.mode.wake(), move || woken.wake())?;
         lock(retry).succeeded();
-        buffer.lock().live = source.is_live();
+        *lock(&recorder.tap) = Some(source.tap().clone());
         *open = Some((source, Instant::now()));
     }
-    match open {
-        Some((source, _)) => serve(source, buffer, mode),
-        None => Ok(false),
+    let Some((source, _)) = open else { return Ok(()) };
+    if source.check()? {
+        info!("end of the source; silence follows");
+    }
+    match mode {
+        Mode::Run => source.record(),
+        Mode::Pause => source.pause(),
+        Mode::Ready | Mode::End => Ok(()),
     }
 }
 
@@ -82,26 +116,4 @@ fn failed(permit: &Permit, retry: &Mutex<Retry>, error: &AudioError) {
     } else {
         lock(retry).failed(error, Instant::now());
     }
-}
-
-/// Checks the source for errors, and reads from it as the mode demands.
-///
-/// Returns whether the source has delivered audio, or will soon.
-fn serve(source: &Source, buffer: &Shared<CaptureBuffer>, mode: Mode) -> Result<bool, AudioError> {
-    if source.check()? {
-        info!("end of the source; silence follows");
-    }
-    match mode {
-        Mode::Run => source.record()?,
-        Mode::Pause => source.pause()?,
-        Mode::Ready | Mode::End => {}
-    }
-    let wanted = source.is_live() || buffer.lock().has_room();
-    if mode != Mode::Run || !wanted || source.is_at_end() {
-        return Ok(false);
-    }
-    if let Some(frames) = source.pull(READ_TIMEOUT)? {
-        buffer.lock().push(&frames);
-    }
-    Ok(true)
 }

@@ -42,8 +42,13 @@ impl Retry {
         Self { next_attempt: None, delay: MIN_DELAY, max_delay: MAX_SOURCE_DELAY }
     }
 
+    /// Returns the time until the next attempt is due.
+    pub(super) fn due_in(&self, now: Instant) -> Duration {
+        self.next_attempt.map_or(Duration::ZERO, |next| next.saturating_duration_since(now))
+    }
+
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.next_attempt.is_none_or(|next| now >= next)
+        self.due_in(now).is_zero()
     }
 
     /// Logs the success of an attempt after failures.

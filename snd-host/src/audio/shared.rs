@@ -27,12 +27,19 @@ impl<T> Shared<T> {
     /// Updates the state and wakes the thread.
     pub(super) fn update(&self, update: impl FnOnce(&mut T)) {
         update(&mut self.lock());
+        self.wake();
+    }
+
+    /// Wakes the thread.
+    pub(super) fn wake(&self) {
         *lock(&self.updated) = true;
         self.wakeup.notify_all();
     }
 
-    /// Waits for an update since the last wait, for at most `timeout`.
-    pub(super) fn wait(&self, timeout: Duration) {
+    /// Waits until the thread was woken since the last wait, or until `timeout` has passed.
+    pub(super) fn wait(&self, timeout: Option<Duration>) {
+        // As good as no timeout.
+        let timeout = timeout.unwrap_or(Duration::from_secs(u32::MAX.into()));
         let woken = self.wakeup.wait_timeout_while(lock(&self.updated), timeout, |updated| !*updated);
         *woken.unwrap_or_else(PoisonError::into_inner).0 = false;
     }

@@ -114,7 +114,9 @@ impl Card {
             Change::Prepare(params) => {
                 let level = self.levels.get(id).filter(|_| self.controls).cloned();
                 take.replace(match direction {
-                    Direction::Output => Take::play(id, params, Output::new(&self.audio, id, params, level)),
+                    Direction::Output => {
+                        Take::play(id, params, Output::new(&self.audio, &self.waker, id, params, level))
+                    }
                     Direction::Input => {
                         Take::record(id, params, Input::new(&self.audio, &self.waker, id, params, level))
                     }
@@ -179,9 +181,17 @@ impl Card {
         &mut self.events
     }
 
-    /// Returns the estimated time until the next message of a direction is due.
-    pub(crate) fn next_due(&mut self, direction: Direction) -> Option<Duration> {
-        self.takes_of(direction).filter_map(|take| take.next_due()).min()
+    /// Does what has to be done before the event loop sleeps. Returns the estimated time until a
+    /// take of a direction needs service.
+    pub(crate) fn next_wake(&mut self, direction: Direction) -> Option<Duration> {
+        self.takes_of(direction).filter_map(Take::next_wake).min()
+    }
+
+    /// Returns whether the driver need not notify the device of messages of a direction, because
+    /// the next wake is soon and no take needs a message before.
+    pub(crate) fn is_supplied(&mut self, direction: Direction) -> bool {
+        let mut takes = self.takes_of(direction).peekable();
+        takes.peek().is_some() && takes.all(|take| take.is_supplied())
     }
 
     /// Stops the takes of a direction because their queue stops, and undoes the acceptance of as

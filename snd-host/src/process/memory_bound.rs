@@ -15,8 +15,10 @@ const BYTES_PER_SLOT: u64 = 512;
 /// Memory of the elements of the pipeline and of GStreamer itself is not included.
 pub(super) const fn memory_bound() -> u64 {
     let ahead = MAX_BYTES_PER_SECOND as u64 * MAX_LATENCY_MS as u64 / 1000;
+    // The blocks of the first and of the last frames are held whole.
+    let blocks = (MAX_BYTES_PER_SECOND / audio::BLOCKS_PER_SECOND * 2) as u64;
     // A take that records keeps less.
-    let take = audio::max_buffered_bytes(MAX_BUFFER_BYTES, MAX_BYTES_PER_SECOND) + ahead;
+    let take = audio::max_buffered_bytes(MAX_BUFFER_BYTES, MAX_BYTES_PER_SECOND) + ahead + blocks;
     // Messages on their way between the queue and their streams.
     let messages = MAX_STREAMS as u64 * MAX_BUFFER_BYTES as u64;
     let slots = (QUEUES * MAX_QUEUE_SIZE) as u64 * BYTES_PER_SLOT;

@@ -5,9 +5,9 @@
 //! the thread that plays, and GStreamer. Each millisecond it checks what has to hold at any time.
 //!
 //! ```text
-//! Guest ──▶ Playback ──▶ Output ──▶ PlaybackBuffer ──▶ player ──▶ Timeline ──▶ Sink
-//!   ▲          │ Pacer     │                          (each 10 ms)              │
-//!   └──────────┘◀──────────┘◀───────────────── heard ◀──────────────────────────┘
+//! Guest ──▶ queue ──▶ Playback ──▶ Output ──▶ PlaybackBuffer ──▶ Timeline ──▶ Sink
+//!   ▲                   │ Pacer     │                                          │
+//!   └───────────────────┘◀──────────┘◀─────────────── heard ◀──────────────────┘
 //! ```
 //!
 //! `PROPTEST_CASES` sets the number of seeds.
@@ -74,6 +74,19 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
     (guests(), sinks(), hold_ups, 10u64..=500, 0u64..4).prop_map(
         |(guest, sink, hold_ups, latency, jitter)| Scenario { guest, sink, hold_ups, latency, jitter },
     )
+}
+
+#[test]
+fn a_stream_of_100_periods_a_second_takes_at_most_250_wakes_a_second() {
+    let sink = Plan { opens: 0, plays: 0, drift: 3, faults: Vec::new() };
+    for periods in [4, 8, 16, 50] {
+        let guest = Guest { period: 80, periods, burst: u32::MAX, silence: 0, delay: 1, stops: None };
+        for latency in [20, 40, 200] {
+            let scenario = Scenario { guest, sink: sink.clone(), hold_ups: Vec::new(), latency, jitter: 0 };
+            let cost = run(&scenario, 10_000);
+            assert!(cost.wakes + cost.pieces <= 2_500, "{periods} periods, {latency} ms: {cost:?}");
+        }
+    }
 }
 
 proptest! {

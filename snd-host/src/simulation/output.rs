@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use super::sink::Plan;
-use crate::audio::{AudioOutput, Ending, Heard, Mode, PlaybackBuffer, Timeline};
+use crate::audio::{AudioOutput, Ending, Fed, Heard, Mode, PlaybackBuffer, Timeline, feed, low};
 use crate::pcm::Params;
 
 /// An open sink.
@@ -18,6 +20,24 @@ struct Sink {
     plays_in: u64,
     /// What was scheduled: the running time, the first frame, and the number of frames.
     pieces: Vec<(Duration, u64, u64)>,
+    /// How many pieces the sink was given.
+    fed: u32,
+}
+
+impl Fed for Sink {
+    fn ahead(&self) -> Duration {
+        self.timeline.ahead(self.running)
+    }
+
+    fn queued(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn push(&mut self, first: u64, bytes: BytesMut) {
+        let slot = self.timeline.schedule(first, bytes.len() as u64, self.running);
+        self.pieces.push((slot.start, first, bytes.len() as u64));
+        self.fed += 1;
+    }
 }
 
 /// The host's side of a take.
@@ -53,27 +73,26 @@ impl Host {
         }
     }
 
-    /// Does what the thread of the take does every 10 ms.
-    pub(super) fn play(&mut self, now: u64) {
+    /// Does what the thread of the take does. Returns whether it wakes the event loop.
+    pub(super) fn play(&mut self, now: u64) -> bool {
         if self.sink.is_some() && !self.plan.exists(now) {
             (self.sink, self.lost) = (None, true);
         }
-        if self.sink.is_none() && self.plan.exists(now) && self.buffer.end() > 0 {
-            if self.lost {
-                self.buffer.drop_played();
-            }
-            let timeline = Timeline::new(self.params, self.buffer.first());
-            self.sink = Some(Sink { timeline, running: None, plays_in: self.plan.plays, pieces: Vec::new() });
+        if self.sink.is_some() || !self.plan.exists(now) || self.buffer.end() == 0 {
+            return false;
         }
-        let Some(sink) = &mut self.sink else { return };
-        if self.buffer.mode == Mode::Pause {
-            return;
+        if self.lost {
+            self.buffer.drop_played();
         }
-        let ahead = sink.timeline.ahead(sink.running);
-        if let Some((first, bytes)) = self.buffer.next_piece(self.latency, ahead, Duration::ZERO) {
-            let slot = sink.timeline.schedule(first, bytes.len() as u64, sink.running);
-            sink.pieces.push((slot.start, first, bytes.len() as u64));
-        }
+        let timeline = Timeline::new(self.params, self.buffer.first());
+        let plays_in = self.plan.plays;
+        self.sink = Some(Sink { timeline, running: None, plays_in, pieces: Vec::new(), fed: 0 });
+        true
+    }
+
+    /// Returns how many pieces the sink was given.
+    pub(super) fn fed(&self) -> u32 {
+        self.sink.as_ref().map_or(0, |sink| sink.fed)
     }
 
     /// Returns whether the sink plays now.
@@ -98,8 +117,17 @@ impl Host {
 }
 
 impl AudioOutput for Output {
-    fn write(&mut self, frames: &[u8]) {
-        self.0.borrow_mut().buffer.push(frames);
+    fn write(&mut self, bytes: usize, read: impl FnMut(&mut [u8]) -> bool) -> bool {
+        self.0.borrow_mut().buffer.push(bytes, read)
+    }
+
+    fn feed(&mut self, next_wake: Option<Duration>) -> Option<Duration> {
+        let Host { buffer, sink, latency, .. } = &mut *self.0.borrow_mut();
+        sink.as_mut().and_then(|sink| feed(buffer, sink, *latency, next_wake))
+    }
+
+    fn low(&self) -> Duration {
+        low(self.0.borrow().latency)
     }
 
     fn start(&self) {

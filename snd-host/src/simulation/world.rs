@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::guest::{Guest, Sent};
 use super::output::{Host, Output};
 use super::sink::Plan;
-use crate::audio::{AudioOutput as _, max_buffered_bytes, tick};
+use crate::audio::{AudioOutput as _, max_buffered_bytes};
 use crate::pcm::Params;
 use crate::pcm::tests::u8_mono;
 use crate::stream::Playback;
@@ -18,7 +18,7 @@ const FRAMES_PER_MS: u64 = 8;
 /// How long after a disturbance playback may be late, in milliseconds.
 const SETTLED: u64 = 2_000;
 
-/// The precision of the simulated event loop and player, in milliseconds.
+/// The precision of the simulated event loop, in milliseconds.
 const PRECISION: u64 = 10;
 
 #[derive(Clone, Debug)]
@@ -40,9 +40,15 @@ struct World<'s> {
     playback: Playback<u32, Output>,
     host: Rc<RefCell<Host>>,
     sent: Sent,
+    /// Messages that the event loop has taken out of the queue.
+    popped: u32,
+    /// Whether the driver notifies of the next message.
+    armed: bool,
     running: bool,
     /// When the event loop wakes.
     wakes: Option<u64>,
+    /// How often the event loop has woken.
+    woken: u32,
     /// How many frames the guest was told that are played.
     told: u64,
     /// When playback was last disturbed.
@@ -50,12 +56,19 @@ struct World<'s> {
     /// When a message last came back, or the first one was sent; hold-ups and stops do not count.
     waiting: u64,
     dropped: u64,
-    /// How often the thread of a take feeds its sink, in milliseconds.
-    tick: u64,
+}
+
+/// What a scenario costs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    /// How often the event loop has woken.
+    pub(super) wakes: u32,
+    /// How many pieces of audio the last sink was given. Each piece wakes a thread.
+    pub(super) pieces: u32,
 }
 
 /// Runs a scenario for a number of milliseconds.
-pub(super) fn run(scenario: &Scenario, length: u64) {
+pub(super) fn run(scenario: &Scenario, length: u64) -> Cost {
     let Guest { period, periods, .. } = scenario.guest;
     let params = u8_mono(period * periods, period);
     let latency = Duration::from_millis(scenario.latency);
@@ -67,17 +80,20 @@ pub(super) fn run(scenario: &Scenario, length: u64) {
         playback: Playback::new(0, params, Output(host.clone())),
         host,
         sent: Sent::default(),
+        popped: 0,
+        armed: true,
         running: false,
         wakes: None,
+        woken: 0,
         told: 0,
         disturbed: 0,
         waiting: 0,
         dropped: 0,
-        tick: u64::try_from(tick(latency).as_millis()).unwrap(),
     };
     for now in 0..length {
         world.step(now);
     }
+    Cost { wakes: world.woken, pieces: world.host.borrow().fed() }
 }
 
 impl World<'_> {
@@ -92,6 +108,8 @@ impl World<'_> {
         let runs = self.scenario.guest.runs(now);
         if runs != self.running {
             self.running = runs;
+            // Messages come before requests.
+            self.pop(at);
             if runs {
                 self.playback.start(at)
             } else {
@@ -101,24 +119,39 @@ impl World<'_> {
             self.wakes = Some(now);
         }
         while self.sent.sends(&self.scenario.guest, now) {
-            let audio = vec![0x80; self.scenario.guest.period as usize];
             if self.sent.messages - self.sent.returned == 1 {
                 (self.waiting, self.disturbed) = (now, now);
             }
-            self.playback.accept(self.sent.messages, &audio, at).unwrap();
+            if std::mem::take(&mut self.armed) {
+                self.wakes = Some(now);
+            }
+        }
+        if self.host.borrow_mut().play(now) {
             self.wakes = Some(now);
         }
         if self.wakes.is_some_and(|wake| wake <= now) {
             self.wake(now, at);
         }
-        if now.is_multiple_of(self.tick) {
-            self.host.borrow_mut().play(now);
-        }
         self.check(now);
+    }
+
+    /// Takes all messages out of the queue.
+    fn pop(&mut self, at: Instant) {
+        while self.popped < self.sent.messages {
+            self.popped += 1;
+            let bytes = self.scenario.guest.period;
+            let silence = |part: &mut [u8]| {
+                part.fill(0x80);
+                true
+            };
+            self.playback.accept(self.popped, bytes.into(), at, silence).unwrap();
+        }
     }
 
     /// Does what the event loop does.
     fn wake(&mut self, now: u64, at: Instant) {
+        self.woken += 1;
+        self.pop(at);
         let due = self.playback.take_due(at);
         let Guest { period, periods, delay, .. } = self.scenario.guest;
         for (message, _) in &due {
@@ -128,8 +161,9 @@ impl World<'_> {
             (self.waiting, self.sent.next) = (now, now + delay);
         }
         assert!(due.len() < periods as usize, "a single wake has returned a whole buffer at {now} ms");
+        self.armed = !self.playback.is_supplied();
         let next =
-            self.playback.next_due().map(|wait| u64::try_from(wait.as_micros().div_ceil(1000)).unwrap());
+            self.playback.next_wake().map(|wait| u64::try_from(wait.as_micros().div_ceil(1000)).unwrap());
         self.wakes = next.map(|wait| now + wait.max(1) + self.scenario.jitter);
     }
 

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::high_water::HighWater;
 use super::message::{Completion, Message};
-use super::pacer::Pacer;
+use super::pacer::{MAX_UNNOTIFIED, Pacer, SLACK};
 use super::pending::Pending;
 use super::stats::Stats;
 use crate::audio::{Counts, Input};
@@ -117,9 +117,16 @@ impl Capture {
         overrun
     }
 
-    /// Returns the estimated time until the next message is due.
+    /// Returns the time until the next message is due. If the source delivers its audio earlier,
+    /// the event loop is woken.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        self.pending.next_due().and_then(|position| self.pacer.time_until(position))
+        self.pending.next_due().and_then(|position| self.pacer.time_until_at_most(position))
+    }
+
+    /// Returns whether the pending messages suffice, even if the driver's next messages are looked
+    /// at only when the next message is due.
+    pub(super) fn is_supplied(&self) -> bool {
+        self.next_due().is_some_and(|due| due <= MAX_UNNOTIFIED && self.pending.after_next() >= SLACK * 2)
     }
 
     /// Undoes the acceptance of the newest message. Returns whether `unpop` took a message.

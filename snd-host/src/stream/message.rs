@@ -1,5 +1,6 @@
 //! I/O messages: the audio and the status in their chains.
 
+use bytes::BytesMut;
 use ring_core::memory::Memory;
 use ring_core::{Chain, CompleteError, Reader, Segment, Token, Writer};
 
@@ -23,8 +24,8 @@ pub(crate) struct Message {
 #[derive(Debug)]
 pub(crate) struct Completion {
     message: Message,
-    /// Recorded audio.
-    audio: Vec<u8>,
+    /// Recorded audio, in pieces.
+    audio: Vec<BytesMut>,
     status: Status,
     latency_bytes: u32,
 }
@@ -64,7 +65,7 @@ impl Message {
     }
 
     /// Completes a message with recorded audio, which must fit into [`room`](Self::room).
-    pub(crate) const fn recorded(self, audio: Vec<u8>, latency_bytes: u32) -> Completion {
+    pub(crate) const fn recorded(self, audio: Vec<BytesMut>, latency_bytes: u32) -> Completion {
         Completion { message: self, audio, status: Status::Ok, latency_bytes }
     }
 
@@ -82,7 +83,7 @@ impl Completion {
     pub(crate) fn write(self, memory: &impl Memory) -> (Token, u32) {
         let Self { message, audio, mut status, latency_bytes } = self;
         let mut writer = Writer::new(memory, &message.audio);
-        if writer.write(&audio).is_err() {
+        if audio.iter().try_for_each(|piece| writer.write(piece)).is_err() {
             status = Status::IoErr;
         }
         let audio = writer.written();
@@ -118,14 +119,6 @@ fn split_status(segments: &[Segment]) -> Option<(Vec<Segment>, Vec<Segment>)> {
 pub(crate) fn stream_id(reader: &mut Reader<'_, impl Memory>) -> Option<usize> {
     let transfer: PcmTransfer = reader.read_value().ok()?;
     usize::try_from(transfer.stream_id.get()).ok()
-}
-
-/// Reads the rest of a message; `None` if it exceeds `limit` bytes or is not in shared memory.
-pub(super) fn payload(reader: &mut Reader<'_, impl Memory>, limit: u32) -> Option<Vec<u8>> {
-    let len = u32::try_from(reader.remaining()).ok().filter(|len| *len <= limit)?;
-    let mut bytes = vec![0; len as usize];
-    reader.read(&mut bytes).ok()?;
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -44,27 +44,30 @@ impl<M> Pending<M> {
     }
 
     /// Returns how many bytes of audio fit into the guest's buffer beside the pending messages.
-    pub(super) const fn room(&self) -> u32 {
+    const fn room(&self) -> u32 {
         self.params.buffer_bytes.saturating_sub(self.bytes)
     }
 
-    /// Accepts a message with `bytes` bytes of audio.
-    ///
-    /// Refuses the message if `bytes` is not a positive number of whole frames, or larger than
-    /// [`room`](Self::room). Returns how many of the bytes were accepted before, and then unpopped.
-    pub(super) fn accept(&mut self, message: M, bytes: u64) -> Result<u32, M> {
-        let bytes = match u32::try_from(bytes) {
-            Ok(bytes @ 1..) if bytes <= self.room() && bytes.is_multiple_of(self.params.frame_bytes()) => {
-                bytes
-            }
-            _ => return Err(message),
-        };
-        let known = bytes.min(self.unpopped);
-        self.unpopped -= known;
-        self.end += self.params.frames((bytes - known).into());
+    /// Returns how many bytes of a message's audio are new; the others were accepted before, and
+    /// then unpopped. `None` if the message has to be refused: `bytes` is not a positive number of
+    /// whole frames, or larger than the room in the guest's buffer.
+    pub(super) fn new_bytes(&self, bytes: u64) -> Option<u32> {
+        let bytes = u32::try_from(bytes).ok().filter(|bytes| {
+            (1..=self.room()).contains(bytes) && bytes.is_multiple_of(self.params.frame_bytes())
+        })?;
+        Some(bytes.saturating_sub(self.unpopped))
+    }
+
+    /// Accepts a message with `bytes` bytes of audio, unless it has to be refused.
+    pub(super) fn accept(&mut self, message: M, bytes: u64) -> Result<(), M> {
+        let Some(new) = self.new_bytes(bytes) else { return Err(message) };
+        // At most the size of the guest's buffer.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.unpopped -= bytes - new;
+        self.end += self.params.frames(new.into());
         self.bytes += bytes;
         self.messages.push_back(PendingMessage { message, bytes, end: self.pending_end() });
-        Ok(known)
+        Ok(())
     }
 
     /// Undoes the acceptance of the newest message. Returns whether `unpop` took a message.
@@ -102,6 +105,12 @@ impl<M> Pending<M> {
     /// Returns the position in time at which the next message is due.
     pub(super) fn next_due(&self) -> Option<Duration> {
         self.messages.front().map(|next| self.params.duration(next.end))
+    }
+
+    /// Returns the duration of the audio of all messages after the next one.
+    pub(super) fn after_next(&self) -> Duration {
+        let next = self.messages.front().map_or(0, |next| next.bytes);
+        self.params.duration(self.params.frames((self.bytes - next).into()))
     }
 
     /// Takes the next message out if it is due at `position`, in frames.

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::high_water::HighWater;
 use super::message::Message;
-use super::pacer::Pacer;
+use super::pacer::{MAX_UNNOTIFIED, Pacer};
 use super::pending::Pending;
 use super::stats::Stats;
 use crate::audio::{AudioOutput, Ending, Output};
@@ -55,23 +55,28 @@ impl<M, O: AudioOutput> Playback<M, O> {
         }
     }
 
-    /// Returns how many bytes of audio can be accepted now.
-    pub(crate) const fn room(&self) -> u32 {
-        self.pending.room()
-    }
-
-    /// Accepts a message. Refuses it if `audio` is not a positive number of whole frames, or
-    /// exceeds [`room`](Self::room).
-    pub(crate) fn accept(&mut self, message: M, audio: &[u8], now: Instant) -> Result<(), M> {
+    /// Accepts a message with `bytes` bytes of audio, which `read` reads one part after the other.
+    ///
+    /// Refuses the message if `read` returns false, if `bytes` is not a positive number of whole
+    /// frames, or if it exceeds the guest's buffer together with the pending messages.
+    pub(crate) fn accept(
+        &mut self,
+        message: M,
+        bytes: u64,
+        now: Instant,
+        mut read: impl FnMut(&mut [u8]) -> bool,
+    ) -> Result<(), M> {
         // The time up to now must not count for audio that arrives only now.
         self.advance(now);
         // An underrun is known only now that there is more audio; until now it could be the end.
         let underrun = self.pacer.runs() && self.pending.is_empty() && self.pending.end() > 0;
-        let known = self.pending.accept(message, audio.len() as u64)?;
-        self.stats.xruns += u64::from(underrun);
-        if let Some(audio @ [_, ..]) = audio.get(known as usize..) {
-            self.output.write(audio);
+        let Some(new) = self.pending.new_bytes(bytes) else { return Err(message) };
+        let known = usize::try_from(bytes - u64::from(new)).unwrap_or(usize::MAX);
+        if !read(&mut vec![0; known]) || new > 0 && !self.output.write(new as usize, read) {
+            return Err(message);
         }
+        self.pending.accept(message, bytes)?;
+        self.stats.xruns += u64::from(underrun);
         Ok(())
     }
 
@@ -119,8 +124,25 @@ impl<M, O: AudioOutput> Playback<M, O> {
         self.xruns.has_grown(self.stats.xruns + self.output.dropped())
     }
 
+    /// Feeds the sink if necessary. Returns the estimated time until the next message is played, or
+    /// until the sink has to be fed again.
+    pub(crate) fn next_wake(&mut self) -> Option<Duration> {
+        let due = self.next_due();
+        let fed = self.output.feed(due);
+        [due, fed].into_iter().flatten().min()
+    }
+
+    /// Returns whether the audio of the pending messages lasts, even if the driver's next messages
+    /// are looked at only when the next message is due.
+    pub(crate) fn is_supplied(&self) -> bool {
+        // A sink cannot have more than the guest's buffer.
+        let buffer = self.params.duration(self.params.frames(self.params.buffer_bytes.into()));
+        let enough = self.output.low().min(buffer / 2);
+        self.next_due().is_some_and(|due| due <= MAX_UNNOTIFIED) && self.pending.after_next() >= enough
+    }
+
     /// Returns the estimated time until the next message is played.
-    pub(crate) fn next_due(&self) -> Option<Duration> {
+    fn next_due(&self) -> Option<Duration> {
         self.pending.next_due().and_then(|position| self.pacer.time_until(position))
     }
 

@@ -8,7 +8,7 @@ use ring_core::{Chain, Reader};
 
 use super::capture::Capture;
 use super::lifecycle::Direction;
-use super::message::{Completion, Message, payload};
+use super::message::{Completion, Message};
 use super::playback::Playback;
 use crate::audio::{Input, Output};
 use crate::pcm::Params;
@@ -59,9 +59,8 @@ impl Take {
     ) -> Result<(), Message> {
         match self {
             Self::Playback(playback) => {
-                // An unreadable message is refused like an empty message.
-                let audio = payload(reader, playback.room()).unwrap_or_default();
-                playback.accept(Message::to_play(chain), &audio, now)
+                let audio = reader.remaining();
+                playback.accept(Message::to_play(chain), audio, now, |part| reader.read(part).is_ok())
             }
             Self::Capture(capture) => capture.accept(Message::new(chain), now),
         }
@@ -89,11 +88,20 @@ impl Take {
         }
     }
 
-    /// Returns the estimated time until the next message is due; `None` if no message will be.
-    pub(crate) fn next_due(&self) -> Option<Duration> {
+    /// Does what has to be done before the event loop sleeps. Returns the estimated time until the
+    /// take needs service; `None` if it needs none.
+    pub(crate) fn next_wake(&mut self) -> Option<Duration> {
         match self {
-            Self::Playback(playback) => playback.next_due(),
+            Self::Playback(playback) => playback.next_wake(),
             Self::Capture(capture) => capture.next_due(),
+        }
+    }
+
+    /// Returns whether the take needs no further message before the next wake.
+    pub(crate) fn is_supplied(&self) -> bool {
+        match self {
+            Self::Playback(playback) => playback.is_supplied(),
+            Self::Capture(capture) => capture.is_supplied(),
         }
     }
 

@@ -184,7 +184,8 @@ impl Device {
         self.start(vrings, now);
         let all_served = self.serve(now);
         self.report_unshared_memory();
-        let next = if all_served { self.next_due() } else { Some(Duration::ZERO) };
+        let next = self.next_wake();
+        let next = if all_served { next } else { Some(Duration::ZERO) };
         if let Err(error) = self.timer.set(next) {
             warn!("cannot set the timer: {error}");
         }
@@ -202,12 +203,13 @@ impl Device {
         }
     }
 
-    /// Returns the estimated time until a message can be returned.
-    fn next_due(&mut self) -> Option<Duration> {
+    /// Does what has to be done before the event loop sleeps. Returns the estimated time until the
+    /// device needs service.
+    fn next_wake(&mut self) -> Option<Duration> {
         let due = IO_QUEUES.into_iter().filter_map(|(index, direction)| {
             // A queue that is not live returns nothing. Its activation wakes the device.
             self.queues.get_mut(index)?;
-            self.card.next_due(direction)
+            self.card.next_wake(direction)
         });
         due.min()
     }
@@ -232,8 +234,12 @@ impl Device {
             for index in 0..QUEUES {
                 let Some(queue) = self.queues.get_mut(index) else { continue };
                 queue.publish();
-                // The buffers of the event queue stay there unless an event waits.
-                pending |= (index != EVENT_QUEUE || !all_sent) && queue.arm() == Arm::Pending;
+                let needed = match direction(index) {
+                    Some(direction) => !self.card.is_supplied(direction),
+                    // The buffers of the event queue stay there unless an event waits.
+                    None => index != EVENT_QUEUE || !all_sent,
+                };
+                pending |= needed && queue.arm() == Arm::Pending;
             }
             if !pending || budget == 0 {
                 return !pending;

@@ -1,19 +1,14 @@
 //! Bins: the elements of a description, and the converters between them and the guest's audio.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use crate::audio::error::AudioError;
-use crate::audio::level::Level;
 
 /// The name of the converter at the end of a bin that is linked to the guest's side.
 pub(super) const CONVERTER: &str = "snd-host-converter";
-
-/// The name of the element that changes the volume.
-pub(super) const VOLUME: &str = "snd-host-volume";
 
 /// Parses `description` as a part of `bin`, the description of the whole bin.
 ///
@@ -39,14 +34,6 @@ pub(super) fn parse(
 
 pub(super) fn unsuitable(role: &'static str, description: &str, problem: &'static str) -> AudioError {
     AudioError::Unsuitable { role, description: description.to_owned(), problem }
-}
-
-/// Returns the part of a bin's description that changes the volume.
-///
-/// Empty without a level, because the element does not support all formats that the other elements
-/// pass unchanged.
-pub(super) const fn volume(level: Option<&Arc<Level>>) -> &'static str {
-    if level.is_some() { "! volume name=snd-host-volume ! audioconvert" } else { "" }
 }
 
 /// Tunes the elements of a sink or a source. Elements that the user has described keep their

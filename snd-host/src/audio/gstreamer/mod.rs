@@ -6,6 +6,7 @@ mod pipeline;
 mod samples;
 mod sink;
 mod source;
+mod volume;
 
 use gstreamer as gst;
 use gstreamer::glib;
@@ -14,8 +15,8 @@ use gstreamer::prelude::*;
 use super::descriptions::Descriptions;
 use super::error::AudioError;
 
-pub(super) use self::sink::{Progress, Sink};
-pub(super) use self::source::Source;
+pub(super) use self::sink::{Feeder, Sink};
+pub(super) use self::source::{Source, Tap};
 
 /// Initialises GStreamer, and checks that the descriptions describe a sink and a source.
 pub(super) fn check(descriptions: &Descriptions) -> Result<(), AudioError> {

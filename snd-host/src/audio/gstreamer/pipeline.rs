@@ -1,41 +1,45 @@
 //! A pipeline of two elements.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use tracing::{info, warn};
 
-use super::bin::VOLUME;
 use super::channels::Channels;
 use crate::audio::error::AudioError;
-use crate::audio::level::Level;
 use crate::pcm::Params;
+
+/// The messages of a bus that [`Pipeline::check`] handles.
+const CHECKED: [gst::MessageType; 4] =
+    [gst::MessageType::Error, gst::MessageType::Warning, gst::MessageType::ClockLost, gst::MessageType::Eos];
 
 /// A pipeline. Dropping it closes its devices.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     pub(super) pipeline: gst::Pipeline,
     pub(super) bus: gst::Bus,
-    /// The element that changes the volume, and the level to set.
-    volume: Option<(gst::Element, Arc<Level>)>,
 }
 
 impl Pipeline {
-    /// Creates a pipeline that passes audio from one element to another. The element named
-    /// [`VOLUME`], if there is one, follows `level`.
+    /// Creates a pipeline that passes audio from one element to another. `notify` is called when
+    /// there is something to [check](Self::check).
     pub(super) fn new(
         from: &gst::Element,
         to: &gst::Element,
-        level: Option<&Arc<Level>>,
+        notify: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, AudioError> {
         let pipeline = gst::Pipeline::new();
         pipeline.add_many([from, to]).map_err(AudioError::Link)?;
         from.link(to).map_err(AudioError::Link)?;
         let bus = pipeline.bus().ok_or_else(|| AudioError::Failed("the pipeline has no bus".into()))?;
-        let volume = pipeline.by_name(VOLUME).zip(level.cloned());
-        Ok(Self { pipeline, bus, volume })
+        bus.set_sync_handler(move |_, message| {
+            if CHECKED.contains(&message.type_()) {
+                notify();
+            }
+            gst::BusSyncReply::Pass
+        });
+        Ok(Self { pipeline, bus })
     }
 
     pub(super) fn set_state(&self, state: gst::State) -> Result<gst::StateChangeSuccess, AudioError> {
@@ -47,14 +51,10 @@ impl Pipeline {
         self.pipeline.set_state(state).map_err(failed)
     }
 
-    /// Updates the volume, and handles messages of the bus. Returns whether the audio ended.
+    /// Handles messages of the bus. Returns whether the audio ended.
     pub(super) fn check(&self) -> Result<bool, AudioError> {
-        use gst::MessageType::{ClockLost, Eos, Error, Warning};
-        if let Some((element, level)) = &self.volume {
-            element.set_property("volume", level.gain());
-        }
         let mut ended = false;
-        while let Some(message) = self.bus.pop_filtered(&[Error, Warning, ClockLost, Eos]) {
+        while let Some(message) = self.bus.pop_filtered(&CHECKED) {
             match message.view() {
                 gst::MessageView::Error(error) => return Err(failure(error)),
                 gst::MessageView::Warning(warning) => warn!("warning from GStreamer: {}", warning.error()),
@@ -73,6 +73,8 @@ impl Pipeline {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
+        // The handler may own what owns this pipeline.
+        self.bus.unset_sync_handler();
         if let Err(error) = self.pipeline.set_state(gst::State::Null) {
             warn!("cannot close a pipeline: {error}");
         }

@@ -3,15 +3,19 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use tracing::debug;
 
-use super::bin::{self, CONVERTER, tune, volume};
+use super::bin::{self, CONVERTER, tune};
 use super::channels::Channels;
 use super::pipeline::{Pipeline, caps, clock_time, failure};
 use super::samples;
+use super::volume::{self, Volume};
 use crate::audio::error::AudioError;
+use crate::audio::feeding::Fed;
 use crate::audio::pipeline_config::PipelineConfig;
 use crate::audio::shared::lock;
 use crate::audio::timeline::Timeline;
@@ -24,14 +28,39 @@ pub(super) fn parse(description: &str, volume: &str) -> Result<gst::Bin, AudioEr
     bin::parse("sink", description, &bin, "sink")
 }
 
-/// The progress of a pipeline that plays. Any thread can query it without waiting.
+/// The end of a pipeline that takes audio. Any thread can use it without waiting for the sink.
 #[derive(Debug)]
-pub(in crate::audio) struct Progress {
+pub(in crate::audio) struct Feeder {
     pipeline: gst::Pipeline,
+    source: gst_app::AppSrc,
+    volume: Volume,
     timeline: Mutex<Timeline>,
+    params: Params,
+    channels: Channels,
 }
 
-impl Progress {
+impl Feeder {
+    /// Pushes whole frames. The first one has the number `first`. Never blocks or drops frames.
+    pub(in crate::audio) fn push(&self, first: u64, mut bytes: BytesMut) {
+        self.volume.update();
+        self.channels.to_host(&mut bytes);
+        samples::to_host(&self.params, &mut bytes);
+        let frames = self.params.frames(bytes.len() as u64);
+        let slot = self.timeline().schedule(first, frames, self.running_time());
+        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(clock_time(slot.start));
+            buffer.set_duration(clock_time(slot.end - slot.start));
+            if slot.discontinuity {
+                buffer.set_flags(gst::BufferFlags::DISCONT);
+            }
+        }
+        if let Err(error) = self.source.push_buffer(buffer) {
+            // The pipeline has failed. The thread of the take hears of it from the bus.
+            debug!("the sink takes no audio: {error}");
+        }
+    }
+
     /// Returns the number of the frame that is about to be heard.
     pub(in crate::audio) fn heard(&self) -> u64 {
         self.timeline().heard(self.running_time())
@@ -56,21 +85,38 @@ impl Progress {
     }
 }
 
+impl Fed for Arc<Feeder> {
+    fn ahead(&self) -> Duration {
+        Feeder::ahead(self)
+    }
+
+    fn queued(&self) -> Duration {
+        self.params.duration(self.params.frames(self.source.current_level_bytes()))
+    }
+
+    fn push(&mut self, first: u64, bytes: BytesMut) {
+        Feeder::push(self, first, bytes);
+    }
+}
+
 /// A pipeline for a take that plays. Dropping it closes the sink.
 ///
 /// Only the thread of the take uses it, because its methods can block as long as the sink does.
 #[derive(Debug)]
 pub(in crate::audio) struct Sink {
+    /// Not in the feeder, which another thread may drop last.
     pipeline: Pipeline,
-    progress: Arc<Progress>,
-    source: gst_app::AppSrc,
-    params: Params,
-    channels: Channels,
+    feeder: Arc<Feeder>,
 }
 
 impl Sink {
     /// Opens the sink, which then waits for audio. `first` is the number of the first frame.
-    pub(in crate::audio) fn open(config: &PipelineConfig, first: u64) -> Result<Self, AudioError> {
+    /// `notify` is called when there is something to [check](Self::check).
+    pub(in crate::audio) fn open(
+        config: &PipelineConfig,
+        first: u64,
+        notify: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, AudioError> {
         let PipelineConfig { description, latency, params, level } = config;
         let channels = Channels::new(params)?;
         let caps = caps(params, &channels);
@@ -81,48 +127,24 @@ impl Sink {
             .block(false)
             .max_bytes(0)
             .build();
-        let sink = parse(description, volume(level.as_ref()))?;
+        let sink = parse(description, volume::element(level.as_ref()))?;
         tune(&sink, *latency);
-        let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref(), level.as_ref())?;
+        let volume = Volume::find(&sink, level.as_ref());
+        let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref(), notify)?;
         pipeline.set_state(gst::State::Paused)?;
-        let timeline = Mutex::new(Timeline::new(*params, first));
-        let progress = Arc::new(Progress { pipeline: pipeline.pipeline.clone(), timeline });
-        Ok(Self { pipeline, progress, source, params: *params, channels })
+        let (timeline, params) = (Mutex::new(Timeline::new(*params, first)), *params);
+        let feeder =
+            Feeder { pipeline: pipeline.pipeline.clone(), source, volume, timeline, params, channels };
+        Ok(Self { pipeline, feeder: Arc::new(feeder) })
     }
 
-    pub(in crate::audio) const fn progress(&self) -> &Arc<Progress> {
-        &self.progress
+    pub(in crate::audio) const fn feeder(&self) -> &Arc<Feeder> {
+        &self.feeder
     }
 
     /// Starts to play, as soon as there is audio.
     pub(in crate::audio) fn play(&self) -> Result<(), AudioError> {
         self.pipeline.set_state(gst::State::Playing).map(drop)
-    }
-
-    /// Pushes whole frames. The first one has the number `first`. Never blocks or drops frames.
-    pub(in crate::audio) fn push(
-        &self,
-        first: u64,
-        frames: u64,
-        mut bytes: Vec<u8>,
-    ) -> Result<(), AudioError> {
-        self.channels.to_host(&mut bytes);
-        samples::to_host(&self.params, &mut bytes);
-        let slot = self.progress.timeline().schedule(first, frames, self.progress.running_time());
-        let mut buffer = gst::Buffer::from_mut_slice(bytes);
-        if let Some(buffer) = buffer.get_mut() {
-            buffer.set_pts(clock_time(slot.start));
-            buffer.set_duration(clock_time(slot.end - slot.start));
-            if slot.discontinuity {
-                buffer.set_flags(gst::BufferFlags::DISCONT);
-            }
-        }
-        self.source.push_buffer(buffer).map(drop).map_err(|error| AudioError::Failed(error.to_string()))
-    }
-
-    /// Returns the duration of the audio that was pushed and not taken by the sink yet.
-    pub(in crate::audio) fn queued(&self) -> Duration {
-        self.params.duration(self.params.frames(self.source.current_level_bytes()))
     }
 
     /// Fails if the sink has reported an error.
@@ -132,7 +154,7 @@ impl Sink {
 
     /// Ends the audio, and waits until all of it has been heard, for at most `timeout`.
     pub(in crate::audio) fn drain(&self, timeout: Duration) -> Result<(), AudioError> {
-        self.source.end_of_stream().map_err(|error| AudioError::Failed(error.to_string()))?;
+        self.feeder.source.end_of_stream().map_err(|error| AudioError::Failed(error.to_string()))?;
         let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
         match self.pipeline.bus.timed_pop_filtered(clock_time(timeout), &kinds) {
             Some(message) => match message.view() {
