@@ -30,9 +30,8 @@ fn rows() -> Vec<Row> {
             title = heading;
         }
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
-        if let ["", section, _who, _level, _requirement, proof, ""] = cells[..]
-            && section.starts_with(|first: char| first.is_ascii_digit())
-        {
+        let ["", section, _who, _level, _requirement, proof, ""] = cells[..] else { continue };
+        if section.starts_with(|first: char| first.is_ascii_digit()) {
             rows.push(Row { title, section, proof });
         }
     }

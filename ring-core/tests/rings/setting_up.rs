@@ -17,10 +17,10 @@ pub(crate) fn run<M: Memory + Clone>(memory: &M, features: Features) {
         let question = [Segment::new(BUFFERS, 1), Segment::new(BUFFERS + 1, 3)];
         let _ = pair.offer(&question, &[Segment::new(BUFFERS + 0x100, 8)], round);
         let chain = pair.device.pop(&mut storage).unwrap().unwrap();
-        let request: u32 = Reader::new(memory, chain.readable()).read_value().unwrap();
-        assert_eq!(request, round);
+        let request: [u8; 4] = Reader::new(memory, chain.readable()).read_value().unwrap();
+        assert_eq!(u32::from_le_bytes(request), round);
         let mut writer = Writer::new(memory, chain.writable());
-        writer.write_value(&(request + 1)).unwrap();
+        writer.write_value(&(round + 1)).unwrap();
         let written = writer.written();
         let _ = pair.finish(chain.into_token(), written);
         assert_eq!(pair.reap(), Some((round, 4)));

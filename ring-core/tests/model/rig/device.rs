@@ -68,9 +68,9 @@ impl Rig<'_> {
     fn stage_completed(&mut self) {
         let in_order = self.is(Features::IN_ORDER);
         let Lists { taken, completed, .. } = &mut self.lists;
-        while let Some(index) = taken.iter().position(|taken| !taken.is_open() || in_order)
-            && !taken[index].is_open()
-        {
+        loop {
+            let next = taken.iter().position(|taken| !taken.is_open() || in_order);
+            let Some(index) = next.filter(|&index| !taken[index].is_open()) else { return };
             completed.extend(taken.remove(index));
         }
     }
