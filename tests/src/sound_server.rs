@@ -5,6 +5,9 @@
 //! server.
 
 use std::ffi::OsString;
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use crate::artifacts::{ArtifactError, PulseAudio};
@@ -61,6 +64,8 @@ impl SoundServer {
         arguments.push(
             format!("module-native-protocol-unix auth-anonymous=1 socket={}", self.socket().display()).into(),
         );
+        arguments.push("--load".into());
+        arguments.push(format!("module-cli-protocol-unix socket={}", self.commands().display()).into());
         Daemon::start_with(Path::new("env"), &self.socket(), arguments)
     }
 
@@ -74,6 +79,24 @@ impl SoundServer {
     #[must_use]
     pub fn monitor(&self) -> String {
         format!("pulsesrc server=unix:{} device=out.monitor {BUFFER}", self.socket().display())
+    }
+
+    /// Returns what the server says about the streams that play to it, as a mixer would show them.
+    ///
+    /// # Errors
+    /// Fails if the server does not run.
+    pub fn streams(&self) -> io::Result<String> {
+        let mut server = UnixStream::connect(self.commands())?;
+        server.write_all(b"list-sink-inputs\n")?;
+        server.shutdown(Shutdown::Write)?;
+        let mut answer = Vec::new();
+        server.read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// Returns the socket that takes commands.
+    fn commands(&self) -> PathBuf {
+        self.directory.join("sound-server-commands.sock")
     }
 
     fn socket(&self) -> PathBuf {

@@ -10,14 +10,29 @@ use super::descriptions::Descriptions;
 use super::error::AudioError;
 use super::gstreamer;
 use super::permit::{Permit, Permits};
+use super::pipeline_config::Label;
 use super::retry::Retry;
 use crate::limits::MAX_TAKES;
+
+/// How the host's audio is to be used.
+#[derive(Clone, Debug)]
+pub(crate) struct HostAudioConfig {
+    /// The description of the sink.
+    pub(crate) sink: String,
+    /// The description of the source. Without a source, guests record silence.
+    pub(crate) source: Option<String>,
+    /// How much audio the sink is given ahead of what is heard.
+    pub(crate) latency: Duration,
+    /// The name of the virtual machine for the host's mixer.
+    pub(crate) name: Option<String>,
+}
 
 /// The host's sink and source. Each take has a thread that opens one of them.
 #[derive(Debug)]
 pub(crate) struct HostAudio {
     descriptions: Descriptions,
     latency: Duration,
+    name: Option<String>,
     permits: Arc<Permits>,
     /// The attempts to open the source, in all takes.
     source_retry: Arc<Mutex<Retry>>,
@@ -25,14 +40,18 @@ pub(crate) struct HostAudio {
 
 impl HostAudio {
     /// Initialises GStreamer, and checks the descriptions of the sink and the source.
-    ///
-    /// Without a source, guests record silence. `latency` is how much audio the sink is given ahead
-    /// of what is heard.
-    pub(crate) fn new(sink: &str, source: Option<&str>, latency: Duration) -> Result<Arc<Self>, AudioError> {
-        let descriptions = Descriptions { sink: sink.to_owned(), source: source.map(str::to_owned) };
+    pub(crate) fn new(config: HostAudioConfig) -> Result<Arc<Self>, AudioError> {
+        let HostAudioConfig { sink, source, latency, name } = config;
+        let descriptions = Descriptions { sink, source };
         gstreamer::check(&descriptions.fill_in(0, 0))?;
         let source_retry = Arc::new(Mutex::new(Retry::of_the_source()));
-        Ok(Arc::new(Self { descriptions, latency, permits: Arc::default(), source_retry }))
+        Ok(Arc::new(Self { descriptions, latency, name, permits: Arc::default(), source_retry }))
+    }
+
+    /// Returns how the host's mixer shows stream number `stream`.
+    pub(super) fn label(&self, stream: usize) -> Option<Label> {
+        let label = |machine: &String| Label { machine: machine.clone(), stream: format!("stream {stream}") };
+        self.name.as_ref().map(label)
     }
 
     pub(super) const fn latency(&self) -> Duration {

@@ -40,7 +40,7 @@ pub use self::error::AudioError;
 
 pub(crate) use self::blocks::BLOCKS_PER_SECOND;
 pub(crate) use self::capture_buffer::Counts;
-pub(crate) use self::host_audio::HostAudio;
+pub(crate) use self::host_audio::{HostAudio, HostAudioConfig};
 pub(crate) use self::input::Input;
 pub(crate) use self::level::Level;
 pub(crate) use self::output::{AudioOutput, Output};

@@ -16,4 +16,15 @@ pub(super) struct PipelineConfig {
     pub(super) params: Params,
     /// The level, if the guest has control elements.
     pub(super) level: Option<Arc<Level>>,
+    /// How the host's mixer shows the stream; `None` leaves that to GStreamer.
+    pub(super) label: Option<Label>,
+}
+
+/// How the host's mixer shows a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Label {
+    /// The name of the virtual machine, which the sound server takes for an application.
+    pub(super) machine: String,
+    /// The name of the stream.
+    pub(super) stream: String,
 }

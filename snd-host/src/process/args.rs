@@ -2,12 +2,14 @@
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, value_parser};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::memory_bound::memory_bound;
+use crate::audio::HostAudioConfig;
 use crate::limits::MAX_LATENCY_MS;
 use crate::options::{RingFormat, Streams};
 
@@ -64,6 +66,13 @@ pub struct Args {
     #[arg(long, value_name = "DESCRIPTION")]
     pub source: Option<String>,
 
+    /// Name of the virtual machine, by which the host's mixer shows the streams of the guest.
+    ///
+    /// Sets the client name and the stream names for PulseAudio, PipeWire and JACK. Names that a
+    /// description sets are kept.
+    #[arg(long, value_name = "VM", value_parser = machine_name)]
+    pub name: Option<String>,
+
     /// Number of streams: one number for both playback and recording, or two.
     #[arg(long, value_name = "N|OUT,IN", default_value = "1")]
     pub streams: Streams,
@@ -103,6 +112,29 @@ pub struct Args {
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub log: String,
 }
+
+impl Args {
+    /// Returns how the host's audio is to be used.
+    pub(super) fn audio(&self) -> HostAudioConfig {
+        HostAudioConfig {
+            sink: self.sink.clone(),
+            source: self.source.clone(),
+            latency: Duration::from_millis(self.latency.into()),
+            name: self.name.clone(),
+        }
+    }
+}
+
+/// Validates the value of `--name`.
+fn machine_name(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        1..=MAX_NAME if !text.contains(char::is_control) => Ok(text.to_owned()),
+        _ => Err(format!("give 1 to {MAX_NAME} characters without control characters")),
+    }
+}
+
+/// The largest number of characters of `--name`.
+const MAX_NAME: usize = 64;
 
 /// Parses the value of `--socket-mode`.
 fn socket_mode(text: &str) -> Result<u32, String> {

@@ -6,7 +6,7 @@
 /// The output of `--print-capabilities`: the type, and the options beyond the conventions.
 pub const CAPABILITIES: &str = r#"{
   "type": "sound",
-  "features": ["controls", "latency", "log", "no-sandbox", "ring", "sink", "socket-group", "socket-mode", "source", "streams", "writable"]
+  "features": ["controls", "latency", "log", "name", "no-sandbox", "ring", "sink", "socket-group", "socket-mode", "source", "streams", "writable"]
 }"#;
 
 #[cfg(test)]

@@ -53,8 +53,7 @@ pub enum ServeError {
 pub fn serve(args: &Args) -> Result<(), ServeError> {
     fatal::end_on_panic();
     fault::end_on_fault()?;
-    let latency = Duration::from_millis(args.latency.into());
-    let audio = HostAudio::new(&args.sink, args.source.as_deref(), latency)?;
+    let audio = HostAudio::new(args.audio())?;
     if args.source.is_none() && args.streams.inputs > 0 {
         info!("the microphone is off: guests record silence; --source turns it on");
     }

@@ -163,11 +163,18 @@ mod tests {
     use vhost_user_backend::VringT as _;
 
     use super::*;
+    use crate::audio::HostAudioConfig;
     use crate::options::Streams;
 
     #[test]
     fn queues_are_not_served_after_the_end_of_a_session() {
-        let audio = HostAudio::new("fakesink", Some("audiotestsrc"), Duration::from_millis(40)).unwrap();
+        let audio = HostAudio::new(HostAudioConfig {
+            sink: "fakesink".into(),
+            source: Some("audiotestsrc".into()),
+            latency: Duration::from_millis(40),
+            name: None,
+        });
+        let audio = audio.unwrap();
         let topology = Topology { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
         let mut backend = Backend::new(audio, topology, RingFormat::Split).unwrap();
         let memory = GuestMemoryMmap::<()>::from_ranges(&[(vm_memory::GuestAddress(0), 1 << 16)]).unwrap();

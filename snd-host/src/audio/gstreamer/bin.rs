@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use gstreamer as gst;
+use gstreamer::glib;
 use gstreamer::prelude::*;
 
 use crate::audio::error::AudioError;
+use crate::audio::pipeline_config::Label;
 
 /// The name of the converter at the end of a bin that is linked to the guest's side.
 pub(super) const CONVERTER: &str = "snd-host-converter";
@@ -37,10 +39,11 @@ pub(super) fn unsuitable(role: &'static str, description: &str, problem: &'stati
 }
 
 /// Tunes the elements of a sink or a source. Elements that the user has described keep their
-/// settings, except `enable-last-sample`.
-pub(super) fn tune(bin: &gst::Bin, latency: Duration) {
-    for element in bin.iterate_sinks().into_iter().flatten() {
+/// settings, except `enable-last-sample`. Names that the user has not set are set to `label`.
+pub(super) fn tune(bin: &gst::Bin, latency: Duration, label: Option<&Label>) {
+    for element in bin.iterate_recurse().into_iter().flatten() {
         set_if_present(&element, "enable-last-sample", "false");
+        set_label(&element, label);
     }
     // A buffer of four parts, and a clock that is skewed rather than audio that is dropped.
     let properties = [
@@ -49,17 +52,76 @@ pub(super) fn tune(bin: &gst::Bin, latency: Duration) {
         ("slave-method", "skew".into()),
         ("enable-last-sample", "false".into()),
     ];
+    let label = label.cloned();
     // The elements of the description are in the bin already. The signal is for elements that they
     // add later, as autoaudiosink does.
     bin.connect_deep_element_added(move |_, _, element| {
         for (name, value) in &properties {
             set_if_present(element, name, value);
         }
+        set_label(element, label.as_ref());
     });
 }
 
 fn set_if_present(element: &gst::Element, name: &str, value: &str) {
     if element.has_property(name) {
         element.set_property_from_str(name, value);
+    }
+}
+
+/// Sets the names by which a sound server shows an element's stream: `client-name` for PulseAudio,
+/// PipeWire and JACK, and `stream-properties` for PulseAudio and PipeWire.
+fn set_label(element: &gst::Element, label: Option<&Label>) {
+    let Some(Label { machine, stream }) = label else { return };
+    let text = |value: &glib::Value| value.get::<Option<String>>().ok();
+    let is_default = |client: &glib::ParamSpec| {
+        text(&element.property_value("client-name")) == text(client.default_value())
+    };
+    if element.find_property("client-name").as_ref().is_some_and(is_default) {
+        element.set_property("client-name", machine);
+    }
+    let unset = || element.property::<Option<gst::Structure>>("stream-properties").is_none();
+    if element.has_property_with_type("stream-properties", gst::Structure::static_type()) && unset() {
+        let names = [("application.name", machine), ("media.name", stream)];
+        let properties = names
+            .into_iter()
+            .fold(gst::Structure::builder("props"), |all, (name, value)| all.field(name, value));
+        element.set_property("stream-properties", properties.build());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(description: &str) -> (Option<String>, String) {
+        gst::init().unwrap();
+        let bin = gst::parse::bin_from_description(description, false).unwrap();
+        let label = Label { machine: "web server".into(), stream: "stream 0".into() };
+        tune(&bin, Duration::from_millis(40), Some(&label));
+        let element = bin.iterate_elements().into_iter().flatten().next().unwrap();
+        let properties = element
+            .has_property("stream-properties")
+            .then(|| element.property::<Option<gst::Structure>>("stream-properties").unwrap().to_string());
+        (element.property("client-name"), properties.unwrap_or_default())
+    }
+
+    #[test]
+    fn sound_servers_show_a_stream_by_the_names_of_machine_and_stream() {
+        for description in ["pulsesink", "pulsesrc"] {
+            let (client, properties) = names(description);
+            assert_eq!(client.as_deref(), Some("web server"));
+            for name in ["application.name=(string)\"web\\ server\"", "media.name=(string)\"stream\\ 0\""] {
+                assert!(properties.contains(name), "{description}: {properties}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_the_user_has_described_are_kept() {
+        let (client, properties) =
+            names("pulsesink client-name=mine stream-properties=props,media.name=music");
+        assert_eq!(client.as_deref(), Some("mine"));
+        assert!(properties.contains("music") && !properties.contains("web"), "{properties}");
     }
 }

@@ -16,7 +16,7 @@ use super::samples;
 use super::volume::{self, Volume};
 use crate::audio::error::AudioError;
 use crate::audio::feeding::Fed;
-use crate::audio::pipeline_config::PipelineConfig;
+use crate::audio::pipeline_config::{Label, PipelineConfig};
 use crate::audio::shared::lock;
 use crate::audio::timeline::Timeline;
 use crate::pcm::Params;
@@ -117,7 +117,7 @@ impl Sink {
         first: u64,
         notify: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, AudioError> {
-        let PipelineConfig { description, latency, params, level } = config;
+        let PipelineConfig { description, latency, params, level, label } = config;
         let channels = Channels::new(params)?;
         let caps = caps(params, &channels);
         let source = gst_app::AppSrc::builder()
@@ -128,9 +128,15 @@ impl Sink {
             .max_bytes(0)
             .build();
         let sink = parse(description, volume::element(level.as_ref()))?;
-        tune(&sink, *latency);
+        tune(&sink, *latency, label.as_ref());
         let volume = Volume::find(&sink, level.as_ref());
         let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref(), notify)?;
+        if let Some(Label { stream, .. }) = label {
+            let mut tags = gst::TagList::new();
+            tags.make_mut().add::<gst::tags::Title>(&stream.as_str(), gst::TagMergeMode::Replace);
+            // pulsesink takes the name of its stream from the title only.
+            source.send_event(gst::event::Tag::new(tags));
+        }
         pipeline.set_state(gst::State::Paused)?;
         let (timeline, params) = (Mutex::new(Timeline::new(*params, first)), *params);
         let feeder =
