@@ -1,67 +1,9 @@
-//! Buffers as both formats present them: segments, chains, and the token that completes a chain.
+//! Chains as both formats present them, and the token that completes a chain.
 
 use core::slice;
 
 use crate::error::Violation;
-
-/// A contiguous part of a buffer: `len` bytes at `address`. VIRTIO calls it an element.
-///
-/// The position of a segment in its buffer decides whether the device may write it: the readable
-/// segments come first, then the writable ones (VIRTIO 1.4, 2.7.4.2 "Driver Requirements: Message
-/// Framing" and 2.8.17 "Driver Requirements: Scatter-Gather Support").
-///
-/// Exhaustive, because an address and a length are all that a descriptor says of a buffer.
-#[doc(alias("element", "iovec", "scatterlist"))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Segment {
-    /// The address of the first byte, as the two sides exchange it.
-    pub address: u64,
-    /// The length in bytes.
-    pub len: u32,
-}
-
-impl Segment {
-    /// Returns the segment of `len` bytes at `address`.
-    #[must_use]
-    pub const fn new(address: u64, len: u32) -> Self {
-        Self { address, len }
-    }
-
-    /// Returns the total length of `segments` in bytes.
-    #[inline]
-    #[must_use]
-    pub fn total(segments: &[Self]) -> u64 {
-        segments.iter().map(|segment| u64::from(segment.len)).sum()
-    }
-
-    /// Returns the length in bytes, or 2^32 for an empty segment.
-    ///
-    /// So one comparison with [`MAX_CHAIN_BYTES`] refuses a buffer of several segments that is too
-    /// long, and also one that has an empty segment.
-    #[inline]
-    pub(crate) const fn weight(self) -> u64 {
-        self.len.wrapping_sub(1) as u64 + 1
-    }
-
-    /// Fails unless the segment lies within the address space.
-    #[inline]
-    pub(crate) fn check(self) -> Result<(), Violation> {
-        match self.address.checked_add(self.len.into()) {
-            Some(_) => Ok(()),
-            None => self.check_end(),
-        }
-    }
-
-    /// The slow path of [`check`](Self::check): a segment may end with the last address.
-    #[cold]
-    fn check_end(self) -> Result<(), Violation> {
-        let Self { address, len } = self;
-        match address.wrapping_add(len.into()) {
-            0 => Ok(()),
-            _ => Err(Violation::AddressOverflow { address, len }),
-        }
-    }
-}
+use crate::segment::Segment;
 
 /// The right to complete one chain, exactly once.
 ///
@@ -190,7 +132,7 @@ impl<'s> Contents<'s> {
     /// Returns the contents of a chain of one descriptor.
     #[inline]
     pub(crate) fn one(storage: &'s mut [Segment], only: Segment, writable: bool) -> Result<Self, Violation> {
-        only.check()?;
+        check_range(only)?;
         let segments = storage.first_mut().map(|first| {
             *first = only;
             slice::from_ref(first)
@@ -224,6 +166,24 @@ pub(crate) fn saturate(bytes: u64) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
+/// Fails unless the segment lies within the address space.
+#[inline]
+fn check_range(segment: Segment) -> Result<(), Violation> {
+    match segment.address.checked_add(segment.len.into()) {
+        Some(_) => Ok(()),
+        None => check_end(segment),
+    }
+}
+
+/// The slow path of [`check_range`]: a segment may end with the last address.
+#[cold]
+fn check_end(Segment { address, len }: Segment) -> Result<(), Violation> {
+    match address.wrapping_add(len.into()) {
+        0 => Ok(()),
+        _ => Err(Violation::AddressOverflow { address, len }),
+    }
+}
+
 /// Collects the segments of a chain, one descriptor after the other.
 #[derive(Debug)]
 pub(crate) struct Collector<'s> {
@@ -242,7 +202,7 @@ impl<'s> Collector<'s> {
     /// Adds a segment. Segments that do not fit the storage are counted and checked, but not kept.
     #[inline]
     pub(crate) fn push(&mut self, segment: Segment, writable: bool) -> Result<(), Violation> {
-        segment.check()?;
+        check_range(segment)?;
         if let Some(slot) = self.storage.get_mut(self.count) {
             *slot = segment;
         }

@@ -47,12 +47,13 @@
 //! calls `arm`. Such a device withdraws the initial request in its first successful `pop`, with at
 //! most one store.
 
-use crate::chain::{Chain, Segment, Token};
+use crate::chain::{Chain, Token};
 use crate::error::{CompleteError, PopError, SetupError};
 use crate::features::Features;
 use crate::memory::Memory;
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
+use crate::segment::Segment;
 use crate::setup::Setup;
 use crate::{packed, split};
 

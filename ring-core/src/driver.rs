@@ -36,12 +36,12 @@
 //! calls `arm`. Such a driver withdraws the initial request in its first successful `reap`, with at
 //! most one store.
 
-use crate::chain::Segment;
 use crate::error::{AddError, SetupError, Violation};
 use crate::features::Features;
 use crate::memory::Memory;
 use crate::notify::{Arm, Notify};
 use crate::position::Position;
+use crate::segment::Segment;
 use crate::setup::Setup;
 use crate::{packed, split};
 
@@ -270,6 +270,23 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// earlier notifications may have been lost.
     pub fn resume(&mut self) {
         either!(self, queue => queue.resume());
+    }
+
+    /// Moves a queue without buffers to `position`, where another queue was left. The device must
+    /// not run the queue yet.
+    ///
+    /// A device that resumes at the same position finds the ring as it was left there. To a device
+    /// at any other position, the driver looks as if it had been reset. A proxy needs this when it
+    /// makes new rings while a guest is paused.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Position`] if the two parts of the position differ, because buffers are then
+    /// in flight, or if the position does not exist in a queue of this size;
+    /// [`SetupError::InFlight`] if this queue has buffers; [`SetupError::Broken`] if the device has broken a rule. After an
+    /// error the queue is unchanged.
+    pub fn begin_at(&mut self, position: Position) -> Result<(), SetupError> {
+        either!(self, queue => queue.begin_at(position))
     }
 
     /// Returns the position of the queue: what has been published, and the next buffer to take

@@ -1,9 +1,11 @@
 //! Indirect tables: how a device end reads them, and how a driver end fills them.
 
-use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
+use crate::admission::check_lent;
+use crate::chain::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddErrorKind, Violation};
 use crate::memory::{AccessError, Memory};
 use crate::ring::{Ring, State};
+use crate::segment::Segment;
 
 /// The size of a descriptor in either format: `addr`, `len`, and two 16-bit fields.
 const DESCRIPTOR_BYTES: u32 = 16;
@@ -144,6 +146,7 @@ fn check_buffer<M: Memory>(
     if readable_bytes + writable_bytes >= MAX_CHAIN_BYTES {
         check_lengths(readable, writable)?;
     }
+    check_lent(&ring.memory, readable, writable)?;
     if !ring.indirect {
         return Err(AddErrorKind::IndirectNotNegotiated);
     }

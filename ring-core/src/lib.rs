@@ -64,7 +64,7 @@
 //! ```
 //! use core::ptr::NonNull;
 //!
-//! use ring_core::memory::RawMemory;
+//! use ring_core::memory::{Dma, RawMemory};
 //! use ring_core::{DriverQueue, Features, Segment, Setup, driver};
 //! # let negotiated = Features::VERSION_1 | Features::RING_PACKED;
 //! # let mut pages = vec![[ring_core::memory::AlignedWord::ZERO; 512]; 1];
@@ -75,6 +75,9 @@
 //! // `page` comes from the DMA allocator, and the device knows it as `physical`. The page stays
 //! // mapped for as long as the queue lives, and only the queue accesses it: this call is sound.
 //! let memory = unsafe { RawMemory::new(page, physical, 4096) };
+//! // The requests lie elsewhere. This driver lends them until the device returns them: this call
+//! // is sound. Without it, `add` accepts only segments in the page.
+//! let memory = unsafe { Dma::new(memory) };
 //! let (setup, _bytes) = Setup::contiguous(physical, 16, negotiated)?;
 //! let mut queue = DriverQueue::new(memory, &setup, [driver::Slot::EMPTY; 16])?;
 //! // Tell the device the size and the three addresses, enable the queue, then for each request:
@@ -165,11 +168,12 @@ pub mod payload;
 mod position;
 pub mod recovery;
 mod ring;
+mod segment;
 mod setup;
 mod slots;
 pub mod split;
 
-pub use chain::{Chain, ChainRecord, Segment, Token};
+pub use chain::{Chain, ChainRecord, Token};
 pub use device::DeviceQueue;
 pub use driver::DriverQueue;
 pub use error::{AddError, CompleteError, PopError, SetupError, Violation};
@@ -179,4 +183,5 @@ pub use layout::{AreaLayout, Layout};
 pub use notify::{Arm, Notify};
 pub use payload::{Reader, Writer};
 pub use position::Position;
+pub use segment::Segment;
 pub use setup::{Areas, Setup};

@@ -63,8 +63,8 @@ use core::fmt;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::chain::Segment;
 use crate::memory::{AccessError, Memory};
+use crate::segment::Segment;
 
 /// Bytes of a chain could not be read or written. The position of the reader or writer is
 /// unchanged.

@@ -7,7 +7,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 
-use ring_core::memory::{Memory as _, RawMemory, VmMemory};
+use ring_core::memory::{Dma, Memory as _, RawMemory, VmMemory};
 use ring_core::{Areas, Features, Segment, Setup};
 use vm_memory::mmap::MmapRegion;
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
@@ -53,12 +53,14 @@ impl Arena {
         Self { mapped, start }
     }
 
-    /// Returns the arena as plain memory.
+    /// Returns the arena as plain memory. Segments are not checked, as in the other crates.
     #[must_use]
-    pub fn raw(&self) -> RawMemory<'static> {
+    pub fn raw(&self) -> Dma<RawMemory<'static>> {
         // SAFETY: `new` has leaked a handle, so the mapping stays. vm-memory accesses the mapping
         // as volatile.
-        unsafe { RawMemory::new(self.start, self.address(), BYTES) }
+        let window = unsafe { RawMemory::new(self.start, self.address(), BYTES) };
+        // SAFETY: the devices of a measurement do not access the segments.
+        unsafe { Dma::new(window) }
     }
 
     /// Returns the arena as memory that ring-core accesses through vm-memory.

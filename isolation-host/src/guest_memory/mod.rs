@@ -14,6 +14,7 @@ pub use guest_area::GuestArea;
 use parking_lot::RwLock;
 pub use region::RegionError;
 use region::{Region, insert};
+use ring_core::Segment;
 use ring_core::memory::{AccessError, Memory};
 pub use view::View;
 
@@ -132,6 +133,13 @@ impl Memory for GuestMemory {
 
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.view().write_bytes(address, from)
+    }
+
+    fn lend(&self, Segment { address, len }: Segment) -> Result<(), AccessError> {
+        let unmapped = AccessError { address, len: len.into() };
+        let regions = self.inner.regions.read();
+        let mut windows = regions.iter().map(|region| &region.window);
+        windows.any(|window| window.contains(address, len.into())).then_some(()).ok_or(unmapped)
     }
 
     #[inline]

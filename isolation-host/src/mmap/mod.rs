@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use copy::{copy_shared, zero_shared};
 pub use error::MapError;
+use ring_core::Segment;
 use ring_core::memory::{AccessError, Area, Load, Memory, RawArea, RawMemory, Store, Word};
 use rustix::fs::fstat;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
@@ -219,6 +220,12 @@ impl Memory for Window {
 
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.raw.write_bytes(address, from)
+    }
+
+    #[inline]
+    fn lend(&self, _: Segment) -> Result<(), AccessError> {
+        // The device is another process, which resolves segments in its own mapping of the window.
+        Ok(())
     }
 
     #[inline]

@@ -47,6 +47,9 @@ pub enum AddErrorKind {
     },
     /// The indirect table is not in shared memory.
     TableUnmapped(AccessError),
+    /// A segment of the buffer is not memory that may be lent to the device.
+    /// [`Memory::lend`](crate::memory::Memory::lend) refuses it.
+    SegmentUnmapped(AccessError),
     /// The queue does not run: it is suspended, or the device has broken a rule.
     NotRunning,
 }
@@ -68,6 +71,9 @@ impl fmt::Display for AddErrorKind {
                 write!(f, "the buffer has {needed} segments, but the indirect table has room for {capacity}")
             }
             Self::TableUnmapped(unmapped) => write!(f, "the indirect table is not usable: {unmapped}"),
+            Self::SegmentUnmapped(AccessError { address, len }) => {
+                write!(f, "a segment of {len} bytes at {address:#x} is not memory of the queue; see `Dma`")
+            }
             Self::NotRunning => {
                 f.write_str("the queue does not run; resume it if it is suspended, else reset it")
             }

@@ -40,11 +40,10 @@
 //! - The areas and tables of a queue, as this program accesses them: the caller of
 //!   [`RawMemory::new`], the borrow of [`RawMemory::from_mut`], or the mapping that a `VmMemory`
 //!   holds.
-//! - The segments of buffers, at a device in this program or in another process: no promise is
-//!   needed. Such a device resolves addresses through a [`Memory`], which refuses what is not
-//!   shared.
-//! - The segments of buffers, at a device that accesses memory by address: the caller of
-//!   [`RawMemory::new`], whose promise names segments.
+//! - The segments of buffers: no promise is needed, because a driver end asks
+//!   [`lend`](Memory::lend), which accepts only what is in the memory, or knows that the device is
+//!   confined.
+//! - The segments of buffers in [`Dma`], which accepts all of them: the caller of [`Dma::new`].
 //! - The memory of buffers in flight, while the device has them: the cookie. A queue that is
 //!   dropped leaks the cookies in flight.
 //!
@@ -56,6 +55,7 @@
 mod aligned_word;
 mod barriers;
 mod copy;
+mod dma;
 mod raw;
 #[cfg(feature = "vm-memory")]
 mod vm;
@@ -64,11 +64,14 @@ mod word;
 
 pub use aligned_word::AlignedWord;
 pub use barriers::{Barriers, NegotiatedBarriers, Platform, Smp};
+pub use dma::Dma;
 pub use raw::{RawArea, RawMemory};
 #[cfg(feature = "vm-memory")]
 pub use vm::{VmArea, VmMemory};
 pub use windows::Windows;
 pub use word::Word;
+
+use crate::segment::Segment;
 
 /// The ordering of a [`load`](Area::load).
 ///
@@ -148,6 +151,18 @@ pub trait Memory {
     /// [`AccessError`] if any byte of the range is not shared memory; nothing or a part has then
     /// been written.
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError>;
+
+    /// Fails unless the device may be lent `segment`. A driver end asks for each segment that is
+    /// added.
+    ///
+    /// A memory whose device could otherwise access memory that was not lent to it, because the
+    /// device accesses memory by address, accepts only segments in this memory. A memory whose
+    /// device is confined by other means may accept every segment.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError`] if any byte of the segment is not memory for the device.
+    fn lend(&self, segment: Segment) -> Result<(), AccessError>;
 
     /// Orders every store before this point before every load after it, as seen by both sides.
     ///

@@ -7,6 +7,8 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU8;
 
+use crate::segment::Segment;
+
 use super::copy::{copy_in, copy_out};
 use super::word::Word;
 use super::{AccessError, AlignedWord, Area, Barriers, Load, Memory, Smp, Store};
@@ -54,14 +56,8 @@ impl<'m> RawMemory<'m> {
     /// this program accesses them only through atomics (through this window, its clones, or atomics
     /// of its own). What the other side of the queue does to these bytes does not matter.
     ///
-    /// If the other side of a driver queue in this window is a device that accesses memory by
-    /// address, as real hardware does, the promise covers the segments as well: whatever the
-    /// program passes to [`add`](crate::DriverQueue::add) or
-    /// [`add_indirect`](crate::DriverQueue::add_indirect) of a queue in this window or its clones
-    /// is memory that the device may access, as the segment's kind says, until the cookie returns
-    /// or the device is stopped. `add` is safe because of this promise, and does not check it. A
-    /// program that cannot review all callers of `add` keeps the queue behind a type that makes the
-    /// segments itself.
+    /// A driver queue in the window lends its device only segments in the window. To lend other
+    /// memory, wrap the window in [`Dma`](super::Dma).
     #[must_use]
     pub const unsafe fn new(start: NonNull<u8>, address: u64, len: usize) -> Self {
         Self { start, address, len, barriers: Smp, shared: PhantomData }
@@ -135,6 +131,17 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
         // vouched for them.
         unsafe { copy_in(start.as_ptr(), from) };
         Ok(())
+    }
+
+    #[inline]
+    fn lend(&self, segment: Segment) -> Result<(), AccessError> {
+        let Segment { address, len } = segment;
+        let (window, len) = (self.len as u64, u64::from(len));
+        // An address before the window wraps around to an offset behind it.
+        if len <= window && address.wrapping_sub(self.address) <= window - len {
+            return Ok(());
+        }
+        Err(AccessError { address, len })
     }
 
     #[inline]

@@ -17,6 +17,8 @@ use vm_memory::{
     GuestRegionMmap,
 };
 
+use crate::segment::Segment;
+
 use super::raw::is_aligned_alike;
 use super::{AccessError, Area, Load, Memory, RawArea, Smp, Store, Word};
 
@@ -84,6 +86,13 @@ where
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         let unmapped = AccessError { address, len: from.len() as u64 };
         self.handle.write_slice(from, GuestAddress(address)).map_err(|_| unmapped)
+    }
+
+    fn lend(&self, segment: Segment) -> Result<(), AccessError> {
+        let Segment { address, len } = segment;
+        let unmapped = AccessError { address, len: len.into() };
+        let mapped = self.handle.check_range(GuestAddress(address), len as usize);
+        mapped.then_some(()).ok_or(unmapped)
     }
 
     #[inline]

@@ -1,5 +1,7 @@
 //! Shared memory in several parts.
 
+use crate::segment::Segment;
+
 use super::{AccessError, Memory};
 
 /// Several memories as one: each access goes to the first memory that contains all its bytes.
@@ -59,6 +61,10 @@ impl<M: Memory, const N: usize> Memory for Windows<M, N> {
 
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.first(address, from.len(), |window| window.write_bytes(address, from))
+    }
+
+    fn lend(&self, segment: Segment) -> Result<(), AccessError> {
+        self.first(segment.address, segment.len as usize, |window| window.lend(segment))
     }
 
     #[inline]

@@ -3,15 +3,15 @@
 // The calls made for each buffer are inlined by force. By default the compiler passes their results
 // through memory, which takes as long as everything else.
 
-use crate::admission::{fitting, refusal};
-use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
+use crate::admission::{check_lent, fitting, refusal};
+use crate::chain::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::index::Cursor;
 use crate::indirect::{Room, fill_table};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify, Request};
-use crate::position::Position;
 use crate::ring::{Role, State};
+use crate::segment::Segment;
 use crate::setup::Setup;
 use crate::slots::driver::{Buffers, Run, Slots, Used};
 
@@ -24,8 +24,8 @@ use super::layout::{Control, DescriptorFlags, address};
 /// explains how they work together.
 #[derive(Debug)]
 pub struct DriverQueue<M: Memory, S, T> {
-    end: End<M>,
-    slots: Buffers<S, T>,
+    pub(super) end: End<M>,
+    pub(super) slots: Buffers<S, T>,
     /// In an in-order queue, the used buffer that stands for itself and for the older buffers that
     /// are still to be returned: its id, and the bytes written.
     batch: Option<(u32, u32)>,
@@ -84,6 +84,9 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// The errors of [`crate::DriverQueue::add`].
     #[inline(always)]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, AddError<T>> {
+        if let Err(kind) = check_lent(&self.end.ring.memory, readable, writable) {
+            return Err(AddError { kind, cookie });
+        }
         let only = match (readable, writable) {
             ([segment], []) => Some((*segment, DescriptorFlags::empty(), 0)),
             ([], [segment]) => Some((*segment, DescriptorFlags::WRITE, segment.len)),
@@ -143,13 +146,23 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
             }
             bytes += written;
         }
-        // The device has not been told of these descriptors, so it is not too late to refuse the
-        // buffer.
         if bytes > MAX_CHAIN_BYTES {
+            self.withdraw(count);
             return Err(cookie);
         }
         self.stage(run, count, saturate(written), cookie);
         Ok(id)
+    }
+
+    /// Makes the `count` slots behind the staged ones unavailable again. The device cannot have
+    /// seen their descriptors, because it stops at the first one of the batch.
+    #[cold]
+    fn withdraw(&mut self, count: u16) {
+        let mut at = self.end.staged;
+        for _ in 0..count {
+            self.end.put(at, Control { len: 0, id: 0, flags: DescriptorFlags::unavailable(at) });
+            at = at.advance(1, self.end.ring.size);
+        }
     }
 
     /// Writes a descriptor that becomes available with the batch.
@@ -230,12 +243,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// A [`Violation`], once, when the device has broken a rule. The queue is idle from then on.
     #[inline(always)]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
-        let used = match self.used() {
-            Ok(Some((id, written))) => self.slots.release(id, written),
-            Ok(None) => return Ok(None),
-            Err(violation) => Err(violation),
-        };
-        match used {
+        let Some((id, written)) = self.used() else { return Ok(None) };
+        match self.slots.release(id, written) {
             Ok((used, count)) => {
                 self.end.next = self.end.next.advance(count, self.end.ring.size);
                 Ok(Some(used))
@@ -256,24 +265,27 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// and Length"), but QEMU's devices never set that flag. So the length is used in any case,
     /// limited to the writable bytes of the buffer.
     #[inline(always)]
-    fn used(&mut self) -> Result<Option<(u32, u32)>, Violation> {
+    fn used(&mut self) -> Option<(u32, u32)> {
         if self.end.state == State::InOrder {
             return self.next_in_order();
         }
-        Ok(self.end.peek(DescriptorFlags::used).map(|used| (used.id.into(), used.len)))
+        self.end.peek(DescriptorFlags::used).map(|used| (used.id.into(), used.len))
     }
 
     /// Returns the next used buffer of an in-order queue, where one used descriptor can stand for
     /// several buffers.
     #[inline(never)]
-    fn next_in_order(&mut self) -> Result<Option<(u32, u32)>, Violation> {
-        if self.batch.is_some() {
+    fn next_in_order(&mut self) -> Option<(u32, u32)> {
+        let batch = if let Some(batch) = self.batch {
             self.end.answered();
+            batch
         } else {
-            let Some(used) = self.end.peek(DescriptorFlags::used) else { return Ok(None) };
-            self.batch = Some((used.id.into(), used.len));
-        }
-        self.slots.next_in_order(&mut self.batch).map(Some)
+            let used = self.end.peek(DescriptorFlags::used)?;
+            (used.id.into(), used.len)
+        };
+        let next = self.slots.next_in_order(batch);
+        self.batch = (next.0 != batch.0).then_some(batch);
+        Some(next)
     }
 
     /// Asks the device to notify when it returns the next buffer. Returns whether it is
@@ -311,29 +323,5 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Returns whether there is a buffer to reap, and reaps nothing.
     pub fn pending(&self) -> bool {
         (self.batch.is_some() && self.end.state.is_running()) || self.end.has_pending(DescriptorFlags::used)
-    }
-}
-
-/// Suspending and resuming.
-impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
-    /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.
-    pub fn suspend(&mut self) -> (Position, Notify) {
-        let notify = self.publish();
-        self.end.suspend();
-        (self.position(), notify)
-    }
-
-    /// Resumes a queue that [`suspend`](Self::suspend) has stopped. Does nothing to a queue that is
-    /// not suspended.
-    pub fn resume(&mut self) {
-        if self.end.state == State::Suspended {
-            self.end.resume(self.end.published, self.end.next);
-        }
-    }
-
-    /// Returns the position of the queue: what has been published, and the next buffer to take
-    /// back.
-    pub const fn position(&self) -> Position {
-        Position { available: self.end.published.bits(), used: self.end.next.bits() }
     }
 }

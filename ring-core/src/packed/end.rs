@@ -79,6 +79,18 @@ impl<M: Memory> End<M> {
         event::enable(&self.ring.other, None);
     }
 
+    /// Moves the driver end of an empty queue to `cursor`. The device does not run the queue.
+    pub(super) fn begin_at(&mut self, cursor: Cursor) {
+        let mut at = cursor;
+        for _ in 0..self.ring.size.get() {
+            let free = Control { len: 0, id: 0, flags: DescriptorFlags::unavailable(at) };
+            // Relaxed: the act of starting the device comes later, and orders these stores.
+            self.ring.descriptor.store(control(at.slot()), free.to_word(), Store::Relaxed);
+            at = at.advance(1, self.ring.size);
+        }
+        self.resume(cursor, cursor);
+    }
+
     /// Returns the other side's next descriptor, if its flags are `due` on this lap; `None` in a
     /// queue that does not run.
     #[inline]

@@ -36,6 +36,14 @@ impl DescriptorFlags {
         Self::from_bits_retain(cursor.wrap_bit() >> 8 | cursor.wrap_bit())
     }
 
+    /// Returns the flags of a descriptor that is neither available nor used on the lap of `cursor`:
+    /// those of a descriptor used on the lap before.
+    #[inline]
+    pub(crate) const fn unavailable(cursor: Cursor) -> Self {
+        let before = cursor.wrap_bit() ^ Cursor::WRAP;
+        Self::from_bits_retain(before >> 8 | before)
+    }
+
     /// Returns whether `AVAIL` and `USED` are as in `due`: whether the descriptor is available, or
     /// used, on that lap.
     #[inline]

@@ -217,26 +217,23 @@ impl<S: Slots<T>, T> Buffers<S, T> {
     /// In an in-order queue, returns the id of the buffer that comes back next and the bytes
     /// written to it.
     ///
-    /// `batch` is the used buffer that stands for itself and for all older buffers. It becomes
-    /// `None` once that buffer itself is returned.
+    /// `id` and `written` are the used buffer that stands for itself and for all older buffers. If
+    /// that buffer is not in flight, it is returned at once, and [`release`](Self::release) refuses
+    /// it.
     ///
     /// In an in-order queue, buffers are freed in the order in which they were added. So the free
     /// list always runs through the slots in order, and the buffer that follows another one keeps
     /// its place.
-    #[inline(never)]
-    pub(crate) fn next_in_order(&mut self, batch: &mut Option<(u32, u32)>) -> Result<(u32, u32), Violation> {
-        let Some((id, written)) = *batch else { return Err(Violation::NotInFlight { id: NONE.into() }) };
-        self.published(id).ok_or(Violation::NotInFlight { id })?;
+    #[inline]
+    pub(crate) fn next_in_order(&mut self, (id, written): (u32, u32)) -> (u32, u32) {
         let oldest = self.oldest;
+        if self.published(id).is_none() {
+            return (id, written);
+        }
         let last = self.slots.as_ref().get(usize::from(oldest)).map_or(oldest, |slot| slot.last);
         self.oldest = self.next(last);
-        if id == u32::from(oldest) {
-            *batch = None;
-            Ok((id, written))
-        } else {
-            // A skipped buffer is fully written (VIRTIO 1.4, 2.7.9 and 2.8.8, both "In-order use of
-            // descriptors").
-            Ok((oldest.into(), u32::MAX))
-        }
+        // A skipped buffer is fully written (VIRTIO 1.4, 2.7.9 and 2.8.8, both "In-order use of
+        // descriptors").
+        if id == u32::from(oldest) { (id, written) } else { (oldest.into(), u32::MAX) }
     }
 }

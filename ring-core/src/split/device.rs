@@ -3,12 +3,13 @@
 // The calls made for each chain are inlined by force. By default the compiler passes their results
 // through memory, which takes as long as everything else.
 
-use crate::chain::{Chain, Collector, Contents, Segment, Token};
+use crate::chain::{Chain, Collector, Contents, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::indirect::Table;
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify, Request};
 use crate::ring::{Role, State};
+use crate::segment::Segment;
 use crate::setup::Setup;
 use crate::slots::device::{Chains, Completion, Slots};
 

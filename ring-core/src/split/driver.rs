@@ -3,14 +3,14 @@
 // The calls made for each buffer are inlined by force. By default the compiler passes their results
 // through memory, which takes as long as everything else.
 
-use crate::admission::{fitting, refusal};
-use crate::chain::{MAX_CHAIN_BYTES, Segment, saturate};
+use crate::admission::{check_lent, fitting, refusal};
+use crate::chain::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::indirect::{Room, fill_table};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify, Request};
-use crate::position::Position;
 use crate::ring::{Role, State};
+use crate::segment::Segment;
 use crate::setup::Setup;
 use crate::slots::driver::{Buffers, Run, Slots, Used};
 
@@ -23,8 +23,8 @@ use super::layout::{Descriptor, DescriptorFlags, available_slot, used_slot};
 /// explains how they work together.
 #[derive(Debug)]
 pub struct DriverQueue<M: Memory, S, T> {
-    end: End<M>,
-    slots: Buffers<S, T>,
+    pub(super) end: End<M>,
+    pub(super) slots: Buffers<S, T>,
     /// In an in-order queue, the used buffer that stands for itself and for the older buffers that
     /// are still to be returned: its id, and the bytes written.
     batch: Option<(u32, u32)>,
@@ -83,6 +83,9 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// The errors of [`crate::DriverQueue::add`].
     #[inline(always)]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, AddError<T>> {
+        if let Err(kind) = check_lent(&self.end.ring.memory, readable, writable) {
+            return Err(AddError { kind, cookie });
+        }
         let only = match (readable, writable) {
             ([segment], []) => Some((*segment, DescriptorFlags::empty(), 0)),
             ([], [segment]) => Some((*segment, DescriptorFlags::WRITE, segment.len)),
@@ -253,17 +256,21 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
 
     #[inline(always)]
     fn take(&mut self) -> Result<Used<T>, Violation> {
-        let (id, written) = if self.end.state == State::InOrder {
-            if self.batch.is_none() {
-                self.batch = Some(self.used_entry());
-            }
-            self.slots.next_in_order(&mut self.batch)?
-        } else {
-            self.used_entry()
-        };
+        let in_order = self.end.state == State::InOrder;
+        let (id, written) = if in_order { self.next_in_order() } else { self.used_entry() };
         let (used, _) = self.slots.release(id, written)?;
         self.end.next = self.end.next.wrapping_add(1);
         Ok(used)
+    }
+
+    /// Returns the next used buffer of an in-order queue, where one used entry can stand for
+    /// several buffers.
+    #[inline(never)]
+    fn next_in_order(&mut self) -> (u32, u32) {
+        let batch = self.batch.unwrap_or_else(|| self.used_entry());
+        let next = self.slots.next_in_order(batch);
+        self.batch = (next.0 != batch.0).then_some(batch);
+        next
     }
 
     /// Returns the next used entry: an id, and the bytes written.
@@ -300,29 +307,5 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Returns whether there is a buffer to reap, and reaps nothing.
     pub fn pending(&self) -> bool {
         self.end.has_pending()
-    }
-}
-
-/// Suspending and resuming.
-impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
-    /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.
-    pub fn suspend(&mut self) -> (Position, Notify) {
-        let notify = self.publish();
-        self.end.suspend();
-        (self.position(), notify)
-    }
-
-    /// Resumes a queue that [`suspend`](Self::suspend) has stopped. Does nothing to a queue that is
-    /// not suspended.
-    pub fn resume(&mut self) {
-        if self.end.state == State::Suspended {
-            self.end.resume(self.end.published, self.end.next);
-        }
-    }
-
-    /// Returns the position of the queue: what has been published, and the next buffer to take
-    /// back.
-    pub const fn position(&self) -> Position {
-        Position { available: self.end.published, used: self.end.next }
     }
 }

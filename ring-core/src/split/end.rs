@@ -83,6 +83,16 @@ impl<M: Memory> End<M> {
         self.ring.other.store(self.other_event, 0u16, Store::Relaxed);
     }
 
+    /// Moves the driver end of an empty queue to `index`. The device does not run the queue.
+    pub(super) fn begin_at(&mut self, index: u16) {
+        // Relaxed: the act of starting the device comes later, and orders these stores.
+        for (area, event) in [(&self.ring.own, self.own_event), (&self.ring.other, self.other_event)] {
+            area.store(INDEX, index, Store::Relaxed);
+            area.store(event, index, Store::Relaxed);
+        }
+        self.resume(index, index);
+    }
+
     /// Returns whether the other side has published an entry to take; `false` in a queue that does
     /// not run.
     ///

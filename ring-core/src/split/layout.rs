@@ -2,9 +2,9 @@
 
 use bitflags::bitflags;
 
-use crate::chain::Segment;
 use crate::index::QueueSize;
 use crate::layout::{AreaLayout, Layout};
+use crate::segment::Segment;
 
 bitflags! {
     /// `virtq_desc.flags` (VIRTIO 1.4, 2.7.5 "The Virtqueue Descriptor Table").

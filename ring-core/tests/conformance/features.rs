@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use ring_core::memory::{AlignedWord, Barriers, RawMemory};
 use ring_core::{DeviceQueue, DriverQueue, Features, Segment, device, driver};
-use support::{IN_ORDER, PACKED, SPLIT};
+use support::{Anywhere, IN_ORDER, PACKED, SPLIT};
 
 use crate::rig::{Page, Queue, READ_A, WRITE_A, setup};
 
@@ -93,7 +93,7 @@ impl Barriers for Recorded {
 fn both_6_1_each_ordering_uses_the_barriers_of_the_platform() {
     for features in [SPLIT, PACKED] {
         let mut words = [AlignedWord::ZERO; 32];
-        let memory = RawMemory::from_mut(&mut words, 0).with_barriers(Recorded);
+        let memory = Anywhere(RawMemory::from_mut(&mut words, 0).with_barriers(Recorded));
         let setup = setup(2, features.union(Features::ORDER_PLATFORM));
         let mut driver = DriverQueue::new(memory.clone(), &setup, [driver::Slot::EMPTY; 2]).unwrap();
         let mut device = DeviceQueue::new(memory, &setup, [device::Slot::default(); 2]).unwrap();

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering as StdOrdering};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 use ring_core::memory::{AccessError, Area, Load, Memory, Store, Word};
-use ring_core::{Areas, Features, QueueSize, Setup, packed, split};
+use ring_core::{Areas, Features, QueueSize, Segment, Setup, packed, split};
 
 /// How the 64-bit words are accessed that publish packed descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +187,11 @@ impl Memory for LoomMemory {
         for (at, word) in (address..).step_by(8).zip(from.chunks(8)) {
             self.plain(at).set(u64::from_le_bytes(word.try_into().unwrap()));
         }
+        Ok(())
+    }
+
+    fn lend(&self, _: Segment) -> Result<(), AccessError> {
+        // The device is a thread of the model.
         Ok(())
     }
 

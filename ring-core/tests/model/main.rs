@@ -14,7 +14,9 @@ use proptest::sample::subsequence;
 use rig::Rig;
 use ring_core::Features;
 use ring_core::memory::RawMemory;
-use support::{DESCRIPTORS, EVENT_IDX, IN_ORDER, INDIRECT, Operation, PACKED, SPLIT, ZEROED, cases, setup};
+use support::{
+    Anywhere, DESCRIPTORS, EVENT_IDX, IN_ORDER, INDIRECT, Operation, PACKED, SPLIT, ZEROED, cases, setup,
+};
 
 /// An operation whose buffers suit a queue of up to eight descriptors.
 fn operation() -> impl Strategy<Value = Operation> {
@@ -53,7 +55,7 @@ fn features(format: Features) -> impl Strategy<Value = Features> {
 /// Transfers `before` buffers, and then performs `operations`.
 fn run(size: u16, features: Features, before: u32, operations: &[Operation]) {
     let mut words = ZEROED;
-    let mut rig = Rig::new(RawMemory::from_mut(&mut words, DESCRIPTORS), setup(size, features));
+    let mut rig = Rig::new(Anywhere(RawMemory::from_mut(&mut words, DESCRIPTORS)), setup(size, features));
     for _ in 0..before {
         rig.transfer();
     }

@@ -12,7 +12,7 @@ use support::{
 #[test]
 fn a_buffer_in_a_table_of_any_alignment_occupies_one_descriptor() {
     let segments: Vec<Segment> =
-        (0..32u32).map(|i| Segment::new(0x1_0000 + 0x100 * u64::from(i), 1 + i)).collect();
+        (0..32u32).map(|i| Segment::new(0x2000 + 0x40 * u64::from(i), 1 + i)).collect();
     for format in FORMATS {
         // Tables that are shorter than, as long as, and longer than what the device fetches at
         // once.

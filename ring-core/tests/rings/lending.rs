@@ -4,11 +4,43 @@
 
 use std::rc::Rc;
 
-use ring_core::memory::RawMemory;
-use ring_core::{DriverQueue, Segment, driver};
-use support::{BUFFERS, DESCRIPTORS, FORMATS, ZEROED, driver_queue, setup};
+use ring_core::error::AddErrorKind;
+use ring_core::memory::{AccessError, RawMemory};
+use ring_core::{DriverQueue, Notify, Segment, driver};
+use support::{BUFFERS, DESCRIPTORS, FORMATS, INDIRECT, ZEROED, driver_queue, setup};
 
 const BYTE: Segment = Segment::new(BUFFERS, 1);
+
+/// Under `forbid(unsafe_code)`, a driver could make a device write anywhere.
+#[test]
+fn a_segment_outside_the_memory_is_refused() {
+    for features in FORMATS.map(|format| format | INDIRECT) {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let mut driver = driver_queue(memory, &setup(4, features));
+        let end = DESCRIPTORS + size_of_val(&ZEROED) as u64;
+        for outside in [
+            Segment::new(0, 1),
+            Segment::new(DESCRIPTORS - 1, 2),
+            Segment::new(end - 1, 2),
+            Segment::new(end, 1),
+            Segment::new(u64::MAX, 1),
+            Segment::new(DESCRIPTORS, u32::MAX - 3),
+        ] {
+            let Segment { address, len } = outside;
+            let kind = AddErrorKind::SegmentUnmapped(AccessError { address, len: len.into() });
+            let table = Segment::new(BUFFERS, 64);
+            let buffers: [(&[Segment], &[Segment]); 3] =
+                [(&[outside], &[]), (&[], &[outside]), (&[BYTE, BYTE], &[BYTE, outside])];
+            for (readable, writable) in buffers {
+                assert_eq!(driver.add(readable, writable, 1).unwrap_err().kind, kind);
+                assert_eq!(driver.add_indirect(table, readable, writable, 1).unwrap_err().kind, kind);
+            }
+        }
+        assert_eq!((driver.free(), driver.publish()), (4, Notify::NotNeeded));
+        driver.add(&[Segment::new(end - 1, 1)], &[], 1).unwrap();
+    }
+}
 
 /// A cookie owns the memory of its buffer, and the device still has the buffer.
 #[test]

@@ -1,6 +1,7 @@
 //! What the queues promise through their public interface, a module for each subject.
 
 mod arming;
+mod beginning;
 mod draining;
 mod errors;
 mod in_order;

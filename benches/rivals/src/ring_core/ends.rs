@@ -1,6 +1,6 @@
 //! The ends of ring-core as the suite sees them.
 
-use ring_core::memory::{Memory, RawMemory};
+use ring_core::memory::{Dma, Memory, RawMemory};
 use ring_core::{Arm, Segment, Setup, device, driver, packed, split};
 
 use crate::arena::QUEUE_SIZE;
@@ -56,7 +56,7 @@ macro_rules! rings {
             fn driver<const INDIRECT: bool>(fixture: &Fixture) -> impl DriverEnd + Send + 'static {
                 let slots: DriverSlots = (0..QUEUE_SIZE + SPARE_SLOTS).map(|_| driver::Slot::EMPTY).collect();
                 let queue = $($module)::+::DriverQueue::new(fixture.arena.raw(), &fixture.setup, slots);
-                Driver::<$($module)::+::DriverQueue<RawMemory<'static>, _, u16>, INDIRECT>(
+                Driver::<$($module)::+::DriverQueue<Dma<RawMemory<'static>>, _, u16>, INDIRECT>(
                     queue.expect("the arena has room for the queue"),
                 )
             }

@@ -5,15 +5,15 @@ mod driver;
 
 use ring_core::memory::RawMemory;
 use ring_core::{CompleteError, Features, Position, Setup};
-use support::{HeapDeviceQueue, HeapDriverQueue, Operation, queues, reset_device, reset_driver};
+use support::{Anywhere, HeapDeviceQueue, HeapDriverQueue, Operation, queues, reset_device, reset_driver};
 
 use super::reference::{Buffer, Lists, Sleeper, State, Stream, position};
 
 pub(crate) struct Rig<'m> {
-    memory: RawMemory<'m>,
+    memory: Anywhere<RawMemory<'m>>,
     setup: Setup,
-    driver: HeapDriverQueue<RawMemory<'m>, u64>,
-    device: HeapDeviceQueue<RawMemory<'m>>,
+    driver: HeapDriverQueue<Anywhere<RawMemory<'m>>, u64>,
+    device: HeapDeviceQueue<Anywhere<RawMemory<'m>>>,
     /// The cookie of the next buffer.
     next_cookie: u64,
     /// The serial of the chain that the device has taken last and not given back.
@@ -26,7 +26,7 @@ pub(crate) struct Rig<'m> {
 }
 
 impl<'m> Rig<'m> {
-    pub(crate) fn new(memory: RawMemory<'m>, setup: Setup) -> Self {
+    pub(crate) fn new(memory: Anywhere<RawMemory<'m>>, setup: Setup) -> Self {
         let (driver, device) = queues(&memory, &setup);
         Self {
             driver,

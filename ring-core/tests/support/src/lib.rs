@@ -5,6 +5,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "the kit panics where a test has to fail")]
 
+mod anywhere;
 mod ends;
 mod operation;
 mod pair;
@@ -15,6 +16,7 @@ use std::env;
 use ring_core::memory::{AlignedWord, Memory};
 use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Position, Setup, device, driver};
 
+pub use anywhere::Anywhere;
 pub use ends::{Ends, Step};
 pub use operation::Operation;
 pub use pair::Pair;

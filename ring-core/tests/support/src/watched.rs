@@ -5,6 +5,7 @@ use std::mem;
 use std::ops::Range;
 use std::rc::Rc;
 
+use ring_core::Segment;
 use ring_core::memory::{AccessError, Area, Load, Memory, RawArea, RawMemory, Store, Word};
 
 /// One access to shared memory.
@@ -94,6 +95,11 @@ impl<'m> Memory for Watched<'m> {
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.record(Access::WriteBytes { address, len: from.len() });
         self.memory.write_bytes(address, from)
+    }
+
+    fn lend(&self, _: Segment) -> Result<(), AccessError> {
+        // The device is in this program, and resolves segments in a memory of its own.
+        Ok(())
     }
 
     fn fence(&self) {
