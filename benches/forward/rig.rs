@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use isolation_host::device_link::DeviceLink;
+use isolation_host::device_link::{Budget, DeviceLink, Handshake};
 use isolation_host::mmap::Window;
 use isolation_host::notifier;
 use isolation_host::protocol::Channel;
@@ -92,7 +92,9 @@ impl Disk {
             socket = directory.path().join("vmm.sock");
         }
         allow_this_thread(processors)?;
-        let mut link = DeviceLink::new(Channel::new(connect(&socket)?.into())).map_err(io::Error::other)?;
+        let mut link = Handshake::new(Channel::new(connect(&socket)?.into()))
+            .and_then(|handshake| handshake.wait(Budget::new(Duration::from_secs(10))))
+            .map_err(io::Error::other)?;
         let wanted = (Features::VERSION_1 | Features::EVENT_IDX).bits() | PROTOCOL_FEATURES;
         link.set_features(link.features & wanted).map_err(io::Error::other)?;
         let features = link.ring_features();

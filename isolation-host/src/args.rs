@@ -72,6 +72,13 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     ring: RingChoice,
 
+    /// The longest time that a message of the VMM waits for the device, in milliseconds.
+    ///
+    /// After this time the VMM is answered from what is known, and the device catches up. A device
+    /// that answers nothing for ten seconds is disconnected.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    device_wait_ms: u64,
+
     /// How long to wait for requests in flight when a queue is stopped, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400))]
     drain_timeout: u64,
@@ -152,6 +159,7 @@ impl Args {
                 queues: self.queues,
                 ring: self.ring,
                 policy: Policy { scrub: self.scrub, zero: self.zero },
+                device_wait: Duration::from_millis(self.device_wait_ms),
                 drain_timeout: Duration::from_secs(self.drain_timeout),
                 threads: self.threads.into(),
                 max_poll: Duration::from_micros(self.poll_us),

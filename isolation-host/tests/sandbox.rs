@@ -9,6 +9,7 @@ use std::thread;
 
 use isolation_host::sandbox;
 use landlock::{ABI, Access as _, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
+use rustix::process::{DumpableBehavior, dumpable_behavior};
 
 #[test]
 fn a_thread_can_return_its_memory_but_open_no_file_and_reach_no_network() {
@@ -24,6 +25,13 @@ fn a_thread_can_return_its_memory_but_open_no_file_and_reach_no_network() {
     });
     let denied = ErrorKind::PermissionDenied;
     assert_eq!(sandboxed.join().unwrap(), (denied, denied, true));
+}
+
+#[test]
+fn no_other_process_can_inspect_a_sandboxed_one() {
+    thread::spawn(|| sandbox::enter().unwrap()).join().unwrap();
+    // The setting is the whole process's. The kernel then refuses ptrace and `/proc/PID/mem`.
+    assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
 }
 
 #[test]

@@ -51,6 +51,21 @@ pub enum LinkError {
         /// The code in the device's reply.
         code: u64,
     },
+    /// The device has not replied within the time that a message of the VMM may wait.
+    #[error("the device has not answered {request:?} yet")]
+    Slow {
+        /// The request.
+        request: Request,
+    },
+    /// The device sends a message although it was not asked.
+    #[error("it sent message {number} unasked")]
+    Unasked {
+        /// The number of the message.
+        number: u32,
+    },
+    /// The connection has ended.
+    #[error(transparent)]
+    Disconnected(ReceiveError),
     /// The isolated area cannot be made.
     #[error(transparent)]
     Area(#[from] AreaError),

@@ -1,39 +1,39 @@
 //! The connection to the device, to which isolation-host is the vhost-user front-end.
 
 mod backend_channel;
+mod budget;
 mod error;
+mod exchange;
 mod handshake;
+mod replies;
 mod reply;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 use backend_channel::BackendChannel;
+pub use budget::Budget;
 pub use error::LinkError;
+use exchange::{Exchange, Purpose};
 pub use handshake::Handshake;
-use reply::{body, reply_to};
 use ring_core::{Features, Position, Setup};
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::IntoBytes;
 
 use crate::area::Area;
 use crate::negotiation;
 use crate::protocol::features::{LOG_ALL, PROTOCOL_FEATURES, protocol};
 use crate::protocol::payload::{LogArea, MemoryTableHeader, SingleRegion, VringAddr, VringState};
-use crate::protocol::{Channel, Message, ReceiveError, Request};
-
-/// How long a device may take to reply.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a device may take to reply to `CHECK_DEVICE_STATE`.
-///
-/// The device may still have to read the state, and the VMM waits without limit.
-const STATE_REPLY_TIMEOUT: Duration = Duration::from_secs(300);
+use crate::protocol::{Message, Request};
 
 /// A connected device.
+///
+/// No method waits for the device once the [`Budget`] is spent. The device then continues to work
+/// on what it was asked, and its replies are [received](Self::receive) later. Only
+/// `CHECK_DEVICE_STATE` waits without regard to the budget.
 #[derive(Debug)]
 pub struct DeviceLink {
-    channel: Channel,
+    exchange: Exchange,
+    budget: Budget,
     /// The channel for the device's own requests, if the device supports one.
     backend: Option<BackendChannel>,
     /// The virtio features that the device offers.
@@ -45,45 +45,35 @@ pub struct DeviceLink {
     /// The features that were last negotiated.
     negotiated: Option<u64>,
     area: Option<Area>,
+    /// A configuration that came too late for the VMM.
+    late_config: Option<Vec<u8>>,
 }
 
 impl DeviceLink {
-    /// Performs the whole handshake, and waits for the device.
-    ///
-    /// # Errors
-    ///
-    /// [`LinkError`] if the device does not reply as a vhost-user back-end does.
-    pub fn new(channel: Channel) -> Result<Self, LinkError> {
-        let mut handshake = Handshake::new(channel)?;
-        let features = handshake.wait()?;
-        Self::complete(handshake, features)
-    }
-
-    /// Completes the handshake with a device that has replied that it offers these virtio features.
-    ///
-    /// # Errors
-    ///
-    /// As for [`new`](Self::new).
-    pub fn complete(handshake: Handshake, features: u64) -> Result<Self, LinkError> {
-        let channel = handshake.into_channel();
-        let (backend, queues, negotiated, area) = (None, None, None, None);
-        let mut link = Self { channel, backend, features, protocol: 0, queues, negotiated, area };
-        link.send(Request::SetOwner, Message::request(Request::SetOwner, &[0u8; 0]))?;
-        if link.features & PROTOCOL_FEATURES != 0 {
-            let offered = link.ask_u64(Request::GetProtocolFeatures)?;
-            let used = negotiation::protocol_asked(offered);
-            // Acknowledgements are not negotiated yet, so the device does not reply.
-            let request = Request::SetProtocolFeatures;
-            link.send(request, Message::request(request, &used))?;
-            link.protocol = offered;
-            if used & protocol::BACKEND_REQ != 0 {
-                let (backend, other) = BackendChannel::new().map_err(io::Error::from)?;
-                link.backend = Some(backend);
-                link.command(Request::SetBackendReqFd, &[0u8; 0], Some(other))?;
-            }
-            if used & protocol::MQ != 0 {
-                link.queues = Some(link.ask_u64(Request::GetQueueNum)?);
-            }
+    /// Makes the link to a device that has replied what it offers.
+    fn new(
+        exchange: Exchange,
+        budget: Budget,
+        features: u64,
+        offered: u64,
+        queues: Option<u64>,
+    ) -> Result<Self, LinkError> {
+        let (backend, negotiated, area, late_config) = (None, None, None, None);
+        let mut link = Self {
+            exchange,
+            budget,
+            backend,
+            features,
+            protocol: offered,
+            queues,
+            negotiated,
+            area,
+            late_config,
+        };
+        if negotiation::protocol_asked(offered) & protocol::BACKEND_REQ != 0 {
+            let (backend, other) = BackendChannel::new().map_err(io::Error::from)?;
+            link.backend = Some(backend);
+            link.command(Request::SetBackendReqFd, &[0u8; 0], Some(other))?;
         }
         Ok(link)
     }
@@ -118,7 +108,8 @@ impl DeviceLink {
         if self.negotiated.is_none_or(|features| features & LOG_ALL == 0) {
             let (file, size) = area.log()?;
             let request = Request::SetLogBase;
-            self.ask(request, Message::request(request, &LogArea { size, offset: 0 }).with_fd(file))?;
+            let message = Message::request(request, &LogArea { size, offset: 0 }).with_fd(file);
+            self.ask(request, Purpose::Accept, &message)?;
         }
         Ok(true)
     }
@@ -213,15 +204,27 @@ impl DeviceLink {
         self.command(Request::SetVringEnable, &state, None)
     }
 
-    /// Stops a queue. Returns its vring base, which not every device reports correctly.
+    /// Stops a queue. The device's vring base is not used, because many devices report a wrong one.
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if the device refuses.
-    pub fn stop_queue(&mut self, index: u32) -> Result<u32, LinkError> {
+    /// [`LinkError`] if the device does not reply as a vhost-user back-end does.
+    pub fn stop_queue(&mut self, index: u32) -> Result<(), LinkError> {
         let request = Request::GetVringBase;
-        let reply = self.ask(request, Message::request(request, &VringState { index, num: 0 }))?;
-        Ok(body::<VringState>(request, &reply)?.num)
+        let message = Message::request(request, &VringState { index, num: 0 });
+        self.ask(request, Purpose::Accept, &message).map(drop)
+    }
+
+    /// Returns whether the device may have begun to serve all queues that were started.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        !self.exchange.owes(&[Request::SetVringKick])
+    }
+
+    /// Returns whether the device is still stopping queues, so that none can be started.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.exchange.owes(&[Request::GetVringBase, Request::ResetDevice])
     }
 
     /// Resets the device and empties the isolated area, if the device supports resets.
@@ -236,41 +239,34 @@ impl DeviceLink {
             return Ok(());
         }
         self.negotiated = None;
-        self.command(Request::ResetDevice, &[0u8; 0], None)?;
-        // The device has forgotten its requests. Their bytes go with the pages of the area.
-        Ok(self.area.as_ref().map_or(Ok(()), Area::clear)?)
+        self.command(Request::ResetDevice, &[0u8; 0], None)
     }
 
     /// Relays a request that has the same meaning on both sides.
     ///
-    /// Returns the reply, if the request has one.
+    /// Returns the reply, without a payload if the request has none.
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if the device refuses the request or does not reply.
+    /// [`LinkError::Slow`] if the device has not replied in time, and other errors if the device
+    /// refuses the request.
     pub fn relay(
         &mut self,
         request: Request,
         payload: &[u8],
         fds: Vec<OwnedFd>,
     ) -> Result<Option<Message>, LinkError> {
-        if request.has_reply() {
-            let message = Message::request(request, payload);
-            return self.ask(request, fds.into_iter().fold(message, Message::with_fd)).map(Some);
+        let mut message = Message::request(request, payload);
+        message.fds.extend(fds);
+        if !request.has_reply() {
+            if self.protocol & protocol::REPLY_ACK == 0 {
+                return self.exchange.send(request, &message).map(|()| None);
+            }
+            message = message.needing_reply();
         }
-        self.command(request, payload, fds).map(|()| None)
-    }
-
-    /// Receives a message that is not a reply.
-    ///
-    /// A device never sends one, so call this only to detect the end of the connection. Returns the
-    /// number of the message, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`ReceiveError`] if the connection has ended.
-    pub fn unexpected_message(&mut self) -> Result<Option<u32>, ReceiveError> {
-        Ok(self.channel.receive()?.map(|message| message.request))
+        let reply = self.ask(request, Purpose::Relay, &message)?;
+        let reply = reply.ok_or(LinkError::Slow { request })?;
+        Ok(request.has_reply().then_some(reply))
     }
 
     /// Returns the file descriptor of the back-end channel, if there is one.
@@ -292,57 +288,10 @@ impl DeviceLink {
     pub fn take_config_change(&mut self) -> bool {
         self.backend.as_mut().is_some_and(BackendChannel::take_config_change)
     }
-
-    fn ask_u64(&mut self, request: Request) -> Result<u64, LinkError> {
-        let reply = self.ask(request, Message::request(request, &[0u8; 0]))?;
-        body(request, &reply)
-    }
-
-    /// Sends a request and waits for the reply.
-    ///
-    /// Serves the back-end channel meanwhile, because the device may wait for a reply there first.
-    fn ask(&mut self, request: Request, message: Message) -> Result<Message, LinkError> {
-        self.send(request, message)?;
-        let timeout = if request == Request::CheckDeviceState { STATE_REPLY_TIMEOUT } else { REPLY_TIMEOUT };
-        let deadline = Instant::now() + timeout;
-        let failed = |source| LinkError::Receive { request, source };
-        let message = loop {
-            if let Some(message) = self.channel.receive().map_err(failed)? {
-                break message;
-            }
-            self.serve_backend_channel();
-            let backend = self.backend.as_ref().map(AsFd::as_fd);
-            self.channel.wait(backend, deadline).map_err(failed)?;
-        };
-        reply_to(request, message)
-    }
-
-    /// Sends a request without a reply, and waits for the acknowledgement if one was negotiated.
-    fn command(
-        &mut self,
-        request: Request,
-        payload: &(impl IntoBytes + Immutable + ?Sized),
-        fds: impl IntoIterator<Item = OwnedFd>,
-    ) -> Result<(), LinkError> {
-        let mut message = Message::request(request, payload);
-        message.fds.extend(fds);
-        if self.protocol & protocol::REPLY_ACK == 0 {
-            return self.send(request, message);
-        }
-        let reply = self.ask(request, message.needing_reply())?;
-        match body(request, &reply)? {
-            0u64 => Ok(()),
-            code => Err(LinkError::Refused { request, code }),
-        }
-    }
-
-    fn send(&self, request: Request, message: Message) -> Result<(), LinkError> {
-        self.channel.send(&message).map_err(|source| LinkError::Send { request, source })
-    }
 }
 
 impl AsFd for DeviceLink {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.channel.as_fd()
+        self.exchange.as_fd()
     }
 }

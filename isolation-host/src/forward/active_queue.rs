@@ -102,6 +102,11 @@ impl ActiveQueue {
         (self.fault, self.ready) = (None, true);
     }
 
+    /// Returns whether a device has the queue.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.queue.as_ref().is_some_and(ForwardedQueue::is_attached)
+    }
+
     /// Returns the number of requests that the guest has not got back.
     pub(crate) fn in_flight(&self) -> usize {
         self.queue.as_ref().map_or(0, ForwardedQueue::in_flight)

@@ -93,6 +93,12 @@ impl ForwardedQueue {
         self.device = Some(device);
     }
 
+    /// Returns whether a device has the queue.
+    #[must_use]
+    pub const fn is_attached(&self) -> bool {
+        self.device.is_some()
+    }
+
     /// Returns whether the requests in flight survive the end of this process.
     #[must_use]
     pub const fn has_journal(&self) -> bool {

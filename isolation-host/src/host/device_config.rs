@@ -1,6 +1,8 @@
 //! Requests that are relayed to the device: the configuration, and all that means the same on both
 //! sides.
 
+use std::collections::VecDeque;
+
 use zerocopy::IntoBytes as _;
 
 use super::Host;
@@ -14,6 +16,40 @@ use crate::negotiation;
 use crate::protocol::payload::ConfigHeader;
 use crate::protocol::{Message, Request};
 
+/// The most parts of the configuration that are kept.
+const MAX_PARTS: usize = 16;
+
+/// The parts of the configuration that the device has replied last, by their headers.
+#[derive(Debug, Default)]
+pub(super) struct KnownConfig {
+    parts: VecDeque<Vec<u8>>,
+}
+
+impl KnownConfig {
+    /// Returns the last reply to this request.
+    fn get(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        let part = self.parts.iter().find(|part| is_reply_to(part, payload))?;
+        Some(part.clone())
+    }
+
+    /// Keeps a reply. Returns whether it differs from what was known.
+    fn set(&mut self, reply: &[u8]) -> bool {
+        let before = self.parts.iter().position(|part| is_reply_to(part, reply));
+        let before = before.and_then(|at| self.parts.remove(at));
+        self.parts.push_back(reply.to_owned());
+        if self.parts.len() > MAX_PARTS {
+            self.parts.pop_front();
+        }
+        before.is_none_or(|before| before != reply)
+    }
+}
+
+/// Returns whether both have the same header and length.
+fn is_reply_to(reply: &[u8], payload: &[u8]) -> bool {
+    let header = |bytes: &[u8]| bytes.get(..size_of::<ConfigHeader>()).map(<[u8]>::to_owned);
+    reply.len() == payload.len() && header(reply) == header(payload)
+}
+
 impl Host {
     /// Writes the device's configuration.
     pub(super) fn write_config(&mut self, message: &mut Message) -> Result<Answer, RequestError> {
@@ -21,28 +57,41 @@ impl Host {
         self.relay(Request::SetConfig, message)
     }
 
-    /// Reads the device's configuration. While there is no device, repeats the last reply.
+    /// Reads the device's configuration. While there is no device, or the device is slow, repeats
+    /// the last reply.
     pub(super) fn read_config(&mut self, message: &mut Message) -> Result<Answer, RequestError> {
         let ConfigHeader { offset, .. } = config_header(message)?;
-        let asked = message.payload.get(..size_of::<ConfigHeader>()).unwrap_or_default();
-        let known = self.config.as_deref().filter(|known| known.starts_with(asked));
-        if let Some(known) = known.filter(|_| self.device.is_none()) {
-            return Ok(Answer::to(message, known));
-        }
         let mut config = self.ask_config(&message.payload)?;
         self.limit_requests(offset, config.get_mut(size_of::<ConfigHeader>()..).unwrap_or_default())?;
-        let answer = Answer::to(message, &config[..]);
-        self.config = Some(config);
-        Ok(answer)
+        Ok(Answer::to(message, &config[..]))
     }
 
     /// Asks the device for a part of its configuration. The reply has the length of the request.
     fn ask_config(&mut self, payload: &[u8]) -> Result<Vec<u8>, RequestError> {
         let request = Request::GetConfig;
-        let answer = self.relay(request, &mut Message::request(request, payload))?;
-        let reply = if let Answer::Reply(reply) = answer { reply.payload } else { Vec::new() };
+        let reply = match self.relay(request, &mut Message::request(request, payload)) {
+            Ok(Answer::Reply(reply)) => reply.payload,
+            Ok(Answer::Done | Answer::Later) => Vec::new(),
+            Err(error @ (RequestError::NoDevice | RequestError::Device(LinkError::Slow { .. }))) => {
+                return self.config.get(payload).ok_or(error);
+            }
+            Err(error) => return Err(error),
+        };
         let (bytes, asked) = (reply.len(), payload.len());
-        if bytes == asked { Ok(reply) } else { Err(RequestError::ConfigAnswer { bytes, asked }) }
+        if bytes != asked {
+            return Err(RequestError::ConfigAnswer { bytes, asked });
+        }
+        self.config.set(&reply);
+        Ok(reply)
+    }
+
+    /// Keeps a configuration that has come too late for the VMM. Tells the VMM if it is new.
+    pub(super) fn take_late_config(&mut self, config: Vec<u8>) {
+        if self.config.set(&config) {
+            let session = self.vmm.session_mut();
+            let notifier = session.and_then(|session| session.config_notifier.as_mut());
+            notifier.into_iter().for_each(|notifier| notifier.due = true);
+        }
     }
 
     /// Limits the size of the guest's requests to what fits into the isolated area.
@@ -93,7 +142,7 @@ impl Host {
                 Ok(Answer::Reply(fd.into_iter().fold(reply, Message::with_fd)))
             }
             Ok(None) => Ok(Answer::Done),
-            Err(error @ LinkError::Refused { .. }) => Err(error.into()),
+            Err(error @ (LinkError::Refused { .. } | LinkError::Slow { .. })) => Err(error.into()),
             Err(error) => {
                 self.lose_device(&ErrorChain(&error).to_string());
                 Err(error.into())

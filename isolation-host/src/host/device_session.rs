@@ -30,11 +30,23 @@ impl Host {
             return self.poll_handshake();
         }
         let Some(link) = &mut self.device else { return };
-        match link.unexpected_message() {
-            Ok(None) => {}
-            // To ignore the message would let the device fill the log.
-            Ok(Some(number)) => self.lose_device(&format!("it sent message {number} unasked")),
-            Err(error) => self.lose_device(&ErrorChain(&error).to_string()),
+        let stopping = link.is_stopping();
+        if let Err(error) = link.receive() {
+            return self.lose_device(&ErrorChain(&error).to_string());
+        }
+        let started = stopping && !link.is_stopping();
+        if let Some(config) = link.take_late_config() {
+            self.take_late_config(config);
+        }
+        if started {
+            self.attach_all();
+        }
+    }
+
+    /// Disconnects a device that owes replies and sends none.
+    pub(super) fn drop_silent_device(&mut self) {
+        if let Some(error) = self.device.as_ref().and_then(|link| link.overdue(Instant::now())) {
+            self.lose_device(&ErrorChain(&error).to_string());
         }
     }
 
@@ -57,6 +69,7 @@ impl Host {
     fn disconnect_device(&mut self, how: Disconnect) {
         // The device must get no more messages once the connection begins to close:
         // qemu-storage-daemon crashes on them.
+        let begun = self.device.as_ref().is_some_and(DeviceLink::has_begun);
         // No queue moves requests while those of the device are counted.
         let mut queues: Vec<_> = self.queues.iter().map(Queue::lock).collect();
         // Idle buffers are with every device that is lost, and do not crash one.
@@ -65,14 +78,14 @@ impl Host {
         let held = counted.map(|(_, queue)| queue.held()).fold(Held::default(), Held::and);
         for (index, queue) in queues.iter_mut().enumerate() {
             match how {
-                Disconnect::Lost if !is_idle(index) => queue.lose_device(index, held),
+                Disconnect::Lost if begun && !is_idle(index) => queue.lose_device(index, held),
                 Disconnect::Lost | Disconnect::Replaced => queue.detach(),
             }
             self.workers.wake(index);
         }
         drop(queues);
         if let Some(link) = self.device.take() {
-            self.lost = Instant::now();
+            (self.lost, self.budget) = (Instant::now(), link.budget());
             self.poller.remove(&link);
             if let Some(backend) = link.backend_channel() {
                 self.poller.remove(backend);
@@ -112,19 +125,17 @@ impl Host {
     pub(super) fn poll_handshake(&mut self) {
         let Some(mut handshake) = self.handshake.take() else { return };
         let adopted = match handshake.poll() {
-            Ok(None) => {
+            Ok(false) => {
                 self.handshake = Some(handshake);
                 return;
             }
-            Ok(Some(features)) => self.adopt_device(handshake, features),
+            Ok(true) => self.adopt_device(handshake),
             Err(error) => Err(error.into()),
         };
         match adopted {
             Ok(()) => {
                 tracing::info!("a device is connected");
-                for index in 0..self.queues.len() {
-                    self.attach_or_lose(index);
-                }
+                self.attach_all();
             }
             Err(error) => self.seeker.reject(&error),
         }
@@ -137,8 +148,8 @@ impl Host {
     }
 
     /// Takes a device that supports everything that the VMM was offered.
-    fn adopt_device(&mut self, handshake: Handshake, features: u64) -> Result<(), AdoptError> {
-        let mut link = DeviceLink::complete(handshake, features)?;
+    fn adopt_device(&mut self, handshake: Handshake) -> Result<(), AdoptError> {
+        let mut link = handshake.complete(self.budget)?;
         let (offer, before, wanted) = (Offer::of(&link, &self.options), self.offer, self.vmm.features());
         if !matches!(self.vmm, Vmm::Absent) {
             let used = if wanted == 0 { before.features } else { wanted };

@@ -38,13 +38,14 @@ use thiserror::Error;
 use crate::area::policy::Policy;
 use crate::area::{Area, AreaError, ShareError};
 use crate::block_limits;
-use crate::device_link::{DeviceLink, Handshake};
+use crate::device_link::{Budget, DeviceLink, Handshake};
 use crate::device_type::DeviceType;
 use crate::endpoint::{Connector, Endpoint};
 use crate::forward::{Quarantine, Workers};
 use crate::guest_memory::GuestMemory;
 use crate::negotiation::RingChoice;
 use crate::poller::Poller;
+use device_config::KnownConfig;
 use event::Event;
 use queue::Queue;
 use seeker::Seeker;
@@ -71,6 +72,8 @@ pub struct Options {
     pub ring: RingChoice,
     /// What happens to bytes that requests leave in the isolated area.
     pub policy: Policy,
+    /// The longest time that a message of the VMM waits for the device.
+    pub device_wait: Duration,
     /// How long to wait for requests in flight when a queue is stopped.
     pub drain_timeout: Duration,
     /// The number of worker threads.
@@ -128,6 +131,8 @@ pub struct Host {
     device: Option<DeviceLink>,
     /// A connection to a device that has not replied to the handshake yet.
     handshake: Option<Handshake>,
+    /// How long the VMM may still wait for the next device.
+    budget: Budget,
     /// When the last device was disconnected.
     lost: Instant,
     seeker: Seeker,
@@ -136,8 +141,8 @@ pub struct Host {
     memory: GuestMemory,
     quarantine: Quarantine,
     queues: Vec<Queue>,
-    /// The part of the configuration that was read last. Repeated while there is no device.
-    config: Option<Vec<u8>>,
+    /// The parts of the configuration that the device has replied last.
+    config: KnownConfig,
 }
 
 /// What a device offers.
@@ -157,7 +162,8 @@ impl Host {
     pub fn new(options: Options, sockets: Sockets, workers: Workers) -> Result<Self, HostError> {
         let Sockets { vmm: vmm_connector, device, signals } = sockets;
         let mut seeker = Seeker::new(device, options.device.clone());
-        let link = seeker.meet_first(options.ring)?;
+        let budget = Budget::new(options.device_wait);
+        let link = seeker.meet_first(options.ring, budget)?;
         let offer = Offer::of(&link, &options);
         let Offer { features, protocol, queues } = offer;
         tracing::info!(
@@ -176,13 +182,14 @@ impl Host {
             vmm: Vmm::Absent,
             device: Some(link),
             handshake: None,
+            budget,
             lost: Instant::now(),
             seeker,
             offer,
             memory: GuestMemory::default(),
             quarantine,
             queues: queues.map_err(HostError::Poll)?,
-            config: None,
+            config: KnownConfig::default(),
         };
         host.register().map_err(HostError::Poll)?;
         let queues: Vec<_> = host.queues.iter().map(Queue::share).collect();
@@ -215,12 +222,28 @@ impl Host {
             self.poll_stop();
             self.relay_config_change();
             self.admit_suspects();
-            for event in self.poller.wait(self.timeout()).map_err(HostError::Poll)? {
+            for event in self.wait().map_err(HostError::Poll)? {
                 self.handle(event);
             }
         }
         tracing::info!("the VMM has gone and cannot come back");
         Ok(())
+    }
+
+    /// Waits for events.
+    fn wait(&mut self) -> io::Result<Vec<Event>> {
+        let ready: Vec<Event> = self.poller.wait(Some(Duration::ZERO))?.collect();
+        if !ready.is_empty() {
+            return Ok(ready);
+        }
+        self.refill_budget();
+        Ok(self.poller.wait(self.timeout())?.collect())
+    }
+
+    /// Allows long waits for the device again, because no message of the VMM is waiting.
+    fn refill_budget(&mut self) {
+        self.budget.refill();
+        self.device.iter_mut().for_each(DeviceLink::refill_budget);
     }
 
     fn handle(&mut self, event: Event) {
@@ -277,10 +300,12 @@ impl Host {
 
     /// Returns how long to wait for events.
     fn timeout(&self) -> Option<Duration> {
-        let handshake = self.handshake.as_ref().map(Handshake::deadline);
+        let handshake = self.handshake.as_ref().and_then(Handshake::deadline);
+        let reply = self.device.as_ref().and_then(DeviceLink::deadline);
         let deadlines = [
             self.seeker.reconnect.deadline(),
             handshake,
+            reply,
             self.grace_deadline(),
             self.vmm.deadline(),
             self.quarantine.deadline(),

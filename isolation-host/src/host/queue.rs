@@ -182,9 +182,19 @@ impl Host {
         }
     }
 
+    /// Gives all started queues that the device does not have to the device.
+    pub(super) fn attach_all(&mut self) {
+        for index in 0..self.queues.len() {
+            if self.queues.get(index).is_some_and(|queue| !queue.lock().is_attached()) {
+                self.attach_or_lose(index);
+            }
+        }
+    }
+
     fn attach(&mut self, index: usize) -> Result<(), AttachError> {
         let (Some(link), Some(queue)) = (&mut self.device, self.queues.get_mut(index)) else { return Ok(()) };
-        if !queue.is_started() {
+        // A device that is still stopping a queue uses its share of the isolated area.
+        if !queue.is_started() || link.is_stopping() {
             return Ok(());
         }
         let features = link.ring_features();
@@ -215,12 +225,12 @@ impl Host {
         let at_stop = self.options.device_type.at_stop(index);
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
         let enabled = queue.enabled || !negotiated;
-        let unfinished = match &mut queue.lock().queue {
+        let (attached, unfinished) = match &mut queue.lock().queue {
             Some(forwarded) => {
                 // A queue without a kick is being stopped, and takes nothing from the guest even if
                 // the device is replaced meanwhile.
                 forwarded.accept(enabled && queue.kick.is_some());
-                forwarded.in_flight() > 0 && at_stop != AtStop::Unpop
+                (forwarded.is_attached(), forwarded.in_flight() > 0 && at_stop != AtStop::Unpop)
             }
             None => return Ok(()),
         };
@@ -228,7 +238,8 @@ impl Host {
         // disabled. So a queue with requests in flight stays enabled on the device, and no more
         // requests are submitted.
         let enable = enabled || unfinished;
-        let before = queue.enabled_on_device.replace(enable);
+        // A queue that waits for the device is enabled when the device gets it.
+        let before = if attached { queue.enabled_on_device.replace(enable) } else { Some(enable) };
         self.wake(index);
         match self.device.as_mut().filter(|_| before != Some(enable)) {
             Some(link) => link.enable(number(index).into(), enable),

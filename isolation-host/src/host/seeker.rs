@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::HostError;
 use super::reconnect::Reconnect;
-use crate::device_link::{DeviceLink, LinkError};
+use crate::device_link::{Budget, DeviceLink, Handshake, LinkError};
 use crate::endpoint::{Connector, Endpoint};
 use crate::error_chain::ErrorChain;
 use crate::negotiation::{self, NegotiationError, RingChoice};
@@ -46,10 +46,10 @@ impl Seeker {
     /// Waits for the first device, which determines how many queues there are.
     ///
     /// Devices that cannot be used are rejected as later ones are.
-    pub(super) fn meet_first(&mut self, ring: RingChoice) -> Result<DeviceLink, HostError> {
+    pub(super) fn meet_first(&mut self, ring: RingChoice, budget: Budget) -> Result<DeviceLink, HostError> {
         let mut waiting = false;
         loop {
-            match self.connect()?.map(|channel| meet(channel, ring)) {
+            match self.connect()?.map(|channel| meet(channel, ring, budget)) {
                 Some(Ok(link)) => return Ok(link),
                 Some(Err(error)) => self.reject(&error),
                 None if waiting => {}
@@ -99,8 +99,8 @@ impl Seeker {
 }
 
 /// Performs the handshake with a device, and waits for its replies.
-fn meet(channel: Channel, ring: RingChoice) -> Result<DeviceLink, AdoptError> {
-    let link = DeviceLink::new(channel)?;
+fn meet(channel: Channel, ring: RingChoice, budget: Budget) -> Result<DeviceLink, AdoptError> {
+    let link = Handshake::new(channel)?.wait(budget)?;
     negotiation::ask(link.features, 0, ring)?;
     Ok(link)
 }

@@ -50,9 +50,14 @@ impl Host {
 
     /// Sends a reply to the VMM.
     pub(super) fn reply(&mut self, reply: &Message) {
-        let sent = self.vmm.session().map(|session| session.channel.send(reply));
-        if let Some(Err(error)) = sent {
-            self.lose_vmm(&ErrorChain(&error).to_string());
+        let Some(session) = self.vmm.session() else { return };
+        // A message that arrives from now on waits for none of the earlier replies of the device.
+        let waits = session.channel.is_readable();
+        if let Err(error) = session.channel.send(reply) {
+            return self.lose_vmm(&ErrorChain(&error).to_string());
+        }
+        if !waits {
+            self.refill_budget();
         }
     }
 

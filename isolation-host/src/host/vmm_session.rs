@@ -113,9 +113,10 @@ impl Host {
                 self.forget_vmm();
             }
         }
-        if self.handshake.as_ref().map(Handshake::deadline).is_some_and(due) {
+        if self.handshake.as_ref().and_then(Handshake::deadline).is_some_and(due) {
             self.poll_handshake();
         }
+        self.drop_silent_device();
         // Before the next VMM is accepted, in case the last one has just been forgotten.
         if self.seeker.reconnect.deadline().is_some_and(due) {
             self.connect_device()?;

@@ -158,6 +158,13 @@ impl Channel {
         }
     }
 
+    /// Returns whether there is something to receive.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
     /// Reads bytes until the partial message has `wanted` of them.
     ///
     /// Returns whether there were bytes.
