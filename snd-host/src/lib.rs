@@ -42,6 +42,8 @@ pub mod spec;
 mod stream;
 mod vhost_user;
 
-pub use audio::AudioError;
+pub use audio::{AudioError, ShortFormError};
 pub use options::{RingFormat, Streams, StreamsError};
-pub use process::{Args, CAPABILITIES, ListenError, LogLimit, SandboxError, ServeError, serve};
+pub use process::{
+    Args, CAPABILITIES, Command, Devices, ListenError, LogLimit, SandboxError, ServeError, check, serve,
+};

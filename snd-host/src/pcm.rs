@@ -83,6 +83,16 @@ pub(crate) enum ParamsError {
 }
 
 impl Params {
+    /// What most guests play: S16 stereo at 48 kHz, with a buffer of 40 ms.
+    pub(crate) const USUAL: Self = Self {
+        format: &FORMATS[2],
+        rate: 48_000,
+        channels: 2,
+        buffer_bytes: 7680,
+        period_bytes: 1920,
+        xruns: false,
+    };
+
     /// Validates the parameters of a request.
     pub(crate) fn parse(request: &PcmSetParams) -> Result<Self, ParamsError> {
         let &PcmSetParams { channels, format, rate, .. } = request;

@@ -2,6 +2,8 @@
 
 use gstreamer::{ParseError, glib};
 
+use super::short_form::ShortFormError;
+
 /// The error for a sink or a source that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -9,6 +11,9 @@ pub enum AudioError {
     /// GStreamer cannot be initialised.
     #[error("cannot initialise GStreamer: {0}")]
     Init(glib::Error),
+    /// A short form has no name.
+    #[error(transparent)]
+    ShortForm(#[from] ShortFormError),
     /// GStreamer cannot parse a description.
     #[error("'{description}' is not a {role}: {error}{}", hint(error))]
     Description {
@@ -37,11 +42,18 @@ pub enum AudioError {
     Failed(String),
 }
 
+/// Elements of short forms, and what to install for them.
+const PACKAGES: [(&str, &str); 3] = [
+    ("\"pulse", "; install gstreamer1.0-pulseaudio, as Debian calls it"),
+    ("\"pipewire", "; install gstreamer1.0-pipewire, as Debian calls it"),
+    ("\"alsa", "; install gstreamer1.0-alsa, as Debian calls it"),
+];
+
 /// Returns what to do about a description that GStreamer cannot parse.
 fn hint(error: &glib::Error) -> &'static str {
-    if error.matches(ParseError::NoSuchElement) {
-        "; gst-inspect-1.0 lists the installed elements"
-    } else {
-        ""
+    if !error.matches(ParseError::NoSuchElement) {
+        return "";
     }
+    let package = PACKAGES.iter().find(|(element, _)| error.message().contains(element));
+    package.map_or("; gst-inspect-1.0 lists the installed elements", |(_, hint)| hint)
 }

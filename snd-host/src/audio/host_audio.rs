@@ -1,30 +1,36 @@
 //! The host's sink and source, and the threads that use them.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use tracing::{info_span, warn};
+use tracing::{debug, info_span, warn};
 
 use super::descriptions::Descriptions;
 use super::error::AudioError;
 use super::gstreamer;
 use super::permit::{Permit, Permits};
-use super::pipeline_config::Label;
+use super::pipeline_config::{Label, PipelineConfig};
+use super::probe::{self, Finding};
 use super::retry::Retry;
+use super::short_form::{Role, ShortForm};
 use crate::limits::MAX_TAKES;
+use crate::pcm::Params;
 
 /// How the host's audio is to be used.
 #[derive(Clone, Debug)]
 pub(crate) struct HostAudioConfig {
-    /// The description of the sink.
+    /// The description of the sink, or its short form.
     pub(crate) sink: String,
-    /// The description of the source. Without a source, guests record silence.
+    /// The description of the source, or its short form. Without a source, guests record silence.
     pub(crate) source: Option<String>,
     /// How much audio the sink is given ahead of what is heard.
     pub(crate) latency: Duration,
     /// The name of the virtual machine for the host's mixer.
     pub(crate) name: Option<String>,
+    /// The directories that the sandbox lets a sink write to; `None` without a sandbox.
+    pub(crate) writable: Option<Vec<PathBuf>>,
 }
 
 /// The host's sink and source. Each take has a thread that opens one of them.
@@ -33,6 +39,7 @@ pub(crate) struct HostAudio {
     descriptions: Descriptions,
     latency: Duration,
     name: Option<String>,
+    writable: Option<Vec<PathBuf>>,
     permits: Arc<Permits>,
     /// The attempts to open the source, in all takes.
     source_retry: Arc<Mutex<Retry>>,
@@ -41,11 +48,55 @@ pub(crate) struct HostAudio {
 impl HostAudio {
     /// Initialises GStreamer, and checks the descriptions of the sink and the source.
     pub(crate) fn new(config: HostAudioConfig) -> Result<Arc<Self>, AudioError> {
-        let HostAudioConfig { sink, source, latency, name } = config;
+        let HostAudioConfig { sink, source, latency, name, writable } = config;
+        let sink = ShortForm::parse(&sink)?.description(Role::Sink, latency);
+        let source = source.map(|source| ShortForm::parse(&source)).transpose()?;
+        let source = source.map(|source| source.description(Role::Source, latency));
         let descriptions = Descriptions { sink, source };
         gstreamer::check(&descriptions.fill_in(0, 0))?;
         let source_retry = Arc::new(Mutex::new(Retry::of_the_source()));
-        Ok(Arc::new(Self { descriptions, latency, name, permits: Arc::default(), source_retry }))
+        Ok(Arc::new(Self { descriptions, latency, name, writable, permits: Arc::default(), source_retry }))
+    }
+
+    /// Looks in the background whether the sink and the source work, and logs if one does not.
+    ///
+    /// The first take of stream 0 waits for the sink like for an earlier take.
+    pub(crate) fn probe(self: &Arc<Self>) {
+        let Some(permit) = self.permits.acquire_for_probe() else { return };
+        let this = self.clone();
+        let probe = move || {
+            for (role, finding) in this.findings(probe::probe) {
+                match finding {
+                    Finding::Works(element) => debug!("the {role} works: {element}"),
+                    Finding::Fallback(sentence) => warn!("{role}: {sentence}"),
+                    Finding::Fails(sentence) => warn!("the {role} does not work now: {sentence}"),
+                }
+            }
+            drop(permit);
+        };
+        if let Err(error) = thread::Builder::new().name("probe".into()).spawn(probe) {
+            warn!("cannot start a thread that tries the sink: {error}");
+        }
+    }
+
+    /// Plays silence and records for a moment. Returns what was found about the sink, and about the
+    /// source if there is one.
+    pub(crate) fn check(&self) -> impl Iterator<Item = (Role, Finding)> {
+        self.findings(probe::check)
+    }
+
+    /// Tries the sink and the source.
+    fn findings(
+        &self,
+        attempt: impl Fn(&PipelineConfig, Role, Option<&[PathBuf]>) -> Finding,
+    ) -> impl Iterator<Item = (Role, Finding)> {
+        let Descriptions { sink, source } = self.descriptions.fill_in(0, 0);
+        let all = [(Role::Sink, Some(sink)), (Role::Source, source)].into_iter();
+        all.filter_map(|(role, description)| Some((role, description?))).map(move |(role, description)| {
+            let (latency, params, label) = (self.latency, Params::USUAL, self.label(0));
+            let config = PipelineConfig { description, latency, params, level: None, label };
+            (role, attempt(&config, role, self.writable.as_deref()))
+        })
     }
 
     /// Returns how the host's mixer shows stream number `stream`.

@@ -31,20 +31,26 @@ mod permit;
 mod pipeline_config;
 mod playback_buffer;
 mod player;
+mod probe;
 mod recorder;
 mod retry;
 mod shared;
+mod short_form;
 mod timeline;
 
 pub use self::error::AudioError;
+pub use self::short_form::ShortFormError;
 
 pub(crate) use self::blocks::BLOCKS_PER_SECOND;
 pub(crate) use self::capture_buffer::Counts;
+pub(crate) use self::gstreamer::devices::{HostDevice, list as list_devices};
 pub(crate) use self::host_audio::{HostAudio, HostAudioConfig};
 pub(crate) use self::input::Input;
 pub(crate) use self::level::Level;
 pub(crate) use self::output::{AudioOutput, Output};
 pub(crate) use self::playback_buffer::{Ending, max_buffered_bytes};
+pub(crate) use self::probe::Finding;
+pub(crate) use self::short_form::Role;
 
 #[cfg(test)]
 pub(crate) use self::{

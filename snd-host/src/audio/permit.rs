@@ -12,6 +12,9 @@ use crate::limits::MAX_TAKES;
 /// An earlier take may have the device open for exclusive use.
 const PREDECESSOR_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Stands for a take that precedes all takes.
+const PROBE: u64 = 0;
+
 /// Hands out at most [`MAX_TAKES`] permits at a time.
 #[derive(Debug, Default)]
 pub(super) struct Permits {
@@ -21,9 +24,9 @@ pub(super) struct Permits {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Number of permits handed out so far.
+    /// Number of permits for takes handed out so far.
     takes: u64,
-    /// Stream and take of each permit that was not returned yet.
+    /// Stream of each permit that was not returned yet, and the number of its take from 1 on.
     active: Vec<(usize, u64)>,
 }
 
@@ -32,11 +35,20 @@ impl Permits {
     pub(super) fn acquire(self: &Arc<Self>, stream: usize) -> Option<Permit> {
         let mut state = lock(&self.state);
         (state.active.len() < MAX_TAKES).then(|| {
-            let take = state.takes;
             state.takes += 1;
+            let take = state.takes;
             let contended = state.active.iter().any(|(other, _)| *other == stream);
             state.active.push((stream, take));
             Permit { permits: self.clone(), stream, take, contended: Cell::new(contended) }
+        })
+    }
+
+    /// Returns a permit that counts as one for an earlier take of the first stream.
+    pub(super) fn acquire_for_probe(self: &Arc<Self>) -> Option<Permit> {
+        let mut state = lock(&self.state);
+        (state.active.len() < MAX_TAKES).then(|| {
+            state.active.push((0, PROBE));
+            Permit { permits: self.clone(), stream: 0, take: PROBE, contended: Cell::new(false) }
         })
     }
 
@@ -65,9 +77,9 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    /// Returns the number of the take, which is unique.
+    /// Returns the number of earlier takes.
     pub(super) const fn take(&self) -> u64 {
-        self.take
+        self.take.saturating_sub(1)
     }
 
     /// Waits until all earlier takes of the same stream have ended, for at most
@@ -104,6 +116,16 @@ mod tests {
         drop(earlier);
         assert!(later.wait_for_predecessors());
         assert!(!later.wait_for_predecessors());
+    }
+
+    #[test]
+    fn a_probe_precedes_the_first_take_and_does_not_count() {
+        let permits = Arc::<Permits>::default();
+        let probe = permits.acquire_for_probe().unwrap();
+        let take = permits.acquire(0).unwrap();
+        assert_eq!(take.take(), 0);
+        drop(probe);
+        assert!(take.wait_for_predecessors());
     }
 
     #[test]

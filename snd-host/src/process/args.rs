@@ -4,11 +4,12 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, value_parser};
+use clap::{Parser, Subcommand, value_parser};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::memory_bound::memory_bound;
+use super::sandbox::Writable;
 use crate::audio::HostAudioConfig;
 use crate::limits::MAX_LATENCY_MS;
 use crate::options::{RingFormat, Streams};
@@ -25,6 +26,10 @@ use crate::options::{RingFormat, Streams};
 #[derive(Clone, Debug, Parser)]
 #[command(version, after_long_help = after_help())]
 pub struct Args {
+    /// What to do instead of serving a virtual machine.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Path of the socket to listen on.
     ///
     /// The socket is created. A socket that another process has left behind is replaced. Without
@@ -52,29 +57,32 @@ pub struct Args {
     #[arg(long)]
     pub print_capabilities: bool,
 
-    /// Sink that plays the audio: the end of a GStreamer pipeline, as for gst-launch-1.0.
+    /// Sink that plays the audio: auto, pulse, pulse:NAME, pipewire, pipewire:NAME, alsa,
+    /// alsa:DEVICE, file:PATH, or the end of a GStreamer pipeline, as for gst-launch-1.0.
+    ///
+    /// `snd-host devices` lists the sinks of the host. The short forms have buffers of --latency.
     ///
     /// {stream} is replaced by the number of the stream, and {take} by the number of earlier takes.
     /// A take is what a stream plays or records from the time it is prepared until it is released.
-    #[arg(long, value_name = "DESCRIPTION", default_value = "autoaudiosink")]
+    #[arg(long, global = true, value_name = "SINK", default_value = "auto")]
     pub sink: String,
 
-    /// Source of the audio that the guest records: the start of a pipeline, described as for
+    /// Source of the audio that the guest records: a short form, or the start of a pipeline, as for
     /// --sink.
     ///
-    /// Without --source, the guest records silence. autoaudiosrc is the microphone of the host.
-    #[arg(long, value_name = "DESCRIPTION")]
+    /// Without --source, the guest records silence. auto is the microphone of the host.
+    #[arg(long, global = true, value_name = "SOURCE")]
     pub source: Option<String>,
 
     /// Name of the virtual machine, by which the host's mixer shows the streams of the guest.
     ///
     /// Sets the client name and the stream names for PulseAudio, PipeWire and JACK. Names that a
     /// description sets are kept.
-    #[arg(long, value_name = "VM", value_parser = machine_name)]
+    #[arg(long, global = true, value_name = "VM", value_parser = machine_name)]
     pub name: Option<String>,
 
     /// Number of streams: one number for both playback and recording, or two.
-    #[arg(long, value_name = "N|OUT,IN", default_value = "1")]
+    #[arg(long, global = true, value_name = "N|OUT,IN", default_value = "1")]
     pub streams: Streams,
 
     /// Offer the guest a volume and a mute switch for each stream.
@@ -88,7 +96,7 @@ pub struct Args {
     ///
     /// Larger values tolerate a busier host. The elements that autoaudiosink and autoaudiosrc
     /// select get buffers of this size, too. An element in a description keeps its own settings.
-    #[arg(long, value_name = "MS", default_value_t = 40)]
+    #[arg(long, global = true, value_name = "MS", default_value_t = 40)]
     #[arg(value_parser = value_parser!(u16).range(10..=MAX_LATENCY_MS))]
     pub latency: u16,
 
@@ -100,17 +108,28 @@ pub struct Args {
     ///
     /// Without --writable, files can be written only in the runtime directory, where the sound
     /// server has its sockets.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub writable: Vec<PathBuf>,
 
     /// Keep the right to start programs, to write files anywhere, and to change system settings.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub no_sandbox: bool,
 
     /// What to log on standard error: off, error, warn, info, debug, trace, or a filter such as
     /// snd_host=debug,warn.
-    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub log: String,
+}
+
+/// What to do instead of serving a virtual machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// List the sinks and sources of the host, each with the option that selects it.
+    Devices,
+    /// Open the sink and the source, play 200 ms of silence, and say what a guest would get.
+    ///
+    /// The exit status is 0 if all works as asked, and 1 otherwise. Files are not written.
+    Check,
 }
 
 impl Args {
@@ -121,6 +140,7 @@ impl Args {
             source: self.source.clone(),
             latency: Duration::from_millis(self.latency.into()),
             name: self.name.clone(),
+            writable: (!self.no_sandbox).then(|| Writable { given: &self.writable, socket: None }.dirs()),
         }
     }
 }
@@ -183,18 +203,19 @@ needs the module virtio_snd.
 
 Sinks:
 
+  --sink pulse:headphones                           a device of PulseAudio, also as pipewire-pulse
+  --sink alsa:hw:1,0                                a device of ALSA
   --sink 'pulsesink device=headphones buffer-time=40000 latency-time=10000'
-  --sink 'alsasink device=hw:1,0'
-  --sink 'wavenc ! filesink location=/rec/guest.wav' --writable /rec
-                                                    records to a file, without any change to the audio
-  --sink 'wavenc ! filesink location=/rec/guest-{take}.wav' --writable /rec
+                                                    the same as pulse:headphones, in full
+  --sink file:/rec/guest.wav --writable /rec        records to a file, without any change to the audio
+  --sink 'file:/rec/guest-{take}.wav' --writable /rec
                                                     the same, with one file for each take
   --sink 'fakesink sync=true'                       discards the audio in real time
 
 Sources:
 
-  --source 'pulsesrc device=microphone buffer-time=40000 latency-time=10000'
-  --source 'filesrc location=speech.wav ! wavparse' the guest records the contents of a file
+  --source pulse:microphone                         a device of PulseAudio
+  --source file:speech.wav                          the guest records the contents of a file
 
 If a sink or a source is slow to open, fails or is missing, the guest still plays and records in real time,
 and snd-host tries to open the sink or the source again.";

@@ -2,6 +2,8 @@
 
 mod args;
 mod capabilities;
+mod check;
+mod devices;
 mod fatal;
 mod fault;
 mod listen;
@@ -11,8 +13,10 @@ mod sandbox;
 mod serve;
 mod signals;
 
-pub use self::args::Args;
+pub use self::args::{Args, Command};
 pub use self::capabilities::CAPABILITIES;
+pub use self::check::check;
+pub use self::devices::Devices;
 pub use self::listen::ListenError;
 pub use self::log::LogLimit;
 pub use self::sandbox::SandboxError;

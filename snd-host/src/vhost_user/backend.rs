@@ -173,6 +173,7 @@ mod tests {
             source: Some("audiotestsrc".into()),
             latency: Duration::from_millis(40),
             name: None,
+            writable: None,
         });
         let audio = audio.unwrap();
         let topology = Topology { streams: Streams { outputs: 1, inputs: 1 }, controls: false };

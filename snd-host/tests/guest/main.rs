@@ -5,6 +5,7 @@
 //! Intervals and delays are measured by `cargo bench -p snd-host --bench timing`.
 
 mod capture;
+mod commands;
 mod controls;
 mod greed;
 mod hostile;

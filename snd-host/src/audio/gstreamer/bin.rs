@@ -80,13 +80,15 @@ fn set_label(element: &gst::Element, label: Option<&Label>) {
     if element.find_property("client-name").as_ref().is_some_and(is_default) {
         element.set_property("client-name", machine);
     }
-    let unset = || element.property::<Option<gst::Structure>>("stream-properties").is_none();
-    if element.has_property_with_type("stream-properties", gst::Structure::static_type()) && unset() {
-        let names = [("application.name", machine), ("media.name", stream)];
-        let properties = names
-            .into_iter()
-            .fold(gst::Structure::builder("props"), |all, (name, value)| all.field(name, value));
-        element.set_property("stream-properties", properties.build());
+    if element.has_property_with_type("stream-properties", gst::Structure::static_type()) {
+        let described = element.property::<Option<gst::Structure>>("stream-properties");
+        let mut properties = described.unwrap_or_else(|| gst::Structure::new_empty("props"));
+        for (name, value) in [("application.name", machine), ("media.name", stream)] {
+            if !properties.has_field(name) {
+                properties.set(name, value);
+            }
+        }
+        element.set_property("stream-properties", properties);
     }
 }
 
@@ -122,6 +124,6 @@ mod tests {
         let (client, properties) =
             names("pulsesink client-name=mine stream-properties=props,media.name=music");
         assert_eq!(client.as_deref(), Some("mine"));
-        assert!(properties.contains("music") && !properties.contains("web"), "{properties}");
+        assert!(properties.contains("music") && !properties.contains("stream"), "{properties}");
     }
 }

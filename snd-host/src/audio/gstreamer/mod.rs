@@ -2,10 +2,12 @@
 
 mod bin;
 mod channels;
+pub(super) mod devices;
 mod pipeline;
 mod samples;
 mod sink;
 mod source;
+pub(super) mod trial;
 mod volume;
 
 use gstreamer as gst;

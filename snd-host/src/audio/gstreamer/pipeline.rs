@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::channels::Channels;
 use crate::audio::error::AudioError;
@@ -22,16 +22,15 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Creates a pipeline that passes audio from one element to another. `notify` is called when
-    /// there is something to [check](Self::check).
+    /// Creates a pipeline that passes audio from each element to the next one. `notify` is called
+    /// when there is something to [check](Self::check).
     pub(super) fn new(
-        from: &gst::Element,
-        to: &gst::Element,
+        elements: &[&gst::Element],
         notify: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, AudioError> {
         let pipeline = gst::Pipeline::new();
-        pipeline.add_many([from, to]).map_err(AudioError::Link)?;
-        from.link(to).map_err(AudioError::Link)?;
+        pipeline.add_many(elements).map_err(AudioError::Link)?;
+        gst::Element::link_many(elements).map_err(AudioError::Link)?;
         let bus = pipeline.bus().ok_or_else(|| AudioError::Failed("the pipeline has no bus".into()))?;
         bus.set_sync_handler(move |_, message| {
             if CHECKED.contains(&message.type_()) {
@@ -95,8 +94,11 @@ pub(super) fn caps(params: &Params, channels: &Channels) -> gst::Caps {
 
 /// Returns the error that a message reports.
 pub(super) fn failure(message: &gst::message::Error) -> AudioError {
-    let debug = message.debug().map(|debug| format!(" ({debug})"));
-    AudioError::Failed(format!("{}{}", message.error(), debug.unwrap_or_default()))
+    let details = message.debug().unwrap_or_default();
+    debug!("an element has failed: {details}");
+    // A place in the source of GStreamer, and sometimes the cause in a line of its own.
+    let cause = details.split_once('\n').map(|(_, cause)| format!(" ({})", cause.replace('\n', " ")));
+    AudioError::Failed(format!("{}{}", message.error(), cause.unwrap_or_default()))
 }
 
 pub(super) fn clock_time(duration: Duration) -> gst::ClockTime {

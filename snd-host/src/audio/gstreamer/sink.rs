@@ -130,7 +130,7 @@ impl Sink {
         let sink = parse(description, volume::element(level.as_ref()))?;
         tune(&sink, *latency, label.as_ref());
         let volume = Volume::find(&sink, level.as_ref());
-        let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref(), notify)?;
+        let pipeline = Pipeline::new(&[source.upcast_ref(), sink.upcast_ref()], notify)?;
         if let Some(Label { stream, .. }) = label {
             let mut tags = gst::TagList::new();
             tags.make_mut().add::<gst::tags::Title>(&stream.as_str(), gst::TagMergeMode::Replace);
@@ -142,6 +142,10 @@ impl Sink {
         let feeder =
             Feeder { pipeline: pipeline.pipeline.clone(), source, volume, timeline, params, channels };
         Ok(Self { pipeline, feeder: Arc::new(feeder) })
+    }
+
+    pub(super) const fn pipeline(&self) -> &gst::Pipeline {
+        &self.pipeline.pipeline
     }
 
     pub(in crate::audio) const fn feeder(&self) -> &Arc<Feeder> {

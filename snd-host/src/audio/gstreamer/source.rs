@@ -92,7 +92,7 @@ impl Source {
         let source = parse(description, volume::element(level.as_ref()))?;
         tune(&source, *latency, label.as_ref());
         let volume = Volume::find(&source, level.as_ref());
-        let pipeline = Pipeline::new(source.upcast_ref(), sink.upcast_ref(), notify)?;
+        let pipeline = Pipeline::new(&[source.upcast_ref(), sink.upcast_ref()], notify)?;
         let live = pipeline.set_state(gst::State::Paused)? == gst::StateChangeSuccess::NoPreroll;
         debug!(live, "source opened");
         if live {
@@ -104,6 +104,10 @@ impl Source {
         }
         let tap = Tap { sink, volume, live, params: *params, channels };
         Ok(Self { pipeline, tap: Arc::new(tap) })
+    }
+
+    pub(super) const fn pipeline(&self) -> &gst::Pipeline {
+        &self.pipeline.pipeline
     }
 
     pub(in crate::audio) const fn tap(&self) -> &Arc<Tap> {

@@ -27,7 +27,7 @@ pub(crate) struct Writable<'a> {
 
 impl Writable<'_> {
     /// Returns all paths below which files can be written.
-    pub(super) fn dirs(&self) -> Vec<PathBuf> {
+    pub(crate) fn dirs(&self) -> Vec<PathBuf> {
         let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
         DEVICES.iter().map(PathBuf::from).chain(runtime).chain(self.given.iter().cloned()).collect()
     }
