@@ -1,8 +1,10 @@
 //! Times the work of isolation-host for each request, without notifications, on one thread.
 
+use std::time::Instant;
+
 use criterion::Criterion;
 use isolation_host::area::Area;
-use isolation_host::area::policy::Policy;
+use isolation_host::area::policy::{Policy, SCRUB_INTERVAL};
 use isolation_host::device_type::DeviceType;
 use isolation_host::forward::{DeviceRing, ForwardedQueue};
 use isolation_host::guest_memory::GuestMemory;
@@ -30,8 +32,16 @@ pub(crate) fn request(criterion: &mut Criterion) {
             name: name.to_owned(),
             set_up: Box::new(move || set_up(len, features)),
         };
+        let forwarded = |len, features| forwarded(len, features, Direction::ToDevice, Policy::default());
         compare(criterion, comparison, &[benchmark("direct", direct), benchmark("forwarded", forwarded)]);
     }
+}
+
+/// The direction in which buffers carry data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    ToDevice,
+    FromDevice,
 }
 
 /// A guest that sends bursts of buffers of one length.
@@ -40,10 +50,11 @@ struct Guest {
     setup: Setup,
     ring: DriverQueue<GuestMemory, Vec<driver::Slot<u32>>, u32>,
     len: u32,
+    direction: Direction,
 }
 
 impl Guest {
-    fn new(len: u32, features: Features) -> Self {
+    fn new(len: u32, features: Features, direction: Direction) -> Self {
         let file = memfd_create("bench", MemfdFlags::CLOEXEC).expect("the system has memfds");
         ftruncate(&file, MEMORY).expect("the system has memory");
         let memory = GuestMemory::default();
@@ -52,13 +63,17 @@ impl Guest {
         let (setup, _) = Setup::contiguous(0, QUEUE, features).expect("the size is a power of two");
         let slots = vec![driver::Slot::EMPTY; QUEUE.into()];
         let ring = DriverQueue::new(memory.clone(), &setup, slots).expect("the queue fits");
-        Self { memory, setup, ring, len }
+        Self { memory, setup, ring, len, direction }
     }
 
     fn send(&mut self) {
         for number in 0..BURST {
-            let segment = Segment::new(DATA + u64::from(number) * 2048, self.len);
-            self.ring.add(&[segment], &[], number).expect("all earlier buffers were reaped");
+            let segment = [Segment::new(DATA + u64::from(number * self.len.max(2048)), self.len)];
+            let (readable, writable) = match self.direction {
+                Direction::ToDevice => (&segment[..], &[][..]),
+                Direction::FromDevice => (&[][..], &segment[..]),
+            };
+            self.ring.add(readable, writable, number).expect("all earlier buffers were reaped");
         }
         let _ = self.ring.publish();
     }
@@ -70,17 +85,18 @@ impl Guest {
     }
 }
 
-/// Serves all available buffers without looking at them.
+/// Serves all available buffers without looking at them. Claims to have filled them.
 fn serve<M: Memory>(ring: &mut DeviceQueue<M, Vec<device::Slot>>) {
     let mut segments = [Segment::default(); 4];
     while let Some(chain) = ring.pop(&mut segments).expect("the driver follows the rules") {
-        ring.complete(chain.into_token(), 0).expect("the token is fresh");
+        let written = chain.writable().iter().map(|segment| segment.len).sum();
+        ring.complete(chain.into_token(), written).expect("the token is fresh");
     }
     let _ = ring.publish();
 }
 
 fn direct(len: u32, features: Features) -> Timed {
-    let mut guest = Guest::new(len, features);
+    let mut guest = Guest::new(len, features, Direction::ToDevice);
     let slots = vec![device::Slot::EMPTY; QUEUE.into()];
     let mut device = DeviceQueue::new(guest.memory.clone(), &guest.setup, slots).expect("the queue fits");
     repeated(move || {
@@ -90,8 +106,8 @@ fn direct(len: u32, features: Features) -> Timed {
     })
 }
 
-fn forwarded(len: u32, features: Features) -> Timed {
-    let mut guest = Guest::new(len, features);
+pub(crate) fn forwarded(len: u32, features: Features, direction: Direction, policy: Policy) -> Timed {
+    let mut guest = Guest::new(len, features, direction);
     let packed = features.contains(Features::RING_PACKED);
     let base = if packed { Position::PACKED_START.packed_base() } else { 0 };
     let queue = ForwardedQueue::new(guest.memory.clone(), &guest.setup, base, DeviceType::Net, None);
@@ -100,12 +116,17 @@ fn forwarded(len: u32, features: Features) -> Timed {
     let share = area.share(0, QUEUE, features).expect("the area has room");
     let slots = vec![device::Slot::EMPTY; QUEUE.into()];
     let mut device = DeviceQueue::new(area.window().clone(), &share.setup, slots).expect("the queue fits");
-    queue.attach(DeviceRing::new(area.window().clone(), share, Policy::default()).expect("the queue fits"));
+    queue.attach(DeviceRing::new(area.window().clone(), share, policy).expect("the queue fits"));
+    let mut scrubbed = Instant::now();
     repeated(move || {
         guest.send();
         assert!(queue.poll().is_ok());
         serve(&mut device);
         assert!(queue.poll().is_ok());
         guest.collect_used();
+        if scrubbed.elapsed() >= SCRUB_INTERVAL {
+            while queue.has_residue() && queue.scrub() {}
+            scrubbed = Instant::now();
+        }
     })
 }
