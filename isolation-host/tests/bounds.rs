@@ -5,7 +5,7 @@ mod support;
 use isolation_host::device_type::DeviceType;
 use ring_core::Segment;
 use ring_core::memory::Memory as _;
-use support::stepped::{DATA, MEMORY, Stepped};
+use support::stepped::{DATA, MEMORY, REMOVABLE, Stepped};
 
 /// The size of a large request.
 const LARGE: u32 = 3 << 20;
@@ -14,7 +14,11 @@ const LARGE: u32 = 3 << 20;
 fn a_bad_segment_is_found_before_anything_is_copied() {
     let mut queue = Stepped::new(DeviceType::Generic);
     queue.memory.write_bytes(DATA, &[0xaa; 4096]).unwrap();
-    queue.request(&[Segment::new(DATA, 4096), Segment::new(2 * MEMORY, 1)], &[], 1);
+    // A driver lends only what is in its memory, so the last segment goes afterwards.
+    queue.driver.add(&[Segment::new(DATA, 4096), Segment::new(REMOVABLE, 1)], &[], 1).unwrap();
+    let _ = queue.driver.publish();
+    queue.remove_memory();
+    queue.run();
     assert_eq!(queue.reap(), Some((1, 0)));
     // The rings and the first blocks.
     let mut area = vec![0; 1 << 18];
