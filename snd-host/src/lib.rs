@@ -34,6 +34,7 @@ mod limits;
 mod options;
 mod pcm;
 mod process;
+mod realtime;
 mod sample_format;
 #[cfg(test)]
 mod simulation;

@@ -1,7 +1,7 @@
 //! The host's sink and source, and the threads that use them.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::retry::Retry;
 use super::short_form::{Role, ShortForm};
 use crate::limits::MAX_TAKES;
 use crate::pcm::Params;
+use crate::realtime::RealTime;
 
 /// How the host's audio is to be used.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub(crate) struct HostAudio {
     latency: Duration,
     name: Option<String>,
     writable: Option<Vec<PathBuf>>,
+    /// Not obtained until the process is in the sandbox, because that takes a thread.
+    realtime: OnceLock<RealTime>,
     permits: Arc<Permits>,
     /// The attempts to open the source, in all takes.
     source_retry: Arc<Mutex<Retry>>,
@@ -55,7 +58,13 @@ impl HostAudio {
         let descriptions = Descriptions { sink, source };
         gstreamer::check(&descriptions.fill_in(0, 0))?;
         let source_retry = Arc::new(Mutex::new(Retry::of_the_source()));
-        Ok(Arc::new(Self { descriptions, latency, name, writable, permits: Arc::default(), source_retry }))
+        let (permits, realtime) = (Arc::default(), OnceLock::new());
+        Ok(Arc::new(Self { descriptions, latency, name, writable, realtime, permits, source_retry }))
+    }
+
+    /// Returns the priority of the threads that keep time.
+    pub(crate) fn realtime(&self) -> RealTime {
+        *self.realtime.get_or_init(RealTime::obtain)
     }
 
     /// Looks in the background whether the sink and the source work, and logs if one does not.
@@ -94,7 +103,8 @@ impl HostAudio {
         let all = [(Role::Sink, Some(sink)), (Role::Source, source)].into_iter();
         all.filter_map(|(role, description)| Some((role, description?))).map(move |(role, description)| {
             let (latency, params, label) = (self.latency, Params::USUAL, self.label(0));
-            let config = PipelineConfig { description, latency, params, level: None, label };
+            let realtime = self.realtime();
+            let config = PipelineConfig { description, latency, params, level: None, label, realtime };
             (role, attempt(&config, role, self.writable.as_deref()))
         })
     }

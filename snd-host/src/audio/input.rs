@@ -56,11 +56,11 @@ impl Input {
             self.opened = true;
             let (recorder, waker) = (self.recorder.clone(), self.waker.clone());
             let (params, level) = (self.params, self.level.clone());
-            let label = self.audio.label(self.stream);
+            let (label, realtime) = (self.audio.label(self.stream), self.audio.realtime());
             let (latency, retry) = (self.audio.latency(), self.audio.source_retry().clone());
             self.audio.spawn(self.stream, move |permit, descriptions| {
                 let Some(description) = descriptions.source else { return };
-                let config = PipelineConfig { description, latency, params, level, label };
+                let config = PipelineConfig { description, latency, params, level, label, realtime };
                 recorder::run(&recorder, &waker, permit, &retry, &config);
             });
         }

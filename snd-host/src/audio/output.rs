@@ -95,9 +95,10 @@ impl Output {
     fn start_player(&self) -> Player {
         let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
         let (waker, latency) = (self.waker.clone(), self.audio.latency());
-        let label = self.audio.label(self.stream);
+        let (label, realtime) = (self.audio.label(self.stream), self.audio.realtime());
         let started = self.audio.spawn(self.stream, move |permit, descriptions| {
-            let config = PipelineConfig { description: descriptions.sink, latency, params, level, label };
+            let config =
+                PipelineConfig { description: descriptions.sink, latency, params, level, label, realtime };
             player::run(&link, &waker, permit, &config);
         });
         if started { Player::Started } else { Player::Refused }

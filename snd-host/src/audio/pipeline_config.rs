@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::level::Level;
 use crate::pcm::Params;
+use crate::realtime::RealTime;
 
 /// What a thread needs to know to open a sink or a source.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct PipelineConfig {
     pub(super) level: Option<Arc<Level>>,
     /// How the host's mixer shows the stream; `None` leaves that to GStreamer.
     pub(super) label: Option<Label>,
+    /// The priority of GStreamer's threads.
+    pub(super) realtime: RealTime,
 }
 
 /// How the host's mixer shows a stream.

@@ -70,6 +70,7 @@ pub fn serve(args: &Args) -> Result<(), ServeError> {
         Some(path) => info!("listening on {}", path.display()),
         None => info!("listening on the inherited socket"),
     }
+    info!("{}", audio.realtime());
     audio.probe();
     while signals.wait_for(socket.listener())? {
         session(&mut listener, &signals, args.ring, &audio, topology)?;

@@ -18,6 +18,7 @@ use crate::audio::HostAudio;
 use crate::card::Topology;
 use crate::limits::MAX_QUEUE_SIZE;
 use crate::options::RingFormat;
+use crate::realtime::RealTime;
 use crate::spec::{FEATURE_CTLS, QUEUES};
 
 /// The back-end of a session.
@@ -30,12 +31,15 @@ pub(crate) struct Backend {
     features: Features,
     /// Whether the session has ended.
     ended: bool,
+    /// The priority that the thread of the event loop still has to get.
+    realtime: Option<RealTime>,
 }
 
 impl Backend {
     pub(crate) fn new(audio: Arc<HostAudio>, topology: Topology, format: RingFormat) -> io::Result<Self> {
+        let realtime = Some(audio.realtime());
         let device = Device::new(audio, topology)?;
-        Ok(Self { device, topology, format, features: Features::empty(), ended: false })
+        Ok(Self { device, topology, format, features: Features::empty(), ended: false, realtime })
     }
 
     pub(crate) const fn device(&self) -> &Device {
@@ -148,6 +152,9 @@ impl VhostUserBackendMut for Backend {
     ) -> io::Result<()> {
         if self.ended {
             return Err(io::ErrorKind::Interrupted.into());
+        }
+        if let Some(realtime) = self.realtime.take() {
+            realtime.enter();
         }
         if self.may_serve() {
             self.device.wake(vrings, Instant::now());

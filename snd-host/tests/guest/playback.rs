@@ -176,7 +176,7 @@ fn nothing_is_played_before_start() {
         let expected = Played { status: OK, latency_bytes: 0, written: 8 };
         assert_eq!(guest.played(), expected);
     }
-    assert_eq!(fs::read(daemon.end().path().join("out")).unwrap_or_default(), []);
+    assert_eq!(fs::read(daemon.end().path().join("out")).unwrap_or_default(), [0u8; 0]);
 }
 
 /// Each message holds 47 s of audio, so a RELEASE that waited for the end of the audio would miss

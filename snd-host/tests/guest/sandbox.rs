@@ -32,6 +32,59 @@ fn every_thread_is_confined_while_it_plays() {
     }
 }
 
+/// Returns the name and the scheduling policy of each thread, as sched(7) numbers the policies.
+fn policies(daemon: &Daemon) -> Vec<(String, u32)> {
+    let policy = |stat: &String| {
+        // The name is in parentheses. Field 3 follows it, and the policy is field 41.
+        let (name, fields) = stat.split_once('(').unwrap().1.rsplit_once(')').unwrap();
+        (name.to_owned(), fields.split_whitespace().nth(41 - 3).unwrap().parse().unwrap())
+    };
+    daemon.thread_files("stat").iter().map(policy).collect()
+}
+
+/// Plays with a daemon whose limit of the real-time priority is `limit`. Returns what the daemon
+/// has said, and the policies of its threads. `None` if this process cannot set the limit.
+fn play_with_priority(limit: u32) -> Option<(String, Vec<(String, u32)>)> {
+    let limit = format!("--rtprio={limit}:{limit}");
+    let settable = Command::new("prlimit").args([&limit, "true"]).status().unwrap();
+    if !settable.success() {
+        return None;
+    }
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args([&limit, PROGRAM]);
+    let daemon = Daemon::launch(prlimit, &["--sink", "fakesink sync=true"], |command, directory| {
+        command.arg("--socket").arg(directory.join("socket"));
+    });
+    let said = daemon.wait_for("real-time priority");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    play(&mut guest);
+    Some((said, policies(&daemon)))
+}
+
+#[test]
+fn the_threads_that_keep_time_have_the_priority_that_is_granted() {
+    const OTHER: u32 = 0;
+    const ROUND_ROBIN: u32 = 2;
+    let policy = |threads: &[(String, u32)], name: &str| {
+        threads.iter().find(|(thread, _)| thread.starts_with(name)).map(|(_, policy)| *policy)
+    };
+    let (said, threads) = play_with_priority(0).unwrap();
+    assert!(said.contains("no real-time priority, because RLIMIT_RTPRIO is 0"), "{said}");
+    assert!(threads.iter().all(|(_, policy)| *policy == OTHER), "{threads:?}");
+
+    // A user may not be allowed to raise the limit, and a container may not have the scheduler.
+    let Some((said, threads)) = play_with_priority(5) else { return };
+    if said.contains("the kernel refuses it") {
+        return;
+    }
+    assert!(said.contains("the threads that keep time have real-time priority 5"), "{said}");
+    for (name, expected) in
+        [("vring_worker", ROUND_ROBIN), ("appsrc", ROUND_ROBIN), ("audio", ROUND_ROBIN), ("signals", OTHER)]
+    {
+        assert_eq!(policy(&threads, name), Some(expected), "{name}: {threads:?}");
+    }
+}
+
 /// Plays to `file`, outside the daemon's directory. Returns the file's content, if it exists.
 fn play_elsewhere(file: &Path, args: &[&str], wait_for: Option<&str>) -> Option<Vec<u8>> {
     let sink = format!("filesink sync=true location={}", file.display());

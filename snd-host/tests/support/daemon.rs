@@ -90,9 +90,14 @@ impl Daemon {
 
     /// Returns `/proc/PID/task/TID/status` of each thread.
     pub(crate) fn threads(&self) -> Vec<String> {
+        self.thread_files("status")
+    }
+
+    /// Returns the contents of `/proc/PID/task/TID/FILE` of each thread.
+    pub(crate) fn thread_files(&self, file: &str) -> Vec<String> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         // A thread may end after it was listed.
-        threads.flatten().flat_map(|thread| fs::read_to_string(thread.path().join("status"))).collect()
+        threads.flatten().flat_map(|thread| fs::read_to_string(thread.path().join(file))).collect()
     }
 
     /// Waits for a log line that contains `words`, and returns that line.

@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 use super::channels::Channels;
 use crate::audio::error::AudioError;
 use crate::pcm::Params;
+use crate::realtime::RealTime;
 
 /// The messages of a bus that [`Pipeline::check`] handles.
 const CHECKED: [gst::MessageType; 4] =
@@ -22,10 +23,13 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Creates a pipeline that passes audio from each element to the next one. `notify` is called
-    /// when there is something to [check](Self::check).
+    /// Creates a pipeline that passes audio from each element to the next one.
+    ///
+    /// The streaming threads have the priority `realtime`. `notify` is called when there is
+    /// something to [check](Self::check).
     pub(super) fn new(
         elements: &[&gst::Element],
+        realtime: RealTime,
         notify: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, AudioError> {
         let pipeline = gst::Pipeline::new();
@@ -35,6 +39,11 @@ impl Pipeline {
         bus.set_sync_handler(move |_, message| {
             if CHECKED.contains(&message.type_()) {
                 notify();
+            } else if let gst::MessageView::StreamStatus(status) = message.view()
+                && status.get().0 == gst::StreamStatusType::Enter
+            {
+                // The new thread calls this handler itself.
+                realtime.enter();
             }
             gst::BusSyncReply::Pass
         });

@@ -117,7 +117,7 @@ impl Sink {
         first: u64,
         notify: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, AudioError> {
-        let PipelineConfig { description, latency, params, level, label } = config;
+        let PipelineConfig { description, latency, params, level, label, realtime } = config;
         let channels = Channels::new(params)?;
         let caps = caps(params, &channels);
         let source = gst_app::AppSrc::builder()
@@ -130,7 +130,7 @@ impl Sink {
         let sink = parse(description, volume::element(level.as_ref()))?;
         tune(&sink, *latency, label.as_ref());
         let volume = Volume::find(&sink, level.as_ref());
-        let pipeline = Pipeline::new(&[source.upcast_ref(), sink.upcast_ref()], notify)?;
+        let pipeline = Pipeline::new(&[source.upcast_ref(), sink.upcast_ref()], *realtime, notify)?;
         if let Some(Label { stream, .. }) = label {
             let mut tags = gst::TagList::new();
             tags.make_mut().add::<gst::tags::Title>(&stream.as_str(), gst::TagMergeMode::Replace);

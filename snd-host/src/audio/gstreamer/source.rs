@@ -80,7 +80,7 @@ impl Source {
         notify: impl Fn() + Send + Sync + 'static,
         audio: impl Fn() + Send + 'static,
     ) -> Result<Self, AudioError> {
-        let PipelineConfig { description, latency, params, level, label } = config;
+        let PipelineConfig { description, latency, params, level, label, realtime } = config;
         let channels = Channels::new(params)?;
         let sink = gst_app::AppSink::builder()
             .caps(&caps(params, &channels))
@@ -92,7 +92,7 @@ impl Source {
         let source = parse(description, volume::element(level.as_ref()))?;
         tune(&source, *latency, label.as_ref());
         let volume = Volume::find(&source, level.as_ref());
-        let pipeline = Pipeline::new(&[source.upcast_ref(), sink.upcast_ref()], notify)?;
+        let pipeline = Pipeline::new(&[source.upcast_ref(), sink.upcast_ref()], *realtime, notify)?;
         let live = pipeline.set_state(gst::State::Paused)? == gst::StateChangeSuccess::NoPreroll;
         debug!(live, "source opened");
         if live {

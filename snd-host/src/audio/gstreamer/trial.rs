@@ -34,7 +34,7 @@ pub(in crate::audio) fn open(config: &PipelineConfig, role: Role) -> Result<Stri
         Role::Source => source::parse(&config.description, "")?,
     };
     bin::tune(&bin, config.latency, config.label.as_ref());
-    let pipeline = Pipeline::new(&[bin.upcast_ref()], || {})?;
+    let pipeline = Pipeline::new(&[bin.upcast_ref()], config.realtime, || {})?;
     if role == Role::Source || bin.iterate_sinks().into_iter().flatten().all(|sink| is_audio_device(&sink)) {
         pipeline.set_state(gst::State::Ready)?;
     }

@@ -95,7 +95,7 @@ mod tests {
         let info = |size| answer(&words(&[code::PCM_INFO, 0, 1, size]), PLENTY, &mut streams()).payload;
         assert_eq!(info(8), TOPOLOGY.pcm_infos()[0].as_bytes()[..8]);
         assert_eq!(info(40), [TOPOLOGY.pcm_infos()[0].as_bytes(), &[0; 8]].concat());
-        assert_eq!(info(0), []);
+        assert_eq!(info(0), [0u8; 0]);
     }
 
     #[test]

@@ -85,6 +85,8 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::realtime::RealTime;
+    use crate::realtime::tests::policy;
 
     /// Runs `test` in a confined thread. Other threads are not confined.
     fn confined(writable: &[PathBuf], socket: Option<&Path>, test: impl FnOnce() + Send) {
@@ -108,6 +110,16 @@ mod tests {
     #[test]
     fn a_confined_thread_can_start_threads() {
         confined(&[], None, || assert_eq!(thread::spawn(|| 7).join().unwrap(), 7));
+    }
+
+    #[test]
+    fn a_confined_thread_gets_the_priority_that_it_would_get_elsewhere() {
+        let enter = || {
+            RealTime::Granted(5).enter();
+            policy()
+        };
+        let elsewhere = thread::spawn(enter).join().unwrap();
+        confined(&[], None, || assert_eq!(enter(), elsewhere));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
         let address = guest.allocate();
         guest.memory.write_bytes(address, &words(&[request::PCM_STOP, 0])).unwrap();
         let room = [Segment::new(MEMORY_END - 2, 4)];
-        assert_eq!(answered(guest, &[Segment::new(address, 8)], &room, address), []);
+        assert_eq!(answered(guest, &[Segment::new(address, 8)], &room, address), [0u8; 0]);
     }),
     ("an answer that overwrites its request", |guest| {
         let address = guest.allocate();

@@ -51,8 +51,8 @@ const CASES: &[Case] = &[
         assert_eq!(guest.request(&request, 36), words(&[BAD_MSG]));
     }),
     ("no room for an answer", |guest| {
-        assert_eq!(guest.request(&words(&[request::PCM_INFO, 0, 1, 32]), 0), []);
-        assert_eq!(guest.request(&words(&[request::PCM_INFO, 0, 1, 32]), 3), []);
+        assert_eq!(guest.request(&words(&[request::PCM_INFO, 0, 1, 32]), 0), [0u8; 0]);
+        assert_eq!(guest.request(&words(&[request::PCM_INFO, 0, 1, 32]), 3), [0u8; 0]);
     }),
     ("a request that is not in memory", |guest| {
         let answer = guest.allocate();
