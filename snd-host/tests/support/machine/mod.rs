@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ring_core::driver::Slot;
 use ring_core::memory::{Memory as _, VmMemory};
 use ring_core::{Areas, DriverQueue, Features, Setup};
+use ring_core_support::Anywhere;
 use rustix::fs::{MemfdFlags, memfd_create};
 use snd_host::spec::{QUEUES, TX_QUEUE};
 use vhost::vhost_user::message::{VhostUserConfigFlags, VhostUserHeaderFlag, VhostUserProtocolFeatures};
@@ -57,7 +58,8 @@ type GuestMemory = VmMemory<Arc<GuestMemoryMmap>>;
 
 /// One queue of the guest.
 struct Queue {
-    driver: DriverQueue<GuestMemory, Box<[Slot<u64>]>, u64>,
+    /// A hostile guest lends the device memory that does not exist. The device is another process.
+    driver: DriverQueue<Anywhere<GuestMemory>, Box<[Slot<u64>]>, u64>,
     kick: EventFd,
     call: EventFd,
     /// Becomes ready when `call` is signalled.
@@ -191,7 +193,7 @@ impl Queue {
     fn new(memory: &GuestMemory, index: u64, features: Features, size: u16) -> Self {
         let setup = Setup::new(size, features, areas(index));
         let slots = (0..size).map(|_| Slot::EMPTY).collect();
-        let driver = DriverQueue::new(memory.clone(), &setup, slots).unwrap();
+        let driver = DriverQueue::new(Anywhere(memory.clone()), &setup, slots).unwrap();
         let base = if features.contains(Features::RING_PACKED) { 1 << 15 } else { 0 };
         let event = || EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC).unwrap();
         let (kick, call, called) = (event(), event(), Epoll::new().unwrap());
