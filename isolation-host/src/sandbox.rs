@@ -148,3 +148,29 @@ pub fn enter() -> Result<(), SandboxError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_allowed_call_starts_a_thread_or_a_program_or_reaches_a_process() {
+        let calls = [
+            libc::SYS_clone,
+            libc::SYS_clone3,
+            libc::SYS_execve,
+            libc::SYS_execveat,
+            libc::SYS_kill,
+            libc::SYS_pidfd_getfd,
+            libc::SYS_pidfd_open,
+            libc::SYS_pidfd_send_signal,
+            libc::SYS_process_vm_readv,
+            libc::SYS_process_vm_writev,
+            libc::SYS_ptrace,
+            libc::SYS_tkill,
+        ];
+        assert_eq!(calls.iter().find(|call| SYSTEM_CALLS.contains(call)), None);
+        #[cfg(target_arch = "x86_64")]
+        assert!(![libc::SYS_fork, libc::SYS_vfork].iter().any(|call| SYSTEM_CALLS.contains(call)));
+    }
+}
