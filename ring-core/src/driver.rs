@@ -74,6 +74,7 @@ macro_rules! either {
         }
     };
 }
+pub(crate) use either;
 
 impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Sets up the driver end of a queue and clears the queue's areas. The device must not run the
@@ -142,32 +143,6 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     #[inline]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, AddError<T>> {
         either!(self, queue => queue.add(readable, writable, cookie))
-    }
-
-    /// Stages a buffer through an indirect table, so that the buffer takes up one descriptor of the
-    /// queue. Returns the buffer's id, as [`add`](Self::add) does.
-    ///
-    /// In a split queue, the buffer has at most as many segments as the queue has descriptors. In a
-    /// packed queue, only the device limits the number of segments (VIRTIO 1.4, 2.8.19 "Driver
-    /// Requirements: Indirect Descriptors"); the caller observes the limit that the device type or
-    /// the transport gives, such as `seg_max` of a block device.
-    ///
-    /// `table` is memory for the table, in the memory that the queue was set up with: 16 bytes for
-    /// each segment, with any alignment. Like the segments, the table belongs to the device until
-    /// the cookie is returned.
-    ///
-    /// # Errors
-    ///
-    /// [`AddError`] says why the buffer was refused, and returns the cookie. After an error the
-    /// queue is unchanged; `table` may have been written.
-    pub fn add_indirect(
-        &mut self,
-        table: Segment,
-        readable: &[Segment],
-        writable: &[Segment],
-        cookie: T,
-    ) -> Result<u16, AddError<T>> {
-        either!(self, queue => queue.add_indirect(table, readable, writable, cookie))
     }
 
     /// Returns the value to send with a notification, where [`NOTIFICATION_DATA`] was negotiated.
@@ -283,8 +258,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     ///
     /// [`SetupError::Position`] if the two parts of the position differ, because buffers are then
     /// in flight, or if the position does not exist in a queue of this size;
-    /// [`SetupError::InFlight`] if this queue has buffers; [`SetupError::Broken`] if the device has broken a rule. After an
-    /// error the queue is unchanged.
+    /// [`SetupError::InFlight`] if this queue has buffers; [`SetupError::Broken`] if the device has
+    /// broken a rule. After an error the queue is unchanged.
     pub fn begin_at(&mut self, position: Position) -> Result<(), SetupError> {
         either!(self, queue => queue.begin_at(position))
     }

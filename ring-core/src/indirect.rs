@@ -72,23 +72,53 @@ impl<'m, M: Memory> Table<'m, M> {
     }
 }
 
-/// Memory for a table, and how many descriptors the format allows in a table.
-pub(crate) struct Room {
-    /// The memory that the caller provides.
-    pub(crate) table: Segment,
+/// The number of descriptors in the longest table whose length fits into a descriptor.
+pub(crate) const LONGEST_TABLE: u32 = u32::MAX / DESCRIPTOR_BYTES;
+
+/// Room for a table, and how many descriptors the format allows in a table.
+pub(crate) struct Room<W> {
+    /// Where the device finds the table, and the bytes that the caller provides for the table.
+    table: Segment,
     /// The longest table. In a split queue, a table is a chain, which is no longer than the queue
     /// (VIRTIO 1.4, 2.7.5.3.1 "Driver Requirements: Indirect Descriptors"). In a packed queue, only
     /// the device sets a limit (2.8.19, of the same title), which the caller observes.
-    pub(crate) longest: u32,
+    longest: u32,
+    /// Writes bytes at an offset in the table.
+    write: W,
 }
 
-impl Room {
-    /// The number of descriptors in the longest table whose length fits into a descriptor.
-    pub(crate) const LONGEST: u32 = u32::MAX / DESCRIPTOR_BYTES;
+/// Returns room at `table` in `memory`.
+pub(crate) fn room_in_memory<M: Memory>(
+    memory: &M,
+    table: Segment,
+    longest: u32,
+) -> Room<impl FnMut(u64, &[u8]) -> Result<(), AccessError>> {
+    // The end of the table is below 2^64, as `check_table` finds out before the first write.
+    let write = move |offset: u64, bytes: &[u8]| memory.write_bytes(table.address + offset, bytes);
+    Room { table, longest, write }
 }
 
-/// Writes a buffer's descriptors to a table, if the buffer can be added to the queue. Returns the
-/// part of the table that the descriptors take up, and the number of writable bytes, saturated.
+/// Returns room in `bytes`, which the device knows as `address`.
+pub(crate) fn room_in_bytes(
+    bytes: &mut [u8],
+    address: u64,
+    longest: u32,
+) -> Room<impl FnMut(u64, &[u8]) -> Result<(), AccessError>> {
+    // A table has no use for more bytes than fit into a descriptor's length.
+    let table = Segment::new(address, saturate(bytes.len() as u64));
+    let write = move |offset: u64, from: &[u8]| {
+        let unmapped = AccessError { address: address + offset, len: from.len() as u64 };
+        let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get_mut(offset..));
+        let into = rest.and_then(|rest| rest.get_mut(..from.len())).ok_or(unmapped)?;
+        into.copy_from_slice(from);
+        Ok(())
+    };
+    Room { table, longest, write }
+}
+
+/// Writes a buffer's descriptors to the table in `room`, if the buffer can be added to the queue.
+/// Returns the part of the table that the descriptors take up, and the number of writable bytes,
+/// saturated.
 ///
 /// `encode` returns the two words of a descriptor, given its segment, whether the segment is
 /// writable, and the index of the next descriptor.
@@ -96,16 +126,16 @@ pub(crate) fn fill_table<M: Memory>(
     ring: &Ring<M>,
     state: State,
     free: u16,
-    room: &Room,
+    mut room: Room<impl FnMut(u64, &[u8]) -> Result<(), AccessError>>,
     readable: &[Segment],
     writable: &[Segment],
     encode: impl Fn(Segment, bool, Option<u32>) -> (u64, u64),
 ) -> Result<(Segment, u32), AddErrorKind> {
-    let (count, bytes) = check_buffer(ring, state, free, room, readable, writable)?;
+    let (count, bytes) = check_buffer(ring, state, free, room.longest, readable, writable)?;
     let len = check_table(room.table, count)?;
     let mut segments = readable.iter().map(|s| (s, false)).chain(writable.iter().map(|s| (s, true)));
     let mut window = Window::default();
-    let (mut address, mut index) = (room.table.address, 0);
+    let (mut offset, mut index) = (0, 0);
     while index < count {
         let mut filled = 0;
         for (descriptor, (segment, writable)) in window.iter_mut().zip(&mut segments) {
@@ -115,8 +145,8 @@ pub(crate) fn fill_table<M: Memory>(
             *descriptor = [low.to_le_bytes(), high.to_le_bytes()];
         }
         let filled = window.get(..filled).unwrap_or_default().as_flattened().as_flattened();
-        ring.memory.write_bytes(address, filled).map_err(AddErrorKind::TableUnmapped)?;
-        address += filled.len() as u64;
+        (room.write)(offset, filled).map_err(AddErrorKind::TableUnmapped)?;
+        offset += filled.len() as u64;
     }
     Ok((Segment::new(room.table.address, len), saturate(bytes)))
 }
@@ -128,7 +158,7 @@ fn check_buffer<M: Memory>(
     ring: &Ring<M>,
     state: State,
     free: u16,
-    room: &Room,
+    longest: u32,
     readable: &[Segment],
     writable: &[Segment],
 ) -> Result<(u32, u64), AddErrorKind> {
@@ -136,7 +166,7 @@ fn check_buffer<M: Memory>(
         return Err(AddErrorKind::NotRunning);
     }
     let segments = readable.len() + writable.len();
-    let fits = u32::try_from(segments).ok().filter(|count| *count <= room.longest);
+    let fits = u32::try_from(segments).ok().filter(|count| *count <= longest);
     let count = fits.ok_or(AddErrorKind::TooLong { segments, size: ring.size.get() })?;
     if count == 0 {
         return Err(AddErrorKind::Empty);

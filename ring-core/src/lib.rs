@@ -172,6 +172,7 @@ mod segment;
 mod setup;
 mod slots;
 pub mod split;
+mod tables;
 
 pub use chain::{Chain, ChainRecord, Token};
 pub use device::DeviceQueue;

@@ -49,7 +49,8 @@ impl<M> Dma<M> {
     /// memory that the device may access as the segment's kind says, from
     /// [`publish`](crate::DriverQueue::publish) until the buffer's cookie returns or the device is
     /// stopped. Until then, this program does not rely on the contents of writable segments, and
-    /// does not write to an indirect table.
+    /// does not write to an indirect table. The device finds a table that is passed as bytes at the
+    /// address that is passed with them.
     ///
     /// The calls that pass segments are safe, so a program that cannot review all of them keeps the
     /// queue behind a type that makes the segments itself.
@@ -77,6 +78,11 @@ impl<M: Memory> Memory for Dma<M> {
     #[inline]
     fn lend(&self, _: Segment) -> Result<(), AccessError> {
         // The creator vouched for all segments.
+        Ok(())
+    }
+
+    fn lend_table(&self, _: Segment) -> Result<(), AccessError> {
+        // The creator vouched for all tables.
         Ok(())
     }
 

@@ -43,7 +43,8 @@
 //! - The segments of buffers: no promise is needed, because a driver end asks
 //!   [`lend`](Memory::lend), which accepts only what is in the memory, or knows that the device is
 //!   confined.
-//! - The segments of buffers in [`Dma`], which accepts all of them: the caller of [`Dma::new`].
+//! - The segments of buffers in [`Dma`], which accepts all of them, and indirect tables outside the
+//!   memory, which other memories here refuse: the caller of [`Dma::new`].
 //! - The memory of buffers in flight, while the device has them: the cookie. A queue that is
 //!   dropped leaks the cookies in flight.
 //!
@@ -163,6 +164,22 @@ pub trait Memory {
     ///
     /// [`AccessError`] if any byte of the segment is not memory for the device.
     fn lend(&self, segment: Segment) -> Result<(), AccessError>;
+
+    /// Fails unless the device may be lent an indirect table that lies in bytes of the caller, not
+    /// in this memory. A driver end asks in [`add_indirect_in`].
+    ///
+    /// A device trusts the addresses in a table, and safe code can change the caller's bytes after
+    /// the call. So by default no table is lent. A memory accepts tables if the device is confined
+    /// by other means, or if its creator has promised that tables stay unchanged.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError`] if the table is not memory for the device.
+    ///
+    /// [`add_indirect_in`]: crate::DriverQueue::add_indirect_in
+    fn lend_table(&self, table: Segment) -> Result<(), AccessError> {
+        Err(AccessError { address: table.address, len: table.len.into() })
+    }
 
     /// Orders every store before this point before every load after it, as seen by both sides.
     ///

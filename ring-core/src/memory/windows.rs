@@ -67,6 +67,10 @@ impl<M: Memory, const N: usize> Memory for Windows<M, N> {
         self.first(segment.address, segment.len as usize, |window| window.lend(segment))
     }
 
+    fn lend_table(&self, table: Segment) -> Result<(), AccessError> {
+        self.first(table.address, table.len as usize, |window| window.lend_table(table))
+    }
+
     #[inline]
     fn fence(&self) {
         if let Some(first) = self.0.first() {

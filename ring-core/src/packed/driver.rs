@@ -7,7 +7,6 @@ use crate::admission::{check_lent, fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::index::Cursor;
-use crate::indirect::{Room, fill_table};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify, Request};
 use crate::ring::{Role, State};
@@ -167,7 +166,7 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
 
     /// Writes a descriptor that becomes available with the batch.
     #[inline]
-    fn write(&mut self, at: Cursor, id: u16, segment: Segment, flags: DescriptorFlags) {
+    pub(super) fn write(&mut self, at: Cursor, id: u16, segment: Segment, flags: DescriptorFlags) {
         let flags = flags.union(DescriptorFlags::available(at));
         self.end.ring.descriptor.write(address(at.slot()), segment.address);
         // Devices read the id from the last descriptor of a buffer; some old devices read it from
@@ -177,39 +176,9 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
 
     /// Stages the buffer whose `count` descriptors have been written.
     #[inline(always)]
-    fn stage(&mut self, run: Run, count: u16, writable: u32, cookie: T) {
+    pub(super) fn stage(&mut self, run: Run, count: u16, writable: u32, cookie: T) {
         self.slots.allocate(run, count, writable, cookie);
         self.end.stage(count);
-    }
-
-    /// Stages a buffer through an indirect table, so that the buffer takes up one descriptor of the
-    /// queue.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`crate::DriverQueue::add_indirect`].
-    pub fn add_indirect(
-        &mut self,
-        table: Segment,
-        readable: &[Segment],
-        writable: &[Segment],
-        cookie: T,
-    ) -> Result<u16, AddError<T>> {
-        let (ring, state, free) = (&self.end.ring, self.end.state, self.slots.free());
-        let room = Room { table, longest: Room::LONGEST };
-        let filled = fill_table(ring, state, free, &room, readable, writable, |segment, writable, _| {
-            let flags = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
-            (segment.address, Control { len: segment.len, id: 0, flags }.to_word())
-        });
-        let (table, bytes) = match filled {
-            Ok(filled) => filled,
-            Err(kind) => return Err(AddError { kind, cookie }),
-        };
-        let run = self.slots.first();
-        let id = run.head;
-        self.write(self.end.staged, id, table, DescriptorFlags::INDIRECT);
-        self.stage(run, 1, bytes, cookie);
-        Ok(id)
     }
 
     /// Returns the value to send with a notification, where

@@ -103,6 +103,7 @@ mod event;
 pub(crate) mod layout;
 mod recovery;
 mod suspension;
+mod tables;
 
 pub use device::DeviceQueue;
 pub use driver::DriverQueue;

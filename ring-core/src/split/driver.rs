@@ -6,7 +6,6 @@
 use crate::admission::{check_lent, fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
-use crate::indirect::{Room, fill_table};
 use crate::memory::{Area as _, Memory};
 use crate::notify::{Arm, Notify, Request};
 use crate::ring::{Role, State};
@@ -155,46 +154,14 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         Ok(head)
     }
 
-    /// Stages a buffer through an indirect table, so that the buffer takes up one descriptor of the
-    /// queue.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`crate::DriverQueue::add_indirect`].
-    pub fn add_indirect(
-        &mut self,
-        table: Segment,
-        readable: &[Segment],
-        writable: &[Segment],
-        cookie: T,
-    ) -> Result<u16, AddError<T>> {
-        let (ring, state, free) = (&self.end.ring, self.end.state, self.slots.free());
-        let room = Room { table, longest: ring.size.get().into() };
-        let filled = fill_table(ring, state, free, &room, readable, writable, |segment, writable, next| {
-            let kind = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
-            // An index is less than the queue's size.
-            let next = next.and_then(|next| u16::try_from(next).ok());
-            let (flags, next) = next.map_or((kind, 0), |next| (kind.union(DescriptorFlags::NEXT), next));
-            Descriptor::new(segment, flags, next).to_words()
-        });
-        let (table, bytes) = match filled {
-            Ok(filled) => filled,
-            Err(kind) => return Err(AddError { kind, cookie }),
-        };
-        let run = self.slots.first();
-        self.write(run.head, Descriptor::new(table, DescriptorFlags::INDIRECT, 0));
-        self.stage(run, 1, bytes, cookie);
-        Ok(run.head)
-    }
-
     #[inline]
-    fn write(&self, index: u16, descriptor: Descriptor) {
+    pub(super) fn write(&self, index: u16, descriptor: Descriptor) {
         self.end.ring.descriptor.write_pair(Descriptor::offset(index), descriptor.to_words());
     }
 
     /// Stages the chain of `count` descriptors in `run`, the first free ones.
     #[inline(always)]
-    fn stage(&mut self, run: Run, count: u16, writable: u32, cookie: T) {
+    pub(super) fn stage(&mut self, run: Run, count: u16, writable: u32, cookie: T) {
         let head = run.head;
         self.slots.allocate(run, count, writable, cookie);
         let entry = self.end.staged;

@@ -90,6 +90,7 @@ mod end;
 pub(crate) mod layout;
 mod recovery;
 mod suspension;
+mod tables;
 
 pub use device::DeviceQueue;
 pub use driver::DriverQueue;

@@ -2,11 +2,11 @@
 //! Flag: Scatter-Gather Support".
 
 use ring_core::error::AddErrorKind;
-use ring_core::memory::RawMemory;
-use ring_core::{AddError, Segment};
+use ring_core::memory::{AccessError, Memory as _, RawMemory};
+use ring_core::{AddError, Notify, Segment};
 use support::{
-    BUFFERS, DESCRIPTORS, FORMATS, HeapDriverQueue, INDIRECT, PACKED, Pair, SPLIT, ZEROED, driver_queue,
-    setup,
+    Anywhere, BUFFERS, DESCRIPTORS, FORMATS, HeapDriverQueue, INDIRECT, PACKED, Pair, SPLIT, ZEROED,
+    driver_queue, setup,
 };
 
 #[test]
@@ -85,5 +85,53 @@ fn a_buffer_that_does_not_fit_a_table_is_returned_with_the_reason() {
         let mut driver = driver_queue(memory, &setup(2, format));
         let refused = driver.add_indirect(table(16), &[segment], &[], 1).unwrap_err();
         assert_eq!(refused.kind, AddErrorKind::IndirectNotNegotiated);
+    }
+}
+
+/// Drivers have tables in memory of their own, such as the heap, where no window is.
+#[test]
+fn a_table_in_bytes_of_the_caller_has_the_same_contents() {
+    let segments: Vec<Segment> = (0..20u32).map(|i| Segment::new(0x2000 + u64::from(i), 1 + i)).collect();
+    for format in FORMATS {
+        for (readable, writable) in [(1, 0), (0, 1), (3, 5), (12, 8)] {
+            let mut words = ZEROED;
+            let memory = Anywhere(RawMemory::from_mut(&mut words, DESCRIPTORS));
+            let mut pair = Pair::new(&memory, &setup(32, format | INDIRECT));
+            let (readable, writable) = (&segments[..readable], &segments[20 - writable..]);
+            let mut table = [0xff; 20 * 16 + 1];
+            let id = pair.driver.add_indirect_in(&mut table, BUFFERS + 1, readable, writable, 7).unwrap();
+            assert_eq!((id, pair.driver.free()), (0, 31));
+            let _ = pair.driver.publish();
+            // The device finds the bytes at this address.
+            memory.write_bytes(BUFFERS + 1, &table).unwrap();
+
+            let mut storage = [Segment::default(); 32];
+            let chain = pair.device.pop(&mut storage).unwrap().unwrap();
+            assert_eq!((chain.readable(), chain.writable()), (readable, writable));
+            let token = chain.into_token();
+            let _ = pair.finish(token, 0);
+            assert_eq!(pair.reap(), Some((7, 0)));
+            let used = 16 * (readable.len() + writable.len());
+            assert!(table[used..].iter().all(|byte| *byte == 0xff), "bytes behind the table were written");
+        }
+    }
+}
+
+#[test]
+fn a_buffer_that_does_not_fit_the_bytes_of_the_caller_is_refused() {
+    let segment = Segment::new(BUFFERS, 8);
+    for format in FORMATS {
+        let mut words = ZEROED;
+        let memory = Anywhere(RawMemory::from_mut(&mut words, DESCRIPTORS));
+        let mut pair = Pair::new(&memory, &setup(2, format | INDIRECT));
+        let mut refused = |address, bytes: &mut [u8], readable: &[Segment]| {
+            pair.driver.add_indirect_in(bytes, address, readable, &[], 1).unwrap_err().kind
+        };
+        let too_small = AddErrorKind::TableTooSmall { capacity: 1, needed: 2 };
+        assert_eq!(refused(0, &mut [0; 31], &[segment; 2]), too_small);
+        assert_eq!(refused(0, &mut [0; 16], &[]), AddErrorKind::Empty);
+        let past_the_end = AddErrorKind::TableUnmapped(AccessError { address: u64::MAX - 8, len: 16 });
+        assert_eq!(refused(u64::MAX - 8, &mut [0; 16], &[segment]), past_the_end);
+        assert_eq!((pair.driver.free(), pair.driver.publish()), (2, Notify::NotNeeded));
     }
 }

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use ring_core::error::AddErrorKind;
-use ring_core::memory::{AccessError, RawMemory};
+use ring_core::memory::{AccessError, RawMemory, Windows};
 use ring_core::{DriverQueue, Notify, Segment, driver};
 use support::{BUFFERS, DESCRIPTORS, FORMATS, INDIRECT, ZEROED, driver_queue, setup};
 
@@ -39,6 +39,24 @@ fn a_segment_outside_the_memory_is_refused() {
         }
         assert_eq!((driver.free(), driver.publish()), (4, Notify::NotNeeded));
         driver.add(&[Segment::new(end - 1, 1)], &[], 1).unwrap();
+    }
+}
+
+/// Safe code owns the bytes of such a table, and could change what the device reads there. The
+/// bytes in the memory itself are never a `&mut [u8]`.
+#[test]
+fn a_table_in_bytes_of_the_caller_is_refused_unless_the_memory_lends_it() {
+    for features in FORMATS.map(|format| format | INDIRECT) {
+        let mut words = ZEROED;
+        let window = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let memory = Windows([window.clone(), window]);
+        let mut driver = driver_queue(memory, &setup(4, features));
+        for address in [0, BUFFERS] {
+            let refused = driver.add_indirect_in(&mut [0; 32], address, &[BYTE], &[BYTE], 1).unwrap_err();
+            let unmapped = AddErrorKind::TableUnmapped(AccessError { address, len: 32 });
+            assert_eq!((refused.kind, refused.cookie), (unmapped, 1));
+        }
+        assert_eq!((driver.free(), driver.publish()), (4, Notify::NotNeeded));
     }
 }
 

@@ -1,0 +1,90 @@
+//! The driver end of a split queue: buffers in indirect tables.
+
+use crate::error::{AddError, AddErrorKind};
+use crate::indirect::{Room, fill_table, room_in_bytes, room_in_memory};
+use crate::memory::{AccessError, Memory};
+use crate::segment::Segment;
+use crate::slots::driver::Slots;
+
+use super::driver::DriverQueue;
+use super::layout::{Descriptor, DescriptorFlags};
+
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
+    /// Stages a buffer through an indirect table in the queue's memory.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`crate::DriverQueue::add_indirect`].
+    pub fn add_indirect(
+        &mut self,
+        table: Segment,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<u16, AddError<T>> {
+        let room = room_in_memory(&self.end.ring.memory, table, self.longest_table());
+        let filled = self.fill_table(room, readable, writable);
+        self.stage_table(filled, cookie)
+    }
+
+    /// Stages a buffer through an indirect table in `table`, which the device knows as `address`.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`crate::DriverQueue::add_indirect_in`].
+    pub fn add_indirect_in(
+        &mut self,
+        table: &mut [u8],
+        address: u64,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<u16, AddError<T>> {
+        let room = room_in_bytes(table, address, self.longest_table());
+        let filled = self.fill_table(room, readable, writable).and_then(|(table, bytes)| {
+            self.memory().lend_table(table).map_err(AddErrorKind::TableUnmapped)?;
+            Ok((table, bytes))
+        });
+        self.stage_table(filled, cookie)
+    }
+
+    /// Returns the number of descriptors in the longest table: it is a chain of the queue.
+    fn longest_table(&self) -> u32 {
+        self.end.ring.size.get().into()
+    }
+
+    /// Writes a buffer's descriptors to a table. Returns the table and the buffer's writable bytes.
+    #[inline]
+    fn fill_table(
+        &self,
+        room: Room<impl FnMut(u64, &[u8]) -> Result<(), AccessError>>,
+        readable: &[Segment],
+        writable: &[Segment],
+    ) -> Result<(Segment, u32), AddErrorKind> {
+        let (ring, state, free) = (&self.end.ring, self.end.state, self.slots.free());
+        fill_table(ring, state, free, room, readable, writable, |segment, writable, next| {
+            let kind = if writable { DescriptorFlags::WRITE } else { DescriptorFlags::empty() };
+            // An index is less than the queue's size.
+            let next = next.and_then(|next| u16::try_from(next).ok());
+            let (flags, next) = next.map_or((kind, 0), |next| (kind.union(DescriptorFlags::NEXT), next));
+            Descriptor::new(segment, flags, next).to_words()
+        })
+    }
+
+    /// Stages the buffer whose table has been filled.
+    #[inline]
+    fn stage_table(
+        &mut self,
+        filled: Result<(Segment, u32), AddErrorKind>,
+        cookie: T,
+    ) -> Result<u16, AddError<T>> {
+        let (table, bytes) = match filled {
+            Ok(filled) => filled,
+            Err(kind) => return Err(AddError { kind, cookie }),
+        };
+        let run = self.slots.first();
+        self.write(run.head, Descriptor::new(table, DescriptorFlags::INDIRECT, 0));
+        self.stage(run, 1, bytes, cookie);
+        Ok(run.head)
+    }
+}

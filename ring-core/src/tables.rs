@@ -1,0 +1,82 @@
+//! The driver end of a queue of either format: buffers in indirect tables.
+
+use crate::driver::{DriverQueue, Slots, either};
+use crate::error::AddError;
+use crate::memory::Memory;
+use crate::segment::Segment;
+
+impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
+    /// Stages a buffer through an indirect table, so that the buffer takes up one descriptor of the
+    /// queue. Returns the buffer's id, as [`add`](Self::add) does.
+    ///
+    /// In a split queue, the buffer has at most as many segments as the queue has descriptors. In a
+    /// packed queue, only the device limits the number of segments (VIRTIO 1.4, 2.8.19 "Driver
+    /// Requirements: Indirect Descriptors"); the caller observes the limit that the device type or
+    /// the transport gives, such as `seg_max` of a block device.
+    ///
+    /// `table` is memory for the table, in the memory that the queue was set up with: 16 bytes for
+    /// each segment, with any alignment. Like the segments, the table belongs to the device until
+    /// the cookie is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`AddError`] says why the buffer was refused, and returns the cookie. After an error the
+    /// queue is unchanged; `table` may have been written.
+    pub fn add_indirect(
+        &mut self,
+        table: Segment,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<u16, AddError<T>> {
+        either!(self, queue => queue.add_indirect(table, readable, writable, cookie))
+    }
+
+    /// Stages a buffer through an indirect table in bytes of the caller, wherever they lie. Returns
+    /// the buffer's id, as [`add`](Self::add) does.
+    ///
+    /// `table` has at least 16 bytes for each segment, and `address` is where the device finds
+    /// these bytes. The call fills `table` and does not access it later. The device reads the table
+    /// until the buffer's cookie is returned, so the cookie is the natural owner of the table, and
+    /// the table must not change before. The limits on the number of segments are those of
+    /// [`add_indirect`](Self::add_indirect).
+    ///
+    /// Only for a memory that lends tables ([`Memory::lend_table`]), such as
+    /// [`Dma`](crate::memory::Dma):
+    ///
+    /// ```
+    /// use ring_core::memory::{AlignedWord, Dma, RawMemory};
+    /// use ring_core::{DriverQueue, Features, Segment, Setup, driver};
+    ///
+    /// # let mut page = [AlignedWord::ZERO; 512];
+    /// # let window = RawMemory::from_mut(&mut page, 0x1000);
+    /// # let physical = |bytes: &[u8]| bytes.as_ptr() as u64;
+    /// // This driver leaves tables and segments alone until the device has returned them.
+    /// let memory = unsafe { Dma::new(window) };
+    /// let (setup, _) = Setup::contiguous(0x1000, 4, Features::INDIRECT_DESC)?;
+    /// let mut queue = DriverQueue::new(memory, &setup, [driver::Slot::EMPTY; 4])?;
+    ///
+    /// // The cookie owns the table, which comes from the heap.
+    /// let mut table = vec![0; 2 * 16].into_boxed_slice();
+    /// let address = physical(&table);
+    /// let (request, response) = (Segment::new(0x4100_0000, 16), Segment::new(0x4200_0000, 512));
+    /// queue.add_indirect_in(&mut table, address, &[request], &[response], ())?;
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`add_indirect`](Self::add_indirect);
+    /// [`TableUnmapped`](crate::error::AddErrorKind::TableUnmapped) if the memory does not lend the
+    /// table.
+    pub fn add_indirect_in(
+        &mut self,
+        table: &mut [u8],
+        address: u64,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<u16, AddError<T>> {
+        either!(self, queue => queue.add_indirect_in(table, address, readable, writable, cookie))
+    }
+}
