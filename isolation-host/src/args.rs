@@ -265,11 +265,12 @@ mod tests {
 
     #[test]
     fn a_number_out_of_range_is_refused() {
-        let wrong: [&[&str]; 5] = [
+        let wrong: [&[&str]; 6] = [
             &["--queues", "0"],
             &["--queues", "257"],
             &["--threads", "0"],
             &["--poll-us", "1001"],
+            &["--device-wait-ms", "10001"],
             // A deadline this far ahead would overflow.
             &["--drain-timeout", "18446744073709551615"],
         ];
