@@ -160,6 +160,7 @@ pub mod error;
 mod features;
 pub mod index;
 mod indirect;
+mod iterated;
 mod layout;
 pub mod memory;
 pub mod notify;

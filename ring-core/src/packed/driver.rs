@@ -156,7 +156,7 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Makes the `count` slots behind the staged ones unavailable again. The device cannot have
     /// seen their descriptors, because it stops at the first one of the batch.
     #[cold]
-    fn withdraw(&mut self, count: u16) {
+    pub(super) fn withdraw(&mut self, count: u16) {
         let mut at = self.end.staged;
         for _ in 0..count {
             self.end.put(at, Control { len: 0, id: 0, flags: DescriptorFlags::unavailable(at) });

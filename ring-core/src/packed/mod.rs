@@ -100,6 +100,7 @@ mod device;
 mod driver;
 mod end;
 mod event;
+mod iterated;
 pub(crate) mod layout;
 mod recovery;
 mod suspension;

@@ -87,6 +87,7 @@
 mod device;
 mod driver;
 mod end;
+mod iterated;
 pub(crate) mod layout;
 mod recovery;
 mod suspension;

@@ -6,6 +6,7 @@ mod draining;
 mod errors;
 mod in_order;
 mod indirect;
+mod iterated;
 mod largest;
 mod lending;
 mod long_held;
