@@ -220,7 +220,13 @@ fn play_together(
     let within = cases.iter().map(|case| case.duration()).sum();
     let recordings = directory.path().display();
     let session = Session {
-        options: &["--sink", &format!("filesink location={recordings}/{{take}}.raw sync=true")],
+        // With the largest latency, a busy machine has to be very late until frames are dropped.
+        options: &[
+            "--latency",
+            "500",
+            "--sink",
+            &format!("filesink location={recordings}/{{take}}.raw sync=true"),
+        ],
         ..Session::new(program, image, ring, directory.path())
     };
     session.run(&overlay, within)?;

@@ -260,7 +260,8 @@ pub fn play(
 ) -> Result<Playback, PlaybackError> {
     remove_old_recording(recording)?;
     let session = Session {
-        options: &["--sink", &wav_sink(recording)],
+        // With the largest latency, a busy machine has to be very late until frames are dropped.
+        options: &["--latency", "500", "--sink", &wav_sink(recording)],
         ..Session::new(program, image, ring, directory_of(recording))
     };
     let overlay = Overlay::script("aplay -D hw:0,0 /pattern.wav").file("pattern.wav", pattern.to_wav());
