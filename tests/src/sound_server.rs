@@ -72,13 +72,19 @@ impl SoundServer {
     /// Returns the description of a GStreamer sink that plays to the server.
     #[must_use]
     pub fn sink(&self) -> String {
-        format!("pulsesink server=unix:{} {BUFFER}", self.socket().display())
+        format!("pulsesink server={} {BUFFER}", self.address())
     }
 
     /// Returns the description of a GStreamer source that gives what the server plays.
     #[must_use]
     pub fn monitor(&self) -> String {
-        format!("pulsesrc server=unix:{} device=out.monitor {BUFFER}", self.socket().display())
+        format!("pulsesrc server={} device=out.monitor {BUFFER}", self.address())
+    }
+
+    /// Returns the value of `PULSE_SERVER` with which clients find the server.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("unix:{}", self.socket().display())
     }
 
     /// Returns what the server says about the streams that play to it, as a mixer would show them.

@@ -1,6 +1,7 @@
 //! A guest plays while the host's sound server is absent, late or killed, and has a name there.
 
 use std::error::Error;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -96,4 +97,29 @@ fn a_guest_plays_without_a_permanent_sound_server() -> Result<(), Box<dyn Error>
         assert!(found, "{case}: no '{ending}' in:\n{}", log.join("\n"));
     }
     shown.into_iter().collect()
+}
+
+#[test]
+fn the_devices_of_a_sound_server_are_listed_and_can_be_checked() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let server = SoundServer::within(directory.path())?;
+    let program = program("snd-host", Profile::Debug)?;
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(arguments).args(["--log", "warn"]).env("PULSE_SERVER", server.address());
+        let output = command.output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok::<_, Box<dyn Error>>((output.status.success(), String::from_utf8(said)?))
+    };
+    let check = ["check", "--sink", "pulse:out", "--source", "pulse:out.monitor"];
+
+    let (works, said) = run(&check)?;
+    assert!(!works && said.contains("start the sound server (PulseAudio or pipewire-pulse)"), "{said}");
+    let _running = server.start()?;
+    let (_, said) = run(&["devices"])?;
+    assert!(said.contains("--sink pulse:out\n") && said.contains("--source pulse:out.monitor\n"), "{said}");
+    let (works, said) = run(&check)?;
+    assert!(works && said.contains("sink: works, through pulsesink, which plays S16LE"), "{said}");
+    assert!(said.contains("source: works, through pulsesrc"), "{said}");
+    Ok(())
 }
