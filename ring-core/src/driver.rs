@@ -128,7 +128,7 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// segments. Returns the buffer's id.
     ///
     /// The id is less than the queue's size, and no other buffer in flight has this id. A driver
-    /// can use the id as the index of a table of its own.
+    /// can use the id as the index of a table of its own, and finds it again in [`Used::id`].
     ///
     /// [`publish`](Self::publish) makes the buffer available. From then on the device may access
     /// the segments, until [`reap`](Self::reap) or a reset returns `cookie`. The cookie is

@@ -18,7 +18,7 @@
 //!
 //! [`split`] and [`packed`] show the memory of each format and the life of a descriptor in it.
 //! [`Token`] shows the life of a chain on the device's side, and [`recovery`] the life of a chain
-//! whose device crashes.
+//! whose device crashes. [`porting`] says which calls of other rings become which.
 //!
 //! # Both ends of one request
 //!
@@ -166,6 +166,7 @@ pub mod memory;
 pub mod notify;
 pub mod packed;
 pub mod payload;
+pub mod porting;
 mod position;
 pub mod recovery;
 mod ring;

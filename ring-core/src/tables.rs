@@ -37,9 +37,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     ///
     /// `table` has at least 16 bytes for each segment, and `address` is where the device finds
     /// these bytes. The call fills `table` and does not access it later. The device reads the table
-    /// until the buffer's cookie is returned, so the cookie is the natural owner of the table, and
-    /// the table must not change before. The limits on the number of segments are those of
-    /// [`add_indirect`](Self::add_indirect).
+    /// until the buffer's cookie is returned, and the table must not change before. The limits on
+    /// the number of segments are those of [`add_indirect`](Self::add_indirect).
     ///
     /// Only for a memory that lends tables ([`Memory::lend_table`]), such as
     /// [`Dma`](crate::memory::Dma):
@@ -56,11 +55,13 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// let (setup, _) = Setup::contiguous(0x1000, 4, Features::INDIRECT_DESC)?;
     /// let mut queue = DriverQueue::new(memory, &setup, [driver::Slot::EMPTY; 4])?;
     ///
-    /// // The cookie owns the table, which comes from the heap.
+    /// // A table comes from the heap, and is kept under its buffer's id.
+    /// let mut tables = [const { None }; 4];
     /// let mut table = vec![0; 2 * 16].into_boxed_slice();
     /// let address = physical(&table);
     /// let (request, response) = (Segment::new(0x4100_0000, 16), Segment::new(0x4200_0000, 512));
-    /// queue.add_indirect_in(&mut table, address, &[request], &[response], ())?;
+    /// let id = queue.add_indirect_in(&mut table, address, &[request], &[response], ())?;
+    /// tables[usize::from(id)] = Some(table);
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     ///

@@ -53,6 +53,8 @@ impl<S: AsRef<[Slot<T>]> + AsMut<[Slot<T>]> + ?Sized, T> Slots<T> for S {}
 pub struct Used<T> {
     /// The value that the caller passed to `add` with the buffer.
     pub cookie: T,
+    /// The id that `add` returned for the buffer. From now on, another buffer can get this id.
+    pub id: u16,
     /// The number of bytes that the device reports to have written, from the start of the writable
     /// segments. Limited to the total length of these segments.
     pub written: u32,
@@ -211,7 +213,7 @@ impl<S: Slots<T>, T> Buffers<S, T> {
         self.tail = last;
         self.free += count;
         self.released += 1;
-        Ok((Used { cookie, written }, count))
+        Ok((Used { cookie, id: id as u16, written }, count))
     }
 
     /// In an in-order queue, returns the id of the buffer that comes back next and the bytes

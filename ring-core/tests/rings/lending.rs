@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ring_core::error::AddErrorKind;
 use ring_core::memory::{AccessError, RawMemory, Windows};
 use ring_core::{DriverQueue, Notify, Segment, driver};
-use support::{BUFFERS, DESCRIPTORS, FORMATS, INDIRECT, ZEROED, driver_queue, setup};
+use support::{BUFFERS, DESCRIPTORS, FORMATS, INDIRECT, ORDERS, Pair, ZEROED, driver_queue, setup};
 
 const BYTE: Segment = Segment::new(BUFFERS, 1);
 
@@ -98,5 +98,25 @@ fn each_buffer_in_flight_has_an_id_of_its_own() {
         let mut ids: Vec<u16> = (0..4).map(|cookie| driver.add(&[BYTE], &[], cookie).unwrap()).collect();
         ids.sort_unstable();
         assert_eq!(ids, [0, 1, 2, 3]);
+    }
+}
+
+#[test]
+fn a_used_buffer_has_the_id_that_add_returned() {
+    for features in ORDERS {
+        let mut words = ZEROED;
+        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        // On later laps, too.
+        for cookie in 0..9 {
+            let ids = [0, 1].map(|i| pair.driver.add(&[BYTE], &[BYTE], 2 * cookie + i).unwrap());
+            let _ = pair.driver.publish();
+            for token in [pair.take(), pair.take()] {
+                pair.device.complete(token, 0).unwrap();
+            }
+            let _ = pair.device.publish();
+            let used = [0, 1].map(|_| pair.driver.reap().unwrap().unwrap());
+            assert_eq!(used.map(|used| used.id), ids);
+            assert_eq!(used.map(|used| used.cookie), [2 * cookie, 2 * cookie + 1]);
+        }
     }
 }
