@@ -15,9 +15,9 @@ pub(crate) fn measure(report: &mut Report) {
     let daemon =
         Daemon::start_with(&["--sink", "fakesink sync=true", "--source", "audiotestsrc is-live=true"]);
     let mut guest = Guest::connect(&daemon, Format::Packed);
-    report.rate("wake-ups a second, 4 periods in flight", played(&daemon, &mut guest, 4), TARGET);
-    report.rate("wake-ups a second, 16 periods in flight", played(&daemon, &mut guest, 16), TARGET);
-    report.rate("wake-ups a second, recording", recorded(&daemon, &mut guest), TARGET);
+    report.rate("wake-ups a second, fakesink, 4 periods in flight", played(&daemon, &mut guest, 4), TARGET);
+    report.rate("wake-ups a second, fakesink, 16 periods in flight", played(&daemon, &mut guest, 16), TARGET);
+    report.rate("wake-ups a second, recording from audiotestsrc", recorded(&daemon, &mut guest), TARGET);
 }
 
 /// Plays with `ahead` periods in flight, and returns how many wake-ups a second that takes.
