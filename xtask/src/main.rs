@@ -10,6 +10,7 @@ mod coverage;
 mod demo;
 mod disk;
 mod firmware;
+mod foreign;
 mod fuzz;
 mod interrupt;
 mod lint;
@@ -40,8 +41,8 @@ enum Task {
     /// On Debian 12 and 13: installs packages, downloads a Linux 6.12 kernel without installing the
     /// kernel, and builds an initramfs from installed packages. On Debian 12, adds
     /// bookworm-backports to the package sources, for QEMU, and, for tests, builds virtiofsd. For
-    /// tests, PulseAudio is downloaded too, but not installed. The downloads and virtiofsd are kept
-    /// under target. Installed packages are never removed.
+    /// tests, PulseAudio, Rust 1.85 and emulators are downloaded too, but not installed. The
+    /// downloads and virtiofsd are kept under target. Installed packages are never removed.
     Setup {
         /// The task.
         #[arg(value_enum, default_value = "test")]
@@ -73,6 +74,12 @@ enum Task {
     /// Drives each device with split and packed rings, with and without event_idx and indirect
     /// tables.
     Firmware,
+    /// Test ring-core on other processors, in emulators, and build with the oldest supported Rust.
+    ///
+    /// Runs the tests for aarch64, riscv64, s390x, powerpc and i686, reads the barriers in the
+    /// machine code for aarch64 and riscv64, and checks the libraries and isolation-host with
+    /// Rust 1.85. The compiler and the emulators are downloaded, but not installed.
+    Foreign(foreign::Options),
     /// Prove that ring-core links without std and without an allocator.
     NoStd,
     /// Check format, style, the public API, packages, clippy and documentation.
@@ -97,6 +104,7 @@ impl Task {
             Self::Fuzz(fuzz) => fuzz.run(sh),
             Self::Coverage => coverage::run(sh),
             Self::Firmware => firmware::run(sh),
+            Self::Foreign(options) => foreign::run(sh, options),
             Self::NoStd => no_std::run(sh),
             Self::Lint => lint::run(sh),
             Self::Tidy(tidy) => tidy.run(sh),

@@ -7,11 +7,11 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::command::watch;
 use crate::stages::Stages;
-use crate::{bench, firmware, lint, loom, no_std, setup};
+use crate::{bench, firmware, foreign, lint, loom, no_std, setup};
 
 /// The stages after set-up. Stages that fail fast come first. Tests that depend on real time come
 /// last, so that a busy machine does not keep the other stages from running.
-const STAGES: [(&str, Stage); 14] = [
+const STAGES: [(&str, Stage); 15] = [
     ("format", |sh, _, _| lint::format(sh)),
     ("style", |sh, _, _| lint::tidy(sh)),
     ("public API", |sh, _, _| lint::public_api(sh)),
@@ -22,6 +22,7 @@ const STAGES: [(&str, Stage); 14] = [
     ("no std, no allocator", |sh, _, _| no_std::run(sh)),
     // Not counted: the unit tests have run the same models in an unoptimised build.
     ("loom models", |sh, _, _| loom::run(sh)),
+    ("other processors", other_processors),
     ("bare metal", bare_metal),
     ("instruction counts", |sh, _, _| bench::counts::check(sh)),
     ("build for end to end", |sh, _, _| build(sh)),
@@ -34,7 +35,8 @@ type Stage = fn(&Shell, &Options, &mut Counts) -> Result<()>;
 /// What to run.
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
-    /// Play every audio format end to end, not a selection. Takes 15 minutes more.
+    /// Play every audio format end to end, not a selection, and run every suite on other
+    /// processors. Takes 30 minutes more.
     #[arg(long)]
     full: bool,
 }
@@ -70,6 +72,12 @@ fn unit(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
     let most = "--workspace --exclude end-to-end --exclude snd-host --all-features".split(' ');
     counts.run(cmd!(sh, "cargo test {most...} --no-fail-fast"))?;
     counts.run(cmd!(sh, "cargo test --package end-to-end --package snd-host --lib --bins --no-fail-fast"))
+}
+
+/// Each test on each processor counts.
+fn other_processors(sh: &Shell, options: &Options, counts: &mut Counts) -> Result<()> {
+    counts.passed += foreign::check(sh, options.full)?;
+    Ok(())
 }
 
 /// Each device with each combination of features counts as a test.

@@ -87,6 +87,16 @@ fn install(sh: &Shell, packages: &[Package], from: Option<Backports>) -> Result<
     quietly("installing packages", apt_get(sh)?.args(options).args(["--yes", "--no-remove"]).args(names))
 }
 
+/// Returns the packages that apt would install for others to run. Changes nothing.
+pub(super) fn missing_dependencies(sh: &Shell, packages: &[&str]) -> Result<Vec<String>> {
+    let simulate = cmd!(sh, "env LC_ALL=C apt-get --simulate install --no-install-recommends {packages...}");
+    let (possible, simulation) = captured("finding out which libraries are missing", simulate)?;
+    if !possible {
+        bail!("the package sources of this machine do not have {}", packages.join(", "));
+    }
+    Ok(Plan::parse(&simulation).new)
+}
+
 /// Adds a backports suite to apt's sources, on the mirror of the release.
 pub(super) fn add_source(sh: &Shell, Backports { of, suite }: Backports) -> Result<()> {
     if repository(sh, suite)?.is_some() {

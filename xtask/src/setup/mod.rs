@@ -13,6 +13,7 @@ mod plan;
 mod pulseaudio;
 mod qemu;
 mod root;
+mod rust;
 mod virtiofsd;
 
 use anyhow::Result;
@@ -22,12 +23,14 @@ use xshell::Shell;
 use self::debian::Debian;
 pub(crate) use self::packages::Purpose;
 pub(crate) use self::qemu::version as qemu_version;
+pub(crate) use self::rust::Rust;
 
 /// Prepares what a task needs. Fast if nothing is missing.
 pub(crate) fn run(sh: &Shell, purpose: Purpose) -> Result<()> {
     match purpose {
         Purpose::Demo => for_demo(sh).map(drop),
         Purpose::Firmware => for_firmware(sh),
+        Purpose::Foreign => for_foreign(sh).map(drop),
         Purpose::Bench => for_bench(sh),
         Purpose::Test => for_tests(sh),
     }
@@ -43,6 +46,7 @@ pub(crate) fn for_tests(sh: &Shell) -> Result<()> {
     let debian = machine::release(Purpose::Test)?;
     guest(sh, debian, Purpose::Test)?;
     pulseaudio::prepare(sh, debian)?;
+    rust::prepare(sh, debian)?;
     virtiofsd::prepare(sh, debian)
 }
 
@@ -50,6 +54,13 @@ pub(crate) fn for_tests(sh: &Shell) -> Result<()> {
 pub(crate) fn for_firmware(sh: &Shell) -> Result<()> {
     apt::ensure_installed(sh, machine::release(Purpose::Firmware)?, Purpose::Firmware)?;
     qemu::check(sh)
+}
+
+/// Prepares a compiler and emulators for other processors, and the oldest supported compiler.
+pub(crate) fn for_foreign(sh: &Shell) -> Result<Rust> {
+    let debian = machine::release(Purpose::Foreign)?;
+    apt::ensure_installed(sh, debian, Purpose::Foreign)?;
+    rust::prepare(sh, debian)
 }
 
 /// Installs what is measured with. On a system without Debian's packages, only names them: the

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use self::Purpose::{Bench, Demo, Firmware, Test};
+use self::Purpose::{Bench, Demo, Firmware, Foreign, Test};
 use super::debian::Debian;
 
 /// What the packages are for.
@@ -12,6 +12,8 @@ pub(crate) enum Purpose {
     Demo,
     /// `cargo xtask firmware`.
     Firmware,
+    /// `cargo xtask foreign`.
+    Foreign,
     /// `cargo xtask bench`.
     Bench,
     /// `cargo xtask test`, which runs all others.
@@ -19,7 +21,7 @@ pub(crate) enum Purpose {
 }
 
 /// The purposes of a package that links programs.
-const ALL: &[Purpose] = &[Demo, Firmware, Bench, Test];
+const ALL: &[Purpose] = &[Demo, Firmware, Foreign, Bench, Test];
 /// The purposes that run snd-host under QEMU.
 const SOUND: &[Purpose] = &[Demo, Firmware, Test];
 /// The purposes that boot Linux in a guest.

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     /// The names of packages that are not installed yet.
-    new: Vec<String>,
+    pub(super) new: Vec<String>,
     /// "NAME OLD → NEW" for each package that is installed in another version.
     upgraded: Vec<String>,
     /// The names of installed packages that apt would remove.
