@@ -18,6 +18,9 @@ pub(crate) const DRIVER_SLEEPS: &str = "the driver sleeps with a buffer used";
 /// The message of a model in which a descriptor has a length that was never published with it.
 pub(crate) const WRONG_LENGTH: &str = "the descriptor has the length of another one";
 
+/// The start of loom's message for a model in which an end that was not notified sleeps for ever.
+pub(crate) const DEADLOCK: &str = "deadlock";
+
 /// The end that leaves out an ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutation {

@@ -2,8 +2,8 @@
 
 use loom::sync::{Arc, Notify as Event};
 use loom::thread;
-use ring_core::{Arm, Notify};
-use support::IN_ORDER;
+use ring_core::{Arm, Notify, Position};
+use support::{IN_ORDER, PACKED};
 
 use crate::case::{Case, DEVICE_SLEEPS, DRIVER_SLEEPS, Device, Driver, serve, serve_until_asleep, take};
 
@@ -83,7 +83,23 @@ pub(crate) fn silently_used_buffers_are_announced(case: Case) {
 
 /// Both sides sleep until they are notified. loom reports a deadlock where a notification is lost.
 pub(crate) fn both_sides_sleep(case: Case) {
+    let (driver, device) = case.ends();
+    both_sleep(case, driver, device);
+}
+
+/// Both ends begin where another queue was left, one buffer before the end of the ring. Loses the
+/// first notifications, if an end believes the requests that the areas contain for position 0. (No
+/// ordering guards the first notifications: an end that has resumed notifies in any case.)
+pub(crate) fn both_sides_begin_elsewhere(case: Case) {
     let (mut driver, mut device) = case.ends();
+    let packed = case.features.contains(PACKED);
+    let position = Position::quiescent(if packed { 0x8000 | (case.size - 1) } else { u16::MAX });
+    driver.begin_at(position).unwrap();
+    device.resume(position).unwrap();
+    both_sleep(case, driver, device);
+}
+
+fn both_sleep(case: Case, mut driver: Driver, mut device: Device) {
     let (available, used) = (Arc::new(Event::new()), Arc::new(Event::new()));
     let peer = thread::spawn({
         let (available, used) = (available.clone(), used.clone());
