@@ -17,7 +17,7 @@ use xshell::{Shell, cmd};
 
 use self::link::Library;
 use self::report::Row;
-use self::suites::{SUITES, Suite};
+use self::suites::{SLOW, SUITES, Suite};
 use self::targets::{TARGETS, Target};
 use crate::command::captured;
 use crate::setup::{self, Rust};
@@ -62,7 +62,7 @@ fn test(sh: &Shell, rust: &Rust, target: &'static Target, full: bool) -> Result<
     let mut cargo =
         target.on(rust, cargo, Library::Std)?.args(suites.iter().flat_map(|suite| suite.options()));
     if !full {
-        cargo = cargo.env("PROPTEST_CASES", FEW_CASES);
+        cargo = cargo.env("PROPTEST_CASES", FEW_CASES).args(["--", "--skip", SLOW]);
     }
     let start = Instant::now();
     let (success, output) = captured(&format!("testing on {}", target.name), cargo)?;

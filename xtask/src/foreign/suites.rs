@@ -31,6 +31,9 @@ pub(super) const SUITES: [Suite; 7] = [
     reduced("rings"),
 ];
 
+/// A test of all positions of an index, which takes as long as all others. Runs with `--full`.
+pub(super) const SLOW: &str = "an_event_is_due_exactly_when_the_index_has_just_passed_it";
+
 /// The suites that never run for other processors, with the reasons.
 const LEFT_OUT: [(&str, &str); 2] = [
     ("loom", "its models show the same on each processor"),
@@ -63,6 +66,7 @@ pub(super) fn left_out(full: bool) -> Vec<String> {
     if full {
         lines.push("differential: not against virtio-drivers, which is too new for Rust 1.85".to_owned());
     } else {
+        lines.push(format!("{SLOW}: only with --full, to save time"));
         lines.push("random tests: with few cases, all of them with --full".to_owned());
     }
     lines

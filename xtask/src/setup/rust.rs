@@ -33,10 +33,11 @@ pub(crate) struct Rust {
 /// The packages of a release.
 #[derive(Debug)]
 struct Packages {
-    /// Programs that need shared libraries, which may not be installed either.
-    programs: [&'static str; 3],
-    /// The standard library for this machine, its source, and the emulators.
-    others: [&'static str; 4],
+    /// Programs, for which apt also finds the shared libraries that are not installed. apt does
+    /// not choose an old version of a package by itself, so the compiler's library is named.
+    programs: [&'static str; 4],
+    /// The compiler's code, the source of the standard library, and the emulators.
+    others: [&'static str; 3],
     /// The version of GCC whose start-up files and libraries are linked.
     gcc: u8,
 }
@@ -49,18 +50,13 @@ impl Packages {
         match debian {
             // Debian 12 has two versions of rustc-web.
             Debian::Bookworm => Self {
-                programs: ["rustc-web=1.85*", "cargo-web=1.85*", "lld-19"],
-                others: [
-                    "libstd-rust-web-1.85",
-                    "libstd-rust-web-dev=1.85*",
-                    "rust-web-src=1.85*",
-                    "qemu-user-static",
-                ],
+                programs: ["rustc-web=1.85*", "libstd-rust-web-dev=1.85*", "cargo-web=1.85*", "lld-19"],
+                others: ["libstd-rust-web-1.85", "rust-web-src=1.85*", "qemu-user-static"],
                 gcc: 12,
             },
             Debian::Trixie => Self {
-                programs: ["rustc", "cargo", "lld-19"],
-                others: ["libstd-rust-1.85", "libstd-rust-dev", "rust-src", "qemu-user"],
+                programs: ["rustc", "libstd-rust-dev", "cargo", "lld-19"],
+                others: ["libstd-rust-1.85", "rust-src", "qemu-user"],
                 gcc: 14,
             },
         }
