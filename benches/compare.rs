@@ -1,32 +1,88 @@
 //! Compares all implementations in the cases of a group.
 
-use criterion::Criterion;
-use rivals::two_threads::line_latency;
-use rivals::{Group, IMPLEMENTATIONS, Implementation, ring_core, rtrb, suite};
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
-use crate::measure::{Benchmark, Comparison, compare};
+use criterion::Criterion;
+use rivals::contenders::{CONTENDERS, Contender, SPLIT, TWO_RINGS};
+use rivals::processors::Processors;
+use rivals::{Case, Group};
+
+use crate::measure::{Benchmark, Comparison, Timed, compare};
+use crate::programs::{self, Running};
 
 /// Compares the implementations that support a case, for each case of `group`.
 ///
-/// The baseline of two threads is a pair of `rtrb` rings. The baseline of one thread is ring-core's
-/// split queue, or the first stub where only stubs are measured.
+/// The baseline of two threads is a pair of `rtrb` rings, between the nearest processors and
+/// between the farthest ones. The baseline of one thread is ring-core's split queue, if it supports
+/// the case.
 pub(crate) fn implementations(criterion: &mut Criterion, group: Group, slice: u64) {
-    let two_threads = group == Group::CrossThread;
-    let baseline: &dyn Implementation = if two_threads { &rtrb::TWO_RINGS } else { &ring_core::SPLIT };
-    let mut implementations = IMPLEMENTATIONS.to_vec();
-    implementations.sort_by_key(|implementation| implementation.name() != baseline.name());
     for &case in group.cases() {
-        let benchmarks = implementations.iter().filter_map(|&implementation| {
-            let set_up = suite::prepare(implementation, case)?;
-            Some(Benchmark { name: implementation.name().to_owned(), set_up })
-        });
-        let comparison = Comparison {
-            group: group.name(),
-            name: &case.to_string(),
-            requests: case.requests().into(),
-            slice,
-            line_latency: two_threads.then_some(line_latency),
-        };
-        compare(criterion, comparison, &benchmarks.collect::<Vec<_>>());
+        if matches!(case, Case::TwoThreads(_)) {
+            for &processors in PAIRS.iter() {
+                compare_case(criterion, group, case, slice, Some(processors));
+            }
+        } else {
+            compare_case(criterion, group, case, slice, None);
+        }
     }
+}
+
+/// The pairs of processors to measure. Empty on a machine with one processor.
+static PAIRS: LazyLock<Vec<Processors>> = LazyLock::new(Processors::near_and_far);
+
+fn compare_case(
+    criterion: &mut Criterion,
+    group: Group,
+    case: Case,
+    slice: u64,
+    processors: Option<Processors>,
+) {
+    let baseline = if processors.is_some() { TWO_RINGS } else { SPLIT };
+    let name = format!("{}/{}", group.name(), group.label(case));
+    let mut contenders: Vec<Contender> =
+        CONTENDERS.into_iter().filter(|contender| supports(contender.program, &name)).collect();
+    contenders.sort_by_key(|contender| contender.program != baseline.program);
+    let benchmarks = contenders.into_iter().map(|contender| {
+        let name = name.clone();
+        Benchmark {
+            name: contender.name.to_owned(),
+            set_up: Box::new(move || timed(contender.program, &name, processors)),
+        }
+    });
+    let benchmarks: Vec<Benchmark> = benchmarks.collect();
+    let comparison = Comparison {
+        group: group.name(),
+        name: &group.label(case),
+        requests: case.requests().into(),
+        slice,
+        processors,
+    };
+    compare(criterion, comparison, &benchmarks);
+}
+
+/// Starts a program with a case. Returns what times the case.
+///
+/// # Panics
+///
+/// If the program does not start.
+pub(crate) fn timed(program: &str, case: &str, processors: Option<Processors>) -> Timed {
+    let mut running = Running::start(program, case).unwrap_or_else(|error| panic!("{program}: {error}"));
+    if let Some(processors) = processors {
+        running.ask(&format!("processors {processors}")).expect("the program runs");
+    }
+    Box::new(move |iterations| running.time(iterations))
+}
+
+/// Returns whether a program supports a case.
+///
+/// # Panics
+///
+/// If the programs cannot be built.
+pub(crate) fn supports(program: &'static str, case: &str) -> bool {
+    static CASES: LazyLock<Mutex<HashMap<&'static str, Vec<String>>>> = LazyLock::new(Mutex::default);
+    programs::build().unwrap_or_else(|error| panic!("{error}"));
+    let mut cases = CASES.lock().unwrap_or_else(PoisonError::into_inner);
+    let cases = cases.entry(program).or_insert_with(|| programs::cases(program).unwrap_or_default());
+    cases.iter().any(|it| it == case)
 }

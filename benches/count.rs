@@ -1,73 +1,142 @@
-//! Runs one case a given number of times, so that valgrind can count instructions.
+//! Counts the instructions of the programs under valgrind.
 //!
-//! `count` lists the names of all cases. `count <name> <bursts>` checks a case and runs it. The
-//! difference of two runs tells what a burst costs, because set-up and check cancel out. `cargo
-//! xtask bench --count` does that for all cases.
+//! Prints a line for each program and case: the instructions for each request in `submit`,
+//! `collect` and `serve`, and in all. The functions contain the suite's own loops. `ours` as an
+//! argument counts only ring-core and the empty pair. `planted` counts one case with 2 % more
+//! bursts than it says. `cargo xtask bench --count` compares the result with `counts.txt`.
+
+#[expect(dead_code, reason = "instructions are counted of programs that are not driven")]
+mod programs;
 
 use std::env;
-use std::hint::black_box;
-use std::process::ExitCode;
+use std::fs;
+use std::io;
+use std::num::NonZero;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::thread;
 
 use rivals::case::BURST;
-use rivals::check::check;
-use rivals::implementation::Connect;
-use rivals::{Case, Group, IMPLEMENTATIONS, Implementation};
+use rivals::contenders::{CONTENDERS, EMPTY_PAIR};
+use tempfile::NamedTempFile;
 
-/// An environment variable with a number. Each request then costs some more instructions that many
-/// times, to show that a slowdown is noticed.
-const PLANTED: &str = "BENCHES_PLANTED_SLOWDOWN";
+/// The bursts of two runs. The difference is what bursts cost.
+const BURSTS: [u32; 2] = [64, 320];
+
+/// The part of the bursts that `planted` adds. Larger than the tolerance of the comparison.
+const PLANTED: u32 = 50;
+
+/// The functions that are counted.
+const FUNCTIONS: [&str; 3] = ["submit", "collect", "serve"];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench`.
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let planted = env::var(PLANTED).ok().and_then(|count| count.parse().ok()).unwrap_or(0);
-    match arguments.as_slice() {
-        [] => {
-            println!("# requests in a burst: {BURST}");
-            counted().for_each(|counted| println!("{}", counted.name));
+    let ours = arguments.iter().any(|argument| argument == "ours");
+    let planted = arguments.iter().any(|argument| argument == "planted");
+    if let Err(error) = programs::build() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    let mut work = work(ours || planted);
+    if planted {
+        work.truncate(1);
+    }
+    let extra = if planted { (BURSTS[1] - BURSTS[0]).div_ceil(PLANTED) } else { 0 };
+    match count_all(&work, extra) {
+        Ok(lines) => {
+            lines.iter().for_each(|line| println!("{line}"));
             ExitCode::SUCCESS
         }
-        [name, bursts] => match (counted().find(|counted| counted.name == *name), bursts.parse()) {
-            (Some(counted), Ok(bursts)) => {
-                run(&counted, bursts, planted);
-                ExitCode::SUCCESS
-            }
-            _ => usage(),
-        },
-        _ => usage(),
-    }
-}
-
-/// An implementation in a case, with the name in `counts.txt`.
-struct Counted {
-    name: String,
-    connect: Connect,
-    implementation: &'static dyn Implementation,
-    case: Case,
-}
-
-/// Returns everything that is counted.
-fn counted() -> impl Iterator<Item = Counted> {
-    IMPLEMENTATIONS.iter().flat_map(|&implementation| {
-        Group::Throughput.cases().iter().filter_map(move |&case| {
-            let connect = implementation.connect(case)?;
-            Some(Counted { name: implementation.count_name(case)?, connect, implementation, case })
-        })
-    })
-}
-
-fn run(counted: &Counted, bursts: u32, planted: u32) {
-    let mut queue = (counted.connect)();
-    check(&mut *queue, counted.case, counted.implementation.suppresses_notifications());
-    for _ in 0..bursts {
-        black_box(queue.burst());
-        for turn in 0..planted * u32::from(BURST) {
-            black_box(turn);
+        Err(error) => {
+            eprintln!("cannot count: {error}");
+            ExitCode::FAILURE
         }
     }
 }
 
-fn usage() -> ExitCode {
-    eprintln!("usage: count [<name> <bursts>]; without arguments, all names are listed");
-    ExitCode::FAILURE
+/// A program and a case.
+struct Work {
+    program: &'static str,
+    case: String,
+}
+
+fn work(ours: bool) -> Vec<Work> {
+    let is_wanted =
+        |program: &str| !ours || program.starts_with("ring_core") || program == EMPTY_PAIR.program;
+    let mut work = Vec::new();
+    for contender in CONTENDERS.iter().filter(|contender| is_wanted(contender.program)) {
+        let cases = programs::cases(contender.program).unwrap_or_default();
+        let counted = cases.into_iter().filter(|case| case.starts_with("throughput/"));
+        work.extend(counted.map(|case| Work { program: contender.program, case }));
+    }
+    work
+}
+
+/// Counts on all processors. Returns a line for each piece of work.
+fn count_all(work: &[Work], extra: u32) -> io::Result<Vec<String>> {
+    let (left, counted) = (Mutex::new(work.iter().enumerate()), Mutex::new(Vec::new()));
+    let next = || left.lock().ok()?.next();
+    let run = || {
+        while let Some((position, work)) = next() {
+            let line = count(work, extra);
+            if let Ok(mut counted) = counted.lock() {
+                counted.push((position, line));
+            }
+        }
+    };
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(run))));
+    let mut counted = counted.into_inner().unwrap_or_default();
+    counted.sort_by_key(|(position, _)| *position);
+    counted.into_iter().map(|(_, line)| line).collect()
+}
+
+/// Counts one piece of work. Returns its names and counts, separated by tabulators.
+fn count(work: &Work, extra: u32) -> io::Result<String> {
+    let [few, many] = BURSTS;
+    let (before, after) = (instructions(work, few)?, instructions(work, many + extra)?);
+    let requests = f64::from((many - few) * u32::from(BURST));
+    let counts = before.iter().zip(after).map(|(before, after)| (after - before) / requests);
+    let counts: Vec<String> = counts.map(|count| format!("{count:.1}")).collect();
+    let Work { program, case } = work;
+    Ok(format!("{program}\t{case}\t{}", counts.join("\t")))
+}
+
+/// Returns the instructions of each of [`FUNCTIONS`], with what they call, and of all.
+fn instructions(work: &Work, bursts: u32) -> io::Result<[f64; FUNCTIONS.len() + 1]> {
+    let profile = NamedTempFile::new()?;
+    let option = format!("--callgrind-out-file={}", profile.path().display());
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--compress-strings=no", "--compress-pos=no", &option]);
+    command.arg(programs::path(work.program)).args(["count", &work.case, &bursts.to_string()]);
+    let output = command.output()?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(io::Error::other(format!("{command:?} failed:\n{message}")));
+    }
+    read_profile(profile.path())
+}
+
+/// Reads callgrind's file. After `cfn=NAME` and `calls=…` comes a line with the position of the
+/// call and its cost. `summary:` has the total.
+fn read_profile(path: &Path) -> io::Result<[f64; FUNCTIONS.len() + 1]> {
+    let text = fs::read_to_string(path)?;
+    let mut counts = [0.0; FUNCTIONS.len() + 1];
+    let mut called = None;
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("cfn=") {
+            let is_end = name.contains("DriverEnd") || name.contains("DeviceEnd");
+            called = FUNCTIONS
+                .iter()
+                .position(|function| is_end && name.trim_end().ends_with(&format!("::{function}")));
+        } else if let Some(total) = line.strip_prefix("summary:") {
+            counts[FUNCTIONS.len()] = total.trim().parse().unwrap_or(0.0);
+        } else if let (Some(function), false) = (called, line.starts_with("calls=")) {
+            counts[function] += line.split(' ').nth(1).and_then(|cost| cost.parse().ok()).unwrap_or(0.0);
+            called = None;
+        }
+    }
+    Ok(counts)
 }

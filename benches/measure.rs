@@ -8,12 +8,12 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
-pub(crate) use rivals::suite::Timed;
+use rivals::processors::Processors;
 use serde_json::json;
 
 /// The samples of one benchmark. Criterion's default of 100 would take too long for all benchmarks.
@@ -21,6 +21,18 @@ const SAMPLES: usize = 40;
 
 /// The number of benchmarks saved so far, by which a report keeps their order.
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+
+/// Runs a number of iterations and returns how long they took.
+pub(crate) type Timed = Box<dyn FnMut(u64) -> Duration>;
+
+/// Times a closure.
+pub(crate) fn repeated(mut once: impl FnMut() + 'static) -> Timed {
+    Box::new(move |iterations| {
+        let start = Instant::now();
+        (0..iterations).for_each(|_| once());
+        start.elapsed()
+    })
+}
 
 /// One benchmark of a comparison.
 pub(crate) struct Benchmark {
@@ -41,8 +53,8 @@ pub(crate) struct Comparison<'a> {
     pub(crate) requests: u64,
     /// The iterations of one slice.
     pub(crate) slice: u64,
-    /// Measures the latency of a cache line between the two processors, if the benchmarks use two.
-    pub(crate) line_latency: Option<fn() -> Duration>,
+    /// The two processors, if the benchmarks use two.
+    pub(crate) processors: Option<Processors>,
 }
 
 /// Times all benchmarks. The first one is the baseline.
@@ -87,7 +99,7 @@ impl Sample {
         let mut left = iterations;
         while left > 0 {
             let count = left.min(comparison.slice);
-            let (own, baseline, line) = slice(comparison.line_latency, || (own(count), baseline(count)));
+            let (own, baseline, line) = slice(comparison.processors, || (own(count), baseline(count)));
             sample.own += own;
             sample.baseline += baseline;
             sample.line = sample.line.max(line);
@@ -106,19 +118,19 @@ impl Sample {
 
 /// Times a slice of each. Repeats if the distance of the processors changed meanwhile.
 fn slice(
-    line_latency: Option<fn() -> Duration>,
+    processors: Option<Processors>,
     mut both: impl FnMut() -> (Duration, Duration),
 ) -> (Duration, Duration, Option<Duration>) {
     const ATTEMPTS: usize = 4;
-    let Some(line_latency) = line_latency else {
+    let Some(processors) = processors else {
         let (own, baseline) = both();
         return (own, baseline, None);
     };
-    let mut before = line_latency();
+    let mut before = processors.line_latency();
     let mut attempt = 1;
     loop {
         let (own, baseline) = both();
-        let after = line_latency();
+        let after = processors.line_latency();
         let steady = after < before * 5 / 4 && before < after * 5 / 4;
         if steady || attempt == ATTEMPTS {
             return (own, baseline, Some(before.max(after)));
@@ -152,18 +164,19 @@ fn save(comparison: Comparison<'_>, name: &str, baseline: &str, samples: &[Sampl
         "baseline_nanoseconds": all(|sample| sample.baseline),
         "line_nanoseconds": lines,
     });
-    let file = format!("{}.{}.{name}.json", comparison.group, comparison.name).replace(['/', ' '], "_");
-    if let Some(directory) = samples_directory() {
-        let written =
-            fs::create_dir_all(&directory).and_then(|()| fs::write(directory.join(file), record.to_string()));
-        if let Err(error) = written {
-            eprintln!("cannot write samples to {}: {error}", directory.display());
-        }
-    }
+    let pair = comparison.processors.map_or(String::new(), |pair| format!(".{pair}"));
+    let file = format!("{}.{}.{name}{pair}.json", comparison.group, comparison.name).replace(['/', ' '], "_");
+    write("samples", &file, &record.to_string());
 }
 
-/// Returns the directory for samples, in the target directory of this program.
-fn samples_directory() -> Option<PathBuf> {
-    let program = env::current_exe().ok()?;
-    Some(program.ancestors().nth(3)?.join(Path::new("bench/samples")))
+/// Writes a file to a directory in `target/bench`.
+pub(crate) fn write(directory: &str, file: &str, text: &str) {
+    let Some(target) = env::current_exe().ok().and_then(|it| Some(it.ancestors().nth(3)?.to_owned())) else {
+        return;
+    };
+    let directory: PathBuf = target.join("bench").join(directory);
+    let written = fs::create_dir_all(&directory).and_then(|()| fs::write(directory.join(file), text));
+    if let Err(error) = written {
+        eprintln!("cannot write {file} to {}: {error}", directory.display());
+    }
 }

@@ -21,7 +21,7 @@ pub(crate) fn disk(criterion: &mut Criterion) {
         for (name, len, depth, backing) in READS {
             // An iteration takes about a millisecond.
             let requests = u64::from(depth) * (16 << 10) / u64::from(len).min(16 << 10);
-            let comparison = Comparison { group, name, requests, slice: 4, line_latency: None };
+            let comparison = Comparison { group, name, requests, slice: 4, processors: None };
             let benchmark = |name: &str, forwarded| Benchmark {
                 name: name.to_owned(),
                 set_up: Box::new(move || reads(backing, forwarded, processors, requests, len, depth)),

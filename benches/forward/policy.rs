@@ -25,7 +25,7 @@ pub(crate) fn policy(criterion: &mut Criterion) {
                 Direction::FromDevice => format!("{size} from the device"),
             };
             let comparison =
-                Comparison { group: "policy", name: &name, requests: 32, slice: 200, line_latency: None };
+                Comparison { group: "policy", name: &name, requests: 32, slice: 200, processors: None };
             let benchmarks = policies.iter().map(|(name, policy)| Benchmark {
                 name: (*name).to_owned(),
                 set_up: {

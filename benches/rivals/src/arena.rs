@@ -12,8 +12,11 @@ use ring_core::{Areas, Features, Segment, Setup};
 use vm_memory::mmap::MmapRegion;
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
 
-/// Descriptors of each queue.
+/// Descriptors of each queue, unless the case says otherwise.
 pub const QUEUE_SIZE: u16 = 256;
+
+/// Descriptors of the largest queue.
+pub const LARGEST_QUEUE: u16 = 1024;
 
 /// The arena as guest memory.
 pub type Mapped = Arc<GuestMemoryMmap>;
@@ -28,11 +31,11 @@ pub struct Arena {
     start: NonNull<u8>,
 }
 
-const BYTES: usize = 0x2_0000;
+const BYTES: usize = 0x10_0000;
 const DRIVER_AREA: u64 = 0x4000;
 const DEVICE_AREA: u64 = 0x6000;
-const TABLES: u64 = 0x8000;
-const BUFFERS: u64 = 0x1_0000;
+const TABLES: u64 = 0x1_0000;
+const BUFFERS: u64 = 0x4_0000;
 
 impl Arena {
     /// Maps an arena.
@@ -103,11 +106,11 @@ impl Arena {
         &self.mapped
     }
 
-    /// Returns the layout of a queue of this format in the arena, with event indices.
+    /// Returns the layout of a queue of this size and format in the arena, with event indices.
     #[must_use]
-    pub fn setup(&self, format: Features) -> Setup {
+    pub fn setup(&self, size: u16, format: Features) -> Setup {
         Setup::new(
-            QUEUE_SIZE,
+            size,
             Features::VERSION_1 | Features::EVENT_IDX | Features::INDIRECT_DESC | format,
             Areas {
                 descriptor: self.address(),

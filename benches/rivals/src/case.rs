@@ -1,45 +1,38 @@
-//! The table of everything that is measured.
+//! What is measured.
 
 use std::fmt;
 
 use crate::arena::QUEUE_SIZE;
-use crate::request::Shape;
-
-/// The requests of a burst, which are made available, served and taken back together.
-pub const BURST: u16 = 64;
+pub use crate::shape::BURST;
+use crate::shape::{Shape, Shapes};
 
 /// The requests of a burst that carries a payload.
 const PAYLOADS: u16 = 4;
 
-/// A part of the suite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    /// Bursts on one thread.
-    Throughput,
-    /// One request there and back on one thread.
-    Latency,
-    /// Two threads that poll.
-    CrossThread,
-    /// What decisions about notifications cost.
-    Notify,
-    /// A device that copies what it reads to where it may write.
-    Payload,
-    /// Long chains in indirect tables.
-    Indirect,
-}
-
-/// What is measured. The display form is the name of the case in its group, such as
-/// `device/3-indirect`.
+/// What is measured. The display form is the name of the case, such as `device/3-indirect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     /// Bursts of requests on one thread.
-    Bursts(Ends, Shape),
+    Bursts(Bursts),
     /// Bursts of requests to a device that copies 4 KiB for each, on one thread.
     Payload(Shape),
     /// One request there and back on one thread.
     RoundTrip(Decisions),
     /// Requests between two threads.
     TwoThreads(Pace),
+}
+
+/// Bursts of requests, which are made available, served and taken back together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bursts {
+    /// The ends that are measured.
+    pub ends: Ends,
+    /// The shapes of the requests.
+    pub shapes: Shapes,
+    /// The requests of a burst.
+    pub burst: u16,
+    /// The descriptors of the queue.
+    pub size: u16,
 }
 
 /// The ends that an implementation measures. A stub takes the place of the other end.
@@ -72,80 +65,40 @@ pub enum Decisions {
 
 /// How requests pass between two threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// One by one, with as many in flight as the queue holds.
-    OneAtATime,
-    /// In batches of 32, with as many in flight as the queue holds.
-    Batches,
-    /// One by one, each after the one before has come back.
-    RoundTrip,
+pub struct Pace {
+    /// How many requests are made available or used together.
+    pub batch: usize,
+    /// How many requests are in flight at most.
+    pub in_flight: usize,
 }
 
-impl Group {
-    /// All groups.
-    pub const ALL: [Self; 6] =
-        [Self::Throughput, Self::Latency, Self::CrossThread, Self::Notify, Self::Payload, Self::Indirect];
+impl Pace {
+    /// The most requests in flight, one less than the queue holds.
+    pub const MOST_IN_FLIGHT: usize = QUEUE_SIZE as usize - 1;
+    /// One by one, with as many in flight as the queue holds.
+    pub const ONE_AT_A_TIME: Self = Self { batch: 1, in_flight: Self::MOST_IN_FLIGHT };
+    /// In batches of 32, with as many in flight as the queue holds.
+    pub const BATCHES: Self = Self { batch: 32, in_flight: Self::MOST_IN_FLIGHT };
+    /// One by one, each after the one before has come back.
+    pub const ROUND_TRIP: Self = Self { batch: 1, in_flight: 1 };
+}
 
-    /// Returns the cases of the group.
+impl Bursts {
+    /// Returns bursts of [`BURST`] in a queue of [`QUEUE_SIZE`].
     #[must_use]
-    pub const fn cases(self) -> &'static [Case] {
-        match self {
-            Self::Throughput => &[
-                Case::Bursts(Ends::Both, Shape::ONE),
-                Case::Bursts(Ends::Both, Shape::THREE),
-                Case::Bursts(Ends::Both, Shape::THREE_INDIRECT),
-                Case::Bursts(Ends::Device, Shape::ONE),
-                Case::Bursts(Ends::Device, Shape::THREE),
-                Case::Bursts(Ends::Device, Shape::THREE_INDIRECT),
-                Case::Bursts(Ends::Driver, Shape::ONE),
-                Case::Bursts(Ends::Driver, Shape::THREE),
-                Case::Bursts(Ends::Driver, Shape::THREE_INDIRECT),
-                Case::Bursts(Ends::Neither, Shape::ONE),
-                Case::Bursts(Ends::Neither, Shape::THREE),
-                Case::Bursts(Ends::Neither, Shape::THREE_INDIRECT),
-            ],
-            Self::Latency => &[Case::RoundTrip(Decisions::Both)],
-            Self::CrossThread => &[
-                Case::TwoThreads(Pace::OneAtATime),
-                Case::TwoThreads(Pace::Batches),
-                Case::TwoThreads(Pace::RoundTrip),
-            ],
-            Self::Notify => &[
-                Case::RoundTrip(Decisions::Neither),
-                Case::RoundTrip(Decisions::Driver),
-                Case::RoundTrip(Decisions::Device),
-                Case::RoundTrip(Decisions::DeviceSleeps),
-            ],
-            Self::Payload => &[
-                Case::Payload(Shape::PAYLOAD_IN_ONE),
-                Case::Payload(Shape::PAYLOAD_IN_FOUR),
-                Case::Payload(Shape::PAYLOAD_IN_SIXTEEN),
-            ],
-            Self::Indirect => &[Case::Bursts(Ends::Device, Shape::SIXTEEN_INDIRECT)],
-        }
-    }
-
-    /// Returns the name of the group in reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Throughput => "throughput",
-            Self::Latency => "latency",
-            Self::CrossThread => "cross_thread",
-            Self::Notify => "notify",
-            Self::Payload => "payload",
-            Self::Indirect => "indirect",
-        }
+    pub const fn of(ends: Ends, shapes: Shapes) -> Self {
+        Self { ends, shapes, burst: BURST, size: QUEUE_SIZE }
     }
 }
 
 impl Case {
-    /// Returns the shape of the requests.
+    /// Returns the shapes of the requests.
     #[must_use]
-    pub const fn shape(self) -> Shape {
+    pub const fn shapes(self) -> Shapes {
         match self {
-            Self::Bursts(_, shape) | Self::Payload(shape) => shape,
-            Self::RoundTrip(_) | Self::TwoThreads(_) => Shape::ONE,
+            Self::Bursts(Bursts { shapes, .. }) => shapes,
+            Self::Payload(shape) => Shapes::All(shape),
+            Self::RoundTrip(_) | Self::TwoThreads(_) => Shapes::All(Shape::ONE),
         }
     }
 
@@ -153,39 +106,19 @@ impl Case {
     #[must_use]
     pub const fn requests(self) -> u16 {
         match self {
-            Self::Bursts(..) => BURST,
+            Self::Bursts(Bursts { burst, .. }) => burst,
             Self::Payload(_) => PAYLOADS,
             Self::RoundTrip(_) => 1,
             Self::TwoThreads(_) => QUEUE_SIZE,
         }
     }
 
-    /// Returns how many requests are made available or used together.
+    /// Returns the number of descriptors of the queue.
     #[must_use]
-    pub const fn batch(self) -> usize {
+    pub const fn queue_size(self) -> u16 {
         match self {
-            Self::TwoThreads(pace) => pace.batch(),
-            Self::Bursts(..) | Self::Payload(_) | Self::RoundTrip(_) => self.requests() as usize,
-        }
-    }
-}
-
-impl Pace {
-    /// Returns how many requests are made available or used together.
-    #[must_use]
-    pub const fn batch(self) -> usize {
-        match self {
-            Self::OneAtATime | Self::RoundTrip => 1,
-            Self::Batches => 32,
-        }
-    }
-
-    /// Returns how many requests are in flight at most.
-    #[must_use]
-    pub const fn in_flight(self) -> usize {
-        match self {
-            Self::OneAtATime | Self::Batches => QUEUE_SIZE as usize - 1,
-            Self::RoundTrip => 1,
+            Self::Bursts(Bursts { size, .. }) => size,
+            Self::Payload(_) | Self::RoundTrip(_) | Self::TwoThreads(_) => QUEUE_SIZE,
         }
     }
 }
@@ -193,7 +126,7 @@ impl Pace {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bursts(ends, shape) => write!(f, "{ends}/{shape}"),
+            Self::Bursts(Bursts { ends, shapes, .. }) => write!(f, "{ends}/{shapes}"),
             Self::Payload(Shape { readable, writable, .. }) => {
                 write!(f, "4 KiB in {}, out {}", readable.len(), writable.len())
             }
@@ -228,10 +161,11 @@ impl fmt::Display for Decisions {
 
 impl fmt::Display for Pace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::OneAtATime => "one at a time",
-            Self::Batches => "batches of 32",
-            Self::RoundTrip => "round trip",
-        })
+        match *self {
+            Self::ONE_AT_A_TIME => f.write_str("one at a time"),
+            Self::BATCHES => f.write_str("batches of 32"),
+            Self::ROUND_TRIP => f.write_str("round trip"),
+            Self { batch, in_flight } => write!(f, "batches of {batch}, {in_flight} in flight"),
+        }
     }
 }

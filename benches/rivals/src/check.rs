@@ -1,12 +1,12 @@
 //! Checks that a queue passes every request whole and once, before anything is timed.
 
 use crate::case::{Case, Decisions};
-use crate::ends::{Returned, Seen};
 use crate::pair::{Passed, Queue};
 use crate::payload;
+use crate::tally::{Returned, Seen};
 
 /// The free-running indices of a split queue wrap around after this many requests.
-const WRAP: u64 = 1 << 16;
+const WRAP: usize = 1 << 16;
 
 /// Checks a queue that was set up for `case`.
 ///
@@ -32,8 +32,8 @@ pub fn check(queue: &mut dyn Queue, case: Case, suppresses_notifications: bool) 
 
 /// Passes bursts until all indices have wrapped around.
 fn bursts(queue: &mut dyn Queue) {
-    let expected = expected(queue);
-    for _ in 0..=WRAP / u64::from(u16::try_from(queue.fixture().requests.len()).unwrap_or(u16::MAX)) {
+    for _ in 0..=WRAP / queue.fixture().burst {
+        let expected = expected(queue);
         assert_eq!(without_notifications(queue.burst()), expected, "requests were lost or damaged");
     }
 }
@@ -46,24 +46,24 @@ fn round_trips(queue: &mut dyn Queue, decisions: Decisions, suppresses_notificat
     // A new queue wants the first notification.
     queue.round_trip(Decisions::Both);
     let (mut kicks, mut calls) = (0, 0);
-    for _ in 0..LAPS * WRAP {
+    for _ in 0..LAPS * WRAP as u64 {
         let passed = queue.round_trip(decisions);
         kicks += passed.kicks;
         calls += passed.calls;
         assert_eq!(without_notifications(passed), expected, "{decisions}");
     }
     if decisions == Decisions::DeviceSleeps {
-        assert_eq!((kicks, calls), (LAPS * WRAP, 0), "one notification each time the device sleeps");
+        assert_eq!((kicks, calls), (LAPS * WRAP as u64, 0), "one notification each time the device sleeps");
     } else if suppresses_notifications {
         // An event index that is not renewed matches once in each lap.
         assert!(kicks <= LAPS && calls <= LAPS, "{kicks} and {calls} notifications of ends that poll");
     }
 }
 
-/// Returns the totals for one pass.
+/// Returns the totals for the next burst.
 fn expected(queue: &dyn Queue) -> Passed {
-    let requests = &queue.fixture().requests;
-    Passed { seen: Seen::of(requests), returned: Returned::of(requests), kicks: 0, calls: 0 }
+    let requests = queue.next_burst();
+    Passed { seen: Seen::of(requests), returned: Returned::of(requests, 1), kicks: 0, calls: 0 }
 }
 
 fn without_notifications(passed: Passed) -> Passed {

@@ -1,42 +1,35 @@
-//! An empty pair: no queue at all, so that the time is that of the suite itself.
+//! An empty pair: no queue at all, so that the cost is that of the suite itself.
 //!
 //! The suite walks the requests, sums up the segments that the device sees, and sums up what the
 //! driver takes back. The empty pair does just that.
 
 use std::hint::black_box;
 
-use crate::case::{Case, Ends};
-use crate::ends::{DeviceEnd, DriverEnd, Seen};
+use ring_core::Features;
+
+use crate::case::{Bursts, Case, Decisions, Ends};
+use crate::ends::{DeviceEnd, DriverEnd};
 use crate::fixture::Fixture;
-use crate::implementation::{Connect, Implementation, connect};
-use crate::pair::Pair;
+use crate::implementation::Implementation;
+use crate::pair::{Pair, Queue};
 use crate::request::Request;
+use crate::tally::{Returned, Seen};
 
 /// The implementation that passes nothing.
 #[derive(Debug)]
 pub struct EmptyPair;
 
-/// An empty pair.
-pub const EMPTY_PAIR: EmptyPair = EmptyPair;
-
 impl Implementation for EmptyPair {
-    fn name(&self) -> &'static str {
-        "empty pair (the suite alone)"
-    }
-
-    fn connect(&self, case: Case) -> Option<Connect> {
-        let Case::Bursts(Ends::Neither, _) = case else { return None };
-        connect(move || {
-            let fixture = Fixture::new(case, ring_core::Features::empty());
-            let used = fixture.requests.iter().map(|request| (request.cookie, request.written()));
-            let driver = Driver { used: used.collect() };
-            let device = Device { requests: fixture.requests.clone() };
-            Pair::boxed(fixture, driver, device)
-        })
-    }
-
-    fn count_name(&self, case: Case) -> Option<String> {
-        Some(format!("empty/{case}"))
+    fn connect(&self, case: Case) -> Option<Box<dyn Queue>> {
+        let (Case::Bursts(Bursts { ends: Ends::Neither, .. }) | Case::RoundTrip(Decisions::Both)) = case
+        else {
+            return None;
+        };
+        let fixture = Fixture::new(case, Features::empty());
+        let used = fixture.requests.iter().map(|request| (request.cookie, request.written()));
+        let driver = Driver { used: used.collect(), submitted: 0..0 };
+        let device = Device { requests: fixture.requests.clone(), next: 0 };
+        Some(Pair::boxed(fixture, driver, device))
     }
 }
 
@@ -45,21 +38,26 @@ impl Implementation for EmptyPair {
 struct Driver {
     /// The cookie of each request, and how many bytes a device writes.
     used: Vec<(u16, u32)>,
+    /// The numbers of the requests that were submitted last.
+    submitted: std::ops::Range<usize>,
 }
 
 impl DriverEnd for Driver {
-    #[inline(always)]
+    #[inline(never)]
     fn submit(&mut self, requests: &[Request]) {
         for request in requests {
             black_box(request);
         }
+        let first = requests.first().map_or(0, |request| request.cookie.into());
+        self.submitted = first..first + requests.len();
     }
 
-    #[inline(always)]
-    fn collect(&mut self, mut each: impl FnMut(u16, u32)) {
-        for &(cookie, written) in &self.used {
-            each(cookie, written);
+    #[inline(never)]
+    fn collect(&mut self, mut returned: Returned) -> Returned {
+        for &(cookie, written) in &self.used[self.submitted.clone()] {
+            returned.add(cookie, written);
         }
+        returned
     }
 
     #[inline(always)]
@@ -72,16 +70,22 @@ impl DriverEnd for Driver {
 #[derive(Debug)]
 struct Device {
     requests: Vec<Request>,
+    /// The number of the request to serve next.
+    next: usize,
 }
 
 impl DeviceEnd for Device {
-    #[inline(always)]
-    fn serve(&mut self, limit: usize, seen: &mut Seen) -> usize {
-        for request in self.requests.iter().take(limit) {
-            request.readable().iter().for_each(|&segment| seen.read(segment));
-            request.writable().iter().for_each(|&segment| seen.write(segment));
+    #[inline(never)]
+    fn serve(&mut self, limit: usize, mut seen: Seen) -> Seen {
+        for request in &self.requests[self.next..][..limit] {
+            seen.segments(request.readable(), request.writable());
+            seen.chains += 1;
         }
-        limit
+        self.next += limit;
+        if self.next == self.requests.len() {
+            self.next = 0;
+        }
+        seen
     }
 
     #[inline(always)]

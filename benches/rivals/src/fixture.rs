@@ -4,7 +4,8 @@ use ring_core::{Features, Setup};
 
 use crate::arena::Arena;
 use crate::case::Case;
-use crate::request::{Request, Shape};
+use crate::request::Request;
+use crate::shape::Shapes;
 
 /// A queue's memory, its layout, and the requests that pass through the queue.
 #[derive(Debug)]
@@ -13,9 +14,11 @@ pub struct Fixture {
     pub arena: Arena,
     /// The layout.
     pub setup: Setup,
-    /// The shape of the requests.
-    pub shape: Shape,
-    /// The requests of one iteration.
+    /// The shapes of the requests.
+    pub shapes: Shapes,
+    /// The requests of one burst.
+    pub burst: usize,
+    /// The requests of all bursts until they repeat.
     pub requests: Vec<Request>,
 }
 
@@ -23,9 +26,9 @@ impl Fixture {
     /// Makes the fixture of `case` for a queue of this format.
     #[must_use]
     pub fn new(case: Case, format: Features) -> Self {
-        let (arena, shape) = (Arena::new(), case.shape());
-        let setup = arena.setup(format);
-        let requests = Request::several(&arena, shape, case.requests());
-        Self { arena, setup, shape, requests }
+        let (arena, shapes, burst) = (Arena::new(), case.shapes(), case.requests());
+        let setup = arena.setup(case.queue_size(), format);
+        let requests = Request::several(&arena, shapes, burst * shapes.bursts());
+        Self { arena, setup, shapes, burst: burst.into(), requests }
     }
 }

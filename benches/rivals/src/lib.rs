@@ -1,10 +1,11 @@
 //! ring-core and its rivals: implementations of virtqueues that do the same work under the same
 //! checks.
 //!
-//! A [`Case`] says what is measured. An [`Implementation`] sets up both ends of a queue for each
-//! case that it supports. [`suite`] checks an implementation in a case and times it. The
-//! implementations know nothing of each other, and the suite knows none of them, so a program can
-//! link a single one.
+//! A [`Case`] says what is measured, and [`Group`] lists all cases. An [`Implementation`] sets up
+//! both ends of a queue for each case that it supports. Each implementation has a
+//! [program](program) of its own in `src/bin`, so that the code of one does not change how another
+//! one is compiled.
+//! [`contenders`] lists the programs. The suite knows no implementation.
 //!
 //! | file | implementation | ends |
 //! |---|---|---|
@@ -20,42 +21,27 @@ pub mod arena;
 pub mod cache_padded;
 pub mod case;
 pub mod check;
+pub mod contenders;
 pub mod empty;
 pub mod ends;
 pub mod fixture;
+pub mod group;
 pub mod implementation;
 pub mod pair;
 pub mod payload;
+pub mod processors;
+pub mod program;
 pub mod request;
 pub mod ring_core;
 pub mod rtrb;
+pub mod shape;
 pub mod stub;
-pub mod suite;
+pub mod tally;
 pub mod two_threads;
 pub mod virtio_driver;
 pub mod virtio_drivers;
 pub mod virtio_queue;
 
-pub use case::{Case, Group};
+pub use case::Case;
+pub use group::Group;
 pub use implementation::Implementation;
-
-/// All implementations, in the order of reports.
-pub const IMPLEMENTATIONS: &[&dyn Implementation] = &[
-    &ring_core::SPLIT,
-    &ring_core::PACKED,
-    &ring_core::SPLIT_NEGOTIATED,
-    &ring_core::PACKED_NEGOTIATED,
-    &ring_core::SPLIT_ON_VM_MEMORY,
-    &ring_core::PACKED_ON_VM_MEMORY,
-    &virtio_queue::POPPING,
-    &virtio_queue::ITERATING,
-    &virtio_drivers::ALONE,
-    &virtio_drivers::WITH_VIRTIO_QUEUE,
-    &virtio_driver::SPLIT,
-    &virtio_driver::PACKED,
-    &virtio_driver::WITH_VIRTIO_QUEUE,
-    &rtrb::TWO_RINGS,
-    &stub::SPLIT,
-    &stub::PACKED,
-    &empty::EMPTY_PAIR,
-];

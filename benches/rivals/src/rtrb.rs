@@ -6,39 +6,32 @@
 use ring_core::{Features, Segment};
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::arena::QUEUE_SIZE;
-use crate::case::{Case, Decisions, Ends};
-use crate::ends::{DeviceEnd, DriverEnd, Seen};
+use crate::case::{Bursts, Case, Decisions, Ends};
+use crate::ends::{DeviceEnd, DriverEnd};
 use crate::fixture::Fixture;
-use crate::implementation::{Connect, Implementation, connect};
-use crate::pair::Pair;
-use crate::request::{Request, Shape};
+use crate::implementation::Implementation;
+use crate::pair::{Pair, Queue};
+use crate::request::Request;
+use crate::shape::{Shape, Shapes};
+use crate::tally::{Returned, Seen};
 
-/// The implementation.
+/// Two rings, one for each direction.
 #[derive(Debug)]
 pub struct TwoRings;
 
-/// Two rings, one for each direction.
-pub const TWO_RINGS: TwoRings = TwoRings;
-
 impl Implementation for TwoRings {
-    fn name(&self) -> &'static str {
-        "two rtrb rings (no virtqueue)"
-    }
-
-    fn connect(&self, case: Case) -> Option<Connect> {
+    fn connect(&self, case: Case) -> Option<Box<dyn Queue>> {
+        let one = Shapes::All(Shape::ONE);
         match case {
-            Case::Bursts(Ends::Both, Shape::ONE) | Case::RoundTrip(Decisions::Both) | Case::TwoThreads(_) => {
-                connect(move || {
-                    let (requests, taken) = RingBuffer::new(QUEUE_SIZE.into());
-                    let (returned, used) = RingBuffer::new(QUEUE_SIZE.into());
-                    let (driver, device) =
-                        (Driver { requests, used }, Device { requests: taken, used: returned });
-                    Pair::boxed(Fixture::new(case, Features::empty()), driver, device)
-                })
-            }
-            _ => None,
+            Case::Bursts(Bursts { ends: Ends::Both, shapes, .. }) if shapes == one => {}
+            Case::RoundTrip(Decisions::Both) | Case::TwoThreads(_) => {}
+            _ => return None,
         }
+        let size = case.queue_size().into();
+        let (requests, taken) = RingBuffer::new(size);
+        let (returned, used) = RingBuffer::new(size);
+        let (driver, device) = (Driver { requests, used }, Device { requests: taken, used: returned });
+        Some(Pair::boxed(Fixture::new(case, Features::empty()), driver, device))
     }
 }
 
@@ -67,7 +60,7 @@ fn item(request: &Request) -> Item {
 }
 
 impl DriverEnd for Driver {
-    #[inline(always)]
+    #[inline(never)]
     fn submit(&mut self, requests: &[Request]) {
         if let [request] = requests {
             self.requests.push(item(request)).expect("a burst fits the ring");
@@ -77,12 +70,13 @@ impl DriverEnd for Driver {
         }
     }
 
-    #[inline(always)]
-    fn collect(&mut self, mut each: impl FnMut(u16, u32)) {
-        let Ok(used) = self.used.read_chunk(self.used.slots()) else { return };
+    #[inline(never)]
+    fn collect(&mut self, mut returned: Returned) -> Returned {
+        let Ok(used) = self.used.read_chunk(self.used.slots()) else { return returned };
         for (cookie, written) in used {
-            each(cookie, written);
+            returned.add(cookie, written);
         }
+        returned
     }
 
     #[inline(always)]
@@ -92,23 +86,26 @@ impl DriverEnd for Driver {
 }
 
 impl DeviceEnd for Device {
-    #[inline(always)]
-    fn serve(&mut self, limit: usize, seen: &mut Seen) -> usize {
+    #[inline(never)]
+    fn serve(&mut self, limit: usize, mut seen: Seen) -> Seen {
         if limit == 1 {
-            let Ok((segment, cookie)) = self.requests.pop() else { return 0 };
+            let Ok((segment, cookie)) = self.requests.pop() else { return seen };
             seen.write(segment);
+            seen.chains += 1;
             self.used.push((cookie, segment.len)).expect("both rings have the same size");
-            return 1;
+            return seen;
         }
         let count = self.requests.slots().min(limit);
         let (Ok(taken), Ok(room)) = (self.requests.read_chunk(count), self.used.write_chunk_uninit(count))
         else {
-            return 0;
+            return seen;
         };
         room.fill_from_iter(taken.into_iter().map(|(segment, cookie)| {
             seen.write(segment);
+            seen.chains += 1;
             (cookie, segment.len)
-        }))
+        }));
+        seen
     }
 
     #[inline(always)]

@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
+use std::marker::PhantomData;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::slice;
 use std::thread;
@@ -18,66 +19,66 @@ use ring_core::Features;
 use virtio_driver::virtqueue::Virtqueue;
 use virtio_driver::{IovaTranslator, Le64, VhostUser, VirtioFeatureFlags, VirtioTransport, iovec};
 
-use crate::arena::{self, QUEUE_SIZE};
-use crate::case::{Case, Ends};
+use crate::arena;
+use crate::case::{Bursts, Case, Ends};
 use crate::ends::DriverEnd;
 use crate::fixture::Fixture;
-use crate::implementation::{Connect, Implementation, connect};
-use crate::pair::Pair;
+use crate::implementation::Implementation;
+use crate::pair::{Pair, Queue};
 use crate::request::Request;
+use crate::shape::Shapes;
+use crate::tally::Returned;
 use crate::{stub, virtio_queue};
 
-/// The crate, with one of the devices that it can have.
+/// The crate in one format, with a stub of a device.
 #[derive(Debug)]
-pub enum VirtioDriver {
-    /// A split queue with a stub of a device.
-    Split,
-    /// A packed queue with a stub of a device.
-    Packed,
-    /// A split queue with the device of `virtio-queue`.
-    WithVirtioQueue,
+pub struct Alone<F>(PhantomData<F>);
+
+impl<F> Alone<F> {
+    /// Returns the implementation.
+    #[expect(clippy::new_without_default, reason = "an implementation is no value")]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
 }
 
-/// Split queues with a stub of a device.
-pub const SPLIT: VirtioDriver = VirtioDriver::Split;
-/// Packed queues with a stub of a device.
-pub const PACKED: VirtioDriver = VirtioDriver::Packed;
-/// Split queues with the device of `virtio-queue`.
-pub const WITH_VIRTIO_QUEUE: VirtioDriver = VirtioDriver::WithVirtioQueue;
-
-impl Implementation for VirtioDriver {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Split => "virtio-driver split",
-            Self::Packed => "virtio-driver packed",
-            Self::WithVirtioQueue => "virtio-driver + virtio-queue",
+impl<F: stub::Format> Implementation for Alone<F> {
+    fn connect(&self, case: Case) -> Option<Box<dyn Queue>> {
+        let Case::Bursts(Bursts { ends: Ends::Driver, shapes, .. }) = case else { return None };
+        if shapes.uses_tables() {
+            return None; // the crate has no indirect tables
         }
+        let mut fixture = Fixture::new(case, F::FEATURES);
+        let driver = Driver::new(&mut fixture);
+        let device = F::device(&fixture);
+        Some(Pair::boxed(fixture, driver, device))
     }
+}
 
-    fn connect(&self, case: Case) -> Option<Connect> {
-        // The crate has no indirect tables.
-        if case.shape().is_indirect() {
-            return None;
-        }
-        match (self, case) {
-            (Self::Split, Case::Bursts(Ends::Driver, _)) => connect(move || {
+/// The crate's split queues with a device of `virtio-queue`.
+#[derive(Debug)]
+pub struct WithVirtioQueue<V>(PhantomData<V>);
+
+impl<V> WithVirtioQueue<V> {
+    /// Returns the implementation.
+    #[expect(clippy::new_without_default, reason = "an implementation is no value")]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<V: virtio_queue::Device> Implementation for WithVirtioQueue<V> {
+    fn connect(&self, case: Case) -> Option<Box<dyn Queue>> {
+        match case {
+            // The crate has no indirect tables. All chains of mixed requests go to the ring.
+            Case::Bursts(Bursts { shapes: Shapes::All(shape), .. }) if shape.is_indirect() => None,
+            Case::Bursts(Bursts { ends: Ends::Both, .. }) | Case::TwoThreads(_) => {
                 let mut fixture = Fixture::new(case, Features::empty());
                 let driver = Driver::new(&mut fixture);
-                let device = stub::split::Device::new(&fixture);
-                Pair::boxed(fixture, driver, device)
-            }),
-            (Self::Packed, Case::Bursts(Ends::Driver, _)) => connect(move || {
-                let mut fixture = Fixture::new(case, Features::RING_PACKED);
-                let driver = Driver::new(&mut fixture);
-                let device = stub::packed::Device::new(&fixture);
-                Pair::boxed(fixture, driver, device)
-            }),
-            (Self::WithVirtioQueue, Case::Bursts(Ends::Both, _) | Case::TwoThreads(_)) => {
-                connect(move || {
-                    let mut fixture = Fixture::new(case, Features::empty());
-                    let driver = Driver::new(&mut fixture);
-                    virtio_queue::behind(fixture, case, driver)
-                })
+                let device = V::new(&fixture);
+                Some(Pair::boxed(fixture, driver, device))
             }
             _ => None,
         }
@@ -88,7 +89,7 @@ impl Implementation for VirtioDriver {
 struct Driver {
     queue: Virtqueue<'static, ()>,
     /// The cookie of the request for each id, and how many bytes a device writes.
-    requests: [(u16, u32); QUEUE_SIZE as usize],
+    requests: Vec<(u16, u32)>,
 }
 
 impl Driver {
@@ -105,7 +106,7 @@ impl Driver {
                 .expect("there is room for the queue");
         setup.areas.driver = setup.areas.descriptor + queue.layout().driver_area_offset as u64;
         setup.areas.device = setup.areas.descriptor + queue.layout().device_area_offset as u64;
-        Self { queue, requests: [(0, 0); QUEUE_SIZE as usize] }
+        Self { queue, requests: vec![(0, 0); setup.size.into()] }
     }
 }
 
@@ -116,7 +117,7 @@ impl fmt::Debug for Driver {
 }
 
 impl DriverEnd for Driver {
-    #[inline(always)]
+    #[inline(never)]
     fn submit(&mut self, requests: &[Request]) {
         for request in requests {
             let added = self.queue.add_request(|(), add| {
@@ -133,12 +134,13 @@ impl DriverEnd for Driver {
         }
     }
 
-    #[inline(always)]
-    fn collect(&mut self, mut each: impl FnMut(u16, u32)) {
+    #[inline(never)]
+    fn collect(&mut self, mut returned: Returned) -> Returned {
         while let Some(completion) = self.queue.completions().next() {
             let (cookie, written) = self.requests[usize::from(completion.id)];
-            each(cookie, written);
+            returned.add(cookie, written);
         }
+        returned
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@
 #![expect(unsafe_code)]
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::slice;
 
@@ -14,54 +15,62 @@ use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::arena::{self, QUEUE_SIZE};
-use crate::case::{Case, Decisions, Ends};
+use crate::case::{Bursts, Case, Decisions, Ends};
 use crate::ends::DriverEnd;
 use crate::fixture::Fixture;
-use crate::implementation::{Connect, Implementation, connect};
-use crate::pair::Pair;
+use crate::implementation::Implementation;
+use crate::pair::{Pair, Queue};
 use crate::request::Request;
+use crate::shape::Shapes;
+use crate::tally::Returned;
 use crate::{stub, virtio_queue};
 
-/// The crate, with one of the devices that it can have.
-#[derive(Debug)]
-pub enum VirtioDrivers {
-    /// A stub of a device.
-    Alone,
-    /// The device of `virtio-queue`.
-    WithVirtioQueue,
-}
-
 /// The crate with a stub of a device.
-pub const ALONE: VirtioDrivers = VirtioDrivers::Alone;
-/// The crate with the device of `virtio-queue`.
-pub const WITH_VIRTIO_QUEUE: VirtioDrivers = VirtioDrivers::WithVirtioQueue;
+#[derive(Debug)]
+pub struct Alone;
 
-impl Implementation for VirtioDrivers {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Alone => "virtio-drivers",
-            Self::WithVirtioQueue => "virtio-drivers + virtio-queue",
-        }
+impl Implementation for Alone {
+    fn connect(&self, case: Case) -> Option<Box<dyn Queue>> {
+        let Case::Bursts(Bursts { ends: Ends::Driver, .. }) = case else { return None };
+        let mut fixture = Fixture::new(case, Features::empty());
+        let driver = Driver::<{ QUEUE_SIZE as usize }>::new(&mut fixture, case.shapes().uses_tables());
+        let device = stub::split::Device::new(&fixture);
+        Some(Pair::boxed(fixture, driver, device))
     }
 
-    fn connect(&self, case: Case) -> Option<Connect> {
-        match (self, case) {
-            (Self::Alone, Case::Bursts(Ends::Driver, _)) => connect(move || {
-                let mut fixture = Fixture::new(case, Features::empty());
-                let driver = Driver::new(&mut fixture);
-                let device = stub::split::Device::new(&fixture);
-                Pair::boxed(fixture, driver, device)
-            }),
-            // The crate has its indirect tables on the heap, which `virtio-queue` does not find.
-            (Self::WithVirtioQueue, Case::Bursts(Ends::Both, shape)) if shape.is_indirect() => None,
-            (
-                Self::WithVirtioQueue,
-                Case::Bursts(Ends::Both, _) | Case::RoundTrip(Decisions::Both) | Case::TwoThreads(_),
-            ) => connect(move || {
-                let mut fixture = Fixture::new(case, Features::empty());
-                let driver = Driver::new(&mut fixture);
-                virtio_queue::behind(fixture, case, driver)
-            }),
+    fn suppresses_notifications(&self) -> bool {
+        // The driver notifies when the device has not asked.
+        false
+    }
+}
+
+/// The crate with a device of `virtio-queue`.
+#[derive(Debug)]
+pub struct WithVirtioQueue<V>(PhantomData<V>);
+
+impl<V> WithVirtioQueue<V> {
+    /// Returns the implementation.
+    #[expect(clippy::new_without_default, reason = "an implementation is no value")]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<V: virtio_queue::Device> Implementation for WithVirtioQueue<V> {
+    fn connect(&self, case: Case) -> Option<Box<dyn Queue>> {
+        match case {
+            // `virtio-queue` does not find indirect tables on the heap, where the crate has them.
+            Case::Bursts(Bursts { shapes: Shapes::All(shape), .. }) if shape.is_indirect() => None,
+            Case::Bursts(Bursts { ends: Ends::Both, .. })
+            | Case::RoundTrip(Decisions::Both)
+            | Case::TwoThreads(_) => match case.queue_size() {
+                16 => Some(connect::<16, V>(case)),
+                64 => Some(connect::<64, V>(case)),
+                256 => Some(connect::<256, V>(case)),
+                1024 => Some(connect::<1024, V>(case)),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -72,14 +81,22 @@ impl Implementation for VirtioDrivers {
     }
 }
 
+/// Sets up both ends of a queue of this size. All chains of mixed requests go to the ring.
+fn connect<const SIZE: usize, V: virtio_queue::Device>(case: Case) -> Box<dyn Queue> {
+    let mut fixture = Fixture::new(case, Features::empty());
+    let driver = Driver::<SIZE>::new(&mut fixture, false);
+    let device = V::new(&fixture);
+    Pair::boxed(fixture, driver, device)
+}
+
 /// The driver's end of a queue.
 #[derive(Debug)]
-struct Driver {
-    queue: VirtQueue<Identity, { QUEUE_SIZE as usize }>,
+struct Driver<const SIZE: usize> {
+    queue: VirtQueue<Identity, SIZE>,
     /// The buffers of each request.
     buffers: Vec<Buffers>,
     /// The cookie of the request for each token.
-    cookies: [u16; QUEUE_SIZE as usize],
+    cookies: [u16; SIZE],
 }
 
 #[derive(Debug)]
@@ -88,16 +105,15 @@ struct Buffers {
     writable: &'static mut [u8],
 }
 
-impl Driver {
+impl<const SIZE: usize> Driver<SIZE> {
     /// Makes the driver's end. Writes the layout that the crate has chosen to `fixture`.
-    fn new(fixture: &mut Fixture) -> Self {
+    fn new(fixture: &mut Fixture, indirect: bool) -> Self {
         NEXT_PAGE.set(fixture.setup.areas.descriptor);
         let mut transport = Nowhere { setup: fixture.setup };
-        let indirect = fixture.shape.is_indirect();
         let queue = VirtQueue::new(&mut transport, 0, indirect, true).expect("the arena has room");
         fixture.setup = transport.setup;
         let buffers = fixture.requests.iter().map(Buffers::of).collect();
-        Self { queue, buffers, cookies: [0; QUEUE_SIZE as usize] }
+        Self { queue, buffers, cookies: [0; SIZE] }
     }
 }
 
@@ -118,8 +134,8 @@ impl Buffers {
     }
 }
 
-impl DriverEnd for Driver {
-    #[inline(always)]
+impl<const SIZE: usize> DriverEnd for Driver<SIZE> {
+    #[inline(never)]
     fn submit(&mut self, requests: &[Request]) {
         for request in requests {
             let Buffers { readable, writable } = &mut self.buffers[usize::from(request.cookie)];
@@ -130,16 +146,17 @@ impl DriverEnd for Driver {
         }
     }
 
-    #[inline(always)]
-    fn collect(&mut self, mut each: impl FnMut(u16, u32)) {
+    #[inline(never)]
+    fn collect(&mut self, mut returned: Returned) -> Returned {
         while let Some(token) = self.queue.peek_used() {
             let cookie = self.cookies[usize::from(token)];
             let Buffers { readable, writable } = &mut self.buffers[usize::from(cookie)];
             // SAFETY: these buffers were added with this token.
             let popped = unsafe { self.queue.pop_used(token, readable, &mut [writable]) };
             let Ok(written) = popped else { panic!("the token was looked up") };
-            each(cookie, written);
+            returned.add(cookie, written);
         }
+        returned
     }
 
     #[inline(always)]

@@ -1,93 +1,76 @@
 //! rust-vmm's `virtio-queue`: the device's end of split queues.
 
 use std::io::{Read as _, Write as _};
+use std::marker::PhantomData;
+use std::ops::Deref;
 
 use ring_core::{Features, Segment, Setup};
 use virtio_queue::{DescriptorChain, Queue, QueueOwnedT as _, QueueT as _};
-use vm_memory::{GuestAddress, GuestMemoryMmap};
+use vm_memory::{GuestAddress, GuestMemory};
 
 use crate::arena::Mapped;
-use crate::case::{Case, Ends};
-use crate::ends::{DeviceEnd, DriverEnd, Seen};
+use crate::case::{Bursts, Case, Ends};
+use crate::ends::DeviceEnd;
 use crate::fixture::Fixture;
-use crate::implementation::{Connect, Implementation, connect};
+use crate::implementation::Implementation;
 use crate::pair::{self, Pair};
 use crate::payload::BYTES;
 use crate::stub;
+use crate::tally::Seen;
 
-/// The crate, with one of the ways to take chains.
+/// The crate, with a device of one of the types below and a stub of a driver.
 #[derive(Debug)]
-pub enum VirtioQueue {
-    /// One chain at a time.
-    Popping,
-    /// All available chains at a time.
-    Iterating,
+pub struct VirtioQueue<V>(PhantomData<V>);
+
+impl<V> VirtioQueue<V> {
+    /// Returns the implementation.
+    #[expect(clippy::new_without_default, reason = "an implementation is no value")]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
 }
 
-/// The crate, with one chain at a time.
-pub const POPPING: VirtioQueue = VirtioQueue::Popping;
-/// The crate, with all available chains at a time.
-pub const ITERATING: VirtioQueue = VirtioQueue::Iterating;
+/// A device, which uses the crate in one way.
+pub trait Device: DeviceEnd + Send + 'static {
+    /// Returns whether the device measures this case.
+    fn supports(case: Case) -> bool;
 
-impl Implementation for VirtioQueue {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Popping => "virtio-queue",
-            Self::Iterating => "virtio-queue, iterating",
+    /// Makes the device's end of the queue in `fixture`.
+    fn new(fixture: &Fixture) -> Self;
+}
+
+impl<V: Device> Implementation for VirtioQueue<V> {
+    fn connect(&self, case: Case) -> Option<Box<dyn pair::Queue>> {
+        if !V::supports(case) {
+            return None;
         }
-    }
-
-    fn connect(&self, case: Case) -> Option<Connect> {
-        match (self, case) {
-            (Self::Popping, Case::Bursts(Ends::Device, _)) => {
-                connect(move || behind_stub(case, Popping::new))
-            }
-            (Self::Iterating, Case::Bursts(Ends::Device, _)) => {
-                connect(move || behind_stub(case, Iterating::new))
-            }
-            (Self::Popping, Case::Payload(_)) => connect(move || behind_stub(case, Copying::new)),
-            _ => None,
-        }
+        let fixture = Fixture::new(case, Features::empty());
+        let (driver, device) = (stub::split::Driver::new(&fixture), V::new(&fixture));
+        Some(Pair::boxed(fixture, driver, device))
     }
 }
 
-/// Sets up a device and a stub of a driver.
-fn behind_stub<V>(case: Case, device: fn(&Fixture) -> V) -> Box<dyn pair::Queue>
-where
-    V: DeviceEnd + Send + 'static,
-{
-    let fixture = Fixture::new(case, Features::empty());
-    let (driver, device) = (stub::split::Driver::new(&fixture), device(&fixture));
-    Pair::boxed(fixture, driver, device)
-}
+/// A handle to guest memory. The devices below take any such type, so that each program compiles
+/// the device that it uses, and only that.
+pub trait Shared: Deref<Target: GuestMemory + Sized> {}
 
-/// Sets up the device for a driver of another crate: iterating, unless requests come one by one.
-pub(crate) fn behind(
-    fixture: Fixture,
-    case: Case,
-    driver: impl DriverEnd + Send + 'static,
-) -> Box<dyn pair::Queue> {
-    if case.batch() == 1 {
-        let device = Popping::new(&fixture);
-        Pair::boxed(fixture, driver, device)
-    } else {
-        let device = Iterating::new(&fixture);
-        Pair::boxed(fixture, driver, device)
-    }
-}
+impl<M: Deref<Target: GuestMemory + Sized>> Shared for M {}
 
 /// A queue with its memory.
 #[derive(Debug)]
-struct Ready {
-    memory: Mapped,
+struct Ready<M> {
+    memory: M,
     queue: Queue,
 }
 
-impl Ready {
+impl Ready<Mapped> {
     fn new(Fixture { arena, setup, .. }: &Fixture) -> Self {
         Self { memory: arena.mapped().clone(), queue: queue(arena.mapped(), setup) }
     }
+}
 
+impl<M: Shared> Ready<M> {
     #[inline(always)]
     fn complete(&mut self, head: u16, written: u32) {
         let added = self.queue.add_used(&*self.memory, head, written);
@@ -119,8 +102,9 @@ fn queue(memory: &Mapped, setup: &Setup) -> Queue {
 
 /// Walks a chain. Returns how many bytes may be written.
 #[inline(always)]
-fn walk(chain: DescriptorChain<&GuestMemoryMmap>, seen: &mut Seen) -> u32 {
+fn walk<M: GuestMemory>(chain: DescriptorChain<&M>, seen: &mut Seen) -> u32 {
     let mut written = 0;
+    seen.chains += 1;
     for descriptor in chain {
         let segment = Segment::new(descriptor.addr().0, descriptor.len());
         if descriptor.is_write_only() {
@@ -135,24 +119,28 @@ fn walk(chain: DescriptorChain<&GuestMemoryMmap>, seen: &mut Seen) -> u32 {
 
 /// A device that takes one chain at a time, as most devices do.
 #[derive(Debug)]
-struct Popping(Ready);
+pub struct Popping<M = Mapped>(Ready<M>);
 
-impl Popping {
+impl Device for Popping {
+    fn supports(case: Case) -> bool {
+        matches!(case, Case::Bursts(Bursts { ends: Ends::Device, .. }))
+    }
+
     fn new(fixture: &Fixture) -> Self {
         Self(Ready::new(fixture))
     }
 }
 
-impl DeviceEnd for Popping {
-    #[inline(always)]
-    fn serve(&mut self, limit: usize, seen: &mut Seen) -> usize {
-        for served in 0..limit {
-            let Some(chain) = self.0.queue.pop_descriptor_chain(&*self.0.memory) else { return served };
+impl<M: Shared> DeviceEnd for Popping<M> {
+    #[inline(never)]
+    fn serve(&mut self, limit: usize, mut seen: Seen) -> Seen {
+        for _ in 0..limit {
+            let Some(chain) = self.0.queue.pop_descriptor_chain(&*self.0.memory) else { break };
             let head = chain.head_index();
-            let written = walk(chain, seen);
+            let written = walk(chain, &mut seen);
             self.0.complete(head, written);
         }
-        limit
+        seen
     }
 
     #[inline(always)]
@@ -169,31 +157,34 @@ impl DeviceEnd for Popping {
 /// A device that takes all available chains and then returns them, the fastest way that the crate
 /// offers.
 #[derive(Debug)]
-struct Iterating {
-    ready: Ready,
+pub struct Iterating<M = Mapped> {
+    ready: Ready<M>,
     /// The head of each chain that was taken, and the bytes written.
     taken: Vec<(u16, u32)>,
 }
 
-impl Iterating {
+impl Device for Iterating {
+    fn supports(case: Case) -> bool {
+        Popping::supports(case)
+    }
+
     fn new(fixture: &Fixture) -> Self {
         Self { ready: Ready::new(fixture), taken: Vec::with_capacity(fixture.setup.size.into()) }
     }
 }
 
-impl DeviceEnd for Iterating {
-    #[inline(always)]
-    fn serve(&mut self, limit: usize, seen: &mut Seen) -> usize {
+impl<M: Shared> DeviceEnd for Iterating<M> {
+    #[inline(never)]
+    fn serve(&mut self, limit: usize, mut seen: Seen) -> Seen {
         let chains = self.ready.queue.iter(&*self.ready.memory).expect("the driver area is in memory");
         for chain in chains.take(limit) {
             let head = chain.head_index();
-            self.taken.push((head, walk(chain, seen)));
+            self.taken.push((head, walk(chain, &mut seen)));
         }
-        let served = self.taken.len();
         for (head, written) in self.taken.drain(..) {
             self.ready.complete(head, written);
         }
-        served
+        seen
     }
 
     #[inline(always)]
@@ -209,25 +200,29 @@ impl DeviceEnd for Iterating {
 
 /// A device that copies what it reads to where it may write.
 #[derive(Debug)]
-struct Copying {
-    ready: Ready,
+pub struct Copying<M = Mapped> {
+    ready: Ready<M>,
     buffer: [u8; BYTES],
 }
 
-impl Copying {
+impl Device for Copying {
+    fn supports(case: Case) -> bool {
+        matches!(case, Case::Payload(_))
+    }
+
     fn new(fixture: &Fixture) -> Self {
         Self { ready: Ready::new(fixture), buffer: [0; BYTES] }
     }
 }
 
-impl DeviceEnd for Copying {
-    #[inline]
-    fn serve(&mut self, limit: usize, seen: &mut Seen) -> usize {
-        let memory: &GuestMemoryMmap = &self.ready.memory;
-        for served in 0..limit {
-            let Some(chain) = self.ready.queue.pop_descriptor_chain(memory) else { return served };
+impl<M: Shared> DeviceEnd for Copying<M> {
+    #[inline(never)]
+    fn serve(&mut self, limit: usize, mut seen: Seen) -> Seen {
+        let memory = &*self.ready.memory;
+        for _ in 0..limit {
+            let Some(chain) = self.ready.queue.pop_descriptor_chain(memory) else { break };
             let head = chain.head_index();
-            walk(chain.clone(), seen);
+            walk(chain.clone(), &mut seen);
             let mut reader = chain.clone().reader(memory).expect("the chain is in memory");
             reader.read_exact(&mut self.buffer).expect("the chain has as many readable bytes");
             let mut writer = chain.writer(memory).expect("the chain is in memory");
@@ -235,7 +230,7 @@ impl DeviceEnd for Copying {
             let written = u32::try_from(writer.bytes_written()).expect("a chain is short");
             self.ready.queue.add_used(memory, head, written).expect("the used ring is in memory");
         }
-        limit
+        seen
     }
 
     fn decide(&mut self) -> bool {

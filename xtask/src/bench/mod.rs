@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the time of the rings, and the cost of isolation-host.
 
+mod counted;
 pub(crate) mod counts;
 mod groups;
 mod machine;
@@ -7,7 +8,6 @@ mod report;
 mod samples;
 mod table;
 mod targets;
-mod valgrind;
 
 use anyhow::Result;
 use end_to_end::artifacts::target_dir;
@@ -17,7 +17,7 @@ use self::machine::Machine;
 use crate::setup;
 
 /// The suites, in the order in which they run.
-const SUITES: [&str; 3] = ["ring", "chain", "forward"];
+const SUITES: [&str; 2] = ["ring", "forward"];
 
 /// What to measure.
 #[derive(Debug, clap::Args)]

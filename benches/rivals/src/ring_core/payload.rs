@@ -3,24 +3,32 @@
 use ring_core::memory::Memory;
 use ring_core::{Arm, Features, Reader, Segment, Writer, device, split};
 
-use super::ends::{LONGEST_CHAIN, SendMemory};
+use super::queues::{LONGEST_CHAIN, SendMemory};
 use crate::arena::Arena;
 use crate::case::Case;
-use crate::ends::{DeviceEnd, Seen};
+use crate::ends::DeviceEnd;
 use crate::fixture::Fixture;
+use crate::implementation::Implementation;
 use crate::pair::{Pair, Queue};
 use crate::payload::BYTES;
 use crate::stub;
+use crate::tally::Seen;
 
-/// Sets up the device on this memory, and a stub of a driver.
-pub(super) fn connect<M: SendMemory>(case: Case, memory: fn(&Arena) -> M) -> Box<dyn Queue> {
-    let fixture = Fixture::new(case, Features::empty());
-    let slots = vec![device::Slot::EMPTY; fixture.setup.size.into()];
-    let queue = split::DeviceQueue::new(memory(&fixture.arena), &fixture.setup, slots);
-    let queue = queue.expect("the arena has room for the queue");
-    let device = Device { memory: memory(&fixture.arena), queue, buffer: [0; BYTES] };
-    let driver = stub::split::Driver::new(&fixture);
-    Pair::boxed(fixture, driver, device)
+/// The device of a split queue on the memory that the function returns.
+#[derive(Debug)]
+pub struct Payload<M>(pub fn(&Arena) -> M);
+
+impl<M: SendMemory> Implementation for Payload<M> {
+    fn connect(&self, case: Case) -> Option<Box<dyn Queue>> {
+        let (Case::Payload(_), Self(memory)) = (case, self) else { return None };
+        let fixture = Fixture::new(case, Features::empty());
+        let slots = vec![device::Slot::EMPTY; fixture.setup.size.into()];
+        let queue = split::DeviceQueue::new(memory(&fixture.arena), &fixture.setup, slots);
+        let queue = queue.expect("the arena has room for the queue");
+        let device = Device { memory: memory(&fixture.arena), queue, buffer: [0; BYTES] };
+        let driver = stub::split::Driver::new(&fixture);
+        Some(Pair::boxed(fixture, driver, device))
+    }
 }
 
 struct Device<M: Memory> {
@@ -30,14 +38,13 @@ struct Device<M: Memory> {
 }
 
 impl<M: Memory> DeviceEnd for Device<M> {
-    #[inline]
-    fn serve(&mut self, limit: usize, seen: &mut Seen) -> usize {
+    #[inline(never)]
+    fn serve(&mut self, limit: usize, mut seen: Seen) -> Seen {
         let mut segments = [Segment::default(); LONGEST_CHAIN];
-        for served in 0..limit {
+        for _ in 0..limit {
             let popped = self.queue.pop(&mut segments).expect("the driver follows the rules");
-            let Some(chain) = popped else { return served };
-            chain.readable().iter().for_each(|&segment| seen.read(segment));
-            chain.writable().iter().for_each(|&segment| seen.write(segment));
+            let Some(chain) = popped else { break };
+            seen.segments(chain.readable(), chain.writable());
             let mut reader = Reader::new(&self.memory, chain.readable());
             reader.read(&mut self.buffer).expect("the chain has as many readable bytes");
             let mut writer = Writer::new(&self.memory, chain.writable());
@@ -46,8 +53,9 @@ impl<M: Memory> DeviceEnd for Device<M> {
             let written = token.writable();
             self.queue.complete(token, written).expect("the token is fresh");
             self.queue.publish_silently();
+            seen.chains += 1;
         }
-        limit
+        seen
     }
 
     fn decide(&mut self) -> bool {

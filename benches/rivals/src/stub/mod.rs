@@ -6,60 +6,86 @@
 pub mod packed;
 pub mod split;
 
+use std::marker::PhantomData;
+
 use ring_core::Features;
 
 use crate::arena::QUEUE_SIZE;
-use crate::case::{Case, Ends};
+use crate::case::{Bursts, Case, Ends};
+use crate::ends::{DeviceEnd, DriverEnd};
 use crate::fixture::Fixture;
-use crate::implementation::{Connect, Implementation, connect};
-use crate::pair::Pair;
+use crate::implementation::Implementation;
+use crate::pair::{Pair, Queue};
+use crate::shape::Shapes;
 
 /// The size of the queue, which a stub does not look up.
 const SIZE: usize = QUEUE_SIZE as usize;
 
-/// Two stubs of one format.
-#[derive(Debug)]
-pub enum Stubs {
-    /// A split queue.
-    Split,
-    /// A packed queue.
-    Packed,
+/// A format of queues, with the stubs of both ends.
+pub trait Format: 'static {
+    /// The feature of the format.
+    const FEATURES: Features;
+
+    /// Makes the stub of a driver.
+    fn driver(fixture: &Fixture) -> impl DriverEnd + Send + 'static;
+
+    /// Makes the stub of a device.
+    fn device(fixture: &Fixture) -> impl DeviceEnd + Send + 'static;
 }
 
-/// Two split stubs.
-pub const SPLIT: Stubs = Stubs::Split;
-/// Two packed stubs.
-pub const PACKED: Stubs = Stubs::Packed;
+/// Split queues.
+#[derive(Debug)]
+pub enum Split {}
 
-impl Implementation for Stubs {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Split => "two split stubs",
-            Self::Packed => "two packed stubs",
-        }
+/// Packed queues.
+#[derive(Debug)]
+pub enum Packed {}
+
+impl Format for Split {
+    const FEATURES: Features = Features::empty();
+
+    fn driver(fixture: &Fixture) -> impl DriverEnd + Send + 'static {
+        split::Driver::new(fixture)
     }
 
-    fn connect(&self, case: Case) -> Option<Connect> {
-        let Case::Bursts(Ends::Neither, _) = case else { return None };
-        match self {
-            Self::Split => connect(move || {
-                let fixture = Fixture::new(case, Features::empty());
-                let (driver, device) = (split::Driver::new(&fixture), split::Device::new(&fixture));
-                Pair::boxed(fixture, driver, device)
-            }),
-            Self::Packed => connect(move || {
-                let fixture = Fixture::new(case, Features::RING_PACKED);
-                let (driver, device) = (packed::Driver::new(&fixture), packed::Device::new(&fixture));
-                Pair::boxed(fixture, driver, device)
-            }),
-        }
+    fn device(fixture: &Fixture) -> impl DeviceEnd + Send + 'static {
+        split::Device::new(fixture)
+    }
+}
+
+impl Format for Packed {
+    const FEATURES: Features = Features::RING_PACKED;
+
+    fn driver(fixture: &Fixture) -> impl DriverEnd + Send + 'static {
+        packed::Driver::new(fixture)
     }
 
-    fn count_name(&self, case: Case) -> Option<String> {
-        let format = match self {
-            Self::Split => "split",
-            Self::Packed => "packed",
+    fn device(fixture: &Fixture) -> impl DeviceEnd + Send + 'static {
+        packed::Device::new(fixture)
+    }
+}
+
+/// Two stubs of one format.
+#[derive(Debug)]
+pub struct TwoStubs<F>(PhantomData<F>);
+
+impl<F> TwoStubs<F> {
+    /// Returns the implementation.
+    #[expect(clippy::new_without_default, reason = "an implementation is no value")]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<F: Format> Implementation for TwoStubs<F> {
+    fn connect(&self, case: Case) -> Option<Box<dyn Queue>> {
+        // Stubs know one burst, which repeats.
+        let Case::Bursts(Bursts { ends: Ends::Neither, shapes: Shapes::All(_), .. }) = case else {
+            return None;
         };
-        Some(format!("{format}/{case}"))
+        let fixture = Fixture::new(case, F::FEATURES);
+        let (driver, device) = (F::driver(&fixture), F::device(&fixture));
+        Some(Pair::boxed(fixture, driver, device))
     }
 }

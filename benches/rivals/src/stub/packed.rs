@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use ring_core::Segment;
 
 use super::SIZE;
-use crate::ends::{DeviceEnd, DriverEnd, Seen};
+use crate::ends::{DeviceEnd, DriverEnd};
 use crate::fixture::Fixture;
 use crate::request::Request;
+use crate::tally::{Returned, Seen};
 
 /// The bit offset of the id in the second word of a descriptor, and the flags in that word.
 const ID: u32 = 32;
@@ -114,7 +115,7 @@ fn in_ring(fixture: &Fixture, request: &Request) -> Vec<[u64; 2]> {
     if let Some([_, last]) = chain.last_mut() {
         *last &= !NEXT;
     }
-    if fixture.shape.is_indirect() {
+    if fixture.shapes.uses_tables() {
         let bytes = fixture.arena.write_table(request.table, &chain);
         chain = vec![[request.table.address, bytes | id | INDIRECT]];
     }
@@ -122,7 +123,7 @@ fn in_ring(fixture: &Fixture, request: &Request) -> Vec<[u64; 2]> {
 }
 
 impl DriverEnd for Driver {
-    #[inline(always)]
+    #[inline(never)]
     fn submit(&mut self, requests: &[Request]) {
         for _ in requests {
             self.added += self.count;
@@ -142,16 +143,16 @@ impl DriverEnd for Driver {
         false
     }
 
-    #[inline(always)]
-    fn collect(&mut self, mut each: impl FnMut(u16, u32)) {
+    #[inline(never)]
+    fn collect(&mut self, mut returned: Returned) -> Returned {
         loop {
             let word = self.descriptors[self.reap.slot()][1].load(Relaxed);
             if word & (AVAIL | USED) != self.reap.used() {
-                return;
+                return returned;
             }
             self.reap.advance(self.count);
             let [l0, l1, l2, l3, i0, i1, ..] = word.to_le_bytes();
-            each(u16::from_le_bytes([i0, i1]), u32::from_le_bytes([l0, l1, l2, l3]));
+            returned.add(u16::from_le_bytes([i0, i1]), u32::from_le_bytes([l0, l1, l2, l3]));
         }
     }
 }
@@ -173,16 +174,16 @@ impl Device {
     /// Prepares to serve the requests of `fixture`.
     #[must_use]
     pub fn new(fixture: &Fixture) -> Self {
-        let Fixture { requests, shape, .. } = fixture;
-        let count = if shape.is_indirect() { 1 } else { requests.first().map_or(0, Request::descriptors) };
+        let requests = &fixture.requests;
+        let count = requests.first().map_or(0, Request::descriptors);
         let (burst, written) = (Seen::of(requests), requests.first().map_or(0, Request::written));
         Self { descriptors: descriptors(fixture), next: Cursor::default(), count, burst, written }
     }
 }
 
 impl DeviceEnd for Device {
-    #[inline(always)]
-    fn serve(&mut self, limit: usize, seen: &mut Seen) -> usize {
+    #[inline(never)]
+    fn serve(&mut self, limit: usize, mut seen: Seen) -> Seen {
         let mut count = 0;
         while count < limit {
             let first = &self.descriptors[self.next.slot()][1];
@@ -197,7 +198,7 @@ impl DeviceEnd for Device {
             count += 1;
         }
         seen.add(self.burst);
-        count
+        seen
     }
 
     #[inline(always)]

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 use ring_core::Segment;
 
 use super::SIZE;
-use crate::ends::{DeviceEnd, DriverEnd, Seen};
+use crate::ends::{DeviceEnd, DriverEnd};
 use crate::fixture::Fixture;
 use crate::request::Request;
+use crate::tally::{Returned, Seen};
 
 /// The flags of a descriptor, in the second word.
 const NEXT: u64 = 1 << 32;
@@ -71,7 +72,7 @@ impl Driver {
 
 /// Returns the descriptors of a request for the ring, where the first one goes to `head`.
 fn in_ring(fixture: &Fixture, request: &Request, head: u16) -> Vec<[u64; 2]> {
-    if fixture.shape.is_indirect() {
+    if fixture.shapes.uses_tables() {
         let bytes = fixture.arena.write_table(request.table, &chain(request, 0));
         vec![[request.table.address, bytes | INDIRECT]]
     } else {
@@ -94,7 +95,7 @@ fn chain(request: &Request, head: u16) -> Vec<[u64; 2]> {
 }
 
 impl DriverEnd for Driver {
-    #[inline(always)]
+    #[inline(never)]
     fn submit(&mut self, requests: &[Request]) {
         for _ in requests {
             self.added = self.added.wrapping_add(1);
@@ -102,14 +103,15 @@ impl DriverEnd for Driver {
         self.available[INDEX].store(self.added, Relaxed);
     }
 
-    #[inline(always)]
-    fn collect(&mut self, mut each: impl FnMut(u16, u32)) {
+    #[inline(never)]
+    fn collect(&mut self, mut returned: Returned) -> Returned {
         while self.reaped != self.used_head[INDEX].load(Relaxed) {
             let entry = 1 + 2 * (usize::from(self.reaped) % SIZE);
             self.reaped = self.reaped.wrapping_add(1);
             let head = self.used[entry].load(Relaxed) as usize;
-            each(self.cookies[head % SIZE], self.used[entry + 1].load(Relaxed));
+            returned.add(self.cookies[head % SIZE], self.used[entry + 1].load(Relaxed));
         }
+        returned
     }
 
     #[inline(always)]
@@ -143,8 +145,8 @@ impl Device {
 }
 
 impl DeviceEnd for Device {
-    #[inline(always)]
-    fn serve(&mut self, limit: usize, seen: &mut Seen) -> usize {
+    #[inline(never)]
+    fn serve(&mut self, limit: usize, mut seen: Seen) -> Seen {
         let available = self.available[INDEX].load(Relaxed);
         let count = usize::from(available.wrapping_sub(self.served)).min(limit);
         for _ in 0..count {
@@ -156,7 +158,7 @@ impl DeviceEnd for Device {
         }
         self.used_head[INDEX].store(self.served, Relaxed);
         seen.add(self.burst);
-        count
+        seen
     }
 
     #[inline(always)]
