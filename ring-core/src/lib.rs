@@ -92,7 +92,7 @@
 //!
 //! With the feature `vm-memory`, the device end serves a queue in a virtual machine's memory.
 //! Writes are marked in the memory's dirty bitmap, if there is one. A resolved area keeps its
-//! region mapped.
+//! memory mapped.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -9,12 +9,13 @@ use ring_core::{
     Violation, Writer,
 };
 use vhost_user_backend::VringT as _;
+use vm_memory::GuestMemoryMmap;
 use vm_memory::bitmap::NewBitmap;
 
 use crate::{GuestMemory, Vring};
 
 /// The guest's memory as ring-core's queues access it.
-type GuestView<B> = VmMemory<GuestMemory<B>>;
+type GuestView<B> = VmMemory<GuestMemoryMmap<B>>;
 
 /// A queue that runs: ring-core's device queue, in the format that was negotiated, on a [`Vring`].
 pub struct Queue<B: NewBitmap + 'static = ()> {

@@ -199,8 +199,8 @@ impl<B: NewBitmap + 'static> Queues<B> {
         segments: &mut [Segment],
         mut answer: impl FnMut(
             usize,
-            Reader<'_, VmMemory<GuestMemory<B>>>,
-            &mut Writer<'_, VmMemory<GuestMemory<B>>>,
+            Reader<'_, VmMemory<GuestMemoryMmap<B>>>,
+            &mut Writer<'_, VmMemory<GuestMemoryMmap<B>>>,
         ),
     ) {
         self.waker.clear();

@@ -21,7 +21,7 @@ const PACKED: Features = SPLIT.union(Features::RING_PACKED);
 const AREAS: Areas = Areas { descriptor: 0x1000, driver: 0x2000, device: 0x3000 };
 const DATA: u64 = 0x8000;
 
-type Driver = DriverQueue<VmMemory<GuestMemory>, Vec<driver::Slot<u32>>, u32>;
+type Driver = DriverQueue<VmMemory<GuestMemoryMmap>, Vec<driver::Slot<u32>>, u32>;
 
 /// A guest with one queue, and the device's side of the queue.
 struct Rig {

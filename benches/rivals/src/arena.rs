@@ -68,7 +68,7 @@ impl Arena {
 
     /// Returns the arena as memory that ring-core accesses through vm-memory.
     #[must_use]
-    pub fn vm(&self) -> VmMemory<Mapped> {
+    pub fn vm(&self) -> VmMemory<GuestMemoryMmap> {
         VmMemory::new(self.mapped.clone())
     }
 

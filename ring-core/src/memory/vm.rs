@@ -1,21 +1,18 @@
 //! Shared memory as rust-vmm's `vm-memory` maps it.
 
-// UNSAFETY: turns a mapped region, which the area keeps alive, into a resolved area.
+// UNSAFETY: turns a mapped slice, which the area keeps mapped, into a resolved area.
 #![expect(unsafe_code)]
 
 extern crate std;
 
 use core::fmt;
-use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::{self, Ordering};
 use std::sync::Arc;
 
-use vm_memory::bitmap::{Bitmap, NewBitmap};
-use vm_memory::{
-    Bytes as _, GuestAddress, GuestMemoryBackend as _, GuestMemoryMmap, GuestMemoryRegion as _,
-    GuestRegionMmap,
-};
+use vm_memory::bitmap::{BS, Bitmap as _};
+use vm_memory::volatile_memory::PtrGuardMut;
+use vm_memory::{Bytes as _, GuestAddress, GuestMemory, Permissions};
 
 use crate::segment::Segment;
 
@@ -24,74 +21,78 @@ use super::{AccessError, Area, Load, Memory, RawArea, Smp, Store, Word};
 
 /// A snapshot of the memory that a `vm-memory` address space maps.
 ///
-/// `H` is a handle on the snapshot: an `Arc<GuestMemoryMmap<B>>`, or the result of
-/// `GuestMemoryAtomic::memory()`. Every area keeps its own region mapped, so an area stays valid
-/// when the address space changes. A queue uses the old snapshot, also for indirect tables, until
-/// it is set up again. A host that adds memory while chains are in flight implements [`Memory`]
-/// itself, over a snapshot that it can exchange.
+/// `G` is any [`GuestMemory`]: a `GuestMemoryMmap`, another collection of regions, or an
+/// `IommuMemory`. `GuestMemoryAtomic::memory().into_inner()` is the current snapshot.
 ///
-/// If the regions have a dirty bitmap, every write to an area or by
+/// Every area keeps the snapshot, so an area stays mapped when the address space changes. A queue
+/// uses the old snapshot, also for indirect tables, until it is set up again or
+/// [`remap`](crate::DeviceQueue::remap)ped. The addresses of areas are translated once: if an
+/// IOMMU maps the rings to other memory, remap the queue.
+///
+/// If the memory has a dirty bitmap, every write to an area or by
 /// [`write_bytes`](Memory::write_bytes) marks the written pages.
-#[derive(Clone)]
-pub struct VmMemory<H> {
-    handle: H,
+pub struct VmMemory<G> {
+    memory: Arc<G>,
 }
 
-impl<H> VmMemory<H> {
-    /// Wraps a handle on mapped memory.
-    pub const fn new(handle: H) -> Self {
-        Self { handle }
+impl<G> VmMemory<G> {
+    /// Wraps a snapshot of mapped memory.
+    pub const fn new(memory: Arc<G>) -> Self {
+        Self { memory }
     }
 }
 
-impl<H> fmt::Debug for VmMemory<H> {
+impl<G> Clone for VmMemory<G> {
+    fn clone(&self) -> Self {
+        Self { memory: self.memory.clone() }
+    }
+}
+
+impl<G> fmt::Debug for VmMemory<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VmMemory").finish_non_exhaustive()
     }
 }
 
-impl<H, B> Memory for VmMemory<H>
-where
-    H: Deref<Target = GuestMemoryMmap<B>>,
-    B: NewBitmap + 'static,
-{
-    type Area = VmArea<B>;
+impl<G: GuestMemory + 'static> Memory for VmMemory<G> {
+    type Area = VmArea<G>;
 
-    fn area(&self, address: u64, len: usize) -> Result<VmArea<B>, AccessError> {
+    fn area(&self, address: u64, len: usize) -> Result<VmArea<G>, AccessError> {
         let unmapped = AccessError { address, len: len as u64 };
-        let region = self.handle.find_region(GuestAddress(address)).ok_or(unmapped)?;
-        // The collection only gives out a shared handle on a region together with a copy of itself
-        // that lacks the region.
-        let (_, region) =
-            self.handle.remove_region(region.start_addr(), region.len()).map_err(|_| unmapped)?;
-        let in_region = region.to_region_addr(GuestAddress(address)).ok_or(unmapped)?;
-        let slice = region.get_slice(in_region, len).map_err(|_| unmapped)?;
-        let start = NonNull::new(slice.ptr_guard_mut().as_ptr()).ok_or(unmapped);
-        drop(slice);
-        let start = start.ok().filter(|start| is_aligned_alike(*start, address)).ok_or(unmapped)?;
-        // SAFETY: `get_slice` found `len` bytes at `start` inside the region's mapping, which lives
-        // as long as the handle on the region in the area. Nothing in this program has references
-        // to these bytes: vm-memory makes only volatile and atomic accesses to them, as it does to
-        // what the guest writes at the same time.
-        let raw = unsafe { RawArea::new(start, len, Smp) };
-        let offset = usize::try_from(in_region.0).map_err(|_| unmapped)?;
-        Ok(VmArea { raw, offset, region })
+        let keeper = self.memory.clone();
+        // SAFETY: the pointer comes from an `Arc`, whose content neither moves nor changes by
+        // `&mut` before the last handle on it is dropped. The area has a handle of its own and
+        // drops it after all that borrows from `memory`. The lifetime `'static` stands for the
+        // lifetime of that handle, and does not leave the area.
+        let memory: &'static G = unsafe { &*Arc::as_ptr(&keeper) };
+        let slices = memory.get_slices(GuestAddress(address), len, Permissions::ReadWrite);
+        let slice = slices.and_then(|mut slices| slices.next().transpose()).ok().flatten();
+        // An area that is mapped in several pieces has a shorter first slice.
+        let slice = slice.filter(|slice| slice.len() == len).ok_or(unmapped)?;
+        let guard = Mapped(slice.ptr_guard_mut());
+        let start = NonNull::new(guard.0.as_ptr()).filter(|start| is_aligned_alike(*start, address));
+        // SAFETY: `get_slices` found `len` bytes at `start`, which are mapped as long as `guard`
+        // and `keeper` live. Nothing in this program has references to these bytes: vm-memory makes
+        // only volatile and atomic accesses to them, as it does to what the guest writes at the
+        // same time.
+        let raw = unsafe { RawArea::new(start.ok_or(unmapped)?, len, Smp) };
+        Ok(VmArea { raw, len, dirty: slice.bitmap().clone(), _guard: guard, _keeper: keeper })
     }
 
     fn read_bytes(&self, address: u64, into: &mut [u8]) -> Result<(), AccessError> {
         let unmapped = AccessError { address, len: into.len() as u64 };
-        self.handle.read_slice(into, GuestAddress(address)).map_err(|_| unmapped)
+        self.memory.read_slice(into, GuestAddress(address)).map_err(|_| unmapped)
     }
 
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         let unmapped = AccessError { address, len: from.len() as u64 };
-        self.handle.write_slice(from, GuestAddress(address)).map_err(|_| unmapped)
+        self.memory.write_slice(from, GuestAddress(address)).map_err(|_| unmapped)
     }
 
     fn lend(&self, segment: Segment) -> Result<(), AccessError> {
         let Segment { address, len } = segment;
         let unmapped = AccessError { address, len: len.into() };
-        let mapped = self.handle.check_range(GuestAddress(address), len as usize);
+        let mapped = self.memory.check_range(GuestAddress(address), len as usize, Permissions::ReadWrite);
         mapped.then_some(()).ok_or(unmapped)
     }
 
@@ -101,30 +102,45 @@ where
     }
 }
 
-/// A resolved part of one region, which the area keeps mapped.
-pub struct VmArea<B: Bitmap = ()> {
-    /// Points into `region`. The lifetime `'static` stands for the lifetime of `region`.
+/// What keeps a slice mapped where pages are mapped on demand, as under Xen.
+struct Mapped(PtrGuardMut);
+
+// SAFETY: the guard is a pointer and a length, which are not used after `VmMemory::area`, and a
+// mapping, which is only dropped.
+unsafe impl Send for Mapped {}
+// SAFETY: as above.
+unsafe impl Sync for Mapped {}
+
+/// A resolved part of a [`VmMemory`], which the area keeps mapped.
+// The fields are dropped in this order: `_keeper` last, because the others borrow from it.
+pub struct VmArea<G: GuestMemory + 'static> {
+    /// Points into the memory of `_keeper`, for as long as `_guard` lives.
     raw: RawArea<'static>,
-    /// The offset of the area in its region, in bytes.
-    offset: usize,
-    region: Arc<GuestRegionMmap<B>>,
+    /// The length of the area in bytes.
+    len: usize,
+    /// The dirty bitmap of the area.
+    dirty: BS<'static, G::Bitmap>,
+    _guard: Mapped,
+    _keeper: Arc<G>,
 }
 
-impl<B: Bitmap> VmArea<B> {
+impl<G: GuestMemory> VmArea<G> {
     #[inline]
     fn mark_dirty(&self, offset: usize, len: usize) {
-        // If the sum saturates, the offset is outside the area, and so outside the bitmap.
-        self.region.bitmap().mark_dirty(self.offset.saturating_add(offset), len);
+        // A write outside the area has no effect, and the bitmap does not check offsets.
+        if offset < self.len {
+            self.dirty.mark_dirty(offset, len);
+        }
     }
 }
 
-impl<B: Bitmap> fmt::Debug for VmArea<B> {
+impl<G: GuestMemory> fmt::Debug for VmArea<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VmArea").field("raw", &self.raw).finish_non_exhaustive()
     }
 }
 
-impl<B: Bitmap> Area for VmArea<B> {
+impl<G: GuestMemory> Area for VmArea<G> {
     #[inline]
     fn read<W: Word>(&self, offset: usize) -> W {
         self.raw.read(offset)

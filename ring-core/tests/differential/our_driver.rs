@@ -40,7 +40,7 @@ impl Buffer {
 struct Rig {
     shared: SharedMemory,
     features: Features,
-    driver: HeapDriverQueue<VmMemory<SharedMemory>, u64>,
+    driver: HeapDriverQueue<VmMemory<GuestMemoryMmap>, u64>,
     device: Queue,
     next_cookie: u64,
     staged: VecDeque<Buffer>,

@@ -3,18 +3,18 @@
 use std::ops::Deref as _;
 use std::sync::Arc;
 
-use ring_core::memory::{Area, Memory as _, Store, VmMemory, Word};
+use ring_core::memory::{AccessError, Area, Memory as _, Store, VmMemory, Word};
 use ring_core::{Areas, Segment, Setup, Writer};
 use support::{DESCRIPTORS, FORMATS, PACKED, Pair, ZEROED, setup};
 use vm_memory::bitmap::{AtomicBitmap, Bitmap as _};
-use vm_memory::{GuestAddress, GuestMemoryBackend as _, GuestMemoryMmap, GuestMemoryRegion as _};
+use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion as _, GuestRegionMmap};
 
 use crate::setting_up::run;
 
 const PAGE: u64 = 0x1000;
 
 /// Returns all of shared memory, mapped.
-fn mapped() -> VmMemory<Arc<GuestMemoryMmap<()>>> {
+fn mapped() -> VmMemory<GuestMemoryMmap<()>> {
     let range = (GuestAddress(DESCRIPTORS), size_of_val(&ZEROED));
     VmMemory::new(Arc::new(GuestMemoryMmap::from_ranges(&[range]).unwrap()))
 }
@@ -86,6 +86,36 @@ fn an_area_outlives_the_address_space_in_which_it_was_resolved() {
 
 fn read<W: Word>(area: &impl Area, offset: usize) -> W {
     area.read(offset)
+}
+
+/// An area is one piece of memory, however vm-memory has mapped it.
+#[test]
+fn an_area_in_two_adjacent_regions_is_refused() {
+    let ranges = [(GuestAddress(0), 0x1000), (GuestAddress(0x1000), 0x1000)];
+    let memory = VmMemory::new(Arc::new(GuestMemoryMmap::<()>::from_ranges(&ranges).unwrap()));
+    assert_eq!(memory.area(0xff8, 16).unwrap_err(), AccessError { address: 0xff8, len: 16 });
+    memory.area(0xff0, 16).unwrap();
+    memory.write_bytes(0xff8, &[1; 16]).unwrap();
+}
+
+/// Memory of a host's own, which is no collection of vm-memory's.
+#[derive(Debug)]
+struct Own(GuestRegionMmap);
+
+impl GuestMemoryBackend for Own {
+    type R = GuestRegionMmap;
+
+    fn iter(&self) -> impl Iterator<Item = &GuestRegionMmap> {
+        std::iter::once(&self.0)
+    }
+}
+
+#[test]
+fn queues_run_in_memory_that_implements_vm_memorys_traits() {
+    for features in FORMATS {
+        let region = GuestRegionMmap::from_range(GuestAddress(DESCRIPTORS), size_of_val(&ZEROED), None);
+        run(&VmMemory::new(Arc::new(Own(region.unwrap()))), features);
+    }
 }
 
 #[test]

@@ -9,14 +9,15 @@ mod queues;
 
 use std::marker::PhantomData;
 
-use ring_core::memory::{Dma, RawMemory};
+use ring_core::memory::{Dma, RawMemory, VmMemory};
+use vm_memory::GuestMemoryMmap;
 
 pub use self::payload::Payload;
 pub use self::plain::Plain;
 pub use self::queues::{
     Device, DeviceSlots, Driver, DriverSlots, Negotiated, Packed, Queues, SendMemory, Split,
 };
-use crate::arena::{Arena, Mapped};
+use crate::arena::Arena;
 use crate::case::{Bursts, Case, Ends};
 use crate::ends::{DeviceEnd, DriverEnd};
 use crate::fixture::Fixture;
@@ -79,7 +80,7 @@ impl<Q, C> OnVmMemory<Q, C> {
 
 impl<Q: Queues, C: 'static> Implementation for OnVmMemory<Q, C>
 where
-    Device<C, Q::Device<ring_core::memory::VmMemory<Mapped>>>: DeviceEnd + Send + 'static,
+    Device<C, Q::Device<VmMemory<GuestMemoryMmap>>>: DeviceEnd + Send + 'static,
 {
     fn connect(&self, case: Case) -> Option<Box<dyn Queue>> {
         let Case::Bursts(Bursts { ends: Ends::Device, .. }) = case else { return None };

@@ -54,7 +54,7 @@ pub(crate) enum Format {
 /// Both formats.
 pub(crate) const FORMATS: [Format; 2] = [Format::Split, Format::Packed];
 
-type GuestMemory = VmMemory<Arc<GuestMemoryMmap>>;
+type GuestMemory = VmMemory<GuestMemoryMmap>;
 
 /// One queue of the guest.
 struct Queue {
