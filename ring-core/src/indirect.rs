@@ -98,22 +98,36 @@ pub(crate) fn room_in_memory<M: Memory>(
     Room { table, longest, write }
 }
 
-/// Returns room in `bytes`, which the device knows as `address`.
+/// Returns room in `bytes`. The address of the table is not known yet, and 0.
 pub(crate) fn room_in_bytes(
     bytes: &mut [u8],
-    address: u64,
     longest: u32,
 ) -> Room<impl FnMut(u64, &[u8]) -> Result<(), AccessError>> {
     // A table has no use for more bytes than fit into a descriptor's length.
-    let table = Segment::new(address, saturate(bytes.len() as u64));
+    let table = Segment::new(0, saturate(bytes.len() as u64));
     let write = move |offset: u64, from: &[u8]| {
-        let unmapped = AccessError { address: address + offset, len: from.len() as u64 };
+        let unmapped = AccessError { address: offset, len: from.len() as u64 };
         let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get_mut(offset..));
         let into = rest.and_then(|rest| rest.get_mut(..from.len())).ok_or(unmapped)?;
         into.copy_from_slice(from);
         Ok(())
     };
     Room { table, longest, write }
+}
+
+/// Maps a table in bytes of the caller for the device. Returns the table as the device knows it.
+pub(crate) fn map_table<M: Memory>(
+    memory: &M,
+    bytes: &mut [u8],
+    len: u32,
+    map: impl FnOnce(&mut [u8]) -> u64,
+) -> Result<Segment, AddErrorKind> {
+    let address = map(bytes.get_mut(..len as usize).unwrap_or_default());
+    let unmapped = AccessError { address, len: len.into() };
+    address.checked_add(len.into()).ok_or(AddErrorKind::TableUnmapped(unmapped))?;
+    let table = Segment::new(address, len);
+    memory.lend_table(table).map_err(AddErrorKind::TableUnmapped)?;
+    Ok(table)
 }
 
 /// Writes a buffer's descriptors to the table in `room`, if the buffer can be added to the queue.

@@ -35,10 +35,12 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Stages a buffer through an indirect table in bytes of the caller, wherever they lie. Returns
     /// the buffer's id, as [`add`](Self::add) does.
     ///
-    /// `table` has at least 16 bytes for each segment, and `address` is where the device finds
-    /// these bytes. The call fills `table` and does not access it later. The device reads the table
-    /// until the buffer's cookie is returned, and the table must not change before. The limits on
-    /// the number of segments are those of [`add_indirect`](Self::add_indirect).
+    /// `table` has at least 16 bytes for each segment. The call fills `table`, then calls `map`
+    /// with the bytes that were filled. `map` makes them visible to the device and returns the
+    /// address at which the device finds them. (A driver with bounce buffers copies the table
+    /// there.) The device reads the table until the buffer's cookie is returned, and the table must
+    /// not change before. The limits on the number of segments are those of
+    /// [`add_indirect`](Self::add_indirect).
     ///
     /// Only for a memory that lends tables ([`Memory::lend_table`]), such as
     /// [`Dma`](crate::memory::Dma):
@@ -49,7 +51,7 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     ///
     /// # let mut page = [AlignedWord::ZERO; 512];
     /// # let window = RawMemory::from_mut(&mut page, 0x1000);
-    /// # let physical = |bytes: &[u8]| bytes.as_ptr() as u64;
+    /// # let physical = |bytes: &mut [u8]| bytes.as_ptr() as u64;
     /// // This driver leaves tables and segments alone until the device has returned them.
     /// let memory = unsafe { Dma::new(window) };
     /// let (setup, _) = Setup::contiguous(0x1000, 4, Features::INDIRECT_DESC)?;
@@ -58,9 +60,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// // A table comes from the heap, and is kept under its buffer's id.
     /// let mut tables = [const { None }; 4];
     /// let mut table = vec![0; 2 * 16].into_boxed_slice();
-    /// let address = physical(&table);
     /// let (request, response) = (Segment::new(0x4100_0000, 16), Segment::new(0x4200_0000, 512));
-    /// let id = queue.add_indirect_in(&mut table, address, &[request], &[response], ())?;
+    /// let id = queue.add_indirect_in(&mut table, physical, &[request], &[response], ())?;
     /// tables[usize::from(id)] = Some(table);
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
@@ -69,15 +70,15 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     ///
     /// Those of [`add_indirect`](Self::add_indirect);
     /// [`TableUnmapped`](crate::error::AddErrorKind::TableUnmapped) if the memory does not lend the
-    /// table.
+    /// table. Only after that error has `map` been called.
     pub fn add_indirect_in(
         &mut self,
         table: &mut [u8],
-        address: u64,
+        map: impl FnOnce(&mut [u8]) -> u64,
         readable: &[Segment],
         writable: &[Segment],
         cookie: T,
     ) -> Result<u16, AddError<T>> {
-        either!(self, queue => queue.add_indirect_in(table, address, readable, writable, cookie))
+        either!(self, queue => queue.add_indirect_in(table, map, readable, writable, cookie))
     }
 }

@@ -50,7 +50,7 @@ impl<M> Dma<M> {
     /// [`publish`](crate::DriverQueue::publish) until the buffer's cookie returns or the device is
     /// stopped. Until then, this program does not rely on the contents of writable segments, and
     /// does not write to an indirect table. The device finds a table that is passed as bytes at the
-    /// address that is passed with them.
+    /// address that they are mapped to.
     ///
     /// The calls that pass segments are safe, so a program that cannot review all of them keeps the
     /// queue behind a type that makes the segments itself.

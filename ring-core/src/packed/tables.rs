@@ -1,7 +1,7 @@
 //! The driver end of a packed queue: buffers in indirect tables.
 
 use crate::error::{AddError, AddErrorKind};
-use crate::indirect::{LONGEST_TABLE, Room, fill_table, room_in_bytes, room_in_memory};
+use crate::indirect::{LONGEST_TABLE, Room, fill_table, map_table, room_in_bytes, room_in_memory};
 use crate::memory::{AccessError, Memory};
 use crate::segment::Segment;
 use crate::slots::driver::Slots;
@@ -27,7 +27,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         self.stage_table(filled, cookie)
     }
 
-    /// Stages a buffer through an indirect table in `table`, which the device knows as `address`.
+    /// Stages a buffer through an indirect table in `table`. `map` returns the address that the
+    /// device knows.
     ///
     /// # Errors
     ///
@@ -35,16 +36,15 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     pub fn add_indirect_in(
         &mut self,
         table: &mut [u8],
-        address: u64,
+        map: impl FnOnce(&mut [u8]) -> u64,
         readable: &[Segment],
         writable: &[Segment],
         cookie: T,
     ) -> Result<u16, AddError<T>> {
-        let room = room_in_bytes(table, address, LONGEST_TABLE);
-        let filled = self.fill_table(room, readable, writable).and_then(|(table, bytes)| {
-            self.memory().lend_table(table).map_err(AddErrorKind::TableUnmapped)?;
-            Ok((table, bytes))
-        });
+        let room = room_in_bytes(table, LONGEST_TABLE);
+        let filled = self
+            .fill_table(room, readable, writable)
+            .and_then(|(filled, bytes)| Ok((map_table(self.memory(), table, filled.len, map)?, bytes)));
         self.stage_table(filled, cookie)
     }
 

@@ -99,11 +99,14 @@ fn a_table_in_bytes_of_the_caller_has_the_same_contents() {
             let mut pair = Pair::new(&memory, &setup(32, format | INDIRECT));
             let (readable, writable) = (&segments[..readable], &segments[20 - writable..]);
             let mut table = [0xff; 20 * 16 + 1];
-            let id = pair.driver.add_indirect_in(&mut table, BUFFERS + 1, readable, writable, 7).unwrap();
+            let map = |table: &mut [u8]| {
+                // As with a bounce buffer: the device finds a copy.
+                memory.write_bytes(BUFFERS + 1, table).unwrap();
+                BUFFERS + 1
+            };
+            let id = pair.driver.add_indirect_in(&mut table, map, readable, writable, 7).unwrap();
             assert_eq!((id, pair.driver.free()), (0, 31));
             let _ = pair.driver.publish();
-            // The device finds the bytes at this address.
-            memory.write_bytes(BUFFERS + 1, &table).unwrap();
 
             let mut storage = [Segment::default(); 32];
             let chain = pair.device.pop(&mut storage).unwrap().unwrap();
@@ -124,14 +127,20 @@ fn a_buffer_that_does_not_fit_the_bytes_of_the_caller_is_refused() {
         let mut words = ZEROED;
         let memory = Anywhere(RawMemory::from_mut(&mut words, DESCRIPTORS));
         let mut pair = Pair::new(&memory, &setup(2, format | INDIRECT));
+        let mut mapped = Vec::new();
         let mut refused = |address, bytes: &mut [u8], readable: &[Segment]| {
-            pair.driver.add_indirect_in(bytes, address, readable, &[], 1).unwrap_err().kind
+            let map = |bytes: &mut [u8]| {
+                mapped.push(bytes.len());
+                address
+            };
+            pair.driver.add_indirect_in(bytes, map, readable, &[], 1).unwrap_err().kind
         };
         let too_small = AddErrorKind::TableTooSmall { capacity: 1, needed: 2 };
         assert_eq!(refused(0, &mut [0; 31], &[segment; 2]), too_small);
         assert_eq!(refused(0, &mut [0; 16], &[]), AddErrorKind::Empty);
         let past_the_end = AddErrorKind::TableUnmapped(AccessError { address: u64::MAX - 8, len: 16 });
-        assert_eq!(refused(u64::MAX - 8, &mut [0; 16], &[segment]), past_the_end);
+        assert_eq!(refused(u64::MAX - 8, &mut [0; 17], &[segment]), past_the_end);
+        assert_eq!(mapped, [16]);
         assert_eq!((pair.driver.free(), pair.driver.publish()), (2, Notify::NotNeeded));
     }
 }

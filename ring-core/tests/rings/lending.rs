@@ -52,7 +52,7 @@ fn a_table_in_bytes_of_the_caller_is_refused_unless_the_memory_lends_it() {
         let memory = Windows([window.clone(), window]);
         let mut driver = driver_queue(memory, &setup(4, features));
         for address in [0, BUFFERS] {
-            let refused = driver.add_indirect_in(&mut [0; 32], address, &[BYTE], &[BYTE], 1).unwrap_err();
+            let refused = driver.add_indirect_in(&mut [0; 32], |_| address, &[BYTE], &[BYTE], 1).unwrap_err();
             let unmapped = AddErrorKind::TableUnmapped(AccessError { address, len: 32 });
             assert_eq!((refused.kind, refused.cookie), (unmapped, 1));
         }
