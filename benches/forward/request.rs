@@ -115,7 +115,7 @@ pub(crate) fn forwarded(len: u32, features: Features, direction: Direction, poli
     let share = area.share(0, QUEUE, features).expect("the area has room");
     let slots = vec![device::Slot::EMPTY; QUEUE.into()];
     let mut device = DeviceQueue::new(area.window().clone(), &share.setup, slots).expect("the queue fits");
-    queue.attach(DeviceRing::new(area.window().clone(), share, policy).expect("the queue fits"));
+    queue.attach(DeviceRing::new(area.window().clone(), share, policy, None).expect("the queue fits"));
     let mut scrubbed = Instant::now();
     repeated(move || {
         guest.send();

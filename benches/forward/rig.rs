@@ -105,7 +105,8 @@ impl Disk {
         let slots = (0..QUEUE).map(|_| driver::Slot::EMPTY).collect();
         let queue = DriverQueue::new(memory.clone(), &setup, slots).map_err(io::Error::other)?;
         let (kick, call) = (notifier::new()?, notifier::new()?);
-        link.start_queue(0, &setup, kick.as_fd(), call.as_fd()).map_err(io::Error::other)?;
+        link.start_queue(0, &setup, queue.position(), kick.as_fd(), call.as_fd())
+            .map_err(io::Error::other)?;
         link.enable(0, true).map_err(io::Error::other)?;
         let (_processes, _directory) = (processes, directory);
         Ok(Self { memory, queue, kick, call, next: 0, _link: link, _processes, _directory })

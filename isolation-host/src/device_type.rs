@@ -26,7 +26,8 @@ pub enum AtStop {
     Finish,
     /// Wait as long as requests keep completing: idle buffers cannot be told from active requests.
     FinishWhileBusy,
-    /// Return them to the guest's ring immediately, because they are idle buffers.
+    /// Return them to the guest's ring immediately, because they are idle buffers, or because the
+    /// device returns them itself.
     Unpop,
 }
 
@@ -39,8 +40,10 @@ impl DeviceType {
             // Even queues receive (VIRTIO 1.4, 5.1.2 "Virtqueues").
             (Self::Net, _) if queue % 2 == 0 => AtStop::Unpop,
             (Self::Net, _) => AtStop::Finish,
-            // Queue 1 is for events, and queue 3 receives (VIRTIO 1.4, 5.14.2 "Virtqueues").
-            (Self::Snd, 1 | 3) => AtStop::Unpop,
+            // Queue 1 is for events, and queue 3 receives (VIRTIO 1.4, 5.14.2 "Virtqueues"). Queue 2
+            // has the audio to play: if a whole buffer of audio came back during a pause, Linux
+            // would see its position in the buffer unchanged, and wait.
+            (Self::Snd, 1..=3) => AtStop::Unpop,
             (Self::Snd | Self::Generic, _) => AtStop::FinishWhileBusy,
         }
     }

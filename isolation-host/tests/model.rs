@@ -124,7 +124,7 @@ impl World {
         let window = area.window().clone();
         let slots = vec![device::Slot::EMPTY; SIZE.into()];
         let ring = DeviceQueue::new(window.clone(), &share.setup, slots).unwrap();
-        self.forwarded.attach(DeviceRing::new(window.clone(), share, Policy::default()).unwrap());
+        self.forwarded.attach(DeviceRing::new(window.clone(), share, Policy::default(), None).unwrap());
         self.device = Some(TestDevice { window, ring, taken: Vec::new() });
     }
 

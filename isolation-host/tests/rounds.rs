@@ -30,7 +30,7 @@ fn a_device_that_fills_all_buffers_gets_as_many_after_one_round() {
     let share = area.share(0, SIZE, features).unwrap();
     let slots = vec![device::Slot::EMPTY; SIZE.into()];
     let mut card = DeviceQueue::new(area.window().clone(), &share.setup, slots).unwrap();
-    forwarded.attach(DeviceRing::new(area.window().clone(), share, Policy::default()).unwrap());
+    forwarded.attach(DeviceRing::new(area.window().clone(), share, Policy::default(), None).unwrap());
 
     for number in 0..SIZE {
         guest.add(&[], &[BUFFER], number).unwrap();

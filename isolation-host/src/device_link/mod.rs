@@ -5,6 +5,7 @@ mod budget;
 mod error;
 mod exchange;
 mod handshake;
+mod positions;
 mod replies;
 mod reply;
 
@@ -16,6 +17,7 @@ pub use budget::Budget;
 pub use error::LinkError;
 use exchange::{Exchange, Purpose};
 pub use handshake::Handshake;
+use positions::Positions;
 use ring_core::{Features, Position, Setup};
 use zerocopy::IntoBytes;
 
@@ -45,6 +47,8 @@ pub struct DeviceLink {
     /// The features that were last negotiated.
     negotiated: Option<u64>,
     area: Option<Area>,
+    /// Where the device has left its queues.
+    left: Positions,
     /// A configuration that came too late for the VMM.
     late_config: Option<Vec<u8>>,
 }
@@ -68,6 +72,7 @@ impl DeviceLink {
             queues,
             negotiated,
             area,
+            left: Positions::default(),
             late_config,
         };
         if negotiation::protocol_asked(offered) & protocol::BACKEND_REQ != 0 {
@@ -152,7 +157,13 @@ impl DeviceLink {
         self.command(Request::SetMemTable, &payload[..], Some(file))
     }
 
-    /// Starts a queue on a zeroed ring.
+    /// Returns where the device has left a queue that it has stopped.
+    #[must_use]
+    pub fn left_at(&self, index: u32) -> Option<Position> {
+        self.left.get(index)
+    }
+
+    /// Starts a queue on a ring without requests that begins at `position`.
     ///
     /// The device serves the queue once it is [enabled](Self::enable).
     ///
@@ -163,15 +174,16 @@ impl DeviceLink {
         &mut self,
         index: u32,
         setup: &Setup,
+        position: Position,
         kick: BorrowedFd<'_>,
         call: BorrowedFd<'_>,
     ) -> Result<(), LinkError> {
         let size = VringState { index, num: setup.size.into() };
         self.command(Request::SetVringNum, &size, None)?;
         let base = if setup.features.contains(Features::RING_PACKED) {
-            Position::PACKED_START.packed_base()
+            position.packed_base()
         } else {
-            Position::SPLIT_START.split_base()
+            position.split_base()
         };
         self.command(Request::SetVringBase, &VringState { index, num: base }, None)?;
         let areas = VringAddr {
@@ -204,7 +216,7 @@ impl DeviceLink {
         self.command(Request::SetVringEnable, &state, None)
     }
 
-    /// Stops a queue. The device's vring base is not used, because many devices report a wrong one.
+    /// Stops a queue. [`left_at`](Self::left_at) returns where, once the device has replied.
     ///
     /// # Errors
     ///

@@ -9,6 +9,8 @@ use super::DeviceLink;
 use super::budget::Budget;
 use super::error::LinkError;
 use super::exchange::{Answered, Purpose};
+use super::reply::body;
+use crate::area::Area;
 use crate::protocol::features::protocol;
 use crate::protocol::{Message, ReceiveError, Request};
 
@@ -96,7 +98,7 @@ impl DeviceLink {
         match answered {
             Some(answered) => {
                 answered.accepted()?;
-                self.forget_if_reset(request)?;
+                self.apply(&answered)?;
                 Ok(Some(answered.reply))
             }
             None if unlimited => Err(LinkError::Receive { request, source: ReceiveError::Timeout }),
@@ -125,22 +127,28 @@ impl DeviceLink {
     /// Handles a reply for which nothing waits any more.
     fn take_late(&mut self, answered: Answered) -> Result<(), LinkError> {
         tracing::debug!("the device has answered {:?} late", answered.request);
-        match answered.purpose {
-            Purpose::Accept => answered.accepted()?,
-            Purpose::Relay if answered.request == Request::GetConfig => {
-                self.late_config = Some(answered.reply.payload);
-            }
-            Purpose::Relay => {}
+        if answered.purpose == Purpose::Accept {
+            answered.accepted()?;
         }
-        self.forget_if_reset(answered.request)
+        self.apply(&answered)?;
+        if answered.request == Request::GetConfig {
+            self.late_config = Some(answered.reply.payload);
+        }
+        Ok(())
     }
 
-    /// Empties the area of a device that has been reset. The device has forgotten its requests.
-    fn forget_if_reset(&self, request: Request) -> Result<(), LinkError> {
-        match &self.area {
-            Some(area) if request == Request::ResetDevice => Ok(area.clear()?),
-            _ => Ok(()),
+    /// Notes what a reply says about the device's queues.
+    fn apply(&mut self, answered: &Answered) -> Result<(), LinkError> {
+        match answered.request {
+            Request::GetVringBase => self.left.record(body(answered.request, &answered.reply)?),
+            Request::ResetDevice => {
+                // The device has forgotten its queues and their requests.
+                self.left.clear();
+                self.area.as_ref().map_or(Ok(()), Area::clear)?;
+            }
+            _ => {}
         }
+        Ok(())
     }
 
     /// Sends a request without a reply, and waits for the acknowledgement if one was negotiated.

@@ -3,7 +3,9 @@
 use ring_core::driver::Used;
 use ring_core::error::AddErrorKind;
 use ring_core::memory::{AccessError, Memory as _};
-use ring_core::{AddError, Arm, DriverQueue, Features, Notify, Segment, SetupError, Violation, driver};
+use ring_core::{
+    AddError, Arm, DriverQueue, Features, Notify, Position, Segment, SetupError, Violation, driver,
+};
 use thiserror::Error;
 
 use super::block_status;
@@ -74,18 +76,35 @@ pub(super) enum ForwardError {
 impl DeviceRing {
     /// Sets up the ring in a fresh share of the isolated area.
     ///
+    /// The ring continues at `left`, where the device has left its previous ring. A position that
+    /// does not exist in this ring has no effect.
+    ///
     /// # Errors
     ///
     /// [`SetupError`] if the ring's size or addresses are invalid.
-    pub fn new(window: Window, share: Share, policy: Policy) -> Result<Self, SetupError> {
+    pub fn new(
+        window: Window,
+        share: Share,
+        policy: Policy,
+        left: Option<Position>,
+    ) -> Result<Self, SetupError> {
         let Share { setup, blocks, buddy } = share;
         let slots = (0..setup.size).map(|_| driver::Slot::EMPTY).collect();
+        let mut ring = DriverQueue::new(window.clone(), &setup, slots)?;
+        // The device only harms itself with a position that does not exist.
+        let _ = left.map(|left| ring.begin_at(left));
         Ok(Self {
-            ring: DriverQueue::new(window.clone(), &setup, slots)?,
+            ring,
             pool: Pool::new(window.clone(), blocks, buddy, policy),
             window,
             indirect: setup.features.contains(Features::INDIRECT_DESC),
         })
+    }
+
+    /// Returns where the ring is: before the first request, the position at which it begins.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.ring.position()
     }
 
     /// Returns how many bytes of the share's blocks are in use, and how many there are.

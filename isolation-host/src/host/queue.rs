@@ -25,6 +25,10 @@ pub(super) struct Queue {
     pub(super) size: u16,
     pub(super) areas: Option<VringAddr>,
     pub(super) base: u32,
+    /// The vring base at which the queue was stopped, unless the device was reset since.
+    pub(super) stopped_at: Option<u32>,
+    /// Whether the VMM has started the queue where it was stopped.
+    resumed: bool,
     /// The guest's notifications.
     pub(super) kick: Option<OwnedFd>,
     pub(super) enabled: bool,
@@ -96,6 +100,8 @@ impl Queue {
             size: 0,
             areas: None,
             base: 0,
+            stopped_at: None,
+            resumed: false,
             kick: None,
             enabled: false,
             enabled_on_device: None,
@@ -125,6 +131,7 @@ impl Queue {
     /// Forgets what a VMM has configured.
     pub(super) fn forget(&mut self) {
         (self.areas, self.kick, self.size, self.base, self.enabled) = (None, None, 0, 0, false);
+        self.stopped_at = None;
         let mut active = self.lock();
         (active.call, active.error, active.watched) = (None, None, false);
     }
@@ -163,6 +170,7 @@ impl Host {
                 .map_err(|source| StartError::Setup { index, source })?;
         tracing::debug!("queue {index} starts at {:#x}: {setup:?}", queue.base);
         forwarded.share_quarantine(self.quarantine.clone());
+        queue.resumed = queue.stopped_at.take() == Some(queue.base);
         queue.lock().queue = Some(forwarded);
         if let Some(kick) = &queue.kick {
             let listening = self.workers.listen(index, kick, QueueEvent::Kick(number(index)));
@@ -202,7 +210,9 @@ impl Host {
         let window = area.window().clone();
         let share = area.share(index, queue.size, features)?;
         let setup = share.setup;
-        let ring = DeviceRing::new(window, share, self.options.policy)?;
+        // A device takes a ring at any other position for that of a driver that was reset.
+        let left = link.left_at(number(index).into()).filter(|_| queue.resumed);
+        let ring = DeviceRing::new(window, share, self.options.policy, left)?;
         // Each connection has notifications of its own, so that an earlier device can neither send
         // nor consume them.
         let (device_kick, kick) = notifier::pair().map_err(AttachError::Descriptors)?;
@@ -210,7 +220,8 @@ impl Host {
         queue.device_call = notifier::new().map_err(AttachError::Descriptors)?;
         let listening = self.workers.listen(index, &queue.device_call, QueueEvent::Call(number(index)));
         listening.map_err(AttachError::Poll)?;
-        link.start_queue(number(index).into(), &setup, device_kick.as_fd(), queue.device_call.as_fd())?;
+        let (kicked, called) = (device_kick.as_fd(), queue.device_call.as_fd());
+        link.start_queue(number(index).into(), &setup, ring.position(), kicked, called)?;
         // Not required for a device that looks at the ring when it starts, and harmless.
         notifier::notify(&kick);
         queue.lock().attach(ring, kick);

@@ -137,8 +137,8 @@ impl Host {
         let (notify, unfinished) = forwarded.finish();
         signal(call.as_ref(), notify);
         queue.lock().call = call;
-        queue.base = forwarded.vring_base();
-        let base = queue.base;
+        let base = forwarded.vring_base();
+        (queue.base, queue.stopped_at) = (base, Some(base));
         tracing::debug!("queue {index} ends at {base:#x}: {}", forwarded.statistics);
         match stopped {
             Some(Err(error)) => self.lose_device(&ErrorChain(&error).to_string()),
@@ -164,7 +164,7 @@ impl Host {
     pub(super) fn reset_device(&mut self) {
         self.finish_all_queues();
         for queue in &mut self.queues {
-            queue.enabled = false;
+            (queue.enabled, queue.stopped_at) = (false, None);
         }
         if let Some(Err(error)) = self.device.as_mut().map(DeviceLink::reset) {
             self.lose_device(&ErrorChain(&error).to_string());

@@ -47,6 +47,8 @@ pub(crate) struct TestDevice {
     /// The files of all messages.
     pub(crate) given: Vec<OwnedFd>,
     pub(crate) vrings: BTreeMap<u32, Vring>,
+    /// Where the device says it has left a queue, as a vring base. Others are at 0.
+    pub(crate) left: BTreeMap<u32, u32>,
     /// The dirty log.
     pub(crate) log: Option<OwnedFd>,
     /// The back-end channel, for the device's own requests.
@@ -79,6 +81,7 @@ impl TestDevice {
             told: Vec::new(),
             given: Vec::new(),
             vrings: BTreeMap::new(),
+            left: BTreeMap::new(),
             log: None,
             requests: None,
         }
@@ -111,7 +114,8 @@ impl TestDevice {
             Request::GetVringBase => {
                 let VringState { index, .. } = message.body().unwrap();
                 self.vrings.remove(&index);
-                Some(message.reply(&VringState { index, num: 0 }))
+                let num = self.left.get(&index).copied().unwrap_or(0);
+                Some(message.reply(&VringState { index, num }))
             }
             _ => {
                 self.configure(request, &mut message);
@@ -189,8 +193,10 @@ impl TestDevice {
                 device: vring.areas.device,
             },
         );
-        DeviceQueue::new(self.memory[0].clone(), &setup, vec![device::Slot::EMPTY; vring.size.into()])
-            .unwrap()
+        let slots = vec![device::Slot::EMPTY; vring.size.into()];
+        let mut queue = DeviceQueue::new(self.memory[0].clone(), &setup, slots).unwrap();
+        queue.resume(queue.position_of(vring.base)).unwrap();
+        queue
     }
 
     /// Waits for the next request of a queue. Returns its token, readable bytes and writable

@@ -52,7 +52,7 @@ fn device() -> (DeviceRing, Window, DeviceQueue<Window, Vec<device::Slot>>) {
     let window = area.window().clone();
     let slots = vec![device::Slot::EMPTY; SIZE.into()];
     let queue = DeviceQueue::new(window.clone(), &share.setup, slots).unwrap();
-    (DeviceRing::new(window.clone(), share, Policy::default()).unwrap(), window, queue)
+    (DeviceRing::new(window.clone(), share, Policy::default(), None).unwrap(), window, queue)
 }
 
 impl Stepped {

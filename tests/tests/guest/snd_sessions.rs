@@ -1,11 +1,13 @@
 //! One snd-host serves several machines in turn, however each of them ends.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
 use end_to_end::artifacts::{GuestImage, Profile, program};
 use end_to_end::daemon::Daemon;
+use end_to_end::forwarding::start_forwarder;
 use end_to_end::guest::{Device, Guest, Overlay};
 use end_to_end::pattern::Pattern;
 
@@ -19,8 +21,9 @@ const SCRIPT: &str = "until grep -q RUNNING /proc/asound/card0/pcm0p/sub0/status
 aplay -q -D hw:0,0 /pattern.wav";
 
 /// Starts an snd-host that listens in a directory and may write there.
-fn sound_card(sink: &str, directory: &Path) -> Result<Daemon, Box<dyn Error>> {
+fn sound_card(sink: &str, directory: &Path, further: &[&str]) -> Result<Daemon, Box<dyn Error>> {
     let options = ["--sink".as_ref(), sink.as_ref(), "--writable".as_ref(), directory.as_os_str()];
+    let options = options.into_iter().chain(further.iter().map(OsStr::new));
     Ok(Daemon::start(&program("snd-host", Profile::Debug)?, &directory.join("snd.sock"), options)?)
 }
 
@@ -29,7 +32,7 @@ fn a_killed_or_reset_machine_leaves_a_sound_card_for_the_next_one() -> Result<()
     let directory = tempfile::tempdir()?;
     let recording = |take: usize| directory.path().join(format!("{take}.wav"));
     let sink = format!("wavenc ! filesink sync=true location={}/{{take}}.wav", directory.path().display());
-    let mut daemon = sound_card(&sink, directory.path())?;
+    let mut daemon = sound_card(&sink, directory.path(), &[])?;
     let pattern = Pattern::seconds(SECONDS);
     let overlay = Overlay::script(SCRIPT).file("pattern.wav", pattern.to_wav());
     let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
@@ -61,18 +64,49 @@ fn a_killed_or_reset_machine_leaves_a_sound_card_for_the_next_one() -> Result<()
 fn a_machine_that_is_paused_while_it_plays_loses_nothing() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let recording = directory.path().join("recording");
-    let sink = format!("filesink sync=true location={}", recording.display());
-    let mut daemon = sound_card(&sink, directory.path())?;
+    let daemon = sound_card(&file_sink(&recording), directory.path(), &[])?;
+    pauses_bit_exact(&recording, daemon, None)
+}
+
+/// isolation-host makes new rings after the pause, which snd-host must not take for those of a new
+/// driver.
+#[test]
+fn a_machine_with_an_isolated_card_loses_nothing_in_a_pause() -> Result<(), Box<dyn Error>> {
+    for ring in ["split", "packed"] {
+        let directory = tempfile::tempdir()?;
+        let recording = directory.path().join("recording");
+        let daemon = sound_card(&file_sink(&recording), directory.path(), &["--ring", ring])?;
+        let program = program("isolation-host", Profile::Debug)?;
+        let forwarder = start_forwarder(&program, directory.path(), daemon.socket(), &["--device", "snd"])?;
+        pauses_bit_exact(&recording, daemon, Some(forwarder))?;
+    }
+    Ok(())
+}
+
+fn file_sink(recording: &Path) -> String {
+    format!("filesink sync=true location={}", recording.display())
+}
+
+/// Pauses a guest while it plays to `recording`, and compares all that it has played.
+fn pauses_bit_exact(
+    recording: &Path,
+    mut daemon: Daemon,
+    mut forwarder: Option<Daemon>,
+) -> Result<(), Box<dyn Error>> {
     let pattern = Pattern::seconds(SECONDS);
     let overlay = Overlay::script(SCRIPT).file("pattern.wav", pattern.to_wav());
-    let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket());
+    let socket = forwarder.as_ref().map_or(daemon.socket(), Daemon::socket);
+    let device = Device::vhost_user("vhost-user-snd-pci", socket);
     let mut guest = Guest::boot(&GuestImage::prepared()?, &device, &overlay)?;
     guest.wait_for_lines("playing", 1, BOOT_AND_PLAY)?;
     guest.pause_and_resume(BOOT_AND_PLAY)?;
-    guest.finish(BOOT_AND_PLAY).inspect_err(|error| eprintln!("{error}\n{}", daemon.log().join("\n")))?;
-    daemon.wait_until_closed(&recording)?;
+    guest.finish(BOOT_AND_PLAY).inspect_err(|error| {
+        let forwarder = forwarder.as_mut().map_or(&[][..], Daemon::log);
+        eprintln!("{error}\n{}", [daemon.log(), forwarder].concat().join("\n"));
+    })?;
+    daemon.wait_until_closed(recording)?;
     // A guest that had started the playback again would have recorded less.
-    let (recorded, played) = (std::fs::read(&recording)?, pattern.to_raw());
+    let (recorded, played) = (std::fs::read(recording)?, pattern.to_raw());
     assert!(recorded == played, "{} bytes of {}\n{}", recorded.len(), played.len(), daemon.log().join("\n"));
     Ok(())
 }
