@@ -35,7 +35,8 @@ use crate::segment::Segment;
 #[must_use = "the driver waits for this chain: complete it"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Token {
-    /// The number of the chain, counting all chains that this queue has ever taken. Never 0.
+    /// The number of the chain, counting all chains that this queue has ever taken, never 0; with
+    /// [`PARTIAL`] for a chain that did not fit the storage. The chain's slot has the same number.
     pub(crate) serial: u64,
     /// Where the chain starts in the driver's order: an index (split), or a cursor's bits (packed).
     pub(crate) start: u16,
@@ -43,10 +44,13 @@ pub struct Token {
     pub(crate) id: u16,
     /// The number of bytes that the device may write; saturated at `u32::MAX`.
     pub(crate) writable: u32,
-    /// Whether `writable` counts the whole chain. A chain that does not fit the storage is not read
-    /// to its end.
-    pub(crate) whole: bool,
 }
+
+// Two registers: a token is passed by value.
+const _: () = assert!(size_of::<Token>() == 16);
+
+/// A bit in a token's serial: the chain was not read to its end, and `writable` counts only a part.
+pub(crate) const PARTIAL: u64 = 1 << 62;
 
 impl Token {
     /// Returns the number of bytes that the device may write to the chain, the most that `complete`
@@ -61,7 +65,7 @@ impl Token {
     /// Returns whether the whole chain was read and has no writable bytes.
     #[inline]
     pub(crate) const fn is_read_only(&self) -> bool {
-        self.whole && self.writable == 0
+        self.writable == 0 && self.serial & PARTIAL == 0
     }
 }
 
@@ -93,12 +97,23 @@ pub struct ChainRecord {
 /// driver cannot change them afterwards. Addresses are checked on access, not here.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Chain<'s> {
-    readable: &'s [Segment],
-    writable: &'s [Segment],
-    token: Token,
+    pub(crate) readable: &'s [Segment],
+    pub(crate) writable: &'s [Segment],
+    pub(crate) token: Token,
 }
 
 impl<'s> Chain<'s> {
+    /// Returns the chain of one segment, which is put into `storage`.
+    #[inline(always)]
+    pub(crate) fn single(storage: &'s mut [Segment], only: Segment, is_writable: bool, token: Token) -> Self {
+        let segments = storage.first_mut().map_or(&[][..], |first| {
+            *first = only;
+            slice::from_ref(first)
+        });
+        let (readable, writable) = if is_writable { (&[][..], segments) } else { (segments, &[][..]) };
+        Self { readable, writable, token }
+    }
+
     /// Returns the segments that the device may read, in order.
     #[must_use]
     pub const fn readable(&self) -> &'s [Segment] {
@@ -144,15 +159,92 @@ impl<'s> Contents<'s> {
         })
     }
 
+    /// Returns what the storage holds of the chain, if that is the whole chain.
+    pub(crate) fn gathered(&self) -> Option<Gathered> {
+        let (readable, segments) = self.segments?;
+        let total = readable.len() + segments.len();
+        Some(Gathered { readable: readable.len(), total, writable: self.writable, count: self.count })
+    }
+
     /// Returns the chain with these contents, or only its token if the storage was too small.
     #[inline]
     pub(crate) fn into_chain(self, id: u16, serial: u64, start: u16) -> Result<Chain<'s>, Token> {
         let Self { segments, writable, .. } = self;
-        let token = Token { serial, start, id, writable, whole: segments.is_some() };
         match segments {
-            Some((readable, writable)) => Ok(Chain { readable, writable, token }),
-            None => Err(token),
+            Some((readable, segments)) => {
+                let token = Token { serial, start, id, writable };
+                Ok(Chain { readable, writable: segments, token })
+            }
+            None => Err(Token { serial: serial | PARTIAL, start, id, writable }),
         }
+    }
+}
+
+/// A whole chain whose segments are in the storage.
+pub(crate) struct Gathered {
+    /// The number of readable segments.
+    pub(crate) readable: usize,
+    /// The number of segments.
+    pub(crate) total: usize,
+    /// The number of bytes that the device may write; saturated at `u32::MAX`.
+    pub(crate) writable: u32,
+    /// The number of descriptors that the chain takes up in the ring.
+    pub(crate) count: u16,
+}
+
+impl Gathered {
+    /// Returns the readable and the writable segments.
+    #[inline(always)]
+    pub(crate) fn segments<'s>(&self, storage: &'s [Segment]) -> (&'s [Segment], &'s [Segment]) {
+        let all = storage.get(..self.total).unwrap_or_default();
+        all.split_at_checked(self.readable).unwrap_or_default()
+    }
+}
+
+/// Collects the segments of a chain as a [`Collector`] does, but only says that the chain breaks a
+/// rule or does not fit the storage.
+#[derive(Default)]
+pub(crate) struct Gathering {
+    total: usize,
+    readable: usize,
+    readable_bytes: u64,
+    writable_bytes: u64,
+}
+
+impl Gathering {
+    /// Returns the number of segments.
+    #[inline(always)]
+    pub(crate) const fn len(&self) -> usize {
+        self.total
+    }
+
+    /// Adds a segment. Returns whether it breaks no rule and fits the storage.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, segment: Segment, is_writable: bool, storage: &mut [Segment]) -> bool {
+        if !is_in_range(segment) {
+            return false;
+        }
+        let Some(slot) = storage.get_mut(self.total) else { return false };
+        *slot = segment;
+        if is_writable {
+            self.writable_bytes += u64::from(segment.len);
+        } else if self.total == self.readable {
+            self.readable += 1;
+            self.readable_bytes += u64::from(segment.len);
+        } else {
+            return false;
+        }
+        self.total += 1;
+        true
+    }
+
+    /// Returns the whole chain, each of whose segments took up a descriptor of the ring.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "at most the queue's size")]
+    pub(crate) fn finish(self) -> Option<Gathered> {
+        let Self { total, readable, readable_bytes, writable_bytes } = self;
+        let fits = readable_bytes + writable_bytes <= MAX_CHAIN_BYTES;
+        fits.then_some(Gathered { readable, total, writable: saturate(writable_bytes), count: total as u16 })
     }
 }
 
@@ -164,6 +256,13 @@ pub(crate) const MAX_CHAIN_BYTES: u64 = 1 << 32;
 #[inline]
 pub(crate) fn saturate(bytes: u64) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// Returns whether the segment lies within the address space. `false` also for a segment that ends
+/// with the last address, which [`check_range`] accepts.
+#[inline]
+pub(crate) const fn is_in_range(segment: Segment) -> bool {
+    segment.address.checked_add(segment.len as u64).is_some()
 }
 
 /// Fails unless the segment lies within the address space.

@@ -152,6 +152,9 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     #[doc(alias("virtqueue_pop", "pop_descriptor_chain"))]
     #[inline]
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
+        #[cfg(ring_core_bursts)]
+        return self.burst().pop(segments);
+        #[cfg(not(ring_core_bursts))]
         either!(self, queue => queue.pop(segments))
     }
 
@@ -169,6 +172,9 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     #[doc(alias("virtqueue_push", "virtqueue_fill", "add_used"))]
     #[inline]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        #[cfg(ring_core_bursts)]
+        return self.burst().complete(token, written);
+        #[cfg(not(ring_core_bursts))]
         either!(self, queue => queue.complete(token, written))
     }
 

@@ -142,6 +142,9 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     #[doc(alias("virtqueue_add", "virtqueue_add_sgs"))]
     #[inline]
     pub fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, AddError<T>> {
+        #[cfg(ring_core_bursts)]
+        return self.burst().add(readable, writable, cookie);
+        #[cfg(not(ring_core_bursts))]
         either!(self, queue => queue.add(readable, writable, cookie))
     }
 
@@ -180,6 +183,9 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     #[doc(alias("virtqueue_get_buf", "pop_used"))]
     #[inline]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
+        #[cfg(ring_core_bursts)]
+        return self.burst().reap();
+        #[cfg(not(ring_core_bursts))]
         either!(self, queue => queue.reap())
     }
 

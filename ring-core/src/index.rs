@@ -107,6 +107,13 @@ impl Cursor {
         if cursor.slot < size.get() { Some(cursor) } else { None }
     }
 
+    /// Returns the cursor at `slot`, which is less than the queue's size, on a lap with this wrap
+    /// counter.
+    #[inline]
+    pub(crate) const fn on_lap(slot: u16, wrap: bool) -> Self {
+        Self { slot, wrap: if wrap { Self::WRAP } else { 0 } }
+    }
+
     /// Returns the 16-bit form.
     #[inline]
     #[must_use]

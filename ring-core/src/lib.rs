@@ -153,6 +153,7 @@
 #![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 
 mod admission;
+pub mod burst;
 mod chain;
 pub mod device;
 pub mod driver;

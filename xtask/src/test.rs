@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::Parser;
+use end_to_end::artifacts::target_dir;
 use end_to_end::matrix::FULL;
 use xshell::{Cmd, Shell, cmd};
 
@@ -11,7 +12,7 @@ use crate::{bench, firmware, foreign, lint, loom, no_std, setup};
 
 /// The stages after set-up. Stages that fail fast come first. Tests that depend on real time come
 /// last, so that a busy machine does not keep the other stages from running.
-const STAGES: [(&str, Stage); 15] = [
+const STAGES: [(&str, Stage); 16] = [
     ("format", |sh, _, _| lint::format(sh)),
     ("style", |sh, _, _| lint::tidy(sh)),
     ("public API", |sh, _, _| lint::public_api(sh)),
@@ -19,6 +20,7 @@ const STAGES: [(&str, Stage); 15] = [
     ("clippy", |sh, _, _| lint::clippy(sh)),
     ("documentation", |sh, _, _| lint::documentation(sh)),
     ("unit and doc tests", unit),
+    ("ring-core over bursts", bursts),
     ("no std, no allocator", |sh, _, _| no_std::run(sh)),
     // Not counted: the unit tests have run the same models in an unoptimised build.
     ("loom models", |sh, _, _| loom::run(sh)),
@@ -78,6 +80,15 @@ fn unit(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
 fn other_processors(sh: &Shell, options: &Options, counts: &mut Counts) -> Result<()> {
     counts.passed += foreign::check(sh, options.full)?;
     Ok(())
+}
+
+/// ring-core's tests once more, with each plain call as a burst of one call.
+fn bursts(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
+    // Other flags make other files, so these go beside the other tests' files.
+    let target = target_dir()?.join("bursts");
+    let tests =
+        cmd!(sh, "cargo test --package ring-core --all-features --target-dir {target} --no-fail-fast");
+    counts.run(tests.env("RUSTFLAGS", "--cfg ring_core_bursts"))
 }
 
 /// Each device with each combination of features counts as a test.

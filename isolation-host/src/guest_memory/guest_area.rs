@@ -1,12 +1,12 @@
 //! Access to a ring in the guest's memory.
 
-use ring_core::memory::{Area, Load, Store, Word};
+use ring_core::memory::{Area, AreaRow, AreaWalk, Load, Store, Word};
 
 use super::dirty_log::DirtyLog;
 use crate::mmap::WindowArea;
 
 /// A resolved part of the guest's memory. An area keeps its region mapped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct GuestArea {
     area: WindowArea,
     address: u64,
@@ -26,6 +26,17 @@ impl GuestArea {
 }
 
 impl Area for GuestArea {
+    type Row<const CELL: usize> = AreaRow<Self, CELL>;
+    type Walk<const CELL: usize> = AreaWalk<Self, CELL>;
+
+    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> Self::Row<CELL> {
+        AreaRow::new(self, offset, count)
+    }
+
+    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> Self::Walk<CELL> {
+        AreaWalk::new(self, count, slot)
+    }
+
     #[inline]
     fn read<W: Word>(&self, offset: usize) -> W {
         self.area.read(offset)

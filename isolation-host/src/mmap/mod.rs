@@ -11,6 +11,8 @@ mod copy;
 mod error;
 #[cfg(test)]
 mod executable;
+mod mapping;
+mod window_area;
 
 use std::fmt;
 use std::io;
@@ -21,32 +23,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use copy::{copy_shared, zero_shared};
 pub use error::MapError;
+use mapping::Mapping;
 use ring_core::Segment;
-use ring_core::memory::{AccessError, Area, Load, Memory, RawArea, RawMemory, Store, Word};
+use ring_core::memory::{AccessError, Memory, RawMemory};
 use rustix::fs::fstat;
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
-
-/// A mapped range of a file.
-struct Mapping {
-    start: NonNull<u8>,
-    /// A multiple of the file's page size.
-    len: usize,
-}
-
-// SAFETY: this process accesses the bytes of a mapping only with atomics and opaque copies, which
-// are defined whichever thread or process accesses them at the same time.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: `start` and `len` are those of the `mmap` in `Window::map`. Windows and areas
-        // keep the mapping alive, so none of them is left that could access it.
-        let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
-        debug_assert_eq!(unmapped, Ok(()));
-    }
-}
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap};
+pub use window_area::WindowArea;
 
 /// Mapped memory under the addresses that the two sides of a queue use.
 #[derive(Clone)]
@@ -234,53 +216,10 @@ impl Memory for Window {
     }
 }
 
-/// A resolved part of a [`Window`]. An area keeps the memory mapped.
-pub struct WindowArea {
-    raw: RawArea<'static>,
-    _mapping: Arc<Mapping>,
-}
-
-impl fmt::Debug for WindowArea {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.raw.fmt(f)
-    }
-}
-
-impl Area for WindowArea {
-    #[inline]
-    fn read<W: Word>(&self, offset: usize) -> W {
-        self.raw.read(offset)
-    }
-
-    #[inline]
-    fn write<W: Word>(&self, offset: usize, value: W) {
-        self.raw.write(offset, value);
-    }
-
-    #[inline]
-    fn read_pair<W: Word>(&self, offset: usize) -> (W, W) {
-        self.raw.read_pair(offset)
-    }
-
-    #[inline]
-    fn write_pair<W: Word>(&self, offset: usize, values: (W, W)) {
-        self.raw.write_pair(offset, values);
-    }
-
-    #[inline]
-    fn load<W: Word>(&self, offset: usize, order: Load) -> W {
-        self.raw.load(offset, order)
-    }
-
-    #[inline]
-    fn store<W: Word>(&self, offset: usize, value: W, order: Store) {
-        self.raw.store(offset, value, order);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ring_core::memory::Area as _;
     use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
     use std::os::fd::OwnedFd;
 

@@ -58,6 +58,8 @@ mod barriers;
 mod copy;
 mod dma;
 mod raw;
+mod raw_row;
+mod row;
 #[cfg(feature = "vm-memory")]
 mod vm;
 mod windows;
@@ -67,6 +69,8 @@ pub use aligned_word::AlignedWord;
 pub use barriers::{Barriers, NegotiatedBarriers, Platform, Smp};
 pub use dma::Dma;
 pub use raw::{RawArea, RawMemory};
+pub use raw_row::{RawRow, RawWalk};
+pub use row::{AreaRow, AreaWalk, Row, Walk};
 #[cfg(feature = "vm-memory")]
 pub use vm::{VmArea, VmMemory};
 pub use windows::Windows;
@@ -190,7 +194,20 @@ pub trait Memory {
 /// A resolved, bounded range of shared memory. Offsets are in bytes from the start of the range.
 ///
 /// The [module](self) explains the difference between `read`/`write` and `load`/`store`.
-pub trait Area {
+pub trait Area: Clone {
+    /// A ring of cells of `CELL` bytes each, whose bounds are proved. [`AreaRow`] fits every area.
+    type Row<const CELL: usize>: Row;
+
+    /// A position in a ring of cells of `CELL` bytes each, whose bounds are proved. [`AreaWalk`]
+    /// fits every area.
+    type Walk<const CELL: usize>: Walk;
+
+    /// Returns the ring of `count` cells, a power of two, from `offset` on. `CELL` is 2, 8 or 16.
+    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> Self::Row<CELL>;
+
+    /// Returns cell `slot` of the `count` cells from the start of the area on. `CELL` is 16.
+    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> Self::Walk<CELL>;
+
     /// Reads a field that a [`load`](Self::load) has found to be published.
     fn read<W: Word>(&self, offset: usize) -> W;
 

@@ -10,6 +10,7 @@ use core::sync::atomic::AtomicU8;
 use crate::segment::Segment;
 
 use super::copy::{copy_in, copy_out};
+use super::raw_row::{RawRow, RawWalk, align};
 use super::word::Word;
 use super::{AccessError, AlignedWord, Area, Barriers, Load, Memory, Smp, Store};
 
@@ -201,6 +202,17 @@ impl<B> RawArea<'_, B> {
         (offset < self.words[W::WIDTH]).then(|| self.start.as_ptr().wrapping_add(offset))
     }
 
+    /// Returns a pointer to the `len` bytes at `offset`, if they lie in the area and are aligned to
+    /// `align`, which is 2, 4 or 8. The pointer is valid for these bytes.
+    pub(super) fn cells(&self, offset: usize, len: usize, align: usize) -> Option<*mut u8> {
+        let start = self.start.as_ptr().wrapping_add(offset);
+        // The first offset at which two bytes no longer fit, plus one, is the area's length, or 1
+        // if not even two bytes are aligned.
+        let end = self.words[0].checked_add(1)?;
+        let fits = len >= 2 && offset.checked_add(len)? <= end;
+        (fits && start.addr() & (align - 1) == 0).then_some(start)
+    }
+
     /// Returns pointers to the two words of the pair at `offset`, if the pair lies in the area. The
     /// pointers are valid and aligned for `W`.
     #[inline]
@@ -211,7 +223,25 @@ impl<B> RawArea<'_, B> {
     }
 }
 
-impl<B: Barriers> Area for RawArea<'_, B> {
+impl<'m, B: Barriers> Area for RawArea<'m, B> {
+    type Row<const CELL: usize> = RawRow<'m, CELL>;
+    type Walk<const CELL: usize> = RawWalk<'m, B, CELL>;
+
+    #[inline]
+    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> RawRow<'m, CELL> {
+        let start = self.cells(offset, usize::from(count) * CELL, align(CELL));
+        // SAFETY: `cells` found the cells in the area and aligned, and the creator of the area
+        // vouched for its mapping.
+        unsafe { RawRow::new(start, count) }
+    }
+
+    #[inline]
+    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> RawWalk<'m, B, CELL> {
+        let start = self.cells(0, usize::from(count) * CELL, align(CELL));
+        // SAFETY: as in `row`.
+        unsafe { RawWalk::new(start, self.barriers, count, slot) }
+    }
+
     #[inline]
     fn read<W: Word>(&self, offset: usize) -> W {
         let Some(word) = self.word::<W>(offset) else { return nothing() };

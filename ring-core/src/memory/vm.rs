@@ -17,7 +17,7 @@ use vm_memory::{Bytes as _, GuestAddress, GuestMemory, Permissions};
 use crate::segment::Segment;
 
 use super::raw::is_aligned_alike;
-use super::{AccessError, Area, Load, Memory, RawArea, Smp, Store, Word};
+use super::{AccessError, Area, AreaRow, AreaWalk, Load, Memory, RawArea, Smp, Store, Word};
 
 /// A snapshot of the memory that a `vm-memory` address space maps.
 ///
@@ -69,7 +69,7 @@ impl<G: GuestMemory + 'static> Memory for VmMemory<G> {
         let slice = slices.and_then(|mut slices| slices.next().transpose()).ok().flatten();
         // An area that is mapped in several pieces has a shorter first slice.
         let slice = slice.filter(|slice| slice.len() == len).ok_or(unmapped)?;
-        let guard = Mapped(slice.ptr_guard_mut());
+        let guard = Arc::new(Mapped(slice.ptr_guard_mut()));
         let start = NonNull::new(guard.0.as_ptr()).filter(|start| is_aligned_alike(*start, address));
         // SAFETY: `get_slices` found `len` bytes at `start`, which are mapped as long as `guard`
         // and `keeper` live. Nothing in this program has references to these bytes: vm-memory makes
@@ -120,8 +120,21 @@ pub struct VmArea<G: GuestMemory + 'static> {
     len: usize,
     /// The dirty bitmap of the area.
     dirty: BS<'static, G::Bitmap>,
-    _guard: Mapped,
+    _guard: Arc<Mapped>,
     _keeper: Arc<G>,
+}
+
+impl<G: GuestMemory> Clone for VmArea<G> {
+    fn clone(&self) -> Self {
+        let Self { raw, len, dirty, _guard, _keeper } = self;
+        Self {
+            raw: raw.clone(),
+            len: *len,
+            dirty: dirty.clone(),
+            _guard: _guard.clone(),
+            _keeper: _keeper.clone(),
+        }
+    }
 }
 
 impl<G: GuestMemory> VmArea<G> {
@@ -141,6 +154,17 @@ impl<G: GuestMemory> fmt::Debug for VmArea<G> {
 }
 
 impl<G: GuestMemory> Area for VmArea<G> {
+    type Row<const CELL: usize> = AreaRow<Self, CELL>;
+    type Walk<const CELL: usize> = AreaWalk<Self, CELL>;
+
+    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> Self::Row<CELL> {
+        AreaRow::new(self, offset, count)
+    }
+
+    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> Self::Walk<CELL> {
+        AreaWalk::new(self, count, slot)
+    }
+
     #[inline]
     fn read<W: Word>(&self, offset: usize) -> W {
         self.raw.read(offset)

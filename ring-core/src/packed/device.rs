@@ -3,7 +3,7 @@
 // The calls made for each chain are inlined by force. By default the compiler passes their results
 // through memory, which takes as long as everything else.
 
-use crate::chain::{Chain, Collector, Contents, Token};
+use crate::chain::{Chain, Collector, Contents, Gathered, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::index::Cursor;
 use crate::indirect::Table;
@@ -85,6 +85,17 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         }
     }
 
+    /// Takes the next available chain for a burst. Returns the numbers of readable segments and of
+    /// all segments, and the token.
+    #[inline(never)]
+    pub(super) fn pop_in_burst(
+        &mut self,
+        segments: &mut [Segment],
+    ) -> Result<Option<(usize, usize, Token)>, PopError> {
+        let Some(Chain { readable, writable, token }) = self.pop(segments)? else { return Ok(None) };
+        Ok(Some((readable.len(), readable.len() + writable.len(), token)))
+    }
+
     #[cold]
     fn broken(&mut self, violation: Violation) -> PopError {
         self.end.fail();
@@ -119,7 +130,10 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         }
         let start = self.end.next;
         self.end.next = start.advance(contents.count, size);
-        contents.into_chain(id, serial, start.bits()).map_err(PopError::TooLong)
+        contents.into_chain(id, serial, start.bits()).map_err(|token| {
+            self.slots.mark_partial(id);
+            PopError::TooLong(token)
+        })
     }
 
     /// Collects the segments of a whole chain. Returns also its id, which is in its last
@@ -133,6 +147,14 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         let mut collector = Collector::new(segments);
         let (id, count) = self.walk(head, &mut collector)?;
         Ok((id, collector.finish(count)?))
+    }
+
+    /// Collects the segments of a whole chain for a burst; `None` if the chain breaks a rule, or
+    /// does not fit the storage. Returns also its id.
+    #[inline(never)]
+    pub(super) fn gather_in_burst(&self, head: Control, segments: &mut [Segment]) -> Option<(u16, Gathered)> {
+        let (id, contents) = self.gather(head, segments).ok()?;
+        Some((id, contents.gathered()?))
     }
 
     /// Follows a chain through the ring. Returns its id, and the number of descriptors that it
@@ -251,6 +273,12 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         let completion = self.slots.remove(token, written)?;
         self.stage(self.end.staged, completion);
         Ok(())
+    }
+
+    /// Stages a used chain for a burst.
+    #[inline(never)]
+    pub(super) fn complete_in_burst(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        self.complete(token, written)
     }
 
     /// The slow path of [`complete`](Self::complete): the queue is in order, or does not run.

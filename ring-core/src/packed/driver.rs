@@ -99,6 +99,17 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         added.map_err(|cookie| AddError { kind: self.refusal(readable, writable), cookie })
     }
 
+    /// Stages a buffer for a burst.
+    #[inline(never)]
+    pub(super) fn add_in_burst(
+        &mut self,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<u16, AddError<T>> {
+        self.add(readable, writable, cookie)
+    }
+
     /// Returns the reason a buffer was refused.
     #[cold]
     fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddErrorKind {
@@ -212,14 +223,21 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// A [`Violation`], once, when the device has broken a rule. The queue is idle from then on.
     #[inline(always)]
     pub fn reap(&mut self) -> Result<Option<Used<T>>, Violation> {
-        let Some((id, written)) = self.used() else { return Ok(None) };
-        match self.slots.release(id, written) {
+        let Some(used) = self.used() else { return Ok(None) };
+        let is_empty = self.slots.in_flight() == self.end.ring.size.get();
+        match self.slots.release(is_empty, used) {
             Ok((used, count)) => {
                 self.end.next = self.end.next.advance(count, self.end.ring.size);
                 Ok(Some(used))
             }
             Err(violation) => Err(self.broken(violation)),
         }
+    }
+
+    /// Takes back the next used buffer for a burst.
+    #[inline(never)]
+    pub(super) fn reap_in_burst(&mut self) -> Result<Option<Used<T>>, Violation> {
+        self.reap()
     }
 
     #[cold]

@@ -136,6 +136,24 @@ impl<M: Memory> End<M> {
         descriptor.flags.is_turn(due).then_some(descriptor)
     }
 
+    /// Returns whether taking a descriptor needs more than a look at its flags.
+    #[inline]
+    pub(super) const fn needs_slow_peek(&self) -> bool {
+        self.slow_peek
+    }
+
+    /// Returns the number of staged descriptors, and the word that publishes them.
+    #[inline]
+    pub(super) const fn batch(&self) -> (u16, u64) {
+        (self.staged_count, self.first)
+    }
+
+    /// Notes what a burst has staged.
+    #[inline]
+    pub(super) const fn set_batch(&mut self, staged: Cursor, count: u16, first: u64) {
+        (self.staged, self.staged_count, self.first) = (staged, count, first);
+    }
+
     /// Writes the control word of a descriptor that is not published yet.
     #[inline]
     pub(super) fn put(&mut self, at: Cursor, descriptor: Control) {

@@ -96,6 +96,7 @@
 //!     used               1     1                  0     0   (as at the start of the next lap)
 //! ```
 
+mod burst;
 mod device;
 mod driver;
 mod end;
@@ -106,6 +107,7 @@ mod recovery;
 mod suspension;
 mod tables;
 
+pub use burst::{DeviceBurst, DriverBurst};
 pub use device::DeviceQueue;
 pub use driver::DriverQueue;
 pub use layout::layout;

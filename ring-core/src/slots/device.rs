@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::chain::{ChainRecord, Token};
+use crate::chain::{ChainRecord, PARTIAL, Token};
 use crate::error::{CompleteError, SetupError, Violation};
 use crate::index::{Fifo, QueueSize};
 
@@ -43,8 +43,9 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]> + ?Sized> Slots for S {}
 /// A bit in a slot's serial: the chain has been completed, and is held until it is the oldest.
 const HELD: u64 = 1 << 63;
 
-/// No queue ever takes this many chains, so a serial never reaches the [`HELD`] bit.
-const MAX_SERIAL: u64 = 1 << 62;
+/// No queue ever takes this many chains, so a serial never reaches the bits [`HELD`] and
+/// [`PARTIAL`].
+const MAX_SERIAL: u64 = PARTIAL;
 
 /// A chain that is returned to the driver now.
 #[derive(Clone, Copy, Debug)]
@@ -63,17 +64,10 @@ pub(crate) struct Completion {
 #[derive(Debug)]
 pub(crate) struct Chains<S> {
     slots: S,
-    /// The number of descriptors that the driver can still make available: those of no chain that
-    /// has been taken and not yet been published as used.
-    room: u16,
+    counts: Counts,
     /// The number of descriptors that were in flight at a device that ran the queue before, and for
     /// which there is no token.
     abandoned: u16,
-    /// The number of descriptors of the chains that are staged.
-    staged: u16,
-    /// The serial of the chain taken last. Not reset with the queue, so that no two tokens are
-    /// alike.
-    taken: u64,
     /// The serials of a crashed device's chains that can still be adopted. They are adopted in
     /// order.
     adoptable: Range<u64>,
@@ -83,14 +77,87 @@ pub(crate) struct Chains<S> {
     fifo: Fifo,
 }
 
+/// The part of [`Chains`] that changes with each chain. A burst holds it by value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    /// The number of descriptors that the driver can still make available: those of no chain that
+    /// has been taken and not yet been published as used.
+    room: u16,
+    /// The number of descriptors of the chains that are staged.
+    staged: u16,
+    /// The serial of the chain taken last. Not reset with the queue, so that no two tokens are
+    /// alike.
+    taken: u64,
+}
+
+impl Counts {
+    /// Records a chain of `count` descriptors and returns its serial; `None` if the chain cannot be
+    /// in flight. `count` is at least 1, and `id` is less than the queue's size.
+    #[inline(always)]
+    pub(crate) fn insert(&mut self, slots: &mut [Slot], id: u16, count: u16) -> Option<u64> {
+        let room = self.room.checked_sub(count)?;
+        let slot = slots.get_mut(usize::from(id)).filter(|slot| slot.serial == 0)?;
+        self.taken += 1;
+        (slot.serial, slot.count) = (self.taken, count);
+        self.room = room;
+        Some(self.taken)
+    }
+
+    /// Removes the chain of a token from its slot.
+    #[inline(always)]
+    pub(crate) fn remove(
+        &mut self,
+        slots: &mut [Slot],
+        token: Token,
+        written: u32,
+    ) -> Result<Completion, CompleteError> {
+        let (id, read_only) = (token.id, token.is_read_only());
+        let slot = slot_of(slots, token, written)?;
+        let count = slot.count;
+        slot.serial = 0;
+        self.staged += count;
+        Ok(Completion { id, count, written, read_only })
+    }
+
+    /// Returns whether a chain of one descriptor can be taken and returned at once.
+    #[inline(always)]
+    pub(crate) fn can_pass(&self, slots: &[Slot], id: u16) -> bool {
+        self.room > 0 && slots.get(usize::from(id)).is_some_and(|slot| slot.serial == 0)
+    }
+
+    /// Returns whether a chain of `count` descriptors can be taken.
+    #[inline(always)]
+    pub(crate) const fn has_room(&self, count: u16) -> bool {
+        count <= self.room
+    }
+
+    /// Records that a chain of `count` descriptors has been taken and staged.
+    #[inline(always)]
+    pub(crate) const fn pass(&mut self, count: u16) {
+        self.room -= count;
+        self.staged += count;
+        self.taken += 1;
+    }
+}
+
+/// Returns the slot of a chain that is in flight and is to be completed.
+#[inline(always)]
+fn slot_of(slots: &mut [Slot], token: Token, written: u32) -> Result<&mut Slot, CompleteError> {
+    if written > token.writable {
+        return Err(CompleteError::TooManyBytes { token, written });
+    }
+    match slots.get_mut(usize::from(token.id)) {
+        Some(slot) if slot.serial == token.serial => Ok(slot),
+        _ => Err(CompleteError::Stale),
+    }
+}
+
 impl<S: Slots> Chains<S> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
         let mut slots = Self {
             slots,
-            room: 0,
+            counts: Counts { room: 0, staged: 0, taken: 0 },
             abandoned: 0,
-            staged: 0,
-            taken: 0,
             adoptable: 0..0,
             recovered: 0,
             fifo: Fifo::default(),
@@ -106,8 +173,8 @@ impl<S: Slots> Chains<S> {
             return Err(SetupError::TooFewSlots { slots: slots.len(), size: size.get() });
         }
         slots.fill(Slot::EMPTY);
-        (self.room, self.abandoned) = (size.get(), 0);
-        (self.staged, self.fifo) = (0, Fifo::default());
+        (self.counts.room, self.counts.staged) = (size.get(), 0);
+        (self.abandoned, self.fifo) = (0, Fifo::default());
         self.adoptable = 0..0;
         Ok(())
     }
@@ -116,61 +183,63 @@ impl<S: Slots> Chains<S> {
     /// descriptors.
     #[inline]
     pub(crate) const fn publish(&mut self) {
-        self.room += self.staged;
-        self.staged = 0;
+        self.counts.room += self.counts.staged;
+        self.counts.staged = 0;
     }
 
     /// Returns the number of descriptors of all chains that this device has taken and not yet
     /// published as used.
     pub(crate) const fn descriptors(&self, size: QueueSize) -> u16 {
-        size.get() - self.room - self.abandoned
+        size.get() - self.counts.room - self.abandoned
     }
 
     /// Notes that `count` descriptors, at most the queue's size, are in flight without a token of
     /// this device. No chain is in flight here.
     pub(crate) const fn abandon(&mut self, count: u16, size: QueueSize) {
         self.abandoned = count;
-        self.room = size.get() - count;
+        self.counts.room = size.get() - count;
+    }
+
+    /// Returns the counts and the slots.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> (&mut Counts, &mut [Slot]) {
+        (&mut self.counts, self.slots.as_mut())
     }
 
     /// Records a chain of `count` descriptors and returns its serial. `count` is at least 1, and
     /// `id` is less than the queue's size.
     #[inline]
     pub(crate) fn insert(&mut self, id: u16, count: u16, size: QueueSize) -> Result<u64, Violation> {
-        let Some(room) = self.room.checked_sub(count) else {
-            return Err(self.too_many(count, size));
-        };
-        match self.slots.as_mut().get_mut(usize::from(id)) {
-            Some(slot) if slot.serial == 0 => {
-                self.taken += 1;
-                (slot.serial, slot.count) = (self.taken, count);
-                self.room = room;
-                Ok(self.taken)
-            }
-            _ => Err(Violation::AlreadyInFlight { id }),
+        match self.counts.insert(self.slots.as_mut(), id, count) {
+            Some(serial) => Ok(serial),
+            None if count > self.counts.room => Err(self.too_many(count, size)),
+            None => Err(Violation::AlreadyInFlight { id }),
+        }
+    }
+
+    /// Notes that the chain that was just inserted was not read to its end.
+    #[cold]
+    pub(crate) fn mark_partial(&mut self, id: u16) {
+        if let Some(slot) = self.slots.as_mut().get_mut(usize::from(id)) {
+            slot.serial |= PARTIAL;
         }
     }
 
     #[cold]
     fn too_many(&self, count: u16, size: QueueSize) -> Violation {
-        let count = u32::from(size.get() - self.room) + u32::from(count);
+        let count = u32::from(size.get() - self.counts.room) + u32::from(count);
         Violation::TooManyInFlight { count, size: size.get() }
     }
 
     /// Accepts a token and removes its chain.
     #[inline]
     pub(crate) fn remove(&mut self, token: Token, written: u32) -> Result<Completion, CompleteError> {
-        let (id, read_only) = (token.id, token.is_read_only());
-        let slot = self.slot(token, written)?;
-        let count = slot.count;
-        slot.serial = 0;
-        self.staged += count;
-        Ok(Completion { id, count, written, read_only })
+        self.counts.remove(self.slots.as_mut(), token, written)
     }
 
     /// Accepts the token of the chain that was taken last, and undoes its [`insert`](Self::insert).
     pub(crate) fn undo_insert(&mut self, token: Token, size: QueueSize) -> Result<(), CompleteError> {
-        let (id, newest) = (token.id, token.serial == self.taken);
+        let (id, newest) = (token.id, token.serial & !PARTIAL == self.counts.taken);
         let slot = match self.slots.as_mut().get_mut(usize::from(id)) {
             Some(slot) if slot.serial == token.serial => slot,
             _ => return Err(CompleteError::Stale),
@@ -179,22 +248,10 @@ impl<S: Slots> Chains<S> {
             return Err(CompleteError::NotNewest(token));
         }
         slot.serial = 0;
-        self.room += slot.count;
-        self.taken -= 1;
+        self.counts.room += slot.count;
+        self.counts.taken -= 1;
         self.fifo.undo_push(size);
         Ok(())
-    }
-
-    /// Returns the slot of a chain that is in flight and is to be completed.
-    #[inline]
-    fn slot(&mut self, token: Token, written: u32) -> Result<&mut Slot, CompleteError> {
-        if written > token.writable {
-            return Err(CompleteError::TooManyBytes { token, written });
-        }
-        match self.slots.as_mut().get_mut(usize::from(token.id)) {
-            Some(slot) if slot.serial == token.serial => Ok(slot),
-            _ => Err(CompleteError::Stale),
-        }
     }
 }
 
@@ -202,18 +259,19 @@ impl<S: Slots> Chains<S> {
 impl<S: Slots> Chains<S> {
     /// Returns the record of a chain in flight.
     pub(crate) fn record(&self, token: &Token) -> Option<ChainRecord> {
-        let &Token { serial, id, writable, whole, .. } = token;
+        let &Token { serial, id, writable, .. } = token;
         let slot = self.slots.as_ref().get(usize::from(id)).filter(|slot| slot.serial == serial)?;
         // A chain that was not read to its end must be returned unwritten.
-        let writable = if whole { writable } else { 0 };
+        let writable = if serial & PARTIAL == 0 { writable } else { 0 };
+        let serial = serial & !PARTIAL;
         Some(ChainRecord { serial, writable, id, count: slot.count })
     }
 
     /// Fails if this device cannot take over from a device whose last chain had the serial `last`.
     pub(crate) const fn check_recovery(&self, last: u64) -> Result<(), SetupError> {
         // Existing tokens must not stand for adopted chains.
-        if self.taken != 0 || last >= MAX_SERIAL {
-            return Err(SetupError::Recovery { last, taken: self.taken });
+        if self.counts.taken != 0 || last >= MAX_SERIAL {
+            return Err(SetupError::Recovery { last, taken: self.counts.taken });
         }
         Ok(())
     }
@@ -222,7 +280,7 @@ impl<S: Slots> Chains<S> {
     /// `gap`, no adopted chain counts as the newest.
     pub(crate) fn recover(&mut self, last: u64, gap: bool) {
         self.recovered = last + u64::from(gap);
-        self.taken = self.recovered;
+        self.counts.taken = self.recovered;
         self.adoptable = 1..last + 1;
     }
 
@@ -239,16 +297,17 @@ impl<S: Slots> Chains<S> {
         match slot {
             Some(slot)
                 if id < size.get()
-                    && (1..=self.room).contains(&count)
-                    && self.taken == self.recovered
+                    && (1..=self.counts.room).contains(&count)
+                    && self.counts.taken == self.recovered
                     && self.adoptable.contains(&serial) =>
             {
                 (slot.serial, slot.count) = (serial, count);
-                self.room -= count;
+                self.counts.room -= count;
                 self.adoptable.start = serial + 1;
                 // A record without writable bytes can be that of a chain that was not read
                 // completely, so an in-order device does not skip the chain.
-                Ok(Token { serial, start, id, writable, whole: writable > 0 })
+                slot.serial |= if writable > 0 { 0 } else { PARTIAL };
+                Ok(Token { serial: slot.serial, start, id, writable })
             }
             _ => Err(SetupError::ChainRecord(taken)),
         }
@@ -268,7 +327,7 @@ impl<S: Slots> Chains<S> {
     /// Accepts a token and holds its chain until all older chains are completed.
     pub(crate) fn hold(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         let read_only = token.is_read_only();
-        let slot = self.slot(token, written)?;
+        let slot = slot_of(self.slots.as_mut(), token, written)?;
         slot.serial |= HELD;
         (slot.written, slot.read_only) = (written, read_only);
         Ok(())
@@ -281,7 +340,7 @@ impl<S: Slots> Chains<S> {
         let slot = slots.get_mut(usize::from(id)).filter(|slot| slot.serial & HELD != 0)?;
         let Slot { count, written, read_only, .. } = *slot;
         slot.serial = 0;
-        self.staged += count;
+        self.counts.staged += count;
         self.fifo.pop(size);
         Some(Completion { id, count, written, read_only })
     }

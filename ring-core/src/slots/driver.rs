@@ -65,20 +65,28 @@ pub struct Used<T> {
 pub(crate) struct Buffers<S, T> {
     slots: S,
     cookies: PhantomData<fn() -> T>,
-    /// The next slot to allocate; [`NONE`] if there is none.
+    accounts: Accounts,
+    /// In an in-order queue, the slot of the buffer that comes back next.
+    oldest: u16,
+}
+
+/// The part of [`Buffers`] that changes with each buffer. A burst holds it by value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accounts {
+    /// The next slot to allocate. Meaningless if there is none.
     head: u16,
     /// The slot freed last.
     tail: u16,
     /// The number of free descriptors. A packed buffer takes up several descriptors, but one slot.
-    free: u16,
-    /// The number of buffers ever added.
-    added: u64,
+    pub(crate) free: u16,
+    /// The number of buffers ever added, from where the queue began. In a split queue, the lower 16
+    /// bits are the index of the next entry to fill.
+    pub(crate) added: u64,
     /// The number of buffers ever published. The device does not know of later buffers.
     published: u64,
-    /// The number of buffers ever taken back.
-    released: u64,
-    /// In an in-order queue, the slot of the buffer that comes back next.
-    oldest: u16,
+    /// The number of buffers ever taken back. In a split queue, the lower 16 bits are the index of
+    /// the next entry to take.
+    pub(crate) released: u64,
 }
 
 /// Slots that follow each other in the free list.
@@ -91,14 +99,19 @@ pub(crate) struct Run {
     pub(crate) after: Option<u16>,
 }
 
-/// No slot: larger than any queue.
-const NONE: u16 = u16::MAX;
+impl Accounts {
+    /// Returns the entry that the next added buffer has in a split queue, before the remainder.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder needs only the lower bits")]
+    pub(crate) const fn next_added(&self) -> usize {
+        self.added as usize
+    }
 
-impl<S, T> Buffers<S, T> {
-    /// Returns the number of free descriptors.
-    #[inline]
-    pub(crate) const fn free(&self) -> u16 {
-        self.free
+    /// Returns the entry of the next used buffer in a split queue, before the remainder.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder needs only the lower bits")]
+    pub(crate) const fn next_released(&self) -> usize {
+        self.released as usize
     }
 
     /// Returns the number of buffers in flight.
@@ -108,26 +121,119 @@ impl<S, T> Buffers<S, T> {
         (self.added - self.released) as u16
     }
 
+    /// Returns the next slot to allocate, as a run of one slot.
+    #[inline]
+    pub(crate) const fn first(&self) -> Run {
+        Run { head: self.head, last: self.head, after: None }
+    }
+
+    /// Allocates a run of slots from the start of the free list, for a buffer of `count`
+    /// descriptors.
+    #[inline(always)]
+    pub(crate) fn allocate<T>(
+        &mut self,
+        slots: &mut [Slot<T>],
+        run: Run,
+        count: u16,
+        writable: u32,
+        cookie: T,
+    ) {
+        let Run { head, last, after } = run;
+        if let Some(slot) = slots.get_mut(usize::from(head)) {
+            let after = after.unwrap_or(slot.next);
+            (slot.last, slot.count) = (last, count);
+            (slot.writable, slot.serial) = (writable, self.added);
+            slot.cookie = Some(ManuallyDrop::new(cookie));
+            self.head = after;
+            self.free -= count;
+            self.added += 1;
+        }
+    }
+
+    /// Returns the slot of a buffer that the device reports as used, if the buffer has been
+    /// published and is in flight.
+    #[inline]
+    pub(crate) fn published<'s, T>(&self, slots: &'s mut [Slot<T>], id: u32) -> Option<&'s mut Slot<T>> {
+        let slot = slots.get_mut(usize::try_from(id).ok()?)?;
+        let staged = slot.serial >= self.published;
+        (slot.cookie.is_some() && !staged).then_some(slot)
+    }
+
+    /// Frees the slots of a buffer that the device reports as used: its id, and the bytes written.
+    /// Returns the buffer, and the number of descriptors that it took up; `None` if the buffer is
+    /// not in flight. `is_empty` says whether the free list has no slot.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "it is the index of a slot")]
+    pub(crate) fn release<T>(
+        &mut self,
+        slots: &mut [Slot<T>],
+        is_empty: bool,
+        (id, written): (u32, u32),
+    ) -> Option<(Used<T>, u16)> {
+        let slot = self.published(slots, id)?;
+        let cookie = ManuallyDrop::into_inner(slot.cookie.take()?);
+        let (last, count) = (slot.last, slot.count);
+        let written = written.min(slot.writable);
+        if is_empty {
+            self.head = id as u16;
+        } else if let Some(tail) = slots.get_mut(usize::from(self.tail)) {
+            tail.next = id as u16;
+        }
+        self.tail = last;
+        self.free += count;
+        self.released += 1;
+        Some((Used { cookie, id: id as u16, written }, count))
+    }
+}
+
+/// Returns the slot that is allocated after `slot`. Meaningless if `slot` is the last free one.
+#[inline]
+pub(crate) fn next_of<T>(slots: &[Slot<T>], slot: u16) -> u16 {
+    slots.get(usize::from(slot)).map_or(0, |slot| slot.next)
+}
+
+impl<S, T> Buffers<S, T> {
+    /// Returns the number of free descriptors.
+    #[inline]
+    pub(crate) const fn free(&self) -> u16 {
+        self.accounts.free
+    }
+
+    /// Returns the number of buffers in flight.
+    #[inline]
+    pub(crate) const fn in_flight(&self) -> u16 {
+        self.accounts.in_flight()
+    }
+
+    /// Counts buffers from `index` on, in a queue without buffers.
+    pub(crate) const fn begin_at(&mut self, index: u16) {
+        let index = index as u64;
+        (self.accounts.added, self.accounts.published, self.accounts.released) = (index, index, index);
+    }
+
     /// Notes that all buffers added so far are now available to the device.
     #[inline]
     pub(crate) const fn publish(&mut self) {
-        self.published = self.added;
+        self.accounts.published = self.accounts.added;
+    }
+
+    /// Returns the next slot to allocate. There is one while any descriptor is free.
+    #[inline]
+    pub(crate) const fn head(&self) -> u16 {
+        self.accounts.head
+    }
+
+    /// Returns the next slot to allocate, as a run of one slot.
+    #[inline]
+    pub(crate) const fn first(&self) -> Run {
+        self.accounts.first()
     }
 }
 
 impl<S: Slots<T>, T> Buffers<S, T> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
-        let mut slots = Self {
-            slots,
-            cookies: PhantomData,
-            head: NONE,
-            tail: 0,
-            free: 0,
-            added: 0,
-            published: 0,
-            released: 0,
-            oldest: 0,
-        };
+        let accounts = Accounts { head: 0, tail: 0, free: 0, added: 0, published: 0, released: 0 };
+        let mut slots = Self { slots, cookies: PhantomData, accounts, oldest: 0 };
         // The storage may hold cookies of a queue that was dropped with buffers in flight.
         slots.reset(size, mem::forget)?;
         Ok(slots)
@@ -145,75 +251,36 @@ impl<S: Slots<T>, T> Buffers<S, T> {
             slot.next = next;
             slot.cookie.take().map(ManuallyDrop::into_inner).map(&mut returned);
         }
-        (self.head, self.tail, self.oldest) = (0, size - 1, 0);
-        self.free = size;
-        (self.added, self.published, self.released) = (0, 0, 0);
+        self.accounts = Accounts { head: 0, tail: size - 1, free: size, added: 0, published: 0, released: 0 };
+        self.oldest = 0;
         Ok(())
     }
 
-    /// Returns the next slot to allocate. There is one while any descriptor is free.
+    /// Returns the accounts and the slots.
     #[inline]
-    pub(crate) const fn head(&self) -> u16 {
-        self.head
+    pub(crate) fn parts(&mut self) -> (&mut Accounts, &mut [Slot<T>]) {
+        (&mut self.accounts, self.slots.as_mut())
     }
 
     /// Returns the slot that is allocated after `slot`. Meaningless if `slot` is the last free one.
     #[inline]
     pub(crate) fn next(&self, slot: u16) -> u16 {
-        self.slots.as_ref().get(usize::from(slot)).map_or(0, |slot| slot.next)
-    }
-
-    /// Returns the next slot to allocate, as a run of one slot.
-    #[inline]
-    pub(crate) fn first(&self) -> Run {
-        Run { head: self.head, last: self.head, after: None }
+        next_of(self.slots.as_ref(), slot)
     }
 
     /// Allocates a run of slots from the start of the free list, for a buffer of `count`
     /// descriptors.
     #[inline(always)]
     pub(crate) fn allocate(&mut self, run: Run, count: u16, writable: u32, cookie: T) {
-        let Run { head, last, after } = run;
-        let is_tail = last == self.tail;
-        if let Some(slot) = self.slots.as_mut().get_mut(usize::from(head)) {
-            let after = after.unwrap_or(slot.next);
-            (slot.last, slot.count) = (last, count);
-            (slot.writable, slot.serial) = (writable, self.added);
-            slot.cookie = Some(ManuallyDrop::new(cookie));
-            self.head = if is_tail { NONE } else { after };
-            self.free -= count;
-            self.added += 1;
-        }
+        self.accounts.allocate(self.slots.as_mut(), run, count, writable, cookie);
     }
 
-    /// Returns the slot of a buffer that the device reports as used, if the buffer has been
-    /// published and is in flight.
-    #[inline]
-    fn published(&mut self, id: u32) -> Option<&mut Slot<T>> {
-        let slot = self.slots.as_mut().get_mut(usize::try_from(id).ok()?)?;
-        let staged = slot.serial >= self.published;
-        (slot.cookie.is_some() && !staged).then_some(slot)
-    }
-
-    /// Frees the slots of a buffer that the device reports as used. Returns the buffer, and the
-    /// number of descriptors that it took up.
+    /// Frees the slots of a buffer, as [`Accounts::release`] does.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "it is the index of a slot")]
-    pub(crate) fn release(&mut self, id: u32, written: u32) -> Result<(Used<T>, u16), Violation> {
-        let slot = self.published(id).ok_or(Violation::NotInFlight { id })?;
-        let cookie = slot.cookie.take().ok_or(Violation::NotInFlight { id })?;
-        let cookie = ManuallyDrop::into_inner(cookie);
-        let (last, count) = (slot.last, slot.count);
-        let written = written.min(slot.writable);
-        if self.head == NONE {
-            self.head = id as u16;
-        } else if let Some(tail) = self.slots.as_mut().get_mut(usize::from(self.tail)) {
-            tail.next = id as u16;
-        }
-        self.tail = last;
-        self.free += count;
-        self.released += 1;
-        Ok((Used { cookie, id: id as u16, written }, count))
+    pub(crate) fn release(&mut self, is_empty: bool, used: (u32, u32)) -> Result<(Used<T>, u16), Violation> {
+        self.accounts
+            .release(self.slots.as_mut(), is_empty, used)
+            .ok_or(Violation::NotInFlight { id: used.0 })
     }
 
     /// In an in-order queue, returns the id of the buffer that comes back next and the bytes
@@ -229,7 +296,7 @@ impl<S: Slots<T>, T> Buffers<S, T> {
     #[inline]
     pub(crate) fn next_in_order(&mut self, (id, written): (u32, u32)) -> (u32, u32) {
         let oldest = self.oldest;
-        if self.published(id).is_none() {
+        if self.accounts.published(self.slots.as_mut(), id).is_none() {
             return (id, written);
         }
         let last = self.slots.as_ref().get(usize::from(oldest)).map_or(oldest, |slot| slot.last);

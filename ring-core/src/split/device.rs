@@ -3,7 +3,7 @@
 // The calls made for each chain are inlined by force. By default the compiler passes their results
 // through memory, which takes as long as everything else.
 
-use crate::chain::{Chain, Collector, Contents, Token};
+use crate::chain::{Chain, Collector, Contents, Gathered, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::indirect::Table;
 use crate::memory::{Area as _, Memory};
@@ -89,6 +89,20 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         }
     }
 
+    /// Takes the next available chain for a burst, which looks at the driver's index only once.
+    #[inline(never)]
+    pub(super) fn pop_in_burst(
+        &mut self,
+        looked: bool,
+        segments: &mut [Segment],
+    ) -> Result<Option<(usize, usize, Token)>, PopError> {
+        if looked && self.end.has_taken_all() {
+            return Ok(None);
+        }
+        let Some(Chain { readable, writable, token }) = self.pop(segments)? else { return Ok(None) };
+        Ok(Some((readable.len(), readable.len() + writable.len(), token)))
+    }
+
     #[cold]
     fn broken(&mut self, violation: Violation) -> PopError {
         self.end.fail();
@@ -120,7 +134,10 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         }
         let start = self.end.next;
         self.end.next = start.wrapping_add(1);
-        contents.into_chain(head, serial, start).map_err(PopError::TooLong)
+        contents.into_chain(head, serial, start).map_err(|token| {
+            self.slots.mark_partial(head);
+            PopError::TooLong(token)
+        })
     }
 
     /// Collects the segments of a whole chain.
@@ -129,6 +146,13 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         let mut collector = Collector::new(segments);
         let count = self.walk(first, &mut collector)?;
         collector.finish(count)
+    }
+
+    /// Collects the segments of a whole chain for a burst; `None` if the chain breaks a rule, or
+    /// does not fit the storage.
+    #[inline(never)]
+    pub(super) fn gather_in_burst(&self, first: Descriptor, segments: &mut [Segment]) -> Option<Gathered> {
+        self.gather(first, segments).ok()?.gathered()
     }
 
     /// Returns a copy of a descriptor.
@@ -255,6 +279,12 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         let completion = self.slots.remove(token, written)?;
         self.stage(completion);
         Ok(())
+    }
+
+    /// Stages a used chain for a burst.
+    #[inline(never)]
+    pub(super) fn complete_in_burst(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
+        self.complete(token, written)
     }
 
     /// The slow path of [`complete`](Self::complete): the queue is in order, or does not run.

@@ -98,6 +98,17 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         added.map_err(|cookie| AddError { kind: self.refusal(readable, writable), cookie })
     }
 
+    /// Stages a buffer for a burst.
+    #[inline(never)]
+    pub(super) fn add_in_burst(
+        &mut self,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<u16, AddError<T>> {
+        self.add(readable, writable, cookie)
+    }
+
     /// Returns the reason a buffer was refused.
     #[cold]
     fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddErrorKind {
@@ -126,10 +137,25 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Stages a buffer of any number of descriptors, or returns its cookie.
     #[inline(never)]
     fn add_chain(&mut self, readable: &[Segment], writable: &[Segment], cookie: T) -> Result<u16, T> {
-        let Some(count) = fitting(readable, writable, self.end.state, self.slots.free()) else {
+        let (head, free) = (self.slots.head(), self.slots.free());
+        let Some((run, count, written)) = self.write_chain(head, free, readable, writable) else {
             return Err(cookie);
         };
-        let head = self.slots.head();
+        self.stage(run, count, written, cookie);
+        Ok(head)
+    }
+
+    /// Writes the descriptors of a buffer, from the slot `head` on, if there are enough among the
+    /// `free` ones. Returns the slots, their number, and the number of writable bytes.
+    #[inline]
+    fn write_chain(
+        &self,
+        head: u16,
+        free: u16,
+        readable: &[Segment],
+        writable: &[Segment],
+    ) -> Option<(Run, u16, u32)> {
+        let count = fitting(readable, writable, self.end.state, free)?;
         let (mut last, mut next, mut end) = (head, head, Descriptor::from_words((0, 0)));
         let (mut bytes, mut written) = (0, 0);
         for (segments, kind) in [(readable, DescriptorFlags::empty()), (writable, DescriptorFlags::WRITE)] {
@@ -144,14 +170,14 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
             bytes += written;
         }
         // It is cheaper to write the last descriptor again than to find out which one is the last.
-        self.write(last, end.without_next());
+        self.end.ring.descriptor.write(Descriptor::offset(last) + 8, end.without_next().to_words().1);
         // The device has not been told of these descriptors, so it is not too late to refuse the
         // buffer.
-        if bytes > MAX_CHAIN_BYTES {
-            return Err(cookie);
-        }
-        self.stage(Run { head, last, after: Some(next) }, count, saturate(written), cookie);
-        Ok(head)
+        (bytes <= MAX_CHAIN_BYTES).then_some((
+            Run { head, last, after: Some(next) },
+            count,
+            saturate(written),
+        ))
     }
 
     #[inline]
@@ -215,6 +241,12 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         }
     }
 
+    /// Takes back the next used buffer for a burst, which looks at the device's index only once.
+    #[inline(never)]
+    pub(super) fn reap_in_burst(&mut self, looked: bool) -> Result<Option<Used<T>>, Violation> {
+        if looked && self.end.has_taken_all() { Ok(None) } else { self.reap() }
+    }
+
     #[cold]
     fn broken(&mut self, violation: Violation) -> Violation {
         self.end.fail();
@@ -224,8 +256,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     #[inline(always)]
     fn take(&mut self) -> Result<Used<T>, Violation> {
         let in_order = self.end.state == State::InOrder;
-        let (id, written) = if in_order { self.next_in_order() } else { self.used_entry() };
-        let (used, _) = self.slots.release(id, written)?;
+        let used = if in_order { self.next_in_order() } else { self.used_entry() };
+        let (used, _) = self.slots.release(self.slots.free() == 0, used)?;
         self.end.next = self.end.next.wrapping_add(1);
         Ok(used)
     }

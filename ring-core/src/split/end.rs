@@ -144,6 +144,24 @@ impl<M: Memory> End<M> {
         self.state.is_running() && (self.next != self.seen || index() != self.next)
     }
 
+    /// Returns the index up to which entries can be taken without a look at the other side's index.
+    #[inline]
+    pub(super) const fn seen(&self) -> u16 {
+        self.seen
+    }
+
+    /// Notes which entries a burst has taken, and up to which entry more can be taken.
+    #[inline]
+    pub(super) const fn set_taken(&mut self, next: u16, seen: u16) {
+        (self.next, self.seen) = (next, seen);
+    }
+
+    /// Returns whether all entries of the last look have been taken. `false` while each entry has
+    /// to be looked for, because each is notified.
+    pub(super) fn has_taken_all(&self) -> bool {
+        self.next == self.seen && self.request != Request::Always
+    }
+
     /// Moves to another entry to take: back to an entry that was taken, or on to a later one.
     pub(super) const fn set_next(&mut self, next: u16) {
         // `refresh` loads the other side's index again and finds the entries before it.

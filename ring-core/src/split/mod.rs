@@ -84,6 +84,7 @@
 //! All descriptors of a chain change their state together. A reset of the queue frees all of them:
 //! [`DriverQueue::reset`] and [`DeviceQueue::reset`].
 
+mod burst;
 mod device;
 mod driver;
 mod end;
@@ -93,6 +94,7 @@ mod recovery;
 mod suspension;
 mod tables;
 
+pub use burst::{DeviceBurst, DriverBurst};
 pub use device::DeviceQueue;
 pub use driver::DriverQueue;
 pub use layout::layout;

@@ -98,6 +98,7 @@ impl<M: Memory, S: driver::Slots<T>, T> DriverQueue<M, S, T> {
             return Err(SetupError::InFlight { descriptors });
         }
         self.end.begin_at(available);
+        self.slots.begin_at(available);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering as StdOrdering};
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
-use ring_core::memory::{AccessError, Area, Load, Memory, Store, Word};
+use ring_core::memory::{AccessError, Area, AreaRow, AreaWalk, Load, Memory, Store, Word};
 use ring_core::{Areas, Features, QueueSize, Segment, Setup, packed, split};
 
 /// How the 64-bit words are accessed that publish packed descriptors.
@@ -208,7 +208,7 @@ impl Memory for LoomMemory {
 }
 
 /// A range of a [`LoomMemory`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LoomArea {
     memory: LoomMemory,
     start: u64,
@@ -220,6 +220,17 @@ fn word<W: Word>(value: impl Into<u64>) -> W {
 }
 
 impl Area for LoomArea {
+    type Row<const CELL: usize> = AreaRow<Self, CELL>;
+    type Walk<const CELL: usize> = AreaWalk<Self, CELL>;
+
+    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> Self::Row<CELL> {
+        AreaRow::new(self, offset, count)
+    }
+
+    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> Self::Walk<CELL> {
+        AreaWalk::new(self, count, slot)
+    }
+
     fn read<W: Word>(&self, offset: usize) -> W {
         word(self.memory.plain(self.start + offset as u64).get())
     }

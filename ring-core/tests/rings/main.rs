@@ -2,6 +2,8 @@
 
 mod arming;
 mod beginning;
+mod bursts;
+mod bursts_compared;
 mod draining;
 mod errors;
 mod in_order;

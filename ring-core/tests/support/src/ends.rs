@@ -124,6 +124,8 @@ impl<'m> Ends<'m> {
         // segment from a table and for the first segment that does not fit; the indices, events and
         // fences.
         let most = 2 * usize::from(self.setup.size) + storage + 1 + 8;
+        // A burst that finds a rule broken leaves the chain to the plain call.
+        let most = if cfg!(ring_core_bursts) { 2 * most } else { most };
         for (accesses, was_broken) in [
             (self.driver_memory.accesses(), driver_was_broken),
             (self.device_memory.accesses(), device_was_broken),

@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use ring_core::Segment;
-use ring_core::memory::{AccessError, Area, Load, Memory, RawArea, RawMemory, Store, Word};
+use ring_core::memory::{
+    AccessError, Area, AreaRow, AreaWalk, Load, Memory, RawArea, RawMemory, Store, Word,
+};
 
 /// One access to shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +111,7 @@ impl<'m> Memory for Watched<'m> {
 }
 
 /// A range of a [`Watched`] memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct WatchedArea<'m> {
     area: RawArea<'m>,
     address: u64,
@@ -128,6 +130,17 @@ impl WatchedArea<'_> {
 }
 
 impl Area for WatchedArea<'_> {
+    type Row<const CELL: usize> = AreaRow<Self, CELL>;
+    type Walk<const CELL: usize> = AreaWalk<Self, CELL>;
+
+    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> Self::Row<CELL> {
+        AreaRow::new(self, offset, count)
+    }
+
+    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> Self::Walk<CELL> {
+        AreaWalk::new(self, count, slot)
+    }
+
     fn read<W: Word>(&self, offset: usize) -> W {
         let (address, len) = self.word::<W>(offset);
         self.memory.record(Access::Read { address, len });

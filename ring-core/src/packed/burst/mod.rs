@@ -1,0 +1,48 @@
+//! Bursts on a packed queue: the calls for each buffer, with all that changes held by value.
+//!
+//! A burst does the common case itself: a running queue that is not in order, and no rule broken.
+//! In every other case it writes its values back, makes the queue's plain call, and reads its
+//! values again. So each check has one place, and nothing that a burst does differs from what the
+//! plain calls do.
+//!
+//! The address of a burst never reaches a function that is not inlined. So the compiler keeps the
+//! values in registers.
+
+mod device;
+mod driver;
+mod staging;
+mod taking;
+
+pub use device::DeviceBurst;
+pub use driver::DriverBurst;
+
+use crate::index::Cursor;
+use crate::memory::{Area, Memory};
+
+use super::layout::{Control, DescriptorFlags};
+
+/// The size of a descriptor in bytes.
+const DESCRIPTOR: usize = 16;
+/// The offset of `addr` in a descriptor.
+const ADDRESS: usize = 0;
+/// The offset of the control word in a descriptor.
+const CONTROL: usize = 8;
+
+/// A position in the descriptor area of a memory.
+type WalkOf<M> = <<M as Memory>::Area as Area>::Walk<DESCRIPTOR>;
+
+/// The flags that change with each lap, in a control word.
+const TURN: u64 = word(DescriptorFlags::AVAIL.union(DescriptorFlags::USED));
+
+/// Returns a control word that consists of flags.
+#[inline(always)]
+const fn word(flags: DescriptorFlags) -> u64 {
+    Control { len: 0, id: 0, flags }.to_word()
+}
+
+/// Returns the cursor at `slot` on the lap whose descriptors have the flags `turn`. In an available
+/// descriptor and in a used one, `AVAIL` is the wrap counter.
+#[inline(always)]
+const fn cursor(slot: u16, turn: u64) -> Cursor {
+    Cursor::on_lap(slot, turn & word(DescriptorFlags::AVAIL) != 0)
+}

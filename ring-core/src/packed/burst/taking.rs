@@ -1,0 +1,93 @@
+//! Where a burst takes descriptors.
+
+use crate::index::Cursor;
+use crate::memory::{Area as _, Load, Memory, Walk};
+use crate::packed::end::End;
+use crate::packed::layout::DescriptorFlags;
+use crate::ring::State;
+
+use super::{ADDRESS, CONTROL, TURN, WalkOf, cursor, word};
+
+/// What no descriptor's flags are equal to: the plain call has to be made.
+const NEVER: u64 = 1;
+
+/// The position of the next descriptor to take.
+pub(super) struct Taking<M: Memory> {
+    at: WalkOf<M>,
+    /// The flags of a descriptor that can be taken on this lap, or [`NEVER`].
+    due: u64,
+}
+
+impl<M: Memory> Taking<M> {
+    /// Returns the position of an end, whose next descriptor has the flags `due`.
+    #[inline(always)]
+    pub(super) fn of(end: &End<M>, due: impl Fn(Cursor) -> DescriptorFlags) -> Self {
+        let at = end.ring.descriptor.walk(end.ring.size.get(), end.next.slot());
+        let is_slow = end.state != State::Running || end.needs_slow_peek();
+        Self { at, due: if is_slow { NEVER } else { word(due(end.next)) } }
+    }
+
+    /// Notes the position in the end that it is of.
+    #[inline(always)]
+    pub(super) fn write_back(&self, end: &mut End<M>) {
+        if !self.is_slow() {
+            end.next = cursor(self.at.slot(), self.due);
+        }
+    }
+
+    /// Returns whether the plain call has to be made, for example because the queue does not run.
+    #[inline(always)]
+    pub(super) const fn is_slow(&self) -> bool {
+        self.due == NEVER
+    }
+
+    /// Returns the control word of the next descriptor, if it can be taken. Call only if
+    /// [`is_slow`](Self::is_slow) returns `false`.
+    #[inline(always)]
+    pub(super) fn found(&self) -> Option<u64> {
+        // Acquire: pairs with the Release in the other end's `publish`; orders the rest of the
+        // batch, what it refers to, and the buffers' contents after the flags of the batch's first
+        // descriptor.
+        let control: u64 = self.at.load(CONTROL, Load::Acquire);
+        (control & TURN == self.due).then_some(control)
+    }
+
+    /// Returns the address in the next descriptor.
+    #[inline(always)]
+    pub(super) fn address(&self) -> u64 {
+        self.at.read(ADDRESS)
+    }
+
+    /// Returns the bits of the cursor.
+    #[inline(always)]
+    pub(super) fn bits(&self) -> u16 {
+        cursor(self.at.slot(), self.due).bits()
+    }
+
+    /// Returns the control word of this descriptor, which is not the first of its chain.
+    #[inline(always)]
+    pub(super) fn following(&self) -> Option<u64> {
+        // Relaxed: `found` loaded the flags of the first descriptor with Acquire, and these publish
+        // the whole chain.
+        let control: u64 = self.at.load(CONTROL, Load::Relaxed);
+        (control & TURN == self.due).then_some(control)
+    }
+
+    /// Moves `count` slots back, in a ring of `size` slots.
+    #[inline(always)]
+    pub(super) fn rewind(&mut self, count: u16, size: u16) {
+        if count > 0 {
+            // A move over the whole ring leads to the same slot on the next lap.
+            self.advance(size - count);
+            self.due ^= TURN;
+        }
+    }
+
+    /// Moves `count` slots on.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, count: u16) {
+        if self.at.advance(count) {
+            self.due ^= TURN;
+        }
+    }
+}

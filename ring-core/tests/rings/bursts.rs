@@ -1,0 +1,157 @@
+//! What a burst leaves behind, and what it finds.
+
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ring_core::error::AddErrorKind;
+use ring_core::memory::RawMemory;
+use ring_core::{Chain, Features, Notify, PopError, Position, Segment};
+use support::{BUFFERS, DESCRIPTORS, FORMATS, INDIRECT, ORDERS, Pair, ZEROED, setup};
+
+const BYTE: Segment = Segment::new(BUFFERS, 1);
+
+/// `?` out of a burst drops the burst.
+#[test]
+fn what_a_dropped_burst_has_staged_stays_staged() {
+    for features in ORDERS {
+        let mut words = ZEROED;
+        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        let mut burst = pair.driver.burst();
+        burst.add(&[BYTE], &[], 1).unwrap();
+        burst.add(&[BYTE, BYTE], &[], 2).unwrap();
+        let refused = burst.add(&[], &[], 3).unwrap_err();
+        assert_eq!((refused.kind, refused.cookie), (AddErrorKind::Empty, 3));
+        drop(burst);
+        assert_eq!((pair.driver.free(), pair.driver.publish()), (1, Notify::Needed));
+
+        let mut burst = pair.device.burst();
+        let mut segments = [Segment::default(); 2];
+        let first = burst.pop(&mut segments).unwrap().unwrap().into_token();
+        burst.complete(first, 0).unwrap();
+        let second = burst.pop(&mut segments).unwrap().unwrap().into_token();
+        drop(burst);
+        pair.device.complete(second, 0).unwrap();
+        assert_eq!(pair.device.publish(), Notify::Needed);
+        assert_eq!([pair.reap(), pair.reap(), pair.reap()], [Some((1, 0)), Some((2, 0)), None]);
+        assert_eq!(pair.driver.free(), 4);
+    }
+}
+
+/// A chain whose handling panics is available again.
+#[test]
+fn a_panic_in_work_loses_no_chain() {
+    for features in ORDERS {
+        let mut words = ZEROED;
+        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        let _ = (pair.offer(&[BYTE], &[], 1), pair.offer(&[BYTE], &[], 2));
+        let mut calls = 0;
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            pair.device.burst().serve(&mut [Segment::default(); 4], 4, |_, _| {
+                calls += 1;
+                assert!(calls < 2, "the second chain cannot be handled");
+                0
+            })
+        }));
+        assert!(unwound.is_err());
+        let _ = pair.device.publish();
+        assert_eq!(pair.reap(), Some((1, 0)));
+    }
+}
+
+#[test]
+fn a_burst_that_is_forgotten_does_no_harm() {
+    for features in FORMATS {
+        let mut words = ZEROED;
+        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        let mut burst = pair.driver.burst();
+        burst.add(&[BYTE], &[], 1).unwrap();
+        mem::forget(burst);
+        assert_eq!((pair.driver.free(), pair.driver.publish()), (4, Notify::NotNeeded));
+        let _ = (pair.offer(&[BYTE], &[], 2), pair.offer(&[BYTE], &[], 3));
+
+        let mut burst = pair.device.burst();
+        let mut pop = || burst.pop(&mut [Segment::default()]).unwrap().unwrap().into_token();
+        let tokens = [pop(), pop()];
+        mem::forget(burst);
+        // The second chain is in flight, although the queue does not know that it was taken.
+        assert!(matches!(pair.device.pop(&mut [Segment::default()]), Err(PopError::Violation(_))));
+        drop(tokens);
+    }
+}
+
+/// Two sides on two processors would compete for the index.
+#[test]
+fn a_burst_on_a_split_queue_takes_what_was_there_when_it_looked() {
+    let mut words = ZEROED;
+    let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, Features::empty()));
+    let mut segments = [Segment::default()];
+    let _ = (pair.offer(&[BYTE], &[], 1), pair.offer(&[BYTE], &[], 2));
+    let mut burst = pair.device.burst();
+    let mut pop = || burst.pop(&mut segments).unwrap().map(Chain::into_token);
+    let tokens = [pop().unwrap(), pop().unwrap()];
+    pair.driver.add(&[BYTE], &[], 3).unwrap();
+    let _ = pair.driver.publish();
+    assert_eq!(pop(), None);
+    tokens.into_iter().for_each(|token| burst.complete(token, 0).unwrap());
+    let _ = burst.publish();
+    assert_eq!(pair.device.burst().serve(&mut segments, 9, |_, _| 0), Ok(1));
+}
+
+/// Chains of one segment, of several, in tables, and too long ones, each answered with the bytes
+/// that its handler has written.
+#[test]
+fn serve_passes_each_chain_once_and_limits_what_is_written() {
+    for features in ORDERS.map(|order| order | INDIRECT) {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let mut pair = Pair::new(&memory, &setup(8, features));
+        let [a, b, c, d] = [3, 5, 1, 9].map(|len| Segment::new(0x2000 + 0x10 * u64::from(len), len));
+        for round in 0..10 {
+            pair.driver.add(&[a], &[], 1).unwrap();
+            pair.driver.add(&[], &[b], 2).unwrap();
+            pair.driver.add(&[a], &[b, d], 3).unwrap();
+            pair.driver.add_indirect(Segment::new(0x2800, 64), &[a, c], &[b], 4).unwrap();
+            let _ = pair.driver.publish();
+            let mut seen = Vec::new();
+            let mut burst = pair.device.burst();
+            let served = burst.serve(&mut [Segment::default(); 4], 4, |readable, writable| {
+                seen.push((readable.to_vec(), writable.to_vec()));
+                6
+            });
+            assert_eq!(served.unwrap(), 4, "{features:?} in round {round}");
+            let _ = burst.publish();
+            let expected =
+                [(vec![a], vec![]), (vec![], vec![b]), (vec![a], vec![b, d]), (vec![a, c], vec![b])];
+            assert_eq!(seen, expected);
+            let used: Vec<_> = std::iter::from_fn(|| pair.reap()).collect();
+            assert_eq!(used, [(1, 0), (2, 5), (3, 6), (4, 5)]);
+        }
+    }
+}
+
+/// A burst on a queue that is suspended, or that a violation has stopped, finds nothing.
+#[test]
+fn a_burst_on_a_queue_that_does_not_run_does_nothing() {
+    for features in ORDERS {
+        let mut words = ZEROED;
+        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        let _ = pair.offer(&[BYTE], &[], 1);
+        let _ = (pair.driver.suspend(), pair.device.suspend());
+        let positions: (Position, Position) = (pair.driver.position(), pair.device.position());
+        let mut burst = pair.driver.burst();
+        assert_eq!(burst.add(&[BYTE], &[], 2).unwrap_err().kind, AddErrorKind::NotRunning);
+        assert!(burst.reap().unwrap().is_none());
+        assert_eq!(burst.publish(), Notify::NotNeeded);
+        let mut burst = pair.device.burst();
+        assert_eq!(burst.pop(&mut [Segment::default()]), Ok(None));
+        assert_eq!(burst.serve(&mut [Segment::default()], 1, |_, _| 0), Ok(0));
+        assert_eq!(burst.publish(), Notify::NotNeeded);
+        assert_eq!((pair.driver.position(), pair.device.position()), positions);
+        assert_eq!((pair.driver.free(), pair.driver.in_flight()), (3, 1));
+        pair.driver.resume();
+        pair.device.resume(positions.1).unwrap();
+        let token = pair.take();
+        let _ = pair.finish(token, 0);
+        assert_eq!(pair.reap(), Some((1, 0)));
+    }
+}
