@@ -40,8 +40,8 @@ impl DeviceType {
             // Even queues receive (VIRTIO 1.4, 5.1.2 "Virtqueues").
             (Self::Net, _) if queue % 2 == 0 => AtStop::Unpop,
             (Self::Net, _) => AtStop::Finish,
-            // Queue 1 is for events, and queue 3 receives (VIRTIO 1.4, 5.14.2 "Virtqueues"). Queue 2
-            // has the audio to play: if a whole buffer of audio came back during a pause, Linux
+            // Queue 1 is for events, and queue 3 receives (VIRTIO 1.4, 5.14.2 "Virtqueues").
+            // Queue 2 has the audio to play: if a whole buffer came back during a pause, Linux
             // would see its position in the buffer unchanged, and wait.
             (Self::Snd, 1..=3) => AtStop::Unpop,
             (Self::Snd | Self::Generic, _) => AtStop::FinishWhileBusy,
