@@ -106,22 +106,7 @@ impl<B: NewBitmap + 'static> Queue<B> {
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, Violation> {
         let popped = self.ring.pop(segments);
         self.used |= !matches!(popped, Ok(None));
-        match popped {
-            Ok(chain) => Ok(chain),
-            Err(PopError::TooLong(token)) => {
-                log::debug!("a chain of too many segments is completed unread");
-                // A token that has just been taken is neither stale nor suspended.
-                let completed = self.ring.complete(token, 0);
-                debug_assert!(completed.is_ok());
-                Ok(None)
-            }
-            Err(PopError::Violation(violation)) => {
-                if let Err(error) = self.vring.signal_error() {
-                    log::debug!("the front-end cannot be told of a broken queue: {error}");
-                }
-                Err(violation)
-            }
-        }
+        self.without_too_long(popped)
     }
 
     /// Stages a used chain, with the number of bytes written to it.
@@ -170,26 +155,44 @@ impl<B: NewBitmap + 'static> Queue<B> {
         segments: &mut [Segment],
         mut answer: impl FnMut(Reader<'_, GuestView<B>>, &mut Writer<'_, GuestView<B>>),
     ) -> Result<Arm, Violation> {
-        // The chain borrows nothing of the queue, and the memory is a shared handle.
+        // The memory is a shared handle.
         let memory = self.memory().clone();
-        for _ in 0..self.size {
-            let chain = match self.pop(segments) {
-                Ok(Some(chain)) => chain,
-                Ok(None) => break,
-                Err(violation) => {
-                    self.publish();
-                    return Err(violation);
-                }
-            };
-            let mut response = Writer::new(&memory, chain.writable());
-            answer(Reader::new(&memory, chain.readable()), &mut response);
-            let written = response.written();
-            if let Err(error) = self.complete(chain.into_token(), written) {
-                log::debug!("a chain was not completed: {error}");
-            }
+        let mut burst = self.ring.burst();
+        let served = burst.serve(segments, self.size.into(), |readable, writable| {
+            let mut response = Writer::new(&memory, writable);
+            answer(Reader::new(&memory, readable), &mut response);
+            response.written()
+        });
+        drop(burst);
+        self.used |= served != Ok(0);
+        let served = self.without_too_long(served);
+        if served.is_err() {
+            // The answers that precede the violation still reach the driver.
+            self.ring.drain();
         }
         self.publish();
+        served?;
         Ok(self.arm())
+    }
+
+    /// Completes a chain of too many segments with nothing written, and reports a violation.
+    fn without_too_long<T: Default>(&mut self, popped: Result<T, PopError>) -> Result<T, Violation> {
+        match popped {
+            Ok(popped) => Ok(popped),
+            Err(PopError::TooLong(token)) => {
+                log::debug!("a chain of too many segments is completed unread");
+                // A token that has just been taken is neither stale nor suspended.
+                let completed = self.ring.complete(token, 0);
+                debug_assert!(completed.is_ok());
+                Ok(T::default())
+            }
+            Err(PopError::Violation(violation)) => {
+                if let Err(error) = self.vring.signal_error() {
+                    log::debug!("the front-end cannot be told of a broken queue: {error}");
+                }
+                Err(violation)
+            }
+        }
     }
 
     /// Stops, and records the position in the vring, where GET_VRING_BASE reads it.

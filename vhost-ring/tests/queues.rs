@@ -208,6 +208,26 @@ fn a_broken_queue_is_told_by_the_error_file_and_stays_idle() {
     }
 }
 
+/// The answers were staged, and a broken queue published nothing.
+#[test]
+fn answers_that_precede_a_violation_reach_the_driver() {
+    for features in [SPLIT, PACKED] {
+        let mut rig = Rig::new(4, features);
+        rig.request(0);
+        rig.request(1);
+        let view = VmMemory::new(rig.memory.clone());
+        // Indirect tables were not negotiated, and the third descriptor, the first of request 1,
+        // refers to one.
+        let (flags, table) =
+            if features.contains(Features::RING_PACKED) { (14, 1u16 << 7 | 4) } else { (12, 4) };
+        view.write_bytes(AREAS.descriptor + 32 + flags, &table.to_le_bytes()).unwrap();
+        rig.serve();
+        assert!(is_readable(&rig.error));
+        assert_eq!(rig.driver.reap().unwrap().map(|used| used.cookie), Some(0));
+        assert_eq!(rig.driver.reap().unwrap().map(|used| used.cookie), None);
+    }
+}
+
 #[test]
 fn an_invalid_queue_is_an_error_once_and_told_by_the_error_file() {
     let mut rig = Rig::new(4, SPLIT);
