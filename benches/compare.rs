@@ -8,7 +8,7 @@ use rivals::contenders::{CONTENDERS, Contender, SPLIT, TWO_RINGS};
 use rivals::processors::Processors;
 use rivals::{Case, Group};
 
-use crate::measure::{Benchmark, Comparison, Timed, compare};
+use crate::measure::{Benchmark, Comparison, MEASUREMENT, Timed, compare};
 use crate::programs::{self, Running};
 
 /// Compares the implementations that support a case, for each case of `group`.
@@ -40,8 +40,9 @@ fn compare_case(
 ) {
     let baseline = if processors.is_some() { TWO_RINGS } else { SPLIT };
     let name = format!("{}/{}", group.name(), group.label(case));
-    let mut contenders: Vec<Contender> =
-        CONTENDERS.into_iter().filter(|contender| supports(contender.program, &name)).collect();
+    let is_compared =
+        |it: &Contender| (group == Group::Throughput || it.is_main()) && supports(it.program, &name);
+    let mut contenders: Vec<Contender> = CONTENDERS.into_iter().filter(is_compared).collect();
     contenders.sort_by_key(|contender| contender.program != baseline.program);
     let benchmarks = contenders.into_iter().map(|contender| {
         let name = name.clone();
@@ -57,6 +58,8 @@ fn compare_case(
         requests: case.requests().into(),
         slice,
         processors,
+        // The groups that vary a number have many cases.
+        measurement: if group.varies_a_number() { MEASUREMENT / 4 } else { MEASUREMENT },
     };
     compare(criterion, comparison, &benchmarks);
 }

@@ -18,7 +18,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use rivals::case::BURST;
-use rivals::contenders::{CONTENDERS, EMPTY_PAIR};
+use rivals::contenders::{CONTENDERS, Contender, EMPTY_PAIR};
 use tempfile::NamedTempFile;
 
 /// The bursts of two runs. The difference is what bursts cost.
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 
 /// A program and a case.
 struct Work {
-    program: &'static str,
+    contender: Contender,
     case: String,
 }
 
@@ -66,10 +66,10 @@ fn work(ours: bool) -> Vec<Work> {
     let is_wanted =
         |program: &str| !ours || program.starts_with("ring_core") || program == EMPTY_PAIR.program;
     let mut work = Vec::new();
-    for contender in CONTENDERS.iter().filter(|contender| is_wanted(contender.program)) {
+    for contender in CONTENDERS.into_iter().filter(|contender| is_wanted(contender.program)) {
         let cases = programs::cases(contender.program).unwrap_or_default();
         let counted = cases.into_iter().filter(|case| case.starts_with("throughput/"));
-        work.extend(counted.map(|case| Work { program: contender.program, case }));
+        work.extend(counted.map(|case| Work { contender, case }));
     }
     work
 }
@@ -100,8 +100,8 @@ fn count(work: &Work, extra: u32) -> io::Result<String> {
     let requests = f64::from((many - few) * u32::from(BURST));
     let counts = before.iter().zip(after).map(|(before, after)| (after - before) / requests);
     let counts: Vec<String> = counts.map(|count| format!("{count:.1}")).collect();
-    let Work { program, case } = work;
-    Ok(format!("{program}\t{case}\t{}", counts.join("\t")))
+    let Work { contender: Contender { program, name }, case } = work;
+    Ok(format!("{program}\t{name}\t{case}\t{}", counts.join("\t")))
 }
 
 /// Returns the instructions of each of [`FUNCTIONS`], with what they call, and of all.
@@ -110,7 +110,7 @@ fn instructions(work: &Work, bursts: u32) -> io::Result<[f64; FUNCTIONS.len() + 
     let option = format!("--callgrind-out-file={}", profile.path().display());
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--compress-strings=no", "--compress-pos=no", &option]);
-    command.arg(programs::path(work.program)).args(["count", &work.case, &bursts.to_string()]);
+    command.arg(programs::path(work.contender.program)).args(["count", &work.case, &bursts.to_string()]);
     let output = command.output()?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -30,7 +30,8 @@ pub(crate) fn of_single_requests(criterion: &mut Criterion) {
     for &case in Group::Latency.cases() {
         let label = Group::Latency.label(case);
         let name = format!("{}/{label}", Group::Latency.name());
-        let contenders: Vec<_> = CONTENDERS.iter().filter(|it| supports(it.program, &name)).collect();
+        let contenders: Vec<_> =
+            CONTENDERS.iter().filter(|it| it.is_main() && supports(it.program, &name)).collect();
         let mut rounds: Vec<Vec<Vec<f64>>> = vec![Vec::new(); contenders.len()];
         let mut running: Vec<Running> = contenders
             .iter()

@@ -19,6 +19,9 @@ use serde_json::json;
 /// The samples of one benchmark. Criterion's default of 100 would take too long for all benchmarks.
 const SAMPLES: usize = 40;
 
+/// The usual time of a measurement.
+pub(crate) const MEASUREMENT: Duration = Duration::from_millis(800);
+
 /// The number of benchmarks saved so far, by which a report keeps their order.
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
@@ -55,6 +58,8 @@ pub(crate) struct Comparison<'a> {
     pub(crate) slice: u64,
     /// The two processors, if the benchmarks use two.
     pub(crate) processors: Option<Processors>,
+    /// How long criterion measures each benchmark, without the baseline.
+    pub(crate) measurement: Duration,
 }
 
 /// Times all benchmarks. The first one is the baseline.
@@ -64,8 +69,8 @@ pub(crate) fn compare(criterion: &mut Criterion, comparison: Comparison<'_>, ben
         .throughput(Throughput::Elements(comparison.requests))
         .sample_size(SAMPLES)
         .sampling_mode(SamplingMode::Flat)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(800));
+        .warm_up_time(comparison.measurement / 4)
+        .measurement_time(comparison.measurement);
     let Some(baseline) = benchmarks.first() else { return };
     for benchmark in benchmarks {
         let mut ready = None;

@@ -18,7 +18,7 @@ use std::hint::black_box;
 use std::sync::atomic::{self, AtomicU16, Ordering};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use measure::{Benchmark, Comparison, Timed, compare, repeated};
+use measure::{Benchmark, Comparison, MEASUREMENT, Timed, compare, repeated};
 use rivals::Group;
 use rivals::contenders::{Contender, PACKED, SPLIT};
 
@@ -53,8 +53,14 @@ fn by_length(criterion: &mut Criterion) {
 fn notify(criterion: &mut Criterion) {
     let formats: [(&str, Contender); 2] = [("split", SPLIT), ("packed", PACKED)];
     for (name, Contender { program, .. }) in formats {
-        let comparison =
-            Comparison { group: Group::Notify.name(), name, requests: 1, slice: 1 << 13, processors: None };
+        let comparison = Comparison {
+            group: Group::Notify.name(),
+            name,
+            requests: 1,
+            slice: 1 << 13,
+            processors: None,
+            measurement: MEASUREMENT,
+        };
         let benchmark = |label: String| {
             let case = format!("{}/{label}", Group::Notify.name());
             assert!(compare::supports(program, &case), "{program} has no case {case}");

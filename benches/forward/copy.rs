@@ -7,7 +7,7 @@ use isolation_host::guest_memory::GuestMemory;
 use isolation_host::mmap::Window;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
-use crate::measure::{Benchmark, Comparison, Timed, compare, repeated};
+use crate::measure::{Benchmark, Comparison, MEASUREMENT, Timed, compare, repeated};
 
 /// The size of the guest's memory, larger than any cache. Copies use all of the memory in turns.
 const GUEST: u64 = 256 << 20;
@@ -16,7 +16,14 @@ const BLOCK: u64 = 1 << 20;
 
 pub(crate) fn copy(criterion: &mut Criterion) {
     for (name, len, slice) in [("4 KiB", 4 << 10, 2000), ("64 KiB", 64 << 10, 200), ("1 MiB", 1 << 20, 10)] {
-        let comparison = Comparison { group: "copy", name, requests: 1, slice, processors: None };
+        let comparison = Comparison {
+            group: "copy",
+            name,
+            requests: 1,
+            slice,
+            processors: None,
+            measurement: MEASUREMENT,
+        };
         let benchmarks = [
             benchmark("memcpy", move || memcpy(len)),
             benchmark("to the device", move || forwarded(len, Direction::ToDevice)),

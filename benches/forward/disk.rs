@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 
-use crate::measure::{Benchmark, Comparison, Timed, compare};
+use crate::measure::{Benchmark, Comparison, MEASUREMENT, Timed, compare};
 use crate::rig::{Backing, Disk, Processors};
 
 /// The reads: name, bytes of a request, requests in flight, and the storage behind the device.
@@ -21,7 +21,8 @@ pub(crate) fn disk(criterion: &mut Criterion) {
         for (name, len, depth, backing) in READS {
             // An iteration takes about a millisecond.
             let requests = u64::from(depth) * (16 << 10) / u64::from(len).min(16 << 10);
-            let comparison = Comparison { group, name, requests, slice: 4, processors: None };
+            let comparison =
+                Comparison { group, name, requests, slice: 4, processors: None, measurement: MEASUREMENT };
             let benchmark = |name: &str, forwarded| Benchmark {
                 name: name.to_owned(),
                 set_up: Box::new(move || reads(backing, forwarded, processors, requests, len, depth)),

@@ -4,7 +4,7 @@ use criterion::Criterion;
 use isolation_host::area::policy::{Policy, Scrub, Zero};
 use ring_core::Features;
 
-use crate::measure::{Benchmark, Comparison, compare};
+use crate::measure::{Benchmark, Comparison, MEASUREMENT, compare};
 use crate::request::{Direction, forwarded};
 
 pub(crate) fn policy(criterion: &mut Criterion) {
@@ -24,8 +24,14 @@ pub(crate) fn policy(criterion: &mut Criterion) {
                 Direction::ToDevice => format!("{size} to the device"),
                 Direction::FromDevice => format!("{size} from the device"),
             };
-            let comparison =
-                Comparison { group: "policy", name: &name, requests: 32, slice: 200, processors: None };
+            let comparison = Comparison {
+                group: "policy",
+                name: &name,
+                requests: 32,
+                slice: 200,
+                processors: None,
+                measurement: MEASUREMENT,
+            };
             let benchmarks = policies.iter().map(|(name, policy)| Benchmark {
                 name: (*name).to_owned(),
                 set_up: {

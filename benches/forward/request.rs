@@ -13,7 +13,7 @@ use ring_core::memory::Memory;
 use ring_core::{DeviceQueue, DriverQueue, Features, Position, Segment, Setup, device, driver};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
-use crate::measure::{Benchmark, Comparison, Timed, compare, repeated};
+use crate::measure::{Benchmark, Comparison, MEASUREMENT, Timed, compare, repeated};
 
 const QUEUE: u16 = 256;
 const BURST: u32 = 32;
@@ -24,8 +24,14 @@ pub(crate) fn request(criterion: &mut Criterion) {
     for (name, len, packed) in
         [("64 B, split", 64, false), ("64 B, packed", 64, true), ("1500 B, split", 1500, false)]
     {
-        let comparison =
-            Comparison { group: "request", name, requests: BURST.into(), slice: 200, processors: None };
+        let comparison = Comparison {
+            group: "request",
+            name,
+            requests: BURST.into(),
+            slice: 200,
+            processors: None,
+            measurement: MEASUREMENT,
+        };
         let features = if packed { Features::RING_PACKED } else { Features::empty() };
         let benchmark = |name: &str, set_up: fn(u32, Features) -> Timed| Benchmark {
             name: name.to_owned(),

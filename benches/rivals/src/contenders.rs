@@ -9,6 +9,17 @@ pub struct Contender {
     pub name: &'static str,
 }
 
+impl Contender {
+    /// Returns whether this is the best known use of an implementation, or ring-core's main types.
+    /// The others take part in the group `throughput` only.
+    #[must_use]
+    pub fn is_main(&self) -> bool {
+        let iterates = format!("{}_iterating", self.program);
+        let is_outdone = CONTENDERS.iter().any(|other| other.program == iterates);
+        !is_outdone && !self.program.ends_with("_negotiated")
+    }
+}
+
 const fn contender(program: &'static str, name: &'static str) -> Contender {
     Contender { program, name }
 }

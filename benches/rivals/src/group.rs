@@ -91,6 +91,12 @@ impl Group {
         }
     }
 
+    /// Returns whether the cases of the group differ in a number, which their names are.
+    #[must_use]
+    pub const fn varies_a_number(self) -> bool {
+        matches!(self, Self::BurstLength | Self::QueueSize | Self::ChainLength | Self::InFlight)
+    }
+
     /// Returns the name of a case in this group. In the groups that vary a number, the name is the
     /// number.
     #[must_use]

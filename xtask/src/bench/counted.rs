@@ -6,6 +6,8 @@ use xshell::{Shell, cmd};
 /// What the target counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What {
+    /// All programs.
+    All,
     /// ring-core and the empty pair.
     Ours,
     /// One case, with 2 % more bursts than it says.
@@ -17,6 +19,8 @@ pub(super) enum What {
 pub(super) struct Counted {
     /// The name of the program.
     pub(super) program: String,
+    /// The name of the implementation.
+    pub(super) name: String,
     /// The case, such as `both/1`.
     pub(super) case: String,
     /// The driver's functions, with the suite's loops.
@@ -33,6 +37,7 @@ const EMPTY_PAIR: &str = "empty_pair";
 /// Runs the target.
 pub(super) fn count(sh: &Shell, what: What) -> Result<Vec<Counted>> {
     let argument = match what {
+        What::All => "all",
         What::Ours => "ours",
         What::Planted => "planted",
     };
@@ -44,13 +49,14 @@ pub(super) fn count(sh: &Shell, what: What) -> Result<Vec<Counted>> {
 fn parse(line: &str) -> Result<Counted> {
     let malformed = || format!("the bench target `count` printed `{line}`, which is no row");
     let mut cells = line.split('\t');
-    let (program, case) = cells.next().zip(cells.next()).with_context(malformed)?;
+    let mut cell = || cells.next().map(str::to_owned).with_context(malformed);
+    let (program, name, case) = (cell()?, cell()?, cell()?);
     let counts: Vec<f64> = cells.filter_map(|cell| cell.parse().ok()).collect();
     let [submit, collect, device, all] = *counts.as_slice() else {
         return Err(anyhow::anyhow!(malformed()));
     };
-    let case = case.strip_prefix("throughput/").unwrap_or(case).to_owned();
-    Ok(Counted { program: program.to_owned(), case, driver: submit + collect, device, all })
+    let case = case.trim_start_matches("throughput/").to_owned();
+    Ok(Counted { program, name, case, driver: submit + collect, device, all })
 }
 
 impl Counted {
@@ -78,11 +84,11 @@ mod tests {
     #[test]
     fn the_suites_instructions_are_subtracted_from_the_measured_ends() -> Result<()> {
         let lines = [
-            "empty_pair\tthroughput/neither/1\t4.0\t10.0\t20.0\t35.0",
-            "ring_core_split\tthroughput/both/1\t80.0\t50.0\t110.0\t245.0",
-            "ring_core_split\tthroughput/driver/1\t80.0\t50.0\t9.0\t140.0",
-            "ring_core_split\tthroughput/device/1\t1.0\t20.0\t110.0\t135.0",
-            "ring_core_split\tthroughput/device/3\t1.0\t20.0\t110.0\t135.0",
+            "empty_pair\tempty pair\tthroughput/neither/1\t4.0\t10.0\t20.0\t35.0",
+            "ring_core_split\tring-core split\tthroughput/both/1\t80.0\t50.0\t110.0\t245.0",
+            "ring_core_split\tring-core split\tthroughput/driver/1\t80.0\t50.0\t9.0\t140.0",
+            "ring_core_split\tring-core split\tthroughput/device/1\t1.0\t20.0\t110.0\t135.0",
+            "ring_core_split\tring-core split\tthroughput/device/3\t1.0\t20.0\t110.0\t135.0",
         ];
         let counted: Vec<Counted> = lines.into_iter().map(parse).collect::<Result<_>>()?;
         let own: Vec<_> = counted.iter().map(|it| it.own(&counted)).collect();
@@ -92,6 +98,6 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_row_is_refused() {
-        assert!(parse("ring_core_split\tthroughput/both/1\t80.0").is_err());
+        assert!(parse("ring_core_split\tring-core split\tthroughput/both/1\t80.0").is_err());
     }
 }

@@ -66,7 +66,7 @@ fn compiler(sh: &Shell) -> Result<String> {
 
 /// Instructions for each request, by name.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Table {
+struct Table {
     compiler: String,
     rows: Vec<Counts>,
 }
@@ -93,7 +93,7 @@ impl Table {
     }
 
     /// Reads the accepted table.
-    pub(super) fn accepted() -> Result<Self> {
+    fn accepted() -> Result<Self> {
         let text = fs::read_to_string(TABLE).with_context(|| format!("cannot read {TABLE}; {ADVICE}"))?;
         Self::parse(&text)
     }
@@ -125,11 +125,6 @@ impl Table {
     /// Returns ring-core's own instructions in the case with this name.
     fn own(&self, name: &str) -> Option<f64> {
         Some(self.get(name)?.own)
-    }
-
-    /// Returns all instructions in the case with this name.
-    pub(super) fn all(&self, name: &str) -> Option<f64> {
-        Some(self.get(name)?.all)
     }
 }
 

@@ -41,19 +41,20 @@ const fn ratios(name: &'static str, about: &'static str) -> Group {
 }
 
 /// All groups.
-pub(super) const GROUPS: [Group; 11] = [
+pub(super) const GROUPS: [Group; 15] = [
     times(
         "throughput",
         "Bursts of 64 requests of one or three descriptors on one thread; queue size 256, event indices. \
          `both` measures a driver and a device. `device` and `driver` measure one end against a stub, which \
-         does as little as the format allows. `neither` measures two stubs: the part of the time that is not \
-         spent in an implementation.",
+         does as little as the format allows. `neither` measures two stubs, or an empty pair: the suite's \
+         own part of the time.",
     ),
     times("latency", "One request there and back on one thread. Both ends decide about notifications."),
     ratios(
         "cross_thread",
-        "Two polling threads on two processors, with up to 255 requests in flight. Only the ratios are \
-         comparable, because the times depend on the distance of the processors.",
+        "Two polling threads on two processors, with up to 255 requests in flight. Each end and its totals \
+         are on cache lines of their own. Only the ratios are comparable, because the times depend on the \
+         distance of the processors: `far` is where a cache line takes 150 ns or more.",
     ),
     times(
         "notify",
@@ -66,6 +67,10 @@ pub(super) const GROUPS: [Group; 11] = [
          number of segments of both parts.",
     ),
     times("indirect", "The device's end, with 16 segments in the indirect table of each request."),
+    times("burst_length", "Requests of one descriptor through both ends, by the requests of a burst."),
+    times("queue_size", "Bursts of 16 through both ends, by the descriptors of the queue."),
+    times("chain_length", "Bursts of 16 chains through both ends, by the descriptors of a chain."),
+    ratios("in_flight", "Two threads, one request at a time, by the buffers in flight."),
     times(
         "copy",
         "Copies of isolation-host between 256 MiB of guest memory and a block of the isolated area, beside a \

@@ -4,16 +4,23 @@ mod counted;
 pub(crate) mod counts;
 mod groups;
 mod machine;
+mod plots;
 mod report;
 mod samples;
+mod summary;
 mod table;
 mod targets;
+
+use std::fs;
+use std::path::Path;
 
 use anyhow::Result;
 use end_to_end::artifacts::target_dir;
 use xshell::{Shell, cmd};
 
+use self::counted::What;
 use self::machine::Machine;
+use self::report::Runs;
 use crate::setup;
 
 /// The suites, in the order in which they run.
@@ -28,6 +35,10 @@ pub(crate) struct Options {
     /// Write the counts to benches/counts.txt.
     #[arg(long, requires = "count")]
     accept: bool,
+    /// Count the instructions of all implementations, and write benches/RESULTS.md with the times
+    /// of the last run, if there is one.
+    #[arg(long, conflicts_with = "count")]
+    report: bool,
 }
 
 /// Sets up, and measures what the options ask for.
@@ -36,18 +47,44 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     match options {
         Options { accept: true, .. } => counts::accept(sh),
         Options { count: true, .. } => counts::check(sh),
+        Options { report: true, .. } => report(sh),
         Options { .. } => time(sh),
     }
 }
 
 /// Runs all suites and writes the report.
 fn time(sh: &Shell) -> Result<()> {
-    let samples = target_dir()?.join("bench/samples");
-    sh.remove_path(&samples)?;
+    let directory = target_dir()?.join("bench");
+    sh.remove_path(&directory)?;
     // The suite `forward` runs isolation-host.
     cmd!(sh, "cargo build --release --package isolation-host").run()?;
     for suite in SUITES {
         cmd!(sh, "cargo bench --bench {suite}").run()?;
     }
-    report::write(&samples::read(&samples)?, &Machine::this(sh)?)
+    fs::write(run_of_times(&directory), today(sh)?)?;
+    report(sh)
+}
+
+/// Counts, and writes the report and the pictures.
+fn report(sh: &Shell) -> Result<()> {
+    let directory = target_dir()?.join("bench");
+    // Samples of a run that was interrupted or filtered are not published.
+    let times = fs::read_to_string(run_of_times(&directory)).ok();
+    let benchmarks = if times.is_some() { samples::read(&directory.join("samples"))? } else { Vec::new() };
+    let counted = counted::count(sh, What::All)?;
+    let runs = Runs { machine: &Machine::this(sh)?, counts: today(sh)?, times };
+    report::write(&benchmarks, &counted, &runs)?;
+    plots::draw(&directory, &benchmarks, &counted)
+}
+
+/// Returns the path of the file that a complete run leaves.
+fn run_of_times(directory: &Path) -> std::path::PathBuf {
+    directory.join("run.txt")
+}
+
+/// Returns the day and the commit.
+fn today(sh: &Shell) -> Result<String> {
+    let (day, commit) =
+        (cmd!(sh, "date --utc +%F").read()?, cmd!(sh, "git describe --always --dirty").read()?);
+    Ok(format!("{day}, commit {commit}"))
 }

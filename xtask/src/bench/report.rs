@@ -1,38 +1,90 @@
-//! The report: a table for each group, then the targets.
+//! The report: ring-core beside the others, the targets, then a table for each group.
 
 use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context as _, Result};
 
+use super::counted::Counted;
 use super::groups::{GROUPS, Quantity};
 use super::machine::Machine;
 use super::samples::{Benchmark, Spread};
+use super::summary;
 use super::table::{Table, wrapped};
 use super::targets;
 
 /// The report's file in the repository.
 const RESULTS: &str = "benches/RESULTS.md";
 
+/// What was measured, and when.
+#[derive(Debug)]
+pub(super) struct Runs<'a> {
+    pub(super) machine: &'a Machine,
+    /// The day and the commit of the counts.
+    pub(super) counts: String,
+    /// The day and the commit of the times, if there are times.
+    pub(super) times: Option<String>,
+}
+
 /// Writes the report.
-pub(super) fn write(benchmarks: &[Benchmark], machine: &Machine) -> Result<()> {
-    fs::write(RESULTS, markdown(benchmarks, machine)?).with_context(|| format!("cannot write {RESULTS}"))?;
+pub(super) fn write(benchmarks: &[Benchmark], counted: &[Counted], runs: &Runs<'_>) -> Result<()> {
+    let text = markdown(benchmarks, counted, runs)?;
+    fs::write(RESULTS, text).with_context(|| format!("cannot write {RESULTS}"))?;
     println!("\nThe report is in {RESULTS}.");
     Ok(())
 }
 
-fn markdown(benchmarks: &[Benchmark], machine: &Machine) -> Result<String> {
+fn markdown(benchmarks: &[Benchmark], counted: &[Counted], runs: &Runs<'_>) -> Result<String> {
+    let Runs { machine, counts, times } = runs;
     let mut text = format!("# Results\n\nWritten by `cargo xtask bench`.\n\n{machine}");
+    writeln!(text, "- instructions: counted on {counts}")?;
+    match times {
+        Some(times) => writeln!(text, "- times: measured on {times}")?,
+        None => writeln!(text, "- times: not measured by this suite yet; `cargo xtask bench` measures them")?,
+    }
+    text += &summaries(benchmarks, counted)?;
+    let explanation = wrapped(&targets::explanation(benchmarks));
+    write!(text, "\n## Targets\n\n{}\n{explanation}", targets::verdicts(benchmarks, counted))?;
     for group in GROUPS {
         let members: Vec<&Benchmark> = benchmarks.iter().filter(|it| it.group == group.name).collect();
-        // A machine with one processor measures no threads.
         if !members.is_empty() {
             let about = wrapped(&format!("{}{}", group.about, distance(&members)));
             write!(text, "\n## {}\n\n{about}\n{}", group.name, table(&members, group.quantity))?;
         }
     }
-    let explanation = wrapped(&targets::explanation(benchmarks));
-    write!(text, "\n## Targets\n\n{}\n{explanation}", targets::verdicts(benchmarks)?)?;
+    write!(text, "\n## instructions\n\n{}\n{}", wrapped(INSTRUCTIONS), instructions(counted))?;
+    Ok(text.trim_end().to_owned() + "\n")
+}
+
+const SUMMARY: &str = "\
+`both` is a driver and a device; `driver` and `device` are one end, and a stub that does as little as \
+the format allows is the other. A number is that of descriptors; `mixed` is 70 % one, 20 % three and \
+10 % three in an indirect table. Bursts of 64 in queues of 256, with event indices. The suite's own \
+loops and the stubs are included. Each other virtqueue is used and built in the fastest way that we know. \
+`other ÷ split` is the best other virtqueue's figure divided by that of ring-core's split queue. Of \
+mixed requests, the others have all chains in the ring.";
+
+const INSTRUCTIONS: &str = "\
+All instructions for each request, with the suite and the stub of the other end, and those of the \
+implementation itself: the functions of the measured ends without the suite's loops, which are those of \
+the empty pair. Instructions of a run repeat to 0.1; `benches/counts.txt` holds those of ring-core, and \
+`cargo xtask test` compares them.";
+
+/// Returns the tables that compare ring-core with the best of the others.
+fn summaries(benchmarks: &[Benchmark], counted: &[Counted]) -> Result<String> {
+    let mut text = format!("\n## ring-core beside the others\n\n{}", wrapped(SUMMARY));
+    let instructions = summary::instructions(counted);
+    write!(text, "\nInstructions for each request:\n\n{}", summary::table(&instructions, 0))?;
+    let times = summary::times(benchmarks, "throughput");
+    if !times.is_empty() {
+        write!(text, "\nNanoseconds for each request, medians:\n\n{}", summary::table(&times, 1))?;
+    }
+    let ratios = summary::ratios(benchmarks, "cross_thread");
+    if !ratios.is_empty() {
+        let about =
+            "Two threads, as multiples of the time that two rtrb rings take in the same milliseconds:";
+        write!(text, "\n{}\n{}", wrapped(about), summary::table(&ratios, 2))?;
+    }
     Ok(text)
 }
 
@@ -47,12 +99,22 @@ fn distance(members: &[&Benchmark]) -> String {
     })
 }
 
+fn instructions(counted: &[Counted]) -> Table {
+    let mut table = Table::new(&["case", "implementation", "all", "own"]);
+    for it in counted {
+        let own = it.own(counted).map_or(String::new(), |own| format!("{own:.1}"));
+        table.rows.push(vec![it.case.clone(), it.name.clone(), format!("{:.1}", it.all), own]);
+    }
+    table.rows.sort_by(|a, b| a[0].cmp(&b[0]));
+    table
+}
+
 fn table(members: &[&Benchmark], quantity: Quantity) -> Table {
     let far = members.iter().any(|benchmark| benchmark.line.is_some());
     let (main, last) = match quantity {
-        Quantity::Time => ("median, ns", "ratio"),
-        Quantity::Ratio if far => ("ratio", "cache line, ns"),
-        Quantity::Ratio => ("ratio", "median, ns"),
+        Quantity::Time => ("median, ns", "÷ first row of the case"),
+        Quantity::Ratio if far => ("÷ two rtrb rings", "cache line, ns"),
+        Quantity::Ratio => ("÷ direct", "median, ns"),
     };
     let mut table = Table::new(&["case", "implementation", main, "80 % between", last]);
     for benchmark in members {
