@@ -142,10 +142,11 @@
 //!
 //! # Speed and size
 //!
-//! The calls made for each buffer (`add`, `reap`, `pop` and `complete`) are inlined into their
-//! caller for buffers of one segment. Longer buffers and all errors are handled in separate
-//! functions. Inlining is fastest where each call has one call site, as in a loop over a burst. If
-//! you call them from several places and care about code size, wrap them in a function.
+//! A [burst](burst) is the fastest way to handle several buffers, and takes the most code. The
+//! calls that a queue itself has for each buffer (`add`, `reap`, `pop` and `complete`) are inlined
+//! into their caller for buffers of one segment. Longer buffers and all errors are handled in
+//! separate functions. Inlining is fastest where each call has one call site, as in a loop over a
+//! burst. If you call them from several places and care about code size, wrap them in a function.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
