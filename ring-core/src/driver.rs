@@ -239,6 +239,17 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         either!(self, queue => queue.pending())
     }
 
+    /// Returns the [id](Self::add) of the buffer that [`reap`](Self::reap) returns next, if there
+    /// is one, and reaps nothing.
+    ///
+    /// Rely on the id that `reap` returns, not on this one: a device that breaks the rules can
+    /// change what it has returned until `reap` copies it. `None` also if the device has returned
+    /// what is not in flight, which `reap` reports.
+    #[doc(alias = "peek_used")]
+    pub fn peek(&self) -> Option<u16> {
+        either!(self, queue => queue.peek())
+    }
+
     /// Publishes the staged buffers, then stops the queue. Buffers in flight stay in flight.
     pub fn suspend(&mut self) -> (Position, Notify) {
         either!(self, queue => queue.suspend())

@@ -173,7 +173,7 @@
 //! | `add` with indirect descriptors | [`add_indirect_in`] |
 //! | `should_notify()` | the result of [`publish`]: ask once, after adding |
 //! | `can_pop()` | [`pending`] |
-//! | `peek_used()` | [`reap`], whose result has the id: it need not match a token |
+//! | `peek_used()` | [`peek`] |
 //! | `pop_used(token, …)` | [`reap`] |
 //! | `add_notify_wait_pop` | [`add`], [`publish`], then [`reap`] until there is a buffer |
 //! | `set_dev_notify(true)`, `(false)` | [`arm_always`], [`disarm`] |
@@ -267,6 +267,7 @@
 //! [`publish_silently`]: crate::DriverQueue::publish_silently
 //! [`reap`]: crate::DriverQueue::reap
 //! [`pending`]: crate::DriverQueue::pending
+//! [`peek`]: crate::DriverQueue::peek
 //! [`arm`]: crate::DriverQueue::arm
 //! [`arm_always`]: crate::DriverQueue::arm_always
 //! [`arm_after`]: crate::DriverQueue::arm_after

@@ -311,4 +311,14 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     pub fn pending(&self) -> bool {
         (self.batch.is_some() && self.end.state.is_running()) || self.end.has_pending(DescriptorFlags::used)
     }
+
+    /// Returns the id of the buffer that `reap` returns next, and reaps nothing.
+    pub fn peek(&self) -> Option<u16> {
+        if !self.end.state.is_running() {
+            return None;
+        }
+        let next = || self.end.find(DescriptorFlags::used(self.end.next)).map(|used| (used.id.into(), 0));
+        let (id, _) = self.batch.or_else(next)?;
+        self.slots.next_id(id, self.end.state == State::InOrder)
+    }
 }

@@ -127,7 +127,7 @@ impl<M: Memory> End<M> {
 
     /// Returns the other side's next descriptor, if its flags are `due`.
     #[inline]
-    fn find(&self, due: DescriptorFlags) -> Option<Control> {
+    pub(super) fn find(&self, due: DescriptorFlags) -> Option<Control> {
         // Acquire: pairs with the Release in the other end's `publish`; orders the rest of the
         // batch, what it refers to, and the buffers' contents after the flags of the batch's first
         // descriptor.

@@ -283,6 +283,15 @@ impl<S: Slots<T>, T> Buffers<S, T> {
             .ok_or(Violation::NotInFlight { id: used.0 })
     }
 
+    /// Returns the id of the buffer that comes back next, where the device reports the buffer `id`
+    /// as used. `None` if that buffer is not in flight.
+    pub(crate) fn next_id(&self, id: u32, in_order: bool) -> Option<u16> {
+        let id = u16::try_from(id).ok()?;
+        let slot = self.slots.as_ref().get(usize::from(id))?;
+        let in_flight = slot.cookie.is_some() && slot.serial < self.accounts.published;
+        in_flight.then_some(if in_order { self.oldest } else { id })
+    }
+
     /// In an in-order queue, returns the id of the buffer that comes back next and the bytes
     /// written to it.
     ///

@@ -6,7 +6,7 @@
 use crate::chain::{Chain, Collector, Contents, Gathered, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
 use crate::indirect::Table;
-use crate::memory::{Area as _, Memory};
+use crate::memory::{Area as _, Load, Memory};
 use crate::notify::{Arm, Notify, Request};
 use crate::ring::{Role, State};
 use crate::segment::Segment;
@@ -260,7 +260,7 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
 
     /// Returns whether there is a buffer to take, and takes nothing.
     pub fn pending(&self) -> bool {
-        self.end.has_pending()
+        self.end.has_pending(Load::Relaxed)
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::admission::{check_lent, fitting, refusal};
 use crate::chain::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
-use crate::memory::{Area as _, Memory};
+use crate::memory::{Area as _, Load, Memory};
 use crate::notify::{Arm, Notify, Request};
 use crate::ring::{Role, State};
 use crate::segment::Segment;
@@ -305,6 +305,15 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
 
     /// Returns whether there is a buffer to reap, and reaps nothing.
     pub fn pending(&self) -> bool {
-        self.end.has_pending()
+        self.end.has_pending(Load::Relaxed)
+    }
+
+    /// Returns the id of the buffer that `reap` returns next, and reaps nothing.
+    pub fn peek(&self) -> Option<u16> {
+        if !self.end.has_pending(Load::Acquire) {
+            return None;
+        }
+        let (id, _) = self.batch.unwrap_or_else(|| self.used_entry());
+        self.slots.next_id(id, self.end.state == State::InOrder)
     }
 }

@@ -139,8 +139,11 @@ impl<M: Memory> End<M> {
     }
 
     /// Returns whether there is an entry to take, and takes nothing.
-    pub(super) fn has_pending(&self) -> bool {
-        let index = || self.ring.other.load::<u16>(INDEX, Load::Relaxed);
+    ///
+    /// Acquire if the entry is read: pairs with the Release in the other end's `publish`, and
+    /// orders the entry after the index. Else Relaxed.
+    pub(super) fn has_pending(&self, order: Load) -> bool {
+        let index = || self.ring.other.load::<u16>(INDEX, order);
         self.state.is_running() && (self.next != self.seen || index() != self.next)
     }
 

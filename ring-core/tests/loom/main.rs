@@ -20,7 +20,7 @@ use models::{
     a_chain_is_given_back, a_device_arms_for_several_buffers, a_device_asks_once_for_every_buffer,
     a_device_crashes_after_the_publish, a_device_crashes_before_the_publish, a_device_disarms,
     a_device_pauses, a_device_pauses_with_completions, a_driver_arms_for_several_buffers,
-    a_driver_asks_once_for_every_buffer, a_driver_disarms, a_driver_pauses,
+    a_driver_asks_once_for_every_buffer, a_driver_disarms, a_driver_pauses, a_driver_peeks,
     a_late_completion_returns_its_buffer_once, a_sleeping_device_is_notified as sleeping_device,
     a_sleeping_driver_is_notified as sleeping_driver, batches_arrive_whole, both_sides_begin_elsewhere,
     both_sides_sleep, silently_available_buffers_are_announced, silently_used_buffers_are_announced,
@@ -97,6 +97,11 @@ fn packed_batches_arrive_whole() {
         (3, PACKED | IN_ORDER, Buffers::Short),
         (4, PACKED | IN_ORDER, Buffers::Long),
     ]);
+}
+
+#[test]
+fn a_driver_that_peeks_sees_what_it_reaps() {
+    holds_with_all_features("a driver peeks", a_driver_peeks, 1);
 }
 
 #[test]

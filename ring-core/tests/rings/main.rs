@@ -12,6 +12,7 @@ mod iterated;
 mod largest;
 mod lending;
 mod long_held;
+mod peeking;
 mod recovery;
 mod refused;
 mod remapping;

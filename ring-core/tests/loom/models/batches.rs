@@ -26,3 +26,19 @@ pub(crate) fn batches_arrive_whole(case: Case) {
     }
     peer.join().unwrap();
 }
+
+/// The driver peeks at a buffer before it reaps the buffer. Loses the id, if the peek does not wait
+/// for what was published.
+pub(crate) fn a_driver_peeks(case: Case) {
+    let (mut driver, mut device) = case.ends();
+    case.add(&mut driver, 0);
+    driver.publish_silently();
+    let peer = thread::spawn(move || {
+        wait(|| serve(&mut device).then_some(()));
+        device.publish_silently();
+    });
+    let peeked = wait(|| driver.peek());
+    let used = driver.reap().unwrap().expect("the driver has peeked at a buffer");
+    assert_eq!((used.id, used.cookie), (peeked, 0));
+    peer.join().unwrap();
+}
