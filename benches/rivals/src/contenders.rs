@@ -38,9 +38,13 @@ pub const EMPTY_PAIR: Contender = contender("empty_pair", "empty pair (the suite
 
 /// All programs, in the order of reports. Another way to use ring-core is one more line here, one
 /// more file in `src/ring_core`, and a program for each format.
-pub const CONTENDERS: [Contender; 22] = [
+pub const CONTENDERS: [Contender; 26] = [
     SPLIT,
     PACKED,
+    contender("ring_core_split_burst", "ring-core split, burst"),
+    contender("ring_core_packed_burst", "ring-core packed, burst"),
+    contender("ring_core_split_serve", "ring-core split, serve"),
+    contender("ring_core_packed_serve", "ring-core packed, serve"),
     contender("ring_core_split_negotiated", "ring-core split, negotiated"),
     contender("ring_core_packed_negotiated", "ring-core packed, negotiated"),
     contender("ring_core_split_vm_memory", "ring-core split on vm-memory"),

@@ -3,6 +3,7 @@
 //! A file for each style of calls implements [`DriverEnd`] and [`DeviceEnd`] for [`Driver`] and
 //! [`Device`] of that style, and a program in `src/bin` for each format joins style and format.
 
+mod burst;
 mod payload;
 mod plain;
 mod queues;
@@ -12,6 +13,7 @@ use std::marker::PhantomData;
 use ring_core::memory::{Dma, RawMemory, VmMemory};
 use vm_memory::GuestMemoryMmap;
 
+pub use self::burst::{Burst, Serve};
 pub use self::payload::Payload;
 pub use self::plain::Plain;
 pub use self::queues::{
