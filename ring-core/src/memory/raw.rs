@@ -57,8 +57,11 @@ impl<'m> RawMemory<'m> {
     /// this program accesses them only through atomics (through this window, its clones, or atomics
     /// of its own). What the other side of the queue does to these bytes does not matter.
     ///
-    /// A driver queue in the window lends its device only segments in the window. To lend other
-    /// memory, wrap the window in [`Dma`](super::Dma).
+    /// A device that accesses memory by itself follows descriptors wherever they lead. So where
+    /// such a device uses a queue in the window, this program writes the queue's areas and tables
+    /// only through the queue, not by [`write_bytes`](Memory::write_bytes). A driver queue in the
+    /// window lends its device only segments in the window. To lend other memory, wrap the window
+    /// in [`Dma`](super::Dma).
     #[must_use]
     pub const unsafe fn new(start: NonNull<u8>, address: u64, len: usize) -> Self {
         Self { start, address, len, barriers: Smp, shared: PhantomData }
