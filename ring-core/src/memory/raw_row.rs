@@ -39,7 +39,7 @@ const fn is_in_cell<W>(cell: usize, field: usize) -> bool {
     width <= align(cell) && field & (width - 1) == 0 && field < cell && width <= cell - field
 }
 
-/// A [`Row`] in a [`RawArea`].
+/// A [`Row`] in a [`RawArea`](super::RawArea).
 #[derive(Clone, Copy, Debug)]
 pub struct RawRow<'m, const CELL: usize> {
     /// A pointer to `mask + 1` cells, aligned for their words.
@@ -100,7 +100,7 @@ const fn past_end(offset: usize, len: usize) -> usize {
     if offset - len < len { offset - len } else { 0 }
 }
 
-/// A [`Walk`] in a [`RawArea`].
+/// A [`Walk`] in a [`RawArea`](super::RawArea).
 #[derive(Clone, Copy, Debug)]
 pub struct RawWalk<'m, B, const CELL: usize> {
     /// A pointer to the first of the cells, aligned for their words.
