@@ -142,7 +142,7 @@
 //!
 //! # Speed and size
 //!
-//! A [burst](burst) is the fastest way to handle several buffers, and takes the most code. The
+//! A [burst] is the fastest way to handle several buffers, and takes the most code. The
 //! calls that a queue itself has for each buffer (`add`, `reap`, `pop` and `complete`) are inlined
 //! into their caller for buffers of one segment. Longer buffers and all errors are handled in
 //! separate functions. Inlining is fastest where each call has one call site, as in a loop over a
