@@ -3,7 +3,7 @@
 //!
 //! A [`Case`] says what is measured, and [`Group`] lists all cases. An [`Implementation`] sets up
 //! both ends of a queue for each case that it supports. Each implementation has a
-//! [program](program) of its own in `src/bin`, so that the code of one does not change how another
+//! [program] of its own in `src/bin`, so that the code of one does not change how another
 //! one is compiled.
 //! [`contenders`] lists the programs. The suite knows no implementation.
 //!
