@@ -7,7 +7,7 @@ use ring_core::memory::{Area, AreaRow, AreaWalk, Load, RawArea, Store, Word};
 
 use super::mapping::Mapping;
 
-/// A resolved part of a [`Window`]. An area keeps the memory mapped.
+/// A resolved part of a [`Window`](super::Window). An area keeps the memory mapped.
 #[derive(Clone)]
 pub struct WindowArea {
     pub(super) raw: RawArea<'static>,
