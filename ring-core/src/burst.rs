@@ -40,6 +40,18 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
+//! # When to use a burst
+//!
+//! - A device that answers a request before it takes the next one uses
+//!   [`serve`](DeviceBurst::serve). Both ends of such a queue take a quarter fewer instructions for
+//!   each request than the plain calls do.
+//! - Chains of several descriptors in the ring take up to a fifth fewer instructions.
+//! - For chains of one descriptor, `pop` and `complete` in a burst take about as many instructions
+//!   as the plain calls, and `add` takes slightly more. Chains in indirect tables take the plain
+//!   call and the way there.
+//!
+//! The results of the benchmarks have the figures.
+//!
 //! # What a burst does not change
 //!
 //! A burst does what the plain calls do, with every check. Whatever is not the common case (an

@@ -60,7 +60,9 @@ const SUMMARY: &str = "\
 `both` is a driver and a device; `driver` and `device` are one end, and a stub that does as little as \
 the format allows is the other. A number is that of descriptors; `mixed` is 70 % one, 20 % three and \
 10 % three in an indirect table. Bursts of 64 in queues of 256, with event indices. The suite's own \
-loops and the stubs are included. Each other virtqueue is used and built in the fastest way that we know. \
+loops and the stubs are included. Each virtqueue is used in the fastest way that we know; for \
+ring-core's device end that is mostly `serve`, by which a device answers at once. The table of \
+instructions below has each way. All are built alike, as is fastest for the others. \
 `other ÷ split` is the best other virtqueue's figure divided by that of ring-core's split queue. Of \
 mixed requests, the others have all chains in the ring.";
 
