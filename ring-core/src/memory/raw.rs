@@ -206,14 +206,15 @@ impl<B> RawArea<'_, B> {
     }
 
     /// Returns a pointer to the `len` bytes at `offset`, if they lie in the area and are aligned to
-    /// `align`, which is 2, 4 or 8. The pointer is valid for these bytes.
+    /// `align`, which is 2, 4 or 8, or 0 if there are no such bytes. The pointer is valid for these
+    /// bytes.
     pub(super) fn cells(&self, offset: usize, len: usize, align: usize) -> Option<*mut u8> {
         let start = self.start.as_ptr().wrapping_add(offset);
         // The first offset at which two bytes no longer fit, plus one, is the area's length, or 1
         // if not even two bytes are aligned.
         let end = self.words[0].checked_add(1)?;
         let fits = len >= 2 && offset.checked_add(len)? <= end;
-        (fits && start.addr() & (align - 1) == 0).then_some(start)
+        (fits && start.addr() & align.wrapping_sub(1) == 0).then_some(start)
     }
 
     /// Returns pointers to the two words of the pair at `offset`, if the pair lies in the area. The
@@ -232,7 +233,7 @@ impl<'m, B: Barriers> Area for RawArea<'m, B> {
 
     #[inline]
     fn row<const CELL: usize>(&self, offset: usize, count: u16) -> RawRow<'m, CELL> {
-        let start = self.cells(offset, usize::from(count) * CELL, align(CELL));
+        let start = self.cells(offset, usize::from(count).saturating_mul(CELL), align(CELL));
         // SAFETY: `cells` found the cells in the area and aligned, and the creator of the area
         // vouched for its mapping.
         unsafe { RawRow::new(start, count) }
@@ -240,7 +241,7 @@ impl<'m, B: Barriers> Area for RawArea<'m, B> {
 
     #[inline]
     fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> RawWalk<'m, B, CELL> {
-        let start = self.cells(0, usize::from(count) * CELL, align(CELL));
+        let start = self.cells(0, usize::from(count).saturating_mul(CELL), align(CELL));
         // SAFETY: as in `row`.
         unsafe { RawWalk::new(start, self.barriers, count, slot) }
     }

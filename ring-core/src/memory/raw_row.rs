@@ -5,22 +5,27 @@
 
 use core::marker::PhantomData;
 use core::ptr;
-use core::sync::atomic::{AtomicU8, AtomicU64};
+use core::sync::atomic::{AtomicU8, AtomicU32};
 
 use super::row::{Row, Walk};
 use super::word::Word;
 use super::{Barriers, Load, Store};
 
+/// The largest cell, of words that also processors without 64-bit atomics have.
+#[repr(C, align(8))]
+struct Cell([AtomicU32; 4]);
+
 /// The cell of a ring that is not in its area. No queue has such a ring, because the areas of a
 /// queue are as large as its layout.
-static NO_CELL: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+static NO_CELL: Cell = Cell([const { AtomicU32::new(0) }; 4]);
 
-/// Returns a pointer to [`NO_CELL`], which is large enough for a cell of any ring.
+/// Returns a pointer to [`NO_CELL`], which is large enough for each cell that has fields.
 fn no_cell() -> *mut u8 {
     ptr::from_ref(&NO_CELL).cast::<u8>().cast_mut()
 }
 
-/// Returns the alignment that the cells of a ring have: that of the largest word in them.
+/// Returns the alignment that the cells of a ring have: that of the largest word in them. 0 for
+/// cells that no ring has: safe code can choose any size, and such cells have no fields.
 pub(super) const fn align(cell: usize) -> usize {
     match cell {
         // Entries of the available ring.
@@ -28,7 +33,8 @@ pub(super) const fn align(cell: usize) -> usize {
         // Used entries.
         8 => 4,
         // Descriptors.
-        _ => 8,
+        16 => 8,
+        _ => 0,
     }
 }
 
@@ -70,7 +76,7 @@ impl<const CELL: usize> RawRow<'_, CELL> {
     /// `W`.
     #[inline]
     fn at<W: Word>(&self, index: usize, field: usize) -> Option<*mut u8> {
-        let at = self.start.wrapping_add((index & self.mask) * CELL + field);
+        let at = self.start.wrapping_add((index & self.mask) * CELL).wrapping_add(field);
         is_in_cell::<W>(CELL, field).then_some(at)
     }
 }
@@ -126,7 +132,7 @@ impl<B: Barriers, const CELL: usize> RawWalk<'_, B, CELL> {
             Some(start) if count > 0 => (start, usize::from(count) * CELL),
             _ => (no_cell(), CELL),
         };
-        let offset = usize::from(slot) * CELL;
+        let offset = usize::from(slot).saturating_mul(CELL);
         let offset = if offset < len { offset } else { 0 };
         Self { start, len, offset, barriers, shared: PhantomData }
     }
@@ -135,7 +141,7 @@ impl<B: Barriers, const CELL: usize> RawWalk<'_, B, CELL> {
     /// `W`.
     #[inline]
     fn at<W: Word>(&self, field: usize) -> Option<*mut u8> {
-        let at = self.start.wrapping_add(self.offset + field);
+        let at = self.start.wrapping_add(self.offset).wrapping_add(field);
         is_in_cell::<W>(CELL, field).then_some(at)
     }
 }

@@ -138,12 +138,14 @@ impl Accounts {
         writable: u32,
         cookie: T,
     ) {
+        // Not dropped even if safe code has taken the slot away: the descriptors have been written.
+        let cookie = ManuallyDrop::new(cookie);
         let Run { head, last, after } = run;
         if let Some(slot) = slots.get_mut(usize::from(head)) {
             let after = after.unwrap_or(slot.next);
             (slot.last, slot.count) = (last, count);
             (slot.writable, slot.serial) = (writable, self.added);
-            slot.cookie = Some(ManuallyDrop::new(cookie));
+            slot.cookie = Some(cookie);
             self.head = after;
             self.free -= count;
             self.added += 1;

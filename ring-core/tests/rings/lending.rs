@@ -2,10 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use ring_core::error::AddErrorKind;
-use ring_core::memory::{AccessError, RawMemory, Windows};
+use ring_core::memory::{AccessError, Area, Memory as _, RawMemory, Row as _, Walk as _, Windows};
 use ring_core::{DriverQueue, Notify, Segment, driver};
 use support::{BUFFERS, DESCRIPTORS, FORMATS, INDIRECT, ORDERS, Pair, ZEROED, driver_queue, setup};
 
@@ -74,6 +75,42 @@ fn a_queue_that_is_dropped_leaks_the_cookies_in_flight() {
     }
 }
 
+/// Storage from safe code, which can be made shorter while a queue uses it.
+struct Shrinking {
+    slots: Vec<driver::Slot<Rc<()>>>,
+    len: Rc<Cell<usize>>,
+}
+
+impl AsRef<[driver::Slot<Rc<()>>]> for Shrinking {
+    fn as_ref(&self) -> &[driver::Slot<Rc<()>>] {
+        &self.slots[..self.len.get()]
+    }
+}
+
+impl AsMut<[driver::Slot<Rc<()>>]> for Shrinking {
+    fn as_mut(&mut self) -> &mut [driver::Slot<Rc<()>>] {
+        &mut self.slots[..self.len.get()]
+    }
+}
+
+/// The buffer without a slot was made available, and its cookie was dropped.
+#[test]
+fn a_buffer_whose_slot_is_gone_leaks_its_cookie() {
+    for features in FORMATS {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let (owner, len) = (Rc::new(()), Rc::new(Cell::new(4)));
+        let slots = Shrinking { slots: vec![driver::Slot::EMPTY; 4], len: len.clone() };
+        let mut driver = DriverQueue::new(memory, &setup(4, features), slots).unwrap();
+        len.set(0);
+        let _ = driver.add(&[BYTE], &[], owner.clone());
+        let mut burst = driver.burst();
+        let _ = burst.add(&[], &[BYTE], owner.clone());
+        let _ = burst.publish();
+        assert_eq!(Rc::strong_count(&owner), 3);
+    }
+}
+
 #[test]
 fn storage_that_is_used_again_leaks_the_cookies_of_the_old_queue() {
     for features in FORMATS {
@@ -119,4 +156,30 @@ fn a_used_buffer_has_the_id_that_add_returned() {
             assert_eq!(used.map(|used| used.cookie), [2 * cookie, 2 * cookie + 1]);
         }
     }
+}
+
+/// Cells of a size that no ring has were looked for in a static variable, and behind it.
+#[test]
+fn cells_that_no_ring_has_are_not_accessed() {
+    fn check<const CELL: usize>(area: &impl Area) {
+        for count in [0, 1, 2, u16::MAX] {
+            let (row, mut walk) = (area.row::<CELL>(0, count), area.walk::<CELL>(count, 1));
+            for field in [0, 8, 24, CELL - 8, usize::MAX] {
+                row.write(1, field, u64::MAX);
+                walk.write(field, u64::MAX);
+                assert_eq!((row.read::<u64>(1, field), walk.read::<u64>(field)), (0, 0), "{CELL}: {field}");
+            }
+            walk.advance(1);
+        }
+    }
+
+    let mut words = ZEROED;
+    let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+    let area = memory.area(DESCRIPTORS, 64).unwrap();
+    check::<24>(&area);
+    check::<32>(&area);
+    check::<4096>(&area);
+    // Twice the size of a cell wraps around to 16 bytes.
+    check::<{ usize::MAX / 2 + 9 }>(&area);
+    assert_eq!(words, ZEROED);
 }
