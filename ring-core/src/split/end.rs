@@ -166,9 +166,13 @@ impl<M: Memory> End<M> {
     }
 
     /// Moves to another entry to take: back to an entry that was taken, or on to a later one.
-    pub(super) const fn set_next(&mut self, next: u16) {
+    pub(super) fn set_next(&mut self, next: u16) {
         // `refresh` loads the other side's index again and finds the entries before it.
         (self.next, self.seen) = (next, next);
+        // With `EVENT_IDX`, the request for every entry names the next one.
+        if self.request == Request::Always && self.state.is_running() {
+            self.ask(next);
+        }
     }
 
     /// Makes all staged entries visible. Returns whether there were any.

@@ -3,7 +3,8 @@
 use ring_core::memory::{AlignedWord, RawMemory};
 use ring_core::{Arm, Features, Notify, Segment, Setup};
 use support::{
-    BUFFERS, DESCRIPTORS, EVENT_IDX, FORMATS, IN_ORDER, ORDERS, PACKED, Pair, SUPPRESSION, ZEROED, setup,
+    BUFFERS, DESCRIPTORS, EVENT_IDX, FORMATS, IN_ORDER, ORDERS, PACKED, Pair, SUPPRESSION, ZEROED,
+    device_queue, setup,
 };
 
 const BYTE: Segment = Segment::new(BUFFERS, 1);
@@ -163,6 +164,28 @@ fn an_end_that_is_always_armed_finds_all_of_a_batch() {
             assert_eq!(pair.device.publish(), Notify::Needed);
             assert_eq!([0; 4].map(|_| pair.reap().is_some()), [true, true, true, false]);
         }
+    }
+}
+
+/// In a split queue with `EVENT_IDX`, the request still named the entry of the adopted chain.
+#[test]
+fn a_device_that_adopts_a_chain_stays_always_armed() {
+    for features in SUPPRESSION {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let mut pair = Pair::new(&memory, &setup(4, features));
+        let _ = pair.offer(&[BYTE], &[], 0);
+        let token = pair.take();
+        let record = pair.device.record(&token).unwrap();
+        let used = pair.device.position().used;
+
+        pair.device = device_queue(memory, &setup(4, features));
+        let _ = pair.device.arm_always();
+        pair.device.recover(used, record.serial).unwrap();
+        let adopted = pair.device.adopt(record).unwrap();
+        assert_eq!(pair.device.pop(&mut []), Ok(None));
+        assert_eq!(pair.offer(&[BYTE], &[], 1), Notify::Needed, "{features:?}");
+        let _ = pair.finish(adopted, 0);
     }
 }
 
