@@ -58,9 +58,8 @@
 //! in-order queue, an indirect table, an error) is the plain call.
 //!
 //! A burst that is dropped, by `?` or by a panic, loses nothing: what it has staged is staged in
-//! the queue, as after plain calls. A burst that is forgotten with `mem::forget` is as if it had
-//! not happened, but for the records of buffers: calls may then report that a buffer is in flight
-//! already, or not in flight. That is no undefined behaviour.
+//! the queue, as after plain calls. If a burst is forgotten with `mem::forget`, the queue publishes
+//! nothing any more, as after a violation, because its records do not match the rings: reset it.
 //!
 //! # One look
 //!

@@ -1,5 +1,7 @@
 //! A burst at the device end of a packed queue.
 
+use core::mem::replace;
+
 use crate::chain::{Chain, Gathered, Gathering, Token, is_in_range};
 use crate::error::{CompleteError, PopError};
 use crate::memory::Memory;
@@ -24,8 +26,9 @@ pub struct DeviceBurst<'q, M: Memory, S: Slots> {
     staging: Staging<M>,
     taking: Taking<M>,
     counts: Counts,
-    /// Whether only the plain calls are made: the queue is in order, or does not run.
-    is_slow: bool,
+    /// The state of the queue, which is broken until the burst ends. Only the plain calls are made
+    /// unless it is [`State::Running`].
+    state: State,
 }
 
 /// Bursts.
@@ -33,18 +36,19 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Starts a burst.
     #[inline(always)]
     pub fn burst(&mut self) -> DeviceBurst<'_, M, S> {
-        let (staging, taking, counts, is_slow) = values(self);
-        DeviceBurst { queue: self, staging, taking, counts, is_slow }
+        let (staging, taking, counts, state) = values(self);
+        DeviceBurst { queue: self, staging, taking, counts, state }
     }
 }
 
 /// Returns what a burst holds by value.
 #[inline(always)]
-fn values<M: Memory, S: Slots>(queue: &mut DeviceQueue<M, S>) -> (Staging<M>, Taking<M>, Counts, bool) {
+fn values<M: Memory, S: Slots>(queue: &mut DeviceQueue<M, S>) -> (Staging<M>, Taking<M>, Counts, State) {
     let counts = *queue.slots.parts().0;
     let staging = Staging::of(&queue.end, DescriptorFlags::used);
     let taking = Taking::of(&queue.end, DescriptorFlags::available);
-    (staging, taking, counts, queue.end.state != State::Running)
+    // A burst that is forgotten does not put the state back.
+    (staging, taking, counts, replace(&mut queue.end.state, State::Broken))
 }
 
 impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
@@ -146,7 +150,7 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
     /// The errors of [`crate::DeviceQueue::complete`].
     #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        if self.is_slow {
+        if self.state != State::Running {
             return self.complete_slowly(token, written);
         }
         let completion = self.counts.remove(self.queue.slots.parts().1, token, written)?;
@@ -272,13 +276,14 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
     #[inline(always)]
     fn write_back(&mut self) {
         *self.queue.slots.parts().0 = self.counts;
+        self.queue.end.state = self.state;
         self.staging.write_back(&mut self.queue.end);
         self.taking.write_back(&mut self.queue.end);
     }
 
     #[inline(always)]
     fn read_again(&mut self) {
-        (self.staging, self.taking, self.counts, self.is_slow) = values(self.queue);
+        (self.staging, self.taking, self.counts, self.state) = values(self.queue);
     }
 }
 

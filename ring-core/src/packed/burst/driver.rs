@@ -1,5 +1,7 @@
 //! A burst at the driver end of a packed queue.
 
+use core::mem::replace;
+
 use crate::admission::{check_lent, fitting};
 use crate::chain::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddError, Violation};
@@ -7,6 +9,7 @@ use crate::memory::Memory;
 use crate::notify::Notify;
 use crate::packed::DriverQueue;
 use crate::packed::layout::DescriptorFlags;
+use crate::ring::State;
 use crate::segment::Segment;
 use crate::slots::driver::{Accounts, Slots, Used};
 
@@ -27,6 +30,8 @@ pub struct DriverBurst<'q, M: Memory, S: Slots<T>, T> {
     accounts: Accounts,
     /// The free descriptors of a queue that does not run.
     hidden: u16,
+    /// The state of the queue, which is broken until the burst ends.
+    state: State,
 }
 
 /// Bursts.
@@ -34,8 +39,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Starts a burst.
     #[inline(always)]
     pub fn burst(&mut self) -> DriverBurst<'_, M, S, T> {
-        let (staging, taking, accounts, hidden) = values(self);
-        DriverBurst { queue: self, staging, taking, accounts, hidden }
+        let (staging, taking, accounts, hidden, state) = values(self);
+        DriverBurst { queue: self, staging, taking, accounts, hidden, state }
     }
 }
 
@@ -43,14 +48,18 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
 #[inline(always)]
 fn values<M: Memory, S: Slots<T>, T>(
     queue: &mut DriverQueue<M, S, T>,
-) -> (Staging<M>, Taking<M>, Accounts, u16) {
+) -> (Staging<M>, Taking<M>, Accounts, u16, State) {
     let mut accounts = *queue.slots.parts().0;
     let mut hidden = 0;
     if !queue.end.state.is_running() {
         (accounts.free, hidden) = (0, accounts.free);
     }
     let staging = Staging::of(&queue.end, DescriptorFlags::available);
-    (staging, Taking::of(&queue.end, DescriptorFlags::used), accounts, hidden)
+    let taking = Taking::of(&queue.end, DescriptorFlags::used);
+    // A burst that is forgotten does not put the state back. The device could otherwise find what
+    // that burst has staged, because all but the first descriptor of a batch are marked available.
+    let state = replace(&mut queue.end.state, State::Broken);
+    (staging, taking, accounts, hidden, state)
 }
 
 impl<M: Memory, S: Slots<T>, T> DriverBurst<'_, M, S, T> {
@@ -179,13 +188,14 @@ impl<M: Memory, S: Slots<T>, T> DriverBurst<'_, M, S, T> {
         let mut accounts = self.accounts;
         accounts.free += self.hidden;
         *self.queue.slots.parts().0 = accounts;
+        self.queue.end.state = self.state;
         self.staging.write_back(&mut self.queue.end);
         self.taking.write_back(&mut self.queue.end);
     }
 
     #[inline(always)]
     fn read_again(&mut self) {
-        (self.staging, self.taking, self.accounts, self.hidden) = values(self.queue);
+        (self.staging, self.taking, self.accounts, self.hidden, self.state) = values(self.queue);
     }
 }
 

@@ -1,5 +1,7 @@
 //! A burst at the device end of a split queue.
 
+use core::mem::replace;
+
 use crate::chain::{Chain, Gathered, Gathering, Token, is_in_range};
 use crate::error::{CompleteError, PopError};
 use crate::memory::{Area, Memory, Row as _};
@@ -38,8 +40,9 @@ struct Held {
     /// The end of the entries to take. Equal to `next` if the plain call has to be made.
     seen: u16,
     counts: Counts,
-    /// Whether only the plain calls are made: the queue is in order, or does not run.
-    is_slow: bool,
+    /// The state of the queue, which is broken until the burst ends. Only the plain calls are made
+    /// unless it is [`State::Running`].
+    state: State,
     /// Whether the driver's index has been loaded in this burst.
     looked: bool,
 }
@@ -163,7 +166,7 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
     /// The errors of [`crate::DeviceQueue::complete`].
     #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        if self.held.is_slow {
+        if self.held.state != State::Running {
             return self.complete_slowly(token, written);
         }
         let completion = self.held.counts.remove(self.queue.slots.parts().1, token, written)?;
@@ -288,10 +291,10 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
 
     #[inline(always)]
     fn write_back(&mut self) {
-        let Held { staged, next, seen, counts, is_slow, .. } = self.held;
+        let Held { staged, next, seen, counts, state, .. } = self.held;
         *self.queue.slots.parts().0 = counts;
-        self.queue.end.staged = staged;
-        if !is_slow {
+        (self.queue.end.staged, self.queue.end.state) = (staged, state);
+        if state == State::Running {
             self.queue.end.set_taken(next, seen);
         }
     }
@@ -315,9 +318,10 @@ impl Held {
     fn of<M: Memory, S: Slots>(queue: &mut DeviceQueue<M, S>, looked: bool) -> Self {
         let counts = *queue.slots.parts().0;
         let (staged, next) = (queue.end.staged, queue.end.next);
-        let is_slow = queue.end.state != State::Running;
-        let seen = if is_slow { next } else { queue.end.seen() };
-        Self { staged, next, seen, counts, is_slow, looked }
+        // A burst that is forgotten does not put the state back.
+        let state = replace(&mut queue.end.state, State::Broken);
+        let seen = if state == State::Running { queue.end.seen() } else { next };
+        Self { staged, next, seen, counts, state, looked }
     }
 }
 

@@ -1,5 +1,7 @@
 //! A burst at the driver end of a split queue.
 
+use core::mem::replace;
+
 use crate::admission::{check_lent, fitting};
 use crate::chain::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddError, Violation};
@@ -40,8 +42,9 @@ struct Held {
     found: u64,
     /// The free descriptors of a queue that does not run.
     hidden: u16,
-    /// Whether buffers are only taken by the plain call: the queue is in order, or does not run.
-    is_slow: bool,
+    /// The state of the queue, which is broken until the burst ends. Buffers are only taken by the
+    /// plain call unless it is [`State::Running`].
+    state: State,
     /// Whether the device's index has been loaded in this burst.
     looked: bool,
 }
@@ -195,11 +198,11 @@ impl<'q, M: Memory, S: Slots<T>, T> DriverBurst<'q, M, S, T> {
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "the lower 16 bits are indices")]
     fn write_back(&mut self) {
-        let Held { mut accounts, found, hidden, is_slow, .. } = self.held;
+        let Held { mut accounts, found, hidden, state, .. } = self.held;
         accounts.free += hidden;
         *self.queue.slots.parts().0 = accounts;
-        self.queue.end.staged = accounts.added as u16;
-        if !is_slow {
+        (self.queue.end.staged, self.queue.end.state) = (accounts.added as u16, state);
+        if state == State::Running {
             self.queue.end.set_taken(accounts.released as u16, found as u16);
         }
     }
@@ -210,12 +213,14 @@ impl Held {
     fn of<M: Memory, S: Slots<T>, T>(queue: &mut DriverQueue<M, S, T>, looked: bool) -> Self {
         let mut accounts = *queue.slots.parts().0;
         let mut hidden = 0;
-        if !queue.end.state.is_running() {
+        // A burst that is forgotten does not put the state back.
+        let state = replace(&mut queue.end.state, State::Broken);
+        if !state.is_running() {
             (accounts.free, hidden) = (0, accounts.free);
         }
-        let is_slow = queue.end.state != State::Running;
-        let more = if is_slow { 0 } else { queue.end.seen().wrapping_sub(queue.end.next) };
-        Self { accounts, found: accounts.released + u64::from(more), hidden, is_slow, looked }
+        let is_fast = state == State::Running;
+        let more = if is_fast { queue.end.seen().wrapping_sub(queue.end.next) } else { 0 };
+        Self { accounts, found: accounts.released + u64::from(more), hidden, state, looked }
     }
 }
 
