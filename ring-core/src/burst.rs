@@ -1,11 +1,11 @@
-//! Bursts: many calls for the price of few.
+//! Bursts: calls for many buffers, with the positions of the queue in registers.
 //!
 //! [`DriverQueue::burst`] and [`DeviceQueue::burst`] return a guard with the calls that are made
-//! for each buffer. The guard has the same calls, tokens and errors as the queue. It holds the
-//! positions and counters of the queue by value, so that they stay in registers, and it accesses
-//! the rings without comparing bounds, which it has compared at its start.
-//! [`publish`](DriverBurst::publish) ends the burst, with one store and one decision whether to
-//! notify.
+//! for each buffer, with the same tokens and errors as those of the queue. The guard holds the
+//! positions and counters of the queue by value, so that they stay in registers. In
+//! [`RawMemory`](crate::memory::RawMemory), the guard compares the bounds of the rings only at its
+//! start. [`publish`](DriverBurst::publish) ends the burst, with one store and one decision whether
+//! to notify.
 //!
 //! ```
 //! use ring_core::memory::{AlignedWord, RawMemory};
@@ -47,8 +47,11 @@
 //!   each request than the plain calls do.
 //! - Chains of several descriptors in the ring take up to a fifth fewer instructions.
 //! - For chains of one descriptor, `pop` and `complete` in a burst take about as many instructions
-//!   as the plain calls, and `add` takes slightly more. Chains in indirect tables take the plain
-//!   call and the way there.
+//!   as the plain calls, and `add` takes slightly more.
+//! - A chain in an indirect table takes more instructions than with the plain calls, because the
+//!   burst makes the plain call.
+//! - A device that keeps a journal for [`recovery`](crate::recovery) does not use bursts: it cannot
+//!   call [`record`](DeviceQueue::record) between two chains of a burst.
 //!
 //! The results of the benchmarks have the figures.
 //!
@@ -63,10 +66,11 @@
 //!
 //! # One look
 //!
-//! In a split queue, a burst loads the other side's index once. `reap` and `pop` return what was
-//! there at that time, then `None`: the next burst, or `arm`, finds what came later. So a loop over
-//! `reap` or `pop` ends, however fast the other side is, and the two sides do not compete for the
-//! cache line of the index.
+//! In a split queue, a burst loads the other side's index at most once. `reap` and `pop` return
+//! what was there at that time, then `None`: the next burst, or `arm`, finds what came later. So a
+//! loop over `reap` or `pop` ends, however fast the other side is, and the two sides do not compete
+//! for the cache line of the index. In a packed queue, and after
+//! [`arm_always`](DeviceQueue::arm_always), each call looks for the next buffer.
 
 use crate::chain::{Chain, Token};
 use crate::device::{self, DeviceQueue};
@@ -195,8 +199,12 @@ impl<M: Memory, S: device::Slots> DeviceBurst<'_, M, S> {
     /// Returns the number of chains.
     ///
     /// `work` gets the readable and the writable segments of a chain, and returns the number of
-    /// bytes that it has written. A larger number than the chain has writable bytes counts as that
-    /// number. `segments` is storage for the segments of chains with several segments.
+    /// bytes that it has written. If that number is larger than the number of writable bytes, all
+    /// writable bytes count as written. `segments` is storage for the segments of chains with
+    /// several segments. If `work` panics, its chain is either available again, or in flight until
+    /// a reset, as after a token is dropped.
+    ///
+    /// In an in-order queue, a chain waits for older chains whose tokens are not completed yet.
     ///
     /// For a device that answers a request before it takes the next one, such as an entropy device,
     /// this takes less time than `pop` and `complete`: there is no token.

@@ -132,8 +132,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     ///
     /// [`publish`](Self::publish) makes the buffer available. From then on the device may access
     /// the segments, until [`reap`](Self::reap) or a reset returns `cookie`. The cookie is
-    /// therefore the natural owner of the segments' memory. `add` does not check that the segments
-    /// are memory: [`memory`](crate::memory) says which promise covers them.
+    /// therefore the natural owner of the segments' memory. `add` refuses segments that
+    /// [`Memory::lend`] refuses; [`memory`](crate::memory) says which promise covers the others.
     ///
     /// # Errors
     ///

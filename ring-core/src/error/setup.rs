@@ -67,9 +67,10 @@ pub enum SetupError {
     },
     /// Chains are staged and would be lost. Publish them, or suspend the queue, before resuming it.
     Staged,
-    /// The device holds chains, so the queue can only be resumed at its current position.
+    /// This end has chains or buffers in flight, so a device can only resume at its current
+    /// position, and a driver cannot begin at another one.
     InFlight {
-        /// The number of descriptors of these chains.
+        /// The number of descriptors of these chains or buffers.
         descriptors: u16,
     },
     /// The other side has broken a rule. Only a reset helps.
@@ -79,7 +80,7 @@ pub enum SetupError {
     /// The memory under a queue changes, but its size and its features do not.
     Changed,
     /// The position does not exist in a queue of this size, or implies more descriptors in flight
-    /// than the queue has.
+    /// than the queue has. For a driver that begins elsewhere: the position implies any.
     Position {
         /// The `available` part of the position.
         available: u16,
@@ -142,7 +143,7 @@ impl SetupError {
                 f.write_str("staged chains have not been published; publish them before resuming the queue")
             }
             Self::InFlight { descriptors } => {
-                write!(f, "{descriptors} descriptors are in flight; resume at the current position")
+                write!(f, "{descriptors} descriptors are in flight; stay at the current position")
             }
             Self::Broken => f.write_str("the other side broke a rule; reset the queue"),
             Self::Format => f.write_str("the queue has the other format; set up a new queue"),
@@ -152,7 +153,7 @@ impl SetupError {
             Self::Position { available, used, size } => {
                 write!(
                     f,
-                    "position {available:#x} available, {used:#x} used does not exist in a queue of {size}"
+                    "a queue of {size} cannot begin at position {available:#x} available, {used:#x} used"
                 )
             }
             Self::Recovery { last, taken } => {

@@ -37,9 +37,9 @@ fn what_a_dropped_burst_has_staged_stays_staged() {
     }
 }
 
-/// A chain whose handling panics is available again.
+/// The chains that were answered before stay staged.
 #[test]
-fn a_panic_in_work_loses_no_chain() {
+fn a_panic_in_work_loses_no_answered_chain() {
     for features in ORDERS {
         let mut words = ZEROED;
         let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));

@@ -109,12 +109,12 @@ fn a_setup_error_names_what_the_queue_does_not_allow() {
     for (error, said) in [
         (
             SetupError::Position { available: 0x8009, used: 1, size: 4 },
-            "position 0x8009 available, 0x1 used does not exist in a queue of 4",
+            "a queue of 4 cannot begin at position 0x8009 available, 0x1 used",
         ),
         (SetupError::Staged, "staged chains have not been published; publish them before resuming the queue"),
         (
             SetupError::InFlight { descriptors: 3 },
-            "3 descriptors are in flight; resume at the current position",
+            "3 descriptors are in flight; stay at the current position",
         ),
         (SetupError::Broken, "the other side broke a rule; reset the queue"),
         (SetupError::Format, "the queue has the other format; set up a new queue"),
