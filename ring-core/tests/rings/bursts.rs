@@ -157,6 +157,24 @@ fn serve_passes_each_chain_once_and_limits_what_is_written() {
     }
 }
 
+/// The first chain of a burst was too long, and the second was not.
+#[test]
+fn serve_needs_no_storage_for_chains_of_one_segment() {
+    for features in ORDERS {
+        let mut words = ZEROED;
+        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        let _ = (pair.offer(&[BYTE], &[], 1), pair.offer(&[], &[BYTE], 2));
+        let mut burst = pair.device.burst();
+        let work = |readable: &[Segment], writable: &[Segment]| {
+            assert_eq!([readable, writable].concat(), [BYTE]);
+            1
+        };
+        assert_eq!(burst.serve(&mut [], 4, work), Ok(2));
+        let _ = burst.publish();
+        assert_eq!([pair.reap(), pair.reap()], [Some((1, 0)), Some((2, 1))]);
+    }
+}
+
 /// A burst on a queue that is suspended, or that a violation has stopped, finds nothing.
 #[test]
 fn a_burst_on_a_queue_that_does_not_run_does_nothing() {

@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 use ring_core::burst::{DeviceBurst, DriverBurst};
 use ring_core::memory::{AlignedWord, Memory as _, RawMemory};
-use ring_core::{Chain, Features, PopError, Segment, Token, device, driver};
+use ring_core::{Chain, CompleteError, Features, PopError, Position, Segment, Token, device, driver};
 use support::{
-    DESCRIPTORS, DEVICE, DRIVER, EVENT_IDX, HeapDeviceQueue, HeapDriverQueue, ORDERS, ZEROED, cases, queues,
-    setup,
+    DESCRIPTORS, DEVICE, DRIVER, EVENT_IDX, HeapDeviceQueue, HeapDriverQueue, ORDERS, PACKED, ZEROED, cases,
+    queues, setup,
 };
 
 /// What is done in one burst.
@@ -16,14 +16,45 @@ enum Step {
     Reap,
     Pop { room: usize },
     Complete { index: usize, written: u32 },
+    Serve { room: usize, limit: usize },
+}
+
+/// What both ends do between two bursts, by plain calls.
+#[derive(Clone, Copy, Debug)]
+enum Between {
+    Nothing,
+    Arm,
+    ArmDelayed(u16),
+    ArmAlways,
+    Disarm,
+    /// The device puts a chain back.
+    Unpop(usize),
+    /// The next burst finds both ends suspended.
+    Suspend,
+    Resume,
+    Drain,
+}
+
+fn between() -> impl Strategy<Value = Between> {
+    prop_oneof![
+        4 => Just(Between::Nothing),
+        4 => Just(Between::Arm),
+        1 => (0..9u16).prop_map(Between::ArmDelayed),
+        1 => Just(Between::ArmAlways),
+        1 => Just(Between::Disarm),
+        2 => (0..8usize).prop_map(Between::Unpop),
+        1 => Just(Between::Suspend),
+        2 => Just(Between::Resume),
+        1 => Just(Between::Drain),
+    ]
 }
 
 /// One burst of each end.
 #[derive(Clone, Debug)]
 struct Round {
     steps: Vec<Step>,
-    /// Whether both ends ask to be notified afterwards.
-    arms: bool,
+    /// What both ends do afterwards.
+    between: Between,
     /// What is written to the rings beforehand.
     scribble: Option<(u64, [u8; 2])>,
 }
@@ -33,8 +64,11 @@ fn round() -> impl Strategy<Value = Round> {
     // A small part of the descriptors, or of the other areas.
     let address = prop_oneof![DESCRIPTORS..DESCRIPTORS + 0x40, DRIVER..DRIVER + 0x10, DEVICE..DEVICE + 0x20];
     let scribble = prop::option::weighted(0.1, (address, bytes));
-    (prop::collection::vec(step(), 0..24), any::<bool>(), scribble)
-        .prop_map(|(steps, arms, scribble)| Round { steps, arms, scribble })
+    (prop::collection::vec(step(), 0..24), between(), scribble).prop_map(|(steps, between, scribble)| Round {
+        steps,
+        between,
+        scribble,
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -43,6 +77,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Reap),
         4 => (0..6usize).prop_map(|room| Step::Pop { room }),
         3 => (0..8usize, 0..20u32).prop_map(|(index, written)| Step::Complete { index, written }),
+        1 => (0..6usize, 0..4usize).prop_map(|(room, limit)| Step::Serve { room, limit }),
     ]
 }
 
@@ -52,6 +87,32 @@ trait Calls {
     fn reap(&mut self) -> String;
     fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError>;
     fn complete(&mut self, token: Token, written: u32) -> String;
+    fn serve(
+        &mut self,
+        segments: &mut [Segment],
+        limit: usize,
+        work: impl FnMut(&[Segment], &[Segment]) -> u32,
+    ) -> Result<usize, PopError>;
+}
+
+/// Does what `serve` does, by plain calls.
+fn serve(
+    device: &mut HeapDeviceQueue<RawMemory<'_>>,
+    segments: &mut [Segment],
+    limit: usize,
+    mut work: impl FnMut(&[Segment], &[Segment]) -> u32,
+) -> Result<usize, PopError> {
+    // `serve` needs no storage for a chain of one segment.
+    let mut only = [Segment::default()];
+    let segments = if segments.is_empty() { &mut only } else { segments };
+    for served in 0..limit {
+        let Some(chain) = device.pop(segments)? else { return Ok(served) };
+        let written = work(chain.readable(), chain.writable());
+        let token = chain.into_token();
+        let written = written.min(token.writable());
+        device.complete(token, written).unwrap();
+    }
+    Ok(limit)
 }
 
 /// Both ends, by which the calls are made.
@@ -59,7 +120,7 @@ struct Ends<D, V>(D, V);
 
 /// Implements [`Calls`] for the queues or for their bursts.
 macro_rules! calls {
-    ($driver:ty, $device:ty) => {
+    ($driver:ty, $device:ty, $serve:path) => {
         impl Calls for Ends<$driver, $device> {
             fn add(&mut self, readable: &[Segment], writable: &[Segment], cookie: u32) -> String {
                 format!("{:?}", self.0.add(readable, writable, cookie))
@@ -76,14 +137,24 @@ macro_rules! calls {
             fn complete(&mut self, token: Token, written: u32) -> String {
                 format!("{:?}", self.1.complete(token, written))
             }
+
+            fn serve(
+                &mut self,
+                segments: &mut [Segment],
+                limit: usize,
+                work: impl FnMut(&[Segment], &[Segment]) -> u32,
+            ) -> Result<usize, PopError> {
+                $serve(&mut self.1, segments, limit, work)
+            }
         }
     };
 }
 
-calls!(&mut HeapDriverQueue<RawMemory<'_>, u32>, &mut HeapDeviceQueue<RawMemory<'_>>);
+calls!(&mut HeapDriverQueue<RawMemory<'_>, u32>, &mut HeapDeviceQueue<RawMemory<'_>>, serve);
 calls!(
     DriverBurst<'_, RawMemory<'_>, Vec<driver::Slot<u32>>, u32>,
-    DeviceBurst<'_, RawMemory<'_>, Vec<device::Slot>>
+    DeviceBurst<'_, RawMemory<'_>, Vec<device::Slot>>,
+    DeviceBurst::serve
 );
 
 const SEGMENTS: [Segment; 4] =
@@ -107,6 +178,7 @@ impl Record {
                 }
                 Step::Reap => ends.reap(),
                 Step::Pop { room } => self.pop(room, ends),
+                Step::Serve { room, limit } => self.serve(room, limit, ends),
                 Step::Complete { index, written } if !self.tokens.is_empty() => {
                     let token = self.tokens.swap_remove(index % self.tokens.len());
                     let written = written.min(token.writable());
@@ -116,6 +188,19 @@ impl Record {
             };
             self.log.push(said);
         }
+    }
+
+    fn serve(&mut self, room: usize, limit: usize, ends: &mut impl Calls) -> String {
+        let mut seen = vec![];
+        let served = ends.serve(&mut [Segment::default(); 6][..room], limit, |readable, writable| {
+            seen.push((readable.to_vec(), writable.to_vec()));
+            4
+        });
+        let said = format!("{served:?} {seen:?}");
+        if let Err(PopError::TooLong(token)) = served {
+            self.tokens.push(token);
+        }
+        said
     }
 
     fn pop(&mut self, room: usize, ends: &mut impl Calls) -> String {
@@ -153,6 +238,39 @@ impl<'m> Rig<'m> {
         self.record.log.push(format!("{notify:?}"));
     }
 
+    /// Moves the empty queue to a position short of a wrap of the index, or of the ring.
+    fn begin(&mut self, size: u16, features: Features) {
+        let start = if features.contains(PACKED) { size - 1 } else { u16::MAX - 2 };
+        self.driver.begin_at(Position::quiescent(start)).unwrap();
+        self.device.resume(Position::quiescent(start)).unwrap();
+    }
+
+    /// Does what comes between two bursts.
+    fn proceed(&mut self, between: Between) {
+        let Self { driver, device, record, .. } = self;
+        let said = match between {
+            Between::Nothing => return,
+            Between::Arm => format!("{:?}", (driver.arm(), device.arm())),
+            Between::ArmDelayed(count) => format!("{:?}", (driver.arm_after(count), device.arm_after(count))),
+            Between::ArmAlways => format!("{:?}", (driver.arm_always(), device.arm_always())),
+            Between::Disarm => format!("{:?}", (driver.disarm(), device.disarm())),
+            Between::Unpop(_) if record.tokens.is_empty() => return,
+            Between::Unpop(index) => {
+                let token = record.tokens.swap_remove(index % record.tokens.len());
+                let unpopped = device.unpop(token);
+                let said = format!("{unpopped:?}");
+                if let Err(CompleteError::NotNewest(token) | CompleteError::Suspended(token)) = unpopped {
+                    record.tokens.push(token);
+                }
+                said
+            }
+            Between::Suspend => format!("{:?}", (driver.suspend(), device.suspend())),
+            Between::Resume => format!("{:?}", (driver.resume(), device.resume(device.position()))),
+            Between::Drain => format!("{:?}", device.drain()),
+        };
+        record.log.push(said);
+    }
+
     /// Does the steps in one burst of each end.
     fn run_by_bursts(&mut self, steps: &[Step]) {
         let mut ends = Ends(self.driver.burst(), self.device.burst());
@@ -173,13 +291,18 @@ proptest! {
         size in prop::sample::select(vec![1u16, 2, 4, 8]),
         format in 0..4usize,
         event_idx in any::<bool>(),
+        begins in any::<bool>(),
     ) {
         let features = ORDERS[format] | if event_idx { EVENT_IDX } else { Features::empty() };
         let (mut plain_words, mut burst_words) = (ZEROED, ZEROED);
         {
             let mut plain = Rig::new(&mut plain_words, size, features);
             let mut bursts = Rig::new(&mut burst_words, size, features);
-            for Round { steps, arms, scribble } in &rounds {
+            if begins {
+                plain.begin(size, features);
+                bursts.begin(size, features);
+            }
+            for Round { steps, between, scribble } in &rounds {
                 if let Some((address, bytes)) = scribble {
                     plain.memory.write_bytes(*address, bytes).unwrap();
                     bursts.memory.write_bytes(*address, bytes).unwrap();
@@ -187,10 +310,8 @@ proptest! {
                 // Within a burst, nothing is published. So one look finds what each look finds.
                 plain.run_plainly(steps);
                 bursts.run_by_bursts(steps);
-                if *arms {
-                    prop_assert_eq!(plain.driver.arm(), bursts.driver.arm());
-                    prop_assert_eq!(plain.device.arm(), bursts.device.arm());
-                }
+                plain.proceed(*between);
+                bursts.proceed(*between);
                 prop_assert_eq!(&plain.record.log, &bursts.record.log);
                 prop_assert_eq!(plain.driver.position(), bursts.driver.position());
                 prop_assert_eq!(plain.device.position(), bursts.device.position());

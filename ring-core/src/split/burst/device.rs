@@ -262,6 +262,9 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
         segments: &mut [Segment],
         work: &mut impl FnMut(&[Segment], &[Segment]) -> u32,
     ) -> Result<bool, PopError> {
+        // As in the fast path, a chain of one segment needs no storage of the caller.
+        let mut only = [Segment::default()];
+        let segments = if segments.is_empty() { &mut only } else { segments };
         let Some(chain) = self.pop_slowly(segments)? else { return Ok(false) };
         let written = work(chain.readable(), chain.writable());
         let token = chain.into_token();
