@@ -43,28 +43,33 @@
 //! # When to use a burst
 //!
 //! - A device that answers a request before it takes the next one uses
-//!   [`serve`](DeviceBurst::serve). Both ends of such a queue take a quarter fewer instructions for
-//!   each request than the plain calls do.
-//! - Chains of several descriptors in the ring take up to a fifth fewer instructions.
-//! - For chains of one descriptor, `pop` and `complete` in a burst take about as many instructions
-//!   as the plain calls, and `add` takes slightly more.
-//! - A chain in an indirect table takes more instructions than with the plain calls, because the
-//!   burst makes the plain call.
+//!   [`serve`](DeviceBurst::serve). With `serve`, and a burst at the driver end, a request of one
+//!   or three descriptors in the ring takes about a fifth to a quarter fewer instructions than with
+//!   the plain calls.
+//! - At the driver end, `add` and `reap` together take a tenth to a quarter fewer instructions for
+//!   such buffers.
+//! - At the device end, `pop` and `complete` together take up to a tenth fewer instructions for
+//!   chains of three descriptors, but a tenth to a fifth *more* for chains of one descriptor. Use
+//!   the plain calls for these.
+//! - A chain in an indirect table is always taken by the plain call. In a burst, it takes up to a
+//!   fifth more instructions, because the burst writes its values back before the call and reads
+//!   them again after it.
 //! - A device that keeps a journal for [`recovery`](crate::recovery) does not use bursts: it cannot
 //!   call [`record`](DeviceQueue::record) between two chains of a burst.
 //!
-//! The results of the benchmarks have the figures.
+//! The repository has the figures in `benches/counts.txt`.
 //!
 //! # What a burst does not change
 //!
-//! A burst does what the plain calls do, with every check. Whatever is not the common case (an
-//! in-order queue, an indirect table, an error) is the plain call.
+//! A burst does what the plain calls do, with every check. In all cases but the common one (for
+//! example in an in-order queue, for an indirect table, or after an error), a burst makes the plain
+//! call.
 //!
 //! A burst that is dropped, by `?` or by a panic, loses nothing: what it has staged is staged in
 //! the queue, as after plain calls. If a burst is forgotten with `mem::forget`, the queue publishes
 //! nothing any more, as after a violation, because its records do not match the rings: reset it.
 //!
-//! # One look
+//! # What a burst finds
 //!
 //! In a split queue, a burst loads the other side's index at most once. `reap` and `pop` return
 //! what was there at that time, then `None`: the next burst, or `arm`, finds what came later. So a

@@ -237,8 +237,8 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Asks the driver to notify when it has made `count` more buffers available, at most the
     /// queue's size. Returns whether it is safe to sleep.
     ///
-    /// Only for a driver that is known to make that many buffers available: a driver that waits for
-    /// a buffer before that is not woken, and neither is the device.
+    /// Only for a driver that is known to make that many buffers available. If the driver first
+    /// waits for a buffer to be returned, neither side wakes the other.
     ///
     /// Without [`EVENT_IDX`](Features::EVENT_IDX) this is [`arm`](Self::arm). A packed queue counts
     /// descriptors, so the notification may come earlier if buffers have several descriptors.

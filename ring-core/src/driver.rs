@@ -200,9 +200,9 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Asks the device to notify when it has returned `count` more buffers, or all buffers in
     /// flight if these are fewer. Returns whether it is safe to sleep.
     ///
-    /// A driver that need not know at once when each buffer returns so gets fewer interrupts: with
-    /// `count` at three quarters of what is in flight, 64 buffers that are returned one by one cost
-    /// four interrupts.
+    /// This call saves interrupts for a driver that need not know immediately when a buffer
+    /// returns: with `count` at three quarters of the buffers in flight, 64 buffers that are
+    /// returned one by one cost four interrupts.
     ///
     /// Without [`EVENT_IDX`](Features::EVENT_IDX) this is [`arm`](Self::arm). A packed queue counts
     /// descriptors, so the notification may come earlier if buffers have several descriptors.
@@ -243,8 +243,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// is one, and reaps nothing.
     ///
     /// Rely on the id that `reap` returns, not on this one: a device that breaks the rules can
-    /// change what it has returned until `reap` copies it. `None` also if the device has returned
-    /// what is not in flight, which `reap` reports.
+    /// change what it has returned until `reap` copies it. Also returns `None` if the device has
+    /// returned a buffer that is not in flight; `reap` reports this.
     #[doc(alias = "peek_used")]
     pub fn peek(&self) -> Option<u16> {
         either!(self, queue => queue.peek())

@@ -75,8 +75,8 @@
 //! // `page` comes from the DMA allocator, and the device knows it as `physical`. The page stays
 //! // mapped for as long as the queue lives, and only the queue accesses it: this call is sound.
 //! let memory = unsafe { RawMemory::new(page, physical, 4096) };
-//! // The requests lie elsewhere. This driver lends them until the device returns them: this call
-//! // is sound. Without it, `add` accepts only segments in the page.
+//! // The requests lie elsewhere, and this driver lends them until the device returns them: this
+//! // call is sound. Without `Dma`, `add` accepts only segments in the page.
 //! let memory = unsafe { Dma::new(memory) };
 //! let (setup, _bytes) = Setup::contiguous(physical, 16, negotiated)?;
 //! let mut queue = DriverQueue::new(memory, &setup, [driver::Slot::EMPTY; 16])?;
@@ -142,11 +142,12 @@
 //!
 //! # Speed and size
 //!
-//! A [burst] is the fastest way to handle several buffers, and takes the most code. The
-//! calls that a queue itself has for each buffer (`add`, `reap`, `pop` and `complete`) are inlined
-//! into their caller for buffers of one segment. Longer buffers and all errors are handled in
-//! separate functions. Inlining is fastest where each call has one call site, as in a loop over a
-//! burst. If you call them from several places and care about code size, wrap them in a function.
+//! A [burst] makes many series of calls faster, and takes more code. Its documentation says when to
+//! use a burst. The calls that a queue itself has for each buffer (`add`, `reap`, `pop` and
+//! `complete`) are inlined into their caller for buffers of one segment. Longer buffers and all
+//! errors are handled in separate functions. Inlining is fastest where each call has one call site,
+//! as in a loop over a burst. If you make one of these calls in several places and care about code
+//! size, wrap the call in a function.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]

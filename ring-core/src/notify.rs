@@ -46,7 +46,7 @@ impl Notify {
 ///
 /// Only [`Armed`](Self::Armed) says that it is safe to sleep.
 ///
-/// Exhaustive, because each answer needs another reaction of the caller.
+/// Exhaustive, because the caller has to react to each answer in its own way.
 #[must_use = "only `Armed` says that a notification will come"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {

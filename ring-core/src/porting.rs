@@ -6,10 +6,10 @@
 //!
 //! # A driver with an interrupt handler
 //!
-//! The handler reaps until it may sleep. `arm` looks back at the queue: a buffer that the device
-//! has returned in the meantime makes it answer [`Arm::Pending`](crate::Arm::Pending), and the
-//! handler reaps again. So the handler cannot miss a buffer, and needs no timer. The device in this
-//! example is ring-core's other end.
+//! The handler reaps until it may sleep. `arm` looks back at the queue: if the device has returned
+//! a buffer in the meantime, `arm` answers [`Arm::Pending`](crate::Arm::Pending), and the handler
+//! reaps again. So the handler cannot miss a buffer, and needs no timer. The device in this example
+//! is ring-core's other end.
 //!
 //! ```
 //! use std::collections::VecDeque;
@@ -101,22 +101,22 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! A driver that wants an interrupt for each buffer calls
-//! [`arm_always`] once instead. A driver that need not know at once, such as a network driver about
-//! packets that were sent, calls [`arm_after`].
+//! A driver that wants an interrupt for each buffer calls [`arm_always`] once instead of `arm`. A
+//! driver that need not know at once, such as a network driver about packets that were sent, calls
+//! [`arm_after`].
 //!
 //! # Buffers that have to be unmapped
 //!
 //! A driver behind an IOMMU, or one with bounce buffers, needs the addresses of a buffer again when
-//! the buffer comes back. A queue does not keep them, because it would keep them twice: let the
-//! cookie own what the driver has to undo. `add` returns the cookie with each error, so nothing is
-//! lost there, either. (Linux keeps the addresses in `desc_extra`; `Hal::unshare` of
-//! virtio-drivers asks for them.)
+//! the buffer comes back. A queue does not keep the addresses, because the cookie can: let the
+//! cookie own what the driver has to undo. If `add` fails, it returns the cookie, so an error loses
+//! nothing. (Linux keeps the addresses in `desc_extra`; `Hal::unshare` of virtio-drivers asks for
+//! them.)
 //!
 //! Where the cookie must stay small, keep a table of your own, indexed by the id that `add` returns
 //! and that [`Used::id`](crate::driver::Used::id) repeats. Indirect tables in
-//! [`add_indirect_in`](crate::DriverQueue::add_indirect_in) are kept in this way, because a cookie
-//! cannot own bytes that the same call borrows.
+//! [`add_indirect_in`](crate::DriverQueue::add_indirect_in) have to be kept in such a table,
+//! because a cookie cannot own bytes that the same call borrows.
 //!
 //! ```
 //! use ring_core::memory::{AlignedWord, Memory, RawMemory};

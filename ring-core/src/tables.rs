@@ -70,7 +70,7 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     ///
     /// Those of [`add_indirect`](Self::add_indirect);
     /// [`TableUnmapped`](crate::error::AddErrorKind::TableUnmapped) if the memory does not lend the
-    /// table. Only after that error has `map` been called.
+    /// table. Of all errors, only this one comes after the call of `map`.
     pub fn add_indirect_in(
         &mut self,
         table: &mut [u8],

@@ -27,7 +27,7 @@ pub trait Barriers: Copy + Debug {
 /// The other side runs on processors of the same system: a hypervisor's device, a virtual machine's
 /// driver, or another process. The atomics order everything but stores before loads.
 ///
-/// Exhaustive, because there is nothing to say about it.
+/// Exhaustive, because these barriers have no parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Smp;
 
@@ -53,7 +53,7 @@ impl Barriers for Smp {
 /// consistent fence, which covers devices that take part in the processors' coherence. Other
 /// platforms, and those whose devices are not coherent, need their own [`Barriers`].
 ///
-/// Exhaustive, because there is nothing to say about it.
+/// Exhaustive, because these barriers have no parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Platform;
 

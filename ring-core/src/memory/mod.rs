@@ -1,8 +1,9 @@
 //! Access to the memory that both sides of a queue share.
 //!
-//! Every access of ring-core to shared memory, and every fence, goes through the two traits of this
+//! Every access of ring-core to shared memory, and every fence, goes through the traits of this
 //! module. [`Memory`] resolves addresses once, when a queue is set up. It returns [`Area`]s, and
-//! the rings only access areas. Nothing else in the crate handles pointers.
+//! the rings only access areas. A [burst](crate::burst) accesses an area through [`Row`]s and
+//! [`Walk`]s. Nothing else in the crate handles pointers.
 //!
 //! # Kinds of access
 //!
@@ -41,10 +42,10 @@
 //!   [`RawMemory::new`], the borrow of [`RawMemory::from_mut`], or the mapping that a `VmMemory`
 //!   holds.
 //! - The segments of buffers: no promise is needed, because a driver end asks
-//!   [`lend`](Memory::lend), which accepts only what is in the memory, or knows that the device is
-//!   confined.
-//! - The segments of buffers in [`Dma`], which accepts all of them, and indirect tables outside the
-//!   memory, which other memories here refuse: the caller of [`Dma::new`].
+//!   [`lend`](Memory::lend), which accepts only segments in the memory, unless the memory knows
+//!   that the device is confined.
+//! - The segments of buffers in [`Dma`], which accepts all segments, and indirect tables outside
+//!   the memory, which the other memories of this crate refuse: the caller of [`Dma::new`].
 //! - The memory of buffers in flight, while the device has them: the cookie. A queue that is
 //!   dropped leaks the cookies in flight.
 //!

@@ -79,8 +79,8 @@ pub(crate) struct Accounts {
     tail: u16,
     /// The number of free descriptors. A packed buffer takes up several descriptors, but one slot.
     pub(crate) free: u16,
-    /// The number of buffers ever added, from where the queue began. In a split queue, the lower 16
-    /// bits are the index of the next entry to fill.
+    /// The number of buffers ever added, plus the index at which the queue began. In a split queue,
+    /// the lower 16 bits are the index of the next entry to fill.
     pub(crate) added: u64,
     /// The number of buffers ever published. The device does not know of later buffers.
     published: u64,

@@ -28,7 +28,7 @@ pub struct DriverBurst<'q, M: Memory, S: Slots<T>, T> {
     taking: Taking<M>,
     /// The accounts. Without free descriptors if the queue does not run.
     accounts: Accounts,
-    /// The free descriptors of a queue that does not run.
+    /// The number of free descriptors, if the queue does not run; 0 otherwise.
     hidden: u16,
     /// The state of the queue, which is broken until the burst ends.
     state: State,

@@ -8,7 +8,7 @@ use crate::ring::State;
 
 use super::{ADDRESS, CONTROL, TURN, WalkOf, cursor, word};
 
-/// What no descriptor's flags are equal to: the plain call has to be made.
+/// A value that no descriptor's flags have. It stands for: the plain call has to be made.
 const NEVER: u64 = 1;
 
 /// The position of the next descriptor to take.

@@ -37,10 +37,10 @@ struct Held {
     /// The accounts, whose numbers of buffers are also the indices of entries. Without free
     /// descriptors if the queue does not run.
     accounts: Accounts,
-    /// The number of buffers that will have been taken back when all that was found is. Equal to
-    /// the number of those taken back if the plain call has to be made.
+    /// The value that `accounts.released` reaches when all buffers that were found are taken back.
+    /// Equal to `accounts.released` if the plain call has to be made.
     found: u64,
-    /// The free descriptors of a queue that does not run.
+    /// The number of free descriptors, if the queue does not run; 0 otherwise.
     hidden: u16,
     /// The state of the queue, which is broken until the burst ends. Buffers are only taken by the
     /// plain call unless it is [`State::Running`].
