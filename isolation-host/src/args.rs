@@ -72,10 +72,11 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     ring: RingChoice,
 
-    /// The longest time that a message of the VMM waits for the device, in milliseconds.
+    /// The longest time that a message of the VMM waits for replies of the device, in milliseconds.
     ///
     /// After this time the VMM is answered from what is known, and the device catches up. A device
-    /// that answers nothing for ten seconds is disconnected.
+    /// that owes replies and sends none for ten seconds is disconnected. --drain-timeout limits the
+    /// wait for requests in flight.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=10_000))]
     device_wait_ms: u64,
 

@@ -135,7 +135,7 @@ impl Pool {
         }
     }
 
-    /// Returns whether there are bytes that [`scrub`](Self::scrub) has to zero by and by.
+    /// Returns whether there are bytes that [`scrub`](Self::scrub) has to zero eventually.
     #[must_use]
     pub fn has_residue(&self) -> bool {
         self.policy.scrub == Scrub::Auto && self.read.iter().any(|released| !released.is_empty())

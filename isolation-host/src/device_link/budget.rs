@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The time for which this process may still wait for replies of the device before it serves the
 /// VMM again.
 ///
-/// All waits since no message of the VMM was waiting count together. A message that arrives during
-/// one of them therefore waits for the device no longer than the total either.
+/// The budget is filled when no message of the VMM is waiting, and all later waits are taken off.
+/// So a message that arrives during such a wait does not wait longer than the total, either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     total: Duration,

@@ -19,7 +19,7 @@ const MAX_OWED: usize = 64;
 pub(super) enum Purpose {
     /// The device has to accept the request.
     Accept,
-    /// Only the VMM wanted to know, and does not any more.
+    /// The reply was only for the VMM, which does not wait for it any more.
     Relay,
 }
 

@@ -112,7 +112,7 @@ impl ActiveQueue {
         self.queue.as_ref().map_or(0, ForwardedQueue::in_flight)
     }
 
-    /// Returns whether there are bytes that [`scrub`](Self::scrub) has to zero by and by.
+    /// Returns whether there are bytes that [`scrub`](Self::scrub) has to zero eventually.
     pub(super) fn has_residue(&self) -> bool {
         self.queue.as_ref().is_some_and(ForwardedQueue::has_residue)
     }

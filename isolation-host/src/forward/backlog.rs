@@ -12,7 +12,7 @@ use super::suspicion::{Candidates, Suspicion};
 pub(super) struct Backlog {
     ids: VecDeque<RequestId>,
     quarantine: Quarantine,
-    /// The place of a suspect for which the device had no room yet.
+    /// The admission of a suspect for which the device had no room yet.
     unused: Option<Admission>,
 }
 

@@ -241,7 +241,7 @@ impl DeviceRing {
         self.ring.publish()
     }
 
-    /// Returns whether there are bytes that [`scrub`](Self::scrub) has to zero by and by.
+    /// Returns whether there are bytes that [`scrub`](Self::scrub) has to zero eventually.
     pub(super) fn has_residue(&self) -> bool {
         self.pool.has_residue()
     }

@@ -122,7 +122,7 @@ impl ForwardedQueue {
         self.device.as_ref().map_or((0, 0), DeviceRing::used_of_share)
     }
 
-    /// Returns whether there are bytes that [`scrub`](Self::scrub) has to zero by and by.
+    /// Returns whether there are bytes that [`scrub`](Self::scrub) has to zero eventually.
     #[must_use]
     pub fn has_residue(&self) -> bool {
         self.device.as_ref().is_some_and(DeviceRing::has_residue)

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use crate::limits::TRIAL;
 use crate::notifier;
 
-/// Admits one suspect at a time to the device. Clones share the place of all queues.
+/// Admits one suspect at a time to the device. The clones of all queues share the state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quarantine {
     state: Arc<Mutex<State>>,
@@ -24,13 +24,13 @@ pub(crate) struct Quarantine {
 struct State {
     /// The number of the last trial.
     last: u64,
-    /// When the last trial leaves the place at the latest, unless it has left already.
+    /// Until when the last trial excludes another one; `None` if that trial has ended before.
     until: Option<Instant>,
     /// Whether a queue has a suspect that was not admitted.
     wanted: bool,
 }
 
-/// The place of a suspect. Dropping the admission frees the place.
+/// The admission of a suspect to the device. Dropping the admission ends the trial.
 #[derive(Debug)]
 pub(super) struct Admission {
     quarantine: Quarantine,
@@ -38,7 +38,7 @@ pub(super) struct Admission {
 }
 
 impl Quarantine {
-    /// Makes a free place. `report` is notified when the control thread has to call
+    /// Makes a quarantine without a trial. `report` is notified when the control thread has to call
     /// [`take_vacancy`](Self::take_vacancy) or look at [`deadline`](Self::deadline) again.
     pub(crate) fn new(report: Arc<OwnedFd>) -> Self {
         Self { state: Arc::default(), report: Some(report) }

@@ -2,8 +2,8 @@
 //!
 //! A loss while the device had several requests proves nothing against any of them, so it only
 //! makes them suspects. Suspects are then tried: the next device gets one of them at a time, beside
-//! requests that are no suspects. A device that is lost during a trial is held against the one
-//! request on trial, and against no other.
+//! requests that are no suspects. A loss during a trial is held against the one request on trial,
+//! and against no other request.
 //!
 //! ```text
 //!              lost with others                 lost on trial,

@@ -195,7 +195,7 @@ impl Assignment {
         again
     }
 
-    /// Returns whether devices have read bytes that have to be zeroed by and by.
+    /// Returns whether devices have read bytes that have to be zeroed eventually.
     fn has_residue(&self) -> bool {
         self.queues.iter().any(|(_, queue)| queue.lock().has_residue())
     }

@@ -72,7 +72,7 @@ pub struct Options {
     pub ring: RingChoice,
     /// What happens to bytes that requests leave in the isolated area.
     pub policy: Policy,
-    /// The longest time that a message of the VMM waits for the device.
+    /// The longest time that a message of the VMM waits for replies of the device.
     pub device_wait: Duration,
     /// How long to wait for requests in flight when a queue is stopped.
     pub drain_timeout: Duration,
