@@ -2,12 +2,12 @@
 //!
 //! The event loop, the threads that it starts for takes, and GStreamer's streaming threads run
 //! before other threads of the machine, if the administrator of the host allows it with the
-//! resource limit RLIMIT_RTPRIO. The threads of takes are among them because those of a sound
-//! server's library inherit their priority.
+//! resource limit RLIMIT_RTPRIO. The threads of takes have the priority because the threads of a
+//! sound server's library inherit it from them.
 //!
-//! A guest can keep its event loop busy, so a privilege such as root's does not suffice, and RTKit
-//! is not asked: RTKit demands a limit on uninterrupted processor time at which the kernel kills
-//! the process, so a guest could end snd-host.
+//! A guest can keep the event loop busy. So a privilege such as root's is not enough: the limit has
+//! to be set. RTKit is not asked, because RTKit demands a limit on uninterrupted processor time at
+//! which the kernel kills the process, so a guest could end snd-host.
 
 use std::{fmt, thread};
 
@@ -48,7 +48,7 @@ impl fmt::Display for RealTime {
 }
 
 impl RealTime {
-    /// Finds out what the host grants, by the try of a thread that ends at once.
+    /// Finds out what the host grants: tries to set the priority of a thread that ends immediately.
     pub(crate) fn obtain() -> Self {
         let limit = getrlimit(Resource::Rtprio).current;
         let limit = limit.map_or(PRIORITY, |limit| u8::try_from(limit).unwrap_or(PRIORITY).min(PRIORITY));

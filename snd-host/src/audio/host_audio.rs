@@ -69,7 +69,8 @@ impl HostAudio {
 
     /// Looks in the background whether the sink and the source work, and logs if one does not.
     ///
-    /// The first take of stream 0 waits for the sink like for an earlier take.
+    /// The first take of stream 0 waits until the sink is closed again, as it would wait for an
+    /// earlier take.
     pub(crate) fn probe(self: &Arc<Self>) {
         let Some(permit) = self.permits.acquire_for_probe() else { return };
         let this = self.clone();

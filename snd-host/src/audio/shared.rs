@@ -38,7 +38,7 @@ impl<T> Shared<T> {
 
     /// Waits until the thread was woken since the last wait, or until `timeout` has passed.
     pub(super) fn wait(&self, timeout: Option<Duration>) {
-        // As good as no timeout.
+        // Longer than any wait, so as good as no timeout.
         let timeout = timeout.unwrap_or(Duration::from_secs(u32::MAX.into()));
         let woken = self.wakeup.wait_timeout_while(lock(&self.updated), timeout, |updated| !*updated);
         *woken.unwrap_or_else(PoisonError::into_inner).0 = false;

@@ -60,7 +60,8 @@ pub struct Args {
     /// Sink that plays the audio: auto, pulse, pulse:NAME, pipewire, pipewire:NAME, alsa,
     /// alsa:DEVICE, file:PATH, or the end of a GStreamer pipeline, as for gst-launch-1.0.
     ///
-    /// `snd-host devices` lists the sinks of the host. The short forms have buffers of --latency.
+    /// `snd-host devices` lists the sinks of the host. The short forms set the buffers to
+    /// --latency.
     ///
     /// {stream} is replaced by the number of the stream, and {take} by the number of earlier takes.
     /// A take is what a stream plays or records from the time it is prepared until it is released.

@@ -24,10 +24,7 @@ impl fmt::Display for Devices {
         for role in [Role::Sink, Role::Source] {
             let devices: Vec<_> = self.0.iter().filter(|device| device.role == role).collect();
             if devices.is_empty() {
-                writeln!(
-                    f,
-                    "no {role}s found; a sound server may not run, or a plugin of GStreamer is missing"
-                )?;
+                writeln!(f, "no {role}s found; start a sound server, or install GStreamer's plugin for it")?;
                 continue;
             }
             writeln!(f, "{role}s:")?;
@@ -71,7 +68,7 @@ mod tests {
       Built-in Audio (default)
   --sink 'pulse:it'\''s mine'
       Headphones
-no sources found; a sound server may not run, or a plugin of GStreamer is missing
+no sources found; start a sound server, or install GStreamer's plugin for it
 ";
         assert_eq!(devices.to_string(), expected);
     }
