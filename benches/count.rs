@@ -3,7 +3,7 @@
 //! Prints a line for each program and case: the instructions for each request in `submit`,
 //! `collect` and `serve`, and in all. The functions contain the suite's own loops. `ours` as an
 //! argument counts only ring-core and the empty pair. `planted` counts one case with 2 % more
-//! bursts than it says. `cargo xtask bench --count` compares the result with `counts.txt`.
+//! bursts than it claims. `cargo xtask bench --count` compares the result with `counts.txt`.
 
 #[expect(dead_code, reason = "instructions are counted of programs that are not driven")]
 mod programs;

@@ -24,7 +24,7 @@ pub struct VirtioQueue<V>(PhantomData<V>);
 
 impl<V> VirtioQueue<V> {
     /// Returns the implementation.
-    #[expect(clippy::new_without_default, reason = "an implementation is no value")]
+    #[expect(clippy::new_without_default, reason = "a marker type, without a value")]
     #[must_use]
     pub const fn new() -> Self {
         Self(PhantomData)

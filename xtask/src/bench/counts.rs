@@ -11,7 +11,7 @@ use super::counted::{Counted, What, count};
 /// The file with the accepted counts.
 const TABLE: &str = "benches/counts.txt";
 /// How much ring-core's own instructions may differ from the accepted count, as a fraction. The
-/// noise is below: a run repeats to 0.1 instructions.
+/// noise is smaller: two runs differ by at most 0.1 instructions.
 const TOLERANCE: f64 = 0.01;
 /// The end of a message about a table that does not match.
 const ADVICE: &str = "if the change is intended, accept the counts with `cargo xtask bench --count --accept`";

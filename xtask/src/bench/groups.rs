@@ -49,7 +49,10 @@ pub(super) const GROUPS: [Group; 15] = [
          does as little as the format allows. `neither` measures two stubs, or an empty pair: the suite's \
          own part of the time.",
     ),
-    times("latency", "One request there and back on one thread. Both ends decide about notifications."),
+    times(
+        "latency",
+        "One request to the device and back, on one thread. Both ends decide whether to notify.",
+    ),
     ratios(
         "cross_thread",
         "Two polling threads on two processors, with up to 255 requests in flight. Each end and its totals \
@@ -58,8 +61,8 @@ pub(super) const GROUPS: [Group; 15] = [
     ),
     times(
         "notify",
-        "One request there and back with event indices. The cost of a decision is the difference to the \
-         first row.",
+        "One request to the device and back, with event indices. The cost of a decision is the difference to \
+         the first row.",
     ),
     times(
         "payload",
@@ -67,10 +70,10 @@ pub(super) const GROUPS: [Group; 15] = [
          number of segments of both parts.",
     ),
     times("indirect", "The device's end, with 16 segments in the indirect table of each request."),
-    times("burst_length", "Requests of one descriptor through both ends, by the requests of a burst."),
-    times("queue_size", "Bursts of 16 through both ends, by the descriptors of the queue."),
-    times("chain_length", "Bursts of 16 chains through both ends, by the descriptors of a chain."),
-    ratios("in_flight", "Two threads, one request at a time, by the buffers in flight."),
+    times("burst_length", "Requests of one descriptor through both ends, by the length of a burst."),
+    times("queue_size", "Bursts of 16 through both ends, by the size of the queue."),
+    times("chain_length", "Bursts of 16 chains through both ends, by the number of descriptors in a chain."),
+    ratios("in_flight", "Two threads, one request at a time, by the number of buffers in flight."),
     times(
         "copy",
         "Copies of isolation-host between 256 MiB of guest memory and a block of the isolated area, beside a \

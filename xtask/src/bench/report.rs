@@ -58,19 +58,20 @@ fn markdown(benchmarks: &[Benchmark], counted: &[Counted], runs: &Runs<'_>) -> R
 
 const SUMMARY: &str = "\
 `both` is a driver and a device; `driver` and `device` are one end, and a stub that does as little as \
-the format allows is the other. A number is that of descriptors; `mixed` is 70 % one, 20 % three and \
-10 % three in an indirect table. Bursts of 64 in queues of 256, with event indices. The suite's own \
-loops and the stubs are included. Each virtqueue is used in the fastest way that we know; for \
-ring-core's device end that is mostly `serve`, by which a device answers at once. The table of \
-instructions below has each way. All are built alike, as is fastest for the others. \
-`other ÷ split` is the best other virtqueue's figure divided by that of ring-core's split queue. Of \
-mixed requests, the others have all chains in the ring.";
+the format allows is the other end. The number in a case is the number of descriptors of a request; \
+70 % of `mixed` requests have one descriptor, 20 % have three, and 10 % have three in an indirect table. \
+Requests are made in bursts of 64, in queues of 256, with event indices. The suite's own \
+loops and the stubs are included in all figures. Each virtqueue is used in the fastest way that we know; \
+for ring-core's device end, this is mostly `serve`, by which a device answers immediately. The section \
+`instructions` below has all ways. All programs are built with the same options, those that are fastest \
+for the other virtqueues. `other ÷ split` is the figure of the best other virtqueue divided by that of \
+ring-core's split queue. The other virtqueues have all chains of `mixed` requests in the ring.";
 
 const INSTRUCTIONS: &str = "\
-All instructions for each request, with the suite and the stub of the other end, and those of the \
-implementation itself: the functions of the measured ends without the suite's loops, which are those of \
-the empty pair. Instructions of a run repeat to 0.1; `benches/counts.txt` holds those of ring-core, and \
-`cargo xtask test` compares them.";
+`all` counts all instructions for each request, with the suite and the stub of the other end. `own` \
+counts those of the implementation itself: the functions of the measured ends, without the suite's \
+loops, whose instructions are those of the empty pair. Two runs differ by at most 0.1 instructions. \
+`benches/counts.txt` holds ring-core's counts, and `cargo xtask test` compares them.";
 
 /// Returns the tables that compare ring-core with the best of the others.
 fn summaries(benchmarks: &[Benchmark], counted: &[Counted]) -> Result<String> {

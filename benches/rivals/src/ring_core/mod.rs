@@ -33,7 +33,7 @@ pub struct RingCore<Q, C>(PhantomData<(Q, C)>);
 
 impl<Q, C> RingCore<Q, C> {
     /// Returns the implementation.
-    #[expect(clippy::new_without_default, reason = "an implementation is no value")]
+    #[expect(clippy::new_without_default, reason = "a marker type, without a value")]
     #[must_use]
     pub const fn new() -> Self {
         Self(PhantomData)
@@ -73,7 +73,7 @@ pub struct OnVmMemory<Q, C>(PhantomData<(Q, C)>);
 
 impl<Q, C> OnVmMemory<Q, C> {
     /// Returns the implementation.
-    #[expect(clippy::new_without_default, reason = "an implementation is no value")]
+    #[expect(clippy::new_without_default, reason = "a marker type, without a value")]
     #[must_use]
     pub const fn new() -> Self {
         Self(PhantomData)

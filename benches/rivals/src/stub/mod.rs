@@ -71,7 +71,7 @@ pub struct TwoStubs<F>(PhantomData<F>);
 
 impl<F> TwoStubs<F> {
     /// Returns the implementation.
-    #[expect(clippy::new_without_default, reason = "an implementation is no value")]
+    #[expect(clippy::new_without_default, reason = "a marker type, without a value")]
     #[must_use]
     pub const fn new() -> Self {
         Self(PhantomData)
