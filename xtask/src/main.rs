@@ -77,8 +77,8 @@ enum Task {
     /// Test ring-core on other processors, in emulators, and build with the oldest supported Rust.
     ///
     /// Runs the tests for aarch64, riscv64, s390x, powerpc and i686, reads the barriers in the
-    /// machine code for aarch64 and riscv64, and checks the libraries and isolation-host with
-    /// Rust 1.85. The compiler and the emulators are downloaded, but not installed.
+    /// assembly code for aarch64 and riscv64, and checks the libraries and isolation-host with Rust
+    /// 1.85. The compiler and the emulators are downloaded, but not installed.
     Foreign(foreign::Options),
     /// Prove that ring-core links without std and without an allocator.
     NoStd,

@@ -1,8 +1,8 @@
-//! The barriers in ring-core's machine code, on processors with weakly ordered memory.
+//! The barriers in ring-core's assembly code, for processors with weakly ordered memory.
 //!
 //! loom's models run in place of the accesses and barriers of real memory. This check covers what
-//! the models replace: it compiles each call that publishes, looks for what the other end has
-//! published, or arms, and reads the barriers in the assembly code.
+//! the models replace: it compiles each call that publishes, takes or arms, and reads the barriers
+//! in the assembly code of the call.
 
 use std::collections::HashMap;
 use std::fs;

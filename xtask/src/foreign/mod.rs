@@ -51,7 +51,7 @@ pub(crate) fn check(sh: &Shell, full: bool) -> Result<u64> {
         rows.push(test(sh, rust, target, full)?);
     }
     report::show(&rows, full);
-    println!("  {calls} calls have the intended barriers in machine code (aarch64, riscv64)");
+    println!("  {calls} calls have the intended barriers in assembly code (aarch64, riscv64)");
     Ok(rows.iter().map(Row::total).sum::<u64>() + calls)
 }
 
