@@ -9,7 +9,7 @@ use crate::shape::{Shape, Shapes};
 pub enum Group {
     /// Bursts on one thread.
     Throughput,
-    /// One request there and back on one thread.
+    /// One request to the device and back, on one thread.
     Latency,
     /// Two threads that poll.
     CrossThread,

@@ -4,7 +4,7 @@
 //! sink, and never blocks. A thread of its own opens the sink, notices when the sink fails, and
 //! closes the sink. The thread starts with the first audio, so that a guest which only probes its
 //! sound card does not open the sink. The thread outlives the [`Output`] until the remaining audio
-//! has been heard. An [`Input`] has a thread that records.
+//! has been heard. An [`Input`] has such a thread for its source.
 //!
 //! ```text
 //! event loop   Output ──▶ PlaybackBuffer ──▶ Feeder ──▶ GStreamer

@@ -47,7 +47,8 @@ impl Recorder {
 /// An open source, and when it was opened.
 type Open = (Source, Instant);
 
-/// Records until the end. Wakes the event loop whenever there is more audio.
+/// Keeps the source open until the end of the take. Wakes the event loop whenever there is more
+/// audio.
 pub(super) fn run(
     recorder: &Arc<Recorder>,
     waker: &Waker,

@@ -1,5 +1,4 @@
-//! The calls of both ends that publish, look for what the other end has published, and arm, each as
-//! a function of its own.
+//! The calls of both ends that publish, take and arm, each as a function of its own.
 //!
 //! `cargo xtask foreign` compiles this crate for processors with weakly ordered memory, and reads
 //! the barriers in the assembly code.
