@@ -50,7 +50,8 @@ impl<M> Dma<M> {
     /// [`publish`](crate::DriverQueue::publish) until the buffer's cookie returns or the device is
     /// stopped. Until then, this program does not rely on the contents of writable segments, and
     /// does not write to an indirect table. The device finds a table that is passed as bytes at the
-    /// address that they are mapped to.
+    /// address that they are mapped to. The queue's slots are of a type whose `AsRef` and `AsMut`
+    /// always return the same slots, as those of arrays, slices, `Box` and `Vec` do.
     ///
     /// The calls that pass segments are safe, so a program that cannot review all of them keeps the
     /// queue behind a type that makes the segments itself.
