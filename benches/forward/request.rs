@@ -125,9 +125,9 @@ pub(crate) fn forwarded(len: u32, features: Features, direction: Direction, poli
     let mut scrubbed = Instant::now();
     repeated(move || {
         guest.send();
-        assert!(queue.poll().is_ok());
+        assert!(queue.poll(Instant::now()).is_ok());
         serve(&mut device);
-        assert!(queue.poll().is_ok());
+        assert!(queue.poll(Instant::now()).is_ok());
         guest.collect_used();
         if scrubbed.elapsed() >= SCRUB_INTERVAL {
             while queue.has_residue() && queue.scrub() {}

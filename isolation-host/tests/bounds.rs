@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Instant;
+
 use isolation_host::device_type::DeviceType;
 use ring_core::Segment;
 use ring_core::memory::Memory as _;
@@ -34,7 +36,7 @@ fn a_round_to_the_device_is_bounded_by_bytes() {
     }
     let _ = queue.driver.publish();
     for expected in [2, 4, 6, 8] {
-        assert!(queue.forwarded.run().unwrap().again);
+        assert!(queue.forwarded.run(Instant::now()).unwrap().again);
         assert_eq!(queue.forwarded.statistics.to_device, u64::from(LARGE) * expected);
     }
 }
@@ -50,7 +52,7 @@ fn a_round_to_the_guest_is_bounded_by_bytes_except_for_networks() {
             queue.device.complete(token, LARGE).unwrap();
         }
         let _ = queue.device.publish();
-        assert!(queue.forwarded.run().unwrap().again);
+        assert!(queue.forwarded.run(Instant::now()).unwrap().again);
         assert_eq!(queue.forwarded.statistics.requests, returned, "{device_type:?}");
         queue.run();
         assert_eq!(queue.forwarded.statistics.requests, 8, "{device_type:?}");

@@ -1,6 +1,8 @@
 //! Random sequences of device crashes, kills of isolation-host, and queue stops. The guest gets
 //! each request back exactly once, completed.
 
+use std::time::Instant;
+
 use isolation_host::area::Area;
 use isolation_host::area::policy::Policy;
 use isolation_host::device_type::DeviceType;
@@ -144,7 +146,7 @@ impl World {
         match step {
             Step::Request => self.request(),
             Step::Run => {
-                self.forwarded.run().unwrap();
+                self.forwarded.run(Instant::now()).unwrap();
             }
             Step::Take => {
                 if let Some(device) = &mut self.device {
@@ -224,7 +226,7 @@ impl World {
             self.attach();
         }
         for _ in 0..1000 {
-            let again = self.forwarded.run().unwrap().again;
+            let again = self.forwarded.run(Instant::now()).unwrap().again;
             let device = self.device.as_mut().unwrap();
             let took = device.take();
             let finished = !device.taken.is_empty();

@@ -1,5 +1,7 @@
 //! How many requests move in one round.
 
+use std::time::Instant;
+
 use isolation_host::area::Area;
 use isolation_host::area::policy::Policy;
 use isolation_host::device_type::DeviceType;
@@ -36,7 +38,7 @@ fn a_device_that_fills_all_buffers_gets_as_many_after_one_round() {
         guest.add(&[], &[BUFFER], number).unwrap();
     }
     let _ = guest.publish();
-    while forwarded.run().unwrap().again {}
+    while forwarded.run(Instant::now()).unwrap().again {}
     let room = forwarded.in_flight();
     assert!((128..usize::from(SIZE) / 2).contains(&room), "{room} buffers");
 
@@ -47,7 +49,7 @@ fn a_device_that_fills_all_buffers_gets_as_many_after_one_round() {
         filled += 1;
     }
     let _ = card.publish();
-    forwarded.run().unwrap();
+    forwarded.run(Instant::now()).unwrap();
     assert_eq!(forwarded.in_flight(), room);
     let again = std::iter::from_fn(|| card.pop(&mut segments).unwrap().map(drop)).count();
     assert!(again >= filled, "{again} after {filled}");

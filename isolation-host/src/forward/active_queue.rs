@@ -1,6 +1,7 @@
 //! What the worker and the control thread share of a queue, under a lock.
 
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use ring_core::Violation;
 
@@ -125,13 +126,13 @@ impl ActiveQueue {
     /// Moves requests if the queue is ready.
     ///
     /// Enables the notifications of both sides when there are none.
-    pub(super) fn run(&mut self, index: usize) -> Progress {
-        if self.ready { self.advance(index, ForwardedQueue::run) } else { Progress::default() }
+    pub(super) fn run(&mut self, index: usize, now: Instant) -> Progress {
+        if self.ready { self.advance(index, now, ForwardedQueue::run) } else { Progress::default() }
     }
 
     /// Moves requests and leaves notifications suppressed. Call [`run`](Self::run) before sleeping.
-    pub(super) fn poll(&mut self, index: usize) -> Progress {
-        let progress = self.advance(index, ForwardedQueue::poll);
+    pub(super) fn poll(&mut self, index: usize, now: Instant) -> Progress {
+        let progress = self.advance(index, now, ForwardedQueue::poll);
         self.ready = true;
         progress
     }
@@ -139,13 +140,14 @@ impl ActiveQueue {
     fn advance(
         &mut self,
         index: usize,
-        how: fn(&mut ForwardedQueue) -> Result<Round, Violation>,
+        now: Instant,
+        how: fn(&mut ForwardedQueue, Instant) -> Result<Round, Violation>,
     ) -> Progress {
         let Some(queue) = self.queue.as_mut().filter(|_| self.fault.is_none()) else {
             self.ready = false;
             return Progress::default();
         };
-        let round = match how(queue) {
+        let round = match how(queue, now) {
             Ok(round) => round,
             Err(violation) => {
                 (self.fault, self.ready) = (Some(violation), false);

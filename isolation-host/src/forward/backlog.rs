@@ -60,14 +60,14 @@ impl Backlog {
 
     /// Takes out the request to submit next, with its position: a suspect if one is admitted, or
     /// else the oldest request that is no suspect.
-    pub(super) fn next(&mut self, in_flight: &mut InFlight) -> Option<(RequestId, usize)> {
+    pub(super) fn next(&mut self, in_flight: &mut InFlight, now: Instant) -> Option<(RequestId, usize)> {
         if in_flight.suspects() == 0 {
             return Some((self.ids.pop_front()?, 0));
         }
         let suspicion = |id: &RequestId| -> Suspicion { in_flight.get(id).suspicion };
         let Candidates { suspect, other } = Candidates::among(self.ids.iter().map(suspicion));
         let Some(at) = suspect else { return self.remove(other?) };
-        match self.unused.take().or_else(|| self.quarantine.admit(Instant::now())) {
+        match self.unused.take().or_else(|| self.quarantine.admit(now)) {
             Some(admission) => {
                 let (id, at) = self.remove(at)?;
                 in_flight.get_mut(&id).trial = Some(admission);

@@ -1,5 +1,7 @@
 //! One queue of the guest and its shadow virtqueue.
 
+use std::time::Instant;
+
 use ring_core::driver::Used;
 use ring_core::{Arm, PopError, Segment, Setup, SetupError, Violation};
 
@@ -142,14 +144,15 @@ impl ForwardedQueue {
 
     /// Moves requests, up to a batch in each direction, and returns which side to notify.
     ///
-    /// If there is no more work, the notifications of both sides are enabled.
+    /// If there is no more work, the notifications of both sides are enabled. `now` decides which
+    /// suspects are submitted.
     ///
     /// # Errors
     ///
     /// The [`Violation`] with which the device broke the queue. The queue then takes nothing from
     /// the device until the device is replaced.
-    pub fn run(&mut self) -> Result<Round, Violation> {
-        let mut round = self.poll()?;
+    pub fn run(&mut self, now: Instant) -> Result<Round, Violation> {
+        let mut round = self.poll(now)?;
         round.again = round.again || self.arm() == Arm::Pending;
         Ok(round)
     }
@@ -159,14 +162,14 @@ impl ForwardedQueue {
     /// # Errors
     ///
     /// As for [`run`](Self::run).
-    pub fn poll(&mut self) -> Result<Round, Violation> {
+    pub fn poll(&mut self, now: Instant) -> Result<Round, Violation> {
         let mut round = Round::default();
         let returned = self.collect_used()?;
         // A network device is full of receive buffers. If a round submitted fewer than it returned,
         // the device would run out of buffers under load although the guest has more.
         let limit = returned + ROUND_REQUESTS;
         let taken = self.take(limit, &mut round);
-        let submitted = self.submit(limit);
+        let submitted = self.submit(limit, now);
         round.call = self.guest.publish();
         round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
         self.statistics.calls_out += u64::from(round.call);
@@ -260,7 +263,7 @@ impl ForwardedQueue {
     /// Submits up to `limit` requests of the backlog, and up to a batch of bytes.
     ///
     /// Returns how many it has handled.
-    fn submit(&mut self, limit: usize) -> usize {
+    fn submit(&mut self, limit: usize, now: Instant) -> usize {
         let Some(device) = &mut self.device else { return 0 };
         let memory = self.memory.view();
         // As in `reap`, for the data in the cache of the guest's processor.
@@ -271,7 +274,7 @@ impl ForwardedQueue {
         }
         let (mut count, mut bytes) = (0, 0);
         while count < limit && bytes < ROUND_BYTES {
-            let Some((id, at)) = self.backlog.next(&mut self.in_flight) else { break };
+            let Some((id, at)) = self.backlog.next(&mut self.in_flight, now) else { break };
             bytes += Segment::total(self.in_flight.get(&id).buffer.all());
             match device.submit(&memory, &mut self.in_flight, id, self.device_type) {
                 Submission::Staged(copied) => self.statistics.to_device += copied,

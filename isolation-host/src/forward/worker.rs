@@ -183,10 +183,10 @@ fn work(poller: &Poller<QueueEvent>, assignments: &Receiver<Assignment>) {
 
 impl Assignment {
     /// Runs one round of every queue. Returns whether any queue may have more work.
-    fn move_requests(&self, how: fn(&mut ActiveQueue, usize) -> Progress) -> bool {
-        let mut again = false;
+    fn move_requests(&self, how: fn(&mut ActiveQueue, usize, Instant) -> Progress) -> bool {
+        let (mut again, now) = (false, Instant::now());
         for (index, queue) in &self.queues {
-            let progress = how(&mut queue.lock(), *index);
+            let progress = how(&mut queue.lock(), *index, now);
             if progress.report {
                 notifier::notify(&*self.report);
             }

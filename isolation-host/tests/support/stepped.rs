@@ -1,5 +1,7 @@
 //! One forwarded queue with a guest and a device, which a test steps through without a process.
 
+use std::time::Instant;
+
 use isolation_host::area::Area;
 use isolation_host::area::policy::Policy;
 use isolation_host::device_type::DeviceType;
@@ -111,7 +113,7 @@ impl Stepped {
 
     /// Moves requests until there is nothing more to do.
     pub(crate) fn run(&mut self) {
-        while self.forwarded.run().unwrap().again {}
+        while self.forwarded.run(Instant::now()).unwrap().again {}
     }
 
     /// Takes a request as the device. Returns its token, readable bytes and writable segments.
