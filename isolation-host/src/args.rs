@@ -13,7 +13,7 @@ use crate::host::Options;
 use crate::limits::MAX_QUEUES;
 use crate::negotiation::RingChoice;
 
-/// Runs any vhost-user device without giving it guest memory.
+/// Lets a vhost-user device serve a virtual machine without access to guest memory.
 ///
 /// isolation-host is a proxy between a VMM and a vhost-user device, and transparent to both. The
 /// device gets memory of its own, and requests and data are copied between this memory and the
@@ -50,21 +50,22 @@ pub struct Args {
     ///
     /// Use generic for any other device whose buffers carry all its data.
     ///
-    /// The type determines what happens when the device crashes: unfinished requests of a blk or
-    /// net device are submitted to its successor; for other types the VMM is disconnected. The type
-    /// also determines which requests have to finish before a queue is stopped.
+    /// The type determines what happens when the device crashes: with blk and net, unfinished
+    /// requests are submitted to the next device that connects; with other types, the VMM is
+    /// disconnected. The type also determines which requests have to finish before a queue is
+    /// stopped.
     #[arg(long, value_parser = device_type, default_value = "generic")]
     device: DeviceType,
 
     /// The size of the isolated memory, such as 64M or 1G.
     ///
-    /// Each queue gets an equal share. Memory that is never used is not allocated. Besides,
-    /// isolation-host itself uses up to 2 MiB for each queue, 1 KiB for each descriptor of a queue,
-    /// and a tenth of the isolated memory, for its records of the requests in flight.
+    /// Each queue gets an equal share. Memory that is never used is not allocated. To record the
+    /// requests in flight, isolation-host itself uses up to 2 MiB for each queue, 1 KiB for each
+    /// descriptor, and a tenth of the isolated memory in addition.
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
     area_size: u64,
 
-    /// The most queues to offer to the VMM.
+    /// The largest number of queues to offer to the VMM.
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_QUEUES)))]
     queues: u16,
 
@@ -74,9 +75,9 @@ pub struct Args {
 
     /// The longest time that a message of the VMM waits for replies of the device, in milliseconds.
     ///
-    /// After this time the VMM is answered from what is known, and the device catches up. A device
-    /// that owes replies and sends none for ten seconds is disconnected. --drain-timeout limits the
-    /// wait for requests in flight.
+    /// After this time isolation-host answers the VMM without the device's reply, and the device
+    /// catches up. A device that owes replies and sends none for ten seconds is disconnected.
+    /// --drain-timeout limits the wait for requests in flight.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=10_000))]
     device_wait_ms: u64,
 
@@ -91,7 +92,7 @@ pub struct Args {
     /// The longest time that a thread polls before it sleeps, in microseconds.
     ///
     /// The time adapts to the load: a thread polls only if notifications arrive in quick
-    /// succession. Use this only if there are idle processors.
+    /// succession. Set a value only if there are idle processors.
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1000))]
     poll_us: u64,
 
@@ -107,8 +108,8 @@ pub struct Args {
     /// When to zero memory that the device is going to write: always or auto.
     ///
     /// always: for each request, so that a device that claims more than it wrote returns zeros.
-    /// auto: if the memory may hold data of the guest. Such a device may then return what was
-    /// written for an earlier request of the same queue.
+    /// auto: if the memory may hold data of the guest. A device that claims more than it wrote may
+    /// then return what a device has written for an earlier request of the same queue.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_possible_values = true)]
     zero: Zero,
 

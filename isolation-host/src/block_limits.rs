@@ -17,13 +17,14 @@ pub const SIZE_MAX: u64 = 1 << 1;
 /// Both are little-endian numbers of 32 bits. See VIRTIO 1.4, 5.2.4 "Device configuration layout".
 pub const FIELDS: Range<usize> = 8..16;
 
-/// The most bytes of a request that a guest sees, three times Linux's default.
+/// The largest number of bytes of a request that a guest is told: three times Linux's default.
 ///
 /// In blocks of the isolated area this takes a dozen descriptors, which every ring has.
 const MAX_BYTES: u64 = 4 << 20;
-/// The most bytes that stay unused when a request is placed in blocks.
+/// The largest number of bytes that stay unused when a request is placed in blocks.
 const MARGIN: u64 = 128 << 10;
-/// The most segments of data. Header and status have to fit into the longest chain as well.
+/// The largest number of data segments of a request. Header and status have to fit into the longest
+/// chain as well.
 const MAX_SEGMENTS: u32 = 1000;
 
 const _: () = assert!(MAX_SEGMENTS as usize + 2 <= LONGEST_CHAIN);
@@ -34,9 +35,9 @@ const PAGE: u32 = 4096;
 /// The limits of a request's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most bytes of a segment.
+    /// The largest number of bytes of a segment.
     pub size_max: u32,
-    /// The most segments of data.
+    /// The largest number of data segments.
     pub seg_max: u32,
 }
 

@@ -4,13 +4,15 @@
 
 use std::time::Duration;
 
-/// The most queues. Vhost-user's messages with a file descriptor have 8 bits for the index.
+/// The largest number of queues. Vhost-user's messages with a file descriptor have 8 bits for the
+/// index.
 pub const MAX_QUEUES: u16 = 256;
 
 /// The longest chain that isolation-host forwards, in segments. The journal has room for it.
 pub const LONGEST_CHAIN: usize = 1024;
 
-/// The most requests that one round of a queue submits beyond the number that it returns.
+/// The largest number of requests that one round of a queue submits beyond the number that the
+/// round returns.
 pub const ROUND_REQUESTS: usize = 64;
 
 /// After how many bytes a round takes no further request, in each direction.
@@ -19,7 +21,8 @@ pub const ROUND_REQUESTS: usize = 64;
 /// A single request may be as large as the queue's share of the isolated area.
 pub const ROUND_BYTES: u64 = 4 << 20;
 
-/// The most rounds that the queues of a worker run before the worker looks at notifications again.
+/// The largest number of rounds that the queues of a worker run before the worker looks at
+/// notifications again.
 pub const MAX_ROUNDS: usize = 16;
 
 /// How many losses of a device may be a request's own, before the request fails.

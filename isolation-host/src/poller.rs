@@ -9,7 +9,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
-/// The most events that one [`Poller::wait`] returns.
+/// The largest number of events that one [`Poller::wait`] returns.
 const MAX_EVENTS: usize = 64;
 
 /// Identifies what has happened. The kernel stores the event as 64 bits with the file descriptor.

@@ -103,16 +103,16 @@ fn refused() -> Result<[Call; 4], seccompiler::BackendError> {
 #[non_exhaustive]
 pub enum SandboxError {
     /// The kernel does not let the process drop its capabilities or become undumpable.
-    #[error("cannot drop privileges; --no-sandbox keeps them")]
+    #[error("cannot drop privileges; use --no-sandbox to keep them")]
     Privileges(#[from] io::Error),
     /// Landlock refuses the rules for files.
-    #[error("cannot drop access to files; --no-sandbox keeps it")]
+    #[error("cannot drop access to files; use --no-sandbox to keep it")]
     Files(#[from] landlock::RulesetError),
     /// The system-call filter cannot be compiled for this processor.
-    #[error("cannot make a system-call filter for {}; --no-sandbox does without", std::env::consts::ARCH)]
+    #[error("cannot make a system-call filter for {}; use --no-sandbox to skip it", std::env::consts::ARCH)]
     Filter(#[from] seccompiler::BackendError),
     /// The kernel refuses the system-call filter.
-    #[error("cannot install the system-call filter; --no-sandbox does without")]
+    #[error("cannot install the system-call filter; use --no-sandbox to skip it")]
     Install(#[from] seccompiler::Error),
 }
 

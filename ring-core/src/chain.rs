@@ -53,8 +53,8 @@ const _: () = assert!(size_of::<Token>() == 16);
 pub(crate) const PARTIAL: u64 = 1 << 62;
 
 impl Token {
-    /// Returns the number of bytes that the device may write to the chain, the most that `complete`
-    /// accepts.
+    /// Returns the number of bytes that the device may write to the chain, the largest number that
+    /// `complete` accepts.
     ///
     /// For a chain that did not fit the storage, only the part that was read counts.
     #[must_use]

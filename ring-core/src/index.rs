@@ -203,7 +203,7 @@ impl Fifo {
         self.end = if self.end == 0 { size.get() - 1 } else { self.end - 1 };
     }
 
-    /// Removes the first entry. The list is not empty.
+    /// Removes the first entry. The list must not be empty.
     pub(crate) const fn pop(&mut self, size: QueueSize) {
         self.first = Self::after(self.first, size);
     }

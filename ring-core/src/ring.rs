@@ -120,7 +120,8 @@ pub(crate) enum State {
     Draining,
     /// The queue was suspended, and can be resumed.
     Suspended,
-    /// The other side has broken a rule. Only a reset helps.
+    /// The other side has broken a rule. The queue is idle until it is reset; a device end can be
+    /// drained.
     Broken,
 }
 

@@ -14,7 +14,8 @@ use crate::daemon::{Daemon, DaemonError};
 use crate::disk::{Content, SECTOR, WrongSector};
 use crate::guest::{self, Device, Guest, GuestError, Overlay};
 
-/// The time for a guest. On an idle machine a boot takes 5 s and a pass over 256 MiB 10 s.
+/// The longest time that a guest may take. On an idle machine a boot takes 5 s and a pass over 256
+/// MiB 10 s.
 const WITHIN: Duration = Duration::from_secs(200);
 /// The number of the disk's queues: one for each of the guest's processors.
 const QUEUES: u32 = 2;

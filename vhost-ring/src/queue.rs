@@ -57,8 +57,8 @@ impl<B: NewBitmap + 'static> Queue<B> {
         Ok(Self { ring, size: setup.size, vring: vring.clone(), used: base != fresh })
     }
 
-    /// Moves a queue that has taken nothing yet to another position, such as
-    /// [`position_of`](DeviceQueue::position_of) a full 32-bit packed base.
+    /// Moves a queue that has taken nothing yet to another position, for example to the position
+    /// that [`position_of`](DeviceQueue::position_of) returns for a 32-bit base of a packed queue.
     ///
     /// # Errors
     ///

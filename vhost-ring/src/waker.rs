@@ -17,15 +17,16 @@ impl Waker {
         Ok(Self(Arc::new(file)))
     }
 
-    /// Makes the file readable. The event loop sees every change made before this call.
+    /// Makes the file ready for reading. The event loop sees every change made before this call.
     pub fn wake(&self) {
         // Fails only if the counter is at its maximum, and then the file is readable already.
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }
 
-    /// Makes the file unreadable. Call `clear` before looking for changes, so that none is missed.
+    /// Resets the waker: the file is no longer ready for reading. Call `clear` before looking for
+    /// changes, so that no change is missed.
     pub fn clear(&self) {
-        // Fails only if the file is unreadable already.
+        // Fails only if the file is not ready for reading anyway.
         let _ = rustix::io::read(&*self.0, &mut [0; 8]);
     }
 }

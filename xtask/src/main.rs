@@ -36,15 +36,17 @@ use xshell::Shell;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Install what a task needs and prepare a guest to boot. A second run does nothing.
+    /// Install what a task needs, and prepare a guest for the tasks that boot one. A second run
+    /// does nothing.
     ///
-    /// On Debian 12 and 13: installs packages, downloads a Linux 6.12 kernel without installing the
-    /// kernel, and builds an initramfs from installed packages. On Debian 12, adds
-    /// bookworm-backports to the package sources, for QEMU, and, for tests, builds virtiofsd. For
-    /// tests, PulseAudio, Rust 1.85 and emulators are downloaded too, but not installed. The
-    /// downloads and virtiofsd are kept under target. Installed packages are never removed.
+    /// On Debian 12 and 13: installs packages. For `demo` and `test`, downloads a Linux 6.12 kernel
+    /// without installing the kernel, and builds an initramfs from installed packages. On Debian
+    /// 12, also adds bookworm-backports to the package sources, which has a recent QEMU. For
+    /// `test`, downloads PulseAudio, and on Debian 12 builds virtiofsd. For `test` and `foreign`,
+    /// downloads Rust 1.85 and emulators. These programs are not installed. The downloads and
+    /// virtiofsd are kept under target. Installed packages are never removed.
     Setup {
-        /// The task.
+        /// The task to prepare.
         #[arg(value_enum, default_value = "test")]
         purpose: setup::Purpose,
     },
@@ -53,9 +55,11 @@ enum Task {
     /// Runs with split rings, with packed rings, and through isolation-host, where snd-host cannot
     /// access guest memory. Recordings and pictures of them are kept under target/demo.
     Demo,
-    /// Run every check: lints, unit and doc tests, loom models, end-to-end tests.
+    /// Run all lints and tests: unit and doc tests, loom models, other processors, bare metal,
+    /// instruction counts, end to end.
     ///
-    /// `cargo test` alone runs the tests that need neither QEMU nor root.
+    /// Fuzzing and coverage are separate tasks. `cargo test` alone runs the tests that need neither
+    /// QEMU nor root.
     Test(test::Options),
     /// Measure the time of rings and forwarding, or with `--count` the instructions of the rings.
     Bench(bench::Options),
@@ -69,7 +73,7 @@ enum Task {
     ///
     /// Installs cargo-llvm-cov and the toolchain's llvm-tools if necessary.
     Coverage,
-    /// Drive QEMU's devices from bare metal, and measure the size of the code.
+    /// Drive QEMU's devices and snd-host from bare metal, and measure the size of the code.
     ///
     /// Drives each device with split and packed rings, with and without event_idx and indirect
     /// tables.
@@ -82,11 +86,12 @@ enum Task {
     Foreign(foreign::Options),
     /// Prove that ring-core links without std and without an allocator.
     NoStd,
-    /// Check format, style, the public API, packages, clippy and documentation.
+    /// Check the format, the style, the public API, the packages and the documentation, and run
+    /// clippy.
     Lint,
     /// Check the style that CONTRIBUTING.md asks for: words, lengths, citations, imports, links.
     Tidy(lint::Tidy),
-    /// Compare the public API of the published libraries with the list of each.
+    /// Compare the public API of ring-core and vhost-ring with the lists in their api.txt.
     Api(api::Api),
 }
 

@@ -105,7 +105,8 @@ fn build(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "cargo build --release --package isolation-host --bins").run()?)
 }
 
-/// One guest at a time: two guests would compete for the processors with the sound they play.
+/// Runs the end-to-end tests one guest at a time: two guests would take processor time from each
+/// other, and their sound would stall.
 fn end_to_end(sh: &Shell, options: &Options, counts: &mut Counts) -> Result<()> {
     let tests = cmd!(sh, "cargo test --package end-to-end --features guest --test=* --no-fail-fast");
     let mut tests = tests.args(["--", "--test-threads=1"]);

@@ -72,7 +72,7 @@ impl Arena {
         VmMemory::new(self.mapped.clone())
     }
 
-    /// Returns the bytes from `address` on as atomics.
+    /// Returns a view of the memory at `address` as atomic words.
     ///
     /// # Panics
     ///

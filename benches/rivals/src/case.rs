@@ -73,7 +73,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The most requests in flight, one less than the queue holds.
+    /// The largest number of requests in flight, one less than the queue holds.
     pub const MOST_IN_FLIGHT: usize = QUEUE_SIZE as usize - 1;
     /// One by one, with as many in flight as the queue holds.
     pub const ONE_AT_A_TIME: Self = Self { batch: 1, in_flight: Self::MOST_IN_FLIGHT };

@@ -30,10 +30,10 @@ pub const SPLIT: Contender = contender("ring_core_split", "ring-core split");
 /// ring-core's packed queues.
 pub const PACKED: Contender = contender("ring_core_packed", "ring-core packed");
 
-/// Two rtrb rings, the baseline on two threads.
+/// Two rtrb rings: the baseline of the benchmarks with two threads.
 pub const TWO_RINGS: Contender = contender("rtrb", "two rtrb rings (no virtqueue)");
 
-/// The suite alone.
+/// The suite's own loops, without a queue.
 pub const EMPTY_PAIR: Contender = contender("empty_pair", "empty pair (the suite alone)");
 
 /// All programs, in the order of reports. Another way to use ring-core is one more line here, one

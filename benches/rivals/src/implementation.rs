@@ -1,4 +1,4 @@
-//! What the suite has to know of an implementation.
+//! The trait that each measured implementation provides to the suite.
 
 use crate::case::Case;
 use crate::pair::Queue;

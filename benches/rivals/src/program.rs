@@ -75,7 +75,8 @@ fn check_all(implementation: &dyn Implementation) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs a case without a check. Fails if the case is not supported.
+/// Runs `bursts` bursts of a case, for an instruction counter. Does not check the results. Fails if
+/// the case is not supported.
 fn count(implementation: &dyn Implementation, case: Case, bursts: u32) -> ExitCode {
     let Some(mut queue) = implementation.connect(case) else {
         eprintln!("{case} is not supported; choose another case");

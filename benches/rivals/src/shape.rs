@@ -87,8 +87,8 @@ impl fmt::Display for Shape {
 pub enum Shapes {
     /// All requests have the same shape.
     All(Shape),
-    /// 70 % have one descriptor, 20 % have three, and 10 % have three in an indirect table, in an
-    /// order that no branch predictor learns.
+    /// Of the requests, 70 % have one descriptor, 20 % have three, and 10 % have three in an
+    /// indirect table. The shapes follow in an order that no branch predictor learns.
     Mixed,
 }
 

@@ -1,4 +1,5 @@
-//! Totals of what passed, which tell whether every request arrived whole and came back once.
+//! Sums over the requests that the device has seen and that the driver got back. The sums show
+//! whether every request arrived complete and came back once.
 //!
 //! Ends take totals by value and return them, so that the totals can stay in registers.
 

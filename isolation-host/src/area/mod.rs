@@ -35,7 +35,7 @@ const BASE: u64 = 1 << 32;
 const PAGE: u64 = 4096;
 /// The fewest bytes of blocks that a queue needs: one block of the largest size.
 const MIN_BLOCKS: u64 = MAX_BLOCK as u64;
-/// The most bytes of blocks that a queue can use, because offsets of blocks have 32 bits.
+/// The largest number of bytes of blocks that a queue can use: offsets of blocks have 32 bits.
 const MAX_BLOCKS: u64 = 1 << 31;
 
 /// The isolated area.

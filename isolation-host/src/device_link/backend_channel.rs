@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use crate::protocol::{BackendRequest, Channel, Message, ReceiveError};
 
-/// The most requests that one call of [`BackendChannel::serve`] handles.
+/// The largest number of requests that one call of [`BackendChannel::serve`] handles.
 const BATCH: usize = 16;
 
 /// This process's end of the back-end channel.

@@ -87,7 +87,8 @@ impl Exchange {
 
     /// Receives a message although the device owes no reply. Returns the number of the message.
     ///
-    /// A device never sends one, so this detects the end of the connection.
+    /// A device that owes no reply sends no message, so the call normally returns an error: the end
+    /// of the connection.
     pub(super) fn unexpected(&mut self) -> Result<Option<u32>, ReceiveError> {
         Ok(self.channel.receive()?.map(|message| message.request))
     }

@@ -151,7 +151,8 @@ impl DeviceLink {
         Ok(())
     }
 
-    /// Sends a request without a reply, and waits for the acknowledgement if one was negotiated.
+    /// Sends a request that has no reply of its own. If `REPLY_ACK` was negotiated, waits for the
+    /// acknowledgement.
     pub(super) fn command(
         &mut self,
         request: Request,

@@ -22,8 +22,8 @@ impl ForwardedQueue {
         }
     }
 
-    /// Returns all that the device has used, and then how many requests a device that was lost has
-    /// left unfinished.
+    /// Gives the guest back the requests that a lost device has used. Returns the numbers of the
+    /// requests that the device left unfinished.
     pub fn held(&mut self) -> Held {
         self.collect_last();
         self.in_flight.held()

@@ -54,7 +54,7 @@ pub(super) enum ForwardError {
     /// The VMM has removed the memory since, as it does when a guest unplugs memory.
     #[error("the guest's memory was removed while the device had the request: {0}")]
     Removed(AccessError),
-    /// The chain has more segments than any driver uses.
+    /// The chain has more segments than isolation-host forwards.
     #[error("the request has more than {LONGEST_CHAIN} segments")]
     TooLong,
     /// The request has no data. Some devices stop serving a queue with such a request.

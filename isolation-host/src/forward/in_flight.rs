@@ -138,7 +138,7 @@ impl InFlight {
         self.suspects
     }
 
-    /// Sets what is held against a request.
+    /// Sets the suspicion of a request.
     pub(super) fn suspect(&mut self, id: &RequestId, suspicion: Suspicion) {
         let before = std::mem::replace(&mut self.get_mut(id).suspicion, suspicion);
         self.suspects -= usize::from(before.is_suspect());
@@ -151,8 +151,9 @@ impl InFlight {
         Held { all: held().count(), on_trial: held().filter(|slot| slot.trial.is_some()).count() }
     }
 
-    /// Holds the loss of a device, which had `held` on all queues, against the requests that it
-    /// has. Calls `each` with the token of each of them.
+    /// Counts the loss of a device against the requests in flight with the device, as
+    /// [`Suspicion::after_loss`] decides. The device had `held` on all queues. Calls `each` with
+    /// the token and the suspicion of each of these requests.
     pub(super) fn blame(&mut self, held: Held, mut each: impl FnMut(&Token, Suspicion)) {
         for index in 0..self.slots.len() {
             let id = RequestId(index);

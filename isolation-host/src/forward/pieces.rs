@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use crate::area::pool::Side;
 
-/// The most segments whose memory is kept for the next request.
+/// The largest number of segments whose memory is kept for the next request.
 pub(super) const KEPT: usize = 16;
 
 /// The segments that the device may read, followed by the segments that the device may write.

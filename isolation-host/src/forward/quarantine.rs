@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use crate::limits::TRIAL;
 use crate::notifier;
 
-/// Admits one suspect at a time to the device. The clones of all queues share the state.
+/// Admits one suspect at a time to the device. Each queue has a clone of the quarantine; the clones
+/// share the state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quarantine {
     state: Arc<Mutex<State>>,
@@ -38,8 +39,9 @@ pub(super) struct Admission {
 }
 
 impl Quarantine {
-    /// Makes a quarantine without a trial. `report` is notified when the control thread has to call
-    /// [`take_vacancy`](Self::take_vacancy) or look at [`deadline`](Self::deadline) again.
+    /// Makes a quarantine while no suspect is with the device. `report` is notified when the
+    /// control thread has to call [`take_vacancy`](Self::take_vacancy) or look at
+    /// [`deadline`](Self::deadline) again.
     pub(crate) fn new(report: Arc<OwnedFd>) -> Self {
         Self { state: Arc::default(), report: Some(report) }
     }

@@ -1,9 +1,9 @@
 //! Which request is at fault when a device is lost.
 //!
-//! A loss while the device had several requests proves nothing against any of them, so it only
-//! makes them suspects. Suspects are then tried: the next device gets one of them at a time, beside
-//! requests that are no suspects. A loss during a trial is held against the one request on trial,
-//! and against no other request.
+//! If the device had several requests, the loss may be the fault of any of them, and only makes the
+//! requests suspects. Suspects are then tried: the next device gets one suspect at a time, beside
+//! requests that are no suspects. A loss during a trial counts against the request on trial, and
+//! against no other request.
 //!
 //! ```text
 //!              lost with others                 lost on trial,
@@ -18,10 +18,10 @@
 
 use crate::limits::MAX_LOSSES;
 
-/// What is held against a request.
+/// How many losses of devices count against a request.
 ///
 /// The number is 0 for a request that no lost device has had, and otherwise one more than the
-/// number of losses that are its own.
+/// number of losses that count against the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Suspicion(u8);
 
@@ -63,7 +63,7 @@ impl Suspicion {
         self.0 > MAX_LOSSES
     }
 
-    /// Returns what is held against a request after the loss of the device that had it.
+    /// Returns the suspicion of a request after the loss of the device that had the request.
     pub(super) const fn after_loss(self, held: Held, on_trial: bool) -> Self {
         let known = if self.is_suspect() { self.0 } else { 1 };
         Self(if held.blames(on_trial) { known.saturating_add(1) } else { known })
@@ -71,13 +71,14 @@ impl Suspicion {
 }
 
 impl Held {
-    /// Returns what two queues of a device held together.
+    /// Returns the sum of the counts of two queues of a device.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self { all: self.all + other.all, on_trial: self.on_trial + other.on_trial }
     }
 
-    /// Returns whether the loss is the request's own, because no other request can be at fault.
+    /// Returns whether the loss counts against a request, because no other request can be at fault.
+    /// `on_trial` says whether the request was on trial.
     const fn blames(self, on_trial: bool) -> bool {
         match self.on_trial {
             0 => self.all == 1,

@@ -117,7 +117,7 @@ impl Workers {
         self.worker(index).map_or(Ok(()), |worker| worker.poller.add_notifier(fd, event))
     }
 
-    /// Has the worker of this queue no longer wait for a notification.
+    /// Removes a notification from the worker of this queue.
     pub(crate) fn ignore(&self, index: usize, fd: &OwnedFd) {
         if let Some(worker) = self.worker(index) {
             worker.poller.remove(fd);

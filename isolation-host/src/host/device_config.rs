@@ -16,7 +16,7 @@ use crate::negotiation;
 use crate::protocol::payload::ConfigHeader;
 use crate::protocol::{Message, Request};
 
-/// The most parts of the configuration that are kept.
+/// The largest number of parts of the configuration that are kept.
 const MAX_PARTS: usize = 16;
 
 /// The parts of the configuration that the device has replied last, by their headers.

@@ -66,7 +66,8 @@ pub struct Options {
     pub device_type: DeviceType,
     /// The size of the isolated area in bytes.
     pub area_size: u64,
-    /// The most queues to offer to the VMM, up to [`MAX_QUEUES`](crate::limits::MAX_QUEUES).
+    /// The largest number of queues to offer to the VMM, up to
+    /// [`MAX_QUEUES`](crate::limits::MAX_QUEUES).
     pub queues: u16,
     /// The ring format on the device's side.
     pub ring: RingChoice,
@@ -263,8 +264,8 @@ impl Host {
 
     /// Disconnects a device that has broken a queue.
     ///
-    /// A worker also reports progress of a queue that is being stopped, and suspects that wait,
-    /// for which [`run`](Self::run) looks after every event.
+    /// Workers report two other things: the progress of a queue that is being stopped, and that
+    /// suspects wait for admission. [`run`](Self::run) checks both after every event.
     fn check_faults(&mut self) {
         let found =
             self.queues.iter().enumerate().find_map(|(index, queue)| Some((index, queue.lock().fault?)));

@@ -13,7 +13,7 @@ use crate::negotiation;
 use crate::protocol::payload::{SingleRegion, VringAddr, VringFd, VringState};
 use crate::protocol::{Channel, Message, Request};
 
-/// The most memory regions that a VMM may share, as vhost in the kernel has it.
+/// The largest number of memory regions that a VMM may share: the limit of the kernel's vhost.
 ///
 /// A VMM that migrates a guest to this host may rely on this number, so a later version must not
 /// lower it.

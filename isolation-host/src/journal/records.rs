@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::limits::LONGEST_CHAIN;
 use crate::mmap::WindowArea;
 
-/// The most segments that the record itself can hold.
+/// The largest number of segments that the record itself can hold.
 const SHORT_CHAIN: usize = 6;
 
 /// Offsets in a record.

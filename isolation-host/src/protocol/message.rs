@@ -8,7 +8,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// The longest payload that is accepted. The payloads of the protocol are far shorter.
 pub const MAX_PAYLOAD: usize = 4096;
 
-/// The most file descriptors that a message carries: one for each region of a memory table.
+/// The largest number of file descriptors that a message carries: one for each region of a memory
+/// table.
 pub const MAX_FDS: usize = 8;
 
 /// The header of every message, in the machine's byte order.

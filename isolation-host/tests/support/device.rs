@@ -47,7 +47,8 @@ pub(crate) struct TestDevice {
     /// The files of all messages.
     pub(crate) given: Vec<OwnedFd>,
     pub(crate) vrings: BTreeMap<u32, Vring>,
-    /// Where the device says it has left a queue, as a vring base. Others are at 0.
+    /// The vring base that the device reports for a queue. For a queue without an entry, the device
+    /// reports 0.
     pub(crate) left: BTreeMap<u32, u32>,
     /// The dirty log.
     pub(crate) log: Option<OwnedFd>,

@@ -77,7 +77,7 @@ unsafe fn bytes_out(start: *mut u8, into: &mut [u8]) {
     }
 }
 
-/// Copies bytes in, in words where whole words are aligned.
+/// Copies `from` to shared memory: aligned words as words, all other bytes one by one.
 ///
 /// # Safety
 ///

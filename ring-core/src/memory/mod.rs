@@ -170,8 +170,8 @@ pub trait Memory {
     /// [`AccessError`] if any byte of the segment is not memory for the device.
     fn lend(&self, segment: Segment) -> Result<(), AccessError>;
 
-    /// Fails unless the device may be lent an indirect table that lies in bytes of the caller, not
-    /// in this memory. A driver end asks in [`add_indirect_in`].
+    /// Fails if an indirect table in bytes of the caller, outside this memory, must not be lent to
+    /// the device. [`add_indirect_in`] calls this method.
     ///
     /// A device trusts the addresses in a table, and safe code can change the caller's bytes after
     /// the call. So by default no table is lent. A memory accepts tables if the device is confined

@@ -24,8 +24,9 @@ fn no_cell() -> *mut u8 {
     ptr::from_ref(&NO_CELL).cast::<u8>().cast_mut()
 }
 
-/// Returns the alignment that the cells of a ring have: that of the largest word in them. 0 for
-/// cells that no ring has: safe code can choose any size, and such cells have no fields.
+/// Returns the alignment of the cells of a ring, which is the alignment of the largest word in a
+/// cell. Returns 0 for any other cell size: safe code can choose any size, and a cell of such a
+/// size has no fields.
 pub(super) const fn align(cell: usize) -> usize {
     match cell {
         // Entries of the available ring.

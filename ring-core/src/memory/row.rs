@@ -52,7 +52,7 @@ pub struct AreaRow<A, const CELL: usize> {
 }
 
 impl<A: Area + Clone, const CELL: usize> AreaRow<A, CELL> {
-    /// Returns the ring of `count` cells, a power of two, from `offset` on.
+    /// Returns the ring of `count` cells that starts at `offset`. `count` is a power of two.
     pub fn new(area: &A, offset: usize, count: u16) -> Self {
         Self { area: area.clone(), offset, mask: usize::from(count).saturating_sub(1) }
     }

@@ -35,14 +35,14 @@ pub trait Access: Sized {
     /// The same as for [`read`](Self::read).
     unsafe fn write(at: *mut u8, value: Self);
 
-    /// Reads the word before everything that follows.
+    /// Reads the word with Acquire: the accesses that follow are not performed before the read.
     ///
     /// # Safety
     ///
     /// The same as for [`read`](Self::read).
     unsafe fn acquire(at: *mut u8, barriers: impl Barriers) -> Self;
 
-    /// Writes the word after everything that precedes it.
+    /// Writes the word with Release: the accesses that precede are performed before the write.
     ///
     /// # Safety
     ///

@@ -230,8 +230,8 @@ impl<M: Memory> End<M> {
         if self.is_next(due(self.next)) { Arm::Pending } else { Arm::Armed }
     }
 
-    /// Withdraws the request to be notified after a descriptor has been found, unless the request
-    /// is for every descriptor.
+    /// Withdraws the request to be notified, unless the request is for every descriptor. Called
+    /// after a descriptor has been found.
     #[inline]
     pub(super) fn answered(&mut self) {
         if self.slow_peek && self.state.is_running() {

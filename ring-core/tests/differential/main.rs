@@ -21,7 +21,8 @@ use support::{EVENT_IDX, INDIRECT, SPLIT, cases};
 
 const SIZE: u16 = 8;
 
-/// A step that the other implementations can take, too, which have fewer operations than ring-core.
+/// A step that all compared implementations support. The others have fewer operations than
+/// ring-core.
 #[derive(Clone, Debug)]
 enum Step {
     /// The driver adds a buffer with segments of these lengths.

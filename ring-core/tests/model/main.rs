@@ -46,7 +46,8 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// A queue of the given format, with any of the features that change how the ends work.
+/// Generates the features of a queue: `format`, with any of the features that change how the ends
+/// work.
 fn features(format: Features) -> impl Strategy<Value = Features> {
     subsequence(vec![EVENT_IDX, INDIRECT, IN_ORDER], 0..=3)
         .prop_map(move |features| features.into_iter().fold(format, Features::union))

@@ -231,7 +231,7 @@ impl<'m> Rig<'m> {
         Self { memory, driver, device, record: Record::default() }
     }
 
-    /// Does the steps by plain calls.
+    /// Performs the steps with plain calls.
     fn run_plainly(&mut self, steps: &[Step]) {
         self.record.run(steps, &mut Ends(&mut self.driver, &mut self.device));
         let notify = (self.driver.publish(), self.device.publish());

@@ -43,7 +43,7 @@ fn chains_given_back_newest_first_are_taken_again_in_order() {
     }
 }
 
-/// The others can still be completed.
+/// Chains other than the newest can still be completed.
 #[test]
 fn only_the_newest_chain_can_be_given_back() {
     for features in ORDERS {

@@ -13,7 +13,7 @@ use crate::setting_up::run;
 
 const PAGE: u64 = 0x1000;
 
-/// Returns all of shared memory, mapped.
+/// Returns shared memory as vm-memory maps it.
 fn mapped() -> VmMemory<GuestMemoryMmap<()>> {
     let range = (GuestAddress(DESCRIPTORS), size_of_val(&ZEROED));
     VmMemory::new(Arc::new(GuestMemoryMmap::from_ranges(&[range]).unwrap()))

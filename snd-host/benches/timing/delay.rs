@@ -44,7 +44,7 @@ fn play_out(fifo: PathBuf) -> JoinHandle<Vec<Piece>> {
     })
 }
 
-/// Returns the number of frames that had been heard at a time.
+/// Returns the number of frames that had been heard at the time `at`.
 fn heard(pieces: &[Piece], at: Instant) -> f64 {
     let begun = pieces.iter().rfind(|piece| piece.at <= at);
     begun.map_or(0.0, |piece| (piece.first + (at - piece.at).as_secs_f64() * RATE).min(piece.end))

@@ -26,8 +26,8 @@ pub(crate) struct Heard {
 
 /// The host's side of a take that plays. No method blocks.
 pub(crate) trait AudioOutput {
-    /// Appends whole frames of `bytes` bytes, which `read` fills in part by part. Appends nothing
-    /// and returns false if `read` does.
+    /// Appends whole frames, `bytes` bytes in total. `read` fills the bytes in, part by part. If
+    /// `read` returns false, appends nothing and returns false.
     fn write(&mut self, bytes: usize, read: impl FnMut(&mut [u8]) -> bool) -> bool;
 
     /// Feeds the sink if the sink would run short before the event loop wakes in `next_wake`.

@@ -85,8 +85,8 @@ impl Permit {
     /// Waits until all earlier takes of the same stream have ended, for at most
     /// [`PREDECESSOR_TIMEOUT`].
     ///
-    /// Returns whether the last of them has ended since the permit was acquired or since the last
-    /// call.
+    /// Returns true if an earlier take was active when the permit was acquired or when the last
+    /// call returned, and no earlier take is active now.
     pub(super) fn wait_for_predecessors(&self) -> bool {
         if !self.contended.get() {
             return false;

@@ -51,7 +51,7 @@ pub struct ShortFormError {
 }
 
 impl System {
-    /// All sound systems, with their names and the form of a device.
+    /// All sound systems, each with its name and the text that shows its short forms.
     const ALL: [(Self, &str, &str); 3] = [
         (Self::Pulse, "pulse", "pulse or pulse:NAME"),
         (Self::PipeWire, "pipewire", "pipewire or pipewire:NAME"),

@@ -6,8 +6,8 @@ use zerocopy::IntoBytes;
 
 use crate::spec::{CtlEvent, Event, event};
 
-/// The largest number of events that wait for a driver without buffers in the event queue. The
-/// oldest events are dropped, because newer events say more.
+/// The largest number of events that are kept until the driver adds buffers to the event queue. If
+/// there are more, the oldest events are dropped, because newer events describe the current state.
 const MAX_WAITING: usize = 64;
 
 /// Events that were not sent yet.

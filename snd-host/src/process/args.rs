@@ -60,11 +60,13 @@ pub struct Args {
     /// Sink that plays the audio: auto, pulse, pulse:NAME, pipewire, pipewire:NAME, alsa,
     /// alsa:DEVICE, file:PATH, or the end of a GStreamer pipeline, as for gst-launch-1.0.
     ///
-    /// `snd-host devices` lists the sinks of the host. The short forms set the buffers to
+    /// `snd-host devices` lists the sinks of the host. The short forms of PulseAudio and ALSA set
+    /// the buffer to --latency, and those of PipeWire set the node's latency to a quarter of
     /// --latency.
     ///
-    /// {stream} is replaced by the number of the stream, and {take} by the number of earlier takes.
-    /// A take is what a stream plays or records from the time it is prepared until it is released.
+    /// {stream} is replaced by the number of the stream, and {take} by the number of earlier takes
+    /// of all streams. A take is what a stream plays or records from the time it is prepared until
+    /// it is released.
     #[arg(long, global = true, value_name = "SINK", default_value = "auto")]
     pub sink: String,
 
@@ -82,7 +84,7 @@ pub struct Args {
     #[arg(long, global = true, value_name = "VM", value_parser = machine_name)]
     pub name: Option<String>,
 
-    /// Number of streams: one number for both playback and recording, or two.
+    /// Numbers of playback and of recording streams, 0 to 4 each. A single number stands for both.
     #[arg(long, global = true, value_name = "N|OUT,IN", default_value = "1")]
     pub streams: Streams,
 
@@ -107,12 +109,13 @@ pub struct Args {
 
     /// Directory in which the sink may write files. Can be given several times.
     ///
-    /// Without --writable, files can be written only in the runtime directory, where the sound
-    /// server has its sockets.
+    /// Other files can be written only in $XDG_RUNTIME_DIR, where the sound server has its sockets,
+    /// and in /dev/shm and /dev/snd.
     #[arg(long, global = true, value_name = "DIR")]
     pub writable: Vec<PathBuf>,
 
-    /// Keep the right to start programs, to write files anywhere, and to change system settings.
+    /// Do not enter the sandbox, which forbids snd-host to start programs and to write files
+    /// outside a few directories.
     #[arg(long, global = true)]
     pub no_sandbox: bool,
 
@@ -129,7 +132,7 @@ pub enum Command {
     Devices,
     /// Open the sink and the source, play 200 ms of silence, and say what a guest would get.
     ///
-    /// The exit status is 0 if all works as asked, and 1 otherwise. Files are not written.
+    /// The exit status is 0 if the sink and the source work, and 1 otherwise. No file is written.
     Check,
 }
 
@@ -185,7 +188,7 @@ fn after_help() -> String {
 
 Limits:
 
-  snd-host holds at most {mib} MiB for a guest. This does not include memory of the elements of the pipeline.
+  snd-host uses at most {mib} MiB on behalf of a guest, without the memory of GStreamer's elements.
   On SIGUSR1, snd-host prints the state of each stream."
     )
 }
@@ -204,11 +207,11 @@ needs the module virtio_snd.
 
 Sinks:
 
-  --sink pulse:headphones                           a device of PulseAudio, also as pipewire-pulse
+  --sink pulse:headphones                           a device of PulseAudio or of pipewire-pulse
   --sink alsa:hw:1,0                                a device of ALSA
   --sink 'pulsesink device=headphones buffer-time=40000 latency-time=10000'
                                                     the same as pulse:headphones, in full
-  --sink file:/rec/guest.wav --writable /rec        records to a file, without any change to the audio
+  --sink file:/rec/guest.wav --writable /rec        records to a WAV file; converts formats that WAV lacks
   --sink 'file:/rec/guest-{take}.wav' --writable /rec
                                                     the same, with one file for each take
   --sink 'fakesink sync=true'                       discards the audio in real time

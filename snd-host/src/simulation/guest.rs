@@ -1,6 +1,6 @@
 //! Guests that play.
 
-/// How a guest plays, in frames of one byte and in milliseconds.
+/// How a guest plays. A frame has one byte; times are in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guest {
     /// Frames of a period, which is a message.
@@ -45,7 +45,7 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// Returns whether the guest sends a message now.
+    /// Returns whether the guest sends a message now. If so, counts the message.
     pub(super) fn sends(&mut self, guest: &Guest, now: u64) -> bool {
         if now < self.next || self.messages - self.returned >= guest.periods {
             return false;

@@ -1,6 +1,6 @@
-//! A mark that detects the growth of a counter.
+//! Detects that a counter has grown.
 
-/// The largest value of a counter that was seen.
+/// The value that a counter had at the last call. The counter never falls.
 #[derive(Debug, Default)]
 pub(super) struct HighWater(u64);
 

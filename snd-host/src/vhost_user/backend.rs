@@ -142,7 +142,7 @@ impl VhostUserBackendMut for Backend {
 
     /// Serves the device.
     ///
-    /// An error ends the event loop. The only error is intended, at the end of the session.
+    /// Returns an error only after the session has ended, in order to end the event loop.
     fn handle_event(
         &mut self,
         _event: u16,

@@ -68,7 +68,8 @@ fn play_on_all_streams(guest: &mut Guest) {
 /// Returns the limit in bytes that `--help` names.
 fn documented_limit() -> u64 {
     let help = String::from_utf8(Command::new(PROGRAM).arg("--help").output().unwrap().stdout).unwrap();
-    let mib = help.split_once("holds at most ").and_then(|(_, rest)| rest.split_once(" MiB for a guest"));
+    let mib =
+        help.split_once("uses at most ").and_then(|(_, rest)| rest.split_once(" MiB on behalf of a guest"));
     mib.and_then(|(mib, _)| mib.parse::<u64>().ok()).unwrap() << 20
 }
 

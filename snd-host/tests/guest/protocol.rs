@@ -95,8 +95,8 @@ fn a_reset_machine_has_no_prepared_stream() {
     }
 }
 
-/// The device gives back the newest messages when a queue stops. Messages older than a message that
-/// was already returned cannot be given back, so the device returns these early.
+/// When a queue stops, the device puts the newest messages back into the ring (`unpop`). A message
+/// that is older than a completed message cannot be put back, so the device completes it early.
 #[test]
 fn a_pause_returns_early_only_what_precedes_a_returned_message() {
     // Half a second of U8 mono at 8 kHz, in bytes.

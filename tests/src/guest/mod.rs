@@ -73,7 +73,7 @@ pub enum GuestError {
     /// The guest ended before its script.
     #[error("the guest ended without a report; the end of its console:\n{tail}")]
     NoReport {
-        /// The end of the console.
+        /// The last lines of the console's output.
         tail: String,
     },
     /// The script failed in the guest.
@@ -81,7 +81,7 @@ pub enum GuestError {
     Script {
         /// The script's exit code.
         code: i32,
-        /// The end of the console.
+        /// The last lines of the console's output.
         tail: String,
     },
 }
@@ -256,7 +256,7 @@ fn machine() -> Vec<OsString> {
     options.into_iter().flatten().chain(flags).map(OsString::from).collect()
 }
 
-/// Makes an initramfs of the prepared one and the overlay. Linux unpacks both in order.
+/// Appends the overlay to a copy of the prepared initramfs. Linux unpacks both in order.
 fn initramfs_with(base: &Path, overlay: &Overlay) -> io::Result<NamedTempFile> {
     let mut file = NamedTempFile::new()?;
     io::copy(&mut File::open(base)?, &mut file)?;

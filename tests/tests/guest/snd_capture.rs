@@ -97,7 +97,7 @@ fn without_silence(form: Form, recording: &[u8]) -> Vec<u8> {
     runs.filter(|run| run.len() < SILENCE || !silent(&run[0])).flatten().copied().flatten().copied().collect()
 }
 
-/// Asserts that a recording is the beginning of the pattern, with silence between frames at most.
+/// Asserts that a recording without its silence is the beginning of the pattern.
 fn assert_recorded(form: Form, recording: &[u8]) {
     assert!(recording.len() == FRAMES as usize * form.frame_bytes(), "{form}: {} bytes", recording.len());
     let sound = without_silence(form, recording);

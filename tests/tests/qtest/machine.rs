@@ -39,7 +39,8 @@ pub(crate) struct Machine {
 impl Machine {
     /// Starts QEMU with memory from `backend` and the device of `arguments`.
     ///
-    /// The processor executes a halt. Debian's QEMU has no qtest accelerator, and does not need it.
+    /// The firmware halts the processor, so the tests do not need the qtest accelerator, which
+    /// Debian's QEMU lacks.
     pub(crate) fn start(
         directory: &Path,
         backend: &str,

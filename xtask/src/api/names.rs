@@ -40,12 +40,14 @@ impl Source {
         Some(here)
     }
 
-    /// Resolves a name that other names follow: a module before anything else.
+    /// Resolves a name that other names follow. A module takes precedence over any other definition
+    /// of the same name.
     fn step_into(&self, here: &[String], name: &str, depth: usize) -> Option<Names> {
         self.child(here, name).or_else(|| self.imported(here, name, depth))
     }
 
-    /// Resolves the last name of a path: a module after everything else.
+    /// Resolves the last name of a path. Any other definition takes precedence over a module of the
+    /// same name.
     fn last_step(&self, here: &[String], name: &str, depth: usize) -> Option<Names> {
         let names = below(here, name);
         if self.definitions(&names).any(|item| !matches!(item, Item::Mod(_))) {

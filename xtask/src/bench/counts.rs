@@ -35,7 +35,7 @@ pub(crate) fn check(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// Counts, and writes the accepted counts.
+/// Counts ring-core's instructions, and writes the counts to the table as accepted.
 pub(crate) fn accept(sh: &Shell) -> Result<()> {
     let table = Table::of(compiler(sh)?, &count(sh, What::Ours)?);
     let accepted = Table::accepted().unwrap_or_default();

@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Count ring-core's instructions for each request, and compare them with benches/counts.txt.
     #[arg(long)]
     count: bool,
-    /// Write the counts to benches/counts.txt.
+    /// Accept the counts: write the counts to benches/counts.txt, and do not fail if they differ.
     #[arg(long, requires = "count")]
     accept: bool,
     /// Count the instructions of all implementations, and write benches/RESULTS.md with the times

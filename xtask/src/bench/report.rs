@@ -20,9 +20,9 @@ const RESULTS: &str = "benches/RESULTS.md";
 #[derive(Debug)]
 pub(super) struct Runs<'a> {
     pub(super) machine: &'a Machine,
-    /// The day and the commit of the counts.
+    /// The date and commit at which the instructions were counted.
     pub(super) counts: String,
-    /// The day and the commit of the times, if there are times.
+    /// The date and commit at which the times were measured; `None` without times.
     pub(super) times: Option<String>,
 }
 

@@ -1,8 +1,8 @@
 //! The barriers in ring-core's assembly code, for processors with weakly ordered memory.
 //!
-//! loom's models run in place of the accesses and barriers of real memory. This check covers what
-//! the models replace: it compiles each call that publishes, takes or arms, and reads the barriers
-//! in the assembly code of the call.
+//! In the models, loom's types replace the accesses and barriers of real memory. This check covers
+//! the code that is replaced: it compiles each call that publishes, takes or arms, and reads the
+//! barriers in the assembly code of the call.
 
 use std::collections::HashMap;
 use std::fs;

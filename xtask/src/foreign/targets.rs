@@ -3,7 +3,7 @@
 /// A processor that this machine does not have.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// The name in the table.
+    /// The name of the processor in the table of results.
     pub(super) name: &'static str,
     /// rustc's name of the target.
     pub(super) triple: &'static str,

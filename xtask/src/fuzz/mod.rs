@@ -29,8 +29,8 @@ pub(crate) struct Fuzz {
     /// Run this target until it crashes or is interrupted.
     #[arg(required_unless_present = "smoke", value_parser = PossibleValuesParser::new(TARGETS))]
     target: Option<String>,
-    /// Run each target for a minute, then a copy with a planted bug, which has to be found in a
-    /// minute.
+    /// Run each target for a minute. Then run split_device on a copy of ring-core with a planted
+    /// bug, which has to be found within a minute.
     #[arg(long, conflicts_with = "target")]
     smoke: bool,
 }

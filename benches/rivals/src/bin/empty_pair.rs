@@ -1,4 +1,4 @@
-//! An empty pair: the suite alone.
+//! The empty pair: two ends without a queue, which measure the suite's own loops.
 
 use std::process::ExitCode;
 

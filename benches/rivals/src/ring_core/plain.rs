@@ -8,7 +8,7 @@ use crate::ends::{DeviceEnd, DriverEnd};
 use crate::request::Request;
 use crate::tally::{Returned, Seen};
 
-/// The plain calls.
+/// Marks ends that are used through the plain calls, without bursts.
 #[derive(Debug)]
 pub enum Plain {}
 

@@ -37,7 +37,7 @@ macro_rules! reach_device {
     };
 }
 
-/// Keeps the calls to measure in the program.
+/// Refers to the calls whose size is measured, so that the linker keeps the calls.
 #[inline(always)]
 fn reach() {
     reach_driver!(split::DriverQueue<Memory, DriverSlots, u16>);

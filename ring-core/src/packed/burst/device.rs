@@ -172,7 +172,8 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
         self.staging.put(u64::from(written) | u64::from(id) << 32 | word(write), count);
     }
 
-    /// Takes up to `limit` chains, and returns each at once.
+    /// Takes up to `limit` chains. Passes each chain to `work`, and stages the chain as used before
+    /// it takes the next one. Returns the number of chains.
     ///
     /// # Errors
     ///

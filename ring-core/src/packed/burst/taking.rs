@@ -73,7 +73,7 @@ impl<M: Memory> Taking<M> {
         (control & TURN == self.due).then_some(control)
     }
 
-    /// Moves `count` slots back, in a ring of `size` slots.
+    /// Moves the position back by `count` slots in a ring of `size` slots.
     #[inline(always)]
     pub(super) fn rewind(&mut self, count: u16, size: u16) {
         if count > 0 {
@@ -83,7 +83,7 @@ impl<M: Memory> Taking<M> {
         }
     }
 
-    /// Moves `count` slots on.
+    /// Moves the position on by `count` slots.
     #[inline(always)]
     pub(super) fn advance(&mut self, count: u16) {
         if self.at.advance(count) {

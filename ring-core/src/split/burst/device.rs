@@ -190,7 +190,8 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
         self.held.staged = self.held.staged.wrapping_add(1);
     }
 
-    /// Takes up to `limit` chains that this burst has found, and returns each at once.
+    /// Takes up to `limit` chains that this burst has found. Passes each chain to `work`, and
+    /// stages the chain as used before it takes the next one. Returns the number of chains.
     ///
     /// # Errors
     ///

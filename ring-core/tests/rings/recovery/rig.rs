@@ -7,7 +7,7 @@ use support::{
     BUFFERS, HeapDeviceQueue, HeapDriverQueue, IN_ORDER, PACKED, device_queue, driver_queue, setup,
 };
 
-/// The most segments that the devices accept.
+/// The largest number of segments that the devices accept.
 const LONGEST: usize = 2;
 
 /// A queue of five descriptors where the format allows it, so that laps end anywhere.
@@ -23,7 +23,7 @@ pub(crate) struct Journal {
     /// The serial of the chain that was taken last.
     last: u64,
     taken: Vec<ChainRecord>,
-    /// What is about to be published: the position after it, and the chains.
+    /// The chains that are about to be published, and the used position after the publish.
     staged: Option<(u16, Vec<ChainRecord>)>,
 }
 

@@ -2,7 +2,7 @@
 
 /// One operation of one of the two ends of a queue.
 ///
-/// Numbers that are too large are taken modulo what there is, so that every value is a valid
+/// A number that is too large is taken modulo the number of choices, so that every value is a valid
 /// operation.
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, Debug)]

@@ -69,7 +69,7 @@ pub(in crate::audio) fn record(config: &PipelineConfig) -> Result<String, AudioE
     Ok(device(source.pipeline(), Role::Source).map_or_else(String::new, |element| name(&element)))
 }
 
-/// Returns the files that a sink writes.
+/// Returns the files of the `filesink` elements of a sink.
 pub(in crate::audio) fn files(description: &str) -> Result<Vec<PathBuf>, AudioError> {
     let elements = sink::parse(description, "")?.iterate_recurse().into_iter().flatten();
     let files = elements.filter(|element| name(element) == "filesink");

@@ -57,7 +57,7 @@ pub(super) struct Pacer {
     heard: Option<Duration>,
     /// The time since the sink's position last changed, at most [`MAX_STEERED`].
     unsteered: Duration,
-    /// The most that an update moves the position.
+    /// The largest distance by which an update moves the position.
     max_step: Duration,
 }
 

@@ -41,7 +41,7 @@ pub(crate) const TX_AREAS: Areas = areas(TX_QUEUE as u64);
 /// Descriptors of the transmit queue.
 pub(crate) const TX_QUEUE_SIZE: u16 = QUEUE_SIZE;
 
-/// The distance from an address of the guest to the same address of the front-end.
+/// The difference between the front-end's address and the guest's address of the same byte.
 pub(crate) const VMM_OFFSET: u64 = 0x7f00_0000_0000;
 
 /// The format of the queues.
@@ -58,7 +58,8 @@ type GuestMemory = VmMemory<GuestMemoryMmap>;
 
 /// One queue of the guest.
 struct Queue {
-    /// A hostile guest lends the device memory that does not exist. The device is another process.
+    /// The driver end. Its memory accepts any address, because a hostile guest makes buffers
+    /// available that are not in guest memory.
     driver: DriverQueue<Anywhere<GuestMemory>, Box<[Slot<u64>]>, u64>,
     kick: EventFd,
     call: EventFd,

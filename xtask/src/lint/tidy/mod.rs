@@ -22,7 +22,7 @@ use self::tree::Tree;
 /// What to check.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Tidy {
-    /// Show only the violations in files whose path starts with one of these.
+    /// Show only the violations in files whose path starts with one of the given paths.
     paths: Vec<String>,
 }
 

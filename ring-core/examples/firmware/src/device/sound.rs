@@ -19,7 +19,7 @@ const TRANSMIT: Plan = Plan { index: 2, size: 16, requests: 5, segments: 3 };
 const PERIOD_FRAMES: u32 = 480;
 const FRAME: u32 = 4;
 const PERIOD: u32 = PERIOD_FRAMES * FRAME;
-/// Half a second of sound.
+/// The number of periods with sound: half a second.
 const SOUND_PERIODS: u32 = 50;
 /// The end of what a device plays may remain in its host's buffers. So silence follows the sound.
 /// The silence also separates the combinations in a recording.
@@ -124,7 +124,8 @@ impl<'d, 's> Card<'d, 's> {
         Err(CheckError::Data { offset: 0, found: streams.into(), expected: u64::from(streams) + 1 })
     }
 
-    /// Queries the first stream once with every control request.
+    /// Fills the control queue with requests for information on the first stream, and waits for all
+    /// replies.
     fn query_streams(&mut self) -> Result<(), CheckError> {
         for request in 0..CONTROL.requests {
             self.send_request(request, &[Command::Info as u32, 0, 1, INFO])?;

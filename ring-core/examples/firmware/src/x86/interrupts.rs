@@ -95,7 +95,7 @@ pub(super) fn enable() {
 #[derive(Debug)]
 pub(crate) struct Line {
     number: u8,
-    /// The number of its interrupts that have been waited for.
+    /// The number of the line's interrupts that `wait` has returned for.
     seen: u32,
 }
 
