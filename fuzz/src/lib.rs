@@ -25,11 +25,11 @@ pub enum End {
 /// One step of an input.
 #[derive(Debug, Arbitrary)]
 enum Input {
-    /// One of the ends does something.
+    /// One of the ends performs a step.
     Step(Step),
     /// The scribbler writes a 16-bit word, in an area or in a buffer.
     Word { at: u16, value: u16 },
-    /// The scribbler writes a descriptor whose flags and lengths are small enough to pass.
+    /// The scribbler writes a descriptor whose flags and lengths are small enough to be accepted.
     Descriptor { slot: u8, address: u16, len: u8, id: u8, flags: u16 },
 }
 
@@ -82,7 +82,8 @@ fn bounded(step: Step) -> Step {
     }
 }
 
-/// The address of a word that the scribbler writes: most often one that the other side would write.
+/// The address of a word that the scribbler writes: in most cases a word that the other side would
+/// write.
 fn forged(end: End, format: Features, at: u16) -> u64 {
     let at = u64::from(at);
     let area = match end {

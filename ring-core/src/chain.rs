@@ -28,15 +28,16 @@ use crate::segment::Segment;
 ///       +---------+
 /// ```
 ///
-/// Only `pop` makes tokens, and `adopt`, with which a device [takes over from
-/// another](crate::recovery). `complete` and `unpop` consume the token. A token does not know its
+/// Only two calls make tokens: `pop`, and `adopt`, with which a device [takes over from another
+/// device](crate::recovery). `complete` and `unpop` consume the token. A token does not know its
 /// queue: the caller must not mix up the tokens of several queues. If a token is dropped, the
 /// driver waits for the buffer until the queue is reset.
 #[must_use = "the driver waits for this chain: complete it"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Token {
-    /// The number of the chain, counting all chains that this queue has ever taken, never 0; with
-    /// [`PARTIAL`] for a chain that did not fit the storage. The chain's slot has the same number.
+    /// The number of the chain among all chains that this queue has ever taken; never 0.
+    /// [`PARTIAL`] is set for a chain that did not fit the storage. The chain's slot has the same
+    /// number.
     pub(crate) serial: u64,
     /// Where the chain starts in the driver's order: an index (split), or a cursor's bits (packed).
     pub(crate) start: u16,
@@ -74,8 +75,8 @@ impl Token {
 /// Another device [adopts](crate::DeviceQueue::adopt) the chain with this record. The record does
 /// not contain the chain's segments; a journal stores the segments beside the record.
 ///
-/// Exhaustive, because a journal stores each field and makes the record from them again: a new
-/// field must not be forgotten there.
+/// Exhaustive, because a journal stores each field and rebuilds the record from the fields: a
+/// journal must not miss a new field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainRecord {
     /// The number of the chain: higher than that of any chain taken before. Never 0.

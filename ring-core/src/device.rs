@@ -61,8 +61,8 @@ pub use crate::slots::device::{Slot, Slots};
 
 /// The device end of a queue, in the format that was negotiated.
 ///
-/// [`Features::RING_PACKED`] decides the format once, when the queue is set up; each call branches
-/// on it.
+/// [`Features::RING_PACKED`] decides the format once, when the queue is set up. Each call branches
+/// on the format.
 ///
 /// Exhaustive, because VIRTIO has two formats of a queue.
 #[derive(Debug)]
@@ -117,9 +117,9 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         }
     }
 
-    /// Changes the memory under the queue, as a host does whose guest gets more memory. The areas
-    /// are resolved again, at the addresses in `setup`. Chains in flight stay in flight, their
-    /// tokens stay valid, and staged chains stay staged.
+    /// Changes the memory under the queue, for example when a host gives its guest more memory. The
+    /// areas are resolved again, at the addresses in `setup`. Chains in flight stay in flight,
+    /// their tokens stay valid, and staged chains stay staged.
     ///
     /// The new memory contains what the old memory contained: the same bytes at the same addresses.
     /// Segments of chains in flight are resolved in the new memory from now on.
@@ -219,8 +219,8 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     ///
     /// [`CompleteError::NotNewest`] if a later chain is in flight or has been completed.
     /// [`CompleteError::Stale`] if the token is older than the last reset.
-    /// [`CompleteError::Suspended`] if the queue is suspended, because `unpop` would move its
-    /// position.
+    /// [`CompleteError::Suspended`] if the queue is suspended, because `unpop` would move the
+    /// queue's position.
     #[doc(alias("virtqueue_unpop", "virtqueue_detach_element"))]
     pub fn unpop(&mut self, token: Token) -> Result<(), CompleteError> {
         either!(self, queue => queue.unpop(token))
@@ -237,8 +237,8 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Asks the driver to notify when it has made `count` more buffers available, at most the
     /// queue's size. Returns whether it is safe to sleep.
     ///
-    /// Only for a driver that is known to make that many buffers available. If the driver first
-    /// waits for a buffer to be returned, neither side wakes the other.
+    /// Use this call only for a driver that is known to make that many buffers available. If the
+    /// driver first waits for a buffer to be returned, neither side wakes the other.
     ///
     /// Without [`EVENT_IDX`](Features::EVENT_IDX) this is [`arm`](Self::arm). A packed queue counts
     /// descriptors, so the notification may come earlier if buffers have several descriptors.
@@ -317,8 +317,8 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// with nothing in flight.
     ///
     /// The base of a split queue consists of its lower 16 bits and lacks the used index. The
-    /// previous device has left the used index in the device area, and `position_of` reads it
-    /// there. For a packed queue, many front-ends only handle the lower 16 bits of the base. So if
+    /// previous device has left the used index in the device area, where `position_of` reads the
+    /// index. For a packed queue, many front-ends only handle the lower 16 bits of the base. So if
     /// the upper bits are 0, the used position is taken to equal the available position.
     #[doc(alias = "VHOST_USER_SET_VRING_BASE")]
     #[expect(clippy::cast_possible_truncation, reason = "a split queue's base has 16 bits")]

@@ -49,8 +49,8 @@ pub use crate::slots::driver::{Slot, Slots, Used};
 
 /// The driver end of a queue, in the format that was negotiated.
 ///
-/// [`Features::RING_PACKED`] decides the format once, when the queue is set up; each call branches
-/// on it.
+/// [`Features::RING_PACKED`] decides the format once, when the queue is set up. Each call branches
+/// on the format.
 ///
 /// The device may access the buffers in flight until it is stopped, even after a [`Violation`]. So
 /// a queue that is dropped with buffers in flight leaks their cookies rather than dropping them. To
@@ -128,12 +128,13 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// segments. Returns the buffer's id.
     ///
     /// The id is less than the queue's size, and no other buffer in flight has this id. A driver
-    /// can use the id as the index of a table of its own, and finds it again in [`Used::id`].
+    /// can use the id as an index into a table of its own; [`Used::id`] repeats the id.
     ///
     /// [`publish`](Self::publish) makes the buffer available. From then on the device may access
     /// the segments, until [`reap`](Self::reap) or a reset returns `cookie`. The cookie is
     /// therefore the natural owner of the segments' memory. `add` refuses segments that
-    /// [`Memory::lend`] refuses; [`memory`](crate::memory) says which promise covers the others.
+    /// [`Memory::lend`] refuses; [`memory`](crate::memory) says which promise covers all other
+    /// segments.
     ///
     /// # Errors
     ///
@@ -198,10 +199,10 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     }
 
     /// Asks the device to notify when it has returned `count` more buffers, or all buffers in
-    /// flight if these are fewer. Returns whether it is safe to sleep.
+    /// flight if fewer are in flight. Returns whether it is safe to sleep.
     ///
     /// This call saves interrupts for a driver that need not know immediately when a buffer
-    /// returns: with `count` at three quarters of the buffers in flight, 64 buffers that are
+    /// returns. With `count` at three quarters of the buffers in flight, 64 buffers that are
     /// returned one by one cost four interrupts.
     ///
     /// Without [`EVENT_IDX`](Features::EVENT_IDX) this is [`arm`](Self::arm). A packed queue counts
@@ -242,8 +243,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Returns the [id](Self::add) of the buffer that [`reap`](Self::reap) returns next, if there
     /// is one, and reaps nothing.
     ///
-    /// Rely on the id that `reap` returns, not on this one: a device that breaks the rules can
-    /// change what it has returned until `reap` copies it. Also returns `None` if the device has
+    /// Rely on the id that `reap` returns, not on this id: a device that breaks the rules can
+    /// change what it has returned until `reap` makes a copy. Also returns `None` if the device has
     /// returned a buffer that is not in flight; `reap` reports this.
     #[doc(alias = "peek_used")]
     pub fn peek(&self) -> Option<u16> {
@@ -264,12 +265,12 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         either!(self, queue => queue.resume());
     }
 
-    /// Moves a queue without buffers to `position`, where another queue was left. The device must
-    /// not run the queue yet.
+    /// Moves a queue without buffers to `position`, at which another queue was left. The device
+    /// must not run the queue yet.
     ///
-    /// A device that resumes at the same position finds the ring as it was left there. To a device
-    /// at any other position, the driver looks as if it had been reset. A proxy needs this when it
-    /// makes new rings while a guest is paused.
+    /// A device that resumes at the same position finds the ring as the other queue was left. To a
+    /// device at any other position, the driver looks as if it had been reset. A proxy needs
+    /// `begin_at` when it makes new rings while a guest is paused.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ bitflags! {
         /// Notifications are requested for a position, not only by a flag (`VIRTIO_F_EVENT_IDX`).
         const EVENT_IDX = 1 << 29;
         /// The device complies with VIRTIO 1.0 or later (`VIRTIO_F_VERSION_1`). The rings assume
-        /// it.
+        /// that it does.
         const VERSION_1 = 1 << 32;
         /// Addresses in descriptors are subject to the platform's translation
         /// (`VIRTIO_F_ACCESS_PLATFORM`). The rings pass addresses on unchanged.

@@ -1,4 +1,4 @@
-//! Wrap-around arithmetic: all of it is in this file.
+//! All wrap-around arithmetic of the crate.
 //!
 //! A split queue counts free-running 16-bit indices; the slot of an index is its remainder by the
 //! queue's size, a power of two. A packed queue counts with a [`Cursor`]: a slot, and a wrap
@@ -15,7 +15,7 @@ pub struct QueueSize(NonZeroU16);
 
 /// A number that is not the size of a queue in the format.
 ///
-/// Exhaustive, because the refused number is all there is to say.
+/// Exhaustive, because the error consists of the refused number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueSizeError {
     /// The refused number.
@@ -75,7 +75,7 @@ impl Mask {
         Self { mask: size.get() as usize - 1 }
     }
 
-    /// Returns the slot of an index, which is less than the queue's size.
+    /// Returns the slot of an index. The slot is less than the queue's size.
     #[inline]
     pub(crate) const fn slot(self, index: u16) -> usize {
         index as usize & self.mask
@@ -90,14 +90,14 @@ impl Mask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     slot: u16,
-    /// The wrap counter at its place in the 16-bit form: [`WRAP`](Self::WRAP) or 0.
+    /// The wrap counter at its bit of the 16-bit form: [`WRAP`](Self::WRAP) or 0.
     wrap: u16,
 }
 
 impl Cursor {
     pub(crate) const WRAP: u16 = 1 << 15;
 
-    /// Where both sides begin: slot 0, wrap counter 1.
+    /// The position at which both sides begin: slot 0, wrap counter 1.
     pub const START: Self = Self { slot: 0, wrap: Self::WRAP };
 
     /// Returns the cursor with this 16-bit form, if its slot exists in a queue of this size.
@@ -107,8 +107,8 @@ impl Cursor {
         if cursor.slot < size.get() { Some(cursor) } else { None }
     }
 
-    /// Returns the cursor at `slot`, which is less than the queue's size, on a lap with this wrap
-    /// counter.
+    /// Returns the cursor at `slot` on a lap with this wrap counter. `slot` is less than the
+    /// queue's size.
     #[inline]
     pub(crate) const fn on_lap(slot: u16, wrap: bool) -> Self {
         Self { slot, wrap: if wrap { Self::WRAP } else { 0 } }
@@ -152,8 +152,8 @@ impl Cursor {
         if slot < size.get() { Self { slot, wrap: self.wrap } } else { self.next_lap(slot - size.get()) }
     }
 
-    /// Returns the cursor at `slot` on the next lap. A cold call, so that all other steps stay
-    /// short.
+    /// Returns the cursor at `slot` on the next lap. The call is cold, so that the code of all
+    /// other steps stays short.
     #[cold]
     const fn next_lap(self, slot: u16) -> Self {
         Self { slot, wrap: self.wrap ^ Self::WRAP }
@@ -190,7 +190,7 @@ impl Fifo {
         self.first
     }
 
-    /// Returns the position for a new last entry. The list is not full.
+    /// Returns the position for a new last entry. The list must not be full.
     pub(crate) const fn push(&mut self, size: QueueSize) -> u16 {
         let place = self.end;
         self.end = Self::after(place, size);

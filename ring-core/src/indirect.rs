@@ -60,7 +60,7 @@ impl<'m, M: Memory> Table<'m, M> {
         Ok((u64::from_le_bytes(low), u64::from_le_bytes(high)))
     }
 
-    /// Fills the window with the descriptors from `index` on.
+    /// Fills the window with descriptors, starting at `index`.
     #[cold]
     fn fetch(&mut self, index: u32) -> Result<(), AccessError> {
         let count = (self.len - index).min(WINDOW);
@@ -93,12 +93,12 @@ pub(crate) fn room_in_memory<M: Memory>(
     table: Segment,
     longest: u32,
 ) -> Room<impl FnMut(u64, &[u8]) -> Result<(), AccessError>> {
-    // The end of the table is below 2^64, as `check_table` finds out before the first write.
+    // The end of the table is below 2^64: `check_table` has verified this before the first write.
     let write = move |offset: u64, bytes: &[u8]| memory.write_bytes(table.address + offset, bytes);
     Room { table, longest, write }
 }
 
-/// Returns room in `bytes`. The address of the table is not known yet, and 0.
+/// Returns room in `bytes`. The address of the table is not known yet, so it is 0.
 pub(crate) fn room_in_bytes(
     bytes: &mut [u8],
     longest: u32,

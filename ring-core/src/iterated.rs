@@ -9,9 +9,9 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Stages a buffer as [`add`](Self::add) does, with segments that come from iterators. Returns
     /// the buffer's id.
     ///
-    /// For drivers that have lists of memory in a form of their own, such as scatter-gather lists:
-    /// no slice of segments has to be built. Each iterator is run once, so it may map its memory
-    /// for the device on the way. [`add`](Self::add) is faster.
+    /// This call is for drivers that have lists of memory in a form of their own, such as
+    /// scatter-gather lists. These drivers need not build a slice of segments. Each iterator is run
+    /// once, so it may map its memory for the device on the way. [`add`](Self::add) is faster.
     ///
     /// ```
     /// # use ring_core::memory::{AlignedWord, RawMemory};
@@ -41,7 +41,7 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     ///
     /// # Errors
     ///
-    /// Those of [`add`](Self::add). The iterators have been run to their ends also if the buffer is
+    /// The errors of [`add`](Self::add). The iterators are run to their ends even if the buffer is
     /// refused. If an iterator panics, the queue is unchanged.
     #[doc(alias("virtqueue_add_sgs", "virtqueue_add_outbuf"))]
     pub fn add_iter(

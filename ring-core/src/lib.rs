@@ -18,7 +18,8 @@
 //!
 //! [`split`] and [`packed`] show the memory of each format and the life of a descriptor in it.
 //! [`Token`] shows the life of a chain on the device's side, and [`recovery`] the life of a chain
-//! whose device crashes. [`porting`] says which calls of other rings become which.
+//! whose device crashes. [`porting`] lists the calls of ring-core that replace the calls of other
+//! rings.
 //!
 //! # Both ends of one request
 //!
@@ -118,7 +119,7 @@
 //! - **The other side cannot cause harm by breaking the rules.** Each descriptor is copied out of
 //!   shared memory once and checked, and only the copy is used. A broken rule is reported once as a
 //!   [`Violation`], and the queue is idle from then on. The other side cannot cause a panic, an
-//!   access outside the areas, or unbounded work.
+//!   access outside shared memory, or unbounded work.
 //! - **Nothing is visible until `publish`.** Stage as many buffers as you like, then publish all of
 //!   them with one store and one decision whether to notify.
 //! - **No wake-up is lost.** `publish` decides whether to notify, and `arm` checks the queue once
@@ -137,8 +138,8 @@
 //!   in different processes.
 //! - There is no way to wait for a free descriptor or for a buffer: `arm` says when it is safe to
 //!   sleep, and the caller sleeps.
-//! - Negotiation, configuration space and notifications belong to the transport, which is the
-//!   caller's.
+//! - Negotiation, configuration space and notifications belong to the transport, which the caller
+//!   provides.
 //!
 //! # Speed and size
 //!

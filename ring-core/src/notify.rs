@@ -1,7 +1,7 @@
 //! When to notify the other side, and how to sleep without missing its notification.
 //!
-//! All four ends perform the same two operations. Each consists of a store, and of a load of what
-//! the other side stores:
+//! All four ends perform the same two operations. Each operation consists of a store, and of a load
+//! of what the other side stores:
 //!
 //! | | this end stores | then, after a fence, loads |
 //! |---|---|---|
@@ -10,11 +10,11 @@
 //!
 //! One side publishes while the other side arms. Without the fences, each load could be performed
 //! before the store that precedes it. The publisher would see the old request and not notify, the
-//! other side would see the old progress and sleep, and the queue would hang with work in it. With
-//! a [`fence`](crate::memory::Memory::fence) on *both* sides, at least one of the two loads sees
-//! the other side's store. Release and Acquire do not guarantee this on any hardware. So these two
-//! operations are the only places where the rings need a fence: one for each publish and one for
-//! each arm, never one for each buffer.
+//! other side would see the old progress and sleep, and the queue would hang with unprocessed
+//! buffers. With a [`fence`](crate::memory::Memory::fence) on *both* sides, at least one of the two
+//! loads sees the other side's store. Release and Acquire do not guarantee this on any hardware. So
+//! these two operations are the only places where the rings need a fence: one for each publish and
+//! one for each arm, never one for each buffer.
 //!
 //! (VIRTIO 1.4, 2.7.13.4.1 "Driver Requirements: Notifying The Device" and 2.8.21.3.1 "Driver
 //! Requirements: Sending Available Buffer Notifications". The device's side mirrors them.)
@@ -66,7 +66,7 @@ pub enum Arm {
 /// When an end has asked the other side to notify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// Never, or the request has been answered.
+    /// The end has not asked, or the other side has notified since.
     Withdrawn,
     /// For the next buffer, or for a later one.
     Next,
@@ -90,8 +90,8 @@ pub(crate) const fn need_event(event: u16, new: u16, old: u16) -> bool {
 /// to be remembered. After a resume the amount is unknown, and the next decision is to notify.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unannounced {
-    /// Published since the last decision, in index steps. Above [`MOST`](Self::MOST) if unknown, or
-    /// too large for the comparison.
+    /// The index steps that were published since the last decision. Above [`MOST`](Self::MOST) if
+    /// the number is unknown, or too large for the comparison.
     count: u16,
 }
 

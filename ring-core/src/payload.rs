@@ -1,4 +1,5 @@
-//! Reading and writing the contents of a chain's segments, however the driver divided them.
+//! Reading and writing the contents of a chain's segments, wherever one segment ends and the next
+//! one starts.
 //!
 //! A device must not rely on where one descriptor ends and the next one starts (VIRTIO 1.4, 2.7.4.1
 //! "Device Requirements: Message Framing"). A [`Reader`] and a [`Writer`] hide these boundaries.
@@ -99,7 +100,8 @@ impl core::error::Error for PayloadError {}
 #[derive(Clone, Copy, Debug)]
 struct Rest<'s> {
     segments: &'s [Segment],
-    /// The number of bytes of the first segment that are consumed; less than its length, or 0.
+    /// The number of bytes of the first segment that are consumed; less than the segment's length,
+    /// or 0.
     consumed: u32,
     /// The number of bytes remaining.
     bytes: u64,
@@ -215,7 +217,7 @@ impl<'a, M: Memory> Writer<'a, M> {
         self.rest.bytes
     }
 
-    /// Returns the number of bytes written or skipped so far, as `complete` takes it. Saturates at
+    /// Returns the number of bytes written or skipped so far, for `complete`. Saturates at
     /// `u32::MAX`.
     #[must_use]
     pub const fn written(&self) -> u32 {

@@ -1,13 +1,13 @@
 //! Porting to ring-core: a driver with an interrupt handler, and the calls of other rings.
 //!
-//! This module has no items. It shows how a driver is built on the calls, then, for rings that
-//! drivers and devices use today, what behaves differently by default and which call replaces
-//! which.
+//! This module has no items. It shows how a driver is built on the calls. Then, for each ring that
+//! drivers and devices use today, it lists what behaves differently by default, and the calls of
+//! ring-core that replace the ring's calls.
 //!
 //! # A driver with an interrupt handler
 //!
 //! The handler reaps until it may sleep. `arm` looks back at the queue: if the device has returned
-//! a buffer in the meantime, `arm` answers [`Arm::Pending`](crate::Arm::Pending), and the handler
+//! a buffer in the meantime, `arm` returns [`Arm::Pending`](crate::Arm::Pending), and the handler
 //! reaps again. So the handler cannot miss a buffer, and needs no timer. The device in this example
 //! is ring-core's other end.
 //!
@@ -108,10 +108,10 @@
 //! # Buffers that have to be unmapped
 //!
 //! A driver behind an IOMMU, or one with bounce buffers, needs the addresses of a buffer again when
-//! the buffer comes back. A queue does not keep the addresses, because the cookie can: let the
-//! cookie own what the driver has to undo. If `add` fails, it returns the cookie, so an error loses
-//! nothing. (Linux keeps the addresses in `desc_extra`; `Hal::unshare` of virtio-drivers asks for
-//! them.)
+//! the buffer comes back. A queue does not keep the addresses, because the cookie can keep them:
+//! let the cookie own what the driver has to undo. If `add` fails, it returns the cookie, so an
+//! error loses nothing. (Linux keeps the addresses in `desc_extra`; `Hal::unshare` of
+//! virtio-drivers asks for them.)
 //!
 //! Where the cookie must stay small, keep a table of your own, indexed by the id that `add` returns
 //! and that [`Used::id`](crate::driver::Used::id) repeats. Indirect tables in
@@ -162,8 +162,9 @@
 //! - There, the device interrupts for every buffer, until `set_dev_notify(false)`. Here, `reap`
 //!   withdraws the request that [`arm`] made. Call [`arm`] after each round, or [`arm_always`]
 //!   once.
-//! - There, each `add` makes its buffer available. Here, [`publish`] does.
-//! - There, `add` is unsafe. Here, the creator of [`Dma`] promises for all segments.
+//! - There, each `add` makes its buffer available. Here, [`publish`] makes all added buffers
+//!   available.
+//! - There, `add` is unsafe. Here, the creator of [`Dma`] makes one promise for all segments.
 //! - There, the token has to be given back with the buffers. Here, the cookie can own them.
 //!
 //! | there | here |
@@ -187,7 +188,7 @@
 //! - There, `add_used` makes a chain visible. Here, [`complete`] stages it and
 //!   [`DeviceQueue::publish`] makes the batch visible.
 //! - There, a chain is read while the device walks it, and a broken chain ends early. Here, `pop`
-//!   copies and checks the whole chain, and a broken one is a [`Violation`].
+//!   copies and checks the whole chain, and a broken chain is a [`Violation`].
 //! - There, the driver is asked to notify until `disable_notification`. Here, `pop` withdraws the
 //!   request.
 //! - There, memory is an argument of each call. Here, the queue has its memory: use
@@ -240,7 +241,8 @@
 //!
 //! Different by default:
 //!
-//! - There, `add_request` makes its request available. Here, [`publish`] does.
+//! - There, `add_request` makes its request available. Here, [`publish`] makes all added requests
+//!   available.
 //! - There, the ring keeps memory for headers and status bytes beside the areas. Here, this memory
 //!   is the caller's, for example indexed by the id that [`add`] returns.
 //! - There, used notifications that are enabled come for every request. Here, `reap` withdraws the

@@ -1,6 +1,7 @@
 //! How far a queue has progressed, as a value.
 
-/// The progress of a queue: enough to continue elsewhere, or later, when nothing is in flight.
+/// The progress of a queue. If nothing is in flight, a queue can continue from this value later, or
+/// in another process.
 ///
 /// A position does not describe the chains in flight. Only the end that holds these chains knows
 /// them; [`recovery`](crate::recovery) explains how they survive a crash of the device.
@@ -26,16 +27,16 @@
 pub struct Position {
     /// The next buffer that the device takes. At the driver end: the next buffer that is published.
     pub available: u16,
-    /// Where the device returns the next buffer. At the driver end: the next buffer that is taken
-    /// back.
+    /// The position at which the device returns the next buffer. At the driver end: the next buffer
+    /// that is taken back.
     pub used: u16,
 }
 
 impl Position {
-    /// Where a split queue begins: both indices are 0.
+    /// The position at which a split queue begins: both indices are 0.
     pub const SPLIT_START: Self = Self { available: 0, used: 0 };
 
-    /// Where a packed queue begins: slot 0, both wrap counters 1.
+    /// The position at which a packed queue begins: slot 0, both wrap counters 1.
     pub const PACKED_START: Self = Self { available: 1 << 15, used: 1 << 15 };
 
     /// Returns the vring base of a split queue: the available index.

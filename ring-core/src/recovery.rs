@@ -4,8 +4,8 @@
 //! flight would be lost. A device that may crash therefore keeps a journal where its successor can
 //! read it. The journal notes
 //!
-//! - each chain that was taken, before the device starts to process the chain or takes another one:
-//!   the chain's [record](DeviceQueue::record) and segments;
+//! - each chain that was taken: the chain's [record](DeviceQueue::record) and segments, before the
+//!   device starts to process the chain or takes another chain;
 //! - each chain that was [put back](DeviceQueue::unpop): the chain counts as never taken;
 //! - before each `publish`: the staged chains, and [`next_used`](DeviceQueue::next_used). In an
 //!   in-order queue, a completed chain that waits for an older chain is not staged;

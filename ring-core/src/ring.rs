@@ -9,7 +9,7 @@ use crate::layout::{AreaLayout, Layout};
 use crate::memory::Memory;
 use crate::setup::{Areas, Setup};
 
-/// Which end of a queue an end is.
+/// The role of an end: driver or device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The driver end, which writes the driver area.
@@ -90,7 +90,8 @@ impl<M: Memory> Ring<M> {
 }
 
 impl<M: Memory> Ring<M> {
-    /// Returns whether the other ring has the same size and features, wherever its areas are.
+    /// Returns whether the other ring has the same size and features. The addresses of the areas
+    /// may differ.
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
         let configuration = |ring: &Self| (ring.size, ring.event_idx, ring.indirect, ring.running);
         configuration(self) == configuration(other)
@@ -116,7 +117,7 @@ pub(crate) enum State {
     Running,
     /// The queue runs, and the device returns buffers in order.
     InOrder,
-    /// The other side has broken a rule, and this end still returns what it has taken.
+    /// The other side has broken a rule, and this end still returns the chains that it has taken.
     Draining,
     /// The queue was suspended, and can be resumed.
     Suspended,

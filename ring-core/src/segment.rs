@@ -6,7 +6,7 @@
 /// segments come first, then the writable ones (VIRTIO 1.4, 2.7.4.2 "Driver Requirements: Message
 /// Framing" and 2.8.17 "Driver Requirements: Scatter-Gather Support").
 ///
-/// Exhaustive, because an address and a length are all that a descriptor says of a buffer.
+/// Exhaustive, because a descriptor describes a part of a buffer by an address and a length only.
 #[doc(alias("element", "iovec", "scatterlist"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Segment {
@@ -32,8 +32,8 @@ impl Segment {
 
     /// Returns the length in bytes, or 2^32 for an empty segment.
     ///
-    /// So one comparison with `MAX_CHAIN_BYTES` refuses a buffer of several segments that is too
-    /// long, and also one that has an empty segment.
+    /// So one comparison with `MAX_CHAIN_BYTES` refuses both a buffer of several segments that is
+    /// too long and a buffer with an empty segment.
     #[inline]
     pub(crate) const fn weight(self) -> u64 {
         self.len.wrapping_sub(1) as u64 + 1

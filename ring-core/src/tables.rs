@@ -32,17 +32,17 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         either!(self, queue => queue.add_indirect(table, readable, writable, cookie))
     }
 
-    /// Stages a buffer through an indirect table in bytes of the caller, wherever they lie. Returns
-    /// the buffer's id, as [`add`](Self::add) does.
+    /// Stages a buffer through an indirect table in bytes of the caller, which may be outside the
+    /// queue's memory. Returns the buffer's id, as [`add`](Self::add) does.
     ///
     /// `table` has at least 16 bytes for each segment. The call fills `table`, then calls `map`
-    /// with the bytes that were filled. `map` makes them visible to the device and returns the
-    /// address at which the device finds them. (A driver with bounce buffers copies the table
-    /// there.) The device reads the table until the buffer's cookie is returned, and the table must
-    /// not change before. The limits on the number of segments are those of
+    /// with the bytes that were filled. `map` makes these bytes visible to the device and returns
+    /// the address at which the device finds them. (A driver with bounce buffers copies the table
+    /// to a bounce buffer.) The device may read the table until the buffer's cookie is returned, so
+    /// the table must not change before. The limits on the number of segments are those of
     /// [`add_indirect`](Self::add_indirect).
     ///
-    /// Only for a memory that lends tables ([`Memory::lend_table`]), such as
+    /// The call succeeds only in a memory that lends tables ([`Memory::lend_table`]), such as
     /// [`Dma`](crate::memory::Dma):
     ///
     /// ```
@@ -68,9 +68,9 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     ///
     /// # Errors
     ///
-    /// Those of [`add_indirect`](Self::add_indirect);
+    /// The errors of [`add_indirect`](Self::add_indirect);
     /// [`TableUnmapped`](crate::error::AddErrorKind::TableUnmapped) if the memory does not lend the
-    /// table. Of all errors, only this one comes after the call of `map`.
+    /// table. Only this error can occur after `map` has been called.
     pub fn add_indirect_in(
         &mut self,
         table: &mut [u8],

@@ -1,7 +1,7 @@
 //! Split and packed virtqueues for devices on rust-vmm's `vhost-user-backend`.
 //!
 //! `vhost-user-backend` owns the socket, the vhost-user protocol and the event loop of a device,
-//! and keeps a split-only queue for each vring. This crate replaces that queue by ring-core's
+//! and keeps a split-only queue for each vring. This crate replaces that queue with ring-core's
 //! device queue, which serves both formats. The front-end's messages start and stop the queue:
 //!
 //! ```text
@@ -21,22 +21,23 @@
 //!
 //! - [`Vring`] is the `VringT` that a back-end names in `VhostUserBackend::Vring`. It records what
 //!   the front-end says about a vring, allows any size, and tolerates a kick that cannot be read.
-//! - [`Queues`] has the queues of a device. A queue starts where it was stopped, or at another
-//!   position if its driver has been reset; [`Started`] says which. When a queue stops, its
-//!   position is stored in its vring, and GET_VRING_BASE returns the position.
+//! - [`Queues`] has the queues of a device. A queue starts at the position at which it was stopped,
+//!   or at another position if its driver has been reset; [`Started`] tells the two cases apart.
+//!   When a queue stops, its position is stored in its vring, and GET_VRING_BASE returns the
+//!   position.
 //! - [`Queue`] is one queue that runs: [`pop`](Queue::pop), [`complete`](Queue::complete),
-//!   [`publish`](Queue::publish), [`arm`](Queue::arm) as in ring-core, with notifications by the
-//!   vring's call file.
+//!   [`publish`](Queue::publish), [`arm`](Queue::arm) as in ring-core, with notifications through
+//!   the vring's call file.
 //!
 //! A device that answers each request at once needs only [`Queues::serve`]. The example `entropy`
 //! is a complete virtio-entropy device of this kind.
 //!
 //! # Limits
 //!
-//! - `vhost-user-backend` passes on 16 bits of a vring base. They describe a packed queue only
-//!   while no chain is in flight, so a packed queue is stopped with nothing in flight:
-//!   [`Queues::stop`] asks the device to return its chains. [`Queue::resume`] takes all 32 bits,
-//!   for a device that learns them in another way.
+//! - `vhost-user-backend` passes on 16 bits of a vring base. These bits describe a packed queue
+//!   only while no chain is in flight. So before a packed queue stops, the device has to return its
+//!   chains: [`Queues::stop`] calls a function of the device for this. [`Queue::resume`] takes all
+//!   32 bits, for a device that learns the upper bits in another way.
 //! - The queues of one [`Queues`] belong to one thread of the event loop.
 
 mod memory;
@@ -57,5 +58,5 @@ use vm_memory::GuestMemoryMmap;
 pub use vring::Vring;
 pub use waker::Waker;
 
-/// The guest's memory at one moment.
+/// A snapshot of the guest's memory.
 pub type GuestMemory<B = ()> = Arc<GuestMemoryMmap<B>>;

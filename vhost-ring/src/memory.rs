@@ -52,13 +52,13 @@ pub(crate) enum Sealed {
     No,
 }
 
-/// Checks that each file behind the memory is as long as its regions demand.
+/// Checks that each file behind the memory is as long as its regions require.
 pub(crate) fn check<B: Bitmap + 'static>(memory: &GuestMemoryMmap<B>) -> Result<Sealed, MemoryError> {
     let mut sealed = Sealed::Yes;
     for region in memory.iter() {
         let Some(file) = region.file_offset() else { continue };
         let metadata = fstat(file.file()).map_err(|error| MemoryError::File(error.into()))?;
-        // A device has no size.
+        // A device file has no size.
         if FileType::from_raw_mode(metadata.st_mode) != FileType::RegularFile {
             continue;
         }

@@ -27,15 +27,15 @@ pub struct Queue<B: NewBitmap + 'static = ()> {
     used: bool,
 }
 
-/// The number of kicks that are no sign of a chain. QEMU kicks each queue once when the queue
-/// starts.
+/// The number of kicks that do not mean that a chain is available. QEMU kicks each queue once when
+/// the queue starts.
 const SPURIOUS_KICKS: u32 = 1;
 
 impl<B: NewBitmap + 'static> Queue<B> {
     /// Starts the queue at the 16-bit vring base that its vring records.
     ///
-    /// A packed queue is assumed to have nothing in flight, because a 16-bit base cannot say
-    /// otherwise.
+    /// A packed queue is assumed to have nothing in flight, because a 16-bit base cannot express
+    /// anything else.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl<B: NewBitmap + 'static> Queue<B> {
     ///
     /// # Errors
     ///
-    /// As for [`DeviceQueue::resume`].
+    /// The errors of [`DeviceQueue::resume`].
     pub fn resume(&mut self, position: Position) -> Result<(), SetupError> {
         self.ring.resume(position)
     }
@@ -81,14 +81,14 @@ impl<B: NewBitmap + 'static> Queue<B> {
 
     /// Returns whether the driver has kicked although no chain was ever available in this queue.
     ///
-    /// Then the guest's memory is most likely not shared with this process. Ask after the queue was
-    /// found empty.
+    /// If so, the guest's memory is most likely not shared with this process. Call this method
+    /// after the queue was found empty.
     #[must_use]
     pub fn is_kicked_in_vain(&self) -> bool {
         !self.used && self.vring.kicks() > SPURIOUS_KICKS
     }
 
-    /// Returns the memory that the queue's segments lie in.
+    /// Returns the memory that contains the queue's segments.
     #[must_use]
     pub const fn memory(&self) -> &GuestView<B> {
         self.ring.memory()
@@ -96,13 +96,14 @@ impl<B: NewBitmap + 'static> Queue<B> {
 
     /// Takes the next chain, if there is one that fits into `segments`.
     ///
-    /// A chain of more segments than `segments` has room for is completed with nothing written, and
-    /// `pop` returns `None`; [`arm`](Self::arm) then finds what is left.
+    /// If the next chain has more segments than fit into `segments`, the chain is completed with
+    /// nothing written, and `pop` returns `None`. [`arm`](Self::arm) then finds the chains that
+    /// follow.
     ///
     /// # Errors
     ///
     /// [`Violation`] once, when the driver breaks a rule. The queue is idle from then on, and the
-    /// front-end has been told by the vring's error file.
+    /// front-end has been told through the vring's error file.
     pub fn pop<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, Violation> {
         let popped = self.ring.pop(segments);
         self.used |= !matches!(popped, Ok(None));
@@ -113,16 +114,16 @@ impl<B: NewBitmap + 'static> Queue<B> {
     ///
     /// # Errors
     ///
-    /// As for [`DeviceQueue::complete`].
+    /// The errors of [`DeviceQueue::complete`].
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         self.ring.complete(token, written)
     }
 
-    /// Returns the newest chain to the ring, as if it had not been taken.
+    /// Puts the newest chain back into the ring, as if the chain had not been taken.
     ///
     /// # Errors
     ///
-    /// As for [`DeviceQueue::unpop`].
+    /// The errors of [`DeviceQueue::unpop`].
     pub fn unpop(&mut self, token: Token) -> Result<(), CompleteError> {
         self.ring.unpop(token)
     }
@@ -139,8 +140,8 @@ impl<B: NewBitmap + 'static> Queue<B> {
         self.ring.arm()
     }
 
-    /// Answers chains until the queue is empty and armed, or as many chains as the queue has
-    /// descriptors. Publishes the answers.
+    /// Answers chains until the queue is empty and armed, but at most as many chains as the queue
+    /// has descriptors. Publishes the answers.
     ///
     /// `answer` reads the request from the chain's readable bytes and writes the response to its
     /// writable bytes; the chain is completed with the number of bytes written. Returns
@@ -149,13 +150,14 @@ impl<B: NewBitmap + 'static> Queue<B> {
     ///
     /// # Errors
     ///
-    /// As for [`pop`](Self::pop). What was answered before has been published.
+    /// The errors of [`pop`](Self::pop). The chains that were answered before the error have been
+    /// published.
     pub fn serve(
         &mut self,
         segments: &mut [Segment],
         mut answer: impl FnMut(Reader<'_, GuestView<B>>, &mut Writer<'_, GuestView<B>>),
     ) -> Result<Arm, Violation> {
-        // The memory is a shared handle.
+        // The clone is another handle to the same memory.
         let memory = self.memory().clone();
         let mut burst = self.ring.burst();
         let served = burst.serve(segments, self.size.into(), |readable, writable| {
@@ -195,7 +197,8 @@ impl<B: NewBitmap + 'static> Queue<B> {
         }
     }
 
-    /// Stops, and records the position in the vring, where GET_VRING_BASE reads it.
+    /// Stops the queue, and records the position in the vring, where GET_VRING_BASE reads the
+    /// position.
     pub(crate) fn stop(mut self) -> Position {
         let (position, notify) = self.ring.suspend();
         if notify.is_needed() {

@@ -20,8 +20,8 @@ enum State<B: NewBitmap + 'static> {
     /// Stopped at a position.
     Stopped(Position),
     Running(Box<Queue<B>>),
-    /// The queue cannot be started with its configuration. Trying again is useless until it is
-    /// stopped.
+    /// The queue cannot be started with its configuration. Another attempt is useless until the
+    /// queue is stopped.
     Invalid {
         stopped_at: Option<Position>,
     },
@@ -34,12 +34,12 @@ pub struct Queues<B: NewBitmap + 'static = ()> {
     states: Box<[State<B>]>,
     features: Features,
     memory: Option<GuestMemory<B>>,
-    /// Whether the files of the last memory keep their size.
+    /// Whether the files behind the current memory keep their size.
     sealed: Option<Sealed>,
     waker: Waker,
 }
 
-/// What the front-end says.
+/// Calls for the messages of the front-end.
 impl<B: NewBitmap + 'static> Queues<B> {
     /// Returns the queues of a device that has `count` of them.
     ///
@@ -61,7 +61,8 @@ impl<B: NewBitmap + 'static> Queues<B> {
             .union(Features::RING_PACKED)
     }
 
-    /// Takes the negotiated features. Queues that run keep those that they were started with.
+    /// Takes the negotiated features. Queues that run keep the features that they were started
+    /// with.
     pub const fn set_features(&mut self, features: u64) {
         self.features = Features::from_bits_retain(features);
     }
@@ -75,14 +76,14 @@ impl<B: NewBitmap + 'static> Queues<B> {
     /// Takes the guest's memory, after a front-end has changed it.
     ///
     /// Each queue that runs is stopped, and starts again in the new memory at the next
-    /// [`start`](Self::start); `give_back` returns its chains in flight, as in
+    /// [`start`](Self::start). `give_back` returns the queue's chains in flight, as in
     /// [`stop`](Self::stop).
     ///
     /// # Errors
     ///
     /// [`MemoryError`] if a file is shorter than the front-end says. The memory is then empty, for
     /// `vhost-user-backend` too: no access raises SIGBUS, and no queue starts. A file that can be
-    /// truncated later is no error, and is reported in the log.
+    /// truncated later is not an error; it is reported in the log.
     pub fn set_memory(
         &mut self,
         memory: &GuestMemoryAtomic<GuestMemoryMmap<B>>,
@@ -106,11 +107,11 @@ impl<B: NewBitmap + 'static> Queues<B> {
         Ok(())
     }
 
-    /// Stops a queue, and leaves its position where GET_VRING_BASE finds it.
+    /// Stops a queue, and records its position, which GET_VRING_BASE then returns.
     ///
-    /// `give_back` is called if the queue runs. It returns the chains in flight, with
-    /// [`unpop`](Queue::unpop) newest first where that can be done, and otherwise with
-    /// [`complete`](Queue::complete): a chain that is still in flight afterwards is lost to the
+    /// `give_back` is called if the queue runs. `give_back` returns the chains in flight: with
+    /// [`unpop`](Queue::unpop), newest first, where possible, and otherwise with
+    /// [`complete`](Queue::complete). A chain that is still in flight afterwards is lost to the
     /// driver.
     pub fn stop(&mut self, index: usize, give_back: impl FnOnce(&mut Queue<B>)) {
         let Some(state) = self.states.get_mut(index) else { return };
@@ -130,12 +131,12 @@ impl<B: NewBitmap + 'static> Queues<B> {
     }
 }
 
-/// What the device does.
+/// Calls for the work of the device.
 impl<B: NewBitmap + 'static> Queues<B> {
     /// Starts a queue if the front-end lets the queue run and it does not run yet.
     ///
-    /// Call this for each queue before the queue is looked at, since vhost-user starts a queue by
-    /// its first kick.
+    /// Call `start` for each queue before every access to the queue, because vhost-user starts a
+    /// queue by its first kick.
     ///
     /// # Errors
     ///
@@ -179,7 +180,7 @@ impl<B: NewBitmap + 'static> Queues<B> {
 
     /// Returns a queue if it runs, enabled or not.
     ///
-    /// VIRTIO lets a device return chains of a disabled queue; it takes none.
+    /// VIRTIO lets a device return chains of a disabled queue, but not take chains.
     pub fn running(&mut self, index: usize) -> Option<&mut Queue<B>> {
         match self.states.get_mut(index) {
             Some(State::Running(queue)) => Some(queue),
@@ -190,9 +191,9 @@ impl<B: NewBitmap + 'static> Queues<B> {
     /// Starts and serves all queues, for a device that answers each chain at once: see
     /// [`Queue::serve`].
     ///
-    /// `answer` gets the index of the queue as well. The work is bounded: each queue is served as
-    /// many chains as it has descriptors. If there may be more to do, the [`waker`](Self::waker) is
-    /// readable afterwards. Errors go to the log.
+    /// `answer` gets the index of the queue as well. The work is bounded: for each queue, at most
+    /// as many chains are served as the queue has descriptors. If there may be more to do, the
+    /// [`waker`](Self::waker) is readable afterwards. Errors go to the log.
     pub fn serve(
         &mut self,
         vrings: &[Vring<B>],
@@ -220,11 +221,11 @@ impl<B: NewBitmap + 'static> Queues<B> {
 
 /// The waker.
 impl<B: NewBitmap + 'static> Queues<B> {
-    /// Returns the waker. It wakes the event loop when the device has to look at its queues
-    /// although no kick came.
+    /// Returns the waker. The waker wakes the event loop when the device has to look at its queues
+    /// without a kick.
     ///
-    /// Register its file with the event loop (`VringEpollHandler::register_listener`) under a
-    /// number above that of the queues, such as [`wake_event`](Self::wake_event).
+    /// Register the waker's file with the event loop (`VringEpollHandler::register_listener`) under
+    /// a number above that of the queues, such as [`wake_event`](Self::wake_event).
     #[must_use]
     pub const fn waker(&self) -> &Waker {
         &self.waker

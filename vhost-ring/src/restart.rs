@@ -10,17 +10,19 @@ pub enum Started {
     Unchanged,
     /// The queue has started for the first time, or after [`reset`](crate::Queues::reset).
     First,
-    /// The queue has started where it was stopped, as after a pause of the virtual machine.
+    /// The queue has started at the position at which it was stopped, as after a pause of the
+    /// virtual machine.
     Continued,
-    /// The queue has started at another position than where it was stopped: the driver has been
-    /// reset.
+    /// The queue has started at another position than the one at which it was stopped: the driver
+    /// has been reset.
     ///
     /// vhost-user does not tell a back-end of a driver's reset in another way.
     DriverReset,
 }
 
 impl Started {
-    /// Returns how a queue has started at `position` that was stopped at `left`, if it ever was.
+    /// Returns how a queue has started at `position`. `left` is the position at which the queue was
+    /// stopped, if it was ever stopped.
     pub(crate) fn new(left: Option<Position>, position: Position) -> Self {
         match left {
             None => Self::First,

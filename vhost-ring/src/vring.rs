@@ -21,10 +21,10 @@ type Memory<B> = GuestMemoryAtomic<GuestMemoryMmap<B>>;
 /// A `Vring` differs from `vhost-user-backend`'s own vrings in four ways:
 ///
 /// - A vring may have any size that its format has. The split-only queue of `vhost-user-backend`
-///   keeps its old size when it is told a size that is no power of two.
-/// - A kick that cannot be read is no error. A kick can be gone by the time it is read, because the
-///   vring was stopped and started in between, or because the front-end has taken the kick file
-///   back; the event loop of `vhost-user-backend` would end for good.
+///   keeps its old size if the new size is not a power of two.
+/// - A kick that cannot be read is not an error. A kick can be gone by the time it is read, because
+///   the vring was stopped and started in between, or because the front-end has taken the kick file
+///   back. With the vrings of `vhost-user-backend`, the event loop would then end permanently.
 /// - No access to a notification file blocks: each file is made non-blocking when the front-end
 ///   passes the file. A full file means that a notification is pending already.
 /// - The error file is written to when the driver breaks the queue.
@@ -35,7 +35,7 @@ pub struct Vring<B: NewBitmap + 'static = ()> {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// The number of descriptors, unchecked; 0 until the front-end says it.
+    /// The number of descriptors, unchecked; 0 until the front-end sets the number.
     size: AtomicU16,
     /// The number of kicks that were read.
     kicks: AtomicU32,
@@ -43,7 +43,7 @@ struct Shared {
 }
 
 impl<B: NewBitmap + 'static> Vring<B> {
-    /// Returns the configuration of the queue, as the front-end said it, and the vring base.
+    /// Returns the configuration of the queue, as the front-end has set it, and the vring base.
     ///
     /// Nothing is checked here; ring-core's queues check the configuration.
     #[must_use]
@@ -78,7 +78,7 @@ impl<B: NewBitmap + 'static> Vring<B> {
         full_is_pending(self.state.signal_used_queue())
     }
 
-    /// Tells the front-end that the queue is broken, by the vring's error file.
+    /// Tells the front-end, through the vring's error file, that the queue is broken.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ fn full_is_pending(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Makes writes to `file` fail rather than block. Keeps no file with which this cannot be done.
+/// Makes writes to `file` fail rather than block. Returns `None` if this is not possible.
 fn non_blocking(file: Option<File>) -> Option<File> {
     let file = file?;
     let set = |fd: std::os::fd::BorrowedFd<'_>| -> rustix::io::Result<()> {

@@ -1,4 +1,4 @@
-//! A file with which any thread wakes the event loop.
+//! A file through which any thread can wake the event loop.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -11,7 +11,7 @@ use rustix::event::{EventfdFlags, eventfd};
 pub struct Waker(Arc<OwnedFd>);
 
 impl Waker {
-    /// Creates a waker that is not readable.
+    /// Creates a waker whose file is not ready for reading.
     pub(crate) fn new() -> io::Result<Self> {
         let file = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         Ok(Self(Arc::new(file)))
@@ -19,7 +19,8 @@ impl Waker {
 
     /// Makes the file ready for reading. The event loop sees every change made before this call.
     pub fn wake(&self) {
-        // Fails only if the counter is at its maximum, and then the file is readable already.
+        // Fails only if the counter is at its maximum, and then the file is ready for reading
+        // already.
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }
 

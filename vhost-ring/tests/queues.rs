@@ -63,7 +63,7 @@ impl Rig {
         self.vring.set_enabled(true);
     }
 
-    /// Adds a request of four bytes that asks for an answer of eight.
+    /// Adds a request of four bytes that asks for an answer of eight bytes.
     fn request(&mut self, number: u32) {
         let address = DATA + u64::from(number % 64) * 16;
         let view = VmMemory::new(self.memory.clone());
@@ -208,7 +208,7 @@ fn a_broken_queue_is_told_by_the_error_file_and_stays_idle() {
     }
 }
 
-/// The answers were staged, and a broken queue published nothing.
+/// Without `drain`, a broken queue publishes nothing, and the staged answers would be lost.
 #[test]
 fn answers_that_precede_a_violation_reach_the_driver() {
     for features in [SPLIT, PACKED] {
@@ -217,7 +217,7 @@ fn answers_that_precede_a_violation_reach_the_driver() {
         rig.request(1);
         let view = VmMemory::new(rig.memory.clone());
         // Indirect tables were not negotiated, and the third descriptor, the first of request 1,
-        // refers to one.
+        // refers to a table.
         let (flags, table) =
             if features.contains(Features::RING_PACKED) { (14, 1u16 << 7 | 4) } else { (12, 4) };
         view.write_bytes(AREAS.descriptor + 32 + flags, &table.to_le_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! Links the programs without any libraries, and the firmware as its linker script says.
+//! Links the programs without any libraries, and links the firmware with its linker script.
 
 use std::env;
 

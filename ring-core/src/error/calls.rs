@@ -36,7 +36,7 @@ pub enum AddErrorKind {
         /// The buffer's length.
         bytes: u64,
     },
-    /// The feature that indirect tables need was not negotiated.
+    /// `INDIRECT_DESC`, the feature that indirect tables need, was not negotiated.
     IndirectNotNegotiated,
     /// The indirect table is too small for the buffer.
     TableTooSmall {
@@ -83,8 +83,7 @@ impl fmt::Display for AddErrorKind {
 
 /// A buffer was not added. The queue is unchanged, and the cookie is returned.
 ///
-/// Exhaustive, because a call that fails returns what it was given and the kind of error, and
-/// nothing else.
+/// Exhaustive, because a call that fails returns nothing but the cookie and the kind of error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AddError<T> {
     /// The reason the buffer was not added.
@@ -116,8 +115,8 @@ impl<T> Error for AddError<T> {}
 pub enum PopError {
     /// The driver has broken a rule. Reported once; the queue is idle from now on.
     Violation(Violation),
-    /// The chain has more segments than fit into the storage that was lent. The chain has been
-    /// taken from the queue and can only be completed or put back.
+    /// The chain has more segments than fit into the storage that the caller lent. The chain has
+    /// been taken from the queue, and its token can only be completed or put back.
     TooLong(Token),
 }
 

@@ -68,19 +68,20 @@ pub enum SetupError {
     /// Chains are staged and would be lost. Publish them, or suspend the queue, before resuming it.
     Staged,
     /// This end has chains or buffers in flight, so a device can only resume at its current
-    /// position, and a driver cannot begin at another one.
+    /// position, and a driver cannot begin at another position.
     InFlight {
         /// The number of descriptors of these chains or buffers.
         descriptors: u16,
     },
-    /// The other side has broken a rule. Only a reset helps.
+    /// The other side has broken a rule. The queue has to be reset.
     Broken,
     /// A queue can only be reset or remapped in its own format.
     Format,
     /// The memory under a queue changes, but its size and its features do not.
     Changed,
     /// The position does not exist in a queue of this size, or implies more descriptors in flight
-    /// than the queue has. For a driver that begins elsewhere: the position implies any.
+    /// than the queue has. For a driver that begins at another position: the position implies
+    /// descriptors in flight.
     Position {
         /// The `available` part of the position.
         available: u16,
@@ -89,8 +90,9 @@ pub enum SetupError {
         /// The queue's size.
         size: u16,
     },
-    /// A device cannot take over from a crashed one: it has taken chains itself, whose tokens could
-    /// be mistaken for those of adopted chains, or no queue can have reached the given serial.
+    /// A device cannot take over from a crashed device: this device has taken chains itself, whose
+    /// tokens could be mistaken for those of adopted chains, or no queue can have reached the given
+    /// serial.
     Recovery {
         /// The serial that the crashed device is said to have used last.
         last: u64,

@@ -88,8 +88,8 @@ impl Barriers for Platform {
 
     #[inline]
     fn release(self) {
-        // Also earlier loads stay before it, hence not `oshst`.
-        // SAFETY: as above.
+        // Earlier loads also have to stay before the barrier, so `oshst` is not sufficient. SAFETY:
+        // as above.
         unsafe { core::arch::asm!("dmb osh", options(nostack, preserves_flags)) };
     }
 
@@ -158,9 +158,9 @@ impl Barriers for Platform {
 /// Exhaustive, because [`ORDER_PLATFORM`](crate::Features::ORDER_PLATFORM) is negotiated or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NegotiatedBarriers {
-    /// Those of [`Smp`].
+    /// The barriers of [`Smp`].
     Smp,
-    /// Those of [`Platform`].
+    /// The barriers of [`Platform`].
     Platform,
 }
 

@@ -7,7 +7,7 @@ use crate::segment::Segment;
 
 use super::{AccessError, Memory};
 
-/// A memory whose device may be lent any memory, not only this one.
+/// A memory whose driver may lend the device any memory, not only this memory.
 ///
 /// By itself, a memory lends a device only what is in the memory: a driver end refuses segments
 /// that lie elsewhere. A driver of real hardware also lends buffers that come from elsewhere, such
@@ -45,13 +45,14 @@ impl<M> Dma<M> {
     ///
     /// # Safety
     ///
-    /// Each segment that is passed to a driver queue in the returned memory or in a clone of it is
-    /// memory that the device may access as the segment's kind says, from
-    /// [`publish`](crate::DriverQueue::publish) until the buffer's cookie returns or the device is
-    /// stopped. Until then, this program does not rely on the contents of writable segments, and
-    /// does not write to an indirect table. The device finds a table that is passed as bytes at the
-    /// address that they are mapped to. The queue's slots are of a type whose `AsRef` and `AsMut`
-    /// always return the same slots, as those of arrays, slices, `Box` and `Vec` do.
+    /// The device may access each segment that is passed to a driver queue in the returned memory,
+    /// or in a clone of it, as the segment's kind (readable or writable) says. The device may do so
+    /// from [`publish`](crate::DriverQueue::publish) until the buffer's cookie returns or the
+    /// device is stopped. Until then, this program does not rely on the contents of writable
+    /// segments, and does not write to an indirect table. A table that is passed as bytes is, for
+    /// the device, at the address to which the bytes are mapped. The queue's slots are of a type
+    /// whose `AsRef` and `AsMut` always return the same slots, as those of arrays, slices, `Box`
+    /// and `Vec` do.
     ///
     /// The calls that pass segments are safe, so a program that cannot review all of them keeps the
     /// queue behind a type that makes the segments itself.

@@ -41,8 +41,8 @@
 //! - The areas and tables of a queue, as this program accesses them: the caller of
 //!   [`RawMemory::new`], the borrow of [`RawMemory::from_mut`], or the mapping that a `VmMemory`
 //!   holds.
-//! - The segments of buffers: no promise is needed, because a driver end asks
-//!   [`lend`](Memory::lend), which accepts only segments in the memory, unless the memory knows
+//! - The segments of buffers: no promise is needed, because a driver end calls
+//!   [`lend`](Memory::lend). `lend` accepts only segments in the memory, unless the memory knows
 //!   that the device is confined.
 //! - The segments of buffers in [`Dma`], which accepts all segments, and indirect tables outside
 //!   the memory, which the other memories of this crate refuse: the caller of [`Dma::new`].
@@ -108,7 +108,7 @@ pub enum Store {
 
 /// An address range is not, or not completely, memory that the two sides share.
 ///
-/// Exhaustive, because each [`Memory`] makes these errors, and a range is all that they say.
+/// Exhaustive, because each [`Memory`] makes these errors, which consist of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessError {
     /// The first address of the range.
@@ -158,8 +158,8 @@ pub trait Memory {
     /// been written.
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError>;
 
-    /// Fails unless the device may be lent `segment`. A driver end asks for each segment that is
-    /// added.
+    /// Fails if `segment` must not be lent to the device. A driver end calls `lend` for each
+    /// segment that is added.
     ///
     /// A memory whose device could otherwise access memory that was not lent to it, because the
     /// device accesses memory by address, accepts only segments in this memory. A memory whose

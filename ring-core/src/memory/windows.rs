@@ -9,7 +9,7 @@ use super::{AccessError, Memory};
 /// A kernel uses `Windows` where a queue's areas, or its indirect tables, come from several DMA
 /// allocations.
 ///
-/// All memories must have the same barriers, because a fence is that of the first memory.
+/// All memories must have the same barriers, because `fence` is the fence of the first memory.
 ///
 /// ```
 /// use ring_core::memory::{AlignedWord, RawMemory, Windows};
@@ -31,7 +31,7 @@ use super::{AccessError, Memory};
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 ///
-/// Exhaustive, because the memories are all that it has.
+/// Exhaustive, because it consists of the memories.
 #[derive(Clone, Copy, Debug)]
 pub struct Windows<M, const N: usize>(pub [M; N]);
 

@@ -127,7 +127,7 @@ impl Access for u64 {
 /// 64-bit words as two halves. The upper half publishes the word: see the contract in
 /// [`memory`](super).
 ///
-/// The caller's promise, that of [`Access`], covers both halves.
+/// The caller's promise, which [`Access`] states, covers both halves.
 #[cfg(any(test, not(target_has_atomic = "64")))]
 mod halves {
     use super::{Access as _, Barriers};
@@ -180,8 +180,8 @@ mod tests {
 
     use super::*;
 
-    /// A 64-bit word of shared memory in halves, the lower half first. It is not an `AtomicU64`,
-    /// which the processors that need the halves do not have.
+    /// A 64-bit word of shared memory in halves, the lower half first. The word is not an
+    /// `AtomicU64`, because processors that need the halves have no `AtomicU64`.
     type Halves = [AtomicU32; 2];
 
     // A word for each test, because tests run at the same time.
@@ -197,7 +197,7 @@ mod tests {
         [0, 1].map(|half| word[half].load(Ordering::Relaxed).to_ne_bytes())
     }
 
-    /// What the other side does, or sees, at a barrier.
+    /// The other side, which changes or reads the word at a barrier.
     #[derive(Clone, Copy, Debug)]
     struct OtherSide;
 

@@ -136,8 +136,8 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         })
     }
 
-    /// Collects the segments of a whole chain. Returns also its id, which is in its last
-    /// descriptor.
+    /// Collects the segments of a whole chain. Also returns the chain's id, which is in the chain's
+    /// last descriptor.
     #[inline(never)]
     fn gather<'s>(
         &self,
@@ -150,15 +150,15 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     }
 
     /// Collects the segments of a whole chain for a burst; `None` if the chain breaks a rule, or
-    /// does not fit the storage. Returns also its id.
+    /// does not fit the storage. Also returns the chain's id.
     #[inline(never)]
     pub(super) fn gather_in_burst(&self, head: Control, segments: &mut [Segment]) -> Option<(u16, Gathered)> {
         let (id, contents) = self.gather(head, segments).ok()?;
         Some((id, contents.gathered()?))
     }
 
-    /// Follows a chain through the ring. Returns its id, and the number of descriptors that it
-    /// takes up.
+    /// Follows a chain through the ring. Returns the chain's id, and the number of descriptors that
+    /// the chain takes up.
     fn walk(&self, head: Control, collector: &mut Collector<'_>) -> Result<(u16, u16), Violation> {
         let size = self.end.ring.size.get();
         let (mut cursor, mut descriptor, mut count) = (self.end.next, head, 1);

@@ -164,8 +164,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         Ok(id)
     }
 
-    /// Makes the `count` slots behind the staged ones unavailable again. The device cannot have
-    /// seen their descriptors, because it stops at the first one of the batch.
+    /// Makes the `count` slots behind the staged slots unavailable again. The device cannot have
+    /// seen their descriptors, because it stops at the first descriptor of the batch.
     #[cold]
     pub(super) fn withdraw(&mut self, count: u16) {
         let mut at = self.end.staged;

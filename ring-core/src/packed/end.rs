@@ -1,9 +1,10 @@
 //! What both ends of a packed queue have in common.
 //!
-//! The ends mirror each other. Each end writes descriptors at one cursor, and takes those of the
-//! other side at another; a slot's flags say whose turn it is. A batch is published by its first
-//! descriptor, so the control word of that descriptor is kept back until then. Each end requests
-//! notifications in its own area, and reads the other side's request in the other area.
+//! The ends mirror each other. Each end writes descriptors at one cursor, and takes the descriptors
+//! of the other side at another cursor. A slot's flags say whether the slot is available or used. A
+//! batch is published by its first descriptor, so the control word of that descriptor is kept back
+//! until the batch is published. Each end requests notifications in its own area, and reads the
+//! other side's request in the other area.
 
 use crate::error::SetupError;
 use crate::index::{Cursor, QueueSize};
@@ -20,7 +21,7 @@ use super::layout::{Control, DescriptorFlags, control, layout};
 pub(super) struct End<M: Memory> {
     pub(super) ring: Ring<M>,
     pub(super) state: State,
-    /// Where the next descriptor is written; ahead of `published` by the number of staged
+    /// The position of the next descriptor to write; ahead of `published` by the number of staged
     /// descriptors.
     pub(super) staged: Cursor,
     /// Everything before this cursor has been published.
@@ -206,7 +207,8 @@ impl<M: Memory> End<M> {
     }
 
     /// Asks the other side to notify when it publishes the next descriptor, whose flags are then
-    /// `due`, or with `EVENT_IDX` the one that is `delay` descriptors after the next.
+    /// `due`. With `EVENT_IDX`, asks for the descriptor that is `delay` descriptors after the next
+    /// one.
     #[inline]
     pub(super) fn arm(
         &mut self,
@@ -250,7 +252,8 @@ impl<M: Memory> End<M> {
         }
     }
 
-    /// Makes the queue idle from now on. What is staged is only published if the queue is drained.
+    /// Makes the queue idle from now on. Staged descriptors are only published if the queue is
+    /// drained.
     #[cold]
     pub(super) fn fail(&mut self) {
         self.state = State::Broken;
@@ -263,7 +266,7 @@ impl<M: Memory> End<M> {
         self.slow_peek = true;
     }
 
-    /// Lets the queue run again, with nothing staged. The queue is not broken.
+    /// Lets the queue run again, with nothing staged. The queue must not be broken.
     pub(super) fn resume(&mut self, published: Cursor, next: Cursor) {
         (self.staged, self.published, self.staged_count) = (published, published, 0);
         self.next = next;

@@ -1,9 +1,9 @@
 //! Event suppression structures (VIRTIO 1.4, 2.8.10 "Driver and Device Event Suppression" and
 //! 2.8.14 "Event Suppression Structure Format").
 //!
-//! The driver area and the device area each hold one structure: `desc`, a cursor, and `flags`. They
-//! form one aligned 32-bit word. So a side that sees a new position also sees the new mode, never a
-//! mixture.
+//! The driver area and the device area each hold one structure: `desc`, a cursor, and `flags`. The
+//! two fields form one aligned 32-bit word. So a side that sees a new position also sees the new
+//! mode, never a mixture.
 
 use crate::index::{Cursor, QueueSize};
 use crate::memory::{Area, Load, Store};
@@ -29,8 +29,8 @@ pub(super) fn disable(area: &impl Area) {
     area.store(0, DISABLE << 16, Store::Relaxed);
 }
 
-/// Returns whether the other side asks to be notified, after the last `count` descriptors up to
-/// `cursor` were published.
+/// Returns whether the other side asks to be notified of any of the last `count` descriptors up to
+/// `cursor`, which were published.
 ///
 /// The caller has issued a fence between its last store of flags and this call.
 #[inline]
@@ -47,8 +47,8 @@ pub(super) fn is_due(area: &impl Area, cursor: Cursor, count: u16, event_idx: bo
 /// Returns whether the last `count` descriptors up to `cursor` include the descriptor at `event`.
 #[inline]
 const fn passed(event: u16, cursor: Cursor, count: u16, size: QueueSize) -> bool {
-    // Slots are counted from the start of the lap of `cursor`; a slot of the lap before is `size`
-    // less.
+    // Slots are counted from the start of the lap of `cursor`; `size` is subtracted for a slot of
+    // the lap before.
     let lap_before = (event ^ cursor.bits()) & (1 << 15) != 0;
     let slot = event & !(1 << 15);
     let event = if lap_before { slot.wrapping_sub(size.get()) } else { slot };

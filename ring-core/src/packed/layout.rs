@@ -15,9 +15,10 @@ bitflags! {
         const WRITE = 1 << 1;
         /// The segment is a table of descriptors.
         const INDIRECT = 1 << 2;
-        /// Equal to the driver's wrap counter when the driver wrote the descriptor.
+        /// The driver's wrap counter at the time when the driver wrote the descriptor.
         const AVAIL = 1 << 7;
-        /// Unequal to that wrap counter then; the device makes it equal.
+        /// The inverse of that wrap counter in an available descriptor. The device sets the bit
+        /// equal to the wrap counter.
         const USED = 1 << 15;
         const _ = !0;
     }
@@ -37,7 +38,7 @@ impl DescriptorFlags {
     }
 
     /// Returns the flags of a descriptor that is neither available nor used on the lap of `cursor`:
-    /// those of a descriptor used on the lap before.
+    /// the flags of a descriptor that was used on the lap before.
     #[inline]
     pub(crate) const fn unavailable(cursor: Cursor) -> Self {
         let before = cursor.wrap_bit() ^ Cursor::WRAP;

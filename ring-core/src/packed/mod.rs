@@ -2,14 +2,14 @@
 //!
 //! The *descriptor area* is a ring of descriptors, which both sides write. The driver writes a
 //! buffer's descriptors into consecutive slots and makes the first descriptor available last. The
-//! device reads the descriptors and processes the buffer. To return it, the device writes one
-//! descriptor, with the buffer's id and the number of written bytes, over the slots that it has
-//! read first. Two flags in each descriptor are compared with a wrap counter, which each side
-//! keeps; they tell whose turn the slot is.
+//! device reads the descriptors and processes the buffer. To return the buffer, the device writes
+//! one descriptor, with the buffer's id and the number of written bytes, over the first slot that
+//! the device has not overwritten yet. Each side compares two flags of a descriptor with a wrap
+//! counter of its own. The comparison tells whether the slot is available or used.
 //!
 //! The flags of a descriptor are its publication point. Flags, length and id share an aligned
-//! 64-bit word. So one Release store publishes all three and everything before them, and one
-//! Acquire load of the other side observes them.
+//! 64-bit word. So one Release store publishes all three fields and everything written before them,
+//! and one Acquire load of the other side observes the fields.
 //!
 //! Each side only looks at one slot: the next one. So a batch is published by its *first*
 //! descriptor, which is stored last. The order in which the other descriptors become visible does

@@ -24,13 +24,14 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         self.end.staged.bits()
     }
 
-    /// Returns whether a device that had published up to `used`, and had staged more, has published
-    /// that batch, too.
+    /// Returns whether the crashed device has published its last batch: the descriptors that it had
+    /// staged after it had published up to `used`.
     pub fn has_published(&self, used: u16) -> bool {
         // Only the USED bit of the batch's first descriptor answers the question. The bit differs
         // from the wrap counter from the time when the driver makes the slot available until the
         // device marks it used. If the driver has already made the slot available once more, the
-        // bit is unchanged, because it also differs from the wrap counter of the next lap.
+        // bit is unchanged, because an available slot's bit also differs from the wrap counter of
+        // the next lap.
         Cursor::from_bits(used, self.end.ring.size)
             .is_some_and(|used| self.descriptor(used).flags.contains(DescriptorFlags::USED) == used.wrap())
     }
@@ -71,9 +72,9 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         Ok(token)
     }
 
-    /// Ensures that the driver does not mistake the descriptor at `at` for a used one. The
-    /// descriptor may look used, because all of a batch but its first descriptor is written before
-    /// the batch is published.
+    /// Ensures that the driver does not mistake the descriptor at `at` for a used descriptor. The
+    /// descriptor may look used, because all descriptors of a batch but the first are written
+    /// before the batch is published.
     ///
     /// The standard forbids changing a descriptor that is marked used (VIRTIO 1.4, 2.8.15 "Device
     /// Requirements: The Virtqueue Descriptor Table"). No driver can have seen this mark, because
@@ -90,7 +91,7 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Returns the control word of a slot that the crashed device may have written to.
     fn descriptor(&self, at: Cursor) -> Control {
         // Relaxed: the process that found the other device dead sees everything that device wrote.
-        // What the driver wrote is only used for what these bits alone imply.
+        // Of what the driver wrote, only these bits are used, and no data that depends on them.
         Control::from_word(self.end.ring.descriptor.load(control(at.slot()), Load::Relaxed))
     }
 }

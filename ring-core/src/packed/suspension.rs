@@ -73,7 +73,7 @@ impl<M: Memory, S: driver::Slots<T>, T> DriverQueue<M, S, T> {
         }
     }
 
-    /// Moves a queue without buffers to `position`, where another queue was left.
+    /// Moves a queue without buffers to `position`, at which another queue was left.
     ///
     /// # Errors
     ///

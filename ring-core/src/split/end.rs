@@ -1,8 +1,8 @@
 //! What both ends of a split queue have in common.
 //!
-//! The ends mirror each other. Each end publishes by storing the index in its own area, and finds
-//! what the other side has published by the index in the other area. Each end requests
-//! notifications in its own area, and reads the other side's request in the other area.
+//! The ends mirror each other. Each end publishes by storing the index in its own area. The index
+//! in the other area tells how much the other side has published. Each end requests notifications
+//! in its own area, and reads the other side's request in the other area.
 
 use crate::error::SetupError;
 use crate::index::{Mask, QueueSize};
@@ -153,14 +153,15 @@ impl<M: Memory> End<M> {
         self.seen
     }
 
-    /// Notes which entries a burst has taken, and up to which entry more can be taken.
+    /// Records the next entry to take after a burst, and the index up to which entries can be
+    /// taken.
     #[inline]
     pub(super) const fn set_taken(&mut self, next: u16, seen: u16) {
         (self.next, self.seen) = (next, seen);
     }
 
-    /// Returns whether all entries of the last look have been taken. `false` while each entry has
-    /// to be looked for, because each is notified.
+    /// Returns whether all entries that the last look has found have been taken. Returns `false`
+    /// while the other side notifies of every entry, because each entry then has to be looked for.
     pub(super) fn has_taken_all(&self) -> bool {
         self.next == self.seen && self.request != Request::Always
     }
@@ -209,8 +210,8 @@ impl<M: Memory> End<M> {
         })
     }
 
-    /// Asks the other side to notify when it publishes the next entry, or with `EVENT_IDX` the one
-    /// that is `delay` entries after the next.
+    /// Asks the other side to notify when it publishes the next entry. With `EVENT_IDX`, asks for
+    /// the entry that is `delay` entries after the next one.
     #[inline]
     pub(super) fn arm(&mut self, delay: u16, request: Request) -> Arm {
         if !self.state.is_running() {
@@ -227,7 +228,8 @@ impl<M: Memory> End<M> {
         if index == self.next { Arm::Armed } else { Arm::Pending }
     }
 
-    /// Stores the request to be notified, with `EVENT_IDX` of the entry at `event`.
+    /// Stores the request to be notified. With `EVENT_IDX`, the request is for the entry at
+    /// `event`.
     fn ask(&mut self, event: u16) {
         if self.ring.event_idx {
             self.ring.own.store(self.own_event, event, Store::Relaxed);
@@ -254,7 +256,7 @@ impl<M: Memory> End<M> {
         }
     }
 
-    /// Makes the queue idle from now on. What is staged is only published if the queue is drained.
+    /// Makes the queue idle from now on. Staged entries are only published if the queue is drained.
     #[cold]
     pub(super) fn fail(&mut self) {
         self.state = State::Broken;
@@ -267,7 +269,7 @@ impl<M: Memory> End<M> {
         self.seen = self.next;
     }
 
-    /// Lets the queue run again, with nothing staged. The queue is not broken.
+    /// Lets the queue run again, with nothing staged. The queue must not be broken.
     pub(super) fn resume(&mut self, published: u16, next: u16) {
         (self.staged, self.published) = (published, published);
         (self.next, self.seen) = (next, next);

@@ -34,8 +34,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
                 count += 1;
             }
         }
-        // The device has not been told of these descriptors, so it is not too late to refuse the
-        // buffer.
+        // These descriptors are not available to the device yet, so the buffer can still be
+        // refused.
         let bytes = match tally.accept(state, self.end.ring.size, free) {
             Ok(bytes) => bytes,
             Err(kind) => return Err(AddError { kind, cookie }),

@@ -3,8 +3,8 @@
 //! The *descriptor area* is a table of descriptors, which only the driver writes. A buffer is a
 //! chain of descriptors, linked by index. To make the buffer available, the driver puts the index
 //! of the chain's head into the ring of the *driver area* and increments the index of that area.
-//! The device processes the buffer. To return it, the device puts the head and the number of
-//! written bytes into the ring of the *device area* and increments the index of that area.
+//! The device processes the buffer. To return the buffer, the device puts the head and the number
+//! of written bytes into the ring of the *device area* and increments the index of that area.
 //!
 //! Each area has one writer, and each index is a publication point: its writer stores it with
 //! Release, and the other side loads it with Acquire. This pair orders everything that the index

@@ -22,8 +22,8 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         self.end.staged
     }
 
-    /// Returns whether a device that had published up to `used`, and had staged more, has published
-    /// that batch, too.
+    /// Returns whether the crashed device has published its last batch: the entries that it had
+    /// staged after it had published up to `used`.
     pub fn has_published(&self, used: u16) -> bool {
         self.used_index() != used
     }
@@ -50,9 +50,9 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         if !self.end.state.is_running() {
             return Err(SetupError::ChainRecord(taken));
         }
-        // If later chains were returned before this one, its entry in the driver area is elsewhere.
-        // But the entry of the newest chain is here, and then that of the next newest, and only
-        // these chains can be put back.
+        // If later chains were returned before this chain, this is not the position of the chain's
+        // entry in the driver area. But the position is right for the newest chain, and then for
+        // the next newest, and only these chains can be put back.
         let start = self.end.next;
         let token = self.slots.adopt(taken, start, self.end.ring.size)?;
         if self.end.state == State::InOrder {

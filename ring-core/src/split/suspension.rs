@@ -54,9 +54,9 @@ impl<M: Memory, S: device::Slots> DeviceQueue<M, S> {
         Position { available: self.end.next, used: self.end.published }
     }
 
-    /// Returns the index in the device area, where the previous device left it.
+    /// Returns the index that the previous device has left in the device area.
     ///
-    /// This is the part of a position that the vring base of a split queue lacks.
+    /// The vring base of a split queue lacks this part of a position.
     pub fn used_index(&self) -> u16 {
         self.end.ring.own.load(INDEX, Load::Relaxed)
     }
@@ -79,7 +79,7 @@ impl<M: Memory, S: driver::Slots<T>, T> DriverQueue<M, S, T> {
         }
     }
 
-    /// Moves a queue without buffers to `position`, where another queue was left.
+    /// Moves a queue without buffers to `position`, at which another queue was left.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! VIRTIO 1.4, 2.9 "Driver Notifications" and 6 "Reserved Feature Bits", as far as they concern the
-//! rings.
+//! The parts of VIRTIO 1.4, 2.9 "Driver Notifications" and 6 "Reserved Feature Bits" that concern
+//! the rings.
 
 use std::cell::RefCell;
 

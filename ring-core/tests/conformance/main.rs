@@ -1,4 +1,4 @@
-//! The requirements of VIRTIO 1.4 on virtqueues, a test for each.
+//! The requirements of VIRTIO 1.4 on virtqueues, with at least one test for each.
 //!
 //! A test is named after the role and the section of its requirement. `CONFORMANCE.md` is the table
 //! of all requirements; the tests in [`table`] compare the table with this folder.

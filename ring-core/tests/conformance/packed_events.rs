@@ -23,8 +23,8 @@ const SUPPRESSIONS: [(Features, &str, bool); 12] = [
     (PACKED_EVENT_IDX, "0280 0200", false),
     (PACKED_EVENT_IDX, "0000 0200", false),
     (PACKED_EVENT_IDX, "0100 0200", false),
-    // A descriptor is valid only with EVENT_IDX, and the value 3 is reserved. An end notifies in
-    // both cases, since a spurious notification is harmless.
+    // The mode "at a descriptor" is valid only with EVENT_IDX, and the value 3 is reserved. An end
+    // notifies in both cases, since a spurious notification is harmless.
     (PACKED, "0280 0200", true),
     (PACKED_EVENT_IDX, "0280 0300", true),
     // The other bits are reserved.
@@ -70,7 +70,7 @@ fn both_2_8_10_an_event_is_due_on_its_lap_only() {
     let mut queue = Queue::new(&mut page, 3, PACKED_EVENT_IDX);
     let mut notified = vec![];
     for index in 0..12 {
-        // Slot 1 with wrap counter 0: on every second lap.
+        // The event is at slot 1 with wrap counter 0, which occurs on every second lap.
         queue.poke(DEVICE_AREA, "0100 0200");
         let available = queue.offer(&[READ_A], &[], 0);
         queue.poke(DRIVER_AREA, "0100 0200");

@@ -145,7 +145,8 @@ fn driver_2_8_17_a_list_longer_than_the_queue_is_refused() {
 
 #[test]
 fn device_2_8_17_a_list_longer_than_the_queue_is_a_violation() {
-    // The list begins in the second slot, so that its end would be its beginning on the next lap.
+    // The list begins in the second slot and fills the ring, so the slot after its end is the slot
+    // of its beginning, on the next lap.
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 2, PACKED);
     let _ = queue.offer(&[READ_A], &[], 0);

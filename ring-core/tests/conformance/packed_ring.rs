@@ -79,7 +79,7 @@ fn both_2_8_2_each_side_polls_one_slot() {
 fn device_2_8_12_buffers_are_taken_in_ring_order() {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 3, PACKED);
-    // The buffers go around the end of the ring, and their ids are in no order.
+    // The buffers cross the end of the ring, and their ids are not in order.
     for (first, second) in [(READ_A, READ_B), (READ_B, READ_A), (READ_A, READ_A)] {
         let _ = queue.offer(&[first], &[], 0);
         let _ = queue.offer(&[second], &[], 1);

@@ -84,7 +84,7 @@ fn device_2_8_8_a_batch_is_one_used_descriptor_and_skips_the_batch() {
     assert_eq!(
         queue.picture()[..4],
         [
-            // The last buffer of the batch, in the slot of the first buffer.
+            // The descriptor of the batch's last buffer is in the slot of the first buffer.
             "0010000000000000 40000000 0100 8280",
             "0020000000000000 20000000 0000 8000",
             "0040000000000000 40000000 0100 8200",

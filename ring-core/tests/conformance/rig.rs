@@ -19,8 +19,8 @@ pub(crate) const NO_DESCRIPTOR: &str = "0000000000000000 00000000 0000 0000";
 /// An event suppression structure that was never written.
 pub(crate) const NO_EVENT: &str = "0000 0000";
 
-/// A segment that the device may read. The segments are outside the page, because a queue follows
-/// no address but that of an indirect table.
+/// A segment that the device may read. The segments are outside the page, because a queue accesses
+/// no memory by address except indirect tables.
 pub(crate) const READ_A: Segment = Segment::new(0x1000, 0x10);
 /// Another segment that the device may read.
 pub(crate) const READ_B: Segment = Segment::new(0x2000, 0x20);
@@ -45,7 +45,8 @@ pub(crate) const fn setup(size: u16, features: Features) -> Setup {
     Setup::new(size, features, Areas { descriptor: 0, driver: DRIVER_AREA, device: DEVICE_AREA })
 }
 
-/// What one end did, oldest first, a line for each access: `"driver+2 store u16 Release"`.
+/// The accesses of one end, oldest first, with a line for each access: `"driver+2 store u16
+/// Release"`.
 #[derive(Debug)]
 pub(crate) struct Log<'m> {
     memory: Watched<'m>,
@@ -88,9 +89,9 @@ impl Log<'_> {
 pub(crate) struct Queue<'m> {
     pub(crate) driver: HeapDriverQueue<Watched<'m>, u32>,
     pub(crate) device: HeapDeviceQueue<Watched<'m>>,
-    /// What the driver end did since the queue was set up.
+    /// The accesses of the driver end since the queue was set up.
     pub(crate) driver_log: Log<'m>,
-    /// What the device end did since the queue was set up.
+    /// The accesses of the device end since the queue was set up.
     pub(crate) device_log: Log<'m>,
     memory: RawMemory<'m>,
     setup: Setup,
@@ -134,7 +135,7 @@ impl<'m> Queue<'m> {
         lines
     }
 
-    /// Returns the bytes from `address` on, in fields of these sizes.
+    /// Returns the bytes that start at `address`, in fields of these sizes.
     pub(crate) fn fields(&self, address: u64, sizes: &[u64]) -> String {
         let mut at = address;
         let fields = sizes.iter().map(|&size| {
@@ -144,7 +145,7 @@ impl<'m> Queue<'m> {
         fields.collect::<Vec<_>>().join(" ")
     }
 
-    /// Returns `count` descriptors from `address` on.
+    /// Returns the `count` descriptors that start at `address`.
     pub(crate) fn table(&self, address: u64, count: u64) -> Vec<String> {
         (0..count).map(|index| self.fields(address + 16 * index, &[8, 4, 2, 2])).collect()
     }
@@ -165,7 +166,7 @@ impl<'m> Queue<'m> {
         self.memory.write_bytes(address, &bytes).unwrap();
     }
 
-    /// Writes descriptors, from `address` on.
+    /// Writes descriptors, starting at `address`.
     pub(crate) fn poke_table(&self, address: u64, descriptors: &[&str]) {
         self.poke(address, &descriptors.concat());
     }

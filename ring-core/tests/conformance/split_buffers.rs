@@ -79,7 +79,7 @@ pub(crate) fn readable_memory_is_not_written(features: Features) {
     assert_eq!(queue.fields(SPARE, &[4, 4, 8]), "01020304 ffffffff 0000000000000000");
 }
 
-/// The device end itself reads no buffer.
+/// The device end itself does not read buffers.
 pub(crate) fn writable_memory_is_not_read(features: Features) {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 4, features);

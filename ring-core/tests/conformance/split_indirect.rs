@@ -78,7 +78,7 @@ fn driver_2_7_5_3_1_a_buffer_longer_than_the_queue_is_refused() {
     assert_eq!(queue.driver_log.take(), [""; 0]);
 }
 
-/// A link out of the table is a violation nevertheless.
+/// A link that leaves such a table is still a violation.
 #[test]
 fn device_2_7_5_3_1_a_table_longer_than_the_queue_is_accepted() {
     let mut page = Page::default();

@@ -228,7 +228,7 @@ fn driver_2_7_13_3_1_the_index_is_stored_after_the_chain_and_the_entry() {
             "descriptor+8 write u64",
             "descriptor+16 write u64",
             "descriptor+24 write u64",
-            // Again, without the flag NEXT.
+            // The last descriptor is written again, without the flag NEXT.
             "descriptor+24 write u64",
             "driver+4 write u16",
             "driver+2 store u16 Release",

@@ -38,8 +38,8 @@ fn flags_over_a_life(area: u64, features: Features) -> Vec<String> {
     seen
 }
 
-/// Offers and uses buffers one by one until the index recurs. Returns the indices whose buffer the
-/// `end` announced, with the event field of the other side left at 0.
+/// Offers and uses buffers one by one until the index recurs. The event field of the other side
+/// stays 0. Returns the indices of the buffers for which `end` sent a notification.
 fn announced(end: &str) -> Vec<u32> {
     let mut page = Page::default();
     let mut queue = Queue::new(&mut page, 1, EVENT_IDX);

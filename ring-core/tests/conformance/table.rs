@@ -45,7 +45,7 @@ fn section_of(test: &str) -> Option<String> {
     (["driver", "device", "both"].contains(&role) && !numbers.is_empty()).then(|| numbers.join("."))
 }
 
-/// Returns the names of all tests, without those of this file.
+/// Returns the names of all tests except the tests of this file.
 fn tests() -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance")).unwrap() {

@@ -1,4 +1,4 @@
-//! The contents of buffers. They differ, so that a byte in the wrong place is found.
+//! The contents of buffers. All contents differ, so that a byte in the wrong place is found.
 
 /// Returns the bytes that the driver sends in request `cookie`.
 pub(crate) fn question(cookie: u64) -> impl Iterator<Item = u8> {

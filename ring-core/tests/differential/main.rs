@@ -1,9 +1,10 @@
-//! Each end against another implementation of the other end, which finds what both ends of
-//! ring-core misunderstand in the same way.
+//! Tests each end against another implementation of the other end. This finds rules that both ends
+//! of ring-core misunderstand in the same way.
 //!
-//! Only split queues have such peers. rust-vmm's `virtio-queue` is the device for our driver;
-//! `virtio-drivers` is the driver for our device, on x86-64 only: `cargo xtask foreign` tests other
-//! processors with Rust 1.85, for which virtio-drivers is too new.
+//! Other implementations exist for split queues only. rust-vmm's `virtio-queue` is the device for
+//! our driver, and `virtio-drivers` is the driver for our device. `virtio-drivers` is tested on
+//! x86-64 only: `cargo xtask foreign` tests other processors with Rust 1.85, for which
+//! virtio-drivers is too new.
 
 #![cfg(feature = "vm-memory")]
 
@@ -31,7 +32,7 @@ enum Step {
     PublishAvailable,
     /// The device takes a buffer.
     Take,
-    /// The device completes one of the buffers that it has taken, with this number of bytes
+    /// The device completes one of the buffers that it has taken, and reports this number of bytes
     /// written.
     Complete { which: u8, written: u16 },
     /// The device publishes, and decides whether to notify.

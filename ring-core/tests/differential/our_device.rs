@@ -16,7 +16,7 @@ struct Rig {
     driver: TheirDriver,
     device: HeapDeviceQueue<RawMemory<'static>>,
     next_cookie: u64,
-    /// The questions, by the token of the driver.
+    /// The questions, indexed by the driver's token.
     questions: BTreeMap<u16, Vec<u8>>,
     /// The driver's tokens of the available buffers, oldest first. The driver publishes each buffer
     /// when it adds the buffer.
@@ -139,7 +139,7 @@ impl Rig {
         self.returned += self.completed.len() as u64;
         self.used.append(&mut self.completed);
         let expected = if self.features.contains(EVENT_IDX) {
-            // The event of the driver is the next buffer that the driver takes back.
+            // The driver's event names the next buffer that the driver takes back.
             (self.decided..self.returned).contains(&self.reaped)
         } else {
             self.decided < self.returned

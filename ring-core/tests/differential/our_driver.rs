@@ -48,7 +48,7 @@ struct Rig {
     /// The buffers that the device has taken, with the heads of their chains.
     taken: Vec<(u16, Buffer)>,
     used: VecDeque<Buffer>,
-    /// Whether a side sleeps, and has to be notified of the next buffer.
+    /// Whether the driver sleeps, and has to be notified of the next buffer.
     driver_sleeps: bool,
     device_sleeps: bool,
 }

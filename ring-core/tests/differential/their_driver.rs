@@ -52,7 +52,7 @@ impl Pool {
     }
 }
 
-/// Returns the index of the page that an address is in.
+/// Returns the index of the page that contains an address.
 fn page(address: PhysAddr) -> usize {
     usize::try_from(address - ADDRESS).expect("the address is in the pool") / PAGE_SIZE
 }

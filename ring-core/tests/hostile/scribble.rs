@@ -1,4 +1,4 @@
-//! What the scribbler writes: any bytes, and more often bytes that could pass for correct ones.
+//! What the scribbler writes: sometimes any bytes, and more often bytes that look correct.
 
 use proptest::prelude::*;
 use ring_core::memory::{Memory as _, RawMemory};
@@ -26,7 +26,7 @@ pub(crate) fn scribble() -> impl Strategy<Value = Scribble> {
     ]
 }
 
-/// A descriptor of either format, in the queue or in a table.
+/// A write of a descriptor of either format, in the queue or in a table.
 fn descriptor() -> impl Strategy<Value = Scribble> {
     let table = prop_oneof![4 => Just(DESCRIPTORS), 1 => Just(BUFFERS), 1 => Just(BUFFERS + 1)];
     let address = prop_oneof![4 => BUFFERS..BUFFERS + 0x100, 1 => any::<u64>(), 1 => u64::MAX - 16..];
@@ -40,7 +40,7 @@ fn descriptor() -> impl Strategy<Value = Scribble> {
     })
 }
 
-/// One of the first `count` 16-bit fields of an area.
+/// A write to one of the first `count` 16-bit fields of an area.
 fn field(area: u64, count: u64) -> impl Strategy<Value = Scribble> {
     (0..count, small()).prop_map(move |(index, value)| Scribble {
         address: area + 2 * index,

@@ -1,5 +1,5 @@
-//! What a model runs with: a queue, its buffers, and the ordering that is left out. The steps of a
-//! model.
+//! The configuration of a model (a queue, its buffers, and the ordering that is left out), and the
+//! steps that models are made of.
 
 use loom::thread;
 use ring_core::memory::Memory as _;
@@ -21,7 +21,7 @@ pub(crate) const WRONG_LENGTH: &str = "the descriptor has the length of another 
 /// The start of loom's message for a model in which an end that was not notified sleeps for ever.
 pub(crate) const DEADLOCK: &str = "deadlock";
 
-/// The end that leaves out an ordering.
+/// The end that leaves out an ordering, with the ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutation {
     Driver(Weakened),
@@ -57,7 +57,7 @@ impl Buffers {
     }
 }
 
-/// What a model runs with.
+/// The configuration of a model.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     pub(crate) size: u16,
@@ -78,7 +78,7 @@ impl Case {
         Self { words: Words::Halves, ..self }
     }
 
-    /// The interleavings with at most this many preemptions.
+    /// Limits the model to interleavings with at most this many preemptions.
     pub(crate) const fn preempted(self, at_most: usize) -> Self {
         Self { preemptions: Some(at_most), ..self }
     }
@@ -112,7 +112,8 @@ impl Case {
         (driver, device)
     }
 
-    /// Adds a buffer. The question is 100 more than the number of the request, the answer 200 more.
+    /// Adds a buffer. The question is the number of the request plus 100, and the answer is the
+    /// number plus 200.
     pub(crate) fn add(self, driver: &mut Driver, request: u64) {
         let address = PAYLOAD + 16 * request;
         let (question, answer) = ([Segment::new(address, 8)], [Segment::new(address + 8, 8)]);
@@ -137,7 +138,7 @@ impl Case {
         Some(used.cookie)
     }
 
-    /// Reaps until the driver may sleep. Returns the requests that came back.
+    /// Reaps until the driver may sleep. Returns the requests whose buffers were reaped.
     pub(crate) fn reap_until_asleep(self, driver: &mut Driver) -> Vec<u64> {
         let mut reaped = Vec::new();
         loop {

@@ -128,7 +128,7 @@ fn both_sides_sleep_and_wake_each_other() {
     }
 }
 
-/// An end sleeps until several buffers have come.
+/// An end sleeps until several buffers have arrived.
 #[test]
 fn an_end_that_arms_for_several_buffers_is_notified() {
     let name = "a driver arms for several buffers";
@@ -137,7 +137,7 @@ fn an_end_that_arms_for_several_buffers_is_notified() {
     holds_with_few_preemptions(name, a_device_arms_for_several_buffers);
 }
 
-/// An end asks once, and never again.
+/// An end requests notifications once, and never again.
 #[test]
 fn an_end_that_asks_once_is_notified_of_every_buffer() {
     let name = "a driver asks once for every buffer";
@@ -211,7 +211,7 @@ fn the_buffers_of_a_crashed_device_come_back_once() {
     }
 }
 
-/// As on targets without 64-bit atomics.
+/// Targets without 64-bit atomics access words in this way.
 #[test]
 fn packed_words_may_be_accessed_in_halves() {
     for (name, model, size, features, buffers) in [
@@ -286,7 +286,8 @@ fn message(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// Returns the mutation, and the failures of the models that do not fail because of it.
+/// Returns the mutation, and the results of the models that should fail because of the mutation and
+/// do not.
 fn missed(case: Case, mutation: Mutation) -> Option<(Case, Mutation, Vec<Option<String>>)> {
     let failures = guards(mutation).iter().map(|(model, expected)| {
         let failure = failure(*model, case.without(mutation));

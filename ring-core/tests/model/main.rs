@@ -1,9 +1,10 @@
-//! Random operations on both ends of a queue, compared with a reference made of plain lists.
+//! Compares random operations on both ends of a queue with a reference that consists of plain
+//! lists.
 //!
 //! One generic body runs {split, packed} × {flags, event index} × {any order, in order} × {with,
-//! without indirect tables}. For every operation the reference predicts the answer of the end:
-//! which buffers, in which order, with how many bytes written; whether the other side must be
-//! notified, exactly; and the position of the queue.
+//! without indirect tables}. For every operation the reference predicts the result of the end
+//! exactly: the buffers, their order and the numbers of bytes written; whether the other side has
+//! to be notified; and the position of the queue.
 
 mod reference;
 mod rig;

@@ -64,8 +64,8 @@ pub(crate) struct Lists {
     pub(crate) staged: VecDeque<Buffer>,
     /// Published by the driver.
     pub(crate) available: VecDeque<Buffer>,
-    /// Taken by the device, in this order. In an in-order queue, completed chains whose turn has
-    /// not come are here, too.
+    /// Taken by the device, in this order. In an in-order queue, this list also has completed
+    /// chains that wait for an older chain.
     pub(crate) taken: VecDeque<Taken>,
     /// Completed by the device in this order, and not published.
     pub(crate) completed: VecDeque<Taken>,
@@ -82,7 +82,7 @@ impl Lists {
     }
 }
 
-/// When a side has to be notified, as its suppression says.
+/// The time at which a side has to be notified, according to its suppression of notifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Suppression {
     Always,
@@ -97,7 +97,8 @@ pub(crate) struct Sleeper {
     features: Features,
     suppression: Suppression,
     armed: bool,
-    /// Present when the side was told that it may sleep: whether it has been notified since.
+    /// Whether the side has been notified since it was told that it may sleep; `None` if it was not
+    /// told so.
     asleep: Option<bool>,
 }
 
@@ -116,7 +117,7 @@ impl Sleeper {
         self.features.contains(Features::EVENT_IDX) && !self.features.contains(Features::RING_PACKED)
     }
 
-    /// The side asks to be notified of step `next`.
+    /// Notes that the side asks to be notified of step `next`.
     pub(crate) fn arm(&mut self, next: u64, sleeps: bool) {
         let event = self.features.contains(Features::EVENT_IDX);
         self.suppression = if event { Suppression::At(next) } else { Suppression::Always };
@@ -124,10 +125,9 @@ impl Sleeper {
         self.asleep = sleeps.then_some(false);
     }
 
-    /// The side has found something.
+    /// Notes that the side has found a buffer.
     pub(crate) fn wake(&mut self) {
-        // A split queue with event indices cannot express "never"; the event that was asked for has
-        // passed.
+        // A split queue with event indices cannot express "never"; the index has passed the event.
         if self.armed && !self.has_split_event() {
             self.suppression = Suppression::Never;
         }
@@ -135,13 +135,14 @@ impl Sleeper {
         self.asleep = None;
     }
 
-    /// The side acts on its own, and does not change its suppression. It has to arm again before it
-    /// sleeps.
+    /// Notes that the side acts on its own, and does not change its suppression. The side has to
+    /// arm again before it sleeps.
     pub(crate) fn act(&mut self) {
         self.asleep = None;
     }
 
-    /// The side has been suspended and resumed. Its suppression is still in shared memory.
+    /// Notes that the side has been suspended and resumed. Its suppression is still in shared
+    /// memory.
     pub(crate) fn resume(&mut self) {
         self.armed = true;
         self.asleep = None;
@@ -169,8 +170,8 @@ impl Stream {
         self.decided = None;
     }
 
-    /// Checks a decision to notify: no notification is lost, and none is sent that was not asked
-    /// for.
+    /// Checks a decision to notify: no notification is lost, and no notification is sent without a
+    /// request.
     pub(crate) fn decide(&mut self, sleeper: &mut Sleeper, answer: Notify) {
         let new = self.published;
         let expected = match (self.decided.replace(new), sleeper.suppression) {

@@ -1,4 +1,4 @@
-//! A device end and malformed or unusual chains.
+//! How a device end treats malformed or unusual chains.
 
 use ring_core::memory::RawMemory;
 use ring_core::{
@@ -32,7 +32,7 @@ fn refusal(features: Features, chain: &[(Segment, u16)]) -> Option<Violation> {
     refusal
 }
 
-/// CVE-2016-5403 (QEMU); virtio-queue 0.18 lets one head be in flight twice.
+/// CVE-2016-5403 (QEMU); in virtio-queue 0.18, the same head can be in flight twice.
 #[test]
 fn a_buffer_cannot_be_in_flight_twice() {
     for format in FORMATS {
@@ -145,7 +145,7 @@ fn a_chain_has_at_most_4_gib() {
     }
 }
 
-/// Firecracker #1296, cloud-hypervisor #2450: an error by one at the end of memory.
+/// Firecracker #1296, cloud-hypervisor #2450: an off-by-one error at the end of memory.
 #[test]
 fn the_last_byte_of_a_segment_may_be_at_the_last_address() {
     for format in FORMATS {

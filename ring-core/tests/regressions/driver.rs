@@ -1,4 +1,4 @@
-//! A driver end and a hostile device.
+//! How a driver end treats a hostile device.
 
 use ring_core::memory::{Memory as _, RawMemory};
 use ring_core::{Arm, Notify, Segment, Violation};
@@ -82,7 +82,7 @@ fn a_length_is_never_more_than_the_writable_bytes() {
     }
 }
 
-/// OpenAMP; and vm-virtio #196 at the other end.
+/// The bug is in OpenAMP, and at the other end in vm-virtio #196.
 #[test]
 fn a_used_index_that_jumps_is_refused() {
     for index in [3, 5, 0x8000, u16::MAX] {

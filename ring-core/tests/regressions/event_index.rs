@@ -87,8 +87,8 @@ fn an_event_inside_a_batch_or_a_chain_is_due() {
                 let _ = offer(&mut pair, 1);
                 assert_eq!(serve(&mut pair), 1);
             }
-            // The device asks for a descriptor ahead. Five descriptors are published: two, then
-            // three.
+            // The device asks for a descriptor that is not published yet. Five descriptors are
+            // published: two, then three.
             let at = start + event;
             let cursor = (at % 8) | (1 - at / 8 % 2) << 15;
             put16(&memory, DEVICE, cursor);
@@ -101,9 +101,9 @@ fn an_event_inside_a_batch_or_a_chain_is_due() {
     }
 }
 
-/// virtio-drivers #121, virtio-win #314: the event was not moved, so that notifications came late
-/// or without reason. virtio-spec #35: a device that does not move its event is not notified until
-/// the index recurs.
+/// virtio-drivers #121, virtio-win #314: the event was not moved, so notifications came late or
+/// without reason. virtio-spec #35: a device that does not move its event is not notified until the
+/// index recurs.
 #[test]
 fn arming_moves_the_event_to_the_next_buffer() {
     let mut words = ZEROED;
@@ -137,8 +137,8 @@ fn the_event_is_read_after_the_publish() {
     }
 }
 
-/// cloud-hypervisor #2179, SPDK #3178: no full barrier between the store of the event and the last
-/// load.
+/// cloud-hypervisor #2179, SPDK #3178: there was no full barrier between the store of the event and
+/// the last load.
 #[test]
 fn arming_checks_the_queue_after_the_store_of_the_event() {
     for features in FORMATS.map(|format| format | EVENT_IDX) {

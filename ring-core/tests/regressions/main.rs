@@ -1,10 +1,11 @@
-//! Every known bug of other implementations of the rings, each as a claim about ring-core.
+//! Tests for every known bug of other implementations of the rings. Each test is a claim about
+//! ring-core.
 //!
 //! The doc comment of a test names the CVE, issue or commit. These bugs have no test:
 //!
 //! - CVE-2011-2512 (the queue number was not checked): the transport chooses the queue.
-//! - CVE-2019-18960 (bounds of the buffers of a device): each device has its own; `Memory` checks
-//!   every range that it is given.
+//! - CVE-2019-18960 (bounds of the buffers of a device): each device checks its own bounds, and
+//!   `Memory` checks every range that it is given.
 //! - cloud-hypervisor #7802, #7803 (only the first descriptor was served): a bug of single devices.
 //!   `Reader` and `Writer` go through all segments.
 //! - cloud-hypervisor #8232 (range checks in many places): only `Memory` checks ranges.

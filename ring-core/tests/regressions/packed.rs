@@ -103,7 +103,7 @@ fn a_buffer_is_identified_by_its_id_and_not_by_its_slot() {
 }
 
 /// DPDK 92ed77dce6: a mask was used where the size is not a power of two. OpenVMM #2983: a chain
-/// that crosses the end of the ring. DPDK 2e3f1ab0d8: the two sides cross the end of the ring at
+/// crosses the end of the ring. DPDK 2e3f1ab0d8: the two sides cross the end of the ring at
 /// different times.
 #[test]
 fn chains_cross_the_end_of_a_ring_of_any_size() {
@@ -130,7 +130,7 @@ fn a_chain_over_the_whole_ring_toggles_the_wrap_counter() {
     }
 }
 
-/// QEMU 6fcf5ebafad: an error by one in a batch that was returned in order.
+/// QEMU 6fcf5ebafad: an off-by-one error in a batch that was returned in order.
 #[test]
 fn an_in_order_batch_may_be_the_whole_ring() {
     let mut words = ZEROED;

@@ -24,7 +24,7 @@ pub(crate) fn get16(memory: &RawMemory<'_>, address: u64) -> u16 {
     u16::from_le_bytes(bytes)
 }
 
-/// Writes a descriptor: `flags` and `next` in a split queue, `id` and `flags` in a packed one.
+/// Writes a descriptor: `flags` and `next` in a split queue, `id` and `flags` in a packed queue.
 pub(crate) fn descriptor(memory: &RawMemory<'_>, address: u64, segment: Segment, third: u16, fourth: u16) {
     memory.write_bytes(address, &segment.address.to_le_bytes()).unwrap();
     memory.write_bytes(address + 8, &segment.len.to_le_bytes()).unwrap();

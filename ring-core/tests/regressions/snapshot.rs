@@ -9,8 +9,8 @@ use support::{
     Access, BUFFERS, DESCRIPTORS, FORMATS, INDIRECT, Watched, ZEROED, device_queue, driver_queue, setup,
 };
 
-/// Offers a chain of one descriptor and of two descriptors in a table. A packed queue has the table
-/// alone.
+/// Offers a chain of one descriptor that continues with two descriptors in a table. In a packed
+/// queue, offers the table only.
 fn offer_both_kinds(memory: &RawMemory<'_>, features: Features) {
     let (segment, table) = (Segment::new(BUFFERS, 4), Segment::new(BUFFERS + 0x100, 32));
     if features.contains(Features::RING_PACKED) {
@@ -24,7 +24,8 @@ fn offer_both_kinds(memory: &RawMemory<'_>, features: Features) {
     }
 }
 
-/// CVE-2020-14375, DPDK 93ed2f49de and af584d21bf: what was used is not what had been checked.
+/// CVE-2020-14375, DPDK 93ed2f49de and af584d21bf: the bytes that were used were not the bytes that
+/// had been checked.
 #[test]
 fn no_byte_is_read_twice_while_a_chain_is_taken() {
     for features in FORMATS.map(|format| format | INDIRECT) {
@@ -81,7 +82,7 @@ fn a_publication_is_one_access_of_its_whole_width() {
     }
 }
 
-/// CVE-2022-2132 (DPDK): a header in more than two descriptors.
+/// CVE-2022-2132 (DPDK): the device assumed that a header has at most two descriptors.
 #[test]
 fn a_header_may_be_in_any_number_of_segments() {
     for format in FORMATS {

@@ -11,15 +11,15 @@ use crate::peer::{get16, put16};
 
 const BYTE: Segment = Segment::new(BUFFERS, 1);
 
-/// A queue of four through which `count` buffers have gone.
+/// Returns both ends of a queue of four through which `count` buffers have passed.
 fn used<'m>(memory: &RawMemory<'m>, features: Features, count: u32) -> Pair<RawMemory<'m>> {
     let mut pair = Pair::new(memory, &setup(4, features));
     (0..count).for_each(|cookie| pair.transfer(cookie));
     pair
 }
 
-/// vhost #154, #157, #161, virtiofsd #110: `GET_VRING_BASE` reset the queue, and therefore answered
-/// 0. `set_vring_base(base as u16)` there drops the used half of a packed base.
+/// vhost #154, #157, #161, virtiofsd #110: `GET_VRING_BASE` reset the queue, and therefore returned
+/// 0. `set_vring_base(base as u16)` in vhost drops the used half of a packed base.
 #[test]
 fn a_base_is_the_position_at_which_another_device_continues() {
     for (format, base) in [(SPLIT, 6), (PACKED, 0x0002_0002)] {
@@ -141,7 +141,8 @@ fn buffers_in_flight_at_a_resume_take_up_their_descriptors() {
         pair.device = device_queue(memory.clone(), &setup(4, format));
         pair.device.resume(position).unwrap();
         let _held = [pair.take(), pair.take()];
-        // A fifth buffer in a queue of four, although no buffer was returned to the driver.
+        // The driver makes a fifth buffer available in a queue of four, although no buffer was
+        // returned to it.
         if format == PACKED {
             memory.write_bytes(DESCRIPTORS + 8, &[1, 0, 0, 0, 0, 0, 0, 0x80]).unwrap();
         } else {
@@ -170,8 +171,7 @@ fn the_first_publish_after_a_resume_notifies() {
 }
 
 /// Found by the model: in the middle of an in-order batch, `arm` told a packed driver that it may
-/// sleep, and the driver ends of both formats forgot the rest of the batch when they were
-/// suspended.
+/// sleep, and the driver ends of both formats lost the rest of the batch when they were suspended.
 #[test]
 fn a_suspended_driver_keeps_the_rest_of_an_in_order_batch() {
     for features in FORMATS.map(|format| format | IN_ORDER) {

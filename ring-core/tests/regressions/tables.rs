@@ -1,4 +1,4 @@
-//! A device end and indirect tables.
+//! How a device end treats indirect tables.
 
 use ring_core::memory::{AlignedWord, RawMemory};
 use ring_core::{Features, PopError, Segment, Violation};
@@ -143,7 +143,7 @@ fn links_in_a_packed_table_are_ignored() {
     }
 }
 
-/// propolis #1188, cloud-hypervisor #8401: a chain that the device has no room for was not
+/// propolis #1188, cloud-hypervisor #8401: a chain that did not fit the device's storage was not
 /// returned, and its descriptors were lost.
 #[test]
 fn a_chain_too_long_for_the_device_can_be_returned() {

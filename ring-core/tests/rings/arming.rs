@@ -18,7 +18,7 @@ fn large(size: u16, features: Features) -> Setup {
     setup
 }
 
-/// A device that slept with staged chains, or a driver with staged buffers, was never woken.
+/// A device that slept with staged chains was never woken, nor was a driver with staged buffers.
 #[test]
 fn an_end_with_staged_buffers_is_not_armed() {
     for features in SUPPRESSION {
@@ -37,7 +37,7 @@ fn an_end_with_staged_buffers_is_not_armed() {
     }
 }
 
-/// A loop that sleeps when the queue is armed slept for ever on a queue that had been broken.
+/// A loop that sleeps when the queue is armed slept for ever after a violation.
 #[test]
 fn an_end_that_does_not_run_is_not_armed() {
     for features in SUPPRESSION {
@@ -56,8 +56,8 @@ fn offer_all(pair: &mut Pair<RawMemory<'_>>, count: u32) -> usize {
     (0..count).filter(|cookie| pair.offer(&[BYTE], &[], *cookie).is_needed()).count()
 }
 
-/// Linux's `virtqueue_enable_cb_delayed`: at three quarters of what is in flight, 64 buffers cost
-/// a few interrupts.
+/// As with Linux's `virtqueue_enable_cb_delayed`: with a delay of three quarters of the buffers in
+/// flight, 64 buffers cost a few interrupts.
 #[test]
 fn delayed_arming_costs_four_interrupts_for_64_buffers() {
     for features in FORMATS.map(|format| format | EVENT_IDX) {
@@ -102,7 +102,7 @@ fn delayed_arming_costs_four_kicks_for_64_buffers() {
     }
 }
 
-/// A delay that is longer than what can come would never end.
+/// A notification that is requested for more buffers than can arrive would never be sent.
 #[test]
 fn a_delay_is_limited_to_what_is_in_flight() {
     for features in SUPPRESSION {
@@ -119,7 +119,7 @@ fn a_delay_is_limited_to_what_is_in_flight() {
     }
 }
 
-/// A port that forgets to arm again got one interrupt and then none.
+/// A ported driver that did not arm again got one interrupt and then none.
 #[test]
 fn an_end_that_is_always_armed_is_notified_of_every_buffer() {
     for features in SUPPRESSION.into_iter().chain([IN_ORDER | EVENT_IDX, IN_ORDER | PACKED]) {

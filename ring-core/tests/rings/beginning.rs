@@ -1,4 +1,4 @@
-//! Driver ends that begin where another queue was left.
+//! Driver ends that begin at the position at which another queue was left.
 
 use ring_core::memory::RawMemory;
 use ring_core::{Notify, Position, Segment, SetupError};
@@ -11,7 +11,7 @@ const fn at(bits: u16) -> Position {
     Position { available: bits, used: bits }
 }
 
-/// A device took the ring for that of a driver that had been reset.
+/// Without `begin_at`, a device mistook the ring for the ring of a driver that had been reset.
 #[test]
 fn a_device_that_resumes_finds_each_buffer_of_a_driver_that_begins_there() {
     for features in SUPPRESSION {

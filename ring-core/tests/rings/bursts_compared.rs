@@ -9,7 +9,7 @@ use support::{
     queues, setup,
 };
 
-/// What is done in one burst.
+/// A call that is made in a burst.
 #[derive(Clone, Debug)]
 enum Step {
     Add { readable: usize, writable: usize },
@@ -19,7 +19,7 @@ enum Step {
     Serve { room: usize, limit: usize },
 }
 
-/// What both ends do between two bursts, by plain calls.
+/// What both ends do between two bursts, with plain calls.
 #[derive(Clone, Copy, Debug)]
 enum Between {
     Nothing,
@@ -53,9 +53,9 @@ fn between() -> impl Strategy<Value = Between> {
 #[derive(Clone, Debug)]
 struct Round {
     steps: Vec<Step>,
-    /// What both ends do afterwards.
+    /// What both ends do after the bursts.
     between: Between,
-    /// What is written to the rings beforehand.
+    /// What is written to the rings before the bursts.
     scribble: Option<(u64, [u8; 2])>,
 }
 
@@ -95,7 +95,7 @@ trait Calls {
     ) -> Result<usize, PopError>;
 }
 
-/// Does what `serve` does, by plain calls.
+/// Does what `serve` does, with plain calls.
 fn serve(
     device: &mut HeapDeviceQueue<RawMemory<'_>>,
     segments: &mut [Segment],
@@ -115,7 +115,7 @@ fn serve(
     Ok(limit)
 }
 
-/// Both ends, by which the calls are made.
+/// Both ends, which make the calls.
 struct Ends<D, V>(D, V);
 
 /// Implements [`Calls`] for the queues or for their bursts.
@@ -238,14 +238,14 @@ impl<'m> Rig<'m> {
         self.record.log.push(format!("{notify:?}"));
     }
 
-    /// Moves the empty queue to a position short of a wrap of the index, or of the ring.
+    /// Moves the empty queue to a position shortly before the index, or the ring, wraps around.
     fn begin(&mut self, size: u16, features: Features) {
         let start = if features.contains(PACKED) { size - 1 } else { u16::MAX - 2 };
         self.driver.begin_at(Position::quiescent(start)).unwrap();
         self.device.resume(Position::quiescent(start)).unwrap();
     }
 
-    /// Does what comes between two bursts.
+    /// Does what both ends do between two bursts.
     fn proceed(&mut self, between: Between) {
         let Self { driver, device, record, .. } = self;
         let said = match between {
@@ -271,7 +271,7 @@ impl<'m> Rig<'m> {
         record.log.push(said);
     }
 
-    /// Does the steps in one burst of each end.
+    /// Performs the steps in one burst of each end.
     fn run_by_bursts(&mut self, steps: &[Step]) {
         let mut ends = Ends(self.driver.burst(), self.device.burst());
         self.record.run(steps, &mut ends);
@@ -283,8 +283,8 @@ impl<'m> Rig<'m> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases(400)))]
 
-    /// Everything is the same: results, positions, and each byte of shared memory. The other side
-    /// may write anything to the rings between two bursts.
+    /// Bursts and plain calls give the same results, positions, and bytes of shared memory. The
+    /// other side may write anything to the rings between two bursts.
     #[test]
     fn a_burst_does_what_the_plain_calls_do(
         rounds in prop::collection::vec(round(), 1..20),

@@ -1,4 +1,4 @@
-//! An error message says what is wrong, with the numbers that show it.
+//! Error messages say what is wrong, and contain the offending numbers.
 
 use ring_core::error::{AddErrorKind, AreaName};
 use ring_core::memory::{AccessError, RawMemory};

@@ -35,7 +35,7 @@ fn each_written_buffer_of_a_batch_has_a_used_entry() {
         }
         let _ = pair.device.publish();
         if format == PACKED {
-            // The fourth descriptor is still the driver's.
+            // The fourth descriptor is still as the driver wrote it.
             for (slot, written) in [(0, 8), (1, 8), (2, 3)] {
                 let descriptor = bytes::<8>(&memory, DESCRIPTORS + 16 * u64::from(slot) + 8);
                 assert_eq!(descriptor, [written, 0, 0, 0, slot, 0, 0x82, 0x80]);
@@ -71,7 +71,8 @@ fn a_packed_batch_without_writable_bytes_is_one_used_descriptor() {
     assert_eq!([0; 4].map(|_| pair.reap()), [Some((0, 0)), Some((1, 0)), Some((2, 0)), None]);
 }
 
-/// A device of another maker may return a batch with one used entry; a driver takes it apart.
+/// Another device may return a batch with one used entry; the driver end then returns each buffer
+/// of the batch.
 #[test]
 fn a_used_entry_returns_all_older_buffers_in_full() {
     for format in FORMATS {
@@ -93,7 +94,8 @@ fn a_chain_that_is_completed_early_waits_for_its_turn() {
     for format in FORMATS {
         let mut words = ZEROED;
         let mut pair = pair(&RawMemory::from_mut(&mut words, DESCRIPTORS), format);
-        // Many rounds, so that the list of turns and the ring wrap around at different positions.
+        // There are many rounds, so that the list of chains in flight and the ring wrap around at
+        // different positions.
         for first in (0..70).step_by(10) {
             (first..first + 3).for_each(|cookie| offer(&mut pair, cookie));
             let tokens = [pair.take(), pair.take(), pair.take()];

@@ -14,8 +14,8 @@ fn a_buffer_in_a_table_of_any_alignment_occupies_one_descriptor() {
     let segments: Vec<Segment> =
         (0..32u32).map(|i| Segment::new(0x2000 + 0x40 * u64::from(i), 1 + i)).collect();
     for format in FORMATS {
-        // Tables that are shorter than, as long as, and longer than what the device fetches at
-        // once.
+        // The tables are shorter than, as long as, and longer than the window that the device
+        // fetches at once.
         for (readable, writable) in [(1, 0), (0, 1), (3, 5), (8, 1), (20, 12)] {
             let mut words = ZEROED;
             let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
@@ -88,7 +88,7 @@ fn a_buffer_that_does_not_fit_a_table_is_returned_with_the_reason() {
     }
 }
 
-/// Drivers have tables in memory of their own, such as the heap, where no window is.
+/// Drivers have tables in memory of their own, such as the heap, which no window covers.
 #[test]
 fn a_table_in_bytes_of_the_caller_has_the_same_contents() {
     let segments: Vec<Segment> = (0..20u32).map(|i| Segment::new(0x2000 + u64::from(i), 1 + i)).collect();
@@ -100,7 +100,7 @@ fn a_table_in_bytes_of_the_caller_has_the_same_contents() {
             let (readable, writable) = (&segments[..readable], &segments[20 - writable..]);
             let mut table = [0xff; 20 * 16 + 1];
             let map = |table: &mut [u8]| {
-                // As with a bounce buffer: the device finds a copy.
+                // The device gets a copy, as with a bounce buffer.
                 memory.write_bytes(BUFFERS + 1, table).unwrap();
                 BUFFERS + 1
             };

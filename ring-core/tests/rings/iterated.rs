@@ -12,7 +12,7 @@ const BYTE: Segment = Segment::new(BUFFERS, 1);
 const EMPTY: Segment = Segment::new(BUFFERS, 0);
 const HUGE: Segment = Segment::new(0, u32::MAX);
 
-/// Takes the next chain, checks its segments, and returns it whole.
+/// Takes the next chain, checks its segments, and completes it as fully written.
 fn exchange<M: Memory + Clone>(pair: &mut Pair<M>, readable: &[Segment], writable: &[Segment], cookie: u32) {
     let _ = pair.driver.publish();
     let mut storage = [Segment::default(); 8];
@@ -37,7 +37,7 @@ fn a_buffer_from_iterators_has_the_segments_in_order() {
         // The sum of the lengths is no multiple of the size, so buffers cross the end of the ring.
         for (cookie, (readable, writable)) in (0..30).zip(lengths.into_iter().cycle()) {
             let (readable, writable) = (&segments[..readable], &segments[8 - writable..]);
-            // An iterator of unknown length.
+            // The length of this iterator is unknown.
             let filtered = writable.iter().copied().filter(|_| true);
             pair.driver.add_iter(readable.iter().copied(), filtered, cookie).unwrap();
             assert_eq!(usize::from(pair.driver.free()), 8 - readable.len() - writable.len());

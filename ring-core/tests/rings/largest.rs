@@ -7,8 +7,8 @@ use support::{EVENT_IDX, HeapDeviceQueue, HeapDriverQueue, IN_ORDER, PACKED, SPL
 
 const BYTE: Segment = Segment::new(0x10, 1);
 
-/// The largest size of each format and, of a packed queue, the largest that is not a power of two;
-/// with each set of features that changes how the ends count.
+/// The largest size of each format and the largest size of a packed queue that is not a power of
+/// two, with each set of features that changes how the ends count.
 fn cases() -> impl Iterator<Item = (u16, Features)> {
     let formats = [(32768, SPLIT), (32767, PACKED), (32768, PACKED)];
     let extras = [SPLIT, EVENT_IDX, EVENT_IDX | IN_ORDER];

@@ -1,4 +1,4 @@
-//! A buffer that the device keeps while any number of others overtake it.
+//! A buffer that the device keeps while any number of other buffers overtake it.
 
 use ring_core::memory::RawMemory;
 use ring_core::{CompleteError, Position, Segment, SetupError, Token};

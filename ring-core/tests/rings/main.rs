@@ -1,4 +1,4 @@
-//! What the queues promise through their public interface, a module for each subject.
+//! The promises of the queues' public interface, with a module for each subject.
 
 mod arming;
 mod beginning;

@@ -63,7 +63,7 @@ fn default_slots_are_empty() {
     assert_eq!(format!("{slots:?}"), format!("{empty:?}"));
 }
 
-/// Whatever the memory held before.
+/// A new queue is empty whatever the memory contained before.
 #[test]
 fn a_new_queue_is_empty_and_asks_for_notifications() {
     for features in FORMATS {
@@ -86,7 +86,7 @@ fn a_new_queue_is_empty_and_asks_for_notifications() {
     }
 }
 
-/// The two sides would overwrite what the other side writes.
+/// With overlapping areas, each side would overwrite what the other side writes.
 #[test]
 fn areas_that_share_memory_are_refused() {
     for features in FORMATS {

@@ -55,7 +55,8 @@ fn only_the_newest_chain_can_be_given_back() {
             panic!("the first of three chains was given back")
         };
         pair.device.complete(third, 8).unwrap();
-        // The third chain has been returned, and would be taken again.
+        // The third chain has been returned, and would be taken again after an unpop of the second
+        // chain.
         let Err(CompleteError::NotNewest(second)) = pair.device.unpop(second) else {
             panic!("a chain before a returned one was given back")
         };

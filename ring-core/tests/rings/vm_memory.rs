@@ -98,7 +98,7 @@ fn an_area_in_two_adjacent_regions_is_refused() {
     memory.write_bytes(0xff8, &[1; 16]).unwrap();
 }
 
-/// Memory of a host's own, which is no collection of vm-memory's.
+/// Memory of a type that a host defines, instead of a collection from vm-memory.
 #[derive(Debug)]
 struct Own(GuestRegionMmap);
 

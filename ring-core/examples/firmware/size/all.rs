@@ -15,7 +15,7 @@ type Memory = RawMemory<'static>;
 type DriverSlots = &'static mut [driver::Slot<u16>];
 type DeviceSlots = &'static mut [device::Slot];
 
-/// Reaches all calls of an end that both formats have in common.
+/// Refers to all calls of an end that both formats have in common.
 macro_rules! reach {
     ($end:ty: $($call:ident($($argument:ty),*)),* $(,)?) => {
         $(black_box(<$end>::$call as fn($($argument),*) -> _);)*

@@ -8,11 +8,11 @@ use core::ops::Range;
 use crate::mmio::Device;
 use crate::x86::{Line, Registers};
 
-/// An option names a device in Linux's syntax: `virtio_mmio.device=512@0xfeb00000:5`, which are the
-/// number of bytes of its registers, their address, and its interrupt.
+/// An option names a device in Linux's syntax, as in `virtio_mmio.device=512@0xfeb00000:5`: the
+/// number of bytes of the device's registers, their address, and the device's interrupt.
 const OPTION: &str = "virtio_mmio.device=";
 
-/// Where microvm places its virtio-mmio devices. Nothing else is there.
+/// The addresses at which microvm places its virtio-mmio devices. Nothing else has these addresses.
 const DEVICES: Range<usize> = 0xfeb0_0000..0xfec0_0000;
 
 /// Returns the devices that the command line names. A window without a device is skipped.
@@ -27,7 +27,7 @@ pub(crate) fn devices(command_line: &str) -> impl Iterator<Item = Device> {
     )
 }
 
-/// Returns the address, length and interrupt of a window, if it is one of this board's.
+/// Returns the address, length and interrupt of a window, if the window is in this board's range.
 fn parse(window: &str) -> Option<(usize, usize, u8)> {
     let (len, place) = window.split_once('@')?;
     let (address, line) = place.split_once(':')?;

@@ -36,7 +36,7 @@ impl Combination {
     }
 }
 
-/// As in the report: format, `event_idx` or `flags`, `indirect` or `direct`.
+/// Has the form of the report: format, `event_idx` or `flags`, `indirect` or `direct`.
 impl fmt::Display for Combination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let format = if self.is_packed() { "packed" } else { "split" };

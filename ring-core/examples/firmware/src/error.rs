@@ -34,7 +34,7 @@ pub(crate) enum CheckError {
     Violation(Violation),
     /// The device asks for a reset.
     NeedsReset,
-    /// There is not enough memory for devices, or an address is outside it.
+    /// There is not enough memory for devices, or an address is outside this memory.
     Memory(AccessError),
     /// A buffer was returned with an unexpected length.
     Written {
@@ -63,7 +63,7 @@ pub(crate) enum CheckError {
         laps: u32,
         /// The number of times that an index wrapped around.
         wraps: u32,
-        /// The number needed of either.
+        /// The number of laps and of wraps that the check needs.
         needed: u32,
     },
 }

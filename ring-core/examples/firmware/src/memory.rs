@@ -24,8 +24,8 @@ static REGION: Region = Region([const { AtomicU64::new(0) }; BYTES / 8]);
 pub(crate) fn shared() -> RawMemory<'static> {
     let start = NonNull::from(&REGION.0).cast();
     let address = start.addr().get() as u64;
-    // SAFETY: the bytes are those of a static, so they stay mapped, and they are writable because
-    // atomics are. The program accesses them only through atomics, because they are atomics.
+    // SAFETY: the bytes are those of a static, so they stay mapped. They are atomics, so they are
+    // writable, and the program accesses them only through atomics.
     unsafe { RawMemory::new(start, address, BYTES) }
 }
 

@@ -1,7 +1,7 @@
 //! VIRTIO over MMIO: a transport that a kernel can reuse.
 //!
-//! ring-core moves buffers and has no transport. This file is all that has to be added (VIRTIO 1.4,
-//! 4.2 "Virtio Over MMIO"):
+//! ring-core moves buffers and has no transport. This file is a complete transport (VIRTIO 1.4, 4.2
+//! "Virtio Over MMIO"):
 //!
 //! 1. [`Device::probe`] finds out whether there is a device, and its type.
 //! 2. [`Device::negotiate`] resets the device and negotiates features.
@@ -72,7 +72,8 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// Returns the device behind `registers`, if there is one. `line` is its interrupt.
+    /// Returns the device behind `registers`, if there is one. `line` is the device's interrupt
+    /// line.
     pub(crate) fn probe(registers: Registers, line: Line) -> Option<Self> {
         let id = registers.read(register::DEVICE_ID);
         let present = registers.read(register::MAGIC) == MAGIC
@@ -144,7 +145,7 @@ impl Device {
         Ok(())
     }
 
-    /// Starts the device. All its queues have been started.
+    /// Starts the device. All queues of the device must have been started.
     pub(crate) fn set_driver_ok(&self) {
         self.add_status(status::DRIVER_OK);
     }
@@ -157,8 +158,9 @@ impl Device {
 
     /// Sleeps until the device interrupts, and acknowledges the interrupt.
     ///
-    /// What the device does after the acknowledgement causes a new interrupt, so check the queues
-    /// after this call. One interrupt can stand for several queues of the device, or for none.
+    /// Everything that the device does after the acknowledgement causes a new interrupt, so check
+    /// the queues after this call. One interrupt can stand for several queues of the device, or for
+    /// none.
     pub(crate) fn sleep(&mut self) -> Result<(), CheckError> {
         self.interrupts += self.line.wait();
         let events = self.registers.read(register::INTERRUPT_STATUS);

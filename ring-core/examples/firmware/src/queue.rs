@@ -18,7 +18,7 @@ const SPLIT_INDEX: u64 = 1 << 16;
 /// The size of a descriptor in an indirect table, in bytes.
 const DESCRIPTOR: u32 = 16;
 
-/// What a check needs of a queue.
+/// What a check requires of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     /// The queue's index in its device.
@@ -42,7 +42,7 @@ pub(crate) struct Queue<'s> {
     /// The number of buffers added.
     buffers: u32,
     /// The number of steps that the index has made: buffers in a split queue, descriptors in a
-    /// packed one.
+    /// packed queue.
     steps: u64,
 }
 

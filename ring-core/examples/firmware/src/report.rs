@@ -58,6 +58,6 @@ pub(crate) fn check(device: &str, combination: Combination, outcome: Result<Coun
 
 /// Prints a line.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
-    // The serial port accepts everything.
+    // Writes to the serial port never fail.
     let _ = writeln!(Serial, "{text}");
 }

@@ -27,8 +27,8 @@ pub(crate) fn batches_arrive_whole(case: Case) {
     peer.join().unwrap();
 }
 
-/// The driver peeks at a buffer before it reaps the buffer. Loses the id, if the peek does not wait
-/// for what was published.
+/// The driver peeks at a buffer before it reaps the buffer. The id is wrong if the peek does not
+/// observe what the device has published.
 pub(crate) fn a_driver_peeks(case: Case) {
     let (mut driver, mut device) = case.ends();
     case.add(&mut driver, 0);

@@ -7,7 +7,8 @@ use support::device_queue;
 use crate::case::{Case, Device, serve, take, wait};
 
 /// A device crashes after it has completed a batch, and another device takes over. The driver runs
-/// throughout. It gets each buffer whole and once, and then another buffer over the same slots.
+/// throughout. The driver gets each buffer back complete and once, and then another buffer in the
+/// same slots.
 fn a_device_crashes(case: Case, published: bool) {
     let (mut driver, mut device) = case.ends();
     let setup = case.setup();
@@ -33,8 +34,8 @@ fn a_device_crashes(case: Case, published: bool) {
     peer.join().unwrap();
 }
 
-/// Takes two chains and completes the newer one first, which the next device does not do. Returns
-/// the records, and the position after the batch.
+/// Takes two chains and completes the newer chain first, whereas the next device completes the
+/// older chain first. Returns the records, and the position after the batch.
 fn complete_batch(device: &mut Device) -> ([ChainRecord; 2], u16) {
     let (first, second) = (wait(|| take(device)), wait(|| take(device)));
     let records = [&first, &second].map(|(token, _)| device.record(token).unwrap());
@@ -60,20 +61,21 @@ fn take_over(
         let tokens = records.map(|record| device.adopt(record).unwrap());
         for (token, record) in tokens.into_iter().zip(records) {
             device.complete(token, record.writable).unwrap();
-            // One publication each, so that the driver reads what the crashed device wrote behind
-            // the first.
+            // Each chain is published on its own, so that the driver reads what the crashed device
+            // wrote behind the first chain.
             device.publish_silently();
         }
     }
     device
 }
 
-/// What was staged and not published does not count as used. The next device returns it.
+/// Chains that were staged and not published do not count as used. The next device returns them.
 pub(crate) fn a_device_crashes_before_the_publish(case: Case) {
     a_device_crashes(case, false);
 }
 
-/// What was published is not returned again, however far the driver has come meanwhile.
+/// Chains that were published are not returned again, however many of them the driver has reaped
+/// meanwhile.
 pub(crate) fn a_device_crashes_after_the_publish(case: Case) {
     a_device_crashes(case, true);
 }

@@ -1,5 +1,5 @@
-//! The models: two threads, one at each end of a small queue, in every interleaving that loom
-//! finds.
+//! The models. Each has two threads, one at each end of a small queue. loom runs every interleaving
+//! that it finds.
 
 mod batches;
 mod crashes;

@@ -12,8 +12,9 @@ fn count(case: Case) -> u16 {
     (case.size / case.buffers.descriptors()).min(2)
 }
 
-/// The device returns buffers one by one. The driver sleeps whenever `sleeps` says that it may,
-/// given the number of buffers still to come. A notification that is lost is a deadlock.
+/// The device returns buffers one by one. The driver sleeps whenever `sleeps` returns that the
+/// driver may sleep; `sleeps` gets the number of buffers that have not arrived. If a notification
+/// is lost, the model has a deadlock.
 fn driver_waits(case: Case, mut sleeps: impl FnMut(&mut Driver, u16) -> bool) {
     let (mut driver, mut device) = case.warm_ends();
     let mut left = count(case);
@@ -41,8 +42,9 @@ fn driver_waits(case: Case, mut sleeps: impl FnMut(&mut Driver, u16) -> bool) {
     peer.join().unwrap();
 }
 
-/// The driver makes buffers available one by one. The device sleeps whenever `sleeps` says that it
-/// may, given the number of buffers still to come. A notification that is lost is a deadlock.
+/// The driver makes buffers available one by one. The device sleeps whenever `sleeps` returns that
+/// the device may sleep; `sleeps` gets the number of buffers that have not arrived. If a
+/// notification is lost, the model has a deadlock.
 fn device_waits(case: Case, mut sleeps: impl FnMut(&mut Device, u16) -> bool) {
     let (mut driver, mut device) = case.warm_ends();
     let mut left = count(case);
@@ -71,7 +73,7 @@ fn device_waits(case: Case, mut sleeps: impl FnMut(&mut Device, u16) -> bool) {
     peer.join().unwrap();
 }
 
-/// Loses the notification of the last buffer, if the request for that buffer and the look back at
+/// The notification of the last buffer is lost if the request for that buffer and the look back at
 /// the queue are not ordered.
 pub(crate) fn a_driver_arms_for_several_buffers(case: Case) {
     driver_waits(case, |driver, left| driver.arm_after(left) == Arm::Armed);
@@ -82,9 +84,9 @@ pub(crate) fn a_device_arms_for_several_buffers(case: Case) {
     device_waits(case, |device, left| device.arm_after(left) == Arm::Armed);
 }
 
-/// The driver asks once for a notification of every buffer. Loses the notification of a buffer that
-/// is returned while the driver asks, or in a split queue while the driver renews the request for
-/// the next buffer.
+/// The driver asks once for a notification of every buffer. Without the ordering, the notification
+/// of a buffer is lost if the buffer is returned while the driver asks, or, in a split queue, while
+/// the driver renews the request for the next buffer.
 pub(crate) fn a_driver_asks_once_for_every_buffer(case: Case) {
     let mut asked = false;
     driver_waits(case, move |driver, _| {
@@ -104,8 +106,8 @@ pub(crate) fn a_device_asks_once_for_every_buffer(case: Case) {
     });
 }
 
-/// The driver withdraws a request and makes another one. Loses the notification if the second
-/// request is taken for the first one.
+/// The driver withdraws a request and makes another one. The notification is lost if the device
+/// mistakes the second request for the first one.
 pub(crate) fn a_driver_disarms(case: Case) {
     driver_sleeps(case, |driver| {
         let _ = driver.arm();

@@ -8,9 +8,9 @@ use support::{device_queue, driver_queue};
 use crate::case::Case;
 use crate::memory::LoomMemory;
 
-/// A worker of the device completes a chain while the queue is reset. Either the driver reaps its
-/// buffer, or the token is stale and the reset of the driver returns the buffer. Never both, never
-/// neither.
+/// A worker of the device completes a chain while the queue is reset. Exactly one of two things
+/// happens: the driver reaps its buffer, or the token is stale and the reset of the driver returns
+/// the buffer.
 pub(crate) fn a_late_completion_returns_its_buffer_once(case: Case) {
     let (memory, setup) = (LoomMemory::new(case.size, case.features, case.words), case.setup());
     let side = memory.side(None);

@@ -7,8 +7,8 @@ use support::{IN_ORDER, PACKED};
 
 use crate::case::{Case, DEVICE_SLEEPS, DRIVER_SLEEPS, Device, Driver, serve, serve_until_asleep, take};
 
-/// The device prepares and goes to sleep while the driver publishes. The device finds the buffer,
-/// or is notified.
+/// The device calls `prepare` and goes to sleep while the driver publishes. The device finds the
+/// buffer, or is notified.
 pub(super) fn device_sleeps(case: Case, prepare: fn(&mut Device)) {
     let (mut driver, mut device) = case.warm_ends();
     let peer = thread::spawn(move || {
@@ -21,8 +21,8 @@ pub(super) fn device_sleeps(case: Case, prepare: fn(&mut Device)) {
     assert!(served == 1 || notify == Notify::Needed, "{DEVICE_SLEEPS}");
 }
 
-/// The driver prepares and goes to sleep while the device publishes. The driver finds the used
-/// buffer, or is notified.
+/// The driver calls `prepare` and goes to sleep while the device publishes. The driver finds the
+/// used buffer, or is notified.
 pub(super) fn driver_sleeps(case: Case, prepare: fn(&mut Driver)) {
     let (mut driver, mut device) = case.warm_ends();
     case.add(&mut driver, 1);
@@ -87,9 +87,10 @@ pub(crate) fn both_sides_sleep(case: Case) {
     both_sleep(case, driver, device);
 }
 
-/// Both ends begin where another queue was left, one buffer before the end of the ring. Loses the
-/// first notifications, if an end believes the requests that the areas contain for position 0. (No
-/// ordering guards the first notifications: an end that has resumed notifies in any case.)
+/// Both ends begin at the position at which another queue was left, one buffer before the end of
+/// the ring. The first notifications are lost if an end relies on the requests for position 0 that
+/// the areas contain. (No ordering guards the first notifications: an end that has resumed notifies
+/// in any case.)
 pub(crate) fn both_sides_begin_elsewhere(case: Case) {
     let (mut driver, mut device) = case.ends();
     let packed = case.features.contains(PACKED);

@@ -63,8 +63,8 @@ impl Rig<'_> {
         self.stage_completed();
     }
 
-    /// Stages the completed chains: all of them or, in an in-order queue, those whose turn has
-    /// come.
+    /// Stages the completed chains: all of them or, in an in-order queue, those that wait for no
+    /// older chain.
     fn stage_completed(&mut self) {
         let in_order = self.is(Features::IN_ORDER);
         let Lists { taken, completed, .. } = &mut self.lists;

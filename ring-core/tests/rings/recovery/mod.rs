@@ -40,7 +40,7 @@ fn a_chain_that_cannot_have_been_in_flight_is_not_adopted() {
             RECORD,
             ChainRecord { id: setup.size, ..RECORD },
             ChainRecord { id: 2, serial: 0, ..RECORD },
-            // Not in the order in which the chains were taken.
+            // The records are not in the order in which the chains were taken.
             ChainRecord { id: 2, serial: 1, ..RECORD },
             ChainRecord { id: 2, serial: 5, ..RECORD },
             ChainRecord { id: 2, serial: 1 << 63 | 1, ..RECORD },

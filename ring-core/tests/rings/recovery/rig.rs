@@ -15,7 +15,7 @@ pub(crate) fn five(features: Features) -> Setup {
     setup(if features.contains(PACKED) { 5 } else { 4 }, features)
 }
 
-/// What outlives a device.
+/// The journal, which outlives a device.
 #[derive(Debug)]
 pub(crate) struct Journal {
     /// The used half of the position after the last publish.
@@ -180,7 +180,7 @@ impl<'m> Rig<'m> {
     }
 
     /// Returns the completed chains that are staged: all of them or, in an in-order queue, those
-    /// whose turn has come.
+    /// that wait for no older chain.
     fn staged(&mut self) -> Vec<ChainRecord> {
         let in_order = self.setup.features.contains(IN_ORDER);
         let waiting = self.tokens.iter().map(|(_, record)| record.serial).min().filter(|_| in_order);

@@ -69,7 +69,8 @@ struct Disk<'d, 's> {
     data: Segment,
     /// The sectors that each request transfers.
     extents: [Extent; PLAN.requests as usize],
-    /// Makes the data of one combination differ from that of all others.
+    /// A number that makes the data of one combination differ from the data of all other
+    /// combinations.
     seed: u64,
 }
 
@@ -131,7 +132,7 @@ impl<'d, 's> Disk<'d, 's> {
         self.finish().map(drop)
     }
 
-    /// Requests the device's ID once with every request.
+    /// Fills the queue with requests for the device's ID, and waits for all replies.
     fn request_ids(&mut self) -> Result<(), CheckError> {
         for request in 0..PLAN.requests {
             self.submit(Command::GetId, request, 0, 1)?;

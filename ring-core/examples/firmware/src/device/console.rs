@@ -29,7 +29,7 @@ pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Cou
     let mut transmit = Queue::start(device, TRANSMIT, combination, &mut pool, transmit_slots)?;
     device.set_driver_ok();
 
-    // The memory of a byte is reused: the byte is received into it and sent from it.
+    // A byte is sent from the memory into which it was received.
     let buffers = pool.take(RECEIVE.requests.into(), 1)?;
     let buffer = |request| [Segment::new(buffers.address + u64::from(request), 1)];
     for request in 0..RECEIVE.requests {
@@ -39,7 +39,7 @@ pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Cou
     Counts::of(device, BYTES.into(), &[&receive, &transmit])
 }
 
-/// Sends every received byte from the memory that it was received into.
+/// Sends every received byte, from the memory into which the byte was received.
 fn echo(
     device: &mut Device,
     receive: &mut Queue<'_>,

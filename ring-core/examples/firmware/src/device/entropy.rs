@@ -18,8 +18,8 @@ const BYTES: u32 = 1 << 20;
 /// Small enough for the index of a split queue to wrap around four times.
 const REQUEST: u32 = 4;
 
-/// The accepted deviation of the number of ones from the half. With good random bits, the deviation
-/// reaches half of this value once in 10^40 runs.
+/// The largest accepted difference between the number of ones and half of all bits. With good
+/// random bits, the difference reaches half of this value once in 10^40 runs.
 const TOLERANCE: u64 = 40_000;
 
 /// Fetches the bytes, and counts the bits that are one.

@@ -1,4 +1,4 @@
-//! The checks: what is done with each type of device.
+//! The checks, one for each type of device.
 
 mod block;
 mod console;

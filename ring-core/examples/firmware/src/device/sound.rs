@@ -25,7 +25,7 @@ const SOUND_PERIODS: u32 = 50;
 /// The silence also separates the combinations in a recording.
 const SILENT_PERIODS: u32 = 10;
 const PERIODS: u32 = SOUND_PERIODS + SILENT_PERIODS;
-/// The buffer size of the stream: no more is in flight.
+/// The buffer size of the stream, in bytes: the largest amount in flight.
 const BUFFER: u32 = TRANSMIT.requests as u32 * PERIOD;
 
 /// The type of a control request.
@@ -57,7 +57,7 @@ const REQUEST: u32 = 24;
 const HEADER: u32 = 4;
 const STATUS: u32 = 8;
 
-/// Plays the counting pattern. The other end checks what arrives.
+/// Plays the counting pattern. The host's end checks what arrives.
 pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Counts, CheckError> {
     device.negotiate(combination.features())?;
     let mut pool = Pool::new();

@@ -1,4 +1,4 @@
-//! The way from the loader to Rust.
+//! The start-up code, which the loader calls and which calls Rust code.
 
 // UNSAFETY: the entry point is assembly.
 #![expect(unsafe_code)]

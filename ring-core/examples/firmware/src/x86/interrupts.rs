@@ -1,9 +1,9 @@
 //! Interrupts: from a device's line through the I/O APIC to the code that sleeps until the
 //! interrupt.
 //!
-//! Interrupts are enabled only while the program sleeps. So there is no concurrency in the program,
-//! a check that found nothing cannot become stale before the processor sleeps, and no interrupt is
-//! lost: an early interrupt ends the sleep as soon as it begins.
+//! Interrupts are enabled only while the program sleeps. So there is no concurrency in the program.
+//! A check that found nothing cannot become stale before the processor sleeps. No interrupt is
+//! lost: an early interrupt ends the sleep as soon as the sleep begins.
 
 // UNSAFETY: interrupts belong to the processor: their table, its sleep, its controller's registers.
 #![expect(unsafe_code)]
@@ -20,8 +20,8 @@ const LINES: u8 = 15;
 /// The vector of line 0; lower vectors are the processor's exceptions.
 const FIRST_VECTOR: u8 = 32;
 const VECTORS: usize = 48;
-/// After the lines: the vector that the local APIC raises when an interrupt vanished before
-/// delivery.
+/// The vector after those of the lines. The local APIC raises this vector when an interrupt has
+/// vanished before delivery.
 const SPURIOUS_VECTOR: u8 = FIRST_VECTOR + LINES;
 const STUB_BYTES: usize = 16;
 
@@ -68,7 +68,8 @@ const OLD_MASKS: [u16; 2] = [0x21, 0xa1];
 pub(super) fn enable() {
     let stubs = (&raw const interrupt_stubs).addr() as u64;
     for (stub, [low, high]) in (stubs..).step_by(STUB_BYTES).zip(&TABLE) {
-        // Offset 0..16, code segment, present interrupt gate, offset 16..32, offset 32..64.
+        // The fields are: offset 0..16, code segment, present interrupt gate, offset 16..32, offset
+        // 32..64.
         let gate = stub & 0xffff | 0x08 << 16 | 0x8e << 40 | (stub >> 16 & 0xffff) << 48;
         low.store(gate, Ordering::Relaxed);
         high.store(stub >> 32, Ordering::Relaxed);
@@ -95,7 +96,7 @@ pub(super) fn enable() {
 #[derive(Debug)]
 pub(crate) struct Line {
     number: u8,
-    /// The number of the line's interrupts that `wait` has returned for.
+    /// The number of the line's interrupts that [`wait`](Self::wait) has reported.
     seen: u32,
 }
 
@@ -112,8 +113,8 @@ impl Line {
         Some(Self { number, seen: 0 })
     }
 
-    /// Sleeps until an interrupt has been taken that was not waited for before. Returns the number
-    /// of these interrupts.
+    /// Sleeps until there are interrupts that no earlier call has reported. Returns the number of
+    /// these interrupts.
     pub(crate) fn wait(&mut self) -> u32 {
         loop {
             let taken = TAKEN.get(usize::from(self.number)).map_or(0, |count| count.load(Ordering::Relaxed));
@@ -142,7 +143,7 @@ pub(super) fn halt() {
 
 /// Called by the assembly for a processor exception.
 extern "C" fn exception(vector: u64) -> ! {
-    // The serial port accepts everything.
+    // Writes to the serial port never fail.
     let _ = writeln!(Serial, "CRASHED: processor exception {vector}");
     exit(Exit::Crashed)
 }
