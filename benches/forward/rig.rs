@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use isolation_host::device_link::{Budget, DeviceLink, Handshake};
+use isolation_host::device_link::{DeviceLink, Handshake};
 use isolation_host::mmap::Window;
 use isolation_host::notifier;
 use isolation_host::protocol::Channel;
@@ -63,10 +63,41 @@ pub(crate) struct Disk {
     call: OwnedFd,
     /// The offset on the disk that the next request reads.
     next: u64,
-    _link: DeviceLink,
+    _link: (DeviceLink, Channel),
     /// The processes in the order in which they end: isolation-host before the device.
     _processes: Vec<Process>,
     _directory: TempDir,
+}
+
+/// How long a device may take to reply.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Performs the handshake with a device.
+fn meet(channel: &mut Channel) -> io::Result<DeviceLink> {
+    let mut handshake = Handshake::default();
+    loop {
+        while let Some(message) = handshake.next_message(Instant::now()) {
+            channel.send(&message).map_err(io::Error::other)?;
+        }
+        let reply = channel.receive_by(Instant::now() + REPLY_TIMEOUT).map_err(io::Error::other)?;
+        if handshake.receive(reply, Instant::now()).map_err(io::Error::other)? {
+            return handshake.complete().map_err(io::Error::other);
+        }
+    }
+}
+
+/// Sends all messages to the device, and waits for the replies.
+fn settle(link: &mut DeviceLink, channel: &mut Channel) -> io::Result<()> {
+    loop {
+        while let Some(message) = link.next_message(Instant::now()) {
+            channel.send(&message).map_err(io::Error::other)?;
+        }
+        if link.deadline().is_none() {
+            return Ok(());
+        }
+        let reply = channel.receive_by(Instant::now() + REPLY_TIMEOUT).map_err(io::Error::other)?;
+        link.receive(reply, Instant::now()).map_err(io::Error::other)?;
+    }
 }
 
 /// A process that is killed on drop.
@@ -92,9 +123,8 @@ impl Disk {
             socket = directory.path().join("vmm.sock");
         }
         allow_this_thread(processors)?;
-        let mut link = Handshake::new(Channel::new(connect(&socket)?.into()))
-            .and_then(|handshake| handshake.wait(Budget::new(Duration::from_secs(10))))
-            .map_err(io::Error::other)?;
+        let mut channel = Channel::new(connect(&socket)?.into());
+        let mut link = meet(&mut channel)?;
         let wanted = (Features::VERSION_1 | Features::EVENT_IDX).bits() | PROTOCOL_FEATURES;
         link.set_features(link.features & wanted).map_err(io::Error::other)?;
         let features = link.ring_features();
@@ -107,9 +137,10 @@ impl Disk {
         let (kick, call) = (notifier::new()?, notifier::new()?);
         link.start_queue(0, &setup, queue.position(), kick.as_fd(), call.as_fd())
             .map_err(io::Error::other)?;
-        link.enable(0, true).map_err(io::Error::other)?;
+        link.enable(0, true);
+        settle(&mut link, &mut channel)?;
         let (_processes, _directory) = (processes, directory);
-        Ok(Self { memory, queue, kick, call, next: 0, _link: link, _processes, _directory })
+        Ok(Self { memory, queue, kick, call, next: 0, _link: (link, channel), _processes, _directory })
     }
 
     /// Reads `len` bytes `count` times, with `depth` requests in flight, from one end of the disk

@@ -9,11 +9,11 @@
 //! From the outside in:
 //!
 //! - [`args`] is the command line.
-//! - [`host`] is the control plane: one thread that handles both sockets.
+//! - [`host`] is the thread that handles both sockets, and `control` decides what it does.
 //! - [`forward`] is the data plane: worker threads that move requests between a ring in
 //!   [`guest_memory`] and its shadow virtqueue in the isolated [`area`]. A [`journal`] records the
 //!   requests in flight, so that they survive the end of this process.
-//! - [`device_link`] is the connection to the device, [`endpoint`] establishes connections,
+//! - [`device_link`] is the conversation with the device, [`endpoint`] establishes connections,
 //!   [`protocol`] has vhost-user's messages, [`negotiation`] decides about features.
 //! - [`limits`] bounds what a peer can make the process hold or do.
 //! - [`sandbox`] is what the process gives up before it reads from a peer.
@@ -22,6 +22,7 @@
 pub mod area;
 pub mod args;
 pub mod block_limits;
+mod control;
 pub mod device_link;
 pub mod device_type;
 pub mod endpoint;

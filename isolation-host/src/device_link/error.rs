@@ -19,14 +19,9 @@ pub enum LinkError {
         /// The cause.
         source: ReceiveError,
     },
-    /// The request cannot be sent.
-    #[error("cannot send {request:?}")]
-    Send {
-        /// The request.
-        request: Request,
-        /// The cause.
-        source: SendError,
-    },
+    /// A message cannot be sent.
+    #[error("cannot send a message")]
+    Send(#[from] SendError),
     /// The device replies to another request, or sends a request.
     #[error("the device answers {request:?} with message {number}")]
     WrongReply {
@@ -51,11 +46,11 @@ pub enum LinkError {
         /// The code in the device's reply.
         code: u64,
     },
-    /// The device has not replied within the time that a message of the VMM may wait.
-    #[error("the device has not answered {request:?} yet")]
-    Slow {
-        /// The request.
-        request: Request,
+    /// The device does not handle its messages.
+    #[error("{count} messages to the device wait until it has handled earlier ones")]
+    Behind {
+        /// The number of messages that wait.
+        count: usize,
     },
     /// The device sends a message although it was not asked.
     #[error("it sent message {number} unasked")]

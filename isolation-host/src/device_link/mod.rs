@@ -1,7 +1,10 @@
-//! The connection to the device, to which isolation-host is the vhost-user front-end.
+//! The conversation with the device, to which isolation-host is the vhost-user front-end.
+//!
+//! Nothing here has a socket or reads a clock: messages for the device are taken out with
+//! [`next_message`](DeviceLink::next_message), and those of the device are handed to
+//! [`receive`](DeviceLink::receive).
 
 mod backend_channel;
-mod budget;
 mod error;
 mod exchange;
 mod handshake;
@@ -10,16 +13,18 @@ mod replies;
 mod reply;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use backend_channel::BackendChannel;
-pub use budget::Budget;
+pub use backend_channel::BackendChannel;
 pub use error::LinkError;
 use exchange::{Exchange, Purpose};
+pub use exchange::{STATE_REPLY_TIMEOUT, Ticket};
 pub use handshake::Handshake;
 use positions::Positions;
+pub use replies::Relayed;
 use ring_core::{Features, Position, Setup};
-use zerocopy::IntoBytes;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use zerocopy::{Immutable, IntoBytes};
 
 use crate::area::Area;
 use crate::negotiation;
@@ -29,15 +34,13 @@ use crate::protocol::{Message, Request};
 
 /// A connected device.
 ///
-/// No method waits for the device once the [`Budget`] is spent. The device then continues to work
-/// on what it was asked, and its replies are [received](Self::receive) later. Only
-/// `CHECK_DEVICE_STATE` waits without regard to the budget.
+/// No method waits for the device. The device works on what it was asked, and its replies are
+/// [received](Self::receive) later.
 #[derive(Debug)]
 pub struct DeviceLink {
     exchange: Exchange,
-    budget: Budget,
-    /// The channel for the device's own requests, if the device supports one.
-    backend: Option<BackendChannel>,
+    /// This process's end of the channel for the device's own requests, until it is taken.
+    backend: Option<OwnedFd>,
     /// The virtio features that the device offers.
     pub features: u64,
     /// The protocol features that the device offers.
@@ -49,23 +52,14 @@ pub struct DeviceLink {
     area: Option<Area>,
     /// Where the device has left its queues.
     left: Positions,
-    /// A configuration that came too late for the VMM.
-    late_config: Option<Vec<u8>>,
 }
 
 impl DeviceLink {
     /// Makes the link to a device that has replied what it offers.
-    fn new(
-        exchange: Exchange,
-        budget: Budget,
-        features: u64,
-        offered: u64,
-        queues: Option<u64>,
-    ) -> Result<Self, LinkError> {
-        let (backend, negotiated, area, late_config) = (None, None, None, None);
+    fn new(exchange: Exchange, features: u64, offered: u64, queues: Option<u64>) -> Result<Self, LinkError> {
+        let (backend, negotiated, area) = (None, None, None);
         let mut link = Self {
             exchange,
-            budget,
             backend,
             features,
             protocol: offered,
@@ -73,12 +67,13 @@ impl DeviceLink {
             negotiated,
             area,
             left: Positions::default(),
-            late_config,
         };
         if negotiation::protocol_asked(offered) & protocol::BACKEND_REQ != 0 {
-            let (backend, other) = BackendChannel::new().map_err(io::Error::from)?;
-            link.backend = Some(backend);
-            link.command(Request::SetBackendReqFd, &[0u8; 0], Some(other))?;
+            let flags = SocketFlags::CLOEXEC;
+            let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+            let (own, other) = pair.map_err(io::Error::from)?;
+            link.backend = Some(own);
+            link.command(Request::SetBackendReqFd, &[0u8; 0], Some(other));
         }
         Ok(link)
     }
@@ -91,13 +86,13 @@ impl DeviceLink {
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if the device refuses the features.
+    /// [`LinkError`] if the log cannot be made.
     pub fn set_features(&mut self, mut features: u64) -> Result<(), LinkError> {
         if features & LOG_ALL != 0 && !self.share_log()? {
             features &= !LOG_ALL;
         }
         if self.negotiated != Some(features) {
-            self.command(Request::SetFeatures, &features, None)?;
+            self.command(Request::SetFeatures, &features, None);
             self.negotiated = Some(features);
         }
         Ok(())
@@ -114,7 +109,7 @@ impl DeviceLink {
             let (file, size) = area.log()?;
             let request = Request::SetLogBase;
             let message = Message::request(request, &LogArea { size, offset: 0 }).with_fd(file);
-            self.ask(request, Purpose::Accept, &message)?;
+            self.exchange.push(request, Some(Purpose::Accept), message);
         }
         Ok(true)
     }
@@ -132,7 +127,7 @@ impl DeviceLink {
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if the area cannot be made, or the device refuses it.
+    /// [`LinkError`] if the area cannot be made.
     pub fn area(&mut self, size: u64, queues: u16) -> Result<&Area, LinkError> {
         let area = match self.area.take() {
             Some(area) => area,
@@ -150,11 +145,13 @@ impl DeviceLink {
         let region = area.region();
         if self.protocol & protocol::CONFIGURE_MEM_SLOTS != 0 {
             let payload = SingleRegion { padding: 0, region };
-            return self.command(Request::AddMemReg, &payload, Some(file));
+            self.command(Request::AddMemReg, &payload, Some(file));
+            return Ok(());
         }
         let table = MemoryTableHeader { count: 1, padding: 0 };
         let payload = [table.as_bytes(), region.as_bytes()].concat();
-        self.command(Request::SetMemTable, &payload[..], Some(file))
+        self.command(Request::SetMemTable, &payload[..], Some(file));
+        Ok(())
     }
 
     /// Returns where the device has left a queue that it has stopped.
@@ -169,7 +166,7 @@ impl DeviceLink {
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if the device refuses the queue.
+    /// [`LinkError`] if the process has too many open files.
     pub fn start_queue(
         &mut self,
         index: u32,
@@ -179,13 +176,13 @@ impl DeviceLink {
         call: BorrowedFd<'_>,
     ) -> Result<(), LinkError> {
         let size = VringState { index, num: setup.size.into() };
-        self.command(Request::SetVringNum, &size, None)?;
+        self.command(Request::SetVringNum, &size, None);
         let base = if setup.features.contains(Features::RING_PACKED) {
             position.packed_base()
         } else {
             position.split_base()
         };
-        self.command(Request::SetVringBase, &VringState { index, num: base }, None)?;
+        self.command(Request::SetVringBase, &VringState { index, num: base }, None);
         let areas = VringAddr {
             index,
             flags: 0,
@@ -194,9 +191,9 @@ impl DeviceLink {
             driver: setup.areas.driver,
             log: 0,
         };
-        self.command(Request::SetVringAddr, &areas, None)?;
+        self.command(Request::SetVringAddr, &areas, None);
         for (request, fd) in [(Request::SetVringCall, call), (Request::SetVringKick, kick)] {
-            self.command(request, &u64::from(index), Some(fd.try_clone_to_owned()?))?;
+            self.command(request, &u64::from(index), Some(fd.try_clone_to_owned()?));
         }
         Ok(())
     }
@@ -204,27 +201,18 @@ impl DeviceLink {
     /// Enables or disables a queue.
     ///
     /// Does nothing for a device without protocol features, which serves a queue from its start.
-    ///
-    /// # Errors
-    ///
-    /// [`LinkError`] if the device refuses.
-    pub fn enable(&mut self, index: u32, enabled: bool) -> Result<(), LinkError> {
-        if self.features & PROTOCOL_FEATURES == 0 {
-            return Ok(());
+    pub fn enable(&mut self, index: u32, enabled: bool) {
+        if self.features & PROTOCOL_FEATURES != 0 {
+            let state = VringState { index, num: u32::from(enabled) };
+            self.command(Request::SetVringEnable, &state, None);
         }
-        let state = VringState { index, num: u32::from(enabled) };
-        self.command(Request::SetVringEnable, &state, None)
     }
 
     /// Stops a queue. [`left_at`](Self::left_at) returns where, once the device has replied.
-    ///
-    /// # Errors
-    ///
-    /// [`LinkError`] if the device does not reply as a vhost-user back-end does.
-    pub fn stop_queue(&mut self, index: u32) -> Result<(), LinkError> {
+    pub fn stop_queue(&mut self, index: u32) {
         let request = Request::GetVringBase;
         let message = Message::request(request, &VringState { index, num: 0 });
-        self.ask(request, Purpose::Accept, &message).map(drop)
+        self.exchange.push(request, Some(Purpose::Accept), message);
     }
 
     /// Returns whether the device may have begun to serve all queues that were started.
@@ -242,68 +230,56 @@ impl DeviceLink {
     /// Resets the device and empties the isolated area, if the device supports resets.
     ///
     /// Stop its queues first; for other devices that is all.
-    ///
-    /// # Errors
-    ///
-    /// [`LinkError`] if the device refuses.
-    pub fn reset(&mut self) -> Result<(), LinkError> {
-        if self.protocol & protocol::RESET_DEVICE == 0 {
-            return Ok(());
+    pub fn reset(&mut self) {
+        if self.protocol & protocol::RESET_DEVICE != 0 {
+            self.negotiated = None;
+            self.command(Request::ResetDevice, &[0u8; 0], None);
         }
-        self.negotiated = None;
-        self.command(Request::ResetDevice, &[0u8; 0], None)
     }
 
     /// Relays a request that has the same meaning on both sides.
     ///
-    /// Returns the reply, without a payload if the request has none.
-    ///
-    /// # Errors
-    ///
-    /// [`LinkError::Slow`] if the device has not replied in time, and other errors if the device
-    /// refuses the request.
-    pub fn relay(
-        &mut self,
-        request: Request,
-        payload: &[u8],
-        fds: Vec<OwnedFd>,
-    ) -> Result<Option<Message>, LinkError> {
+    /// Returns the ticket of the reply. There is none if the request has no reply of its own, and
+    /// the device does not acknowledge requests.
+    pub fn relay(&mut self, request: Request, payload: &[u8], fds: Vec<OwnedFd>) -> Option<Ticket> {
         let mut message = Message::request(request, payload);
         message.fds.extend(fds);
         if !request.has_reply() {
             if self.protocol & protocol::REPLY_ACK == 0 {
-                return self.exchange.send(request, &message).map(|()| None);
+                self.exchange.push(request, None, message);
+                return None;
             }
             message = message.needing_reply();
         }
-        let reply = self.ask(request, Purpose::Relay, &message)?;
-        let reply = reply.ok_or(LinkError::Slow { request })?;
-        Ok(request.has_reply().then_some(reply))
+        let ticket = self.exchange.ticket();
+        self.exchange.push(request, Some(Purpose::Relay(ticket)), message);
+        Some(ticket)
     }
 
-    /// Returns the file descriptor of the back-end channel, if there is one.
+    /// Returns whether the device owes too many replies to relay a request.
     #[must_use]
-    pub fn backend_channel(&self) -> Option<impl AsFd> {
-        self.backend.as_ref().map(AsFd::as_fd)
+    pub fn is_full(&self) -> bool {
+        self.exchange.is_full()
     }
 
-    /// Serves the device's requests on the back-end channel. Drops a channel that has failed.
-    pub fn serve_backend_channel(&mut self) {
-        let Some(backend) = &mut self.backend else { return };
-        if let Err(error) = backend.serve() {
-            tracing::debug!("the device's back-end channel has failed: {error}");
-            self.backend = None;
+    /// Takes this process's end of the back-end channel, if there is one.
+    pub const fn take_backend_channel(&mut self) -> Option<OwnedFd> {
+        self.backend.take()
+    }
+
+    /// Sends a request that has no reply of its own. The device acknowledges the request if
+    /// `REPLY_ACK` was negotiated.
+    fn command(
+        &mut self,
+        request: Request,
+        payload: &(impl IntoBytes + Immutable + ?Sized),
+        fds: impl IntoIterator<Item = OwnedFd>,
+    ) {
+        let mut message = Message::request(request, payload);
+        message.fds.extend(fds);
+        if self.protocol & protocol::REPLY_ACK == 0 {
+            return self.exchange.push(request, None, message);
         }
-    }
-
-    /// Returns whether the device has reported a change of its configuration since the last call.
-    pub fn take_config_change(&mut self) -> bool {
-        self.backend.as_mut().is_some_and(BackendChannel::take_config_change)
-    }
-}
-
-impl AsFd for DeviceLink {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.exchange.as_fd()
+        self.exchange.push(request, Some(Purpose::Accept), message.needing_reply());
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use signal_hook::consts::SIGUSR1;
 use signal_hook::low_level::pipe;
 
-use super::{HostError, Options};
+use crate::control::{HostError, Options};
 use crate::endpoint::{Connector, Endpoint};
 
 /// The open sockets of the process.

@@ -1,32 +1,39 @@
 //! How a request of the VMM is answered, and why it fails.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use thiserror::Error;
 use zerocopy::{Immutable, IntoBytes};
 
+use super::pending::Pending;
 use super::queue::StartError;
 use crate::device_link::LinkError;
 use crate::guest_memory::RegionError;
 use crate::journal::JournalError;
 use crate::mmap::MapError;
 use crate::negotiation::NegotiationError;
-use crate::protocol::{Message, MessageError};
+use crate::protocol::{MessageError, Request};
 
 /// The answer to a request.
 pub(super) enum Answer {
     /// An acknowledgement, if the VMM asks for one.
     Done,
-    /// This reply.
-    Reply(Message),
-    /// A reply that is sent later.
-    Later,
+    /// A reply.
+    Reply {
+        /// Its payload.
+        payload: Vec<u8>,
+        /// The file descriptor that goes with it.
+        fd: Option<OwnedFd>,
+    },
+    /// A reply that is sent later, when this has happened.
+    Later(Pending),
 }
 
 impl Answer {
-    /// Replies to `message` with a payload.
-    pub(super) fn to(message: &Message, payload: &(impl IntoBytes + Immutable + ?Sized)) -> Self {
-        Self::Reply(message.reply(payload))
+    /// Replies with a payload.
+    pub(super) fn with(payload: &(impl IntoBytes + Immutable + ?Sized)) -> Self {
+        Self::Reply { payload: payload.as_bytes().to_owned(), fd: None }
     }
 }
 
@@ -65,8 +72,10 @@ pub(super) enum RequestError {
     Start(#[from] StartError),
     #[error("no device is connected")]
     NoDevice,
+    #[error("the device has not answered {request:?} yet")]
+    Slow { request: Request },
     #[error(transparent)]
     Device(#[from] LinkError),
-    #[error("cannot wait for a file descriptor of the VMM")]
+    #[error("cannot use a file descriptor of the VMM")]
     Descriptor(#[from] io::Error),
 }

@@ -4,10 +4,10 @@ use num_enum::TryFromPrimitive;
 
 use crate::poller;
 
-/// An event of the control thread.
+/// What is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, TryFromPrimitive)]
 #[repr(u64)]
-pub(super) enum Event {
+pub(super) enum Ready {
     /// A VMM wants to connect.
     Listener,
     /// The VMM has sent a message, or hung up.
@@ -22,7 +22,7 @@ pub(super) enum Event {
     Workers,
 }
 
-impl poller::Event for Event {
+impl poller::Event for Ready {
     fn to_data(self) -> u64 {
         self as u64
     }

@@ -8,31 +8,29 @@ use std::time::Duration;
 /// The budget is filled when no message of the VMM is waiting, and all later waits are taken off.
 /// So a message that arrives during such a wait does not wait longer than the total, either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub(super) struct Budget {
     total: Duration,
     left: Duration,
 }
 
 impl Budget {
     /// Makes a full budget.
-    #[must_use]
-    pub const fn new(total: Duration) -> Self {
+    pub(super) const fn new(total: Duration) -> Self {
         Self { total, left: total }
     }
 
     /// Returns how long the next wait may be.
-    #[must_use]
-    pub const fn left(&self) -> Duration {
+    pub(super) const fn left(&self) -> Duration {
         self.left
     }
 
     /// Takes a wait off the budget.
-    pub const fn spend(&mut self, waited: Duration) {
+    pub(super) const fn spend(&mut self, waited: Duration) {
         self.left = self.left.saturating_sub(waited);
     }
 
     /// Fills the budget, because no message of the VMM is waiting.
-    pub const fn refill(&mut self) {
+    pub(super) const fn refill(&mut self) {
         self.left = self.total;
     }
 }

@@ -32,14 +32,14 @@ impl Reconnect {
         self.deadline = None;
     }
 
-    /// Connects immediately.
-    pub(super) fn now(&mut self) {
-        self.deadline = Some(Instant::now());
+    /// Connects at this time.
+    pub(super) const fn at(&mut self, at: Instant) {
+        self.deadline = Some(at);
     }
 
     /// Connects after [`RETRY_INTERVAL`], because the peer is missing.
-    pub(super) fn soon(&mut self) {
-        self.deadline = Some(Instant::now() + RETRY_INTERVAL);
+    pub(super) fn soon(&mut self, now: Instant) {
+        self.deadline = Some(now + RETRY_INTERVAL);
     }
 
     /// Connects after the loss of a device: immediately, or later if there were many losses.

@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
-use super::Host;
+use super::Control;
 use super::answer::{Answer, RequestError};
 use crate::journal::JournalMemory;
 use crate::mmap::Window;
@@ -10,7 +10,7 @@ use crate::protocol::features::LOG_ALL;
 use crate::protocol::payload::{Inflight, LogArea, MemoryRegion, MemoryTableHeader, SingleRegion};
 use crate::protocol::{Message, MessageError};
 
-impl Host {
+impl Control {
     /// Adds a region to the guest's memory.
     pub(super) fn add_memory(&self, message: &mut Message) -> Result<(), RequestError> {
         let SingleRegion { region, .. } = message.body()?;
@@ -46,7 +46,7 @@ impl Host {
         let (file, size) = JournalMemory::make(inflight.queues, inflight.queue_size)?;
         let answer = Inflight { size, offset: 0, ..inflight };
         let answer = answer.as_bytes().get(..message.payload.len()).unwrap_or_default();
-        Ok(Answer::Reply(message.reply(answer).with_fd(file)))
+        Ok(Answer::Reply { payload: answer.to_owned(), fd: Some(file) })
     }
 
     /// Maps the in-flight region that the VMM has kept.
@@ -67,7 +67,7 @@ impl Host {
             session.log = Some(log);
         }
         self.update_dirty_log();
-        Ok(Answer::to(message, &0u64))
+        Ok(Answer::with(&0u64))
     }
 
     /// Logs writes to guest memory if there is a log and the feature was negotiated.

@@ -3,12 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 use ring_core::{Areas, Features, Setup};
 use thiserror::Error;
 
-use super::Host;
+use super::Control;
+use super::event::Action;
 use crate::area::ShareError;
 use crate::device_link::LinkError;
 use crate::device_type::AtStop;
@@ -30,12 +32,12 @@ pub(super) struct Queue {
     /// Whether the VMM has started the queue where it was stopped.
     resumed: bool,
     /// The guest's notifications.
-    pub(super) kick: Option<OwnedFd>,
+    pub(super) kick: Option<Arc<OwnedFd>>,
     pub(super) enabled: bool,
     /// Whether the device was last told to enable the queue; `None` if the device was told nothing.
     enabled_on_device: Option<bool>,
     /// The device's notifications.
-    device_call: OwnedFd,
+    device_call: Arc<OwnedFd>,
     active: Arc<Mutex<ActiveQueue>>,
 }
 
@@ -64,14 +66,6 @@ pub(super) enum StartError {
         /// What is invalid.
         source: ring_core::SetupError,
     },
-    /// The system does not let the worker wait for the guest's notifications.
-    #[error("cannot wait for the guest's notifications of queue {index}")]
-    Poll {
-        /// The queue.
-        index: usize,
-        /// The cause.
-        source: io::Error,
-    },
 }
 
 /// The queue cannot be given to the device.
@@ -89,9 +83,6 @@ pub(super) enum AttachError {
     /// The process has too many open files.
     #[error("cannot make the device's notifications")]
     Descriptors(#[source] io::Error),
-    /// The system does not let the worker wait for the device's notifications.
-    #[error("cannot wait for the device's notifications")]
-    Poll(#[source] io::Error),
 }
 
 impl Queue {
@@ -105,7 +96,7 @@ impl Queue {
             kick: None,
             enabled: false,
             enabled_on_device: None,
-            device_call: notifier::new()?,
+            device_call: Arc::new(notifier::new()?),
             active: Arc::new(Mutex::new(ActiveQueue::new())),
         })
     }
@@ -124,8 +115,8 @@ impl Queue {
         self.lock().queue.is_some()
     }
 
-    pub(super) const fn device_call(&self) -> &OwnedFd {
-        &self.device_call
+    pub(super) fn device_call(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.device_call)
     }
 
     /// Forgets what a VMM has configured.
@@ -152,9 +143,9 @@ impl Queue {
     }
 }
 
-impl Host {
+impl Control {
     /// Starts a queue whose kick file descriptor has just arrived.
-    pub(super) fn start_queue(&mut self, index: usize) -> Result<(), StartError> {
+    pub(super) fn start_queue(&mut self, index: usize, now: Instant) -> Result<(), StartError> {
         let (Some(session), Some(queue)) = (self.vmm.session(), self.queues.get_mut(index)) else {
             return Ok(());
         };
@@ -172,41 +163,43 @@ impl Host {
         forwarded.share_quarantine(self.quarantine.clone());
         queue.resumed = queue.stopped_at.take() == Some(queue.base);
         queue.lock().queue = Some(forwarded);
-        if let Some(kick) = &queue.kick {
-            let listening = self.workers.listen(index, kick, QueueEvent::Kick(number(index)));
-            listening.map_err(|source| StartError::Poll { index, source })?;
+        if let Some(fd) = queue.kick.clone() {
+            self.actions.push(Action::Listen { index, fd, event: QueueEvent::Kick(number(index)) });
         }
-        self.attach_or_lose(index);
+        self.attach_or_lose(index, now);
         Ok(())
     }
 
     /// Gives a started queue to the device. Disconnects a device that does not take the queue.
-    pub(super) fn attach_or_lose(&mut self, index: usize) {
+    fn attach_or_lose(&mut self, index: usize, now: Instant) {
         match self.attach(index) {
             Ok(()) => {}
-            Err(AttachError::Link(error)) => self.lose_device(&ErrorChain(&error).to_string()),
+            Err(AttachError::Link(error)) => self.lose_device(&ErrorChain(&error).to_string(), now),
             // Another device would not help.
             Err(error) => tracing::error!("cannot forward queue {index}: {}", ErrorChain(&error)),
         }
     }
 
     /// Gives all started queues that the device does not have to the device.
-    pub(super) fn attach_all(&mut self) {
+    pub(super) fn attach_all(&mut self, now: Instant) {
         for index in 0..self.queues.len() {
             if self.queues.get(index).is_some_and(|queue| !queue.lock().is_attached()) {
-                self.attach_or_lose(index);
+                self.attach_or_lose(index, now);
             }
         }
     }
 
     fn attach(&mut self, index: usize) -> Result<(), AttachError> {
-        let (Some(link), Some(queue)) = (&mut self.device, self.queues.get_mut(index)) else { return Ok(()) };
+        let queues = self.offer().queues;
+        let (Some(link), Some(queue)) = (self.device.link_mut(), self.queues.get_mut(index)) else {
+            return Ok(());
+        };
         // A device that is still stopping a queue uses its share of the isolated area.
         if !queue.is_started() || link.is_stopping() {
             return Ok(());
         }
         let features = link.ring_features();
-        let area = link.area(self.options.area_size, self.offer.queues)?;
+        let area = link.area(self.options.area_size, queues)?;
         let window = area.window().clone();
         let share = area.share(index, queue.size, features)?;
         let setup = share.setup;
@@ -216,25 +209,25 @@ impl Host {
         // Each connection has notifications of its own, so that an earlier device can neither send
         // nor consume them.
         let (device_kick, kick) = notifier::pair().map_err(AttachError::Descriptors)?;
-        self.workers.ignore(index, &queue.device_call);
-        queue.device_call = notifier::new().map_err(AttachError::Descriptors)?;
-        let listening = self.workers.listen(index, &queue.device_call, QueueEvent::Call(number(index)));
-        listening.map_err(AttachError::Poll)?;
+        self.actions.push(Action::Ignore { index, fd: queue.device_call() });
+        queue.device_call = Arc::new(notifier::new().map_err(AttachError::Descriptors)?);
+        let event = QueueEvent::Call(number(index));
+        self.actions.push(Action::Listen { index, fd: queue.device_call(), event });
         let (kicked, called) = (device_kick.as_fd(), queue.device_call.as_fd());
         link.start_queue(number(index).into(), &setup, ring.position(), kicked, called)?;
         // Not required for a device that looks at the ring when it starts, and harmless.
         notifier::notify(&kick);
         queue.lock().attach(ring, kick);
         queue.enabled_on_device = None;
-        self.apply_enable(index)?;
+        self.apply_enable(index);
         Ok(())
     }
 
     /// Enables or disables a queue as the VMM has configured it.
-    pub(super) fn apply_enable(&mut self, index: usize) -> Result<(), LinkError> {
+    pub(super) fn apply_enable(&mut self, index: usize) {
         let negotiated = self.vmm.features() & PROTOCOL_FEATURES != 0;
         let at_stop = self.options.device_type.at_stop(index);
-        let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
+        let Some(queue) = self.queues.get_mut(index) else { return };
         let enabled = queue.enabled || !negotiated;
         let (attached, unfinished) = match &mut queue.lock().queue {
             Some(forwarded) => {
@@ -243,7 +236,7 @@ impl Host {
                 forwarded.accept(enabled && queue.kick.is_some());
                 (forwarded.is_attached(), forwarded.in_flight() > 0 && at_stop != AtStop::Unpop)
             }
-            None => return Ok(()),
+            None => return,
         };
         // Many devices do not finish requests that they have not fetched when their queue is
         // disabled. So a queue with requests in flight stays enabled on the device, and no more
@@ -252,17 +245,16 @@ impl Host {
         // A queue that waits for the device is enabled when the device gets it.
         let before = if attached { queue.enabled_on_device.replace(enable) } else { Some(enable) };
         self.wake(index);
-        match self.device.as_mut().filter(|_| before != Some(enable)) {
-            Some(link) => link.enable(number(index).into(), enable),
-            None => Ok(()),
+        if let Some(link) = self.device.link_mut().filter(|_| before != Some(enable)) {
+            link.enable(number(index).into(), enable);
         }
     }
 
     /// Has the worker look for work on a queue.
-    pub(super) fn wake(&self, index: usize) {
+    pub(super) fn wake(&mut self, index: usize) {
         if let Some(queue) = self.queues.get(index) {
             queue.lock().mark_ready();
-            self.workers.wake(index);
+            self.actions.push(Action::Wake(index));
         }
     }
 
