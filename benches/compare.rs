@@ -13,9 +13,9 @@ use crate::programs::{self, Running};
 
 /// Compares the implementations that support a case, for each case of `group`.
 ///
-/// The baseline of two threads is a pair of `rtrb` rings, between the nearest processors and
-/// between the farthest ones. The baseline of one thread is ring-core's split queue, if it supports
-/// the case.
+/// On two threads, the baseline is a pair of `rtrb` rings, between the two nearest processors and
+/// between the two processors that are farthest apart. On one thread, the baseline is ring-core's
+/// split queue, if that queue supports the case.
 pub(crate) fn implementations(criterion: &mut Criterion, group: Group, slice: u64) {
     for &case in group.cases() {
         if matches!(case, Case::TwoThreads(_)) {
@@ -64,7 +64,7 @@ fn compare_case(
     compare(criterion, comparison, &benchmarks);
 }
 
-/// Starts a program with a case. Returns what times the case.
+/// Starts a program with a case. Returns a function that times the case.
 ///
 /// # Panics
 ///

@@ -1,7 +1,7 @@
 //! Counts the instructions of the programs under valgrind.
 //!
-//! Prints a line for each program and case: the instructions for each request in `submit`,
-//! `collect` and `serve`, and in all. The functions contain the suite's own loops. `ours` as an
+//! Prints a line for each program and case: the instructions for each request in `submit`, in
+//! `collect`, in `serve`, and in total. The functions contain the suite's own loops. `ours` as an
 //! argument counts only ring-core and the empty pair. `planted` counts one case with 2 % more
 //! bursts than it claims. `cargo xtask bench --count` compares the result with `counts.txt`.
 
@@ -21,10 +21,12 @@ use rivals::case::BURST;
 use rivals::contenders::{CONTENDERS, Contender, EMPTY_PAIR};
 use tempfile::NamedTempFile;
 
-/// The bursts of two runs. The difference is what bursts cost.
+/// The numbers of bursts of two runs. The difference of the runs' instructions is the cost of the
+/// additional bursts.
 const BURSTS: [u32; 2] = [64, 320];
 
-/// The part of the bursts that `planted` adds. Larger than the tolerance of the comparison.
+/// `planted` adds one burst for each of this many bursts, which is more than the tolerance of the
+/// comparison.
 const PLANTED: u32 = 50;
 
 /// The functions that are counted.
@@ -104,7 +106,8 @@ fn count(work: &Work, extra: u32) -> io::Result<String> {
     Ok(format!("{program}\t{name}\t{case}\t{}", counts.join("\t")))
 }
 
-/// Returns the instructions of each of [`FUNCTIONS`], with what they call, and of all.
+/// Returns the instructions of each of [`FUNCTIONS`], including the functions that they call, and
+/// the total.
 fn instructions(work: &Work, bursts: u32) -> io::Result<[f64; FUNCTIONS.len() + 1]> {
     let profile = NamedTempFile::new()?;
     let option = format!("--callgrind-out-file={}", profile.path().display());

@@ -10,14 +10,14 @@ use crate::compare::supports;
 use crate::measure::write;
 use crate::programs::Running;
 
-/// The requests of each round.
+/// The number of requests in each round.
 const REQUESTS: u32 = 100_000;
-/// The rounds, in which all implementations take turns. The median of the rounds is kept.
+/// The number of rounds, in which all implementations take turns. The median of the rounds is kept.
 const ROUNDS: usize = 5;
 
 /// Times single round trips of all implementations, one by one.
 ///
-/// Criterion measures means, so it only tells whether the group was asked for.
+/// Criterion measures means, so Criterion is only used to find out whether the group was selected.
 pub(crate) fn of_single_requests(criterion: &mut Criterion) {
     let mut is_wanted = false;
     criterion.bench_function("latency/clock", |bencher| {

@@ -1,10 +1,10 @@
 //! Times several benchmarks in turns and compares them.
 //!
-//! A benchmark runs in slices. After each slice of its own follows one of the baseline, which is
-//! the first benchmark of the comparison. Other load on the machine then concerns both, so the
-//! ratio holds even where the times do not. Criterion records the times. It does not know ratios,
-//! so each benchmark writes its samples to a file in `target/bench/samples`, and `cargo xtask
-//! bench` makes its report of these files.
+//! A benchmark runs in slices. Each slice is followed by a slice of the baseline, which is the
+//! first benchmark of the comparison. Other load on the machine then slows both slices down, so the
+//! ratio holds even where the times do not. Criterion records the times but no ratios, so each
+//! benchmark writes its samples to a file in `target/bench/samples`, and `cargo xtask bench` makes
+//! its report from these files.
 
 use std::env;
 use std::fs;
@@ -22,7 +22,8 @@ const SAMPLES: usize = 40;
 /// The usual time of a measurement.
 pub(crate) const MEASUREMENT: Duration = Duration::from_millis(800);
 
-/// The number of benchmarks saved so far, by which a report keeps their order.
+/// The number of benchmarks saved so far. Reports list the benchmarks in the order of these
+/// numbers.
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
 /// Runs a number of iterations and returns how long they took.
@@ -41,20 +42,20 @@ pub(crate) fn repeated(mut once: impl FnMut() + 'static) -> Timed {
 pub(crate) struct Benchmark {
     /// The name in reports.
     pub(crate) name: String,
-    /// Sets the benchmark up and checks that it does what it should.
+    /// Sets the benchmark up and checks its results.
     pub(crate) set_up: Box<dyn Fn() -> Timed>,
 }
 
-/// What all benchmarks of a comparison do.
+/// The properties that all benchmarks of a comparison share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Comparison<'a> {
     /// The part of the suite.
     pub(crate) group: &'a str,
     /// The name in the group.
     pub(crate) name: &'a str,
-    /// The requests of one iteration.
+    /// The number of requests in one iteration.
     pub(crate) requests: u64,
-    /// The iterations of one slice.
+    /// The number of iterations in one slice.
     pub(crate) slice: u64,
     /// The two processors, if the benchmarks use two.
     pub(crate) processors: Option<Processors>,
@@ -88,13 +89,13 @@ pub(crate) fn compare(criterion: &mut Criterion, comparison: Comparison<'_>, ben
     }
 }
 
-/// The times of a number of iterations.
+/// The times of some iterations.
 #[derive(Debug, Default)]
 struct Sample {
     iterations: u64,
     own: Duration,
     baseline: Duration,
-    /// The longest line latency.
+    /// The longest time that a cache line took between the processors.
     line: Option<Duration>,
 }
 
@@ -121,7 +122,8 @@ impl Sample {
     }
 }
 
-/// Times a slice of each. Repeats if the distance of the processors changed meanwhile.
+/// Times a slice of the benchmark and a slice of the baseline. Repeats both if the distance of the
+/// processors has changed meanwhile.
 fn slice(
     processors: Option<Processors>,
     mut both: impl FnMut() -> (Duration, Duration),
@@ -144,7 +146,7 @@ fn slice(
     }
 }
 
-/// Writes criterion's samples to a file. Earlier samples are those of the warm-up.
+/// Writes criterion's samples to a file. The samples before them belong to the warm-up.
 fn save(comparison: Comparison<'_>, name: &str, baseline: &str, samples: &[Sample]) {
     let Some(samples) = samples.len().checked_sub(SAMPLES).map(|warm_up| &samples[warm_up..]) else {
         return; // filtered out, or only tested

@@ -1,4 +1,4 @@
-//! The programs of the implementations: how they are built, and how they are driven.
+//! Builds the programs of the implementations, and sends commands to them.
 
 use std::env;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 /// Flags that raise LLVM's threshold for inlining about fourfold. With these flags, virtio-queue,
 /// which is generic over vm-memory, takes 40 % fewer instructions, and no implementation takes
-/// more. `Cargo.toml` has the rest of the build: `lto = "fat"` and one unit.
+/// more. `Cargo.toml` has the other options of the build: `lto = "fat"` and one codegen unit.
 const FLAGS: &str = "-Cllvm-args=-inline-threshold=1000";
 
-/// Builds all programs, once. Prints what goes wrong.
+/// Builds all programs, once. Prints cargo's errors.
 ///
 /// # Errors
 ///
@@ -26,7 +26,8 @@ fn run_cargo() -> Result<(), String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--package=rivals", "--bins", "--profile=rivals", "--target-dir"]);
-    // Other flags need another directory, or each build would undo the other.
+    // The flags need a target directory of their own; otherwise each build would rebuild what the
+    // other has built.
     command.arg(directory()).env("RUSTFLAGS", FLAGS);
     let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?} failed; its output is above")) }

@@ -3,11 +3,12 @@
 //! - `throughput`: bursts of 64 on one thread, through both ends, or through one end and a stub.
 //! - `latency`: one request there and back on one thread.
 //! - `cross_thread`: two threads that poll, each on its own processor.
-//! - `notify`: what decisions about notifications cost.
+//! - `notify`: the cost of decisions about notifications.
 //! - `payload`: 4 KiB copied from the readable to the writable part, each in one, four and sixteen
 //!   segments.
-//! - `indirect`: the device's end with chains of sixteen segments in indirect tables.
-//! - `burst_length`, `queue_size`, `chain_length`, `in_flight`: the time by each of these.
+//! - `indirect`: the device end, with chains of sixteen segments in indirect tables.
+//! - `burst_length`, `queue_size`, `chain_length`, `in_flight`: the time as a function of each of
+//!   these numbers.
 
 mod compare;
 mod distribution;

@@ -9,7 +9,8 @@ use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
 use crate::measure::{Benchmark, Comparison, MEASUREMENT, Timed, compare, repeated};
 
-/// The size of the guest's memory, larger than any cache. Copies use all of the memory in turns.
+/// The size of the guest's memory, larger than any cache. Successive copies use different parts of
+/// the memory.
 const GUEST: u64 = 256 << 20;
 /// The size of the isolated area. Its blocks are reused at once, so that they stay in the cache.
 const BLOCK: u64 = 1 << 20;
@@ -37,7 +38,8 @@ fn benchmark(name: &str, set_up: impl Fn() -> Timed + 'static) -> Benchmark {
     Benchmark { name: name.to_owned(), set_up: Box::new(set_up) }
 }
 
-/// Returns a source of offsets all over the guest's memory that do not repeat soon.
+/// Returns a source of offsets that are spread over the guest's memory and repeat only after all
+/// offsets have been used.
 fn offsets(len: u32) -> impl FnMut() -> u64 {
     let count = GUEST / u64::from(len);
     let mut turn = 0;
@@ -56,7 +58,7 @@ fn memcpy(len: u32) -> Timed {
     repeated(move || {
         let at = usize::try_from(next()).unwrap_or(0);
         let (guest, block) = (&mut guest[at..at + len], &mut block[..len]);
-        // Half of the copies go each way, like those of the two other benchmarks together.
+        // Half of the copies go in each direction, as in the two other benchmarks together.
         out = !out;
         if out {
             block.copy_from_slice(guest)

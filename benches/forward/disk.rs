@@ -7,7 +7,8 @@ use criterion::Criterion;
 use crate::measure::{Benchmark, Comparison, MEASUREMENT, Timed, compare};
 use crate::rig::{Backing, Disk, Processors};
 
-/// The reads: name, bytes of a request, requests in flight, and the storage behind the device.
+/// The reads: their name, the bytes of a request, the requests in flight, and the storage behind
+/// the device.
 const READS: [(&str, u32, u32, Backing); 5] = [
     ("4 KiB, depth 1, null", 4 << 10, 1, Backing::Null),
     ("4 KiB, depth 32, null", 4 << 10, 32, Backing::Null),

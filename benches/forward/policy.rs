@@ -1,4 +1,4 @@
-//! Times what the policies for bytes in the isolated area cost, on one thread.
+//! Times the policies for bytes in the isolated area, on one thread.
 
 use criterion::Criterion;
 use isolation_host::area::policy::{Policy, Scrub, Zero};

@@ -90,7 +90,7 @@ impl Guest {
     }
 }
 
-/// Serves all available buffers without looking at them. Claims to have filled them.
+/// Serves all available buffers without accessing them. Reports all buffers as filled.
 fn serve<M: Memory>(ring: &mut DeviceQueue<M, Vec<device::Slot>>) {
     let mut segments = [Segment::default(); 4];
     while let Some(chain) = ring.pop(&mut segments).expect("the driver follows the rules") {

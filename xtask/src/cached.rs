@@ -1,4 +1,4 @@
-//! Directories that are made once from given inputs.
+//! Directories that are made only once from the same inputs.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,8 @@ const INPUTS: &str = "inputs";
 /// Fills `directory` with `make`, unless the directory was made from the same `inputs` before.
 ///
 /// `make` fills a temporary directory beside `directory`, which is renamed at the end. An
-/// interrupted run therefore leaves the old directory or none, but never half of the new one.
+/// interrupted run therefore leaves the old directory or no directory, but never a part of the new
+/// directory.
 pub(crate) fn directory(
     directory: &Path,
     inputs: &str,

@@ -1,4 +1,5 @@
-//! What xshell does not have: commands with a progress line, and commands whose output is watched.
+//! Kinds of commands that xshell does not have: commands with a progress line, and commands whose
+//! output is watched.
 
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -16,7 +17,7 @@ use crate::interrupt;
 const TAIL_LINES: usize = 30;
 /// The time after which a command without output is reported as running.
 const SILENCE: Duration = Duration::from_secs(2);
-/// What apt, dpkg, cargo and compilers print when a file system is full.
+/// Messages of apt, dpkg, cargo and compilers when a file system is full.
 const FULL_DISK: [&str; 2] = ["No space left on device", "enough free space"];
 
 /// Runs a command and passes each line of its standard output to `look`. Returns whether the
@@ -87,7 +88,7 @@ pub(crate) fn captured(doing: &str, command: Cmd<'_>) -> Result<(bool, String)> 
     Ok((status?.success(), output))
 }
 
-/// What is known of a running command.
+/// An event of a running command.
 enum Event<'l> {
     /// The command has written a line.
     Line(&'l str),
@@ -125,7 +126,7 @@ fn lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// Shows what is being done and for how long, until the progress bar is finished.
+/// Shows the current activity and its duration, until the progress bar is finished.
 pub(crate) fn progress(doing: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}");
     let progress = ProgressBar::new_spinner()

@@ -1,4 +1,4 @@
-//! Whether a file system is full, to explain the failure of a command whose output is not captured.
+//! Finds full file systems, to explain the failure of a command whose output is not captured.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,8 @@ pub(crate) fn full() -> Vec<PathBuf> {
     directories.filter(|directory| room(directory).is_some_and(|bytes| bytes < ROOM_BYTES)).collect()
 }
 
-/// Returns the number of bytes that can be written below a directory, if the system tells.
+/// Returns the number of bytes that can be written below a directory, if the system reports the
+/// number.
 fn room(directory: &Path) -> Option<u64> {
     let system = statvfs(directory).ok()?;
     Some(system.f_bavail * system.f_frsize)

@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 
 use crate::process_tree::{self, Process};
 
-/// The signals to end processes with, each with the time that the processes have.
+/// The signals that end processes, each with the time that the processes then have.
 const SIGNALS: [(Signal, Duration); 3] = [
     (Signal::INT, Duration::from_secs(5)),
     (Signal::TERM, Duration::from_secs(5)),
@@ -23,7 +23,8 @@ const SIGNALS: [(Signal, Duration); 3] = [
 ];
 /// The time after which the processes that still run are printed.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
-/// The time between two looks at the processes. Only children of this process can be waited for.
+/// The time between two looks at the processes. Polling is necessary, because a process can wait
+/// only for its children.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Whether this program was interrupted.
@@ -56,12 +57,12 @@ pub(crate) fn wait_if_interrupted() {
 
 /// Ends all processes below this process and waits for them.
 ///
-/// dpkg and its scripts are not signalled but finish, so that no package stays half installed.
-/// apt-get, which is interrupted, then starts no other dpkg. This process may not signal processes
-/// of root, but a terminal does.
+/// dpkg and its scripts are not signalled and run to their end, so that no package stays half
+/// installed. apt-get is interrupted, and then starts no other dpkg. This process may not signal
+/// processes of root, but a terminal does.
 fn end_processes() {
-    // A process whose parent ends becomes a child of this process, and is found again. Failing
-    // that, the process is not waited for.
+    // A process whose parent ends becomes a child of this process, and is found again. If this call
+    // fails, such a process is not waited for.
     let _ = set_child_subreaper(Some(getpid()));
     let (start, mut reported) = (Instant::now(), false);
     let mut running = Running::now();

@@ -8,7 +8,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     Ok(test(sh).run()?)
 }
 
-/// The command that runs the models. The build is optimised, because loom explores very many
+/// Returns the command that runs the models. The build is optimised, because loom explores many
 /// interleavings.
 pub(crate) fn test(sh: &Shell) -> Cmd<'_> {
     cmd!(sh, "cargo test --package ring-core --release --test loom -- --nocapture --test-threads=1")

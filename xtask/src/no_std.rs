@@ -9,8 +9,8 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::command::captured;
 
-/// The freestanding program. A workspace of its own keeps features of other members, which would
-/// bring std in, out of the build.
+/// The manifest of the freestanding program. The program has a workspace of its own, because
+/// features of other members would bring std into the build.
 pub(crate) const MANIFEST: &str = "ring-core/no-std-proof/Cargo.toml";
 /// rustc's message about a program that allocates without an allocator.
 const NO_ALLOCATOR: &str = "no global memory allocator found";
@@ -49,7 +49,7 @@ fn bare_targets(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// A subcommand of cargo, applied to the freestanding program.
+/// Returns a command that runs a subcommand of cargo on the freestanding program.
 pub(crate) fn on_proof<'s>(sh: &'s Shell, subcommand: &str) -> Result<Cmd<'s>> {
     // Another workspace's files go beside this workspace's.
     let target = target_dir()?.join("no-std-proof");

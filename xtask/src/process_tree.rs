@@ -14,7 +14,7 @@ pub(crate) struct Process {
 impl Process {
     /// Reads a line like "PID (NAME) STATE PARENT …". The name may have parentheses and spaces.
     ///
-    /// Returns nothing for a zombie, which only waits for its parent.
+    /// Returns `None` for a zombie, which only waits for its parent.
     fn parse(stat: &str) -> Option<Self> {
         let (id, rest) = stat.split_once(" (")?;
         let (name, rest) = rest.rsplit_once(") ")?;
@@ -25,7 +25,7 @@ impl Process {
     }
 }
 
-/// Returns all processes that can be seen.
+/// Returns all processes that `/proc` shows.
 pub(crate) fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     // A process can end at any time, and is then missing.

@@ -22,7 +22,8 @@ const STAGES: [(&str, Stage); 16] = [
     ("unit and doc tests", unit),
     ("ring-core over bursts", bursts),
     ("no std, no allocator", |sh, _, _| no_std::run(sh)),
-    // Not counted: the unit tests have run the same models in an unoptimised build.
+    // The models are not counted, because the unit tests have run the same models in an unoptimised
+    // build.
     ("loom models", |sh, _, _| loom::run(sh)),
     ("other processors", other_processors),
     ("bare metal", bare_metal),
@@ -43,7 +44,7 @@ pub(crate) struct Options {
     full: bool,
 }
 
-/// How many tests passed and failed.
+/// The numbers of tests that passed and failed.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     passed: u64,
@@ -68,7 +69,7 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     outcome
 }
 
-/// The tests that need neither QEMU nor the guest image, and do not depend on real time.
+/// Runs the tests that need neither QEMU nor the guest image, and do not depend on real time.
 fn unit(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
     // All features of end-to-end would include the tests that need a guest.
     let most = "--workspace --exclude end-to-end --exclude snd-host --all-features".split(' ');
@@ -76,22 +77,22 @@ fn unit(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
     counts.run(cmd!(sh, "cargo test --package end-to-end --package snd-host --lib --bins --no-fail-fast"))
 }
 
-/// Each test on each processor counts.
+/// Runs the tests on other processors. Each test on each processor counts.
 fn other_processors(sh: &Shell, options: &Options, counts: &mut Counts) -> Result<()> {
     counts.passed += foreign::check(sh, options.full)?;
     Ok(())
 }
 
-/// ring-core's tests once more, with each plain call as a burst of one call.
+/// Runs ring-core's tests again, with each plain call as a burst of one call.
 fn bursts(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
-    // Other flags make other files, so these go beside the other tests' files.
+    // Other flags produce other files, so these files have a target directory of their own.
     let target = target_dir()?.join("bursts");
     let tests =
         cmd!(sh, "cargo test --package ring-core --all-features --target-dir {target} --no-fail-fast");
     counts.run(tests.env("RUSTFLAGS", "--cfg ring_core_bursts"))
 }
 
-/// Each device with each combination of features counts as a test.
+/// Runs the firmware. Each device with each combination of features counts as a test.
 fn bare_metal(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
     counts.passed += firmware::check(sh)?;
     Ok(())
@@ -117,7 +118,8 @@ fn end_to_end(sh: &Shell, options: &Options, counts: &mut Counts) -> Result<()> 
     counts.run(tests)
 }
 
-/// snd-host's tests play and record in real time. Another load on the machine can make them slow.
+/// Runs snd-host's tests, which play and record in real time. Another load on the machine can make
+/// them slow.
 fn real_time(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
     counts.run(cmd!(sh, "cargo test --package snd-host --test=* --no-fail-fast"))
 }

@@ -12,10 +12,10 @@ use ring_core::{Areas, Features, Segment, Setup};
 use vm_memory::mmap::MmapRegion;
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
 
-/// Descriptors of each queue, unless the case says otherwise.
+/// The number of descriptors of a queue, unless the case says otherwise.
 pub const QUEUE_SIZE: u16 = 256;
 
-/// Descriptors of the largest queue.
+/// The number of descriptors of the largest queue.
 pub const LARGEST_QUEUE: u16 = 1024;
 
 /// The arena as guest memory.
@@ -56,7 +56,8 @@ impl Arena {
         Self { mapped, start }
     }
 
-    /// Returns the arena as plain memory. Segments are not checked, as in the other crates.
+    /// Returns the arena as plain memory. Segments are not checked, because the other crates do not
+    /// check segments either.
     #[must_use]
     pub fn raw(&self) -> Dma<RawMemory<'static>> {
         // SAFETY: `new` has leaked a handle, so the mapping stays. vm-memory accesses the mapping

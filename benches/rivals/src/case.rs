@@ -68,18 +68,18 @@ pub enum Decisions {
 pub struct Pace {
     /// How many requests are made available or used together.
     pub batch: usize,
-    /// How many requests are in flight at most.
+    /// The largest number of requests in flight.
     pub in_flight: usize,
 }
 
 impl Pace {
     /// The largest number of requests in flight, one less than the queue holds.
     pub const MOST_IN_FLIGHT: usize = QUEUE_SIZE as usize - 1;
-    /// One by one, with as many in flight as the queue holds.
+    /// One by one, with as many requests in flight as the queue holds.
     pub const ONE_AT_A_TIME: Self = Self { batch: 1, in_flight: Self::MOST_IN_FLIGHT };
-    /// In batches of 32, with as many in flight as the queue holds.
+    /// In batches of 32, with as many requests in flight as the queue holds.
     pub const BATCHES: Self = Self { batch: 32, in_flight: Self::MOST_IN_FLIGHT };
-    /// One by one, each after the one before has come back.
+    /// One by one: each request starts after the request before has returned.
     pub const ROUND_TRIP: Self = Self { batch: 1, in_flight: 1 };
 }
 

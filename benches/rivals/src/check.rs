@@ -1,4 +1,4 @@
-//! Checks that a queue passes every request whole and once, before anything is timed.
+//! Checks, before anything is timed, that a queue passes every request completely and once.
 
 use crate::case::{Case, Decisions};
 use crate::pair::{Passed, Queue};
@@ -14,8 +14,8 @@ const WRAP: usize = 1 << 16;
 ///
 /// # Panics
 ///
-/// If a request did not arrive whole or did not come back once, or an end notified without being
-/// asked.
+/// If a request did not arrive complete or did not return exactly once, or if an end notified
+/// without a request to notify.
 pub fn check(queue: &mut dyn Queue, case: Case, suppresses_notifications: bool) {
     match case {
         Case::Bursts(..) => bursts(queue),
@@ -60,7 +60,7 @@ fn round_trips(queue: &mut dyn Queue, decisions: Decisions, suppresses_notificat
     }
 }
 
-/// Returns the totals for the next burst.
+/// Returns the expected sums of the next burst.
 fn expected(queue: &dyn Queue) -> Passed {
     let requests = queue.next_burst();
     Passed { seen: Seen::of(requests), returned: Returned::of(requests, 1), kicks: 0, calls: 0 }

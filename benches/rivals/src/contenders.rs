@@ -10,8 +10,8 @@ pub struct Contender {
 }
 
 impl Contender {
-    /// Returns whether this is the best known use of an implementation, or ring-core's main types.
-    /// The others take part in the group `throughput` only.
+    /// Returns whether this is the best known use of an implementation, or a use of ring-core's
+    /// main types. All other programs take part in the group `throughput` only.
     #[must_use]
     pub fn is_main(&self) -> bool {
         let iterates = format!("{}_iterating", self.program);

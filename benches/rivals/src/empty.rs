@@ -1,7 +1,8 @@
-//! An empty pair: no queue at all, so that the cost is that of the suite itself.
+//! The empty pair: two ends without a queue, so that the measured cost is the cost of the suite
+//! itself.
 //!
-//! The suite walks the requests, sums up the segments that the device sees, and sums up what the
-//! driver takes back. The empty pair does just that.
+//! The suite iterates over the requests, sums up the segments that the device sees, and sums up the
+//! buffers that the driver takes back. The empty pair does nothing else.
 
 use std::hint::black_box;
 
@@ -36,7 +37,7 @@ impl Implementation for EmptyPair {
 /// The driver's end.
 #[derive(Debug)]
 struct Driver {
-    /// The cookie of each request, and how many bytes a device writes.
+    /// The cookie of each request, and the number of bytes that a device writes.
     used: Vec<(u16, u32)>,
     /// The numbers of the requests that were submitted last.
     submitted: std::ops::Range<usize>,

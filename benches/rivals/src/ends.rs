@@ -1,8 +1,8 @@
 //! The two ends of a queue.
 //!
 //! Implementors mark `submit`, `serve` and `collect` as `#[inline(never)]`. Each of these functions
-//! is then compiled once in a program, whatever calls it, and its instructions can be counted by
-//! its name.
+//! is then compiled only once in a program, and its instructions can be counted by the function's
+//! name.
 
 use crate::request::Request;
 use crate::tally::{Returned, Seen};
@@ -25,12 +25,14 @@ pub trait DeviceEnd {
     /// Takes up to `limit` requests and returns them as fully written. Does not decide about
     /// notifications.
     ///
-    /// Returns `seen` with these requests added. All of them are used when the call returns.
+    /// Returns `seen` with these requests added. All of these requests are used when the call
+    /// returns.
     fn serve(&mut self, limit: usize, seen: Seen) -> Seen;
 
     /// Decides whether to notify the driver of what was used.
     fn decide(&mut self) -> bool;
 
-    /// Asks to be notified of the next available buffer. Returns whether there is none yet.
+    /// Asks to be notified of the next available buffer. Returns true if no buffer is available
+    /// yet.
     fn arm(&mut self) -> bool;
 }

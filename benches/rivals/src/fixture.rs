@@ -1,4 +1,4 @@
-//! What both ends of a queue are made from.
+//! The memory, layout and requests from which both ends of a queue are made.
 
 use ring_core::{Features, Setup};
 
@@ -16,9 +16,9 @@ pub struct Fixture {
     pub setup: Setup,
     /// The shapes of the requests.
     pub shapes: Shapes,
-    /// The requests of one burst.
+    /// The number of requests in one burst.
     pub burst: usize,
-    /// The requests of all bursts until they repeat.
+    /// The requests of all bursts until the bursts repeat.
     pub requests: Vec<Request>,
 }
 

@@ -13,9 +13,9 @@ pub enum Group {
     Latency,
     /// Two threads that poll.
     CrossThread,
-    /// What decisions about notifications cost.
+    /// Decisions about notifications.
     Notify,
-    /// A device that copies what it reads to where it may write.
+    /// A device that copies the readable bytes to the writable segments.
     Payload,
     /// Long chains in indirect tables.
     Indirect,
@@ -91,7 +91,8 @@ impl Group {
         }
     }
 
-    /// Returns whether the cases of the group differ in a number, which their names are.
+    /// Returns whether the cases of the group differ in a number, which is then the name of the
+    /// case.
     #[must_use]
     pub const fn varies_a_number(self) -> bool {
         matches!(self, Self::BurstLength | Self::QueueSize | Self::ChainLength | Self::InFlight)
@@ -158,12 +159,12 @@ const fn burst_of(burst: u16) -> Case {
     Case::Bursts(Bursts { burst, ..Bursts::of(Ends::Both, Shapes::All(Shape::ONE)) })
 }
 
-/// Bursts of 16, which fit each of the queues.
+/// Returns a case with bursts of 16, which fit each of the queues.
 const fn queue_of(size: u16) -> Case {
     Case::Bursts(Bursts { burst: 16, size, ..Bursts::of(Ends::Both, Shapes::All(Shape::ONE)) })
 }
 
-/// Bursts of 16 chains. Bursts of the longest chains fill the queue.
+/// Returns a case with bursts of 16 chains. Bursts of the longest chains fill the queue.
 const fn chain_of(segments: usize) -> Case {
     let shapes = Shapes::All(Shape::chain(segments - 1));
     Case::Bursts(Bursts { ends: Ends::Both, shapes, burst: 16, size: QUEUE_SIZE })

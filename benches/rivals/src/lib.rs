@@ -2,10 +2,10 @@
 //! checks.
 //!
 //! A [`Case`] says what is measured, and [`Group`] lists all cases. An [`Implementation`] sets up
-//! both ends of a queue for each case that it supports. Each implementation has a
-//! [program] of its own in `src/bin`, so that the code of one does not change how another
-//! one is compiled.
-//! [`contenders`] lists the programs. The suite knows no implementation.
+//! both ends of a queue for each case that it supports. Each implementation has a [program] of its
+//! own in `src/bin`, so that the code of one implementation does not change how another
+//! implementation is compiled. [`contenders`] lists the programs. The suite does not depend on any
+//! implementation.
 //!
 //! | file | implementation | ends |
 //! |---|---|---|

@@ -15,12 +15,11 @@ pub trait Queue {
     /// Passes the requests of the next burst to the device and back.
     fn burst(&mut self) -> Passed;
 
-    /// Passes all requests to the device and back, one at a time if there is one, with these
-    /// decisions.
+    /// Passes all requests of the fixture together to the device and back, with these decisions.
     fn round_trip(&mut self, decisions: Decisions) -> Passed;
 
     /// Passes `count` requests between two threads on these processors, checks that all arrive
-    /// whole, in order and once, and returns the time.
+    /// complete, in order and once, and returns the time.
     ///
     /// # Panics
     ///
@@ -30,11 +29,11 @@ pub trait Queue {
     /// Returns the requests that the next burst passes.
     fn next_burst(&self) -> &[Request];
 
-    /// Returns what the ends were made from.
+    /// Returns the fixture from which the ends were made.
     fn fixture(&self) -> &Fixture;
 }
 
-/// Totals of what passed.
+/// Sums over the requests that passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
     /// What the device has seen.

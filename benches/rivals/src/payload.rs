@@ -1,11 +1,11 @@
-//! The bytes that a device copies, and the check that they arrive.
+//! The bytes that a device copies, and the check that the bytes arrive.
 
 use ring_core::Segment;
 use ring_core::memory::Memory as _;
 
 use crate::fixture::Fixture;
 
-/// The bytes that each request carries each way.
+/// The number of bytes that each request carries in each direction.
 pub const BYTES: usize = 4096;
 
 /// Returns the bytes that the request with this cookie carries.

@@ -20,7 +20,7 @@ pub struct Processors {
     pub device: usize,
 }
 
-/// The number of processors whose pairs are measured.
+/// The largest number of processors whose pairs are measured.
 const MOST: usize = 16;
 
 impl Processors {
@@ -30,11 +30,11 @@ impl Processors {
         Self::all().into_iter().next()
     }
 
-    /// Returns the pairs to measure: the nearest two processors, and the two farthest apart if
-    /// these differ.
+    /// Returns the pairs to measure: the two nearest processors, and the two processors that are
+    /// farthest apart, if the pairs differ.
     ///
-    /// A virtual machine's processors move. [`line_latency`](Self::line_latency) therefore has to
-    /// be measured again with each use.
+    /// A virtual machine's processors can move between the host's processors. So
+    /// [`line_latency`](Self::line_latency) has to be measured again with each use.
     #[must_use]
     pub fn near_and_far() -> Vec<Self> {
         let mut pairs: Vec<(Duration, Self)> =
@@ -45,7 +45,7 @@ impl Processors {
         chosen
     }
 
-    /// Returns all pairs, at most those of the first processors.
+    /// Returns all pairs of the first [`MOST`] processors.
     fn all() -> Vec<Self> {
         let all = sched_getaffinity(None).unwrap_or_default();
         let usable = (0..CpuSet::MAX_CPU).filter(|&processor| all.is_set(processor));

@@ -10,9 +10,9 @@
 //! | `latency COUNT` | the nanoseconds of single round trips at each of [`PERCENTILES`] |
 //! | `processors DRIVER DEVICE` | `ready`; places the two threads of later commands |
 //!
-//! `count GROUP/CASE BURSTS` as arguments runs bursts and nothing else, so that valgrind can count
-//! instructions: the difference of two runs is what bursts cost. `check` runs every case, and
-//! `cases` lists those that the implementation supports.
+//! With the arguments `count GROUP/CASE BURSTS`, the program runs bursts and nothing else, so that
+//! valgrind can count instructions: the difference of two runs is the cost of bursts. `check` runs
+//! every case that the implementation supports, and `cases` lists these cases.
 
 use std::env;
 use std::hint::black_box;
@@ -64,7 +64,7 @@ fn supported(implementation: &dyn Implementation) -> impl Iterator<Item = (Strin
     supported.map(|(group, case)| (format!("{}/{}", group.name(), group.label(case)), case))
 }
 
-/// Runs every case for a moment.
+/// Runs a few iterations of every case.
 fn check_all(implementation: &dyn Implementation) -> ExitCode {
     for (name, case) in supported(implementation) {
         let Some(mut prepared) = Prepared::new(implementation, case) else { continue };
@@ -137,7 +137,7 @@ impl Prepared {
         Some("ready".to_owned())
     }
 
-    /// Times iterations, after an eighth as many that fill the caches.
+    /// Times iterations. Before these, runs an eighth as many iterations, which fill the caches.
     fn time(&mut self, iterations: u64) -> Duration {
         let queue = &mut *self.queue;
         match self.case {

@@ -12,16 +12,16 @@ pub struct Request {
     writable: Box<[Segment]>,
     /// Room for an indirect table. Has no bytes if the descriptors go to the ring.
     pub table: Segment,
-    /// The number of the request among those that were made together.
+    /// The number of the request among the requests that were made together.
     pub cookie: u16,
 }
 
-/// The least number of bytes between the starts of the buffers of two requests.
+/// The smallest distance in bytes between the starts of the buffers of two requests.
 const STRIDE: u32 = 128;
 
 impl Request {
-    /// Makes `count` requests. Requests share memory with those [`LARGEST_QUEUE`] before them,
-    /// which are not in flight any more.
+    /// Makes `count` requests. A request shares memory with the request that is [`LARGEST_QUEUE`]
+    /// before it and is not in flight any more.
     #[must_use]
     pub fn several(arena: &Arena, shapes: Shapes, count: u16) -> Vec<Self> {
         (0..count).map(|cookie| Self::new(arena, shapes.of(cookie), cookie)).collect()

@@ -1,7 +1,7 @@
-//! A pair of `rtrb` rings: what two threads reach without checks and without a standard.
+//! A pair of `rtrb` rings: the speed that two threads reach without checks and without a standard.
 //!
 //! Several requests are written as one chunk, as the documentation of `rtrb` recommends. The device
-//! returns a cookie and a length, 8 bytes, as a used entry has them.
+//! returns a cookie and a length in 8 bytes, the size of a used entry.
 
 use ring_core::{Features, Segment};
 use rtrb::{Consumer, Producer, RingBuffer};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The requests of a burst, unless the case says otherwise.
+/// The number of requests in a burst, unless the case says otherwise.
 pub const BURST: u16 = 64;
 
 /// The segments of a request. The display form is the number of segments, such as `3-indirect`.
@@ -39,13 +39,13 @@ impl Shape {
     /// tables.
     pub const SIXTEEN_INDIRECT: Self =
         Self { readable: &[64; 8], writable: &[64; 8], placement: Placement::Table };
-    /// 4 KiB each way in one segment.
+    /// 4 KiB in each direction, in one segment.
     pub const PAYLOAD_IN_ONE: Self =
         Self { readable: &[4096], writable: &[4096], placement: Placement::Ring };
-    /// 4 KiB each way in four segments.
+    /// 4 KiB in each direction, in four segments.
     pub const PAYLOAD_IN_FOUR: Self =
         Self { readable: &[1024; 4], writable: &[1024; 4], placement: Placement::Ring };
-    /// 4 KiB each way in sixteen segments.
+    /// 4 KiB in each direction, in sixteen segments.
     pub const PAYLOAD_IN_SIXTEEN: Self =
         Self { readable: &[256; 16], writable: &[256; 16], placement: Placement::Ring };
 
@@ -57,7 +57,8 @@ impl Shape {
         Self { readable, writable: &[64], placement: Placement::Ring }
     }
 
-    /// Returns whether the ring holds the descriptor of a table instead of those of the segments.
+    /// Returns whether the ring holds the descriptor of a table instead of the descriptors of the
+    /// segments.
     #[must_use]
     pub const fn is_indirect(self) -> bool {
         matches!(self.placement, Placement::Table)
@@ -118,7 +119,7 @@ impl Shapes {
         }
     }
 
-    /// Returns for how many bursts of [`BURST`] the order of the shapes does not repeat.
+    /// Returns the number of bursts of [`BURST`] after which the order of the shapes repeats.
     #[must_use]
     pub const fn bursts(self) -> u16 {
         match self {

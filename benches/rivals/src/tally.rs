@@ -1,7 +1,7 @@
 //! Sums over the requests that the device has seen and that the driver got back. The sums show
 //! whether every request arrived complete and came back once.
 //!
-//! Ends take totals by value and return them, so that the totals can stay in registers.
+//! Ends take sums by value and return the sums, so that the sums can stay in registers.
 
 use ring_core::Segment;
 
@@ -31,10 +31,10 @@ impl Seen {
         self.writable = self.writable.wrapping_add(sum(segment));
     }
 
-    /// Adds all segments of a chain, but not the chain.
+    /// Adds all segments of a chain. Does not count the chain.
     ///
-    /// Chains of one and three segments are added without a loop, because a compiler unrolls a loop
-    /// here and not there.
+    /// Chains of one and three segments are added without a loop, because the compiler would unroll
+    /// the loop in some programs and not in others.
     #[inline(always)]
     pub fn segments(&mut self, readable: &[Segment], writable: &[Segment]) {
         match (readable, writable) {
@@ -51,7 +51,7 @@ impl Seen {
         }
     }
 
-    /// Adds sums that were known beforehand, for a device that does not look at descriptors.
+    /// Adds sums that were known in advance, for a device that does not read descriptors.
     #[inline(always)]
     pub const fn add(&mut self, other: Self) {
         self.chains += other.chains;
@@ -86,7 +86,8 @@ const fn sum(segment: Segment) -> u64 {
     segment.address.wrapping_add(segment.len as u64)
 }
 
-/// Returns the sum over segments. A call does not disturb the registers of the common cases.
+/// Returns the sum over segments. This is a function of its own, so that the common cases keep
+/// their registers.
 #[cold]
 #[inline(never)]
 fn many(segments: &[Segment]) -> u64 {

@@ -1,8 +1,8 @@
 //! Both ends on two threads, each on its own processor.
 //!
 //! The time that a cache line takes between two processors depends on their placement by a factor
-//! of five, and the placement of virtual processors can change at any time. Compare a time with
-//! what another implementation takes in the same milliseconds, and with
+//! of five, and the placement of virtual processors can change at any time. So compare a time only
+//! with the time that another implementation takes in the same milliseconds, and with
 //! [`Processors::line_latency`].
 
 use std::time::Duration;
@@ -15,12 +15,13 @@ pub use crate::processors::Processors;
 use crate::request::Request;
 use crate::tally::{Returned, Seen};
 
-/// The number of requests after which they repeat.
+/// The number of requests after which the requests repeat.
 pub const LAP: usize = QUEUE_SIZE as usize;
 
-/// Passes `count` requests, checks that all arrive whole, in order and once, and returns the time.
+/// Passes `count` requests, checks that all arrive complete, in order and once, and returns the
+/// time.
 ///
-/// Each thread keeps its totals on its own stack.
+/// Each thread keeps its sums on its own stack.
 ///
 /// # Panics
 ///

@@ -88,7 +88,7 @@ impl<V: virtio_queue::Device> Implementation for WithVirtioQueue<V> {
 /// The driver's end of a queue. The crate does not report how many bytes were written.
 struct Driver {
     queue: Virtqueue<'static, ()>,
-    /// The cookie of the request for each id, and how many bytes a device writes.
+    /// For each id, the cookie of the request and the number of bytes that a device writes.
     requests: Vec<(u16, u32)>,
 }
 
@@ -97,8 +97,8 @@ impl Driver {
     fn new(Fixture { arena, setup, .. }: &mut Fixture) -> Self {
         let bytes = usize::try_from(arena.tables() - setup.areas.descriptor).expect("an arena is small");
         let start = arena::pointer(setup.areas.descriptor).as_ptr();
-        // SAFETY: the arena is never unmapped. The device accesses the same bytes, as atomics or as
-        // volatile, which the crate cannot do without.
+        // SAFETY: the arena is never unmapped. The device accesses the same bytes with atomic or
+        // volatile accesses. The crate's interface makes this sharing unavoidable.
         let memory: &'static mut [u8] = unsafe { slice::from_raw_parts_mut(start, bytes) };
         let features = VirtioFeatureFlags::from_bits_truncate(setup.features.bits());
         let queue =

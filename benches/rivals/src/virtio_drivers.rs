@@ -39,7 +39,7 @@ impl Implementation for Alone {
     }
 
     fn suppresses_notifications(&self) -> bool {
-        // The driver notifies when the device has not asked.
+        // The driver also notifies when the device has not asked.
         false
     }
 }
@@ -60,7 +60,8 @@ impl<V> WithVirtioQueue<V> {
 impl<V: virtio_queue::Device> Implementation for WithVirtioQueue<V> {
     fn connect(&self, case: Case) -> Option<Box<dyn Queue>> {
         match case {
-            // `virtio-queue` does not find indirect tables on the heap, where the crate has them.
+            // The crate has its indirect tables on the heap, where `virtio-queue` cannot access
+            // them.
             Case::Bursts(Bursts { shapes: Shapes::All(shape), .. }) if shape.is_indirect() => None,
             Case::Bursts(Bursts { ends: Ends::Both, .. })
             | Case::RoundTrip(Decisions::Both)
@@ -76,7 +77,7 @@ impl<V: virtio_queue::Device> Implementation for WithVirtioQueue<V> {
     }
 
     fn suppresses_notifications(&self) -> bool {
-        // The driver notifies when the device has not asked, and the device likewise.
+        // The driver also notifies when the device has not asked, and so does the device.
         false
     }
 }

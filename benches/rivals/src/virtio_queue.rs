@@ -51,8 +51,8 @@ impl<V: Device> Implementation for VirtioQueue<V> {
     }
 }
 
-/// A handle to guest memory. The devices below take any such type, so that each program compiles
-/// the device that it uses, and only that.
+/// A handle to guest memory. The devices below are generic over the handle, so that each program
+/// compiles only the device that it uses.
 pub trait Shared: Deref<Target: GuestMemory + Sized> {}
 
 impl<M: Deref<Target: GuestMemory + Sized>> Shared for M {}
@@ -100,7 +100,7 @@ fn queue(memory: &Mapped, setup: &Setup) -> Queue {
     queue
 }
 
-/// Walks a chain. Returns how many bytes may be written.
+/// Reads all descriptors of a chain. Returns how many bytes may be written.
 #[inline(always)]
 fn walk<M: GuestMemory>(chain: DescriptorChain<&M>, seen: &mut Seen) -> u32 {
     let mut written = 0;
@@ -198,7 +198,7 @@ impl<M: Shared> DeviceEnd for Iterating<M> {
     }
 }
 
-/// A device that copies what it reads to where it may write.
+/// A device that copies the readable bytes to the writable segments.
 #[derive(Debug)]
 pub struct Copying<M = Mapped> {
     ready: Ready<M>,

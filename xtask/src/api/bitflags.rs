@@ -1,4 +1,4 @@
-//! What `bitflags!` defines.
+//! The items that `bitflags!` defines.
 
 use anyhow::Result;
 use quote::quote;

@@ -21,8 +21,8 @@ pub(super) fn list(source: &Source, public: &Public, definition: &Names, listing
     }
 }
 
-/// Returns what an implementation is listed with: its type, or its trait if the type is another
-/// crate's. Returns `None` if either is private.
+/// Returns the definition with which an implementation is listed: its type, or its trait if the
+/// type belongs to another crate. Returns `None` if the type or the trait is private.
 fn owner(source: &Source, public: &Public, module: &[String], block: &ItemImpl) -> Option<Names> {
     let resolved = |path: &Path| {
         let names: Names = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
@@ -34,7 +34,7 @@ fn owner(source: &Source, public: &Public, module: &[String], block: &ItemImpl) 
     of_type.or(of_trait).filter(|_| reachable)
 }
 
-/// The path of a type, or of what it refers to.
+/// Returns the path of a type. For a reference, returns the path of the type that it refers to.
 fn named(ty: &Type) -> Option<&Path> {
     match ty {
         Type::Path(path) => Some(&path.path),
@@ -58,7 +58,7 @@ fn add(block: &ItemImpl, listing: &mut Listing) {
     }
 }
 
-/// The line of an item. In a trait's implementation, only types differ from the trait.
+/// Returns the line of an item. In a trait's implementation, only types can differ from the trait.
 fn line(item: &ImplItem, of_trait: bool) -> Option<String> {
     let (attributes, signature) = match item {
         ImplItem::Fn(it) if !of_trait && is_public(&it.vis) => {

@@ -36,7 +36,7 @@ pub(super) fn of(source: &Source) -> Listing {
     listing
 }
 
-/// The line of an item: its name, then its signature.
+/// Returns the line of an item: its name, then its signature.
 fn line(source: &Source, export: &Export, item: &Item) -> String {
     let attributes = parts(item).map_or(&[][..], |parts| parts.attributes);
     // The item's own conditions are those of its export, unless it is re-exported.

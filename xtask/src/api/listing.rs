@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Lines, sorted, each with the lines below it.
+/// Sorted lines, each with the lines below it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing(BTreeMap<String, Listing>);
 
 impl Listing {
-    /// Returns what is below a line, which is added if necessary.
+    /// Returns the list below a line. Adds the line if necessary.
     pub(super) fn at(&mut self, line: impl Into<String>) -> &mut Self {
         self.0.entry(line.into()).or_default()
     }

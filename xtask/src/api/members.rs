@@ -1,4 +1,4 @@
-//! The lines below an item: fields, variants, and what a trait asks for.
+//! The lines below an item: fields, variants, and the items that a trait requires.
 
 use quote::quote;
 use syn::punctuated::Punctuated;

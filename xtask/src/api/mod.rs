@@ -1,8 +1,8 @@
-//! `cargo xtask api`: the public API of the published libraries, against the list of each.
+//! `cargo xtask api`: compares the public API of each published library with the library's list.
 //!
-//! The list is read from the source, not from rustdoc's JSON, because the JSON changes with the
-//! compiler: a list from the source is the same with every toolchain, and takes less than a second.
-//! In exchange, the list lacks what only the compiler knows: what macros other than `bitflags!`
+//! The list is made from the source, not from rustdoc's JSON, because the JSON changes with the
+//! compiler. A list from the source is the same with every toolchain, and takes less than a second.
+//! But the list lacks what only the compiler knows: the items that macros other than `bitflags!`
 //! define, and whether a type is `Send` or `Sync` because its fields are.
 
 mod bitflags;
@@ -65,7 +65,7 @@ impl Api {
 fn show(sh: &Shell, list: &str, library: &str, api: &str) -> Result<()> {
     let now = target_dir()?.join(format!("api-of-{library}.txt"));
     fs::write(&now, api)?;
-    // A missing list is an empty one.
+    // A missing list counts as an empty list.
     let before = if sh.path_exists(list) { list } else { "/dev/null" };
     Ok(cmd!(sh, "git --no-pager diff --no-index --unified=1 {before} {now}").ignore_status().run()?)
 }

@@ -10,9 +10,9 @@ const DEPTH: usize = 8;
 /// One name that a `use` declaration brings in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Import {
-    /// What the module calls it, or `*`.
+    /// The name in the module, or `*`.
     pub(super) name: String,
-    /// The path. Of a glob, the path before `*`.
+    /// The path; for a glob, the path before `*`.
     pub(super) path: Names,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Public {
 }
 
 impl Public {
-    /// Returns what can be reached from the root of a library.
+    /// Returns the items that can be reached from the root of a library.
     pub(super) fn of(source: &Source) -> Self {
         let mut public = Self::default();
         let root = Export { names: Names::new(), condition: String::new() };

@@ -9,10 +9,10 @@ use syn::{Attribute, Ident, Item, Meta, Visibility};
 
 use super::bitflags;
 
-/// Names joined by `::`, from the crate's root, which has none.
+/// The names in a path from the crate's root, which `::` joins. The path of the root has no names.
 pub(super) type Names = Vec<String>;
 
-/// A library's source code, without what is compiled for tests only.
+/// A library's source code, without the items that are compiled for tests only.
 pub(super) struct Source {
     pub(super) name: String,
     pub(super) modules: BTreeMap<Names, Vec<Item>>,
@@ -28,7 +28,7 @@ impl Source {
         Ok(source)
     }
 
-    /// A library named `planted`, whose modules are all in one text.
+    /// Returns a library named `planted`, whose modules are all in one text.
     #[cfg(test)]
     pub(super) fn planted(text: &str) -> Result<Self> {
         let mut source = Self { name: "planted".to_owned(), modules: BTreeMap::new() };
@@ -62,7 +62,7 @@ impl Source {
         Ok(())
     }
 
-    /// Returns the definitions of a name. Each has other `cfg` attributes.
+    /// Returns the definitions of a name. They differ in their `cfg` attributes.
     pub(super) fn definitions(&self, names: &[String]) -> impl Iterator<Item = &Item> {
         let (module, name) = names.split_last().map_or((None, ""), |(name, of)| (self.modules.get(of), name));
         let items = module.into_iter().flatten();
@@ -81,14 +81,14 @@ fn items(file: &Path) -> Result<Vec<Item>> {
     Ok(syn::parse_file(&text).with_context(|| format!("{} is not Rust", file.display()))?.items)
 }
 
-/// What all items with a name have.
+/// The parts that all items with a name have.
 pub(super) struct Parts<'i> {
     pub(super) attributes: &'i [Attribute],
     pub(super) public: bool,
     pub(super) name: &'i Ident,
 }
 
-/// Returns what an item has in common with others, or `None` for an item without a name.
+/// Returns the parts of an item, or `None` for an item without a name.
 pub(super) fn parts(item: &Item) -> Option<Parts<'_>> {
     let (attributes, visibility, name) = match item {
         Item::Const(it) => (&it.attrs, &it.vis, &it.ident),
@@ -109,7 +109,7 @@ pub(super) fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }
 
-/// The attributes of an item that may hide the item.
+/// Returns the attributes of an item, which may hide the item.
 fn attributes(item: &Item) -> &[Attribute] {
     match item {
         Item::Impl(it) => &it.attrs,
@@ -125,7 +125,7 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// The names of something in a module.
+/// Returns the path of a name in a module.
 pub(super) fn below(module: &[String], name: &str) -> Names {
     module.iter().map(String::as_str).chain([name]).map(str::to_owned).collect()
 }

@@ -6,7 +6,7 @@ use syn::Attribute;
 
 /// The attributes that are a part of the API.
 pub(super) const ATTRIBUTES: [&str; 4] = ["cfg", "non_exhaustive", "repr", "deprecated"];
-/// The spaces that a token stream has and code has not.
+/// The spaces that the text of a token stream has and that code does not have.
 const SPACES: [(&str, &str); 18] = [
     (" ,", ","),
     (" ;", ";"),

@@ -10,7 +10,7 @@ pub(super) enum What {
     All,
     /// ring-core and the empty pair.
     Ours,
-    /// One case, with 2 % more bursts than it says.
+    /// One case, with 2 % more bursts than the output says.
     Planted,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Counted {
     driver: f64,
     /// The device's function, with the suite's loop.
     device: f64,
-    /// All instructions: both ends, and what calls them.
+    /// All instructions: both ends, and the code that calls them.
     pub(super) all: f64,
 }
 
@@ -61,7 +61,7 @@ fn parse(line: &str) -> Result<Counted> {
 
 impl Counted {
     /// Returns the implementation's own instructions in the ends that the case measures: without
-    /// the suite's loops, which are those of the empty pair among `counted`.
+    /// the suite's loops. The instructions of these loops are those of the empty pair in `counted`.
     pub(super) fn own(&self, counted: &[Self]) -> Option<f64> {
         let (ends, shape) = self.case.split_once('/')?;
         let suite = counted.iter().find(|it| {

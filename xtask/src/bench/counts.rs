@@ -1,4 +1,5 @@
-//! The accepted instruction counts of ring-core's requests, and the comparison with the code.
+//! The accepted instruction counts of ring-core's requests, and their comparison with the current
+//! counts.
 
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -59,7 +60,7 @@ fn compare(accepted: &Table, now: &Table) -> Result<()> {
     bail!(message)
 }
 
-/// Returns the version of the compiler, which the counts depend on.
+/// Returns the version of the compiler. The counts depend on this version.
 fn compiler(sh: &Shell) -> Result<String> {
     Ok(cmd!(sh, "rustc --version").read()?)
 }
@@ -75,14 +76,14 @@ struct Table {
 #[derive(Debug, PartialEq)]
 struct Counts {
     name: String,
-    /// ring-core's own, in the ends that are measured.
+    /// ring-core's own instructions, in the ends that are measured.
     own: f64,
-    /// All, with the suite and the stub of the other end.
+    /// All instructions, including the suite and the stub of the other end.
     all: f64,
 }
 
 impl Table {
-    /// Returns the table of ring-core's counts, with what the empty pair takes subtracted.
+    /// Returns the table of ring-core's counts. The instructions of the empty pair are subtracted.
     fn of(compiler: String, counted: &[Counted]) -> Self {
         let row = |it: &Counted| {
             let program = it.program.strip_prefix("ring_core_")?;

@@ -14,7 +14,7 @@ use super::table::wrapped;
 const PACKAGES: [&str; 6] =
     ["ring-core", "virtio-queue", "virtio-drivers", "virtio-driver", "vm-memory", "rtrb"];
 
-/// What a measurement depends on.
+/// The properties of the machine on which a measurement depends.
 #[derive(Debug)]
 pub(super) struct Machine {
     processor: String,

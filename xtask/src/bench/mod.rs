@@ -65,7 +65,7 @@ fn time(sh: &Shell) -> Result<()> {
     report(sh)
 }
 
-/// Counts, and writes the report and the pictures.
+/// Counts instructions, and writes the report and the pictures.
 fn report(sh: &Shell) -> Result<()> {
     let directory = target_dir()?.join("bench");
     // Samples of a run that was interrupted or filtered are not published.

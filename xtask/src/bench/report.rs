@@ -1,4 +1,4 @@
-//! The report: ring-core beside the others, the targets, then a table for each group.
+//! The report: ring-core compared with the others, the targets, then a table for each group.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,7 +16,7 @@ use super::targets;
 /// The report's file in the repository.
 const RESULTS: &str = "benches/RESULTS.md";
 
-/// What was measured, and when.
+/// The machine and the dates of the measurements.
 #[derive(Debug)]
 pub(super) struct Runs<'a> {
     pub(super) machine: &'a Machine,

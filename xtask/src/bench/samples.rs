@@ -17,9 +17,9 @@ pub(super) struct Benchmark {
     pub(super) baseline: String,
     /// Nanoseconds for each request.
     pub(super) time: Spread,
-    /// The time divided by the baseline's time in the same milliseconds.
+    /// The time, divided by the baseline's time in the same milliseconds.
     pub(super) ratio: Spread,
-    /// Nanoseconds in which a cache line passed between the processors, where that matters.
+    /// The nanoseconds that a cache line took between the processors; `None` on one thread.
     pub(super) line: Option<Spread>,
 }
 
@@ -59,10 +59,11 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Benchmark>> {
 
 /// Two processors between which a cache line takes at least this many nanoseconds are far apart.
 const FAR: f64 = 150.0;
-/// The least number of samples that make a benchmark.
+/// The smallest number of samples for which a benchmark is reported.
 const LEAST: usize = 5;
 
-/// Returns the benchmark of a record, or one each for the samples that were taken near and far.
+/// Returns the benchmark of a record, or two benchmarks: one of the samples with near processors
+/// and one of the samples with far processors.
 fn parse(text: &str) -> Result<Vec<Benchmark>> {
     let record: serde_json::Value = serde_json::from_str(text)?;
     let string = |name: &str| record[name].as_str().map(str::to_owned).context(name.to_owned());

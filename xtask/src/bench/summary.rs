@@ -1,4 +1,4 @@
-//! The summary: ring-core beside the best of the other virtqueues.
+//! The summary: ring-core compared with the best of the other virtqueues.
 
 use super::counted::Counted;
 use super::samples::Benchmark;
@@ -12,11 +12,11 @@ pub(super) struct Measured<'a> {
     pub(super) value: f64,
 }
 
-/// The two rings that are no virtqueue.
+/// The two rings that are not a virtqueue.
 pub(super) const RINGS: &str = "two rtrb rings (no virtqueue)";
 /// The suite without a queue.
 const SUITE: &str = "empty pair (the suite alone)";
-/// What is measured besides virtqueues.
+/// The measured implementations that are not virtqueues.
 const NO_VIRTQUEUES: [&str; 4] = [RINGS, SUITE, "two split stubs", "two packed stubs"];
 /// Other interfaces of ring-core, which the summary leaves out.
 const VARIANTS: [&str; 2] = [", negotiated", " on vm-memory"];
@@ -38,8 +38,8 @@ pub(super) fn ratios<'a>(benchmarks: &'a [Benchmark], group: &str) -> Vec<Measur
     of_group.map(|it| Measured { case: &it.case, name: &it.implementation, value: it.ratio.median }).collect()
 }
 
-/// Returns the smallest value of ring-core's queues of this format in a case, whatever calls are
-/// used on them.
+/// Returns the smallest value of ring-core's queues of this format in a case, over all styles of
+/// calls.
 pub(super) fn ours<'a>(measured: &[Measured<'a>], case: &str, format: &str) -> Option<Measured<'a>> {
     let is_ours = |name: &str| {
         name.strip_prefix(format).is_some_and(|style| {
@@ -62,7 +62,7 @@ where
     measured.copied().min_by(|a, b| a.value.total_cmp(&b.value))
 }
 
-/// Returns a row for each case that ring-core's split queue was measured in.
+/// Returns a row for each case in which ring-core's split queue was measured.
 pub(super) fn table(measured: &[Measured<'_>], digits: usize) -> Table {
     let mut table = Table::new(&[
         "case",

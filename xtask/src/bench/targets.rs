@@ -1,4 +1,4 @@
-//! The targets of ring-core and isolation-host, and what was reached.
+//! The targets of ring-core and isolation-host, and the values that were reached.
 
 use super::counted::Counted;
 use super::samples::Benchmark;
@@ -18,7 +18,7 @@ enum Limit {
     Others(f64),
     /// The smallest part of the baseline's throughput.
     Share(f64),
-    /// The nanoseconds above the baseline's.
+    /// The nanoseconds in addition to the baseline's time.
     More(f64),
 }
 
@@ -33,7 +33,7 @@ struct Target {
 
 const SPLIT: &str = "ring-core split";
 const PACKED: &str = "ring-core packed";
-/// A device that answers at once. The fastest style counts where none is named.
+/// A device that uses `serve`. If a target names no style of calls, the fastest style counts.
 const SPLIT_SERVE: &str = "ring-core split, serve";
 const PACKED_SERVE: &str = "ring-core packed, serve";
 const TO_DEVICE: &str = "to the device";
@@ -105,7 +105,7 @@ const TARGETS: [Target; 41] = [
 /// The benchmark of the fence that a decision about a notification contains.
 const FENCE: &str = "no queue: a store, a fence, a load";
 
-/// Returns what is known about the missed targets.
+/// Returns the known reasons for the missed targets.
 pub(super) fn explanation(benchmarks: &[Benchmark]) -> String {
     let median = |name: &str, case: &str| {
         benchmarks.iter().find(|it| it.case == case && it.implementation == name).map(|it| it.time.median)
@@ -136,7 +136,8 @@ pub(super) fn verdicts(benchmarks: &[Benchmark], counted: &[Counted]) -> Table {
 }
 
 impl Target {
-    /// Returns the limited quantity and who reached it, if that was measured.
+    /// Returns the value of the limited quantity and the implementation that reached it, if the
+    /// quantity was measured.
     fn reached<'a>(&self, benchmarks: &'a [Benchmark], counted: &'a [Counted]) -> Option<(f64, &'a str)> {
         let of_case = |it: &&Benchmark| it.group == self.group && it.case == self.case;
         let exact = || benchmarks.iter().filter(of_case).find(|it| it.implementation == self.implementation);

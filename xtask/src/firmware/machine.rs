@@ -17,8 +17,8 @@ const WITHIN: Duration = Duration::from_secs(100);
 /// The status with which QEMU exits when the firmware has passed all checks.
 const PASSED: i32 = (0x10 << 1) | 1;
 
-/// A machine without VIRTIO devices. Emulated, because KVM is not available everywhere. The
-/// transport is told to offer modern devices.
+/// A machine without VIRTIO devices. The machine is emulated, because KVM is not available
+/// everywhere. The transport is configured to offer modern devices.
 const MACHINE: &str = "-M microvm,acpi=off,memory-backend=memory -accel tcg -cpu max -m 64M \
     -object memory-backend-memfd,id=memory,size=64M,share=on \
     -nodefaults -no-user-config -display none -serial stdio -no-reboot \

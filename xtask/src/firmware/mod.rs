@@ -14,7 +14,8 @@ pub(crate) use self::build::on_firmware;
 use self::report::COMBINATIONS;
 use crate::setup;
 
-/// The firmware. A workspace of its own, because the firmware links without an operating system.
+/// The firmware's manifest. The firmware has a workspace of its own, because it links without an
+/// operating system.
 pub(crate) const MANIFEST: &str = "ring-core/examples/firmware/Cargo.toml";
 
 /// Sets up and runs every check.

@@ -51,7 +51,8 @@ fn arguments(directory: &TempDir) -> Vec<String> {
         &format!("if=none,id=disk,format=raw,file={disk}"),
         "-device",
         "virtio-blk-device,drive=disk,packed=on,queue-size=1024",
-        // A console drops what its back-end does not accept at once. A file accepts everything.
+        // A console drops the bytes that its back-end does not accept immediately. A file accepts
+        // all bytes.
         "-chardev",
         &format!("file,id=console,path={output},input-path={input}"),
         "-device",

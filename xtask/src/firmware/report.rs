@@ -29,7 +29,7 @@ const COUNTS: [(&str, &str); 6] = [
 ];
 
 impl Outcome {
-    /// Parses "OK block split flags direct bytes=16777216 …". `None` for another line.
+    /// Parses "OK block split flags direct bytes=16777216 …". Returns `None` for any other line.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix("OK ")?.split_whitespace();
         let device = words.next()?.to_owned();

@@ -25,13 +25,13 @@ const PUBLISH: [&str; 2] = ["driver_publish", "device_publish"];
 const TAKE: [&str; 2] = ["driver_reap", "device_pop"];
 const ARM: [&str; 2] = ["driver_arm", "device_arm"];
 
-/// The barriers of a processor for one kind of peer: consecutive instructions among those that
-/// order.
+/// The barriers of a processor for one kind of peer: consecutive instructions among the
+/// instructions that order accesses.
 #[derive(Debug)]
 struct Expected {
     /// The name of the target.
     target: &'static str,
-    /// The part of the module's name.
+    /// The peer in the module's name.
     peer: &'static str,
     publish: &'static [&'static str],
     take: &'static [&'static str],
@@ -69,8 +69,8 @@ const EXPECTED: [Expected; 4] = [
     },
 ];
 
-/// Checks the calls for a processor. Returns the number of calls, 0 if the processor orders memory
-/// strongly.
+/// Checks the calls for a processor. Returns the number of calls, which is 0 if the processor
+/// orders memory strongly.
 pub(super) fn check(sh: &Shell, rust: &Rust, target: &Target) -> Result<u64> {
     let expected: Vec<_> = EXPECTED.iter().filter(|expected| expected.target == target.name).collect();
     if expected.is_empty() {
@@ -125,10 +125,10 @@ impl Expected {
     }
 }
 
-/// What matters of an instruction.
+/// The part of an instruction that the check needs.
 #[derive(Debug, PartialEq, Eq)]
 enum Step<'l> {
-    /// A barrier, or an access that orders others.
+    /// A barrier, or an access that orders other accesses.
     Orders(String),
     /// A call of another function.
     Calls(&'l str),
@@ -154,7 +154,8 @@ fn functions(assembly: &str) -> Functions<'_> {
     functions
 }
 
-/// Reads an instruction. Returns nothing for one that neither orders nor calls.
+/// Reads an instruction. Returns `None` for an instruction that neither orders accesses nor calls a
+/// function.
 fn step(line: &str) -> Option<Step<'_>> {
     let (mnemonic, operands) = line.trim().split_once('\t').unwrap_or((line.trim(), ""));
     match mnemonic {
@@ -170,7 +171,8 @@ fn step(line: &str) -> Option<Step<'_>> {
     }
 }
 
-/// Returns what orders in a function and in the functions that it calls, in the listing's order.
+/// Returns the ordering instructions of a function and of the functions that it calls, in the
+/// listing's order.
 fn flattened<'f>(functions: &'f Functions<'_>, symbol: &'f str, within: &mut Vec<&'f str>) -> Vec<&'f str> {
     let mut order = Vec::new();
     // A function that calls itself has no further barriers.
@@ -188,7 +190,7 @@ fn flattened<'f>(functions: &'f Functions<'_>, symbol: &'f str, within: &mut Vec
     order
 }
 
-/// Returns whether the pattern occurs, and none of its instructions occurs outside of it.
+/// Returns whether the pattern occurs, and none of its instructions occurs outside the pattern.
 fn is_ordered(order: &[&str], pattern: &[&str]) -> bool {
     let complete = order.windows(pattern.len()).filter(|window| *window == pattern).count();
     let instructions = order.iter().filter(|instruction| pattern.contains(instruction)).count();

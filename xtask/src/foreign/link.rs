@@ -52,7 +52,7 @@ impl Target {
     /// Makes cargo link programs for this processor, and run them in the emulator.
     ///
     /// The programs are static: an emulator then needs no directory with shared libraries. LLVM's
-    /// linker serves all processors, but does not know where the C library is, as GCC would.
+    /// linker serves all processors but, unlike GCC, does not know where the C library is.
     pub(super) fn on<'s>(&self, rust: &Rust, cargo: Cmd<'s>, library: Library) -> Result<Cmd<'s>> {
         let flags = self.link_flags(rust)?.join("\u{1f}");
         let runner = format!("CARGO_TARGET_{}_RUNNER", self.triple.replace('-', "_").to_uppercase());
@@ -81,7 +81,8 @@ impl Target {
 
     /// Returns the name of the emulator, which `$PATH` finds.
     fn emulator(&self, rust: &Rust) -> Result<String> {
-        // Debian 12 adds "static" to the names of static emulators. Those of Debian 13 are static.
+        // Debian 12 adds "static" to the names of static emulators. All emulators of Debian 13 are
+        // static.
         let mut names = ["", "-static"].map(|suffix| format!("qemu-{}{suffix}", self.qemu)).into_iter();
         let name = names.find(|name| rust.path("usr/bin").join(name).is_file());
         name.with_context(|| format!("the unpacked packages have no emulator of {}", self.name))

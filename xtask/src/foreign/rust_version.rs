@@ -30,7 +30,7 @@ pub(super) fn check(sh: &Shell, rust: &Rust) -> Result<()> {
     Ok(())
 }
 
-/// Returns "1.85" of "rustc 1.85.1 (…)".
+/// Returns "1.85" from "rustc 1.85.1 (…)".
 fn major_minor(version: &str) -> Option<String> {
     let mut numbers = version.strip_prefix("rustc ")?.split('.');
     Some(format!("{}.{}", numbers.next()?, numbers.next()?))

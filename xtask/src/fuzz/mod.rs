@@ -90,20 +90,21 @@ fn find_planted_bug(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// Runs a target for the time of a smoke test. Returns whether nothing was found, and the output.
+/// Runs a target for the time of a smoke test. Returns whether the target found no bug, and the
+/// output.
 fn bounded(command: Cmd<'_>, target: &str) -> Result<(bool, String)> {
     let command = command.arg(format!("-max_total_time={SMOKE_SECONDS}"));
     captured(&format!("building {target} and fuzzing it for {SMOKE_SECONDS} s"), command)
 }
 
 fn fuzz<'s>(sh: &'s Shell, directory: &Path, target: &str) -> Result<Cmd<'s>> {
-    // No other build can use objects with sanitizers.
+    // Other builds cannot use objects with sanitizers.
     let files = target_dir()?.join("fuzz");
     let run = cmd!(sh, "cargo {NIGHTLY} fuzz run --fuzz-dir {directory} --target-dir {files} {target}");
     Ok(run.args(["--", "-max_len=4096"]))
 }
 
-/// Clippy, applied to the targets.
+/// Returns a command that runs clippy on the targets.
 pub(crate) fn clippy(sh: &Shell) -> Result<Cmd<'_>> {
     // Another workspace's files go beside this workspace's, apart from objects with sanitizers.
     let files = target_dir()?.join("fuzz-lint");

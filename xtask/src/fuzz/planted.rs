@@ -36,7 +36,7 @@ pub(super) fn copy(sh: &Shell, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The manifest of the workspace, with ring-core as the only member.
+/// Returns the manifest of the workspace, with ring-core as the only member.
 fn with_one_member(manifest: &str) -> String {
     let lines = manifest
         .lines()

@@ -1,4 +1,4 @@
-//! Installations that were interrupted.
+//! Completes installations that were interrupted.
 
 use std::fs;
 use std::thread;

@@ -101,7 +101,7 @@ fn is_plain(package: &str) -> bool {
     package.ends_with("-amd64") && flavour.matches('-').count() == 1
 }
 
-/// Returns the numbers in a package's name, by which versions compare.
+/// Returns the numbers in a package's name. The order of these lists is the order of the versions.
 fn numbers(package: &str) -> Vec<u64> {
     package.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
 }

@@ -5,11 +5,11 @@ use xshell::{Shell, cmd};
 
 use crate::command::captured;
 
-/// Options with which apt gives up early. By default, each address is tried for 30 s, several
+/// Options with which apt gives up early. By default, apt tries each address for 30 s, several
 /// times.
 pub(super) const BOUNDED: [&str; 6] =
     ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"];
-/// The program of the package apt that downloads a file like apt does, through apt's proxy.
+/// The program of the package apt that downloads a file as apt does, through apt's proxy.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 /// The time within which a source has to answer.
 const ANSWER_SECONDS: &str = "12";

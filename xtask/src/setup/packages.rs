@@ -16,7 +16,7 @@ pub(crate) enum Purpose {
     Foreign,
     /// `cargo xtask bench`.
     Bench,
-    /// `cargo xtask test`, which runs all others.
+    /// `cargo xtask test`, which needs the packages of all other tasks.
     Test,
 }
 

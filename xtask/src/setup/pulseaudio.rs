@@ -1,6 +1,7 @@
 //! PulseAudio, for tests: Debian packages, unpacked but not installed.
 //!
-//! The installation of pulseaudio would remove pipewire-audio, a desktop's sound server.
+//! PulseAudio is not installed, because its installation would remove pipewire-audio, a desktop's
+//! sound server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ fn fill(sh: &Shell, directory: &Path) -> Result<()> {
     quietly("starting PulseAudio once", version).context("PulseAudio does not start from its directory")
 }
 
-/// Returns the directory of the server's modules, whose name has the version.
+/// Returns the directory of the server's modules. Its name contains the version.
 fn modules(directory: &Path) -> Result<PathBuf> {
     let mut versions = fs::read_dir(directory.join("usr/lib"))?.filter_map(|entry| Some(entry.ok()?.path()));
     let modules = versions.find_map(|path| Some(path.join("modules")).filter(|modules| modules.is_dir()));

@@ -1,4 +1,4 @@
-//! The QEMU that `$PATH` finds, which is not necessarily the packaged one.
+//! The QEMU that `$PATH` finds, which is not necessarily that of the package.
 
 use anyhow::{Result, bail};
 use xshell::{Shell, cmd};

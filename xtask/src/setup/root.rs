@@ -8,10 +8,11 @@ use xshell::{Cmd, Shell, cmd};
 
 use super::network::BOUNDED;
 
-/// The time for which another process may install packages before a command fails.
+/// The longest time that a command waits for another process that installs packages.
 pub(super) const LOCKED_FOR: Duration = Duration::from_secs(300);
 
-/// apt-get as root, to be completed. Waits for another process that installs packages.
+/// Returns an apt-get command without arguments, to be run as root. The command waits for another
+/// process that installs packages.
 pub(super) fn apt_get(sh: &Shell) -> Result<Cmd<'_>> {
     let wait = format!("DPkg::Lock::Timeout={}", LOCKED_FOR.as_secs());
     as_root(sh, cmd!(sh, "env LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive apt-get {BOUNDED...} -o {wait}"))

@@ -1,5 +1,5 @@
-//! Debian's Rust 1.85, with what links and runs programs for other processors: Debian packages,
-//! unpacked but not installed.
+//! Debian's Rust 1.85, with the packages that link and run programs for other processors. All
+//! packages are unpacked but not installed.
 //!
 //! One compiler serves two purposes. Rust 1.85 is the oldest version that the libraries support.
 //! With the source of the standard library, Rust 1.85 builds for each processor that LLVM knows,
@@ -19,9 +19,9 @@ use crate::command::quietly;
 
 /// The directory of the packages, below the target directory.
 const DIRECTORY: &str = "rust-1.85";
-/// The directories of shared libraries, below that of the packages.
+/// The directories of shared libraries, below the directory of the packages.
 const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
-/// The directories of rust-src that the standard library is not built from. They have 300 MB.
+/// The directories of rust-src that are not needed to build the standard library. They take 300 MB.
 const COMPILER_SOURCE: [&str; 2] = ["compiler", "src"];
 
 /// The unpacked packages.
@@ -33,8 +33,9 @@ pub(crate) struct Rust {
 /// The packages of a release.
 #[derive(Debug)]
 struct Packages {
-    /// Programs, for which apt also finds the shared libraries that are not installed. apt does
-    /// not choose an old version of a package by itself, so the compiler's library is named.
+    /// Packages with programs. For these packages, apt also finds the shared libraries that are not
+    /// installed. apt does not choose an old version of a package by itself, so the compiler's
+    /// library is named.
     programs: [&'static str; 4],
     /// The compiler's code, the source of the standard library, and the emulators.
     others: [&'static str; 3],
@@ -62,8 +63,8 @@ impl Packages {
         }
     }
 
-    /// Returns the packages with the C library of each processor. Their dependencies are only
-    /// needed for programs that load shared libraries.
+    /// Returns the packages with the C library of each processor. The dependencies of these
+    /// packages are only needed for programs that load shared libraries.
     fn c_libraries(&self) -> impl Iterator<Item = String> {
         let gcc = self.gcc;
         ARCHITECTURES.into_iter().flat_map(move |architecture| {
@@ -118,7 +119,8 @@ impl Rust {
         self.directory.join(path)
     }
 
-    /// Makes a command run the unpacked programs. All of them come before those of the machine.
+    /// Makes a command run the unpacked programs. All of these programs precede the machine's
+    /// programs in `$PATH`.
     pub(crate) fn on<'s>(&self, command: Cmd<'s>) -> Cmd<'s> {
         let programs = self.path("usr/bin");
         let libraries = LIBRARIES.map(|path| self.path(path).display().to_string()).join(":");

@@ -1,5 +1,5 @@
-//! Bursts: `add`, `reap`, `pop` and `complete` on a guard, and `serve` for a device that answers
-//! at once.
+//! Bursts: `add`, `reap`, `pop` and `complete` on a guard, and `serve` for a device that answers a
+//! request before it takes the next one.
 
 use ring_core::memory::Memory;
 use ring_core::{Arm, packed, split};
@@ -9,11 +9,11 @@ use crate::ends::{DeviceEnd, DriverEnd};
 use crate::request::Request;
 use crate::tally::{Returned, Seen};
 
-/// A burst for each batch. The device takes chains and completes them.
+/// Marks ends that use a burst for each batch. The device calls `pop` and `complete`.
 #[derive(Debug)]
 pub enum Burst {}
 
-/// A burst for each batch. The device serves chains in one step.
+/// Marks ends that use a burst for each batch. The device calls `serve`.
 #[derive(Debug)]
 pub enum Serve {}
 

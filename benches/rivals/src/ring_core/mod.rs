@@ -1,7 +1,7 @@
 //! ring-core: both ends of split and packed queues.
 //!
-//! A file for each style of calls implements [`DriverEnd`] and [`DeviceEnd`] for [`Driver`] and
-//! [`Device`] of that style, and a program in `src/bin` for each format joins style and format.
+//! For each style of calls, a file implements [`DriverEnd`] and [`DeviceEnd`] for the [`Driver`]
+//! and the [`Device`] of that style. For each style and format, there is a program in `src/bin`.
 
 mod burst;
 mod payload;

@@ -1,4 +1,4 @@
-//! A device of ring-core that copies what it reads to where it may write.
+//! A device of ring-core that copies the readable bytes to the writable segments.
 
 use ring_core::memory::Memory;
 use ring_core::{Arm, Features, Reader, Segment, Writer, device, split};

@@ -1,4 +1,4 @@
-//! The ends of ring-core by their format, whatever calls are used on them.
+//! The ends of ring-core by their format, independent of the style of calls.
 
 use std::marker::PhantomData;
 
@@ -8,7 +8,7 @@ use ring_core::{Segment, Setup, device, driver, packed, split};
 use crate::fixture::Fixture;
 use crate::stub;
 
-/// The longest chain of any case.
+/// The number of segments of the longest chain of any case.
 pub(super) const LONGEST_CHAIN: usize = 64;
 
 /// Slots beyond those of the queue: at least 128 bytes, so that the slots of two ends share no
@@ -41,7 +41,7 @@ pub struct Device<C, Q> {
     calls: PhantomData<C>,
 }
 
-/// The queue types that a case measures: those of one format, or the enums over both.
+/// The queue types that a case measures: the types of one format, or the enums over both formats.
 pub trait Queues: 'static {
     /// The format, and the stubs of the other ends.
     type Format: stub::Format;

@@ -1,4 +1,5 @@
-//! Ends that do the least work that the format allows, so that the time is that of the other end.
+//! Ends that do the least work that the format allows, so that the measured time is the time of the
+//! other end.
 //!
 //! A stub trusts the other end, keeps no records, knows the requests beforehand and serves them in
 //! order. Both ends are on one thread, so no access has to be ordered.

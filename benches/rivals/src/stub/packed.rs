@@ -69,16 +69,16 @@ impl Cursor {
     }
 }
 
-/// A driver that has computed its descriptors beforehand, with the flags of each lap.
+/// A driver that has computed its descriptors in advance, with the flags of each lap.
 #[derive(Debug)]
 pub struct Driver {
     descriptors: Descriptors,
     /// The descriptors of whole bursts and whole laps, until both start again at the first slot.
     known: Vec<[u64; 2]>,
-    /// The descriptors of one request.
+    /// The number of descriptors of one request.
     count: usize,
     added: usize,
-    /// The index of the first of `known` that is not published.
+    /// The index in `known` of the first descriptor that is not published.
     next: usize,
     reap: Cursor,
 }
@@ -164,7 +164,7 @@ pub struct Device {
     next: Cursor,
     /// The descriptors of each request in the ring.
     count: usize,
-    /// What a device sees in a burst.
+    /// The sums of what a device sees in a burst.
     burst: Seen,
     /// The bytes that the device claims to have written to each buffer.
     written: u32,

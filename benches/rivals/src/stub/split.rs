@@ -127,7 +127,7 @@ pub struct Device {
     used: Used,
     used_head: UsedHead,
     served: u16,
-    /// What a device sees in a burst.
+    /// The sums of what a device sees in a burst.
     burst: Seen,
     /// The bytes that the device claims to have written to each buffer.
     written: u32,

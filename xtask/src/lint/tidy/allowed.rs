@@ -25,7 +25,8 @@ impl fmt::Display for Violation {
 /// An intended violation: the start of the file's path, [`Violation::what`], and the reason.
 pub(super) type Allowed = (&'static str, &'static str, &'static str);
 
-/// Removes the violations that are allowed, and adds one for each entry that allows nothing.
+/// Removes the violations that are allowed, and adds a violation for each entry that allows
+/// nothing.
 ///
 /// `list` is the file with the entries.
 pub(super) fn excuse(violations: Vec<Violation>, allowed: &[Allowed], list: &str) -> Vec<Violation> {

@@ -1,14 +1,14 @@
-//! What a `use` declaration imports.
+//! The names that a `use` declaration imports.
 
 use proc_macro2::TokenTree;
 
-/// Names joined by `::`. The path of a crate's root has none.
+/// The names in a path, which `::` joins. The path of a crate's root has no names.
 pub(super) type Path = Vec<String>;
 
 /// One name that a module imports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Import {
-    /// What the module calls it, or `*`.
+    /// The name in the module, or `*`.
     pub(super) name: String,
     pub(super) path: Path,
 }

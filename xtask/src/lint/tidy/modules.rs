@@ -1,4 +1,4 @@
-//! The modules of one crate, as `mod` declares them, with what each imports.
+//! The modules of one crate, as `mod` declares them, with the imports of each module.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub(super) struct Modules {
 #[derive(Debug, Default)]
 pub(super) struct Module {
     pub(super) file: String,
-    /// The module whose body is the whole file. Differs from the own path for a module in braces.
+    /// The module whose body is the whole file. For a module in braces, this is another module.
     pub(super) whole: Path,
     pub(super) imports: Vec<Import>,
     /// The paths of at least two names in the code.
@@ -59,7 +59,7 @@ impl Modules {
     }
 
     fn read(&mut self, tree: &Tree, mut tokens: &[TokenTree], place: &Place) {
-        // What `#[path = "…"]` says about the next module.
+        // The value of `#[path = "…"]` for the next module.
         let mut path = None;
         // Whether `#[cfg(test)]` stands before the next item.
         let mut test = false;
@@ -178,7 +178,7 @@ impl Modules {
     }
 }
 
-/// The names of a path that starts with this word, and the tokens after it.
+/// Returns the names of a path that starts with this word, and the tokens after the path.
 fn path<'t>(first: &str, mut tokens: &'t [TokenTree]) -> (Path, &'t [TokenTree]) {
     let mut path = vec![first.to_owned()];
     while let [a, b, TokenTree::Ident(name), rest @ ..] = tokens
@@ -191,7 +191,7 @@ fn path<'t>(first: &str, mut tokens: &'t [TokenTree]) -> (Path, &'t [TokenTree])
     (path, tokens)
 }
 
-/// The tokens after an item that starts with `first`: after a semicolon or a block.
+/// Returns the tokens after an item that starts with `first`: after a semicolon or a block.
 fn after_item<'t>(first: &TokenTree, rest: &'t [TokenTree]) -> &'t [TokenTree] {
     let ends = |token: &TokenTree| {
         is(token, ';') || matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)

@@ -6,7 +6,7 @@ use super::tree::Source;
 #[derive(Debug)]
 pub(super) struct Passage {
     text: String,
-    /// Where each line starts in the text, and its number in the file.
+    /// For each line, its start in the text and its number in the file.
     lines: Vec<(usize, usize)>,
 }
 

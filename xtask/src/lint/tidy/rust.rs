@@ -1,4 +1,4 @@
-//! What a Rust file consists of: comments, strings, identifiers and functions.
+//! The parts of a Rust file: comments, strings, identifiers and functions.
 
 use std::str::FromStr as _;
 
@@ -51,11 +51,11 @@ impl Rust {
 /// Reads a file from start to end.
 struct Reader<'t> {
     text: &'t str,
-    /// The first byte of each line.
+    /// The position of the first byte of each line.
     lines: Vec<usize>,
     /// The number of bytes read.
     byte: usize,
-    /// The line of that byte.
+    /// The line of the next byte.
     line: usize,
     rust: Rust,
 }

@@ -15,7 +15,7 @@ use crate::lint::OWN_WORKSPACES;
 pub(super) struct Tree {
     /// Paths from the project's root.
     pub(super) files: BTreeMap<String, Source>,
-    /// What Cargo builds.
+    /// The targets that Cargo builds.
     pub(super) targets: Vec<Target>,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Tree {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) text: String,
-    /// What the text of a Rust file consists of.
+    /// The parts of a Rust file.
     pub(super) rust: Option<Rust>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Target {
 }
 
 impl Tree {
-    /// The tree in the current directory, which is the project's root.
+    /// Reads the tree in the current directory, which is the project's root.
     pub(super) fn of_project(sh: &Shell) -> Result<Self> {
         let mut tree = Self::default();
         for path in cmd!(sh, "git ls-files --cached --others --exclude-standard").read()?.lines() {
@@ -51,7 +51,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// A tree of one crate named `planted`, whose root is the first file.
+    /// Returns a tree of one crate named `planted`, whose root is the first file.
     #[cfg(test)]
     pub(super) fn planted(files: &[(&str, &str)]) -> Result<Self> {
         let mut tree = Self::default();
@@ -72,18 +72,18 @@ impl Tree {
         Ok(())
     }
 
-    /// The Rust files.
+    /// Returns the Rust files.
     pub(super) fn rust(&self) -> impl Iterator<Item = (&str, &Source, &Rust)> {
         self.files.iter().filter_map(|(path, source)| Some((path.as_str(), source, source.rust.as_ref()?)))
     }
 
-    /// The Markdown files.
+    /// Returns the Markdown files.
     pub(super) fn markdown(&self) -> impl Iterator<Item = (&str, &Source)> {
         let files = self.files.iter().map(|(path, source)| (path.as_str(), source));
         files.filter(|(path, _)| path.ends_with(".md"))
     }
 
-    /// Whether a file or a directory exists.
+    /// Returns whether a file or a directory exists.
     pub(super) fn has(&self, path: &str) -> bool {
         let directory = format!("{}/", path.trim_end_matches('/'));
         path.is_empty()
@@ -95,7 +95,7 @@ impl Tree {
                 .is_some_and(|(next, _)| next.starts_with(&directory))
     }
 
-    /// The names of the packages.
+    /// Returns the names of the packages.
     pub(super) fn packages(&self) -> BTreeSet<&str> {
         self.targets.iter().map(|target| target.package.as_str()).collect()
     }
@@ -107,7 +107,7 @@ impl Target {
     }
 }
 
-/// Cargo's description of a workspace, as far as it matters here.
+/// The parts of Cargo's description of a workspace that are used here.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -124,7 +124,7 @@ struct Built {
     src_path: String,
 }
 
-/// The targets of a workspace's packages.
+/// Returns the targets of a workspace's packages.
 fn targets(sh: &Shell, manifest: &str) -> Result<Vec<Target>> {
     let metadata =
         cmd!(sh, "cargo metadata --no-deps --format-version=1 --manifest-path {manifest}").read()?;
@@ -141,7 +141,7 @@ fn targets(sh: &Shell, manifest: &str) -> Result<Vec<Target>> {
     Ok(targets)
 }
 
-/// A path relative to a directory, with `.` and `..` resolved.
+/// Returns a path relative to a directory, with `.` and `..` resolved.
 pub(super) fn joined(directory: &str, path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in directory.split('/').chain(path.split('/')) {
@@ -154,7 +154,7 @@ pub(super) fn joined(directory: &str, path: &str) -> String {
     parts.join("/")
 }
 
-/// The directory of a file.
+/// Returns the directory of a file.
 pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }

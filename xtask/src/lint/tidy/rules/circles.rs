@@ -12,10 +12,10 @@ use super::{Rule, Violation};
 pub(super) const RULE: Rule =
     Rule { claim: "no file imports a file that imports it", find: violations, allowed: &[], list: file!() };
 
-/// For each file the files that it imports, each with one of the names.
+/// For each file, the files that it imports, each with one of the imported names.
 type Imports = BTreeMap<String, BTreeMap<String, String>>;
 
-/// The number of circles of each crate.
+/// Returns the number of circles of each crate, as text.
 pub(in super::super) fn per_crate(tree: &Tree) -> String {
     let numbers = tree.packages().into_iter().map(|name| format!("{name} {}", circles_of(tree, name).len()));
     format!("circles: {}", numbers.collect::<Vec<_>>().join(", "))
@@ -25,7 +25,8 @@ fn violations(tree: &Tree) -> Vec<Violation> {
     tree.packages().into_iter().flat_map(|package| circles_of(tree, package)).collect()
 }
 
-/// The circles in all crates of a package. A circle in a file that two crates share counts once.
+/// Returns the circles in all crates of a package. A circle in a file that two crates share counts
+/// once.
 fn circles_of(tree: &Tree, package: &str) -> Vec<Violation> {
     let mut circles = BTreeMap::new();
     for target in tree.targets.iter().filter(|target| target.package == package) {
@@ -54,7 +55,8 @@ fn imports(modules: &Modules) -> Imports {
     imports
 }
 
-/// The largest sets of files in which each file imports each other, directly or through others.
+/// Returns the largest sets of files in which each file imports each other file, directly or
+/// through other files.
 fn circles_in(imports: &Imports) -> BTreeSet<BTreeSet<String>> {
     let reached: BTreeMap<&String, BTreeSet<&String>> =
         imports.keys().map(|file| (file, reached_from(file, imports))).collect();

@@ -1,4 +1,4 @@
-//! A file has at most 350 lines. A longer one holds a second concept.
+//! A file has at most 350 lines. A longer file holds a second concept.
 
 use super::super::allowed::Allowed;
 use super::super::tree::Tree;

@@ -14,7 +14,7 @@ pub(super) const RULE: Rule = Rule {
     list: file!(),
 };
 
-/// A piece of code in a document with one of these ends is a path.
+/// A piece of code in a document that ends with one of these extensions is a path.
 const EXTENSIONS: [&str; 4] = [".rs", ".md", ".toml", ".txt"];
 
 fn violations(tree: &Tree) -> Vec<Violation> {
@@ -39,7 +39,8 @@ fn violations(tree: &Tree) -> Vec<Violation> {
     violations
 }
 
-/// Whether a link leads outside the project, or to a file and, after `#`, one of its headings.
+/// Returns whether a link leads outside the project, or to a file and, after `#`, one of the file's
+/// headings.
 fn leads(tree: &Tree, document: &str, link: &str) -> bool {
     if link.contains("://") {
         return true;
@@ -49,7 +50,8 @@ fn leads(tree: &Tree, document: &str, link: &str) -> bool {
     tree.has(&path) && (heading.is_empty() || headings(tree, &path).contains(heading))
 }
 
-/// The headings of a document as links name them: in lower case, words joined by hyphens.
+/// Returns the headings of a document as links name them: in lower case, with words joined by
+/// hyphens.
 fn headings(tree: &Tree, path: &str) -> BTreeSet<String> {
     let text = tree.files.get(path).map_or("", |source| source.text.as_str());
     let mut headings = BTreeSet::new();
@@ -70,7 +72,7 @@ fn slug(heading: &str) -> String {
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// Whether a piece of code in a document is the path of a file.
+/// Returns whether a piece of code in a document is the path of a file.
 fn is_path(code: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     let named = code.ends_with('/') || EXTENSIONS.iter().any(|extension| code.ends_with(extension));
@@ -81,7 +83,8 @@ fn is_path(code: &str) -> bool {
         && named
 }
 
-/// Whether a path exists below the root, the document's directory, or a package or its sources.
+/// Returns whether a path exists below the root, the document's directory, or a package or its
+/// sources.
 fn exists(tree: &Tree, document: &str, path: &str) -> bool {
     let packages = tree.files.keys().filter_map(|file| file.strip_suffix("Cargo.toml"));
     let mut places = packages.flat_map(|package| [package.to_owned(), format!("{package}src")]);

@@ -1,4 +1,4 @@
-//! The rules, one file each.
+//! The rules. Each rule has a file of its own.
 
 pub(super) mod circles;
 mod citations;
@@ -31,16 +31,16 @@ pub(super) const RULES: [Rule; 10] = [
 /// A rule of the style guide.
 #[derive(Debug)]
 pub(super) struct Rule {
-    /// What the rule says.
+    /// The text of the rule.
     pub(super) claim: &'static str,
     find: fn(&Tree) -> Vec<Violation>,
     allowed: &'static [Allowed],
-    /// The file with the list of what is allowed.
+    /// The file with the list of allowed violations.
     list: &'static str,
 }
 
 impl Rule {
-    /// What violates the rule and is not allowed.
+    /// Returns the violations of the rule that are not allowed.
     pub(super) fn violations(&self, tree: &Tree) -> Vec<Violation> {
         excuse((self.find)(tree), self.allowed, self.list)
     }

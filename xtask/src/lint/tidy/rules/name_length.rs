@@ -1,4 +1,4 @@
-//! A test's name is a claim of at most 70 characters. The doc comment says the rest.
+//! A test's name is a claim of at most 70 characters. What does not fit is in the doc comment.
 
 use super::super::tree::Tree;
 use super::{Rule, Violation};

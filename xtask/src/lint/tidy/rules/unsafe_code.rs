@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
 /// The start of the line that gives a file's reason for unsafe code.
 const MARK: &str = "// UNSAFETY: ";
 
-/// Where unsafe code may be, and why.
+/// The places where unsafe code is allowed, and the reasons.
 const PLACES: &[(&str, &str)] = &[
     ("ring-core/src/memory/", "the only seam to shared memory"),
     ("ring-core/tests/", "memory that tests lend to the rings, and loom's cells"),
@@ -47,7 +47,7 @@ fn check(tree: &Tree, places: &[(&str, &str)]) -> Vec<Violation> {
     faults.chain(unused).collect()
 }
 
-/// Checks one file that has unsafe code in `line`.
+/// Checks one file, which has unsafe code in `line`.
 fn fault(path: &str, line: usize, text: &str, places: &[(&str, &str)]) -> Option<Violation> {
     let marked = text.lines().any(|line| line.strip_prefix(MARK).is_some_and(|why| !why.is_empty()));
     let message = if !places.iter().any(|(place, _)| path.starts_with(place)) {
