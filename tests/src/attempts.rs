@@ -1,4 +1,4 @@
-//! Repeating a measurement that a busy machine may have spoilt.
+//! Repeats a measurement that a busy machine may have disturbed.
 
 use std::fmt::Display;
 
@@ -6,8 +6,8 @@ const ATTEMPTS: usize = 3;
 
 /// Makes up to three attempts, prints the errors, and returns after the first success.
 ///
-/// Tests that measure time in an emulated guest need this. On a busy machine the guest may get no
-/// processor for longer than Linux waits for a sound card, or may read a clock too late.
+/// Tests that measure time in an emulated guest need this. On a busy machine the guest may be
+/// without a processor for longer than Linux waits for a sound card, or may read a clock too late.
 ///
 /// # Errors
 /// Returns the error of the third attempt.

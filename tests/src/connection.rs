@@ -1,4 +1,4 @@
-//! Breaking the connections of other processes.
+//! Breaks the connections of other processes.
 
 use std::fs;
 use std::io;

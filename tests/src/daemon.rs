@@ -63,7 +63,7 @@ pub enum DaemonError {
         /// The daemon's log.
         log: String,
     },
-    /// The kernel's list of sockets or open files cannot be read.
+    /// The kernel's list of sockets, or of open files, cannot be read.
     #[error("cannot read the sockets or open files of the daemon from /proc")]
     Unknown(#[from] io::Error),
 }
@@ -157,7 +157,7 @@ impl Daemon {
 
     fn wait_until_listening(&mut self) -> Result<(), DaemonError> {
         let deadline = Instant::now() + READY_WITHIN;
-        // The daemon would take a connection for a VMM, so the kernel's list is read instead.
+        // The daemon would mistake a connection for a VMM, so the kernel's list is read instead.
         while !listens(&self.socket)? {
             let next_look = Instant::now() + LOOK_EVERY;
             if let Some(status) = self.process.ended_by(next_look)? {
@@ -179,7 +179,7 @@ impl Daemon {
 fn listens(path: &Path) -> io::Result<bool> {
     let sockets = fs::read_to_string(SOCKETS)?;
     Ok(sockets.lines().any(|line| {
-        // Num RefCount Protocol Flags Type St Inode Path
+        // The fields of a line are: Num RefCount Protocol Flags Type St Inode Path.
         let mut fields = line.split_whitespace();
         fields.nth(3) == Some(LISTENING) && fields.nth(3).map(Path::new) == Some(path)
     }))

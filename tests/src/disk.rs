@@ -1,12 +1,13 @@
-//! A disk each of whose sectors holds its own number and the pass that wrote the sector.
+//! A disk in which each sector holds its own number and the number of the pass that wrote the
+//! sector.
 //!
 //! `disk-load` writes the disk in the guest; the host checks the image file afterwards. A sector
-//! that is lost, stale, misplaced or torn does not have the content that its number and the pass
-//! demand.
+//! that is lost, stale, misplaced or torn does not have the content that follows from its number
+//! and the pass.
 
 use std::fmt;
 
-/// Bytes of a sector.
+/// The number of bytes in a sector.
 pub const SECTOR: usize = 512;
 
 /// The content of all sectors that one pass writes.
@@ -21,7 +22,7 @@ pub struct Content {
 pub struct WrongSector {
     /// The number of the sector.
     pub sector: u64,
-    /// The sector and the pass that the sector's first 16 bytes name.
+    /// The numbers of the sector and the pass in the sector's first 16 bytes.
     pub names: (u64, u64),
 }
 
@@ -40,13 +41,14 @@ impl Content {
             1 => self.pass.into(),
             _ => {
                 let seed = sector << 20 ^ u64::from(self.pass) << 8 ^ index;
-                // An odd factor mixes each bit into all higher ones, the rotation into lower ones.
+                // The odd factor mixes each bit into all higher bits, and the rotation mixes it
+                // into lower bits.
                 seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
             }
         }
     }
 
-    /// Fills whole sectors. `first` is the number of the first one.
+    /// Fills whole sectors. `first` is the number of the first sector.
     pub fn fill(self, first: u64, sectors: &mut [u8]) {
         for (sector, bytes) in (first..).zip(sectors.chunks_exact_mut(SECTOR)) {
             for (index, word) in (0..).zip(bytes.as_chunks_mut::<8>().0) {
@@ -55,7 +57,7 @@ impl Content {
         }
     }
 
-    /// Checks whole sectors. `first` is the number of the first one.
+    /// Checks whole sectors. `first` is the number of the first sector.
     ///
     /// # Errors
     /// Returns the first wrong sector.

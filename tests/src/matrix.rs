@@ -1,4 +1,4 @@
-//! Many forms of audio, played one after the other in few guests, and each compared.
+//! Plays many forms of audio one after the other in a few guests, and compares each of them.
 
 use std::fmt;
 use std::fs;
@@ -37,13 +37,13 @@ const RATES: [u32; 4] = [8_000, 44_100, 48_000, 192_000];
 const PERIODS: [u32; 3] = [64, 1024, 24_000];
 const RINGS: [Ring; 2] = [Ring::Split, Ring::Packed];
 
-/// The longest planned time of one boot. The guest's script is stopped after two minutes.
+/// The longest time that is planned for one boot. The guest's script is stopped after two minutes.
 const ONE_BOOT: Duration = Duration::from_secs(80);
 
 /// The estimated time of a case beyond its audio. Programs start slowly in emulation.
 const OVERHEAD: Duration = Duration::from_secs(1);
 
-/// Frames that distinguish the beginning of a case's pattern from all other audio.
+/// The number of frames that distinguish the beginning of a case's pattern from all other audio.
 const BEGINNING: u32 = 16;
 
 /// The shell function that makes up to ten attempts to run a command in the guest.
@@ -51,7 +51,7 @@ const BEGINNING: u32 = 16;
 /// ALSA sees a sound card's progress as a position in a ring buffer. If the whole buffer is played
 /// before ALSA reads the position again, ALSA sees no progress and `aplay` fails after 100 ms
 /// (EIO). Linux's driver allows at most sixteen periods. Sixteen periods of 64 frames last 5 ms at
-/// 192 kHz, and an emulated guest is sometimes later than that.
+/// 192 kHz, and an emulated guest sometimes reads the position later.
 const TRY: &str = "try() { for attempt in 0 1 2 3 4 5 6 7 8 9; do \"$@\" && return; done; exit 1; }\n";
 
 /// Returns every case.
@@ -79,7 +79,8 @@ fn case(number: usize) -> Case {
     }
 }
 
-/// Returns at least `least` cases. Any two choices for two properties occur together in one case.
+/// Returns at least `least` cases. For any two properties, each pair of choices occurs in at least
+/// one case.
 #[must_use]
 pub fn pairwise(least: usize) -> Vec<Case> {
     let mut left = all();
@@ -143,7 +144,8 @@ impl Case {
     }
 }
 
-/// Plays all cases in few guests, compares what arrives, and calls `each` with each report.
+/// Plays all cases in a few guests, compares the audio that arrives, and calls `each` with each
+/// report.
 ///
 /// # Errors
 /// Fails if a guest or the daemon fails. Wrong frames are not an error; the reports count them.

@@ -1,4 +1,4 @@
-//! A child process whose waits have deadlines and which never outlives its test.
+//! A child process that never outlives its test. All waits for the process have deadlines.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, PipeReader, Write as _};
@@ -48,7 +48,7 @@ pub enum ProcessError {
     Overdue {
         /// The program.
         program: String,
-        /// The end of the program's log.
+        /// The last lines of the program's log.
         tail: String,
     },
 }
@@ -59,7 +59,8 @@ impl Process {
     /// The program does not outlive the thread that starts it, even if that thread is killed.
     ///
     /// # Errors
-    /// Fails if no process starts. A missing program is a process that ends with an error message.
+    /// Fails if no process starts. If the program is missing, the process ends with an error
+    /// message.
     pub fn start(
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
@@ -101,9 +102,9 @@ impl Process {
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
     ) -> io::Result<(Child, PipeReader)> {
         let (output, writer) = io::pipe()?;
-        // `Drop` does not run in a test that is killed; the kernel's parent-death signal ends the
-        // program then. setpriv executes the program in its own process, so the process id is the
-        // program's.
+        // `Drop` does not run in a test that is killed. In this case, the kernel's parent-death
+        // signal ends the program. setpriv executes the program in its own process, so the process
+        // id is the program's.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .arg(program)

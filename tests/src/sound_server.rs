@@ -1,6 +1,6 @@
 //! PulseAudio as the host's sound server. It needs no hardware.
 //!
-//! The server's only sink discards audio in real time; the sink's monitor source gives what the
+//! The server's only sink discards audio in real time. The sink's monitor source records what the
 //! sink plays. The server has its own directory and is independent of the machine's own sound
 //! server.
 
@@ -55,7 +55,7 @@ impl SoundServer {
                 "--log-target=stderr",
                 "--log-level=error",
                 "--load",
-                // Without `norewinds` the sink works two seconds ahead.
+                // Without `norewinds` the sink renders audio two seconds ahead.
                 "module-null-sink sink_name=out rate=48000 channels=2 format=s16le norewinds=1",
                 "--load",
             ]
@@ -75,7 +75,7 @@ impl SoundServer {
         format!("pulsesink server={} {BUFFER}", self.address())
     }
 
-    /// Returns the description of a GStreamer source that gives what the server plays.
+    /// Returns the description of a GStreamer source that records what the server plays.
     #[must_use]
     pub fn monitor(&self) -> String {
         format!("pulsesrc server={} device=out.monitor {BUFFER}", self.address())
@@ -87,7 +87,8 @@ impl SoundServer {
         format!("unix:{}", self.socket().display())
     }
 
-    /// Returns what the server says about the streams that play to it, as a mixer would show them.
+    /// Returns the server's description of the streams that play to the server, as a mixer would
+    /// show them.
     ///
     /// # Errors
     /// Fails if the server does not run.

@@ -1,8 +1,8 @@
 //! DPDK's testpmd: one process with a network card and a network driver that exchange packets.
 //!
-//! The card is a vhost-user device, the driver a vhost-user front-end with its own memory. A proxy
-//! between the two sees a device and a VMM. Card and driver share one processor, so the proxy has
-//! the other one for itself.
+//! The card is a vhost-user device, and the driver is a vhost-user front-end with its own memory.
+//! To a proxy between them, they are a device and a VMM. Card and driver share one processor, so
+//! the proxy has the other processor for itself.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,11 +16,11 @@ use crate::process::{Process, ProcessError};
 
 /// The time within which a command has to be executed.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
-/// The time without an arrival at one of the ports after which a circulation has failed.
+/// A circulation has failed if no packet arrives at one of the ports for this time.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// The interval at which the counters are polled. testpmd reports no changes.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// The bytes before the data of each buffer, which DPDK keeps free.
+/// The number of bytes before the data of each buffer, which DPDK keeps free.
 const HEADROOM: u32 = 128;
 /// A comment after each command. testpmd echoes the comment once the command is executed.
 const END: &str = "# end of";
@@ -37,18 +37,18 @@ pub struct Testpmd {
 pub struct Packet {
     /// The number of segments in which the first packets are sent.
     segments: u32,
-    /// The bytes of a segment.
+    /// The number of bytes in a segment.
     segment: u32,
-    /// The bytes of data that a receive buffer holds.
+    /// The number of bytes of data that a receive buffer holds.
     buffer: u32,
     /// The number of descriptors of each ring.
     descriptors: u32,
     /// The number of bursts of 32 packets that circulate in each direction.
     ///
     /// testpmd drops packets that do not fit into a ring. isolation-host may forward a packet three
-    /// times before it returns the descriptors of the first time, so a ring has room for each
-    /// packet four times. A packet takes one descriptor, or one for each of several segments and
-    /// one for the header.
+    /// times before it returns the descriptors of the first time, so a ring has room for four times
+    /// the number of packets. A packet takes one descriptor, or, with several segments, one
+    /// descriptor for each segment and one for the header.
     bursts: u32,
 }
 
@@ -64,9 +64,9 @@ pub struct Traffic {
 /// The counters of one port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Port {
-    /// What the port received from the other port.
+    /// The packets that the port has received from the other port.
     pub received: Traffic,
-    /// What the port sent to the other port.
+    /// The packets that the port has sent to the other port.
     pub sent: Traffic,
 }
 
@@ -77,7 +77,7 @@ pub struct Circulation {
     pub card: Port,
     /// The driver's counters.
     pub driver: Port,
-    /// Packets dropped because a ring was full.
+    /// The number of packets that were dropped because a ring was full.
     pub dropped: u64,
     /// The duration of the circulation.
     pub time: Duration,
@@ -92,7 +92,7 @@ pub enum TestpmdError {
     /// testpmd has ended.
     #[error("testpmd has ended; its log:\n{tail}")]
     Ended {
-        /// The end of its log.
+        /// The last lines of its log.
         tail: String,
     },
     /// A command failed.
@@ -112,13 +112,13 @@ pub enum TestpmdError {
 }
 
 impl Packet {
-    /// The smallest packet of Ethernet, in one buffer.
+    /// The smallest Ethernet packet, in one buffer.
     pub const SMALL: Self = Self { segments: 1, segment: 64, buffer: 2048, descriptors: 1024, bursts: 8 };
     /// A packet of 4,000 bytes that spans eight mergeable buffers.
     ///
     /// DPDK 22.11 sends a packet of two to seven segments in an indirect table. In a packed ring,
     /// DPDK marks the header in that table as writable, so that the device has to reject the table.
-    /// Eight segments are the fewest for which DPDK uses no table.
+    /// Eight is the smallest number of segments for which DPDK uses no table.
     pub const JUMBO: Self = Self { segments: 8, segment: 500, buffer: 500, descriptors: 4096, bursts: 3 };
 
     /// Returns the length of the packet.
@@ -129,7 +129,7 @@ impl Packet {
 }
 
 impl Circulation {
-    /// Returns the number of packets that arrived at the port that received fewer.
+    /// Returns the number of packets at the port that has received fewer packets.
     const fn each_way(&self) -> u64 {
         let (card, driver) = (self.card.received.packets, self.driver.received.packets);
         if card < driver { card } else { driver }
@@ -228,7 +228,7 @@ impl Testpmd {
         let stopped = self.execute("stop", "TX-dropped")?;
         let dropped = stopped.iter().filter_map(|line| number_after(line, "TX-dropped:")).max();
 
-        // From here on, both ports receive the packets in flight and send none.
+        // From here on, both ports receive the packets in flight and send no packets.
         self.execute("set fwd rxonly", "Set rxonly packet forwarding mode")?;
         self.execute("start", "packet forwarding")?;
         let deadline = Instant::now() + COMMAND_TIMEOUT;

@@ -8,11 +8,11 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-/// Permissions that the files have in turn.
+/// The permissions of the files, which the files have in turn.
 const MODES: [u32; 6] = [0o644, 0o600, 0o755, 0o444, 0o640, 0o4755];
-/// Files and links in a directory. Every tenth of them is a link.
+/// The number of files and links in a directory. Every tenth is a link.
 const FILES: usize = 40;
-/// Directories in a directory.
+/// The number of directories in a directory.
 const DIRECTORIES: usize = 5;
 
 /// The entries of a tree, by their path relative to the root.
@@ -44,7 +44,7 @@ pub enum Entry {
 }
 
 impl Tree {
-    /// Makes a tree with `files` files and links, and with their directories.
+    /// Makes a tree with `files` files and links, and with the directories that contain them.
     ///
     /// # Errors
     /// Fails if an entry cannot be created.
@@ -98,7 +98,7 @@ impl Tree {
         Ok(Self(entries))
     }
 
-    /// Returns the path of each difference with the entries of this tree and the other tree.
+    /// Returns each difference: the path, the entry of this tree and the entry of the other tree.
     #[must_use]
     pub fn differences<'t>(
         &'t self,

@@ -16,9 +16,9 @@ use rustix::fs::OFlags;
 /// The size of the largest request.
 const LARGEST: usize = 1 << 20;
 /// The size of a huge page. A request inside a huge page is contiguous, so the kernel need not
-/// split it.
+/// split the request.
 const HUGE_PAGE: usize = 2 << 20;
-/// The sizes of a chunk's requests in sectors, together 4 MiB. Checks use the reverse order.
+/// The sizes of a chunk's requests in sectors; their sum is 4 MiB. Checks use the reverse order.
 const SIZES: [usize; 10] = [1, 2048, 8, 3, 1024, 64, 7, 2045, 2048, 944];
 
 /// A task of the workers.

@@ -23,21 +23,24 @@ pub enum Found {
 /// Each frame counts once: as `in_order` or as one of the faults. A misplaced frame is not lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Frames of the pattern.
+    /// The number of frames in the pattern.
     pub expected: u32,
-    /// Bit-exact frames that follow their predecessor.
+    /// The number of bit-exact frames that follow their predecessor.
     pub in_order: u32,
-    /// Frames of the pattern that the recording does not contain.
+    /// The number of frames of the pattern that the recording does not contain.
     pub lost: u32,
-    /// Recorded frames that occurred earlier in the recording.
+    /// The number of recorded frames that also occur earlier in the recording.
     pub repeated: u32,
-    /// Recorded frames that are out of order.
+    /// The number of recorded frames that are out of order.
     pub misplaced: u32,
-    /// Recorded frames within the sound, silent or not, that do not belong to the pattern.
+    /// The number of recorded frames within the sound, silent or not, that do not belong to the
+    /// pattern.
     pub foreign: u32,
-    /// Silent frames before the sound. Sinks may add them, so they are no fault.
+    /// The number of silent frames before the sound. Sinks may add such frames, so they are not
+    /// faults.
     pub silence_before: usize,
-    /// Silent frames after the sound: padding of the player or the sink, and no fault.
+    /// The number of silent frames after the sound. They are padding of the player or the sink, and
+    /// not faults.
     pub silence_after: usize,
     /// The first difference from the pattern.
     pub first_fault: Option<Fault>,
@@ -97,7 +100,7 @@ impl Checker {
             self.fault(sound.end, None);
         }
         let missing = self.seen.iter().filter(|seen| !**seen).count();
-        // At most `expected`, which is a `u32`.
+        // The number is at most `expected`, which is a `u32`.
         self.report.lost = u32::try_from(missing).unwrap_or(u32::MAX);
         self.report
     }

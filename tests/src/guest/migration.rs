@@ -1,4 +1,4 @@
-//! Pausing and resetting a running guest, and migrating it from one QEMU to another.
+//! Pauses and resets a running guest, and migrates it from one QEMU to another.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -51,7 +51,7 @@ impl Guest {
     /// Pauses the guest and resumes it. QEMU stops and starts the guest's devices, too.
     ///
     /// # Errors
-    /// Fails if QEMU does not obey `within` that time.
+    /// Fails if QEMU does not execute the commands `within` that time.
     pub fn pause_and_resume(&self, within: Duration) -> Result<(), GuestError> {
         let path = self.directory.path().join(CONTROL);
         let mut control = Control::connect(&path, Instant::now() + within)?;

@@ -15,7 +15,7 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// Returns an overlay whose `script` the guest's shell runs.
+    /// Returns an overlay with a `script`, which the guest's shell runs.
     #[must_use]
     pub fn script(script: &str) -> Self {
         Self { files: vec![("run.sh".to_owned(), script.as_bytes().to_owned())] }

@@ -7,7 +7,7 @@ pub struct Report {
     pub kernel: String,
     /// The devices on the virtio bus.
     pub devices: Vec<VirtioDevice>,
-    /// The output of script and kernel, without the lines of the report.
+    /// The output of the script and the kernel, without the lines of the report.
     pub output: Vec<String>,
     /// The exit code of the script, if the script ended.
     pub(super) exit_code: Option<i32>,
@@ -92,7 +92,7 @@ fn features_from_sysfs(bits: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Returns the report of a console with these lines.
+    /// Returns the report that is read from a console with these lines.
     fn report(lines: &[&str]) -> Report {
         let mut report = Report::default();
         lines.iter().for_each(|line| report.read(line));

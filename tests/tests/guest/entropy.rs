@@ -12,15 +12,15 @@ const BOOT_AND_READ: Duration = Duration::from_secs(120);
 /// The number of bytes that the guest reads.
 const BYTES: usize = 16 << 10;
 
-/// Reads from the device, and sends what was read to the second serial port.
+/// Reads from the device, and sends the bytes to the second serial port.
 const SCRIPT: &str = "
     set -e
     dd if=/dev/hwrng of=/read bs=512 count=32 iflag=fullblock
     stty -F /dev/ttyS1 raw
     cat /read > /dev/ttyS1";
 
-/// The file that the device gives out is a sequence of 32-bit numbers, so each place in it is told
-/// from each other. Linux takes some of the bytes for itself.
+/// The device's source is a file with a sequence of 32-bit numbers, so each position in the file
+/// has different bytes. Linux uses some of the bytes itself.
 #[test]
 fn a_guest_reads_from_the_entropy_device_what_the_device_gave() -> Result<(), Box<dyn Error>> {
     for format in ["split", "packed"] {
@@ -49,8 +49,8 @@ fn a_guest_reads_from_the_entropy_device_what_the_device_gave() -> Result<(), Bo
     Ok(())
 }
 
-/// Returns the number of runs of consecutive bytes of `given` that `read` consists of, each behind
-/// the one before. Fails at a byte that the device did not give there.
+/// Divides `read` into runs of consecutive bytes of `given`, each behind the run before. Returns
+/// the number of runs. Fails at a byte that the device did not give at this position.
 fn runs_of(read: &[u8], given: &[u8]) -> Result<usize, String> {
     const WORD: usize = 4;
     let (mut at, mut runs) = (0, 0);

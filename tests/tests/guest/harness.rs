@@ -1,4 +1,4 @@
-//! The harness against QEMU's own sound card. These tests show faults of the harness itself.
+//! Tests the harness with QEMU's own sound card. These tests show faults of the harness itself.
 
 use std::error::Error;
 use std::time::Duration;

@@ -15,7 +15,7 @@ use end_to_end::memory;
 const MEBIBYTES: u64 = 256;
 /// The number of concurrent requests.
 const DEPTH: u32 = 32;
-/// The time for booting, writing and checking.
+/// The longest time for booting, writing and checking.
 const BOOT_AND_LOAD: Duration = Duration::from_secs(200);
 /// The number of cuts of the VMM's connection, if the guest runs long enough.
 const CUTS: u32 = 60;
@@ -54,7 +54,8 @@ fn a_guest_writes_and_reads_back_a_disk(ring: &str) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
-/// Returns how many requests went through a queue. isolation-host logs the number at a queue's end.
+/// Returns how many requests passed through a queue. isolation-host logs the number when the queue
+/// ends.
 fn requests(queue: u32, log: &[String]) -> u64 {
     let ends = format!("queue {queue} ends at ");
     let counts = log.iter().filter_map(|line| {

@@ -26,7 +26,7 @@ fn each_jumbo_packet_arrives_whole_in_its_mergeable_buffers() -> Result<(), Box<
     exchange_over_any_two_ring_formats(Packet::JUMBO, 1_000_000)
 }
 
-/// Exchanges `packets` packets each way over each pair of ring formats.
+/// Exchanges `packets` packets in each direction, over each pair of ring formats.
 fn exchange_over_any_two_ring_formats(packet: Packet, packets: u64) -> Result<(), Box<dyn Error>> {
     let rings = [Ring::Split, Ring::Packed];
     for (driver, card) in rings.into_iter().flat_map(|driver| rings.map(|card| (driver, card))) {
@@ -35,7 +35,7 @@ fn exchange_over_any_two_ring_formats(packet: Packet, packets: u64) -> Result<()
     Ok(())
 }
 
-/// Exchanges `packets` packets each way between a driver and a card.
+/// Exchanges `packets` packets in each direction between a driver and a card.
 fn exchange(driver: Ring, card: Ring, packet: Packet, packets: u64) -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let socket = directory.path().join("card.sock");
@@ -63,7 +63,7 @@ fn exchange(driver: Ring, card: Ring, packet: Packet, packets: u64) -> Result<()
         let (_, features) = line.split_once("negotiated Virtio features: 0x")?;
         u64::from_str_radix(features, 16).ok()
     });
-    // The card has the same form of packets as the driver, and a ring format of its own.
+    // The card uses the same packets as the driver, and has a ring format of its own.
     let packed = if card == Ring::Packed { PACKED } else { 0 };
     let relevant = negotiated.map(|features| features & (MERGEABLE | PACKED | IN_ORDER));
     assert_eq!(relevant, Some(MERGEABLE | packed | IN_ORDER));

@@ -56,7 +56,7 @@ fn run(
         options: &[
             "--streams",
             "2",
-            // Playback that is less late is not dropped.
+            // Frames are dropped only if playback is later than this latency plus 150 ms.
             "--latency",
             "500",
             "--source",
@@ -85,11 +85,11 @@ fn aplay(form: Form, file: &str) -> String {
     format!("aplay -q -D hw:0,0 {} /{file}", form.alsa_options())
 }
 
-/// The shortest run of silent frames that is silence for certain, and not a part of the pattern.
+/// The number of successive silent frames that cannot be a part of the pattern.
 const SILENCE: usize = 16;
 
-/// Removes silence. It stands for audio that the source has not delivered in time, before the first
-/// frame and, if the machine is busy, later as well.
+/// Removes silence. Silence replaces audio that the source has not delivered in time: before the
+/// first frame and, if the machine is busy, later as well.
 fn without_silence(form: Form, recording: &[u8]) -> Vec<u8> {
     let silent = |frame: &&[u8]| frame.iter().all(|byte| *byte == 0);
     let frames: Vec<&[u8]> = recording.chunks(form.frame_bytes()).collect();

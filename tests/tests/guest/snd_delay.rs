@@ -1,4 +1,4 @@
-//! The delay that a guest's applications see is that of the audio which was not heard yet.
+//! The delay that a guest's applications see is the duration of the audio that was not heard yet.
 
 use std::error::Error;
 use std::time::Duration;
@@ -11,16 +11,17 @@ const RATE: f64 = 48_000.0;
 /// The size of the buffer in frames.
 const BUFFER: f64 = 7680.0;
 
-/// The largest number of frames that snd-host lets playback fall behind the guest's position, and
-/// one period.
+/// The largest number of frames by which snd-host lets playback fall behind the guest's position,
+/// plus one period.
 const MOST_BEHIND: f64 = 2.0 * RATE + 480.0;
 
 /// The number of samples that are taken while the card plays.
 const SAMPLES: usize = 20;
 
-/// Plays silence without end, and reads the sound card's status, each time between two readings of
-/// the clock, until there are 20 samples of a card that plays. Linux may stop a card whose host has
-/// no processor for longer than the buffer; then `aplay` starts again.
+/// Plays silence without end, and reads the sound card's status until there are 20 samples of a
+/// card that plays. Each status is read between two readings of the clock. If the host is without a
+/// processor for longer than the buffer lasts, Linux may stop the card; `aplay` is then started
+/// again.
 const SCRIPT: &str = "
     now() { head -n 3 /proc/timer_list | grep now; }
     form='-t raw -f S16_LE -c 2 -r 48000 --period-size=480 --buffer-size=7680'
@@ -34,7 +35,7 @@ const SCRIPT: &str = "
     done
     kill $player";
 
-/// One reading of the card's status.
+/// One sample of the card's status.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sample {
     /// The time before the reading, in seconds.
@@ -54,7 +55,8 @@ struct Sample {
 }
 
 impl Sample {
-    /// Returns the distance from the delay to the range of true delays between both clock readings.
+    /// Returns the distance from the delay to the range of true delays between the two clock
+    /// readings.
     fn error(&self) -> f64 {
         let real = |now: f64| self.written - (now - self.started) * RATE;
         (self.delay - real(self.before)).max(real(self.after) - self.delay).max(0.0)
@@ -85,8 +87,9 @@ fn samples(console: &[String]) -> Vec<Sample> {
     samples
 }
 
-/// The distance to the true delay is printed and not judged, because it includes the time that an
-/// emulated guest takes between two readings. `cargo bench -p snd-host --bench timing` measures it.
+/// The distance to the true delay is printed and not checked, because the distance includes the
+/// time that an emulated guest takes between two readings. `cargo bench -p snd-host --bench timing`
+/// measures the distance.
 #[test]
 fn the_delay_that_a_guest_sees_includes_all_that_was_not_heard() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;

@@ -5,7 +5,8 @@ use std::error::Error;
 use end_to_end::artifacts::{GuestImage, Profile, program};
 use end_to_end::matrix::{self, Case};
 
-/// The number of selected cases. Any two choices of two properties occur together in one case.
+/// The number of selected cases. For any two properties, each pair of choices occurs in at least
+/// one case.
 const SELECTED: usize = 24;
 
 #[test]

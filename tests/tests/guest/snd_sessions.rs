@@ -1,4 +1,4 @@
-//! One snd-host serves several machines in turn, however each of them ends.
+//! One snd-host serves several machines one after the other, however each machine ends.
 
 use std::error::Error;
 use std::ffi::OsStr;
@@ -68,8 +68,8 @@ fn a_machine_that_is_paused_while_it_plays_loses_nothing() -> Result<(), Box<dyn
     pauses_bit_exact(&recording, daemon, None)
 }
 
-/// isolation-host makes new rings after the pause, which snd-host must not take for those of a new
-/// driver.
+/// isolation-host makes new rings after the pause. snd-host must not mistake these rings for the
+/// rings of a new driver.
 #[test]
 fn a_machine_with_an_isolated_card_loses_nothing_in_a_pause() -> Result<(), Box<dyn Error>> {
     for ring in ["split", "packed"] {

@@ -1,4 +1,5 @@
-//! A guest plays while the host's sound server is absent, late or killed, and has a name there.
+//! A guest plays while the host's sound server is absent, late or killed. The sound server shows
+//! the guest's name.
 
 use std::error::Error;
 use std::process::Command;
@@ -34,14 +35,15 @@ const SCRIPT: &str = "
 /// The name of the virtual machine.
 const NAME: &str = "guest 7";
 
-/// How long the sound server may take to show a stream.
+/// The longest time that the sound server may take to show a stream.
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 
-/// The states of the sound server, and what snd-host logs at the end of each take.
+/// The cases: the states of the sound server, and the line that snd-host logs at the end of each
+/// take.
 const CASES: [(&str, &str); 3] =
     [("absent", "ended without a sink"), ("late", "played out"), ("killed", "played out")];
 
-/// What the sound server shows of the stream.
+/// The properties of the stream that the sound server shows.
 const NAMES: [&str; 2] = [r#"application.name = "guest 7""#, r#"media.name = "stream 0""#];
 
 /// Waits until the sound server shows the stream by its names.

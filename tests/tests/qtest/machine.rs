@@ -1,4 +1,5 @@
-//! A QEMU whose guest is the test: memory and device registers by QEMU's qtest protocol.
+//! A QEMU in which the test takes the guest's place: the test accesses memory and device registers
+//! over QEMU's qtest protocol.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -15,11 +16,12 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The size of the guest's memory.
 pub(crate) const RAM: u64 = 64 << 20;
-/// The registers of the first device on the virtio-mmio bus of a microvm. Later devices come below.
+/// The address of the registers of the first device on the virtio-mmio bus of a microvm. Later
+/// devices have lower addresses.
 const REGISTERS: u64 = 0xfeb0_2e00;
 /// The size of the queues.
 const QUEUE: u64 = 8;
-/// Where the rings and the buffers of a queue lie.
+/// The addresses of the rings and of the buffers of a queue.
 const RINGS: u64 = 0x10_0000;
 const RING_STEP: u64 = 0x10000;
 
@@ -32,7 +34,7 @@ pub(crate) struct Machine {
     pub(crate) process: Process,
     commands: UnixStream,
     replies: BufReader<UnixStream>,
-    /// The requests on each queue so far.
+    /// The number of requests on each queue so far.
     requests: [u64; 2],
 }
 
@@ -127,7 +129,8 @@ impl Machine {
         self.set(0x70, 15)
     }
 
-    /// Makes a request of `bytes` and `room` writable bytes. Returns the address of the latter.
+    /// Makes a request of `bytes` and `room` writable bytes. Returns the address of the writable
+    /// bytes.
     pub(crate) fn request(&mut self, queue: u8, bytes: &[u8], room: u32) -> Result<u64, Box<dyn Error>> {
         let ring = RINGS + RING_STEP * u64::from(queue);
         let (from, to) = (ring + 0x4000, ring + 0x5000);

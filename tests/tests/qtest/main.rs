@@ -1,5 +1,5 @@
-//! Tests in the manner of QEMU's vhost-user-test, over the qtest protocol: no guest boots. Each one
-//! runs with a device that QEMU uses directly, and with isolation-host between them.
+//! Tests like QEMU's vhost-user-test, over the qtest protocol: no guest boots. Each test runs with
+//! a device that QEMU uses directly, and with isolation-host between QEMU and the device.
 
 mod machine;
 mod spy;
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const CANARY: &[u8; 16] = b"a guest's secret";
-/// Where the canary lies. No request has this memory.
+/// The address of the canary. No request uses this memory.
 const SECRET: u64 = 0x30_0000;
 
 /// A type of device.
@@ -33,7 +33,7 @@ enum Kind {
     Rng,
 }
 
-/// The way from QEMU to the device.
+/// How QEMU reaches the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Direct,
@@ -73,7 +73,8 @@ impl Kind {
         }
     }
 
-    /// Returns the queue of a request, the number of readable bytes, and that of writable bytes.
+    /// Returns the queue of a request, the number of readable bytes, and the number of writable
+    /// bytes.
     const fn request(self) -> (u8, usize, u32) {
         match self {
             Self::Blk => (0, 16, 16),
@@ -87,14 +88,14 @@ impl Kind {
     }
 }
 
-/// QEMU, and isolation-host if it is on the way.
+/// QEMU, and isolation-host if it is between QEMU and the device.
 struct Bench {
     machine: Machine,
     forwarder: Option<Daemon>,
     _directory: TempDir,
 }
 
-/// Starts a device that behaves as `device` says, and QEMU with that device.
+/// Starts a device that runs the function `device`, and QEMU with that device.
 fn start<T: Send + 'static>(
     (kind, way, queues): (Kind, Way, u8),
     backend: &str,
@@ -153,7 +154,7 @@ fn honest(listener: &UnixListener) -> Spy {
     spy
 }
 
-/// Serves as [`honest`] does, and tells when the queue of `kind` is started.
+/// Serves as [`honest`] does, and sends a message when the queue of `kind` is started.
 fn successor(listener: &UnixListener, kind: Kind, started: &Sender<()>) -> Spy {
     let mut spy = Spy::accept(listener, FEATURES).expect("the front-end connects");
     if spy.serve_until_started(kind.request().0) {

@@ -1,4 +1,5 @@
-//! A vhost-user device that answers every request, and keeps all that it is given.
+//! A vhost-user device that answers every request, and keeps all files and addresses that it
+//! receives.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -73,7 +74,7 @@ impl Spy {
         }
     }
 
-    /// Serves until a queue is started. Returns whether that is so before the peer disconnects.
+    /// Serves until a queue is started. Returns false if the peer disconnects first.
     pub(crate) fn serve_until_started(&mut self, index: u8) -> bool {
         let is_started = |spy: &Self| {
             let vring = spy.vrings.get(&index.into());
@@ -181,7 +182,8 @@ impl Spy {
         self.bytes(address, true).map(u16::from_le_bytes)
     }
 
-    /// Returns the file and the offset of an address, of the VMM or of the guest.
+    /// Returns the file and the offset of an address, which is an address of the VMM or of the
+    /// guest.
     fn find(&self, address: u64, of_vmm: bool) -> Option<(&OwnedFd, u64)> {
         self.regions.iter().find_map(|(region, file)| {
             let start = if of_vmm { region.user_address } else { region.guest_address };

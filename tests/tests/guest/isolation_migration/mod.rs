@@ -1,4 +1,4 @@
-//! A guest is paused or migrated, with another isolation-host, while the guest writes its disk.
+//! A guest is paused, or is migrated to another isolation-host, while the guest writes its disk.
 
 mod tap;
 
@@ -18,7 +18,7 @@ const MEBIBYTES: u64 = 256;
 const DEPTH: u32 = 32;
 /// The time within which the guest has to begin to write.
 const BOOT_AND_BEGIN: Duration = Duration::from_secs(120);
-/// The time between two pauses, in which the guest sends its next requests.
+/// The time between two pauses. In this time, the guest sends its next requests.
 const BETWEEN_STOPS: Duration = Duration::from_millis(100);
 
 #[test]
@@ -91,7 +91,7 @@ fn a_migration_with_requests_in_flight_at_a_slow_device_loses_none() -> Result<(
     Ok(())
 }
 
-/// Asserts that requests were in flight at `times` stops of a queue at least.
+/// Asserts that requests were in flight at `times` or more stops of a queue.
 ///
 /// Without isolation-host these requests would be lost, because qemu-storage-daemon forgets them.
 fn assert_stopped_in_flight(disk: &mut ForwardedDisk, times: usize) {

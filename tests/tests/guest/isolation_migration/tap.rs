@@ -17,7 +17,7 @@ pub(super) struct Tap {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What passed through a relay.
+/// The messages that passed through a relay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     /// The requests to the device.
@@ -45,7 +45,8 @@ impl Tap {
         // The thread ends with the test.
         thread::spawn(move || {
             for front in listener.incoming() {
-                // Either end may hang up at any time. The relay then hangs up on the other end.
+                // Either end may disconnect at any time. The relay then disconnects from the other
+                // end.
                 let _ = front.and_then(|front| relay(front, UnixStream::connect(&device)?, log, &seen));
             }
         });
@@ -57,13 +58,13 @@ impl Tap {
         &self.socket
     }
 
-    /// Returns what has passed so far.
+    /// Returns the messages that have passed so far.
     pub(super) fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Relays messages between a front-end and the device until either end hangs up.
+/// Relays messages between a front-end and the device until either end disconnects.
 fn relay(front: UnixStream, device: UnixStream, log: Log, seen: &Mutex<Seen>) -> io::Result<()> {
     let [mut front, mut device] = [front, device].map(|stream| Channel::new(stream.into()));
     loop {

@@ -20,7 +20,8 @@ const FREQUENCY: f64 = 997.0;
 
 /// The length of the recording.
 const SECONDS: i32 = 6;
-/// The time by which the tone is longer than the recording, so that programs may start slowly.
+/// The additional length of the tone, so that the recording contains the tone although programs
+/// start slowly.
 const SPARE_SECONDS: i32 = 2;
 
 /// The number of analysed frames: the last 2.7 s of the recording, after the beginning of the tone.

@@ -5,16 +5,16 @@ use std::f64::consts::TAU;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
-/// The number of bins to each side over which the window spreads a pure tone.
+/// The number of bins on each side over which the window spreads a pure tone.
 const LOBE: usize = 5;
 
 /// The coefficients of the four-term Blackman-Harris window.
 ///
-/// Outside its main lobe, a tone is attenuated by 92 dB at least (Harris 1978, "On the Use of
+/// Outside its main lobe, a tone is attenuated by at least 92 dB (Harris 1978, "On the Use of
 /// Windows for Harmonic Analysis with the Discrete Fourier Transform").
 const WINDOW: [f64; 4] = [0.35875, -0.48829, 0.14128, -0.01168];
 
-/// The strongest tone and its distance to all others.
+/// The strongest tone, and its distance to all other frequencies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Tone {
     /// The frequency in hertz.
