@@ -54,8 +54,10 @@
 //! - A chain in an indirect table is always taken by the plain call. In a burst, it takes up to a
 //!   fifth more instructions, because the burst writes its values back before the call and reads
 //!   them again after it.
-//! - A device that keeps a journal for [`recovery`](crate::recovery) does not use bursts: it cannot
-//!   call [`record`](DeviceQueue::record) between two chains of a burst.
+//! - A device that keeps a journal for [`recovery`](crate::recovery) records each chain in the
+//!   burst that takes the chain, by [`record`](DeviceBurst::record). It drops the burst before it
+//!   notes [`next_used`](DeviceQueue::next_used) and publishes. It does not use `serve`, because a
+//!   served chain has no token and no record.
 //!
 //! The repository has the figures in `benches/counts.txt`.
 //!
@@ -77,7 +79,7 @@
 //! for the cache line of the index. In a packed queue, and after
 //! [`arm_always`](DeviceQueue::arm_always), each call looks for the next buffer.
 
-use crate::chain::{Chain, Token};
+use crate::chain::{Chain, ChainRecord, Token};
 use crate::device::{self, DeviceQueue};
 use crate::driver::{self, DriverQueue, Used};
 use crate::error::{AddError, CompleteError, PopError, Violation};
@@ -142,6 +144,22 @@ impl<M: Memory, S: driver::Slots<T>, T> DriverBurst<'_, M, S, T> {
         either!(Self, self, burst => burst.add(readable, writable, cookie))
     }
 
+    /// Stages a buffer through an indirect table, as [`DriverQueue::add_indirect`] does.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`DriverQueue::add_indirect`].
+    #[inline(always)]
+    pub fn add_indirect(
+        &mut self,
+        table: Segment,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<u16, AddError<T>> {
+        either!(Self, self, burst => burst.add_indirect(table, readable, writable, cookie))
+    }
+
     /// Takes back the next used buffer that this burst has found, as [`DriverQueue::reap`] does.
     ///
     /// # Errors
@@ -198,6 +216,12 @@ impl<M: Memory, S: device::Slots> DeviceBurst<'_, M, S> {
     #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         either!(Self, self, burst => burst.complete(token, written))
+    }
+
+    /// Returns the record of a chain in flight, as [`DeviceQueue::record`] does.
+    #[inline(always)]
+    pub fn record(&self, token: &Token) -> Option<ChainRecord> {
+        either!(Self, self, burst => burst.record(token))
     }
 
     /// Takes up to `limit` chains that this burst has found, and stages each as used at once.

@@ -201,3 +201,49 @@ fn a_burst_on_a_queue_that_does_not_run_does_nothing() {
         assert_eq!(pair.reap(), Some((1, 0)));
     }
 }
+
+/// A buffer in a table lies between two buffers in the ring, all of one burst.
+#[test]
+fn a_burst_adds_through_a_table_between_its_other_buffers() {
+    for features in ORDERS.map(|order| order | INDIRECT) {
+        let mut words = ZEROED;
+        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        let (table, other) = (Segment::new(0x2800, 64), Segment::new(BUFFERS + 8, 3));
+        for _ in 0..5 {
+            let mut burst = pair.driver.burst();
+            burst.add(&[BYTE], &[], 1).unwrap();
+            burst.add_indirect(table, &[BYTE, other], &[other], 2).unwrap();
+            burst.add(&[other], &[BYTE], 3).unwrap();
+            let refused = burst.add_indirect(table, &[BYTE], &[], 4).unwrap_err();
+            assert_eq!((refused.kind, refused.cookie), (AddErrorKind::Full { needed: 1, free: 0 }, 4));
+            let _ = burst.publish();
+            for segments in [(&[BYTE][..], &[][..]), (&[BYTE, other], &[other]), (&[other], &[BYTE])] {
+                let mut storage = [Segment::default(); 3];
+                let chain = pair.device.pop(&mut storage).unwrap().unwrap();
+                assert_eq!((chain.readable(), chain.writable()), segments, "{features:?}");
+                let token = chain.into_token();
+                let _ = pair.finish(token, 0);
+            }
+            assert_eq!([pair.reap(), pair.reap(), pair.reap()].map(|used| used.unwrap().0), [1, 2, 3]);
+        }
+    }
+}
+
+/// A device with a journal records chains in the burst that takes or completes them.
+#[test]
+fn a_burst_records_the_chains_that_are_in_flight() {
+    for features in ORDERS {
+        let mut words = ZEROED;
+        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        let _ = (pair.offer(&[BYTE], &[BYTE], 1), pair.offer(&[BYTE], &[], 2));
+        let first = pair.take();
+        let record = pair.device.record(&first);
+        let mut burst = pair.device.burst();
+        assert_eq!(burst.record(&first), record);
+        let second = burst.pop(&mut [Segment::default()]).unwrap().unwrap().into_token();
+        let taken = burst.record(&second).unwrap();
+        assert_eq!((taken.serial, taken.writable), (record.unwrap().serial + 1, 0));
+        drop(burst);
+        assert_eq!(pair.device.record(&second), Some(taken));
+    }
+}

@@ -2,7 +2,7 @@
 
 use core::mem::replace;
 
-use crate::chain::{Chain, Gathered, Gathering, Token, is_in_range};
+use crate::chain::{Chain, ChainRecord, Gathered, Gathering, Token, is_in_range};
 use crate::error::{CompleteError, PopError};
 use crate::memory::{Area, Memory, Row as _};
 use crate::notify::Notify;
@@ -172,6 +172,12 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
         let completion = self.held.counts.remove(self.queue.slots.parts().1, token, written)?;
         self.stage(completion);
         Ok(())
+    }
+
+    /// Returns the record of a chain in flight.
+    #[inline(always)]
+    pub fn record(&self, token: &Token) -> Option<ChainRecord> {
+        self.queue.record(token)
     }
 
     #[inline(always)]

@@ -149,6 +149,25 @@ impl<'q, M: Memory, S: Slots<T>, T> DriverBurst<'q, M, S, T> {
         added
     }
 
+    /// Stages a buffer through an indirect table in `table`.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`crate::DriverQueue::add_indirect`].
+    #[inline(always)]
+    pub fn add_indirect(
+        &mut self,
+        table: Segment,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<u16, AddError<T>> {
+        self.write_back();
+        let added = self.queue.add_indirect(table, readable, writable, cookie);
+        self.held = Held::of(self.queue, self.held.looked);
+        added
+    }
+
     /// Takes back the next used buffer that this burst has found.
     ///
     /// # Errors
