@@ -1,7 +1,8 @@
 //! What the fuzz targets share: both ends of a queue, and a scribbler that the fuzzer controls.
 //!
 //! The ends and their guarantees are those of ring-core's hostile tests; only the source of the
-//! input differs. A target attacks one end: the scribbler writes to the areas of the other side.
+//! input differs. A target attacks one end: the scribbler writes to the areas of the other side. The
+//! input chooses between plain calls and bursts of up to four calls.
 
 use arbitrary::{Arbitrary, Unstructured};
 use ring_core::Features;
@@ -78,7 +79,7 @@ fn bounded(step: Step) -> Step {
         Step::Operation(Operation::Pop { storage }) => {
             Step::Operation(Operation::Pop { storage: storage % 13 })
         }
-        Step::Operation(_) | Step::ResetDriver | Step::ResetDevice => step,
+        Step::Operation(_) | Step::Burst(_) | Step::ResetDriver | Step::ResetDevice => step,
     }
 }
 

@@ -15,19 +15,23 @@ mod scribble;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use proptest::array::uniform4;
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use ring_core::Features;
 use ring_core::memory::RawMemory;
 use scribble::{Scribble, scribble};
 use support::{
-    DESCRIPTORS, EVENT_IDX, Ends, IN_ORDER, INDIRECT, Operation, PACKED, SPLIT, Step, ZEROED, cases, setup,
+    Burst, BurstEnd, DESCRIPTORS, DeviceCall, DriverCall, EVENT_IDX, Ends, IN_ORDER, INDIRECT, Operation,
+    PACKED, SPLIT, Step, ZEROED, cases, setup,
 };
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         330 => operation().prop_map(Step::Operation),
+        110 => burst().prop_map(Step::Burst),
         1 => Just(Step::ResetDriver),
         1 => Just(Step::ResetDevice),
     ]
@@ -53,6 +57,34 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::MoveDevice),
         4 => Just(Operation::CrashDevice),
         8 => Just(Operation::Reset),
+    ]
+}
+
+/// Up to four calls of one end, with numbers that the burst takes modulo their bounds.
+fn burst() -> impl Strategy<Value = Burst> {
+    let driver_call = prop_oneof![
+        (any::<u8>(), any::<u8>(), any::<bool>())
+            .prop_map(|(readable, writable, indirect)| DriverCall::Add { readable, writable, indirect }),
+        Just(DriverCall::Reap),
+    ];
+    let device_call = prop_oneof![
+        any::<u8>().prop_map(|storage| DeviceCall::Pop { storage }),
+        (any::<u8>(), any::<u8>()).prop_map(|(which, written)| DeviceCall::Complete { which, written }),
+        (any::<u8>(), any::<u8>(), any::<u8>()).prop_map(|(storage, limit, written)| DeviceCall::Serve {
+            storage,
+            limit,
+            written
+        }),
+    ];
+    let end = prop_oneof![
+        6 => Just(BurstEnd::Publish),
+        1 => Just(BurstEnd::PublishSilently),
+        2 => Just(BurstEnd::Drop),
+    ];
+    prop_oneof![
+        (uniform4(option::of(driver_call)), end.clone())
+            .prop_map(|(calls, end)| Burst::Driver { calls, end }),
+        (uniform4(option::of(device_call)), end).prop_map(|(calls, end)| Burst::Device { calls, end }),
     ]
 }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::missing_panics_doc, reason = "the kit panics where a test has to fail")]
 
 mod anywhere;
+mod burst;
 mod ends;
 mod operation;
 mod pair;
@@ -14,9 +15,10 @@ mod watched;
 use std::env;
 
 use ring_core::memory::{AlignedWord, Memory};
-use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Position, Setup, device, driver};
+use ring_core::{Areas, DeviceQueue, DriverQueue, Features, Position, Segment, Setup, device, driver};
 
 pub use anywhere::Anywhere;
+pub use burst::{Burst, BurstEnd, DeviceCall, DriverCall};
 pub use ends::{Ends, Step};
 pub use operation::Operation;
 pub use pair::Pair;
@@ -72,6 +74,11 @@ pub const fn start(features: Features) -> Position {
 pub fn cases(usual: u32) -> u32 {
     let allowed = env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     allowed.map_or(usual, |allowed: u32| usual.min(allowed))
+}
+
+/// Returns `count` segments of 8 bytes each, the first one at `address`.
+pub fn segments(address: u64, count: u8) -> Vec<Segment> {
+    (0..u64::from(count)).map(|at| Segment::new(address + 8 * at, 8)).collect()
 }
 
 /// Sets up the driver end of a queue.
