@@ -1,6 +1,6 @@
 //! The suites of ring-core's tests, and their results.
 
-use super::targets::Target;
+use super::targets::{TARGETS, Target};
 
 /// A test program of ring-core.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub(super) fn left_out(full: bool) -> Vec<String> {
         lines.push("differential: not against virtio-drivers, which is too new for Rust 1.85".to_owned());
     } else {
         lines.push(format!("{SLOW}: only with --full, to save time"));
+        let others: Vec<_> = TARGETS.iter().filter(|target| !target.reduced_bursts).map(|t| t.name).collect();
+        lines.push(format!("bursts on {}: only with --full, to save time", others.join(", ")));
         lines.push("random tests: with few cases, all of them with --full".to_owned());
     }
     lines
@@ -110,7 +112,6 @@ fn suite_of(program: &str) -> Option<String> {
 mod tests {
     use std::fs;
 
-    use super::super::targets::TARGETS;
     use super::*;
 
     /// From `cargo test`, shortened.
