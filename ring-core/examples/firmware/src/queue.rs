@@ -113,9 +113,32 @@ impl<'s> Queue<'s> {
         }
     }
 
-    /// Takes back the next request, if there is one.
-    pub(crate) fn reap(&mut self) -> Result<Option<Used<u16>>, CheckError> {
-        Ok(self.driver.reap()?)
+    /// Stages all requests in one burst, each with the writable segment that `buffer` returns.
+    pub(crate) fn add_all(&mut self, buffer: impl Fn(u16) -> Segment) -> Result<(), CheckError> {
+        let mut burst = self.driver.burst();
+        for request in 0..self.plan.requests {
+            burst.add(&[], &[buffer(request)], request)?;
+        }
+        drop(burst);
+        self.buffers += u32::from(self.plan.requests);
+        self.steps += u64::from(self.plan.requests);
+        Ok(())
+    }
+
+    /// Takes back the used requests in one burst, and passes each to `each`. Returns whether there
+    /// was one.
+    ///
+    /// No request is added meanwhile, so the call ends however fast the device is.
+    pub(crate) fn reap_all(
+        &mut self,
+        mut each: impl FnMut(Used<u16>) -> Result<(), CheckError>,
+    ) -> Result<bool, CheckError> {
+        let (mut burst, mut found) = (self.driver.burst(), false);
+        while let Some(used) = burst.reap()? {
+            each(used)?;
+            found = true;
+        }
+        Ok(found)
     }
 
     /// Asks for an interrupt.

@@ -31,10 +31,8 @@ pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Cou
 
     // A byte is sent from the memory into which it was received.
     let buffers = pool.take(RECEIVE.requests.into(), 1)?;
-    let buffer = |request| [Segment::new(buffers.address + u64::from(request), 1)];
-    for request in 0..RECEIVE.requests {
-        receive.add(request, &[], &buffer(request))?;
-    }
+    let buffer = |request| Segment::new(buffers.address + u64::from(request), 1);
+    receive.add_all(buffer)?;
     echo(device, &mut receive, &mut transmit, buffer)?;
     Counts::of(device, BYTES.into(), &[&receive, &transmit])
 }
@@ -44,26 +42,24 @@ fn echo(
     device: &mut Device,
     receive: &mut Queue<'_>,
     transmit: &mut Queue<'_>,
-    buffer: impl Fn(u16) -> [Segment; 1],
+    buffer: impl Fn(u16) -> Segment,
 ) -> Result<(), CheckError> {
     let mut echoed = 0;
     while echoed < BYTES {
-        let mut idle = true;
-        while let Some(used) = receive.reap()? {
+        let received = receive.reap_all(|used| {
             if used.written != 1 {
                 return Err(CheckError::Written { written: used.written, expected: 1 });
             }
-            transmit.add(used.cookie, &buffer(used.cookie), &[])?;
-            idle = false;
-        }
-        while let Some(used) = transmit.reap()? {
+            transmit.add(used.cookie, &[buffer(used.cookie)], &[])
+        })?;
+        let sent = transmit.reap_all(|used| {
             echoed += 1;
-            if receive.buffers() < BYTES {
-                receive.add(used.cookie, &[], &buffer(used.cookie))?;
+            if receive.buffers() == BYTES {
+                return Ok(());
             }
-            idle = false;
-        }
-        if idle {
+            receive.add(used.cookie, &[], &[buffer(used.cookie)])
+        })?;
+        if !received && !sent {
             receive.publish(device);
             transmit.publish(device);
             // Both queues share one interrupt.

@@ -32,9 +32,7 @@ pub(super) fn check(device: &mut Device, combination: Combination) -> Result<Cou
 
     let buffers = pool.take(u32::from(PLAN.requests) * REQUEST, REQUEST)?;
     let buffer = |request| Segment::new(buffers.address + u64::from(request) * u64::from(REQUEST), REQUEST);
-    for request in 0..PLAN.requests {
-        queue.add(request, &[], &[buffer(request)])?;
-    }
+    queue.add_all(buffer)?;
     let mut ones = 0;
     for _ in 0..BYTES / REQUEST {
         let used = queue.next(device)?;
