@@ -10,36 +10,36 @@
 //! fn serve<M: Memory, S: Slots>(
 //!     queue: &mut DeviceQueue<M, S>,
 //!     mut notify: impl FnMut(),
-//! ) -> Result<(), Violation> {
+//! ) -> Result<Arm, Violation> {
 //!     let mut segments = [Segment::default(); 64];
+//!     // Take what is available: at most as many chains as the queue has descriptors.
+//!     let mut burst = queue.burst();
 //!     loop {
-//!         // Take everything that is available.
-//!         loop {
-//!             let (token, written) = match queue.pop(&mut segments) {
-//!                 Ok(Some(chain)) => {
-//!                     let written = 0; // … process chain.readable() and chain.writable() …
-//!                     (chain.into_token(), written)
-//!                 }
-//!                 Ok(None) => break,
-//!                 // The chain has more segments than this device accepts: return it unused.
-//!                 Err(PopError::TooLong(token)) => (token, 0),
-//!                 // The driver has broken a rule: the queue is idle until it is reset.
-//!                 Err(PopError::Violation(violation)) => return Err(violation),
-//!             };
-//!             let completed = queue.complete(token, written);
-//!             debug_assert!(completed.is_ok());
-//!         }
-//!         // Return the whole batch with one store.
-//!         if queue.publish().is_needed() {
-//!             notify();
-//!         }
-//!         // Sleep only if the driver has not made a buffer available in the meantime.
-//!         if queue.arm() == Arm::Armed {
-//!             return Ok(());
-//!         }
+//!         let (token, written) = match burst.pop(&mut segments) {
+//!             Ok(Some(chain)) => {
+//!                 let written = 0; // … process chain.readable() and chain.writable() …
+//!                 (chain.into_token(), written)
+//!             }
+//!             Ok(None) => break,
+//!             // The chain has more segments than this device accepts: return it unused.
+//!             Err(PopError::TooLong(token)) => (token, 0),
+//!             // The driver has broken a rule: the queue is idle until it is reset.
+//!             Err(PopError::Violation(violation)) => return Err(violation),
+//!         };
+//!         let completed = burst.complete(token, written);
+//!         debug_assert!(completed.is_ok());
 //!     }
+//!     // Return the whole batch with one store.
+//!     if burst.publish().is_needed() {
+//!         notify();
+//!     }
+//!     // `Armed`: the device may sleep. `Pending`: the driver has made a buffer available in the
+//!     // meantime, so call `serve` again, after the device's other queues.
+//!     Ok(queue.arm())
 //! }
 //! ```
+//!
+//! The queue has the calls of the [burst](crate::burst) itself, too.
 //!
 //! From [`arm`](DeviceQueue::arm) until the next `pop` that finds a chain, the driver is asked to
 //! notify. That `pop` withdraws the request. (In a split queue with `EVENT_IDX`, no store is

@@ -38,23 +38,32 @@
 //!
 //!     // The driver sends a request and provides memory for the response.
 //!     memory.write_bytes(0x1800, b"ping")?;
-//!     driver.add(&[Segment::new(0x1800, 4)], &[Segment::new(0x1900, 16)], "request 1")?;
-//!     assert!(driver.publish().is_needed());
+//!     let mut burst = driver.burst();
+//!     burst.add(&[Segment::new(0x1800, 4)], &[Segment::new(0x1900, 16)], "request 1")?;
+//!     assert!(burst.publish().is_needed());
 //!
-//!     // The device takes the request, writes a response, and returns the buffer.
+//!     // The device writes a response to each request that is available.
 //!     let mut segments = [Segment::default(); 4];
-//!     let chain = device.pop(&mut segments)?.expect("the driver has published a buffer");
-//!     assert_eq!(chain.readable(), [Segment::new(0x1800, 4)]);
-//!     memory.write_bytes(chain.writable()[0].address, b"pong")?;
-//!     device.complete(chain.into_token(), 4)?;
-//!     assert!(device.publish().is_needed());
+//!     let mut burst = device.burst();
+//!     let served = burst.serve(&mut segments, 4, |readable, writable| {
+//!         assert_eq!(readable, [Segment::new(0x1800, 4)]);
+//!         let response = memory.write_bytes(writable[0].address, b"pong");
+//!         response.map_or(0, |()| 4) // bytes written
+//!     })?;
+//!     assert_eq!(served, 1);
+//!     assert!(burst.publish().is_needed());
 //!
-//!     // The driver gets its buffer back.
-//!     let used = driver.reap()?.expect("the device has published the buffer");
-//!     assert_eq!((used.cookie, used.written), ("request 1", 4));
+//!     // The driver gets back the buffers that the device has returned.
+//!     let mut burst = driver.burst();
+//!     while let Some(used) = burst.reap()? {
+//!         assert_eq!((used.cookie, used.written), ("request 1", 4));
+//!     }
 //! }
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
+//!
+//! A [burst] makes calls for many buffers, and is ended by `publish`. Each queue also has these
+//! calls itself, except `serve`: [`device`] and [`driver`] show them.
 //!
 //! # In a kernel
 //!

@@ -6,10 +6,12 @@
 //!
 //! # A driver with an interrupt handler
 //!
-//! The handler reaps until it may sleep. `arm` looks back at the queue: if the device has returned
-//! a buffer in the meantime, `arm` returns [`Arm::Pending`](crate::Arm::Pending), and the handler
-//! reaps again. So the handler cannot miss a buffer, and needs no timer. The device in this example
-//! is ring-core's other end.
+//! The handler reaps what the device has returned, and arms. `arm` looks back at the queue: if the
+//! device has returned a buffer in the meantime, `arm` returns
+//! [`Arm::Pending`](crate::Arm::Pending), and the handler has to run again. So the handler cannot
+//! miss a buffer, and needs no timer. Each run reaps at most the buffers that were in flight, so
+//! other work can come between two runs, however fast the device is. The device in this example is
+//! ring-core's other end.
 //!
 //! ```
 //! use std::collections::VecDeque;
@@ -47,27 +49,21 @@
 //!         self.queue.publish().is_needed()
 //!     }
 //!
-//!     /// The interrupt handler. Also called once to start.
-//!     fn interrupt(&mut self, kick: &mut impl FnMut()) -> Result<(), Violation> {
-//!         loop {
-//!             while let Some(used) = self.queue.reap()? {
-//!                 self.finished.push(used.cookie);
-//!             }
-//!             // There is room again.
-//!             if self.submit() {
-//!                 kick();
-//!             }
-//!             match self.queue.arm() {
-//!                 // The next buffer that the device returns causes an interrupt.
-//!                 Arm::Armed => return Ok(()),
-//!                 // The device has returned a buffer meanwhile.
-//!                 Arm::Pending => {}
-//!                 // `submit` has published everything.
-//!                 Arm::Unpublished => unreachable!(),
-//!                 // A violation stops the queue, and `reap` has reported it: reset the device.
-//!                 Arm::Stopped => return Ok(()),
-//!             }
+//!     /// The interrupt handler. Also called once to start. Has to be called again after
+//!     /// [`Arm::Pending`].
+//!     fn interrupt(&mut self, kick: &mut impl FnMut()) -> Result<Arm, Violation> {
+//!         let mut burst = self.queue.burst();
+//!         while let Some(used) = burst.reap()? {
+//!             self.finished.push(used.cookie);
 //!         }
+//!         drop(burst);
+//!         // There is room again.
+//!         if self.submit() {
+//!             kick();
+//!         }
+//!         // After `Arm::Armed`, the next buffer that the device returns causes an interrupt.
+//!         // `Arm::Stopped` follows a violation, which `reap` has reported: reset the device.
+//!         Ok(self.queue.arm())
 //!     }
 //! }
 //!
@@ -81,19 +77,17 @@
 //!
 //!     let kicked = std::cell::Cell::new(false);
 //!     let mut kick = || kicked.set(true);
-//!     driver.interrupt(&mut kick)?;
+//!     assert_eq!(driver.interrupt(&mut kick)?, Arm::Armed);
 //!     // The device runs when it is kicked, and interrupts the driver if the driver asks for it.
 //!     while kicked.replace(false) {
-//!         let mut segments = [Segment::default(); 4];
-//!         let mut interrupts = 0;
-//!         while let Some(chain) = device.pop(&mut segments)? {
-//!             memory.write_bytes(chain.writable()[0].address, &[7; 16])?;
-//!             device.complete(chain.into_token(), 16)?;
-//!             interrupts += u32::from(device.publish().is_needed());
-//!         }
+//!         let mut burst = device.burst();
+//!         burst.serve(&mut [Segment::default(); 4], 4, |_, writable| {
+//!             memory.write_bytes(writable[0].address, &[7; 16]).map_or(0, |()| 16)
+//!         })?;
+//!         let interrupt = burst.publish().is_needed();
 //!         assert_eq!(device.arm(), Arm::Armed);
-//!         for _ in 0..interrupts {
-//!             driver.interrupt(&mut kick)?;
+//!         if interrupt {
+//!             while driver.interrupt(&mut kick)? == Arm::Pending {}
 //!         }
 //!     }
 //!     assert!(driver.finished.iter().copied().eq(0..100));
