@@ -1,8 +1,8 @@
 //! Limits of a block device's requests, so that each request fits into the isolated area.
 //!
 //! Only block devices announce in their configuration how large a request may be. The guest sees
-//! lower limits if the isolated area requires it. Requests of other device types are bounded by
-//! their nature: frames, periods of sound, pages of a file.
+//! lower limits if the isolated area requires it. Requests of other device types are usually small:
+//! frames, periods of sound, pages of a file.
 
 use std::ops::Range;
 

@@ -1,12 +1,12 @@
-//! What isolation-host has to know about the type of the device, which vhost-user does not
-//! transmit.
+//! The properties of a device type that isolation-host needs. vhost-user does not transmit the
+//! type.
 
 use clap::ValueEnum;
 
 /// The type of the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DeviceType {
-    /// A block device. Requests can be repeated, so a guest survives a crash of the device.
+    /// A block device. Its requests can be repeated, so a guest survives a crash of the device.
     Blk,
     /// A network device.
     Net,
@@ -40,9 +40,9 @@ impl DeviceType {
             // Even queues receive (VIRTIO 1.4, 5.1.2 "Virtqueues").
             (Self::Net, _) if queue % 2 == 0 => AtStop::Unpop,
             (Self::Net, _) => AtStop::Finish,
-            // Queue 1 is for events, and queue 3 receives (VIRTIO 1.4, 5.14.2 "Virtqueues").
-            // Queue 2 has the audio to play: if a whole buffer came back during a pause, Linux
-            // would see its position in the buffer unchanged, and wait.
+            // Queue 1 is for events, and queue 3 receives (VIRTIO 1.4, 5.14.2 "Virtqueues"). Queue
+            // 2 has the audio to play: if a whole buffer were returned during a pause, Linux would
+            // see its position in the buffer unchanged, and wait.
             (Self::Snd, 1..=3) => AtStop::Unpop,
             (Self::Snd | Self::Generic, _) => AtStop::FinishWhileBusy,
         }

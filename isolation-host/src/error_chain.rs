@@ -1,4 +1,4 @@
-//! Printing an error together with its causes.
+//! Prints an error together with its causes.
 
 use std::error::Error;
 use std::fmt;

@@ -15,7 +15,7 @@ pub const LONGEST_CHAIN: usize = 1024;
 /// round returns.
 pub const ROUND_REQUESTS: usize = 64;
 
-/// After how many bytes a round takes no further request, in each direction.
+/// The number of bytes, in each direction, after which a round takes no further request.
 ///
 /// The queues of a thread take turns by rounds, so this bounds how long a queue delays the others.
 /// A single request may be as large as the queue's share of the isolated area.
@@ -25,9 +25,9 @@ pub const ROUND_BYTES: u64 = 4 << 20;
 /// notifications again.
 pub const MAX_ROUNDS: usize = 16;
 
-/// How many losses of a device may be a request's own, before the request fails.
+/// How many losses of a device have to count against a request before the request fails.
 ///
-/// A loss is a request's own if no other request can be at fault.
+/// A loss counts against a request if no other request can be at fault.
 pub const MAX_LOSSES: u8 = 3;
 
 /// How long a request that may be at fault for the loss of a device delays other such requests.

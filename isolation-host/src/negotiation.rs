@@ -1,7 +1,7 @@
 //! Negotiation of features, as pure functions of feature bits.
 //!
-//! The two sides are independent where rings and memory are concerned: the guest is offered these
-//! features whether the device has them or not, and the device is asked for those that it offers.
+//! The two sides have independent features for rings and memory: the guest is offered all of these
+//! features, and the device is asked for the features that it offers.
 
 use clap::ValueEnum;
 use ring_core::Features;
@@ -94,7 +94,7 @@ pub const fn offered(device: u64) -> u64 {
 /// # Errors
 ///
 /// [`NegotiationError::NotOffered`] if the guest was not offered all of them. In-order use is never
-/// refused, because DPDK's front-end takes it without an offer, and every device can provide it.
+/// refused, because DPDK's front-end uses it without an offer, and every device can provide it.
 pub const fn accept(device: u64, wanted: u64) -> Result<(), NegotiationError> {
     match wanted & !(offered(device) | Features::IN_ORDER.bits()) {
         0 => Ok(()),

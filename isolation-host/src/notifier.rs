@@ -21,12 +21,12 @@ pub fn new() -> io::Result<OwnedFd> {
 
 /// Makes a notification for an untrusted peer. Returns the peer's end and the end to [`notify`].
 ///
-/// Both ends are datagram sockets, which the peer reads like an eventfd. This process's end takes
-/// nothing, so the peer can leave no messages with file descriptors there.
+/// Both ends are datagram sockets, which the peer reads like an eventfd. This process's end
+/// receives nothing, so the peer cannot leave messages with file descriptors in it.
 ///
 /// - An eventfd is one open file that both sides share: the peer could fill the counter and make it
 ///   blocking, so that this process blocks in `notify`.
-/// - A pipe reports an end of file when this process ends, which the peer would take for a
+/// - A pipe reports an end of file when this process ends, which the peer would mistake for a
 ///   notification. A datagram socket whose other end is closed stays silent.
 ///
 /// # Errors

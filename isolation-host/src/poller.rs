@@ -1,4 +1,4 @@
-//! Waiting for many file descriptors at once, with epoll.
+//! Waits for many file descriptors at once, with epoll.
 
 use std::io;
 use std::marker::PhantomData;
@@ -12,7 +12,8 @@ use rustix::io::Errno;
 /// The largest number of events that one [`Poller::wait`] returns.
 const MAX_EVENTS: usize = 64;
 
-/// Identifies what has happened. The kernel stores the event as 64 bits with the file descriptor.
+/// An event that a [`Poller`] reports. The kernel stores the event as 64 bits with the file
+/// descriptor.
 pub(crate) trait Event: Copy {
     /// Encodes the event.
     fn to_data(self) -> u64;
@@ -20,7 +21,8 @@ pub(crate) trait Event: Copy {
     fn from_data(data: u64) -> Option<Self>;
 }
 
-/// A set of file descriptors, each with the event that its readiness means.
+/// A set of file descriptors, each with the event that is reported when the file descriptor is
+/// ready.
 #[derive(Debug)]
 pub(crate) struct Poller<E> {
     epoll: OwnedFd,
@@ -47,7 +49,7 @@ impl<E: Event> Poller<E> {
         Ok(epoll::add(&self.epoll, fd, data(event), EventFlags::IN | EventFlags::ET)?)
     }
 
-    /// Reports only that the peer has hung up, until [`resume`](Self::resume).
+    /// Reports only that the peer has disconnected, until [`resume`](Self::resume).
     pub(crate) fn pause(&self, fd: impl AsFd, event: E) {
         let _ = epoll::modify(&self.epoll, fd, data(event), EventFlags::empty());
     }
@@ -59,8 +61,8 @@ impl<E: Event> Poller<E> {
 
     /// Removes a file descriptor.
     ///
-    /// Closing it is not enough, because the peer may hold a duplicate that keeps the registration
-    /// alive.
+    /// Closing the file descriptor is not enough, because the peer may hold a duplicate that keeps
+    /// the registration alive.
     pub(crate) fn remove(&self, fd: impl AsFd) {
         let _ = epoll::delete(&self.epoll, fd);
     }

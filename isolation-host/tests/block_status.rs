@@ -1,4 +1,5 @@
-//! The status of block requests: when the guest gets the device's, and when an error.
+//! The status of block requests: when the guest gets the status of the device, and when it gets an
+//! error.
 
 mod support;
 
@@ -33,8 +34,8 @@ fn request(queue: &mut Stepped, kind: u32, answer: u64, room: u32) {
     queue.request(&[Segment::new(DATA, 16)], writable, 1);
 }
 
-/// Has the device write `status`, if there is one, and claim `written` bytes. Returns what the
-/// guest gets.
+/// Lets the device write `status`, if there is one, and claim `written` bytes. Returns the status
+/// that the guest gets.
 fn answer(queue: &mut Stepped, status: Option<u8>, written: u32) -> u8 {
     let (token, _, writable) = queue.take().unwrap();
     if let Some(status) = status {

@@ -16,7 +16,8 @@ const LARGE: u32 = 3 << 20;
 fn a_bad_segment_is_found_before_anything_is_copied() {
     let mut queue = Stepped::new(DeviceType::Generic);
     queue.memory.write_bytes(DATA, &[0xaa; 4096]).unwrap();
-    // A driver lends only what is in its memory, so the last segment goes afterwards.
+    // A driver lends only segments in its memory, so the memory of the last segment is removed
+    // afterwards.
     queue.driver.add(&[Segment::new(DATA, 4096), Segment::new(REMOVABLE, 1)], &[], 1).unwrap();
     let _ = queue.driver.publish();
     queue.remove_memory();

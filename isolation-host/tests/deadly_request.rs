@@ -1,5 +1,5 @@
-//! A request that crashes every device that gets it. It fails after three devices; other requests
-//! are served.
+//! A request that crashes every device that gets it. The request fails after three devices; other
+//! requests are served.
 
 mod support;
 
@@ -15,8 +15,9 @@ use support::guest::TestGuest;
 use support::stepped::{DATA, Stepped};
 
 const DEADLY: &[u8] = b"deadly";
-/// The losses of a request that crashes every device, if the device has other requests at first:
-/// one that only makes the requests suspects, and three while no other one can be at fault.
+/// The number of devices that a deadly request crashes, if the first device also has other
+/// requests: one loss that only makes the requests suspects, and three losses for which no other
+/// request can be at fault.
 const LOSSES: usize = 1 + 3;
 /// `VIRTIO_BLK_S_IOERR`.
 const FAILED: u8 = 1;
@@ -91,13 +92,14 @@ fn status(queue: &Stepped, number: u8) -> u8 {
     queue.bytes(DATA + 0x100 * u64::from(number) + 16, 1)[0]
 }
 
-/// Serves requests until the device gets request 3, or none is left. Returns whether it crashed.
+/// Serves requests until the device gets request 3, or no request is left. Returns whether the
+/// device crashed.
 fn serve_or_crash(queue: &mut Stepped) -> bool {
     serve_or_crash_on(queue, 3)
 }
 
-/// Serves requests until the device gets the `deadly` one, or none is left. Returns whether it
-/// crashed.
+/// Serves requests until the device gets the `deadly` request, or no request is left. Returns
+/// whether the device crashed.
 fn serve_or_crash_on(queue: &mut Stepped, deadly: u8) -> bool {
     while let Some((token, bytes, writable)) = queue.take() {
         if bytes[0] == deadly {
@@ -164,7 +166,7 @@ fn devices_that_never_get_as_far_as_a_request_fail_none() {
     for number in 1..=4 {
         request(&mut queue, number);
     }
-    // The first loss makes suspects of all; each of them then survives two more.
+    // The first loss makes all requests suspects; each suspect then survives two more losses.
     for _ in 0..1 + 2 * 4 {
         queue.lose_device();
         queue.connect_device();

@@ -18,7 +18,8 @@ use support::guest;
 use support::started::{Parts, started};
 
 /// What a device does after it has taken a request, the warnings with split and with packed rings,
-/// and the code. A harmless attack causes no warning, so the warning is that of the disconnect.
+/// and the code. A harmless attack causes no warning, so the expected warning is then the warning
+/// of the disconnection.
 type Attack = (&'static str, [&'static str; 2], fn(&TestDevice));
 
 const HARMLESS: &str = "the device is lost: the peer has closed the connection";
@@ -68,7 +69,7 @@ fn put_entry(device: &TestDevice, slot: u16, id: u32, len: u32) {
 /// Overwrites the rings and the data in the device's memory.
 fn fill(device: &TestDevice, mut byte: impl FnMut() -> u8) {
     let area = &device.memory[0];
-    // The rings and the first blocks of queue 0. The memory behind is not in use.
+    // The rings and the first blocks of queue 0. The memory behind these blocks is not in use.
     let bytes: Vec<u8> = (0..0x20_000).map(|_| byte()).collect();
     area.write_bytes(area.address(), &bytes).unwrap();
 }

@@ -280,7 +280,7 @@ fn an_invalid_queue_configuration_is_refused() {
         let message = Message::request(Request::SetVringKick, &0u64).with_fd(kick);
         assert_eq!(code(&mut guest, message), Ok(1), "{size} {descriptor:#x}");
     }
-    // A queue without a kick, which the back-end would have to poll.
+    // A queue without a kick file, which the back-end would have to poll.
     assert_eq!(code(&mut guest, Message::request(Request::SetVringKick, &(1u64 << 8))), Ok(1));
     host.wait_for("queue 0 has no kick file descriptor");
     assert!(host.is_alive());

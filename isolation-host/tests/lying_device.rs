@@ -1,5 +1,5 @@
 //! Devices that break the rules of the handshake. isolation-host waits for a device that follows
-//! them, and the guest does not notice.
+//! the rules, and the guest does not notice.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::device::{Offer, TestDevice, serve_honestly};
 use support::guest::TestGuest;
 use support::{Host, TIMEOUT};
 
-/// What a device does, the warning about that, and the code.
+/// The description of a lie, the warning about the lie, and the code.
 type Lie = (&'static str, &'static str, fn(&mut TestDevice));
 
 const LIES: [Lie; 13] = [
@@ -101,7 +101,7 @@ fn next(device: &mut TestDevice) -> Message {
 
 #[test]
 fn the_first_device_is_met_like_every_other() {
-    // These do not depend on what an earlier device has offered.
+    // These lies do not depend on the offer of an earlier device.
     let lies: Vec<Lie> = LIES.into_iter().filter(|(name, ..)| !name.contains("offer")).take(6).collect();
     let directory = tempfile::tempdir().unwrap();
     let listener = TestDevice::listen(directory.path());

@@ -17,12 +17,12 @@ use support::guest::{Queue, TestGuest};
 use support::{Host, TIMEOUT};
 use zerocopy::IntoBytes as _;
 
-/// The fewest cases that this suite has to have.
+/// The smallest number of cases that this suite has to have.
 const ENOUGH: usize = 80;
 /// How long a message of the VMM waits for the device.
 const BOUND: &str = "20";
-/// More than a message takes on a busy machine, and less than the 10 s after which a device that
-/// owes replies is disconnected.
+/// Longer than a message takes on a busy machine, and shorter than the 10 s after which a device
+/// that owes replies is disconnected.
 const HELD: Duration = Duration::from_secs(5);
 
 /// isolation-host, a guest with two queues, and a device.
@@ -86,7 +86,7 @@ impl Bench {
         }
     }
 
-    /// Sends messages that the VMM needs an answer to, whatever the device does.
+    /// Sends messages to which the VMM needs an answer, whatever the device does.
     fn ask(&mut self) {
         let begun = Instant::now();
         self.guest.settle();
@@ -97,7 +97,8 @@ impl Bench {
         assert!(self.longest < HELD, "the VMM was held up for {:?}", self.longest);
     }
 
-    /// Has an honest device serve both queues until both requests are back, each of them once.
+    /// Lets an honest device serve both queues until both requests have been returned, each exactly
+    /// once.
     fn recover(&mut self, name: &str) -> TestDevice {
         let honest = accept(&self.listener, self.offer);
         let mut queues = [honest.queue(0), honest.queue(1)];
@@ -118,7 +119,8 @@ impl Bench {
     }
 }
 
-/// Has a device tell each lie, and an honest one follow it. Returns the number of lies.
+/// For each lie, lets a device tell the lie, and lets an honest device follow. Returns the number
+/// of lies.
 fn survive(format: Features, lies: Vec<lies::Lie>) -> usize {
     let (mut bench, mut device) = Bench::new(format);
     for (name, lie) in &lies {
@@ -135,7 +137,7 @@ fn survive(format: Features, lies: Vec<lies::Lie>) -> usize {
     lies.len()
 }
 
-/// Has a device behave badly from its connection on, and an honest one follow it.
+/// Lets a device behave badly from its connection on, and lets an honest device follow.
 fn survive_the_next(bench: &mut Bench, name: &str, behave: impl FnOnce(&mut TestDevice)) {
     bench.request();
     let mut liar = TestDevice::accept(&bench.listener, bench.offer);

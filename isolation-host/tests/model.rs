@@ -291,8 +291,8 @@ proptest! {
         let mut returned = world.returned.clone();
         returned.sort_unstable();
         prop_assert_eq!(returned, (0..world.made).collect::<Vec<_>>());
-        // A crash is the own loss of one request at most, and three of them fail the request. A
-        // stop may fail requests, if a later request is already completed.
+        // A crash counts against one request at most, and three crashes that count against a
+        // request fail it. A stop may fail requests, if a later request is already completed.
         prop_assert!(moved || 3 * world.failed <= world.lost);
     }
 }

@@ -64,7 +64,8 @@ fn requests_of_the_advertised_size_complete_although_few_fit_at_once() {
     let question = [question, vec![0; 60]].concat();
     let (size_max, seg_max) = std::thread::scope(|scope| {
         let answer = scope.spawn(|| guest.ask(Message::request(Request::GetConfig, &question[..])));
-        // The device is asked once, because each question may make the VMM wait.
+        // isolation-host sends one request to the device, because each request may make the VMM
+        // wait.
         assert_eq!(device.step(Instant::now() + TIMEOUT), Some(Request::GetConfig));
         let answer = answer.join().unwrap().payload;
         let number = |at: usize| u32::from_le_bytes(answer[12 + at..][..4].try_into().unwrap());

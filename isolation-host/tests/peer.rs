@@ -1,4 +1,4 @@
-//! isolation-host with an independent front-end, that of the vhost crate.
+//! isolation-host with an independent front-end: the front-end of the vhost crate.
 
 mod support;
 

@@ -95,7 +95,7 @@ fn disconnects_at_random_under_load_lose_no_request() {
     each_request_completes_once_despite(|_, guest| guest.disconnect());
 }
 
-/// Runs a load that is interrupted in this way many times.
+/// Runs a load, and calls `interrupt` many times meanwhile.
 fn each_request_completes_once_despite(interrupt: fn(&mut Host, &mut TestGuest)) {
     const KILLS: u32 = 60;
     for features in FORMATS {
@@ -145,7 +145,7 @@ struct Load {
 }
 
 impl Load {
-    /// The bytes of a slot.
+    /// The number of bytes of a slot.
     const SLOT: u64 = 0x2_0000;
 
     /// Returns the length of a request. Some requests are long, so that kills hit copies, too.

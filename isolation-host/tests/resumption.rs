@@ -1,5 +1,6 @@
-//! Devices that take a ring at another position than they have left it for that of a new driver, as
-//! snd-host does. A paused guest keeps its streams only if such a device sees its ring continue.
+//! Devices such as snd-host mistake a ring at an unexpected position for the ring of a new driver.
+//! A paused guest keeps its streams only if the ring of such a device continues at the position at
+//! which the device has left it.
 
 mod support;
 
@@ -14,7 +15,8 @@ use support::device::{Offer, Queue, TestDevice};
 use support::guest::{self, TestGuest};
 use support::started::{FORMATS, Parts, started};
 
-/// What a device transmits of a vring base: all of it, or what common libraries leave of it.
+/// The bits of a vring base that a device transmits: all bits, or the bits that common libraries
+/// transmit.
 const BASES: [u32; 2] = [u32::MAX, 0xffff];
 
 /// Returns what a device with this ring format offers.
@@ -23,7 +25,7 @@ fn offer(format: Features) -> Offer {
     Offer { features: offer.features | format.bits(), ..offer }
 }
 
-/// Returns where a driver begins.
+/// Returns the position at which a driver begins.
 fn beginning(format: Features) -> u32 {
     if format.contains(Features::RING_PACKED) { Position::PACKED_START.packed_base() } else { 0 }
 }
@@ -134,7 +136,7 @@ fn a_device_whose_driver_has_been_reset_sees_a_new_ring() {
     }
 }
 
-/// A position that does not exist in the ring, or another queue's.
+/// The device reports a position that does not exist in the ring, or the position of another queue.
 #[test]
 fn a_device_that_lies_about_its_position_gets_a_new_ring() {
     for format in FORMATS {
@@ -156,7 +158,7 @@ fn a_device_that_lies_about_its_position_gets_a_new_ring() {
     }
 }
 
-/// As with a device that is busy when its guest is paused.
+/// This happens with a device that is busy when its guest is paused.
 #[test]
 fn a_position_that_comes_late_is_used() {
     for format in FORMATS {

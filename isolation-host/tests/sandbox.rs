@@ -30,7 +30,7 @@ fn a_thread_can_return_its_memory_but_open_no_file_and_reach_no_network() {
 #[test]
 fn no_other_process_can_inspect_a_sandboxed_one() {
     thread::spawn(|| sandbox::enter().unwrap()).join().unwrap();
-    // The setting is the whole process's. The kernel then refuses ptrace and `/proc/PID/mem`.
+    // The setting applies to the whole process. The kernel then refuses ptrace and `/proc/PID/mem`.
     assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
 }
 

@@ -1,4 +1,5 @@
-//! What a device can see of the guest's memory, and a request of the data of earlier requests.
+//! Tests what a device can see of the guest's memory, and what a request can see of the data of
+//! earlier requests.
 
 mod support;
 
@@ -84,7 +85,7 @@ fn a_partly_filled_buffer_is_zeroed_for_the_next_request() {
         let _ = queue.publish();
         device.call(0);
         assert_eq!(guest.reap(0, &mut driver), (id, written));
-        // The next request uses the same block and gets none of those bytes.
+        // The next request uses the same block and gets none of these bytes.
         let answer = guest.request(&mut driver, 0, b"x", LEN, id);
         guest.publish(0, &mut driver);
         let (token, _, again) = device.take(0, &mut queue);
@@ -108,8 +109,7 @@ fn data_does_not_reach_a_later_request(options: &[&str]) {
     const LEN: u32 = 5000;
     let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
         started(Features::empty(), Offer::default(), options);
-    // The device writes nothing. It reports so at first, and then claims to have written
-    // everything.
+    // The device writes nothing. It first reports this, and then claims to have written everything.
     for claimed in [0, LEN] {
         // Two requests at a time use both blocks.
         let answers = [(0, 1), (0x4000, 2)].map(|(at, id)| guest.request(&mut driver, at, b"x", LEN, id));

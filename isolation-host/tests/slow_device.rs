@@ -20,7 +20,7 @@ const WAIT: &str = "20";
 
 /// A device that answers only when the test wants it to.
 struct Withheld {
-    /// Has the device continue until it has served this request.
+    /// Lets the device continue until it has served this request.
     until: Sender<Request>,
     /// Tells that the device has served the request.
     served: Receiver<()>,
@@ -55,7 +55,7 @@ impl Withheld {
         self.served.recv_timeout(TIMEOUT).unwrap();
     }
 
-    /// Has the test serve the device.
+    /// Ends the thread and returns the device, so that the test serves it.
     fn into_device(self) -> TestDevice {
         drop(self.until);
         self.device.join().unwrap()
@@ -151,8 +151,8 @@ fn a_configuration_that_comes_late_is_the_answer_to_the_next_request() {
     }
 }
 
-/// Prints the longest time that a message of the VMM takes. A device that takes 300 ms for each
-/// answer took 2.1 s to start a queue, when each answer was waited for.
+/// Prints the longest time that a message of the VMM takes. When isolation-host waited for each
+/// answer, a device that takes 300 ms for an answer took 2.1 s to start a queue.
 #[test]
 fn no_message_waits_for_all_answers_of_a_slow_device() {
     let directory = tempfile::tempdir().unwrap();

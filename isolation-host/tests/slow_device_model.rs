@@ -1,5 +1,5 @@
-//! Random messages of a VMM, and a device that answers any of them late or hangs up. The VMM always
-//! gets its replies, and a device that behaves in the end serves the queue.
+//! Random messages of a VMM, and a device that answers some of them late or disconnects. The VMM
+//! always gets its replies, and a device that behaves in the end serves the queue.
 
 mod support;
 
@@ -56,8 +56,8 @@ fn answer() -> impl Strategy<Value = Answer> {
     ]
 }
 
-/// Serves the control messages of one connection after the other, and no request, until the test
-/// wants an honest device.
+/// Serves the control messages of one connection after the other, but no requests, until the test
+/// needs an honest device.
 fn serve(listener: &UnixListener, answers: &[Answer], honest: &AtomicBool) {
     // This device can be reset.
     let offer = Offer { protocol: Offer::default().protocol | 1 << 13, ..Offer::default() };

@@ -74,7 +74,7 @@ fn a_worker_under_load_scrubs_as_well_as_one_that_sleeps() {
         started(Features::empty(), Offer::default(), &["--area-size", "8M"]);
     serve((&guest, &mut driver), (&device, &mut queue), 70_000);
     let deadline = Instant::now() + TIMEOUT;
-    // Other requests never let the worker sleep for long.
+    // The worker never sleeps for long, because there are other requests.
     while found(&device.memory[0]) > 0 {
         guest.request(&mut driver, 0, b"x", 16, 2);
         guest.publish(0, &mut driver);

@@ -79,7 +79,7 @@ fn a_stop_without_a_device_puts_all_requests_back_at_once() {
     }
 }
 
-/// Answers messages, and serves no requests, until the other end of `until` is closed.
+/// Answers messages, but serves no requests, until the other end of `until` is closed.
 fn answer_messages(device: &mut TestDevice, until: &UnixStream) {
     loop {
         let mut fds = [PollFd::new(&device.channel, PollFlags::IN), PollFd::new(until, PollFlags::IN)];

@@ -29,7 +29,7 @@ fn each_point_of_the_threat_model_names_tests_that_exist() {
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
     let (_, model) = readme.split_once("## Threat model\n").unwrap();
     let (model, _) = model.split_once("\n## How it is built").unwrap();
-    // The last ones are the end-to-end tests.
+    // The last directory has the end-to-end tests.
     let sources: String = ["src", "tests", "../tests/tests"].map(|part| sources(&root.join(part))).concat();
     for name in tests(model) {
         assert!(sources.contains(&format!("fn {name}(")), "{name} does not exist");

@@ -41,7 +41,7 @@ fn requests_complete_while_the_vmm_is_disconnected() {
     let returned: Vec<u32> = std::iter::from_fn(|| Some(poll_used(&mut driver))).take(3).collect();
     assert_eq!(returned, [2, 1, 0]);
 
-    // The VMM connects again, and the device likewise.
+    // The VMM connects again, and so does the device.
     let starting = accept_next(listener, Offer::default());
     guest.reconnect(host.connect());
     guest.start_at(0, 3);

@@ -1,12 +1,13 @@
 //! A buddy allocator for the blocks of one share of the isolated area.
 
-/// The size of the smallest block. An indirect table fits with a request's header and status.
+/// The size of the smallest block. It holds an indirect table together with a request's header and
+/// status.
 pub const MIN_BLOCK: u32 = 512;
 /// The size of the largest block.
 ///
-/// Linux's default limit for a disk request is 1280 KiB, little more.
+/// Linux's default limit for a disk request is 1280 KiB, which is only a little more.
 pub const MAX_BLOCK: u32 = 1 << 20;
-/// The number of block sizes, each twice the one before.
+/// The number of block sizes. Each size is twice the size before it.
 pub(super) const ORDERS: usize = (MAX_BLOCK / MIN_BLOCK).ilog2() as usize + 1;
 
 /// An allocated block.
@@ -25,13 +26,14 @@ impl Block {
         MIN_BLOCK << self.order
     }
 
-    /// Returns which of the block sizes this is.
+    /// Returns the index of this block's size among the block sizes.
     pub(super) fn order(self) -> usize {
         self.order.into()
     }
 }
 
-/// Returns which of the block sizes holds `size` bytes, at most [`MAX_BLOCK`].
+/// Returns the index of the smallest block size that holds `size` bytes. `size` is at most
+/// [`MAX_BLOCK`].
 pub(super) const fn order_of(size: u32) -> usize {
     size.div_ceil(MIN_BLOCK).next_power_of_two().ilog2() as usize
 }
@@ -66,7 +68,7 @@ impl Buddy {
         let count = size / MIN_BLOCK;
         let mut buddy =
             Self { heads: [None; ORDERS], units: vec![Unit::Taken; count as usize].into(), free: 0 };
-        // From the end, so that the first block is the first to be allocated.
+        // Blocks are pushed from the end, so that the first block is the first to be allocated.
         let mut end = count;
         while end > 0 {
             let order = (ORDERS - 1).min(end.trailing_zeros() as usize);
@@ -89,7 +91,7 @@ impl Buddy {
         self.units.len() as u64 * MIN_BLOCK as u64
     }
 
-    /// Allocates a block of at least `size` bytes. There is none above [`MAX_BLOCK`].
+    /// Allocates a block of at least `size` bytes. No block is larger than [`MAX_BLOCK`].
     pub fn allocate(&mut self, size: u32) -> Option<Block> {
         if size > MAX_BLOCK {
             return None;

@@ -1,8 +1,8 @@
 //! The isolated area: the only memory that the device gets.
 //!
-//! The area is one sealed memfd. Each connection to a device has a new one, so that an earlier
-//! instance of the device has no access to the data of its successor. Each queue has a fixed
-//! [`Share`], so that no queue can starve another:
+//! The area is one sealed memfd. Each connection to a device has a new area, so that an earlier
+//! device has no access to the data of a later one. Each queue has a fixed [`Share`], so that no
+//! queue can starve another:
 //!
 //! ```text
 //! BASE                                      BASE + share_size()
@@ -31,9 +31,10 @@ use buddy::{Buddy, MAX_BLOCK};
 ///
 /// No process maps the area at this address.
 const BASE: u64 = 1 << 32;
-/// The alignment that keeps what the driver writes and what the device writes on separate pages.
+/// The alignment that keeps the memory that the driver writes and the memory that the device writes
+/// on separate pages.
 const PAGE: u64 = 4096;
-/// The fewest bytes of blocks that a queue needs: one block of the largest size.
+/// The smallest number of bytes of blocks that a queue needs: one block of the largest size.
 const MIN_BLOCKS: u64 = MAX_BLOCK as u64;
 /// The largest number of bytes of blocks that a queue can use: offsets of blocks have 32 bits.
 const MAX_BLOCKS: u64 = 1 << 31;
@@ -89,7 +90,7 @@ pub enum ShareError {
         /// The queue's size.
         size: u16,
     },
-    /// The system does not take back what an earlier run of the queue has left.
+    /// The system does not take back the memory that an earlier run of the queue has used.
     #[error("cannot zero the queue's share of the isolated area")]
     Discard(#[source] io::Error),
 }

@@ -16,16 +16,16 @@ pub enum Scrub {
     Auto,
     /// Before the guest has the request back.
     Always,
-    /// When their memory is used for something else, or the queue is stopped.
+    /// When the memory of the bytes is used for something else, or the queue is stopped.
     Never,
 }
 
 /// When memory that the device writes is zeroed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Zero {
-    /// If it may hold bytes that the guest has written.
+    /// If the memory may hold bytes that the guest has written.
     Auto,
-    /// Also if it may hold bytes that a device has written for an earlier request.
+    /// Also if the memory may hold bytes that a device has written for an earlier request.
     #[default]
     Always,
 }
@@ -33,8 +33,8 @@ pub enum Zero {
 /// What happens to bytes that requests leave in the isolated area.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// For memory that the device reads.
+    /// The policy for memory that the device reads.
     pub scrub: Scrub,
-    /// For memory that the device writes.
+    /// The policy for memory that the device writes.
     pub zero: Zero,
 }

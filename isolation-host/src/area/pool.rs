@@ -1,7 +1,7 @@
-//! The blocks of a queue's share, by what they may still hold.
+//! The blocks of a queue's share, sorted by the bytes that they may still hold.
 //!
-//! Memory that the device reads and memory that it writes are never mixed up: a block that has held
-//! bytes of one kind is used for the same kind again, or zeroed.
+//! Memory that the device reads and memory that it writes are kept apart: a block that has held
+//! bytes of one kind is used for the same kind again, or is zeroed.
 //!
 //! ```text
 //!                 allocate                            release
@@ -31,7 +31,7 @@ pub enum Side {
 pub struct Lease {
     block: Block,
     side: Side,
-    /// How many bytes at the start may not be zero.
+    /// The number of bytes at the start of the block that may be other than zero.
     dirty: u32,
 }
 
@@ -62,7 +62,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Makes a pool of zeroed blocks. `base` is the address of the first one.
+    /// Makes a pool of zeroed blocks. `base` is the address of the first block.
     #[must_use]
     pub fn new(window: Window, base: u64, zeroed: Buddy, policy: Policy) -> Self {
         let empty = || [const { Vec::new() }; ORDERS];
@@ -87,10 +87,10 @@ impl Pool {
         self.base + u64::from(lease.block.offset)
     }
 
-    /// Allocates a block of at least `len` bytes. There is none above [`MAX_BLOCK`].
+    /// Allocates a block of at least `len` bytes. No block is larger than [`MAX_BLOCK`].
     ///
     /// The first `len` bytes of a block from the device are zero, or hold what the [`Zero`] policy
-    /// allows. The others of a block to the device are zero, unless the [`Scrub`] policy is
+    /// allows. The other bytes of a block to the device are zero, unless the [`Scrub`] policy is
     /// [`Never`](Scrub::Never).
     pub fn allocate(&mut self, side: Side, len: u32) -> Option<Lease> {
         if len > MAX_BLOCK {
@@ -172,7 +172,7 @@ impl Pool {
         self.zeroed.release(lease.block);
     }
 
-    /// Zeroes the dirty bytes of a block from an offset on.
+    /// Zeroes the dirty bytes of a block, starting at an offset.
     fn zero(&self, lease: Lease, from: u32) {
         let zeroed = self.window.zero(self.address(lease) + u64::from(from), lease.dirty - from);
         debug_assert!(zeroed.is_ok(), "a block is in the window");
@@ -187,8 +187,8 @@ impl Pool {
 }
 
 impl Drop for Pool {
-    /// Zeroes what the device has read. Requests that the device has not finished keep their bytes,
-    /// because the device may still be carrying them out.
+    /// Zeroes the bytes that the device has read. Requests that the device has not finished keep
+    /// their bytes, because the device may still be carrying them out.
     fn drop(&mut self) {
         self.scrub(u64::MAX);
     }
@@ -287,7 +287,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         /// The device writes the whole of each block that it gets. No block that it gets holds
-        /// bytes of the guest, and with the default policy none holds bytes of anything.
+        /// bytes of the guest, and with the default policy no block holds any earlier bytes.
         #[test]
         fn no_block_from_the_device_holds_bytes_of_an_earlier_request(
             scrub in prop::sample::select(&[Scrub::Auto, Scrub::Always, Scrub::Never][..]),

@@ -1,4 +1,4 @@
-//! How a request of the VMM is answered, and why it fails.
+//! The answers to the VMM's requests, and the reasons for refusing requests.
 
 use std::io;
 use std::os::fd::OwnedFd;

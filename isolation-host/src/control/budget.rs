@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The time for which this process may still wait for replies of the device before it serves the
 /// VMM again.
 ///
-/// The budget is filled when no message of the VMM is waiting, and all later waits are taken off.
-/// So a message that arrives during such a wait does not wait longer than the total, either.
+/// The budget is filled when no message of the VMM is waiting, and all later waits are subtracted.
+/// So a message that arrives during a wait does not wait longer than the total either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget {
     total: Duration,
@@ -24,7 +24,7 @@ impl Budget {
         self.left
     }
 
-    /// Takes a wait off the budget.
+    /// Subtracts a wait from the budget.
     pub(super) const fn spend(&mut self, waited: Duration) {
         self.left = self.left.saturating_sub(waited);
     }

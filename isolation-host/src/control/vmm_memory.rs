@@ -1,4 +1,4 @@
-//! What the VMM shares: guest memory, the dirty log, and the in-flight region.
+//! The memory that the VMM shares: guest memory, the dirty log, and the in-flight region.
 
 use zerocopy::{FromBytes as _, IntoBytes as _};
 

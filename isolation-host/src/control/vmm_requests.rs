@@ -112,7 +112,7 @@ impl Control {
             Request::SetVringErr => self.set_vring_error(message)?,
             Request::SetVringEnable => self.set_vring_enable(message)?,
             Request::GetVringBase => return self.stop_queue(message, now),
-            // Every other request is refused, which the log shows.
+            // Every other request is refused, and the log says so.
             _ => return Err(RequestError::Unsupported),
         }
         Ok(Answer::Done)

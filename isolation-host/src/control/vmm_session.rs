@@ -17,7 +17,7 @@ const CONFIG_CHANGE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long a VMM has to wait for a device that was lost.
 ///
-/// The VMM's first requests may need a device, and a device that only has to reconnect is back
+/// The VMM's first requests may need a device, and a device that only has to reconnect returns
 /// soon.
 const RECONNECT_GRACE: Duration = Duration::from_secs(1);
 
@@ -30,7 +30,7 @@ pub(super) enum Vmm {
     Present(Box<Session>),
     /// The VMM has gone, and its requests in flight are being finished.
     Leaving {
-        /// When the requests are given up.
+        /// The time after which isolation-host no longer waits for the requests.
         deadline: Instant,
         /// The virtio features that the VMM had negotiated.
         features: u64,
@@ -104,7 +104,7 @@ impl Vmm {
 impl Control {
     /// Returns whether a VMM may connect now.
     ///
-    /// There is one at a time, and it waits for a device that is expected to reconnect soon.
+    /// There is one VMM at a time. A VMM waits for a device that is expected to reconnect soon.
     pub(crate) fn accepts_vmm(&self, now: Instant) -> bool {
         matches!(self.vmm, Vmm::Absent) && self.offer.is_some() && self.grace_deadline(now).is_none()
     }
@@ -119,7 +119,7 @@ impl Control {
         matches!(self.vmm, Vmm::Present(_))
     }
 
-    /// Returns until when a VMM waits for the device to reconnect, if it does.
+    /// Returns the time until which a VMM waits for the device to reconnect, if a VMM waits.
     pub(super) fn grace_deadline(&self, now: Instant) -> Option<Instant> {
         let end = self.lost? + RECONNECT_GRACE;
         (!self.has_device() && now < end).then_some(end)
@@ -144,8 +144,8 @@ impl Control {
         for index in 0..self.queues.len() {
             self.begin_drain(index);
             let own = self.drain_timeout(index);
-            // Requests in a journal continue when the VMM is back, which need not wait for a slow
-            // device.
+            // Requests in a journal continue when the VMM has reconnected, so the VMM need not wait
+            // for a slow device.
             timeout = timeout.max(if self.has_journal(index) { own.min(QUIET_TIMEOUT) } else { own });
         }
         self.vmm = Vmm::Leaving { deadline: now + timeout, features: self.vmm.features() };

@@ -1,4 +1,4 @@
-//! Where the device has left the queues that it has stopped.
+//! The positions at which the device has stopped its queues.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ impl Positions {
     /// Records the device's reply to `GET_VRING_BASE`.
     ///
     /// Uses only the available position, which every device replies. Many devices cut off the used
-    /// position of a packed queue, and no request is in flight in the ring that comes next.
+    /// position of a packed queue, and the used position is not needed, because the next ring
+    /// starts without requests in flight.
     #[expect(clippy::cast_possible_truncation, reason = "the available position has 16 bits")]
     pub(super) fn record(&mut self, VringState { index, num }: VringState) {
         // A device that replies for other queues must not fill the memory.
@@ -24,7 +25,7 @@ impl Positions {
         }
     }
 
-    /// Returns where the device has left a queue, if it has stopped the queue.
+    /// Returns the position at which the device has stopped a queue, if it has stopped the queue.
     pub(super) fn get(&self, index: u32) -> Option<Position> {
         self.0.get(&index).copied()
     }

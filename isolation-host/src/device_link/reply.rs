@@ -1,4 +1,4 @@
-//! Checking a device's reply.
+//! Checks a device's reply.
 
 use zerocopy::FromBytes;
 

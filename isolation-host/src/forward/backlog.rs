@@ -50,7 +50,7 @@ impl Backlog {
         self.ids.drain(..)
     }
 
-    /// Returns how many requests wait that are no suspects.
+    /// Returns the number of waiting requests that are not suspects.
     pub(super) fn without_suspects(&self, in_flight: &InFlight) -> usize {
         if in_flight.suspects() == 0 {
             return self.ids.len();
@@ -59,7 +59,7 @@ impl Backlog {
     }
 
     /// Takes out the request to submit next, with its position: a suspect if one is admitted, or
-    /// else the oldest request that is no suspect.
+    /// else the oldest request that is not a suspect.
     pub(super) fn next(&mut self, in_flight: &mut InFlight, now: Instant) -> Option<(RequestId, usize)> {
         if in_flight.suspects() == 0 {
             return Some((self.ids.pop_front()?, 0));
@@ -81,7 +81,8 @@ impl Backlog {
         Some((self.ids.remove(at)?, at))
     }
 
-    /// Puts back a request for which the device has no room. The request is the next again.
+    /// Puts back a request for which the device has no room. The request will be the next one
+    /// again.
     pub(super) fn put_back(&mut self, id: RequestId, at: usize, in_flight: &mut InFlight) {
         self.unused = in_flight.get_mut(&id).trial.take();
         self.ids.insert(at.min(self.ids.len()), id);

@@ -16,8 +16,8 @@ pub(super) const FAILED: u8 = 1;
 /// `VIRTIO_BLK_T_IN`, the type of a read, which is in the first four bytes of the request.
 const READ: [u8; 4] = 0u32.to_le_bytes();
 
-/// Returns the status for the guest, where the device has used a request with `status` and claims
-/// to have written `written` bytes.
+/// Returns the status for the guest. The device has used a request with `status` and claims to have
+/// written `written` bytes.
 ///
 /// A read is successful only if the device claims to have written all of its data. Devices report
 /// the length of other requests in different ways.
@@ -28,7 +28,7 @@ pub(super) fn believed(guest: &View<'_>, request: &Pieces, written: u32, status:
 
 /// Returns whether the request is a read.
 ///
-/// The guest may change the request while the device has it, which does harm to the guest only.
+/// The guest may change the request while the device has it, but this harms only the guest.
 fn is_read(guest: &View<'_>, request: &Pieces) -> bool {
     let first = request.readable().iter().find(|segment| segment.len > 0);
     let mut kind = [0xff; READ.len()];

@@ -1,4 +1,4 @@
-//! Taking a queue away from its device, and ending a queue.
+//! Takes a queue away from its device, and ends a queue.
 
 use std::collections::VecDeque;
 
@@ -32,7 +32,7 @@ impl ForwardedQueue {
     /// Takes the queue away from a device that was lost, perhaps because of one of the requests
     /// that it `held` on all queues.
     ///
-    /// Returns the requests that fail because of their losses.
+    /// Returns the requests that fail because too many losses count against them.
     pub fn lose_device(&mut self, held: Held) -> Vec<FailedRequest> {
         self.guest.blame(&mut self.in_flight, held);
         self.detach();
@@ -56,7 +56,7 @@ impl ForwardedQueue {
         failed
     }
 
-    /// Returns all that the device has used before it was detached.
+    /// Gives the guest back all requests that the device has used before it was detached.
     fn collect_last(&mut self) {
         loop {
             match self.collect_used() {
@@ -105,8 +105,8 @@ impl ForwardedQueue {
 
     /// Ends the queue of a VMM that is gone.
     ///
-    /// With a journal, unfinished requests stay recorded there for when the VMM reconnects. Without
-    /// a journal, the queue is [finished](Self::finish).
+    /// With a journal, unfinished requests stay recorded in the journal until the VMM reconnects.
+    /// Without a journal, the queue is [finished](Self::finish).
     pub fn detach_vmm(&mut self) {
         if !self.guest.has_journal() {
             self.finish();

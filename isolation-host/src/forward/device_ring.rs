@@ -39,7 +39,7 @@ pub struct DeviceRing {
 pub(super) enum Submission {
     /// The request is staged, and this many bytes were copied.
     Staged(u64),
-    /// There is no room until another request comes back.
+    /// There is no room until another request is returned.
     NoRoom(RequestId),
     /// The request can never be forwarded.
     Refused(RequestId, ForwardError),
@@ -51,7 +51,8 @@ pub(super) enum ForwardError {
     /// A segment is not in the guest's memory.
     #[error("{0}")]
     Unmapped(AccessError),
-    /// The VMM has removed the memory since, as it does when a guest unplugs memory.
+    /// The VMM has removed the memory meanwhile, for example because the guest has unplugged the
+    /// memory.
     #[error("the guest's memory was removed while the device had the request: {0}")]
     Removed(AccessError),
     /// The chain has more segments than isolation-host forwards.
@@ -76,8 +77,8 @@ pub(super) enum ForwardError {
 impl DeviceRing {
     /// Sets up the ring in a fresh share of the isolated area.
     ///
-    /// The ring continues at `left`, where the device has left its previous ring. A position that
-    /// does not exist in this ring has no effect.
+    /// The ring continues at `left`, the position at which the device has left its previous ring. A
+    /// position that does not exist in this ring has no effect.
     ///
     /// # Errors
     ///
@@ -91,7 +92,7 @@ impl DeviceRing {
         let Share { setup, blocks, buddy } = share;
         let slots = (0..setup.size).map(|_| driver::Slot::EMPTY).collect();
         let mut ring = DriverQueue::new(window.clone(), &setup, slots)?;
-        // The device only harms itself with a position that does not exist.
+        // With a position that does not exist, the device harms only itself.
         let _ = left.map(|left| ring.begin_at(left));
         Ok(Self {
             ring,
@@ -101,13 +102,15 @@ impl DeviceRing {
         })
     }
 
-    /// Returns where the ring is: before the first request, the position at which it begins.
+    /// Returns the position of the ring. Before the first request, this is the position at which
+    /// the ring begins.
     #[must_use]
     pub const fn position(&self) -> Position {
         self.ring.position()
     }
 
-    /// Returns how many bytes of the share's blocks are in use, and how many there are.
+    /// Returns the number of bytes of the share's blocks that are in use, and the number of all
+    /// bytes of these blocks.
     #[must_use]
     pub const fn used_of_share(&self) -> (u64, u64) {
         (self.pool.capacity() - self.pool.free(), self.pool.capacity())
@@ -155,7 +158,7 @@ impl DeviceRing {
         }
     }
 
-    /// Returns whether there will be room for a request once others come back.
+    /// Returns whether there will be room for a request once other requests have been returned.
     fn no_room(&self, id: RequestId, buffer: &Pieces) -> Submission {
         if self.ring.in_flight() > 0 {
             return Submission::NoRoom(id);
@@ -191,14 +194,14 @@ impl DeviceRing {
         self.ring.reap()
     }
 
-    /// Prefetches the beginning of what the device wrote.
+    /// Prefetches the first bytes that the device wrote.
     pub(super) fn prefetch(&self, request: &Request, written: u32) {
         if let Some(first) = request.placement.pieces.writable().first().filter(|_| written > 0) {
             self.window.prefetch(first.address);
         }
     }
 
-    /// Copies what the device wrote to the guest, and frees the request's blocks.
+    /// Copies the bytes that the device wrote to the guest, and frees the request's blocks.
     ///
     /// # Errors
     ///
@@ -224,7 +227,7 @@ impl DeviceRing {
     ) -> Result<(), AccessError> {
         let (from, to) = (request.placement.pieces.writable(), request.buffer.writable());
         let status = last_byte(from).zip(last_byte(to)).filter(|_| device_type.has_status());
-        // The status is judged before the guest sees it.
+        // The status is checked before the guest sees it.
         let room = Segment::total(to) - u64::from(status.is_some());
         for (from, to, len) in in_step(from, to, room.min(written.into())) {
             guest.copy_in(&self.window, from, to, len)?;

@@ -52,7 +52,7 @@ impl ForwardedQueue {
     /// Resumes the guest's ring at `base`, a vhost-user vring base.
     ///
     /// If the journal shows that a previous process ended while the queue was running, the ring is
-    /// resumed where that process has left it.
+    /// resumed at the position at which that process has left it.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl ForwardedQueue {
     ///
     /// # Errors
     ///
-    /// As for [`run`](Self::run).
+    /// The errors of [`run`](Self::run).
     pub fn poll(&mut self, now: Instant) -> Result<Round, Violation> {
         let mut round = Round::default();
         let returned = self.collect_used()?;
@@ -178,10 +178,10 @@ impl ForwardedQueue {
         Ok(round)
     }
 
-    /// Enables the notifications of each side from which the queue could take something.
+    /// Enables the notifications of each side from which the queue could take requests.
     fn arm(&mut self) -> Arm {
         // A new request could not be submitted while others wait for room; the device's
-        // notification says when there is room. Suspects wait for their trials, and not for room.
+        // notification says when there is room. Suspects wait for their trials, not for room.
         let waiting = self.backlog.without_suspects(&self.in_flight);
         let guest = if self.can_take() && waiting == 0 { self.guest.arm() } else { Arm::Armed };
         let device = self.device.as_mut().map_or(Arm::Armed, DeviceRing::arm);
@@ -192,7 +192,8 @@ impl ForwardedQueue {
         self.accepting && self.device.is_some() && self.in_flight.has_room()
     }
 
-    /// Returns a batch of what the device has used to the guest. Returns the number of requests.
+    /// Gives the guest back a batch of the requests that the device has used. Returns the number of
+    /// requests.
     pub(super) fn collect_used(&mut self) -> Result<usize, Violation> {
         let outcome = self.reap();
         let Some(device) = &mut self.device else { return Ok(0) };
@@ -213,7 +214,8 @@ impl ForwardedQueue {
         outcome.map(|()| count)
     }
 
-    /// Reaps what the device has used, up to a batch, and prefetches what the device wrote.
+    /// Reaps the requests that the device has used, up to a batch, and prefetches the bytes that
+    /// the device wrote.
     ///
     /// The data is in the cache of the device's processor. Fetching all of it before the first copy
     /// takes far less time than waiting for one packet after the other.
@@ -231,9 +233,9 @@ impl ForwardedQueue {
         Ok(())
     }
 
-    /// Takes requests from the guest until the backlog has `limit`, besides suspects.
+    /// Takes requests from the guest until the backlog has `limit` requests that are not suspects.
     ///
-    /// Returns how many it has handled.
+    /// Returns how many requests it has handled.
     fn take(&mut self, limit: usize, round: &mut Round) -> usize {
         let mut count = 0;
         let limit = limit.saturating_sub(self.backlog.without_suspects(&self.in_flight));
@@ -262,11 +264,11 @@ impl ForwardedQueue {
 
     /// Submits up to `limit` requests of the backlog, and up to a batch of bytes.
     ///
-    /// Returns how many it has handled.
+    /// Returns how many requests it has handled.
     fn submit(&mut self, limit: usize, now: Instant) -> usize {
         let Some(device) = &mut self.device else { return 0 };
         let memory = self.memory.view();
-        // As in `reap`, for the data in the cache of the guest's processor.
+        // This prefetches as in `reap`, for data in the cache of the guest's processor.
         for id in self.backlog.iter().take(limit) {
             if let Some(first) = self.in_flight.get(id).buffer.readable().first() {
                 memory.prefetch(first);

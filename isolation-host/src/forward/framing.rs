@@ -1,19 +1,19 @@
-//! How a request is cut into descriptors for the device.
+//! Divides a request into descriptors for the device.
 
 use ring_core::Segment;
 
 /// The lengths of up to three descriptors that carry one direction of a request. 0 stands for none.
 pub(super) type Frame = [u64; 3];
 
-/// Cuts one direction of a request for the device.
+/// Divides one direction of a request into descriptors for the device.
 ///
 /// The first and the last segment keep descriptors of their own; all segments between them become
 /// one descriptor.
 ///
-/// A device must not rely on how a request is cut, but the block devices of SPDK and QEMU do: they
-/// want the header alone in the first descriptor, and the status alone in the last one. Between
-/// them, fewer descriptors are better. Empty segments are dropped, because some devices stop
-/// serving a queue in which they see one.
+/// A device must not rely on the division of a request, but the block devices of SPDK and QEMU do:
+/// they require the header alone in the first descriptor, and the status alone in the last
+/// descriptor. Between these two, fewer descriptors are better. Empty segments are dropped, because
+/// some devices stop serving a queue with an empty segment.
 pub(super) fn frame(segments: &[Segment]) -> Frame {
     let mut lengths = segments.iter().map(|segment| u64::from(segment.len)).filter(|len| *len > 0);
     let (first, last) = (lengths.next().unwrap_or(0), lengths.next_back().unwrap_or(0));

@@ -28,7 +28,8 @@ pub(super) struct GuestRing {
 type Ring = DeviceQueue<GuestMemory, Box<[device::Slot]>>;
 
 impl GuestRing {
-    /// Resumes the ring at `base`, or where the journal says that a previous process has left it.
+    /// Resumes the ring at `base`, or at the position at which, according to the journal, a
+    /// previous process has left the ring.
     ///
     /// `base` is a vhost-user vring base. Returns the ids of the requests that were in flight, in
     /// the order in which the guest made them.
@@ -77,7 +78,7 @@ impl GuestRing {
                 journal.mark_returned(record.id);
             }
         }
-        // This fails only after a violation by the guest, whose ring is idle then.
+        // This fails only after a violation by the guest. The guest's ring is then idle.
         let _ = self.ring.complete(token, written);
     }
 
@@ -126,8 +127,8 @@ impl GuestRing {
         in_flight.reissue_ids(|token| self.ring.record(token).map(|record| record.serial))
     }
 
-    /// Holds the loss of a device, which had `held` on all queues, against the requests that it
-    /// has.
+    /// Counts the loss of a device against the requests in flight with the device. The device had
+    /// `held` on all queues.
     pub(super) fn blame(&mut self, in_flight: &mut InFlight, held: Held) {
         in_flight.blame(held, |token, suspicion| {
             if let Some((journal, record)) = self.journal.as_mut().zip(self.ring.record(token)) {

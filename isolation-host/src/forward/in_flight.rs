@@ -27,13 +27,13 @@ pub(super) struct Request {
     pub(super) buffer: Pieces,
     /// Where the request lies in the isolated area, while a device has it.
     pub(super) placement: Placement,
-    /// What is held against the request. Set by [`InFlight::suspect`].
+    /// The losses that count against the request. Set by [`InFlight::suspect`].
     pub(super) suspicion: Suspicion,
-    /// Held while the request is on trial.
+    /// The admission while the request is on trial.
     pub(super) trial: Option<Admission>,
 }
 
-// What `--help` says of the memory for each descriptor.
+// `--help` names this bound for the memory of each descriptor.
 const _: () = assert!(size_of::<Request>() + 2 * KEPT * size_of::<Segment>() < 1024);
 
 /// The requests in flight, indexed by [`RequestId`].
@@ -50,7 +50,7 @@ pub(super) struct InFlight {
     suspects: usize,
 }
 
-/// How many segments requests may have before no more are taken from the guest.
+/// The number of segments in flight above which no more requests are taken from the guest.
 ///
 /// Linux's disks have 256 requests of up to 128 segments by default.
 const MAX_SEGMENTS: usize = 256 * 128;
@@ -122,9 +122,10 @@ impl InFlight {
         self.slots.len() - self.free.len()
     }
 
-    /// Issues the ids of all requests anew, sorted by what `key` says of their tokens.
+    /// Issues the ids of all requests anew, sorted by the `key` of their tokens.
     ///
-    /// All ids issued before must be gone: those with a device went when its ring was dropped.
+    /// All ids that were issued before must have been dropped. The ids of requests with a device
+    /// are dropped together with the device's ring.
     pub(super) fn reissue_ids<K: Ord>(&self, key: impl Fn(&Token) -> K) -> VecDeque<RequestId> {
         let slots = self.slots.iter().enumerate();
         let used = slots.filter_map(|(index, slot)| Some((key(slot.token.as_ref()?), index)));

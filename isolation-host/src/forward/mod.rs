@@ -28,8 +28,8 @@
 //!    │                                    before, Journal::commit_batch after)          │
 //! ```
 //!
-//! Each round collects all that the device has used (7 to 10), takes and submits a batch of new
-//! requests (1 to 5), and then publishes once in each direction (11 and 6).
+//! Each round collects a batch of requests that the device has used (7 to 10), takes and submits a
+//! batch of new requests (1 to 5), and then publishes once in each direction (11 and 6).
 
 mod active_queue;
 mod backlog;

@@ -17,7 +17,7 @@ use crate::area::pool::{Lease, Pool, Side};
 
 /// The longest piece that shares a block with others: headers and statuses.
 const MAX_SHARED: u64 = 128;
-/// The longest piece that gets one block, even if much of the block stays unused.
+/// The longest piece that gets one block even if much of the block stays unused.
 ///
 /// A longer piece is cut into blocks that it fills, and a last block of up to this size.
 const MAX_ONE_BLOCK: u64 = 64 << 10;
@@ -91,7 +91,7 @@ impl Placement {
         Some(start)
     }
 
-    /// Adds a piece. A long piece gets blocks of its own; a short one stays unplaced.
+    /// Adds a piece. A long piece gets blocks of its own; a short piece stays unplaced.
     fn place_piece(&mut self, pool: &mut Pool, side: Side, length: u64) -> Option<()> {
         if length <= MAX_SHARED {
             self.pieces.push(side, Segment::new(UNPLACED, u32::try_from(length).ok()?));
@@ -131,7 +131,8 @@ const fn is_unplaced(piece: &Segment) -> bool {
     piece.address == UNPLACED
 }
 
-/// Allocates a block for the next part of `left` bytes: the whole, or as large a part as possible.
+/// Allocates a block for the next part of `left` bytes: for all of them, or for as many as
+/// possible.
 fn allocate_for(pool: &mut Pool, side: Side, left: u64) -> Option<Lease> {
     let mut size = if left <= MAX_ONE_BLOCK {
         u32::try_from(left).ok()?

@@ -25,7 +25,8 @@ pub(crate) struct Quarantine {
 struct State {
     /// The number of the last trial.
     last: u64,
-    /// Until when the last trial excludes another one; `None` if that trial has ended before.
+    /// The time until which the last trial excludes another trial; `None` if the last trial has
+    /// ended.
     until: Option<Instant>,
     /// Whether a queue has a suspect that was not admitted.
     wanted: bool,
@@ -46,7 +47,7 @@ impl Quarantine {
         Self { state: Arc::default(), report: Some(report) }
     }
 
-    /// Admits a suspect, unless another one has been with the device for less than [`TRIAL`].
+    /// Admits a suspect, unless another suspect has been with the device for less than [`TRIAL`].
     ///
     /// A request that takes longer than a trial stays with the device, beside the next suspect.
     pub(super) fn admit(&self, now: Instant) -> Option<Admission> {
@@ -68,7 +69,7 @@ impl Quarantine {
         !state.is_occupied(now) && std::mem::take(&mut state.wanted)
     }
 
-    /// Returns when to look for a vacancy at the latest.
+    /// Returns the latest time at which to call [`take_vacancy`](Self::take_vacancy).
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let state = self.state.lock();
         state.until.filter(|_| state.wanted)
@@ -97,14 +98,14 @@ impl Drop for Admission {
     }
 }
 
-/// A request that failed because devices were lost while they had it.
+/// A request that failed because several devices were lost while they had the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailedRequest {
     /// The position of the request among those that the guest has made, if it is known.
     pub serial: Option<u64>,
-    /// The bytes that the device reads.
+    /// The number of bytes that the device reads.
     pub to_device: u64,
-    /// The bytes that the device writes.
+    /// The number of bytes that the device writes.
     pub from_device: u64,
 }
 

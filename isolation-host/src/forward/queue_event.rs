@@ -1,4 +1,4 @@
-//! What a worker waits for.
+//! The events that a worker waits for.
 
 use crate::poller::Event;
 

@@ -1,11 +1,11 @@
-//! When a worker zeroes what devices have read.
+//! When a worker zeroes the bytes that devices have read.
 
 use std::time::{Duration, Instant};
 
 use crate::area::policy::SCRUB_INTERVAL;
 
 /// The time of the next zeroing. Bytes stay for at most [`SCRUB_INTERVAL`], and a queue under load
-/// is disturbed once in this time.
+/// is interrupted once in this time.
 #[derive(Debug, Default)]
 pub(super) struct ScrubTimer {
     due: Option<Instant>,

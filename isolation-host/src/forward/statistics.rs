@@ -7,30 +7,31 @@ use super::device_ring::ForwardError;
 /// Counters of one queue since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Requests returned to the guest.
+    /// The number of requests returned to the guest.
     pub requests: u64,
-    /// Bytes copied from the guest to the device.
+    /// The number of bytes copied from the guest to the device.
     pub to_device: u64,
-    /// Bytes copied from the device to the guest.
+    /// The number of bytes copied from the device to the guest.
     pub to_guest: u64,
-    /// Notifications from the guest.
+    /// The number of notifications from the guest.
     pub kicks_in: u64,
-    /// Notifications to the device.
+    /// The number of notifications to the device.
     pub kicks_out: u64,
-    /// Notifications from the device.
+    /// The number of notifications from the device.
     pub calls_in: u64,
-    /// Notifications to the guest.
+    /// The number of notifications to the guest.
     pub calls_out: u64,
-    /// Requests that were not forwarded and returned to the guest with an error.
+    /// The number of requests that were not forwarded and were returned to the guest with an error.
     pub refused: u64,
-    /// Rules of the ring that the guest or the device broke.
+    /// The number of violations of ring rules by the guest or the device.
     pub violations: u64,
 }
 
 impl Statistics {
     /// Counts a refused request.
     ///
-    /// Warns of the first only, because a guest must not be able to fill the log.
+    /// Logs a warning for the first refused request only, because a guest must not be able to fill
+    /// the log.
     pub(super) fn count_refusal(&mut self, error: ForwardError) {
         match self.refused {
             0 => {

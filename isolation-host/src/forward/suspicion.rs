@@ -2,7 +2,7 @@
 //!
 //! If the device had several requests, the loss may be the fault of any of them, and only makes the
 //! requests suspects. Suspects are then tried: the next device gets one suspect at a time, beside
-//! requests that are no suspects. A loss during a trial counts against the request on trial, and
+//! requests that are not suspects. A loss during a trial counts against the request on trial, and
 //! against no other request.
 //!
 //! ```text
@@ -13,8 +13,8 @@
 //!                                    └──────────────▶ returned to the guest
 //! ```
 //!
-//! The suspect with the fewest own losses is tried first. So a series of losses without any
-//! progress, such as that of a device that cannot start, is spread over all suspects.
+//! The suspect against which the fewest losses count is tried first. So a series of losses without
+//! any progress, such as that of a device that cannot start, is spread over all suspects.
 
 use crate::limits::MAX_LOSSES;
 
@@ -39,12 +39,13 @@ pub struct Held {
 pub(super) struct Candidates {
     /// The suspect to try next.
     pub(super) suspect: Option<usize>,
-    /// The oldest request that is no suspect.
+    /// The oldest request that is not a suspect.
     pub(super) other: Option<usize>,
 }
 
 impl Suspicion {
-    /// Restores what a journal has recorded. No recorded number makes a request fail by itself.
+    /// Restores the number that a journal has recorded. No recorded number makes a request fail by
+    /// itself.
     pub(super) fn recorded(number: u8) -> Self {
         Self(number.min(MAX_LOSSES))
     }
@@ -83,14 +84,16 @@ impl Held {
         match self.on_trial {
             0 => self.all == 1,
             1 => on_trial,
-            // Trials that take long overlap, and then do not tell the requests apart.
+            // Long trials overlap. A loss during overlapping trials does not show which request is
+            // at fault.
             _ => false,
         }
     }
 }
 
 impl Candidates {
-    /// Returns the candidates among the requests that wait, from the oldest to the newest.
+    /// Returns the candidates among the waiting requests, which come in order from the oldest to
+    /// the newest.
     pub(super) fn among(waiting: impl Iterator<Item = Suspicion>) -> Self {
         let (mut suspect, mut other) = (None, None);
         for (at, suspicion) in waiting.enumerate() {
@@ -140,7 +143,7 @@ mod tests {
             self.requests.push(Request { deadly, ..Request::default() });
         }
 
-        /// Submits all that may be submitted.
+        /// Submits all requests that may be submitted.
         fn submit(&mut self) {
             loop {
                 let waits = |request: &&mut Request| request.state == State::InFlight && !request.with_device;
@@ -221,9 +224,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// The deadly request fails after three losses of its own, behind the one that it may have
-        /// shared. Good requests that are made before and meanwhile complete, and each device that
-        /// is lost costs no more than the trials of what was in flight.
+        /// The deadly request fails after three losses that count against it. One loss before these
+        /// may have involved other requests as well. Good requests that are made before or
+        /// meanwhile complete, and each lost device costs no more than the trials of the requests
+        /// that were in flight.
         #[test]
         fn a_deadly_request_fails_after_three_losses_of_its_own(
             before in 0usize..40,
@@ -250,7 +254,8 @@ mod tests {
             prop_assert!(served <= all + own + 1);
         }
 
-        /// Devices that are lost without completing anything, as when no device can start.
+        /// Devices are lost without completing any request, for example because no device can
+        /// start.
         #[test]
         fn a_series_of_losses_without_progress_is_spread_over_all_suspects(count in 2usize..40) {
             let mut model = Model::default();

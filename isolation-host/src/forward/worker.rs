@@ -1,7 +1,7 @@
 //! The worker threads, which move requests.
 //!
 //! A worker waits for the notifications of its own queues only. So no request is delayed by a
-//! device that does not answer a message, or by a VMM that sends many.
+//! device that does not answer a message, or by a VMM that sends many messages.
 
 use std::hint;
 use std::io;
@@ -102,7 +102,7 @@ impl Workers {
         for (number, worker) in self.workers.iter().enumerate() {
             let own = queues.iter().cloned().enumerate().skip(number).step_by(self.workers.len()).collect();
             let assignment = Assignment { queues: own, report: Arc::clone(&self.report), max_poll };
-            // A worker ends with the process only, so it still receives.
+            // A worker ends only with the process, so it still receives.
             let _ = worker.sender.send(assignment);
         }
     }
@@ -112,7 +112,7 @@ impl Workers {
         &self.report
     }
 
-    /// Has the worker of this queue wait for a notification.
+    /// Adds a notification to those that the worker of this queue waits for.
     pub(crate) fn listen(&self, index: usize, fd: &OwnedFd, event: QueueEvent) -> io::Result<()> {
         self.worker(index).map_or(Ok(()), |worker| worker.poller.add_notifier(fd, event))
     }

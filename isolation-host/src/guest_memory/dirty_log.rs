@@ -19,7 +19,7 @@ pub(super) struct DirtyLog {
 
 #[derive(Default)]
 struct Inner {
-    /// Whether there is a bitmap. Saves the lock on each write while there is none.
+    /// Whether there is a bitmap. While there is no bitmap, this flag saves the lock on each write.
     on: AtomicBool,
     bitmap: RwLock<Option<Window>>,
 }
@@ -39,7 +39,7 @@ impl DirtyLog {
 
     /// Marks the pages of `len` bytes at `address` as dirty.
     ///
-    /// Call this after the write. A VMM that finds the mark clears the mark before it copies the
+    /// Call `mark` after the write. A VMM that finds the mark clears it before the VMM copies the
     /// page, so the copy includes the write.
     #[inline]
     pub(super) fn mark(&self, address: u64, len: u64) {

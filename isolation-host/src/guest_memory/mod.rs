@@ -89,7 +89,8 @@ impl GuestMemory {
 
     /// Sets the bitmap in which every write is logged, or disables the log.
     ///
-    /// Other threads are certain to use the new bitmap once they have synchronised with this one.
+    /// Other threads are certain to use the new bitmap once they have synchronised with this
+    /// thread.
     pub fn log_to(&self, bitmap: Option<Window>) {
         self.inner.log.set(bitmap);
     }

@@ -97,8 +97,8 @@ impl<'m> View<'m> {
 
     /// Calls `each` for every part of a range that lies in one region.
     ///
-    /// Its arguments are the region's window, the part's address, the part's distance from the
-    /// start of the range, and the part's length.
+    /// The arguments of `each` are the region's window, the part's address, the part's distance
+    /// from the start of the range, and the part's length.
     #[inline]
     fn pieces(
         &self,

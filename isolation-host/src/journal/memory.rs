@@ -51,7 +51,7 @@ pub enum JournalError {
         /// The size of each queue.
         size: u16,
     },
-    /// Another program, or another version of this one, has made the file.
+    /// Another program, or another version of this program, has made the file.
     #[error("the in-flight region was made by another program or version")]
     Foreign,
 }
@@ -105,7 +105,7 @@ impl JournalMemory {
 
     /// Returns the journal of a queue of this size and format.
     ///
-    /// There is none if the queue is larger than the VMM had announced.
+    /// Returns `None` if the queue is larger than the VMM had announced.
     #[must_use]
     pub fn queue(&self, index: usize, size: u16, packed: bool) -> Option<Journal> {
         let index = u64::try_from(index).ok().filter(|index| *index < self.queues.into())?;

@@ -1,9 +1,9 @@
 //! The journal: records the requests in flight so that they survive the end of this process.
 //!
-//! A vhost-user back-end can ask the VMM to keep a file for it (`GET_INFLIGHT_FD`), which the VMM
-//! returns with the next connection (`SET_INFLIGHT_FD`). The file has one [`Journal`] for each
-//! queue. Each step ends with the store of one word, so that the process may be killed between any
-//! two instructions:
+//! A vhost-user back-end can ask the VMM to keep a file (`GET_INFLIGHT_FD`). The VMM returns the
+//! file on the next connection (`SET_INFLIGHT_FD`). The file has one [`Journal`] for each queue.
+//! Each step ends with the store of one word, so the process may be killed between any two
+//! instructions:
 //!
 //! ```text
 //!           2 record_taken            4 mark_returned
@@ -28,9 +28,9 @@
 //! 7. [`recover`](Journal::recover) reads what a previous process has left. If a batch is prepared
 //!    and not committed, the ring shows whether the batch was published.
 //!
-//! The layout is not the one in vhost-user's specification. That layout refers to descriptors in
-//! the ring, so a process that recovers would have to read indirect tables from the guest a second
-//! time, when they may have changed.
+//! The layout is not that of vhost-user's specification. The layout of the specification refers to
+//! descriptors in the ring, so a process that recovers would have to read indirect tables from the
+//! guest a second time, when they may have changed.
 
 mod memory;
 mod records;
@@ -71,7 +71,7 @@ struct Batch {
     used: u16,
 }
 
-/// What a previous process has left of a queue.
+/// The state of a queue that a previous process has left.
 #[derive(Debug)]
 pub struct Recovered {
     /// The used position up to which the process had published.
@@ -94,7 +94,8 @@ impl Batch {
 }
 
 impl Journal {
-    /// Reads what a previous process has left, if one ended while the queue was running.
+    /// Reads the state that a previous process has left, if that process ended while the queue was
+    /// running.
     ///
     /// `has_published` returns whether the ring shows that the process published the batch after
     /// that used position.
@@ -107,8 +108,8 @@ impl Journal {
         if prepared != self.committed && has_published(self.committed.used) {
             self.committed = prepared;
         }
-        // The number of a batch that was not published is used again for other chains, so its marks
-        // go.
+        // The number of a batch that was not published is used again for other chains, so the marks
+        // with this number are removed.
         let read = |id| self.records.read(id, self.committed.number);
         let mut chains: Vec<JournaledChain> = (0..self.size()).filter_map(read).collect();
         chains.iter().for_each(|chain| self.records.mark(chain.record.id, 0));
@@ -147,7 +148,7 @@ impl Journal {
         self.records.mark(id, self.committed.number + 1);
     }
 
-    /// Records a number that says whether the request of this chain has crashed devices.
+    /// Records the suspicion of this chain's request as a number.
     pub fn record_suspicion(&mut self, id: u16, number: u8) {
         self.records.set_suspicion(id, number);
     }

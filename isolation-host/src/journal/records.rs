@@ -36,7 +36,7 @@ pub(super) struct Records {
 /// A chain in flight, as the journal has recorded it.
 #[derive(Debug)]
 pub struct JournaledChain {
-    /// What the ring needs to adopt the chain.
+    /// The record with which the ring adopts the chain.
     pub record: ChainRecord,
     /// The segments that the device may read.
     pub readable: SmallVec<[Segment; 4]>,
@@ -80,7 +80,8 @@ impl Records {
         self.set(id, SERIAL, 0);
     }
 
-    /// Returns the chain with this id, unless the batch `committed` or an earlier one returned it.
+    /// Returns the chain with this id, unless the batch `committed` or an earlier batch returned
+    /// the chain.
     #[expect(clippy::cast_possible_truncation, reason = "splits words into fields")]
     pub(super) fn read(&self, id: u16, committed: u64) -> Option<JournaledChain> {
         let (serial, returned) = (self.get(id, SERIAL), self.get(id, RETURNED));

@@ -12,12 +12,13 @@ const STRING_FROM: usize = 128;
 /// Copies between shared ranges.
 ///
 /// Other processes may write to both ranges at the same time. The language's own copies are not
-/// defined for that; a copy by instructions or by atomics is, and moves whatever bytes it finds.
+/// defined in this case. A copy by instructions or by atomics is defined, and moves whatever bytes
+/// it finds.
 ///
 /// # Safety
 ///
-/// The `len` bytes at `from` and at `to` are mapped, the latter writable, and accessed in this
-/// process through atomics and opaque copies only.
+/// The `len` bytes at `from` and at `to` are mapped, and those at `to` are writable. This process
+/// accesses them through atomics and opaque copies only.
 #[inline]
 pub(super) unsafe fn copy_shared(from: *const u8, to: *mut u8, len: usize) {
     #[cfg(target_arch = "x86_64")]
@@ -35,7 +36,7 @@ pub(super) unsafe fn copy_shared(from: *const u8, to: *mut u8, len: usize) {
     }
     #[cfg(target_arch = "x86_64")]
     if let Some(last) = len.checked_sub(vector::SIZE) {
-        // Packets are short and unaligned. The last move may repeat a part of the one before.
+        // Packets are short and unaligned. The last move may repeat a part of the move before it.
         let mut at = 0;
         while at < last {
             // SAFETY: ends before the last move does, so it is inside the caller's ranges.
@@ -96,7 +97,7 @@ pub(super) fn prefetch(from: *const u8) {
 ///
 /// # Safety
 ///
-/// As for the target of [`copy_shared`].
+/// The promise of [`copy_shared`] for the target.
 #[inline]
 pub(super) unsafe fn zero_shared(to: *mut u8, len: usize) {
     #[cfg(target_arch = "x86_64")]

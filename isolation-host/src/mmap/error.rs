@@ -1,4 +1,4 @@
-//! Why memory cannot be mapped.
+//! The reasons why memory cannot be mapped.
 
 use std::io;
 

@@ -23,7 +23,7 @@ unsafe impl Sync for Mapping {}
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: `start` and `len` are those of the `mmap` in `Window::map`. Windows and areas
-        // keep the mapping alive, so none of them is left that could access it.
+        // keep the mapping alive, so no window or area is left that could access the mapping.
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
         debug_assert_eq!(unmapped, Ok(()));
     }

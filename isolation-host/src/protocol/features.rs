@@ -1,4 +1,4 @@
-//! Feature bits of vhost-user and of devices. Those of rings are in ring-core.
+//! Feature bits of vhost-user and of devices. The feature bits of rings are in ring-core.
 
 /// The bits whose meaning depends on the device type.
 pub const DEVICE_TYPE: u64 = 0x00ff_ffff | 0xfffc_0000_0000_0000;

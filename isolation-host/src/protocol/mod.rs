@@ -5,8 +5,8 @@
 //! [`Channel`] sends and receives [`Message`]s, [`Request`] has their numbers, and [`payload`] the
 //! structures that they carry.
 //!
-//! The only fatal message is one that announces too long a payload, because the start of the next
-//! message is unknown then. Unknown requests are left to the receiver.
+//! Only a message that announces too long a payload is fatal, because the start of the next message
+//! is then unknown. Unknown requests are left to the receiver.
 
 mod channel;
 pub mod features;

@@ -1,4 +1,4 @@
-//! What a malicious device does with a running queue and with its connection.
+//! The lies of a malicious device about a running queue and on its connection.
 
 use isolation_host::protocol::payload::VringState;
 use isolation_host::protocol::{Message, Request};

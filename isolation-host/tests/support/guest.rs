@@ -20,7 +20,7 @@ pub(crate) const RAM_SIZE: u64 = 8 << 20;
 pub(crate) const USER: u64 = 0x7fff_0000_0000;
 /// The size of the queues.
 pub(crate) const QUEUE: u16 = 16;
-/// The bytes from the areas of one queue to those of the next.
+/// The distance in bytes from the areas of one queue to the areas of the next queue.
 const RINGS: u64 = 0x4000;
 /// The address of the data.
 pub(crate) const DATA: u64 = RAM + 0x10_0000;

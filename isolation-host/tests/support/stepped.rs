@@ -76,7 +76,7 @@ impl Stepped {
         Self { memory: guest, driver, forwarded, window, device, setup, device_type, journals }
     }
 
-    /// Loses the device, as when its process crashes.
+    /// Loses the device, as after a crash of its process.
     pub(crate) fn lose_device(&mut self) {
         let held = self.forwarded.held();
         self.forwarded.lose_device(held);

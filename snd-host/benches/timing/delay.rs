@@ -1,4 +1,4 @@
-//! How far the latency that the guest is told differs from the true one.
+//! The difference between the latency that the guest is told and the true latency.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -18,7 +18,7 @@ pub(crate) fn measure(report: &mut Report) {
     report.at_most("reported latency: error, 99 % of 200", error(), PERIOD);
 }
 
-/// Consecutive frames and the time at which the first of them was heard.
+/// Consecutive frames, and the time at which the first frame was heard.
 struct Piece {
     at: Instant,
     /// The number of the first frame.

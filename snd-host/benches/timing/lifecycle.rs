@@ -6,11 +6,11 @@ use crate::report::{Report, longest};
 use crate::support::{BYTES, Daemon, FRAMES, Format, Guest, OK, counting, set_params, words};
 use snd_host::spec::request;
 
-/// Starts of the daemon.
+/// The number of starts of the daemon.
 const STARTS: u32 = 20;
-/// Lives of a stream, from PREPARE to RELEASE.
+/// The number of takes of a stream, from PREPARE to RELEASE.
 const LIVES: u32 = 500;
-/// Periods that are in flight when their stream is released.
+/// The number of periods in flight when their stream is released.
 const RELEASED: u32 = 64;
 
 pub(crate) fn measure(report: &mut Report) {

@@ -1,9 +1,10 @@
 //! Measures what snd-host does in real time, and prints a table.
 //!
-//! Run it on an idle machine with `cargo bench -p snd-host --bench timing`. It takes about 40 s.
-//! Each figure is measured once and shown next to its target, whether it meets the target or not.
-//! Nothing here is part of `cargo test`: a busy machine makes figures worse without any fault in
-//! snd-host. The tests in `tests/guest` compare bytes, counts and order instead.
+//! Run this benchmark on an idle machine with `cargo bench -p snd-host --bench timing`. It takes
+//! about 40 s. Each figure is measured once and shown next to its target, whether it meets the
+//! target or not. The benchmark is not part of `cargo test`, because a busy machine makes figures
+//! worse without any fault in snd-host. The tests in `tests/guest` compare bytes, counts and order
+//! instead.
 
 mod delay;
 mod lifecycle;

@@ -18,8 +18,8 @@ pub(crate) fn measure(report: &mut Report) {
     report.at_most("recording after a pause of 0.5 s: age of the audio", age, PERIOD * 20);
 }
 
-/// Returns how long three messages of half a second take after a pause that returned two earlier
-/// messages before their time.
+/// Returns how long three messages of half a second take after a pause that completed two earlier
+/// messages early.
 fn play_over_a_pause() -> Duration {
     let daemon = Daemon::start_with(&["--streams", "2,1", "--sink", "fakesink sync=true"]);
     let mut guest = Guest::connect(&daemon, Format::Packed);
@@ -31,7 +31,8 @@ fn play_over_a_pause() -> Duration {
     guest.play(1, &counting(0..FRAMES));
     (0..2).for_each(|_| guest.play(0, &long));
     (0..2).for_each(|stream| guest.start(stream));
-    // The short message ends first. The two long messages before it cannot be given back.
+    // The short message ends first. The two long messages before it cannot be put back into the
+    // ring.
     assert_eq!(guest.played().status, OK);
     guest.stop_queues();
     (0..2).for_each(|_| assert_eq!(guest.played().status, OK));

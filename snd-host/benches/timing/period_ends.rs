@@ -1,4 +1,4 @@
-//! How evenly the guest is told that its periods have been played, whatever the sink does.
+//! How evenly the guest is told that its periods have been played, independent of the sink.
 
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use crate::player::{PERIOD, Player};
 use crate::report::{Report, longest, percentile_99};
 use crate::support::{BYTES, Daemon, Format, Guest, free_address};
 
-/// Linux's driver reports an error when no period ends for this long.
+/// Linux's driver reports an error if no period ends within this time.
 const LINUX_TIMEOUT: Duration = Duration::from_millis(100);
 
 pub(crate) fn measure(report: &mut Report) {

@@ -31,7 +31,7 @@ impl<'a> Player<'a> {
         Self { guest, start, ends: Vec::new(), latencies: Vec::new() }
     }
 
-    /// Waits for the end of a period and plays another one.
+    /// Waits for the end of a period and plays another period.
     pub(crate) fn play(&mut self) {
         self.wait();
         self.guest.play(0, &counting(0..FRAMES));

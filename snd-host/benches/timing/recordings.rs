@@ -17,9 +17,9 @@ const TOLERANCE: Duration = Duration::from_millis(40);
 struct Recording {
     /// The largest difference between the end of a period and its due time.
     deviation: Duration,
-    /// Silent frames before the first frame of the source.
+    /// The number of silent frames before the first frame of the source.
     before: u32,
-    /// Silent frames after the first frame of the source.
+    /// The number of silent frames after the first frame of the source.
     gaps: usize,
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::report::Report;
 use crate::support::{BYTES, Daemon, FRAMES, Format, Guest, OK, counting};
 
-/// Periods of a measurement.
+/// The number of periods in a measurement.
 const PERIODS: u32 = 500;
 /// The target, for 100 periods a second.
 const TARGET: u32 = 250;
@@ -51,7 +51,7 @@ fn recorded(daemon: &Daemon, guest: &mut Guest) -> u32 {
 }
 
 /// Runs `period` until the stream is steady, and then [`PERIODS`] times. Returns the number of
-/// wake-ups a second in that time, each a voluntary context switch of a thread.
+/// wake-ups a second during these periods. A wake-up is a voluntary context switch of a thread.
 fn rate(daemon: &Daemon, mut period: impl FnMut()) -> u32 {
     (0..100).for_each(|_| period());
     let (before, start) = (switches(daemon), Instant::now());

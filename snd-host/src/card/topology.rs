@@ -78,7 +78,7 @@ impl Topology {
 
     /// Returns the information about all jacks: one for each direction, permanently connected.
     ///
-    /// Some guests route audio only to connected jacks, and find one here.
+    /// Some guests route audio only to connected jacks.
     pub(crate) fn jack_infos(self) -> Vec<JackInfo> {
         self.used().map(jack_info).collect()
     }

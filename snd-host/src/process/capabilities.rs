@@ -16,7 +16,7 @@ mod tests {
     use super::*;
     use crate::process::args::Args;
 
-    /// The options that each back-end has.
+    /// The options that each back-end has by convention.
     const CONVENTIONAL: [&str; 3] = ["socket", "fd", "print-capabilities"];
 
     #[test]

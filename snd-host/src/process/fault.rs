@@ -1,7 +1,7 @@
 //! The end of the process when guest memory disappears.
 //!
 //! A front-end can truncate the file behind guest memory at any time. The next access to the memory
-//! raises SIGBUS, which by default ends the process without a word.
+//! raises SIGBUS, which by default ends the process without a message.
 
 // UNSAFETY: registers the handler of a signal.
 #![expect(unsafe_code)]
@@ -13,7 +13,7 @@ use signal_hook::low_level::register;
 
 use super::fatal;
 
-/// Makes SIGBUS end the process with a sentence.
+/// Makes SIGBUS end the process with a message.
 pub(super) fn end_on_fault() -> io::Result<()> {
     let end = || {
         fatal::end(

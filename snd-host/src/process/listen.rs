@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::args::Args;
 
-/// The error for a socket that cannot be listened on.
+/// The error for a socket on which this process cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
@@ -76,7 +76,8 @@ struct SocketFile {
     id: FileId,
 }
 
-/// The device and the inode of a file, which tell it from a later file of the same path.
+/// The device and the inode of a file, which distinguish the file from a later file at the same
+/// path.
 type FileId = (u64, u64);
 
 fn id(path: &Path) -> io::Result<FileId> {
@@ -84,7 +85,8 @@ fn id(path: &Path) -> io::Result<FileId> {
 }
 
 impl Socket {
-    /// Opens the socket that the command line names, or else takes the socket from systemd.
+    /// Opens the socket that the command line names, or takes the socket from systemd if the
+    /// command line names none.
     pub(crate) fn open(args: &Args) -> Result<Self, ListenError> {
         match (&args.socket, args.fd) {
             (Some(path), _) => {
@@ -151,7 +153,7 @@ fn set_access(path: &Path, args: &Args) -> Result<(), ListenError> {
     let failed = |source| ListenError::Access { path: path.to_owned(), source };
     if let Some(group) = &args.socket_group {
         let id = group_id(group).ok_or_else(|| ListenError::Group(group.clone()))?;
-        // Before the mode, which may let the group connect.
+        // The group is set before the mode, because the mode may let the group connect.
         chown(path, None, Some(id)).map_err(failed)?;
     }
     if let Some(mode) = args.socket_mode {

@@ -72,7 +72,7 @@ impl Signals {
     }
 
     /// Asks the process to end, and ends the current session. The second request, or a timeout,
-    /// ends the process at once.
+    /// ends the process immediately.
     fn end(&self, signal: i32) {
         let mut state = self.state();
         if state.ending {

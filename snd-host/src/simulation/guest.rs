@@ -3,15 +3,15 @@
 /// How a guest plays. A frame has one byte; times are in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guest {
-    /// Frames of a period, which is a message.
+    /// The number of frames in a period, which is a message.
     pub(super) period: u32,
-    /// Periods of the buffer.
+    /// The number of periods in the buffer.
     pub(super) periods: u32,
-    /// How many messages the guest sends until it pauses.
+    /// The number of messages that the guest sends until it pauses.
     pub(super) burst: u32,
-    /// How long it pauses without STOP.
+    /// How long the guest pauses without STOP.
     pub(super) silence: u64,
-    /// How long the guest takes to send a message after one came back.
+    /// How long the guest takes to send a message after a message was returned.
     pub(super) delay: u64,
     /// When the guest sends STOP, and how long it waits before the next START.
     pub(super) stops: Option<(u64, u64)>,
@@ -31,16 +31,16 @@ impl Guest {
     }
 }
 
-/// What a guest has sent and got back.
+/// The messages that a guest has sent and got back.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    /// Messages sent.
+    /// The number of messages sent.
     pub(super) messages: u32,
-    /// Messages that came back.
+    /// The number of messages that were returned.
     pub(super) returned: u32,
     /// When the next message may be sent.
     pub(super) next: u64,
-    /// Messages until the next pause.
+    /// The number of messages since the last pause.
     burst: u32,
 }
 
@@ -51,7 +51,7 @@ impl Sent {
             return false;
         }
         if self.burst >= guest.burst {
-            // The pause begins when all messages have come back.
+            // The pause begins when all messages have been returned.
             if self.messages > self.returned {
                 return false;
             }

@@ -1,13 +1,13 @@
 //! A sink with a clock of its own.
 
-/// What happens to a sink, in milliseconds.
+/// The events of a sink; times are in milliseconds.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     /// When the sink can be opened for the first time.
     pub(super) opens: u64,
     /// How long the sink takes from the first PLAYING until it plays.
     pub(super) plays: u64,
-    /// How much faster its clock is than the host's, in ten-thousandths.
+    /// How much faster the sink's clock is than the host's clock, in ten-thousandths.
     pub(super) drift: i32,
     pub(super) faults: Vec<Fault>,
 }

@@ -69,7 +69,7 @@ pub struct CtlInfo {
     pub access: U32<LE>,
     /// Number of values.
     pub count: U32<LE>,
-    /// Tells elements of the same name apart.
+    /// The index that distinguishes elements of the same name.
     pub index: U32<LE>,
     /// The name, terminated by a zero byte.
     pub name: [u8; 44],
@@ -82,7 +82,7 @@ impl CtlInfo {
     /// Returns the bytes for a driver whose structure has `size` bytes.
     ///
     /// The range is in a union with members of eight bytes. Compilers for most architectures,
-    /// including the one that builds Linux's driver, align the union to eight bytes. That leaves a
+    /// including the one that builds Linux's driver, align the union to eight bytes. This leaves a
     /// gap of four bytes before the range, and the whole structure has 96 bytes.
     #[must_use]
     pub fn laid_out_for(&self, size: u32) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! The structures and codes of the virtio sound device, laid out as the standard defines them.
 //!
 //! VIRTIO 1.4, 5.14 "Sound Device". All fields are little-endian. Codes that the driver sends are
-//! plain integers here; the code that checks them decides what they mean.
+//! plain integers here; the code that checks the integers decides what they mean.
 
 mod control_element;
 mod pcm_stream;
@@ -83,7 +83,7 @@ pub enum Status {
     Ok = 0x8000,
     /// The request is malformed, or its parameters are invalid.
     BadMsg = 0x8001,
-    /// The request is valid, and the device does not support it.
+    /// The request is valid, but the device does not support the request.
     NotSupp = 0x8002,
     /// An I/O error occurred.
     IoErr = 0x8003,

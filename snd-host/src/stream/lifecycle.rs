@@ -84,8 +84,8 @@ impl State {
 
     /// Returns whether the stream accepts I/O messages.
     ///
-    /// A prepared stream does, so that the driver can fill the buffer before START. A stopped
-    /// stream does, because STOP may overtake a message.
+    /// A prepared stream accepts messages, so that the driver can fill the buffer before START. A
+    /// stopped stream accepts messages, because STOP may overtake a message.
     pub(crate) const fn accepts_messages(self) -> bool {
         matches!(self, Self::Prepared | Self::Running | Self::Stopped)
     }

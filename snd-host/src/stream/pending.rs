@@ -14,11 +14,11 @@ pub(super) struct Pending<M = Message> {
     params: Params,
     /// Never more than the queue has descriptors.
     messages: VecDeque<PendingMessage<M>>,
-    /// Bytes of audio in `messages`; at most the size of the guest's buffer.
+    /// The number of bytes of audio in `messages`; at most the size of the guest's buffer.
     bytes: u32,
-    /// Frames of all messages ever accepted.
+    /// The number of frames of all messages ever accepted.
     end: u64,
-    /// Bytes of audio of the messages that were unpopped and will be popped again.
+    /// The number of bytes of audio in messages that were unpopped and will be popped again.
     unpopped: u32,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct PendingMessage<M = Message> {
     pub(super) message: M,
     /// Bytes of audio.
     pub(super) bytes: u32,
-    /// Frames accepted up to and including this message.
+    /// The number of frames accepted up to and including this message.
     pub(super) end: u64,
 }
 
@@ -48,9 +48,9 @@ impl<M> Pending<M> {
         self.params.buffer_bytes.saturating_sub(self.bytes)
     }
 
-    /// Returns how many bytes of a message's audio are new; the others were accepted before, and
-    /// then unpopped. `None` if the message has to be refused: `bytes` is not a positive number of
-    /// whole frames, or larger than the room in the guest's buffer.
+    /// Returns how many bytes of a message's audio are new; the other bytes were accepted before,
+    /// and then unpopped. Returns `None` if the message has to be refused: `bytes` is not a
+    /// positive number of whole frames, or larger than the room in the guest's buffer.
     pub(super) fn new_bytes(&self, bytes: u64) -> Option<u32> {
         let bytes = u32::try_from(bytes).ok().filter(|bytes| {
             (1..=self.room()).contains(bytes) && bytes.is_multiple_of(self.params.frame_bytes())
@@ -92,7 +92,7 @@ impl<M> Pending<M> {
         self.end - self.params.frames(self.unpopped as u64)
     }
 
-    /// Returns what the guest has given, in time.
+    /// Returns the audio that the guest has given, in time.
     pub(super) fn given(&self) -> Given {
         Given { due: self.next_due(), end: self.params.duration(self.end) }
     }

@@ -26,7 +26,7 @@ impl Stats {
         let all = &mut self.latency;
         all.min = if all.count == 0 { latency } else { all.min.min(latency) };
         all.max = all.max.max(latency);
-        // On overflow the sum stops, so the mean covers the samples up to then.
+        // On overflow the sum stops, so the mean covers the samples before the overflow.
         if let (Some(sum), Some(count)) = (all.sum.checked_add(latency), all.count.checked_add(1)) {
             (all.sum, all.count) = (sum, count);
         }

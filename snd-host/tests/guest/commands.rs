@@ -1,4 +1,4 @@
-//! The commands `devices` and `check`, and what is said about a sink before a guest plays.
+//! The commands `devices` and `check`, and the messages about a sink before a guest plays.
 
 use std::path::Path;
 use std::process::Command;

@@ -132,7 +132,7 @@ fn an_overrun_is_reported_and_the_recording_continues() {
     guest.record(1, BYTES);
     guest.start(1);
     assert_eq!(guest.recorded().status, OK);
-    // No message is in flight, so what the source gives is dropped in the end.
+    // No message is in flight, so the audio of the source is eventually dropped.
     assert_eq!(next_event(&mut guest), [event::PCM_XRUN, 1]);
     guest.record(1, BYTES);
     let recorded = guest.recorded();

@@ -1,4 +1,4 @@
-//! What a guest plays arrives at the sink: all of it, once, in order, unchanged.
+//! All audio that a guest plays arrives at the sink once, in order and unchanged.
 
 use std::fs;
 use std::io::Read as _;
@@ -193,7 +193,7 @@ fn a_release_returns_every_message_before_its_answer() {
     for _ in 0..16 {
         let header = guest.allocate();
         guest.memory.write_bytes(header, &words(&[0])).unwrap();
-        // The audio is what guest memory holds from address 0 on.
+        // The audio is the contents of guest memory, starting at address 0.
         let message = [Segment::new(header, 4), Segment::new(0, LONG)];
         guest.add(TX_QUEUE, &message, &[Segment::new(header + 8, 8)], header + 8);
     }
@@ -243,7 +243,7 @@ fn a_sink_that_comes_and_goes_is_used_while_the_guest_plays() {
     (0..4).for_each(|_| guest.play(0, &[0; BYTES as usize]));
     guest.start(0);
     for _ in 0..2 {
-        // Without a sink the guest's messages come back all the same.
+        // The guest's messages are returned even without a sink.
         let mut periods = 30;
         play_until(&mut guest, || {
             periods -= 1;
@@ -258,8 +258,9 @@ fn a_sink_that_comes_and_goes_is_used_while_the_guest_plays() {
     }
 }
 
-/// Messages are given back before START, when no message can end. While the stream runs, a message
-/// may end before its queue stops; all messages come back and all audio is heard in any case.
+/// Messages are put back into the ring before START, when no message can end. While the stream
+/// runs, a message may end before its queue stops. In any case, all messages are returned and all
+/// audio is heard.
 #[test]
 fn a_pause_of_the_machine_loses_no_played_frame() {
     for format in FORMATS {

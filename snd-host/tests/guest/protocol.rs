@@ -111,7 +111,7 @@ fn a_pause_returns_early_only_what_precedes_a_returned_message() {
     (0..2).for_each(|number| guest.play(0, &long(number)));
     guest.play(1, &counting(0..FRAMES));
     (2..4).for_each(|number| guest.play(0, &long(number)));
-    // Only stream 1 runs, so its message is the one that ends before the pause.
+    // Only stream 1 runs, so only its message ends before the pause.
     guest.start(1);
     assert_eq!(guest.played().status, OK);
     guest.stop_queues();

@@ -24,7 +24,8 @@ fn every_thread_is_confined_while_it_plays() {
     let mut guest = Guest::connect(&daemon, Format::Packed);
     play(&mut guest);
     let threads = daemon.threads();
-    // The main thread, those for signals, protocol and queues, and two that play.
+    // There are the main thread, the threads for signals, protocol and queues, and two threads that
+    // play.
     assert!(threads.len() >= 6, "{}", threads.len());
     for thread in threads {
         let has = |line: &str| thread.lines().any(|it| it == line);
@@ -42,8 +43,8 @@ fn policies(daemon: &Daemon) -> Vec<(String, u32)> {
     daemon.thread_files("stat").iter().map(policy).collect()
 }
 
-/// Plays with a daemon whose limit of the real-time priority is `limit`. Returns what the daemon
-/// has said, and the policies of its threads. `None` if this process cannot set the limit.
+/// Plays with a daemon whose limit of the real-time priority is `limit`. Returns the daemon's
+/// output and the policies of its threads; `None` if this process cannot set the limit.
 fn play_with_priority(limit: u32) -> Option<(String, Vec<(String, u32)>)> {
     let limit = format!("--rtprio={limit}:{limit}");
     let settable = Command::new("prlimit").args([&limit, "true"]).status().unwrap();

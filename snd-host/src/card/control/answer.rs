@@ -12,11 +12,11 @@ pub(crate) struct Answer {
     pub(crate) status: Status,
     /// The bytes that follow the status.
     pub(crate) payload: Vec<u8>,
-    /// What has to be done before the answer is sent.
+    /// The effect that the caller has to carry out before it sends the answer.
     pub(crate) effect: Option<Effect>,
 }
 
-/// What a request does beyond changing the state that answers are made from.
+/// An effect of a request besides changes of the state from which answers are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// The take of a stream changes.

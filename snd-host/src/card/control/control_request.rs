@@ -9,7 +9,7 @@ use crate::spec::{CtlHeader, CtlValue, QueryInfo, Status};
 /// Size of the longest request in bytes. Further bytes of a request are ignored.
 pub(crate) const MAX_REQUEST: usize = size_of::<CtlHeader>() + size_of::<CtlValue>();
 
-/// The largest size of an item that a query may ask for, in bytes. No item is that large.
+/// The largest size of an item that a query may request, in bytes. All items are smaller.
 const MAX_ITEM_BYTES: u32 = 256;
 
 /// A control request, and the room for its answer.
@@ -38,8 +38,8 @@ impl<'b> ControlRequest<'b> {
 
     /// Returns the items that a query selects, and the size of an item in the driver's version.
     ///
-    /// `None` if the range does not exist, or the answer does not fit (VIRTIO 1.4, 5.14.6.1 "Item
-    /// Information Request").
+    /// Returns `None` if the range does not exist, or the answer does not fit (VIRTIO 1.4, 5.14.6.1
+    /// "Item Information Request").
     pub(super) fn select<T>(self, items: &[T]) -> Option<(&[T], u32)> {
         let query: QueryInfo = self.parse()?;
         let (start, count, size) = (query.start_id.get(), query.count.get(), query.size.get());

@@ -18,10 +18,11 @@ const MAX_VOLUME: u8 = 100;
 /// The step between volumes, in hundredths of a decibel.
 const STEP: u8 = 50;
 
-/// The level of the smallest volume if it were not silence, in hundredths of a decibel.
+/// The level that the smallest volume would have if it were not silence, in hundredths of a
+/// decibel.
 const MIN_LEVEL: i32 = -(MAX_VOLUME as i32) * STEP as i32;
 
-/// In the step of a [`TlvDbScale`]: the smallest value is silence.
+/// The bit in the step of a [`TlvDbScale`] that says: the smallest value is silence.
 const MUTE_AT_MIN: u32 = 1 << 16;
 
 /// The control elements of all streams.
@@ -137,7 +138,7 @@ impl Elements {
         }
     }
 
-    /// Returns the element that a request is about.
+    /// Returns the element that a request names.
     fn find(&self, request: ControlRequest<'_>) -> Option<(usize, &Element)> {
         let header: CtlHeader = request.parse()?;
         let id = usize::try_from(header.control_id.get()).ok()?;
@@ -175,7 +176,7 @@ const fn name(direction: Direction, kind: Kind) -> &'static str {
     }
 }
 
-/// Returns the factor that samples are multiplied with at a volume.
+/// Returns the factor by which samples are multiplied at a volume.
 fn gain(volume: u32) -> f64 {
     if volume == 0 {
         return 0.0;

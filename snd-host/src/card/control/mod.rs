@@ -1,7 +1,8 @@
 //! Control requests: their codes and their answers.
 //!
-//! [`answer`] maps the bytes of a request and the state of the card to an [`Answer`], which says
-//! what has to be done before the answer is sent. Nothing is done here beyond changing that state.
+//! [`answer`] maps the bytes of a request and the state of the card to an [`Answer`]. The answer
+//! names the effect that the caller has to carry out before it sends the answer. This module itself
+//! only changes the state of the card.
 
 mod answer;
 mod control_request;

@@ -2,10 +2,10 @@
 //!
 //! A driver learns the progress of its audio from the completion of messages. If no message is
 //! completed for the time of a buffer (at least a tenth of a second), Linux gives up. If messages
-//! are completed in bursts, the position that the driver reports jumps. A host sink causes both: it
-//! opens slowly, stalls and disappears. Completions therefore follow the position that this module
-//! computes. The position follows the sink, but stays within [`SLACK`] of a reference that moves
-//! evenly. The same applies to a source.
+//! are completed in bursts, the position that the driver reports jumps. A host sink causes both,
+//! because it can open slowly, stall and disappear. Completions therefore follow the position that
+//! this module computes. The position follows the sink, but stays within [`SLACK`] of a reference
+//! that moves evenly. The same applies to a source.
 //!
 //! ```text
 //!      reference − SLACK      reference      reference + SLACK
@@ -15,13 +15,13 @@
 //! ```
 //!
 //! The reference itself is steered towards the sink, by at most a tenth of the time that passes.
-//! The position therefore follows a sink whose clock is slightly fast or slow, permanently, and a
+//! The position therefore permanently follows a sink whose clock is slightly fast or slow, and a
 //! delay of a tenth of a second disappears within two seconds.
 //!
-//! An update that comes late does not move the position by all of the time that has passed. If the
-//! guest's whole buffer were returned at once, Linux would see no progress, because its position in
-//! the buffer would be the same. Time in which this process did not run does not count as time
-//! played: the stream loses the time, not the audio.
+//! A late update does not move the position by all of the time that has passed. If the guest's
+//! whole buffer were returned at once, Linux would see no progress, because its position in the
+//! buffer would be the same. Time in which this process did not run does not count as time played:
+//! the stream loses the time, not the audio.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ pub(crate) const SLACK: Duration = Duration::from_millis(20);
 /// The longest time for which messages may wait in the queue without a notification.
 pub(super) const MAX_UNNOTIFIED: Duration = Duration::from_millis(40);
 
-/// The largest part of the time that passes by which the reference is corrected.
+/// The largest correction of the reference, as a part of the time that passes.
 const MAX_STEERING: f64 = 0.1;
 
 /// The longest time without progress of the sink that counts when the reference is corrected.
@@ -43,7 +43,7 @@ const MAX_STEERED: Duration = Duration::from_millis(100);
 /// How late an update may be before the rest of the time is lost.
 const MAX_LATENESS: Duration = Duration::from_millis(100);
 
-/// How much faster than time the position may move to make up for an update that came late.
+/// How much faster than time the position may move to make up for a late update.
 const CATCH_UP: u32 = 2;
 
 /// The position of a stream, in time played since PREPARE.
@@ -108,14 +108,14 @@ impl Pacer {
         let target = heard.map_or(floor, |heard| heard.clamp(floor, self.reference + SLACK)).min(given.end);
         let step = (passed * CATCH_UP).min(self.max_step);
         self.position = self.position.max(target.min(self.position + step));
-        // Once all audio is played, the reference stops until there is more.
+        // Once all audio is played, the reference stops until there is more audio.
         self.reference =
             if self.position == given.end { given.end } else { self.reference.min(given.end + SLACK) };
         self.position
     }
 
-    /// Moves the reference to the position, when a source starts to be followed. The source then
-    /// has the full [`SLACK`] until its first audio arrives.
+    /// Moves the reference to the position when the position starts to follow a source. The source
+    /// then has the full [`SLACK`] until its first audio arrives.
     pub(super) fn rebase(&mut self) {
         self.reference = self.position;
     }
@@ -149,10 +149,11 @@ impl Pacer {
         }
     }
 
-    /// Returns the time until the position reaches `end` even if a source delivers no more until
-    /// then; `None` if the position is stopped.
+    /// Returns the time until the position reaches `end` if a source delivers no more audio; `None`
+    /// if the position is stopped.
     ///
-    /// The position follows the source in steps. There is no need to look at it between them.
+    /// The position follows the source in steps. Between the steps, the position need not be looked
+    /// at.
     pub(super) fn time_until_at_most(&self, end: Duration) -> Option<Duration> {
         let delivered = self.heard.is_some_and(|heard| heard >= end);
         let target = if delivered { self.reference + SLACK } else { self.reference.saturating_sub(SLACK) };

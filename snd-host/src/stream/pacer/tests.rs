@@ -153,7 +153,8 @@ fn after_an_underrun_the_position_continues_with_the_next_message() {
 
 #[test]
 fn a_source_that_delivers_large_pieces_is_followed_without_gaps() {
-    // What a source has delivered by step `step`, in pieces of 60 ms, without the last.
+    // The audio that a source has delivered by step `step`, in pieces of 60 ms, without the last
+    // piece.
     let delivered = |start: Duration, step: u64| start + ms(step / 60 * 60);
     let (mut pacer, start) = (pacer(), Instant::now());
     pacer.start(start);
@@ -161,7 +162,8 @@ fn a_source_that_delivers_large_pieces_is_followed_without_gaps() {
     pacer.rebase();
     let silence = positions[299];
     let (_, positions) = run(&mut pacer, from, 60_000, |step| Some(delivered(silence, step)));
-    // The last piece is there too: nothing is missing as long as the position is not past it.
+    // The last piece has also arrived: no audio is missing as long as the position is not past this
+    // piece.
     let missing = positions.iter().zip(1..).find(|(at, step)| **at > delivered(silence, *step) + ms(60));
     assert_eq!(missing, None);
 }
@@ -194,7 +196,7 @@ fn the_time_that_is_waited_for_a_source_ends_when_time_alone_suffices() {
     let (mut pacer, start) = (pacer(), Instant::now());
     pacer.start(start);
     pacer.advance(start + ms(30), Some(ms(20)), ENDLESS);
-    // The source has delivered 20 ms. Without more, the position reaches 25 ms after 45 ms.
+    // The source has delivered 20 ms. Without more audio, the position reaches 25 ms after 45 ms.
     assert_eq!(pacer.time_until_at_most(ms(25)), Some(ms(25) + SLACK - pacer.reference));
     assert_eq!(pacer.time_until_at_most(ms(20)), Some(ms(0)));
     // A source that is far ahead is followed up to the end of the slack.

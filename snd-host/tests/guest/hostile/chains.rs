@@ -1,4 +1,4 @@
-//! Buffers whose segments no real driver lays out like this.
+//! Buffers with segments that no real driver uses.
 
 use super::{BAD_MSG, Case, IO_ERR, prepared, run};
 use crate::support::MEMORY_END;

@@ -16,7 +16,7 @@ const IO_ERR: u32 = Status::IoErr as u32;
 /// What a guest does, and the code that does it.
 type Case = (&'static str, fn(&mut Guest));
 
-/// Malformed requests and messages. Each case returns once its answer is there.
+/// Malformed requests and messages. Each case returns once its answer has arrived.
 const CASES: &[Case] = &[
     ("a request of two bytes", |guest| assert_eq!(guest.command(&[0, 1]), BAD_MSG)),
     ("a request of no bytes", |guest| assert_eq!(guest.command(&[]), BAD_MSG)),
@@ -299,7 +299,7 @@ fn two_thousand_takes_leave_no_thread_file_or_memory_behind() {
     let after = daemon.settled();
     eprintln!("from {before:?} to {after:?}");
     assert_eq!((after.files, after.threads), (before.files, before.threads));
-    // One KiB a take: the allocator's fragmentation varies a little.
+    // The limit is one KiB for each take, because the allocator's fragmentation varies a little.
     assert!(after.memory < before.memory + (2 << 20), "{before:?} {after:?}");
 }
 

@@ -14,7 +14,7 @@ const AVAILABLE: u16 = 1 << 7;
 /// The address of memory that no queue uses.
 const BUFFER: u64 = MEMORY_END - 4096;
 
-/// A ring that breaks a rule or is just within it.
+/// A ring that breaks a rule or only just complies with it.
 pub(super) type Ring = (&'static str, fn(&mut Guest));
 
 /// Returns the malformed rings of a format.

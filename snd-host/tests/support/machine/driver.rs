@@ -1,4 +1,4 @@
-//! The guest's driver: buffers that it adds to the queues, and buffers that come back.
+//! The guest's driver: buffers that it adds to the queues, and buffers that are returned.
 
 use std::os::fd::AsRawFd as _;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use super::super::{BYTES, DEADLINE, FRAMES, OK, counting, set_params_of, status_of, words};
 use super::{Guest, MEMORY_END, QUEUE_BYTES, QUEUE_SIZE};
 
-/// Bytes of guest memory for each message.
+/// The number of bytes of guest memory for each message.
 const MESSAGE_BYTES: u64 = 16 << 10;
 
 /// A message to play, after the device has returned it.

@@ -26,7 +26,7 @@ pub(crate) use driver::{Played, Recorded};
 /// The end of guest memory, which starts at address 0.
 pub(crate) const MEMORY_END: u64 = 8 << 20;
 
-/// Bytes of guest memory for the areas of each queue. The queues come first.
+/// The number of bytes of guest memory for the areas of each queue. The queues come first.
 const QUEUE_BYTES: u64 = 64 << 10;
 
 const QUEUE_SIZE: u16 = 64;
@@ -38,7 +38,7 @@ const fn areas(queue: u64) -> Areas {
 
 /// The areas of the transmit queue, which carries audio to play.
 pub(crate) const TX_AREAS: Areas = areas(TX_QUEUE as u64);
-/// Descriptors of the transmit queue.
+/// The number of descriptors of the transmit queue.
 pub(crate) const TX_QUEUE_SIZE: u16 = QUEUE_SIZE;
 
 /// The difference between the front-end's address and the guest's address of the same byte.
@@ -81,7 +81,7 @@ pub(crate) struct Guest {
     messages: u64,
 }
 
-/// What the front-end does.
+/// The actions of the front-end.
 impl Guest {
     /// Connects and starts all queues.
     pub(crate) fn connect(daemon: &Daemon, format: Format) -> Self {
@@ -138,7 +138,8 @@ impl Guest {
         (0..QUEUES).for_each(|index| self.start_queue(index, |_| {}));
     }
 
-    /// Starts a queue where the queue was stopped, with addresses that `change` may alter.
+    /// Starts a queue at the position at which it was stopped, with addresses that `change` may
+    /// alter.
     pub(crate) fn start_queue(&mut self, index: usize, change: impl FnOnce(&mut VringConfigData)) {
         let queue = &self.queues[index];
         let setup = &queue.setup;

@@ -1,4 +1,4 @@
-# The way from the PVH entry, in 32-bit mode without paging, to Rust in 64-bit mode.
+# The start-up code: from the PVH entry, in 32-bit mode without paging, to Rust in 64-bit mode.
 #
 # The memory that the firmware uses and the devices' registers are below 4 GiB. So the first 4 GiB are
 # mapped to themselves, in pages of 2 MiB.
