@@ -21,12 +21,12 @@ pub(super) enum Answer {
     Done,
     /// A reply.
     Reply {
-        /// Its payload.
+        /// The payload of the reply.
         payload: Vec<u8>,
-        /// The file descriptor that goes with it.
+        /// The file descriptor that is sent with the reply.
         fd: Option<OwnedFd>,
     },
-    /// A reply that is sent later, when this has happened.
+    /// A reply that is sent later, when the event that the request waits for has happened.
     Later(Pending),
 }
 

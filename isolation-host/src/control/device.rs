@@ -14,13 +14,13 @@ use crate::protocol::{Message, ReceiveError};
 ///   │    └─────────────────────┴─────────────────────┴────────── lost, replaced ────┘
 /// ```
 ///
-/// The first device takes this way, and each of its successors.
+/// The first device and each later device pass through these states.
 #[derive(Debug, Default)]
 pub(super) enum Device {
     /// There is no connection.
     #[default]
     Absent,
-    /// The shell tries to connect.
+    /// The shell is trying to connect.
     Connecting,
     /// The device has not replied to the handshake yet.
     Meeting(Handshake),
@@ -52,7 +52,7 @@ impl Device {
         }
     }
 
-    /// Returns when the device is given up, if it owes a reply.
+    /// Returns when the device is disconnected if it still owes a reply.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Absent | Self::Connecting => None,

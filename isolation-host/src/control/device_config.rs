@@ -1,5 +1,5 @@
-//! Requests that are relayed to the device: the configuration, and all that means the same on both
-//! sides.
+//! Requests that are relayed to the device: requests about the configuration, and all requests that
+//! mean the same on both sides.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::protocol::{Message, Request};
 /// The largest number of parts of the configuration that are kept.
 const MAX_PARTS: usize = 16;
 
-/// The parts of the configuration that the device has replied last, by their headers.
+/// The parts of the configuration from the device's last replies, indexed by their headers.
 #[derive(Debug, Default)]
 pub(super) struct KnownConfig {
     parts: VecDeque<Vec<u8>>,
@@ -33,7 +33,7 @@ impl KnownConfig {
         self.parts.iter().find(|part| is_reply_to(part, payload))
     }
 
-    /// Keeps a reply. Returns whether it differs from what was known.
+    /// Keeps a reply. Returns whether the reply differs from the known configuration.
     fn set(&mut self, reply: &[u8]) -> bool {
         let before = self.parts.iter().position(|part| is_reply_to(part, reply));
         let before = before.and_then(|at| self.parts.remove(at));
@@ -45,7 +45,7 @@ impl KnownConfig {
     }
 }
 
-/// Returns whether both have the same header and length.
+/// Returns whether the reply and the request have the same header and length.
 fn is_reply_to(reply: &[u8], payload: &[u8]) -> bool {
     let header = |bytes: &[u8]| bytes.get(..size_of::<ConfigHeader>()).map(<[u8]>::to_owned);
     reply.len() == payload.len() && header(reply) == header(payload)
@@ -71,7 +71,8 @@ impl Control {
     ) -> Result<Answer, RequestError> {
         let header = config_header(message)?;
         let limits = limits_beside(self.options.device_type, &header);
-        // The device is asked for both at once, so that the VMM waits only once.
+        // The device is asked for the configuration and the limits at the same time, so that the
+        // VMM waits only once.
         let limits = limits.and_then(|payload| self.send_relayed(Request::GetConfig, &payload));
         match self.relay(Request::GetConfig, message, now) {
             Ok(Answer::Later(Pending::Relay { ticket, wait, .. })) => {
@@ -84,7 +85,8 @@ impl Control {
         }
     }
 
-    /// Returns the configuration that the device has replied last, or else the error.
+    /// Returns the configuration from the device's last reply, or the error if there is no such
+    /// reply.
     fn known_config(&self, asked: &[u8], error: RequestError) -> Result<Answer, RequestError> {
         let Some(known) = self.config.get(asked) else { return Err(error) };
         let limits = match limits_beside(self.options.device_type, &header(asked)) {
@@ -129,7 +131,8 @@ impl Control {
         Limits::new(device.unwrap_or_default(), share).apply(bytes, offset);
     }
 
-    /// Keeps a configuration that has come too late for the VMM. Tells the VMM if it is new.
+    /// Keeps a configuration that has arrived too late for the VMM. Tells the VMM if the
+    /// configuration is new.
     fn take_late_config(&mut self, config: &[u8]) {
         if self.config.set(config) {
             let session = self.vmm.session_mut();
@@ -157,7 +160,7 @@ impl Control {
             return Err(RequestError::Slow { request });
         }
         let ticket = link.relay(request, &message.payload, fds);
-        // A VMM that wants no reply does not have to wait for the device's.
+        // A VMM that wants no reply does not have to wait for the reply of the device.
         match ticket.filter(|_| request.has_reply() || message.needs_reply()) {
             Some(ticket) => {
                 let wait = self.begin_reply_wait(request, now);
@@ -167,7 +170,7 @@ impl Control {
         }
     }
 
-    /// Sends a request to the device if there is one that has time.
+    /// Sends a request to the device, if there is a device that can handle more requests.
     fn send_relayed(&mut self, request: Request, payload: &[u8]) -> Option<Ticket> {
         let link = self.device.link_mut().filter(|link| !link.is_full())?;
         link.relay(request, payload, Vec::new())
@@ -221,7 +224,7 @@ impl Control {
         Ok(Answer::Reply { payload: reply.payload, fd })
     }
 
-    /// Answers a request for which the device has no time, or that had a device which is lost.
+    /// Answers a request if the device does not reply in time, or if the device was lost.
     pub(super) fn continue_relay(
         &mut self,
         message: &Message,
@@ -242,19 +245,21 @@ impl Control {
     }
 }
 
-/// Returns whether the only file descriptor of a request is relayed, and that of its reply.
+/// Returns whether the only file descriptor of a request, and the file descriptor of its reply, are
+/// relayed.
 fn carries_fd(request: Request) -> bool {
     request == Request::SetDeviceStateFd
 }
 
-/// Returns whether a part of a disk's configuration has limits of requests.
+/// Returns whether a part of a disk's configuration contains the limits of requests.
 const fn has_limits(offset: usize, len: usize) -> bool {
     let fields = block_limits::FIELDS;
     offset < fields.end && offset.saturating_add(len) > fields.start
 }
 
 /// Returns the request for the limits of a disk, the bytes at [`block_limits::FIELDS`], if the
-/// answer to a request with this header depends on limits that its own reply does not have.
+/// answer to a request with this header depends on limits that the reply to the request does not
+/// contain.
 fn limits_beside(device_type: DeviceType, header: &ConfigHeader) -> Option<Vec<u8>> {
     let fields = block_limits::FIELDS;
     let (offset, len) = (usize::try_from(header.offset).ok()?, usize::try_from(header.size).ok()?);
@@ -262,7 +267,7 @@ fn limits_beside(device_type: DeviceType, header: &ConfigHeader) -> Option<Vec<u
     if device_type != DeviceType::Blk || own || !has_limits(offset, len) {
         return None;
     }
-    // Asks for all from offset 0, because common devices ignore the offset.
+    // The request asks for all bytes from offset 0, because common devices ignore the offset.
     let header = ConfigHeader { offset: 0, size: u32::try_from(fields.end).ok()?, flags: 0 };
     Some([header.as_bytes(), &[0; block_limits::FIELDS.end]].concat())
 }

@@ -20,10 +20,11 @@ use crate::protocol::features::LOG_ALL;
 use crate::protocol::{Message, ReceiveError, SendError};
 use ring_core::Features;
 
-/// The usual size of a queue. The process does not start if the isolated area has no room for it.
+/// The usual size of a queue. The process does not start if the isolated area has no room for a
+/// queue of this size.
 const USUAL_SIZE: u16 = 256;
 
-/// Why the device is disconnected.
+/// The reason why the device is disconnected.
 #[derive(Clone, Copy, Debug)]
 enum Disconnect {
     /// The device failed, perhaps because of a request that it had.
@@ -41,7 +42,7 @@ enum AdoptError {
     /// The device offers too little.
     #[error(transparent)]
     Features(#[from] NegotiationError),
-    /// There is no successor of the first device, because the process cannot serve the first one.
+    /// The process cannot serve the first device, and therefore ends.
     #[error(transparent)]
     Host(#[from] HostError),
 }
@@ -52,7 +53,7 @@ impl Control {
         self.device.link().is_some()
     }
 
-    /// Has the shell connect to a device, if it is time.
+    /// Lets the shell connect to a device, if an attempt is due.
     pub(super) fn connect_device(&mut self, now: Instant) {
         if self.reconnect.deadline().is_none_or(|at| now < at) {
             return;
@@ -79,7 +80,7 @@ impl Control {
         }
     }
 
-    /// Has the shell send all that may be sent to the device now.
+    /// Lets the shell send all messages that may be sent to the device now.
     pub(super) fn send_to_device(&mut self, now: Instant) {
         while let Some(message) = self.device.next_message(now) {
             self.actions.push(Action::ToDevice(message));
@@ -164,9 +165,9 @@ impl Control {
 
     fn disconnect_device(&mut self, how: Disconnect, now: Instant) {
         let begun = self.device.link().is_some_and(DeviceLink::has_begun);
-        // No queue moves requests while those of the device are counted.
+        // No queue moves requests while the device's requests are counted.
         let mut queues: Vec<_> = self.queues.iter().map(Queue::lock).collect();
-        // Idle buffers are with every device that is lost, and do not crash one.
+        // Every lost device had idle buffers, and idle buffers do not crash a device.
         let is_idle = |index| self.options.device_type.at_stop(index) != AtStop::Finish;
         let counted = queues.iter_mut().enumerate().filter(|(index, _)| !is_idle(*index));
         let held = counted.map(|(_, queue)| queue.held()).fold(Held::default(), Held::and);
@@ -180,8 +181,8 @@ impl Control {
         drop(queues);
         (self.lost, self.device) = (Some(now), Device::Absent);
         self.backend = BackendChannel::default();
-        // The device must get no more messages once the connection begins to close:
-        // qemu-storage-daemon crashes on them.
+        // The device must get no more messages once the connection begins to close: such messages
+        // crash qemu-storage-daemon.
         self.actions.push(Action::DisconnectDevice);
     }
 
@@ -211,7 +212,7 @@ impl Control {
         }
     }
 
-    /// Logs why a device is not used, and decides when to try again.
+    /// Logs why a device is rejected, and decides when to connect again.
     fn reject(&mut self, error: &AdoptError, now: Instant) {
         tracing::warn!("rejecting a device: {}", ErrorChain(error));
         self.device = Device::Absent;
@@ -225,7 +226,7 @@ impl Control {
         Ok(if self.options.device_type.prepares_for_migration() { features } else { features & !LOG_ALL })
     }
 
-    /// Takes a device that supports everything that the VMM was offered.
+    /// Accepts a device that supports everything that the VMM was offered.
     fn adopt(&mut self, handshake: Handshake) -> Result<DeviceLink, AdoptError> {
         let mut link = handshake.complete()?;
         let (offer, wanted) = (Offer::of(&link, &self.options), self.vmm.features());
@@ -259,13 +260,12 @@ impl Control {
         Ok(offer)
     }
 
-    /// Compares the offer of a device with that of its predecessor. Returns what the VMM is offered
-    /// from now on.
+    /// Compares the offer of a device with the offer of the device before it. Returns what the VMM
+    /// is offered from now on.
     fn compare(&self, offer: Offer, before: Offer) -> Result<Offer, NegotiationError> {
         if matches!(self.vmm, Vmm::Absent) {
             negotiation::accept_queues(offer.queues, before.queues)?;
-            // The number of queues stays that of the first device, because the queues exist
-            // already.
+            // The number of queues of the first device is kept, because the queues exist already.
             return Ok(Offer { queues: before.queues, ..offer });
         }
         let wanted = self.vmm.features();

@@ -1,4 +1,4 @@
-//! What the shell reports, and what it performs.
+//! The events that the shell reports, and the actions that it performs.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::forward::{ActiveQueue, QueueEvent};
 use crate::protocol::{Message, ReceiveError, SendError};
 
-/// What has happened.
+/// An event that the shell reports.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// Time has passed.
@@ -23,9 +23,9 @@ pub(crate) enum Event {
     VmmQuiet,
     /// The connection to the VMM has ended, for this reason.
     VmmDisconnected(String),
-    /// The device that was asked for has a connection.
+    /// The shell has connected to a device.
     DeviceConnected,
-    /// There is no device that could be connected to.
+    /// There is no device to connect to.
     DeviceMissing,
     /// The device has sent a message.
     FromDevice(Message),
@@ -39,7 +39,7 @@ pub(crate) enum Event {
     Workers,
 }
 
-/// What the shell has to do.
+/// An action that the shell has to perform.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Send a message to the VMM.
@@ -60,9 +60,9 @@ pub(crate) enum Action {
     ToBackend(Message),
     /// Close the connection to the device, and its back-end channel.
     DisconnectDevice,
-    /// Have the workers run these queues. Happens once.
+    /// Let the workers run these queues. Happens once.
     Assign(Vec<Arc<Mutex<ActiveQueue>>>),
-    /// Have the worker of a queue wait for a notification.
+    /// Add a notification to those that the worker of a queue waits for.
     Listen {
         /// The index of the queue.
         index: usize,
@@ -71,7 +71,7 @@ pub(crate) enum Action {
         /// What the notification means.
         event: QueueEvent,
     },
-    /// Have the worker of a queue no longer wait for a notification.
+    /// Remove a notification from those that the worker of a queue waits for.
     Ignore {
         /// The index of the queue.
         index: usize,

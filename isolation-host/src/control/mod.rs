@@ -72,7 +72,7 @@ pub(crate) struct Control {
     lost: Option<Instant>,
     reconnect: Reconnect,
     /// What the VMM is offered, once there was a device. A device that connects later has to
-    /// support it.
+    /// support all of the offer.
     offer: Option<Offer>,
     memory: GuestMemory,
     quarantine: Quarantine,
@@ -80,9 +80,9 @@ pub(crate) struct Control {
     queues: Vec<Queue>,
     /// The parts of the configuration that the device has replied last.
     config: KnownConfig,
-    /// What the device has said on its back-end channel.
+    /// The state of the device's back-end channel.
     backend: BackendChannel,
-    /// What the shell has to do.
+    /// The actions that the shell has to perform.
     actions: Vec<Action>,
 }
 
@@ -108,7 +108,7 @@ impl Control {
         }
     }
 
-    /// Handles an event. Returns what the shell has to do, in this order.
+    /// Handles an event. Returns the actions that the shell has to perform, in this order.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl Control {
         self.offer.unwrap_or_default()
     }
 
-    /// Does all that is due.
+    /// Performs everything that is due.
     fn settle(&mut self, now: Instant) {
         self.drop_silent_device(now);
         self.continue_waiting(now);
@@ -172,7 +172,7 @@ impl Control {
         }
     }
 
-    /// Has all queues look for work when a request that waits for the quarantine can be submitted.
+    /// Lets all queues look for work when a suspect that waits for admission can be submitted.
     fn admit_suspects(&mut self, now: Instant) {
         if self.quarantine.take_vacancy(now) {
             (0..self.queues.len()).for_each(|index| self.wake(index));

@@ -1,4 +1,4 @@
-//! The options of the process, and why it cannot start or continue.
+//! The options of the process, and the reasons why the process cannot start or continue.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a request of the VMM waits for.
+//! The events that a request of the VMM waits for.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ pub(super) struct Waiting {
     pub(super) what: Pending,
 }
 
-/// What a request of the VMM waits for.
+/// The events that a request of the VMM waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Pending {
     /// A queue whose requests in flight are finished before the queue is stopped.
     Drain {
         /// The index of the queue.
         index: usize,
-        /// The requests in flight when last counted.
+        /// The number of requests in flight when they were last counted.
         left: usize,
         /// When the queue is stopped with requests unfinished.
         deadline: Instant,
@@ -33,7 +33,7 @@ pub(super) enum Pending {
     },
     /// The device stops all queues.
     StopAll {
-        /// What happens then.
+        /// What happens after all queues have stopped.
         then: AfterStop,
         /// How long to wait for the device.
         wait: Wait,
@@ -68,12 +68,12 @@ pub(super) enum AfterStop {
 pub(super) struct Wait {
     begun: Instant,
     deadline: Instant,
-    /// Whether the wait is taken off the budget.
+    /// Whether the wait is subtracted from the budget.
     limited: bool,
 }
 
 impl Wait {
-    /// Begins a wait that is taken off the budget.
+    /// Begins a wait that is subtracted from the budget.
     pub(super) fn limited(now: Instant, timeout: Duration) -> Self {
         Self { begun: now, deadline: now + timeout, limited: true }
     }
@@ -83,7 +83,7 @@ impl Wait {
         Self { begun: now, deadline: now + timeout, limited: false }
     }
 
-    /// Returns what a wait that ends takes off the budget.
+    /// Returns the time to subtract from the budget when the wait ends.
     pub(super) fn price(&self, now: Instant) -> Duration {
         if self.limited { now.saturating_duration_since(self.begun) } else { Duration::ZERO }
     }

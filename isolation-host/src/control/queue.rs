@@ -29,7 +29,7 @@ pub(super) struct Queue {
     pub(super) base: u32,
     /// The vring base at which the queue was stopped, unless the device was reset since.
     pub(super) stopped_at: Option<u32>,
-    /// Whether the VMM has started the queue where it was stopped.
+    /// Whether the VMM has started the queue at the position at which it was stopped.
     resumed: bool,
     /// The guest's notifications.
     pub(super) kick: Option<Arc<OwnedFd>>,
@@ -101,12 +101,13 @@ impl Queue {
         })
     }
 
-    /// Locks what the worker runs. The queue does not move requests while the lock is held.
+    /// Locks the state that the worker runs. The queue does not move requests while the lock is
+    /// held.
     pub(super) fn lock(&self) -> MutexGuard<'_, ActiveQueue> {
         self.active.lock()
     }
 
-    /// Returns what the worker runs.
+    /// Returns the state that the worker runs.
     pub(super) fn share(&self) -> Arc<Mutex<ActiveQueue>> {
         Arc::clone(&self.active)
     }
@@ -152,7 +153,7 @@ impl Control {
         let features = negotiation::ring(session.features);
         let setup = queue.setup(index, &self.memory, features)?;
         let packed = features.contains(Features::RING_PACKED);
-        // An in-order queue needs no journal: its position says what is in flight.
+        // An in-order queue needs no journal: its position says which requests are in flight.
         let journals = session.journals.as_ref().filter(|_| !features.contains(Features::IN_ORDER));
         let journal = journals.and_then(|journals| journals.queue(index, queue.size, packed));
         let device_type = self.options.device_type;
@@ -203,7 +204,7 @@ impl Control {
         let window = area.window().clone();
         let share = area.share(index, queue.size, features)?;
         let setup = share.setup;
-        // A device takes a ring at any other position for that of a driver that was reset.
+        // A device mistakes a ring at any other position for the ring of a driver that was reset.
         let left = link.left_at(number(index).into()).filter(|_| queue.resumed);
         let ring = DeviceRing::new(window, share, self.options.policy, left)?;
         // Each connection has notifications of its own, so that an earlier device can neither send
@@ -215,7 +216,8 @@ impl Control {
         self.actions.push(Action::Listen { index, fd: queue.device_call(), event });
         let (kicked, called) = (device_kick.as_fd(), queue.device_call.as_fd());
         link.start_queue(number(index).into(), &setup, ring.position(), kicked, called)?;
-        // Not required for a device that looks at the ring when it starts, and harmless.
+        // This notification is not required for a device that looks at the ring when it starts, but
+        // is harmless.
         notifier::notify(&kick);
         queue.lock().attach(ring, kick);
         queue.enabled_on_device = None;
@@ -250,7 +252,7 @@ impl Control {
         }
     }
 
-    /// Has the worker look for work on a queue.
+    /// Lets the worker look for work on a queue.
     pub(super) fn wake(&mut self, index: usize) {
         if let Some(queue) = self.queues.get(index) {
             queue.lock().mark_ready();

@@ -62,7 +62,8 @@ impl Control {
         }
     }
 
-    /// Has the device stop a queue. The requests that the device finishes until then are returned.
+    /// Tells the device to stop a queue. The requests that the device finishes before it stops are
+    /// returned.
     fn stop_on_device(&mut self, index: usize, now: Instant) -> Answer {
         self.ask_to_stop(index);
         let wait = self.begin_wait(now);
@@ -76,7 +77,8 @@ impl Control {
         }
     }
 
-    /// Returns whether the device still stops its queues or its reset, and there is time left.
+    /// Returns whether the device has not finished stopping its queues or its reset, and there is
+    /// time left.
     fn is_device_stopping(&self, wait: Wait, now: Instant) -> bool {
         self.device.link().is_some_and(DeviceLink::is_stopping) && !wait.is_over(now)
     }
@@ -137,9 +139,9 @@ impl Control {
         let base = forwarded.vring_base();
         (queue.base, queue.stopped_at) = (base, Some(base));
         tracing::debug!("queue {index} ends at {base:#x}: {}", forwarded.statistics);
-        // The device may still be working on requests that the guest will submit again. They must
-        // not be executed twice in an arbitrary order, and only a disconnected device stops for
-        // certain.
+        // The device may still be working on requests that the guest will submit again. These
+        // requests must not be executed twice in an arbitrary order, and only a disconnected device
+        // is certain to stop.
         if had_device && unfinished > 0 && self.options.device_type.at_stop(index) == AtStop::Finish {
             self.lose_device(
                 &format!("queue {index} was stopped with {unfinished} requests unfinished"),

@@ -50,7 +50,7 @@ pub(super) struct Session {
     pub(super) journals: Option<JournalMemory>,
     /// Reports changes of the configuration to the VMM, if the VMM has a channel for them.
     pub(super) config_notifier: Option<ConfigNotifier>,
-    /// The request that is answered later. No other is received meanwhile.
+    /// The request that is answered later. No other request is received meanwhile.
     pub(super) waiting: Option<Waiting>,
 }
 
@@ -109,7 +109,7 @@ impl Control {
         matches!(self.vmm, Vmm::Absent) && self.offer.is_some() && self.grace_deadline(now).is_none()
     }
 
-    /// Returns whether there is no VMM, and none that is leaving.
+    /// Returns whether there is no VMM, neither connected nor leaving.
     pub(crate) const fn has_no_vmm(&self) -> bool {
         matches!(self.vmm, Vmm::Absent)
     }
@@ -164,7 +164,7 @@ impl Control {
         }
     }
 
-    /// Forgets a VMM that has left, once its requests are finished or given up.
+    /// Forgets a VMM that has left, once its requests are finished or the deadline has passed.
     pub(super) fn end_leaving(&mut self, now: Instant) {
         if let Vmm::Leaving { deadline, .. } = self.vmm {
             if deadline <= now || self.all_drained() || !self.may_finish() {

@@ -9,7 +9,7 @@ use crate::device_link::STATE_REPLY_TIMEOUT;
 use crate::protocol::{Message, Request};
 
 impl Control {
-    /// Returns whether a request of the VMM waits, so that no other is received.
+    /// Returns whether a request of the VMM waits, so that no other request is received.
     pub(crate) fn vmm_waits(&self) -> bool {
         self.vmm.session().is_some_and(|session| session.waiting.is_some())
     }
@@ -28,12 +28,12 @@ impl Control {
         }
     }
 
-    /// Takes a wait that has ended off the budget.
+    /// Subtracts a wait that has ended from the budget.
     pub(super) fn end_wait(&mut self, wait: Wait, now: Instant) {
         self.budget.spend(wait.price(now));
     }
 
-    /// Answers the VMM if what its request waits for has happened, or has taken too long.
+    /// Answers the VMM if the event that its request waits for has happened, or has taken too long.
     pub(super) fn continue_waiting(&mut self, now: Instant) {
         let Some(session) = self.vmm.session_mut() else { return };
         let Some(Waiting { request, what }) = session.waiting.take() else { return };
@@ -47,7 +47,7 @@ impl Control {
         self.conclude(request, outcome);
     }
 
-    /// Has the VMM wait, or answers its request.
+    /// Lets the VMM wait, or answers its request.
     pub(super) fn conclude(&mut self, request: Message, outcome: Result<Answer, RequestError>) {
         match outcome {
             Ok(Answer::Later(what)) => {

@@ -5,7 +5,7 @@
 
 use crate::protocol::{BackendRequest, Message};
 
-/// What the device has said on its back-end channel.
+/// The state of the device's back-end channel.
 #[derive(Debug, Default)]
 pub struct BackendChannel {
     /// Whether the device has reported a change since the last `take_config_change`.

@@ -1,4 +1,4 @@
-//! Requests to the device and its replies, which come in the same order but perhaps late.
+//! Requests to the device, and the device's replies, which come in the same order but may be late.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::error::LinkError;
 use super::reply::{body, reply_to};
 use crate::protocol::{Message, ReceiveError, Request};
 
-/// How long a device may owe a reply without sending any.
+/// The longest time that a device may owe a reply without sending any reply.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a device may take to reply to `CHECK_DEVICE_STATE`.
@@ -25,14 +25,14 @@ const MAX_OWED: usize = 64;
 
 /// How many messages may wait for the device to handle earlier ones.
 ///
-/// The messages that start all queues are fewer than half as many.
+/// The messages that start all queues are fewer than half of this number.
 const MAX_QUEUED: usize = 4096;
 
 /// Identifies a request of the VMM that was relayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket(u64);
 
-/// What a reply is good for.
+/// The purpose of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// The device has to accept the request.
@@ -73,14 +73,15 @@ pub(super) struct Answered {
 ///   (message) ──────▶ queued ────────────▶ sent, owed ────────▶ Answered
 /// ```
 ///
-/// At most [`WINDOW`] messages are sent and not handled. If none of them has a reply,
-/// `GET_FEATURES` is sent behind them, whose reply shows that the device has handled them.
+/// At most [`WINDOW`] messages are sent and not handled. If none of these messages has a reply,
+/// `GET_FEATURES` is sent behind them. The reply to `GET_FEATURES` shows that the device has
+/// handled these messages.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     queued: VecDeque<Queued>,
     /// The messages that the device may not have handled.
     sent: VecDeque<Sent>,
-    /// Since when the device owes the oldest reply.
+    /// The time since which the device owes the oldest reply.
     since: Option<Instant>,
     /// The last ticket.
     tickets: u64,
@@ -124,7 +125,7 @@ impl Exchange {
         let number = message.request;
         let at = self.sent.iter().position(|sent| sent.purpose.is_some());
         let answered = at.and_then(|at| self.sent.drain(..=at).next_back());
-        // To ignore an unasked message would let the device fill the log.
+        // If unasked messages were only logged, the device could fill the log.
         let Some(Sent { request, purpose: Some(purpose) }) = answered else {
             return Err(LinkError::Unasked { number });
         };
@@ -238,7 +239,7 @@ mod tests {
         assert!(matches!(error, LinkError::Receive { request: Request::SetVringNum, .. }));
         let later = now + Duration::from_secs(9);
         exchange.receive(message(Request::SetVringNum).reply(&0u64), later).unwrap();
-        // The device has as long again for the next reply.
+        // The device has the same time again for the next reply.
         assert_eq!(exchange.deadline(), Some(later + REPLY_TIMEOUT));
     }
 

@@ -23,7 +23,7 @@ pub struct Handshake {
 }
 
 impl Default for Handshake {
-    /// Asks the device for its features.
+    /// Begins with the request for the device's features.
     fn default() -> Self {
         let mut handshake = Self { exchange: Exchange::default(), features: 0, protocol: 0, queues: None };
         handshake.ask(Request::GetFeatures);

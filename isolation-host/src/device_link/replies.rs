@@ -30,7 +30,8 @@ impl DeviceLink {
     ///
     /// # Errors
     ///
-    /// [`LinkError`] if the device refuses what it has to accept, or sends a message unasked.
+    /// [`LinkError`] if the device refuses a request that it has to accept, or sends a message
+    /// unasked.
     pub fn receive(&mut self, message: Message, now: Instant) -> Result<Option<Relayed>, LinkError> {
         let answered = self.exchange.receive(message, now)?;
         let Answered { request, purpose, .. } = answered;

@@ -145,7 +145,7 @@ impl Peers {
         true
     }
 
-    /// Sets whether messages of the VMM are received. The end of the connection always is.
+    /// Sets whether messages of the VMM are received. The end of the connection is always received.
     pub(super) fn receive_from_vmm(&mut self, receiving: bool) {
         let Some(channel) = self.vmm.as_ref().filter(|_| self.receiving != receiving) else { return };
         if receiving {
@@ -251,7 +251,8 @@ impl Peers {
     /// Sends a message to the device. Returns what has happened.
     pub(super) fn send_to_device(&mut self, message: &Message) -> Option<Event> {
         let error = self.device.as_ref()?.send(message).err()?;
-        // What the device has sent before its end says which queues it has begun to serve.
+        // The messages that the device has sent before its end say which queues it has begun to
+        // serve.
         Some(self.next_of_device().unwrap_or(Event::DeviceFailed(error)))
     }
 

@@ -1,4 +1,4 @@
-//! What the control thread waits for.
+//! The events that the control thread waits for.
 
 use num_enum::TryFromPrimitive;
 
@@ -10,9 +10,9 @@ use crate::poller;
 pub(super) enum Ready {
     /// A VMM wants to connect.
     Listener,
-    /// The VMM has sent a message, or hung up.
+    /// The VMM has sent a message or disconnected.
     Vmm,
-    /// The device has sent a message, or hung up.
+    /// The device has sent a message or disconnected.
     Device,
     /// The device has sent a message on the back-end channel, or closed the channel.
     BackendChannel,
