@@ -1,7 +1,7 @@
 //! What the fuzz targets share: both ends of a queue, and a scribbler that the fuzzer controls.
 //!
 //! The ends and their guarantees are those of ring-core's hostile tests; only the source of the
-//! input differs. A target attacks one end: the scribbler writes to the areas of the other side. The
+//! input differs. A target attacks one end: the scribbler writes to the other side's areas. The
 //! input chooses between plain calls and bursts of up to four calls.
 
 use arbitrary::{Arbitrary, Unstructured};

@@ -62,8 +62,8 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! A [burst] makes calls for many buffers, and is ended by `publish`. Each queue also has these
-//! calls itself, except `serve`: [`device`] and [`driver`] show them.
+//! A [burst] makes calls for many buffers and ends with `publish`. Each queue also has these calls,
+//! except `serve`; [`device`] and [`driver`] show the calls of a queue.
 //!
 //! # In a kernel
 //!

@@ -202,7 +202,7 @@ fn a_burst_on_a_queue_that_does_not_run_does_nothing() {
     }
 }
 
-/// A buffer in a table lies between two buffers in the ring, all of one burst.
+/// A buffer in a table is added between two buffers in the ring, all in one burst.
 #[test]
 fn a_burst_adds_through_a_table_between_its_other_buffers() {
     for features in ORDERS.map(|order| order | INDIRECT) {

@@ -3,7 +3,7 @@
 /// The packages that read the switch `ring_core_bursts`.
 const SWITCHED: [&str; 2] = ["ring-core", "ring-core-support"];
 
-/// What the suites call.
+/// The style of calls that the suites use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Calls {
     /// The calls of a queue.
@@ -20,8 +20,8 @@ impl Calls {
         }
     }
 
-    /// Returns cargo's options. Only the packages that read the switch are built again, and not the
-    /// standard library, as with RUSTFLAGS.
+    /// Returns cargo's options. With these options, only the packages that read the switch are
+    /// built again. With RUSTFLAGS, the standard library would be built again as well.
     pub(super) fn options(self) -> Vec<String> {
         match self {
             Self::Plain => Vec::new(),

@@ -13,8 +13,8 @@ pub(super) struct Target {
     pub(super) qemu: &'static str,
     /// Whether pointers have 64 bits. rust-vmm's crates are for these processors only.
     pub(super) is_64_bit: bool,
-    /// Whether the reduced form, too, runs the suites over bursts: on a weakly ordered processor,
-    /// and on one with big-endian words of 32 bits.
+    /// Whether the reduced form also runs the suites over bursts: on a processor with weakly
+    /// ordered memory, and on a big-endian processor with words of 32 bits.
     pub(super) reduced_bursts: bool,
     /// What the processor tests that x86-64 does not.
     pub(super) why: &'static str,

@@ -17,7 +17,7 @@ use ring_core::{Notify, Segment, Violation, split};
 
 type Driver = split::DriverQueue<RawMemory<'static>, &'static mut [Slot<u16>], u16>;
 
-/// Keeps the calls to measure in the program.
+/// Refers to the calls whose size is measured, so that the linker keeps the calls.
 #[inline(always)]
 fn reach() {
     black_box(Driver::new as fn(_, _, _) -> _);
@@ -40,7 +40,7 @@ fn send(driver: &mut Driver, buffers: &[Buffer]) -> Notify {
     burst.publish()
 }
 
-/// Takes back the buffers that the device has used. Returns how many bytes it has written.
+/// Takes back the buffers that the device has used. Returns how many bytes the device has written.
 fn collect(driver: &mut Driver) -> Result<u32, Violation> {
     let (mut burst, mut bytes) = (driver.burst(), 0_u32);
     while let Some(used) = burst.reap()? {

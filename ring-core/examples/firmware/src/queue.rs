@@ -125,10 +125,10 @@ impl<'s> Queue<'s> {
         Ok(())
     }
 
-    /// Takes back the used requests in one burst, and passes each to `each`. Returns whether there
-    /// was one.
+    /// Takes back the used requests in one burst, and passes each request to `each`. Returns
+    /// whether there was a used request.
     ///
-    /// No request is added meanwhile, so the call ends however fast the device is.
+    /// No request is added meanwhile, so the call ends even if the device is fast.
     pub(crate) fn reap_all(
         &mut self,
         mut each: impl FnMut(Used<u16>) -> Result<(), CheckError>,

@@ -24,11 +24,11 @@ pub enum Burst {
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, Debug)]
 pub enum BurstEnd {
-    /// All is published.
+    /// All staged buffers are published.
     Publish,
-    /// All is published, and the next publish decides whether to notify.
+    /// All staged buffers are published, and the next publish decides whether to notify.
     PublishSilently,
-    /// The burst is dropped: all stays staged.
+    /// The burst is dropped: staged buffers stay staged.
     Drop,
 }
 
@@ -65,24 +65,25 @@ pub enum DeviceCall {
         /// The number of bytes written.
         written: u8,
     },
-    /// The device takes chains and completes each at once.
+    /// The device takes chains and completes each chain before it takes the next one.
     Serve {
         /// The number of segments that the device has room for, taken modulo 13.
         storage: u8,
         /// The largest number of chains, taken modulo 9.
         limit: u8,
-        /// The number of bytes written to each chain, which may be more than there are.
+        /// The number of bytes written to each chain, which may be larger than the number of
+        /// writable bytes.
         written: u8,
     },
 }
 
 impl DriverCall {
-    /// The most segments of each kind that a buffer has.
+    /// The largest number of segments of each kind that a buffer has.
     pub(crate) const MOST_SEGMENTS: u8 = 3;
 }
 
 impl Burst {
-    /// The most segments that the device has room for.
+    /// The largest number of segments that the device has room for.
     pub(crate) const MOST_STORAGE: u8 = 12;
 }
 

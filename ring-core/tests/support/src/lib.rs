@@ -1,4 +1,4 @@
-//! What ring-core's tests and the fuzz targets share.
+//! Code that ring-core's tests and the fuzz targets share.
 //!
 //! The kit has one small queue with its areas at fixed addresses, the constructors of both ends of
 //! this queue, the operations that random tests perform, and memory that records every access.
@@ -26,7 +26,7 @@ pub use watched::{Access, Watched, WatchedArea};
 
 /// The features of a plain split queue: none.
 pub const SPLIT: Features = Features::empty();
-/// The feature that makes a queue a packed one.
+/// The feature of packed queues.
 pub const PACKED: Features = Features::RING_PACKED;
 /// Notification suppression by event index.
 pub const EVENT_IDX: Features = Features::EVENT_IDX;
@@ -51,7 +51,7 @@ pub const DEVICE: u64 = 0x1280;
 /// The address of the first buffer. The buffers reach to the end of shared memory.
 pub const BUFFERS: u64 = 0x1400;
 
-/// All of shared memory, before there is a queue.
+/// The contents of shared memory before a queue is set up.
 pub const ZEROED: [AlignedWord; 0x400] = [AlignedWord::ZERO; 0x400];
 
 /// A driver queue of either format, with its slots on the heap.

@@ -5,7 +5,7 @@ use ring_core::{Notify, Segment, Setup, Token};
 
 use crate::{BUFFERS, HeapDeviceQueue, HeapDriverQueue, queues};
 
-/// Both ends of one queue, whose steps all have to succeed.
+/// Both ends of one queue. All steps have to succeed.
 #[derive(Debug)]
 pub struct Pair<M: Memory> {
     /// The driver end. The cookies are numbers.
@@ -48,8 +48,8 @@ impl<M: Memory + Clone> Pair<M> {
         self.driver.reap().expect("the used buffer is correct").map(|used| (used.cookie, used.written))
     }
 
-    /// Sends one byte to the device and back. The other buffers in flight may be anywhere but in
-    /// the device, published as used.
+    /// Sends one byte to the device and back. No other buffer may be available, or used and not
+    /// reaped.
     pub fn transfer(&mut self, cookie: u32) {
         let _ = self.offer(&[Segment::new(BUFFERS, 1)], &[], cookie);
         let token = self.take();

@@ -1,4 +1,4 @@
-//! Bursts of several calls at one of two ends.
+//! Makes several calls of one end in one burst.
 
 use ring_core::burst::DeviceBurst;
 use ring_core::device::Slot;
@@ -10,7 +10,8 @@ use crate::burst::{Burst, BurstEnd, DeviceCall, DriverCall};
 use crate::{BUFFERS, Watched, segments};
 
 impl Ends<'_> {
-    /// Makes the calls of a burst. Returns how many plain calls would do the same work at most.
+    /// Makes the calls of a burst. Returns the largest number of plain calls that the same work can
+    /// take.
     pub(super) fn burst(&mut self, burst: Burst) -> usize {
         match burst {
             Burst::Driver { calls, end } => {

@@ -2,7 +2,7 @@
 
 use ring_core::{Chain, Notify, PopError, Segment, Token};
 
-/// The state that the results of a device end are checked against.
+/// The state with which the results of a device end are checked.
 #[derive(Debug)]
 pub(super) struct DeviceGuarantees {
     /// Whether the end has reported a violation.
@@ -22,7 +22,8 @@ impl DeviceGuarantees {
         Self { broken: false, tokens: Vec::new(), last: 0, unpublished: 0, size: size as usize }
     }
 
-    /// Checks the result of taking a chain, with storage for `storage` segments. Returns its token.
+    /// Checks the result of taking a chain, with storage for `storage` segments. Returns the
+    /// chain's token.
     pub(super) fn popped(
         &mut self,
         storage: usize,
@@ -71,7 +72,7 @@ impl DeviceGuarantees {
         self.held();
     }
 
-    /// Notes that a chain was taken and returned at once.
+    /// Notes that a chain was taken and completed in one step.
     pub(super) fn served(&mut self) {
         self.last += 1;
         self.unpublished += 1;
@@ -83,7 +84,7 @@ impl DeviceGuarantees {
         assert!(held <= self.size, "{held} buffers are taken and not returned");
     }
 
-    /// Chooses a chain to complete, and how much is written to the chain.
+    /// Chooses a chain to complete, and the number of bytes written to the chain.
     pub(super) fn choose(&mut self, which: u8, written: u8) -> Option<(Token, u32)> {
         let token = self.remove(which)?;
         let written = u64::from(written) % (u64::from(token.writable()) + 1);
@@ -97,7 +98,7 @@ impl DeviceGuarantees {
         (count > 0).then(|| self.tokens.swap_remove(usize::from(which) % count))
     }
 
-    /// Checks the answer of publishing.
+    /// Checks the result of publishing.
     pub(super) fn published(&mut self, answer: Notify) {
         assert!(!(self.broken && answer.is_needed()), "a broken end notifies");
         self.unpublished = 0;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ring_core::driver::Used;
 use ring_core::{AddError, Notify, Segment, Violation};
 
-/// The state that the results of a driver end are checked against.
+/// The state with which the results of a driver end are checked.
 #[derive(Debug, Default)]
 pub(super) struct DriverGuarantees {
     /// Whether the end has reported a violation.
@@ -34,7 +34,7 @@ impl DriverGuarantees {
         }
     }
 
-    /// Checks the answer of publishing.
+    /// Checks the result of publishing.
     pub(super) fn published(&mut self, answer: Notify) {
         assert!(!(self.broken && answer.is_needed()), "a broken end notifies");
         if !self.broken {
@@ -59,7 +59,7 @@ impl DriverGuarantees {
         }
     }
 
-    /// Checks the number of buffers that the end says are in flight.
+    /// Checks the number of buffers that the end reports as in flight.
     pub(super) fn in_flight(&self, in_flight: u16) {
         assert_eq!(usize::from(in_flight), self.buffers.len());
     }

@@ -28,7 +28,7 @@ pub enum Step {
     ResetDevice,
 }
 
-/// Both ends of one queue, with the state that their guarantees are checked against.
+/// Both ends of one queue, with the state with which their guarantees are checked.
 #[derive(Debug)]
 pub struct Ends<'m> {
     setup: Setup,
@@ -42,7 +42,7 @@ pub struct Ends<'m> {
     device_checks: DeviceGuarantees,
 }
 
-/// The work that a step may do at most.
+/// The largest amount of work that a step may do.
 struct Work {
     /// The number of plain calls.
     calls: usize,
@@ -122,7 +122,8 @@ impl<'m> Ends<'m> {
         }
     }
 
-    /// A call goes through one chain or one batch once. A broken end accesses nothing.
+    /// Checks that a call processes one chain or one batch only once, and that a broken end
+    /// accesses nothing.
     fn check_work(&self, work: Work, (driver_was_broken, device_was_broken): (bool, bool)) {
         // At most, in each call: one access to each word of each descriptor of the queue; one fetch
         // for each segment from a table and for the first segment that does not fit; the indices,
@@ -229,8 +230,8 @@ impl<'m> Ends<'m> {
         self.device_memory.accesses();
     }
 
-    /// The next device takes over the chains in flight. It is not told which chains were staged, as
-    /// if the journal were wrong, too.
+    /// Lets the next device take over the chains in flight. The next device is not told which
+    /// chains were staged, as if the journal were wrong, too.
     fn crash_device(&mut self) {
         let used = self.device.position().used;
         let mut records: Vec<_> =
@@ -248,7 +249,7 @@ impl<'m> Ends<'m> {
         assert!(accesses.len() <= 1 + 2 * usize::from(self.setup.size), "{accesses:?}");
     }
 
-    /// Every cookie comes back once.
+    /// Resets the driver. Every cookie is returned exactly once.
     fn reset_driver(&mut self) {
         let mut cookies = reset_driver(&mut self.driver, &self.driver_memory, &self.setup);
         cookies.sort_unstable();
@@ -262,7 +263,7 @@ impl<'m> Ends<'m> {
         self.driver_memory.accesses();
     }
 
-    /// Every token becomes stale.
+    /// Resets the device. Every token becomes stale.
     fn reset_device(&mut self) {
         reset_device(&mut self.device, &self.device_memory, &self.setup);
         for token in self.device_checks.tokens.drain(..) {
