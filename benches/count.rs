@@ -95,7 +95,7 @@ fn count_all(work: &[Work], extra: u32) -> io::Result<Vec<String>> {
     counted.into_iter().map(|(_, line)| line).collect()
 }
 
-/// Counts one piece of work. Returns its names and counts, separated by tabulators.
+/// Counts one piece of work. Returns its names and counts, separated by tabs.
 fn count(work: &Work, extra: u32) -> io::Result<String> {
     let [few, many] = BURSTS;
     let (before, after) = (instructions(work, few)?, instructions(work, many + extra)?);

@@ -48,7 +48,8 @@ fn serve(listener: &UnixListener, requests: &mut usize) -> bool {
     true
 }
 
-/// Serves `requests` good requests by as many devices as necessary. Returns how many crashed.
+/// Serves `requests` good requests with as many devices as necessary. Returns how many devices
+/// crashed.
 fn serve_with_crashes(listener: UnixListener, mut requests: usize) -> JoinHandle<usize> {
     std::thread::spawn(move || (0..1000).take_while(|_| !serve(&listener, &mut requests)).count())
 }

@@ -246,7 +246,8 @@ fn a_device_cannot_stall_the_guest_with_notifications_that_block() {
         let _ = queue.arm();
         guest.request(&mut driver, 64, b"question", 16, 1);
         guest.publish(0, &mut driver);
-        // The host has published the request and has decided about the notification.
+        // Waits until isolation-host has published the request and has decided about the
+        // notification.
         while queue.arm() != ring_core::Arm::Pending {}
         drop(device);
         host.wait_for(HARMLESS);

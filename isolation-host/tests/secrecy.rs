@@ -111,7 +111,7 @@ fn data_does_not_reach_a_later_request(options: &[&str]) {
         started(Features::empty(), Offer::default(), options);
     // The device writes nothing. It first reports this, and then claims to have written everything.
     for claimed in [0, LEN] {
-        // Two requests at a time use both blocks.
+        // Two requests at the same time use both blocks.
         let answers = [(0, 1), (0x4000, 2)].map(|(at, id)| guest.request(&mut driver, at, b"x", LEN, id));
         guest.publish(0, &mut driver);
         for id in [1, 2] {

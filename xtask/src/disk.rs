@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use end_to_end::artifacts::target_dir;
 use rustix::fs::statvfs;
 
-/// A file system with less room is full: a compiler or linker has just failed to write more.
+/// A file system with less room counts as full: a compiler or linker has just failed to write more.
 const ROOM_BYTES: u64 = 1 << 20;
 
 /// Returns the directories that this program's commands write to and that have no room.

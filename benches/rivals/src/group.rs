@@ -1,4 +1,4 @@
-//! The table of everything that is measured.
+//! The table of all measurements.
 
 use crate::arena::QUEUE_SIZE;
 use crate::case::{Bursts, Case, Decisions, Ends, Pace};

@@ -57,7 +57,7 @@ pub(super) enum Pending {
 /// What happens when all queues are stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterStop {
-    /// Nothing.
+    /// Nothing else happens.
     Keep,
     /// The device is reset.
     Reset,

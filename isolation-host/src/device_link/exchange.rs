@@ -151,7 +151,7 @@ impl Exchange {
         sent.chain(queued).any(|request| requests.contains(&request))
     }
 
-    /// Returns when the device is given up, if it owes a reply.
+    /// Returns when the device is disconnected if it still owes a reply.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let timeout = match self.owed()? {
             Request::CheckDeviceState => STATE_REPLY_TIMEOUT,

@@ -53,7 +53,7 @@ impl DeviceLink {
         }
     }
 
-    /// Returns when the device is given up, if it owes a reply.
+    /// Returns when the device is disconnected if it still owes a reply.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.exchange.deadline()

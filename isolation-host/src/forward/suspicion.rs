@@ -188,7 +188,7 @@ mod tests {
             self.requests.iter().filter(|request| request.state == state).count()
         }
 
-        /// Serves until nothing is in flight. Returns how many requests it took.
+        /// Serves until no request is in flight. Returns the number of steps.
         fn settle(&mut self) -> usize {
             let served = (0..).find(|index| {
                 self.submit();

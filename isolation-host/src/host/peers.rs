@@ -161,7 +161,7 @@ impl Peers {
     pub(super) fn next_of_vmm(&mut self, waits: bool) -> Option<Event> {
         let channel = self.vmm.as_mut()?;
         if waits {
-            // The message that waits may be newer than the event.
+            // The waiting message may be newer than the event.
             let ended = !self.receiving;
             return ended.then(|| Event::VmmDisconnected(ReceiveError::Closed.to_string()));
         }

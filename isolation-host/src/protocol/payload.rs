@@ -112,7 +112,7 @@ pub struct Inflight {
     pub queues: u16,
     /// The size of each queue.
     pub queue_size: u16,
-    /// Not in the specification. QEMU and others send it.
+    /// Padding, which QEMU and others send although the specification does not have it.
     pub padding: u32,
 }
 

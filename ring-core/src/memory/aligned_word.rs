@@ -1,4 +1,4 @@
-//! The unit of the memory that a program lends to a queue.
+//! The words of the memory that a program lends to a queue.
 
 /// Eight bytes whose address is a multiple of eight on every processor.
 ///

@@ -11,7 +11,7 @@ use support::{PACKED, SPLIT};
 
 use crate::rig::setup;
 
-/// Half of the alignment is not enough for either end, in any of the areas.
+/// Asserts that both ends refuse each area with half of its alignment.
 fn misaligned_areas_are_refused(features: Features, layout: Layout) {
     let mut words = [AlignedWord::ZERO; 64];
     let memory = RawMemory::from_mut(&mut words, 0);

@@ -262,7 +262,7 @@ fn driver_2_8_16_a_notification_may_be_repeated() {
 
 #[test]
 fn both_2_8_13_a_new_ring_is_zeroed_and_holds_nothing() {
-    // Flags that mean available on one of the laps, or used.
+    // The flags mark a descriptor as available on one of the laps, or as used.
     for byte in [0x7f, 0x80, 0xff] {
         let mut page = Page::filled(byte);
         let mut queue = Queue::new(&mut page, 2, PACKED);

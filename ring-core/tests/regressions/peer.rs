@@ -1,4 +1,4 @@
-//! The other side, written by hand: it writes anything anywhere.
+//! A hand-written peer, which can write anything anywhere.
 
 use ring_core::memory::{Memory as _, RawMemory};
 use ring_core::{Features, Segment};

@@ -147,7 +147,7 @@ fn an_end_that_is_always_armed_is_notified_of_every_buffer() {
     }
 }
 
-/// Several buffers that become visible at once are one notification, and all are found.
+/// Several buffers that become visible together cause one notification, and all of them are found.
 #[test]
 fn an_end_that_is_always_armed_finds_all_of_a_batch() {
     for features in SUPPRESSION {

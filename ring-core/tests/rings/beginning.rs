@@ -39,7 +39,7 @@ fn a_device_that_resumes_finds_each_buffer_of_a_driver_that_begins_there() {
     }
 }
 
-/// The first buffer is announced before either side has armed the queue.
+/// Each end notifies of the first buffer, although neither side has armed the queue.
 #[test]
 fn a_driver_that_begins_elsewhere_notifies_and_is_notified_at_first() {
     for features in SUPPRESSION {

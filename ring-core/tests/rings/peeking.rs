@@ -11,7 +11,8 @@ fn a_driver_that_peeks_sees_the_id_of_the_buffer_that_it_reaps_next() {
     for features in ORDERS {
         let mut words = ZEROED;
         let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
-        // On later laps, and with buffers that an in-order device returns with one used entry.
+        // The loop covers later laps, and buffers that an in-order device returns with one used
+        // entry.
         for _ in 0..9 {
             let mut ids = [0; 3].map(|_| pair.driver.add(&[BYTE], &[], 0).unwrap());
             assert_eq!(pair.driver.peek(), None);

@@ -26,7 +26,7 @@ fn chains_given_back_newest_first_are_taken_again_in_order() {
     for features in ORDERS {
         let mut words = ZEROED;
         let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &five(features));
-        // Many rounds, so that the rings wrap around at different positions.
+        // There are many rounds, so that the rings wrap around at different positions.
         for cookie in (0..300).step_by(10) {
             offer(&mut pair, cookie, 1);
             offer(&mut pair, cookie + 1, 2);

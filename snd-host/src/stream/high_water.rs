@@ -5,7 +5,8 @@
 pub(super) struct HighWater(u64);
 
 impl HighWater {
-    /// Takes the current value of the counter. Returns whether it has grown since the last call.
+    /// Takes the current value of the counter. Returns whether the counter has grown since the last
+    /// call.
     pub(super) const fn has_grown(&mut self, value: u64) -> bool {
         let grown = value > self.0;
         self.0 = value;

@@ -308,7 +308,7 @@ fn configuration_and_queries_describe_the_streams() {
     assert_eq!(guest.config(), words(&[2, 2, 10, 0]));
     let info = guest.request(&words(&[request::PCM_INFO, 0, 2, 32]), 68);
     assert_eq!((info.len(), status_of(&info)), (68, OK));
-    // One to eight channels, for the stream that plays and for the stream that records.
+    // The stream that plays and the stream that records have one to eight channels.
     assert_eq!(info[28..36], [0, 1, 8, 0, 0, 0, 0, 0]);
     assert_eq!(info[60..], [1, 1, 8, 0, 0, 0, 0, 0]);
 }

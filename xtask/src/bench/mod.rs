@@ -41,7 +41,7 @@ pub(crate) struct Options {
     report: bool,
 }
 
-/// Sets up, and measures what the options ask for.
+/// Sets up, and runs the measurements that the options select.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     setup::for_bench(sh)?;
     match options {

@@ -175,7 +175,7 @@ fn step(line: &str) -> Option<Step<'_>> {
 /// listing's order.
 fn flattened<'f>(functions: &'f Functions<'_>, symbol: &'f str, within: &mut Vec<&'f str>) -> Vec<&'f str> {
     let mut order = Vec::new();
-    // A function that calls itself has no further barriers.
+    // A recursive call adds no further barriers.
     if within.contains(&symbol) {
         return order;
     }

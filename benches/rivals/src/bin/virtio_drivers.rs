@@ -1,4 +1,4 @@
-//! virtio-drivers.
+//! virtio-drivers' split queues, with a stub of a device.
 
 use std::process::ExitCode;
 

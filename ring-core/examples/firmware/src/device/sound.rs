@@ -15,7 +15,7 @@ const CONTROL: Plan = Plan { index: 0, size: 64, requests: 16, segments: 2 };
 /// Small enough for a short sound to pass around the ring several times.
 const TRANSMIT: Plan = Plan { index: 2, size: 16, requests: 5, segments: 3 };
 
-/// 10 ms.
+/// The number of frames in a period of 10 ms.
 const PERIOD_FRAMES: u32 = 480;
 const FRAME: u32 = 4;
 const PERIOD: u32 = PERIOD_FRAMES * FRAME;

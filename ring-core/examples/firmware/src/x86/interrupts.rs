@@ -135,7 +135,7 @@ fn sleep() {
     unsafe { asm!("sti", "hlt", "cli") };
 }
 
-/// Stops for good.
+/// Stops the processor permanently.
 pub(super) fn halt() {
     // SAFETY: interrupts are disabled, so the processor never continues.
     unsafe { asm!("hlt", options(nomem, nostack, preserves_flags)) };

@@ -40,7 +40,7 @@ static EXPRESSIONS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 fn violations(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (path, source) in &tree.files {
-        // This file lists the words.
+        // This file is skipped, because it lists the words.
         if path == file!() || path.ends_with("Cargo.lock") {
             continue;
         }
