@@ -140,6 +140,46 @@ impl<B: NewBitmap + 'static> Queue<B> {
         self.ring.arm()
     }
 
+    /// Answers up to `limit` available chains, and stages the answers. Returns the number of chains
+    /// that were answered.
+    ///
+    /// `answer` reads the request from the chain's readable bytes and writes the response to its
+    /// writable bytes; the chain is completed with the number of bytes written.
+    /// [`publish`](Self::publish) makes the answers visible. So a device can return other chains
+    /// before the driver sees an answer. A device that has nothing else to do uses
+    /// [`serve`](Self::serve).
+    ///
+    /// # Errors
+    ///
+    /// As for [`pop`](Self::pop). What was answered before is staged.
+    pub fn answer(
+        &mut self,
+        segments: &mut [Segment],
+        limit: usize,
+        mut answer: impl FnMut(Reader<'_, GuestView<B>>, &mut Writer<'_, GuestView<B>>),
+    ) -> Result<usize, Violation> {
+        // To start and to end a burst takes longer than to look for a chain.
+        if !self.ring.pending() {
+            return Ok(0);
+        }
+        // The clone is another handle to the same memory.
+        let memory = self.memory().clone();
+        let mut burst = self.ring.burst();
+        let served = burst.serve(segments, limit, |readable, writable| {
+            let mut response = Writer::new(&memory, writable);
+            answer(Reader::new(&memory, readable), &mut response);
+            response.written()
+        });
+        drop(burst);
+        self.used |= served != Ok(0);
+        let served = self.without_too_long(served);
+        if served.is_err() {
+            // The answers that precede the violation still reach the driver.
+            self.ring.drain();
+        }
+        served
+    }
+
     /// Answers chains until the queue is empty and armed, but at most as many chains as the queue
     /// has descriptors. Publishes the answers.
     ///
@@ -155,23 +195,9 @@ impl<B: NewBitmap + 'static> Queue<B> {
     pub fn serve(
         &mut self,
         segments: &mut [Segment],
-        mut answer: impl FnMut(Reader<'_, GuestView<B>>, &mut Writer<'_, GuestView<B>>),
+        answer: impl FnMut(Reader<'_, GuestView<B>>, &mut Writer<'_, GuestView<B>>),
     ) -> Result<Arm, Violation> {
-        // The clone is another handle to the same memory.
-        let memory = self.memory().clone();
-        let mut burst = self.ring.burst();
-        let served = burst.serve(segments, self.size.into(), |readable, writable| {
-            let mut response = Writer::new(&memory, writable);
-            answer(Reader::new(&memory, readable), &mut response);
-            response.written()
-        });
-        drop(burst);
-        self.used |= served != Ok(0);
-        let served = self.without_too_long(served);
-        if served.is_err() {
-            // The answers that precede the violation still reach the driver.
-            self.ring.drain();
-        }
+        let served = self.answer(segments, self.size.into(), answer);
         self.publish();
         served?;
         Ok(self.arm())

@@ -6,7 +6,7 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 use ring_core::memory::{Memory as _, VmMemory};
-use ring_core::{Areas, DriverQueue, Features, Segment, Setup, driver};
+use ring_core::{Areas, DriverQueue, Features, Reader, Segment, Setup, Writer, driver};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use vhost_ring::{GuestMemory, Queues, Started, Vring, ring_core};
@@ -21,7 +21,8 @@ const PACKED: Features = SPLIT.union(Features::RING_PACKED);
 const AREAS: Areas = Areas { descriptor: 0x1000, driver: 0x2000, device: 0x3000 };
 const DATA: u64 = 0x8000;
 
-type Driver = DriverQueue<VmMemory<GuestMemoryMmap>, Vec<driver::Slot<u32>>, u32>;
+type View = VmMemory<GuestMemoryMmap>;
+type Driver = DriverQueue<View, Vec<driver::Slot<u32>>, u32>;
 
 /// A guest with one queue, and the device's side of the queue.
 struct Rig {
@@ -75,11 +76,9 @@ impl Rig {
 
     /// Serves the queue: each answer is the request's four bytes, then their complement.
     fn serve(&mut self) {
-        self.queues.serve(from_ref(&self.vring), &mut [Segment::default(); 4], |_, mut request, response| {
-            let mut bytes = [0; 4];
-            request.read(&mut bytes).unwrap();
-            response.write(&bytes).unwrap();
-            response.write(&bytes.map(|byte| !byte)).unwrap();
+        let mut segments = [Segment::default(); 4];
+        self.queues.serve(from_ref(&self.vring), &mut segments, |_, request, response| {
+            reply(request, response);
         });
     }
 
@@ -100,6 +99,13 @@ impl Rig {
         self.queues.stop(0, |_| {});
         self.vring.queue_next_avail()
     }
+}
+
+fn reply(mut request: Reader<'_, View>, response: &mut Writer<'_, View>) {
+    let mut bytes = [0; 4];
+    request.read(&mut bytes).unwrap();
+    response.write(&bytes).unwrap();
+    response.write(&bytes.map(|byte| !byte)).unwrap();
 }
 
 fn new_driver(memory: &GuestMemory, setup: &Setup) -> Driver {
@@ -123,6 +129,24 @@ fn requests_are_answered_in_both_formats() {
         }
         assert!(is_readable(&rig.call));
         assert!(!is_readable(&rig.error));
+    }
+}
+
+/// A device can return other chains before the driver sees the answers.
+#[test]
+fn answers_are_staged_until_they_are_published() {
+    for features in [SPLIT, PACKED] {
+        let mut rig = Rig::new(8, features);
+        (0..3).for_each(|number| rig.request(number));
+        rig.queues.start(0, &rig.vring).unwrap();
+        let mut answer = |limit| {
+            let queue = rig.queues.get_mut(0).unwrap();
+            queue.answer(&mut [Segment::default(); 4], limit, reply)
+        };
+        assert_eq!([answer(2), answer(2), answer(2)], [Ok(2), Ok(1), Ok(0)]);
+        assert_eq!(rig.answered(), None);
+        rig.queues.get_mut(0).unwrap().publish();
+        assert_eq!([(); 4].map(|()| rig.answered()), [Some(0), Some(1), Some(2), None]);
     }
 }
 
