@@ -88,7 +88,7 @@ impl Card {
         self.controls = self.topology.controls && features & FEATURE_CTLS != 0;
     }
 
-    /// Executes a control request. The messages must be returned before the answer.
+    /// Executes a control request. The messages must be published before the answer is published.
     pub(crate) fn execute(&mut self, request: ControlRequest<'_>, now: Instant) -> (Answer, Completions) {
         let elements = self.controls.then_some(&mut self.elements);
         let answer = control::answer(request, self.topology, &mut self.streams, elements);

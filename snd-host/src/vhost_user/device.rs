@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ring_core::memory::Memory;
-use ring_core::{Arm, Chain, Reader, Segment, Token, Writer};
+use ring_core::{Arm, Chain, Reader, Segment, Token, Violation, Writer};
 use tracing::{debug, error, warn};
 use vhost_ring::{MemoryError, Queue, Queues, Started, Vring};
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 
 use super::timer::Timer;
 use crate::audio::HostAudio;
-use crate::card::{Answer, Card, ControlRequest, MAX_REQUEST, STATUS_BYTES, Topology};
+use crate::card::{Answer, Card, Completions, ControlRequest, MAX_REQUEST, STATUS_BYTES, Topology};
 use crate::limits::MAX_SEGMENTS;
 use crate::spec::{CONTROL_QUEUE, EVENT_QUEUE, QUEUES, RX_QUEUE, TX_QUEUE};
 use crate::stream::{Completion, Direction};
@@ -173,7 +173,11 @@ fn complete(queue: &mut Queue, token: Token, written: u32) {
 /// Pops the next chain of a queue, if the queue is live.
 fn pop<'s>(queues: &mut Queues, index: usize, segments: &'s mut [Segment]) -> Option<Chain<'s>> {
     let popped = queues.get_mut(index)?.pop(segments);
-    popped.inspect_err(|violation| warn!(index, "the driver has broken a queue: {violation}")).ok().flatten()
+    popped.inspect_err(|violation| warn_broken(index, violation)).ok().flatten()
+}
+
+fn warn_broken(index: usize, violation: &Violation) {
+    warn!(index, "the driver has broken a queue: {violation}");
 }
 
 /// Requests and messages from the driver.
@@ -280,46 +284,56 @@ impl Device {
         true
     }
 
-    /// Pops and executes a control request. Returns whether there was one.
+    /// Answers a control request. Returns whether there was one.
+    ///
+    /// One request at a time, because messages that arrive meanwhile come before the next request.
     fn serve_control(&mut self, now: Instant) -> bool {
         let Self { queues, card, segments, .. } = self;
-        let Some(chain) = pop(queues, CONTROL_QUEUE, segments) else { return false };
-        let Some(control) = queues.running(CONTROL_QUEUE) else { return false };
-        let memory = control.memory().clone();
-        let mut writer = Writer::new(&memory, chain.writable());
-        if writer.remaining() >= STATUS_BYTES {
-            let bytes = read_request(&memory, &chain);
-            let request = ControlRequest { bytes: &bytes, room: writer.remaining() };
-            let (Answer { status, payload, .. }, completions) = card.execute(request, now);
-            // Messages are returned before the request that ends their stream (VIRTIO 1.4, 5.14.6.6
-            // "PCM Control Messages").
-            for (index, completions) in [(TX_QUEUE, completions.tx), (RX_QUEUE, completions.rx)] {
-                if let Some(queue) = queues.running(index) {
-                    complete_all(queue, completions);
-                    queue.publish();
-                }
-            }
-            let written = writer.write_value(&status.code()).and_then(|()| writer.write(&payload));
-            if let Err(error) = written {
-                debug!("cannot write an answer: {error}");
+        let Some(control) = queues.get_mut(CONTROL_QUEUE) else { return false };
+        let mut ended = Completions::default();
+        let answered = control.answer(segments, 1, |request, response| {
+            ended = execute(card, request, response, now);
+        });
+        // Messages are returned before the request that ends their stream (VIRTIO 1.4, 5.14.6.6
+        // "PCM Control Messages"): the answer is only staged yet.
+        for (index, completions) in [(TX_QUEUE, ended.tx), (RX_QUEUE, ended.rx)] {
+            if let Some(queue) = queues.running(index) {
+                complete_all(queue, completions);
+                queue.publish();
             }
         }
-        let written = writer.written();
-        if let Some(control) = queues.running(CONTROL_QUEUE) {
-            complete(control, chain.into_token(), written);
-        }
-        true
+        let answered = answered.inspect_err(|violation| warn_broken(CONTROL_QUEUE, violation));
+        answered.is_ok_and(|count| count > 0)
     }
+}
+
+/// Executes a request and writes its answer. Returns the messages of a stream that ends.
+fn execute<M: Memory>(
+    card: &mut Card,
+    request: Reader<'_, M>,
+    response: &mut Writer<'_, M>,
+    now: Instant,
+) -> Completions {
+    if response.remaining() < STATUS_BYTES {
+        return Completions::default();
+    }
+    let bytes = read_request(request);
+    let request = ControlRequest { bytes: &bytes, room: response.remaining() };
+    let (Answer { status, payload, .. }, completions) = card.execute(request, now);
+    let written = response.write_value(&status.code()).and_then(|()| response.write(&payload));
+    if let Err(error) = written {
+        debug!("cannot write an answer: {error}");
+    }
+    completions
 }
 
 /// Reads the meaningful bytes of a request. Returns no bytes if the request is not in shared
 /// memory.
-fn read_request(memory: &impl Memory, chain: &Chain<'_>) -> Vec<u8> {
-    let mut reader = Reader::new(memory, chain.readable());
-    let len = usize::try_from(reader.remaining()).unwrap_or(usize::MAX).min(MAX_REQUEST);
-    let mut request = vec![0; len];
-    match reader.read(&mut request) {
-        Ok(()) => request,
+fn read_request(mut request: Reader<'_, impl Memory>) -> Vec<u8> {
+    let len = usize::try_from(request.remaining()).unwrap_or(usize::MAX).min(MAX_REQUEST);
+    let mut bytes = vec![0; len];
+    match request.read(&mut bytes) {
+        Ok(()) => bytes,
         Err(error) => {
             debug!("cannot read a request: {error}");
             Vec::new()
