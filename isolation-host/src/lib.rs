@@ -38,3 +38,5 @@ pub mod notifier;
 mod poller;
 pub mod protocol;
 pub mod sandbox;
+#[cfg(test)]
+mod simulation;

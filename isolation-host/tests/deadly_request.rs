@@ -162,7 +162,7 @@ fn a_device_that_is_replaced_without_being_lost_is_not_counted() {
 }
 
 #[test]
-fn devices_that_never_get_as_far_as_a_request_fail_none() {
+fn nine_losses_without_progress_are_spread_over_four_requests() {
     let mut queue = Stepped::new(DeviceType::Blk);
     for number in 1..=4 {
         request(&mut queue, number);

@@ -34,11 +34,11 @@ pub(crate) struct ActiveQueue {
 
 /// The outcome of running a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// There may be more work.
-    pub(super) again: bool,
+    pub(crate) again: bool,
     /// The control thread has to look at the queue.
-    pub(super) report: bool,
+    pub(crate) report: bool,
 }
 
 impl ActiveQueue {
@@ -126,7 +126,7 @@ impl ActiveQueue {
     /// Moves requests if the queue is ready.
     ///
     /// Enables the notifications of both sides when there are none.
-    pub(super) fn run(&mut self, index: usize, now: Instant) -> Progress {
+    pub(crate) fn run(&mut self, index: usize, now: Instant) -> Progress {
         if self.ready { self.advance(index, now, ForwardedQueue::run) } else { Progress::default() }
     }
 
