@@ -62,8 +62,19 @@ impl Host {
     /// [`HostError`] if there will be no connection to a peer, or events cannot be waited for.
     pub fn run(mut self) -> Result<(), HostError> {
         self.report(Event::Time)?;
-        while self.connect_vmm()? {
-            for ready in self.wait()? {
+        while self.connect_vmm(Instant::now())? {
+            let mut ready = self.ready()?;
+            if ready.is_empty() {
+                let quiet = if self.control.vmm_waits() { Event::Time } else { Event::VmmQuiet };
+                self.report(quiet)?;
+                // A VMM that is accepted from a later time on has a deadline after this time.
+                let now = Instant::now();
+                if !self.connect_vmm(now)? {
+                    break;
+                }
+                ready = self.sleep(now)?;
+            }
+            for ready in ready {
                 self.handle(ready)?;
             }
             self.report(Event::Time)?;
@@ -73,8 +84,7 @@ impl Host {
     }
 
     /// Connects to a VMM if there is none. Returns whether there is one, or may be one.
-    fn connect_vmm(&mut self) -> Result<bool, HostError> {
-        let now = Instant::now();
+    fn connect_vmm(&mut self, now: Instant) -> Result<bool, HostError> {
         if self.control.has_no_vmm() && self.peers.vmm_is_exhausted() {
             return Ok(false);
         }
@@ -85,20 +95,19 @@ impl Host {
         Ok(true)
     }
 
-    /// Waits for events.
-    fn wait(&mut self) -> Result<Vec<Ready>, HostError> {
+    /// Returns the events that have happened.
+    fn ready(&mut self) -> Result<Vec<Ready>, HostError> {
         self.peers.receive_from_vmm(!self.control.vmm_waits());
-        let ready = self.peers.wait(Some(Duration::ZERO)).map_err(HostError::Poll)?;
-        if !ready.is_empty() {
-            return Ok(ready);
-        }
-        if !self.control.vmm_waits() {
-            self.report(Event::VmmQuiet)?;
-        }
-        let now = Instant::now();
+        self.peers.wait(Some(Duration::ZERO)).map_err(HostError::Poll)
+    }
+
+    /// Waits for events until the first deadline after `now`.
+    fn sleep(&mut self, now: Instant) -> Result<Vec<Ready>, HostError> {
+        self.peers.receive_from_vmm(!self.control.vmm_waits());
         let deadlines = [self.control.deadline(now), self.peers.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
-        self.peers.wait(deadline.map(|at| at.saturating_duration_since(now))).map_err(HostError::Poll)
+        let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        self.peers.wait(timeout).map_err(HostError::Poll)
     }
 
     fn handle(&mut self, ready: Ready) -> Result<(), HostError> {
