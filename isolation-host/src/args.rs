@@ -76,8 +76,9 @@ pub struct Args {
     /// The longest time that a message of the VMM waits for replies of the device, in milliseconds.
     ///
     /// After this time isolation-host answers the VMM without the device's reply, and the device
-    /// catches up. A device that owes replies and sends none for ten seconds is disconnected.
-    /// --drain-timeout limits the wait for requests in flight.
+    /// catches up. A device that owes replies and sends none for ten seconds is disconnected. Two
+    /// waits have other limits: --drain-timeout for requests in flight, and five minutes for the
+    /// check of a migrated state.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=10_000))]
     device_wait_ms: u64,
 

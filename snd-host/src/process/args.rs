@@ -84,7 +84,8 @@ pub struct Args {
     #[arg(long, global = true, value_name = "VM", value_parser = machine_name)]
     pub name: Option<String>,
 
-    /// Numbers of playback and of recording streams, 0 to 4 each. A single number stands for both.
+    /// Numbers of playback and of recording streams: 0 to 4 each, and not both 0. A single number
+    /// stands for both.
     #[arg(long, global = true, value_name = "N|OUT,IN", default_value = "1")]
     pub streams: Streams,
 
@@ -109,8 +110,8 @@ pub struct Args {
 
     /// Directory in which the sink may write files. Can be given several times.
     ///
-    /// Other files can be written only in $XDG_RUNTIME_DIR, where the sound server has its sockets,
-    /// and in /dev/shm and /dev/snd.
+    /// Outside these directories, files can be written only in $XDG_RUNTIME_DIR, where the sound
+    /// server has its sockets, in /dev/shm and in /dev/snd. /dev/null can be written as well.
     #[arg(long, global = true, value_name = "DIR")]
     pub writable: Vec<PathBuf>,
 
