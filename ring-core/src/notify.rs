@@ -109,7 +109,7 @@ impl Unannounced {
         Self { count: u16::MAX }
     }
 
-    /// Adds `count` steps, at most 2^15.
+    /// Adds `count` steps. `count` is at most 2^15.
     #[inline]
     pub(crate) const fn add(&mut self, count: u16) {
         self.count = self.count.saturating_add(count);

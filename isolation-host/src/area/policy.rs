@@ -11,7 +11,7 @@ pub const SCRUB_INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Scrub {
     /// Within a tenth of a second after the guest has the request back, unless the next request
-    /// overwrites them before.
+    /// overwrites the bytes earlier.
     #[default]
     Auto,
     /// Before the guest has the request back.

@@ -8,7 +8,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 ///
 /// Without a limit, a device that always fails would fill the log.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
-/// How far losses may be ahead of the mean interval: 100 losses in a row.
+/// How far `accounted` may lie in the future before a reconnection is delayed: 100 losses.
 const BURST: Duration = Duration::from_secs(100);
 
 /// When to try to connect to the device.

@@ -28,7 +28,7 @@ fn put_descriptor(device: &TestDevice, slot: u64, id: u16, len: u32, flags: u16)
     write(device, at, &[&len.to_le_bytes()[..], &id.to_le_bytes(), &flags.to_le_bytes()].concat());
 }
 
-/// Puts a used element into a slot, and the used index behind the element.
+/// Puts a used element into a slot. In a split ring, also sets the used index to the next slot.
 fn put(device: &TestDevice, slot: u16, id: u32, len: u32) {
     let areas = device.vrings[&0].areas;
     if is_packed(device) {

@@ -14,9 +14,11 @@ use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
 use super::TIMEOUT;
 
-/// The guest's memory: the guest-physical address, the size, and the address in the VMM.
+/// The guest-physical address of the guest's memory.
 pub(crate) const RAM: u64 = 0x10_0000;
+/// The size of the guest's memory in bytes.
 pub(crate) const RAM_SIZE: u64 = 8 << 20;
+/// The address of the guest's memory in the VMM.
 pub(crate) const USER: u64 = 0x7fff_0000_0000;
 /// The size of the queues.
 pub(crate) const QUEUE: u16 = 16;
@@ -73,7 +75,7 @@ impl TestGuest {
         self.negotiate();
     }
 
-    /// Keeps a file of requests in flight from now on.
+    /// Requests an in-flight region, and passes the region back now and at each reconnection.
     pub(crate) fn keep_journal(&mut self) {
         let inflight = Inflight { queues: 2, queue_size: QUEUE, ..Inflight::default() };
         let mut reply = self.ask(Message::request(Request::GetInflightFd, &inflight));

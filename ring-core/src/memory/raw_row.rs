@@ -11,7 +11,7 @@ use super::row::{Row, Walk};
 use super::word::Word;
 use super::{Barriers, Load, Store};
 
-/// The largest cell, of words that also processors without 64-bit atomics have.
+/// The largest cell. Consists of 32-bit words, because some processors have no 64-bit atomics.
 #[repr(C, align(8))]
 struct Cell([AtomicU32; 4]);
 

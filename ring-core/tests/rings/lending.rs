@@ -43,8 +43,8 @@ fn a_segment_outside_the_memory_is_refused() {
     }
 }
 
-/// Safe code owns the bytes of such a table, and could change what the device reads there. The
-/// bytes in the memory itself are never a `&mut [u8]`.
+/// Safe code owns the bytes of the table, and could change the table while the device reads it. An
+/// address in the queue's memory is refused, too: safe code has no `&mut [u8]` into that memory.
 #[test]
 fn a_table_in_bytes_of_the_caller_is_refused_unless_the_memory_lends_it() {
     for features in FORMATS.map(|format| format | INDIRECT) {

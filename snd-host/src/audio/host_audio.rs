@@ -41,7 +41,7 @@ pub(crate) struct HostAudio {
     latency: Duration,
     name: Option<String>,
     writable: Option<Vec<PathBuf>>,
-    /// Not obtained until the process is in the sandbox, because that takes a thread.
+    /// Obtained only after the process has entered the sandbox, because obtaining starts a thread.
     realtime: OnceLock<RealTime>,
     permits: Arc<Permits>,
     /// The attempts to open the source, in all takes.

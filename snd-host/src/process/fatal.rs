@@ -1,4 +1,4 @@
-//! The end of the process in a state that it cannot serve a guest in.
+//! Ends the process when it cannot serve a guest any more.
 //!
 //! A process that lives on without its event loop is worse than no process: QEMU does not notice,
 //! and nothing restarts it.

@@ -195,7 +195,7 @@ impl Device {
         }
     }
 
-    /// Logs once if the driver notifies the device of requests that are not in memory.
+    /// Logs once if the driver kicks the control queue although the queue has never had a request.
     fn report_unshared_memory(&mut self) {
         let control = self.queues.get_mut(CONTROL_QUEUE);
         if !self.reported_unshared && control.is_some_and(|queue| queue.is_kicked_in_vain()) {

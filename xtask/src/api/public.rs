@@ -34,7 +34,7 @@ impl Public {
         public
     }
 
-    /// Returns the export that names a definition in the list: the shortest.
+    /// Returns the shortest export of a definition, which names the definition in the list.
     pub(super) fn name(&self, definition: &[String]) -> Option<&Export> {
         self.items.get(definition)?.iter().min_by_key(|export| export.names.len())
     }

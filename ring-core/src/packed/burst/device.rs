@@ -102,7 +102,7 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
     }
 
     /// Collects the segments of a chain; `None` if the chain breaks a rule, or does not fit the
-    /// storage. Returns also its id.
+    /// storage. Also returns the chain's id.
     #[inline(always)]
     fn gather(&mut self, first: Control, segments: &mut [Segment]) -> Option<(u16, Gathered)> {
         if first.flags.contains(DescriptorFlags::INDIRECT) {

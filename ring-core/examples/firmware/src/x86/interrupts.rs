@@ -2,8 +2,8 @@
 //! interrupt.
 //!
 //! Interrupts are enabled only while the program sleeps. So there is no concurrency in the program.
-//! A check that found nothing cannot become stale before the processor sleeps. No interrupt is
-//! lost: an early interrupt ends the sleep as soon as the sleep begins.
+//! A check that found no new interrupt cannot become stale before the processor sleeps. No
+//! interrupt is lost: an early interrupt ends the sleep as soon as the sleep begins.
 
 // UNSAFETY: interrupts belong to the processor: their table, its sleep, its controller's registers.
 #![expect(unsafe_code)]
