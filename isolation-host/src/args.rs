@@ -7,6 +7,7 @@ use clap::{Parser, ValueEnum as _};
 use rustix::process::RawPid;
 
 use crate::area::policy::{Policy, Scrub, Zero};
+use crate::device_link::LinkType;
 use crate::device_type::DeviceType;
 use crate::endpoint::Endpoint;
 use crate::host::Options;
@@ -38,7 +39,10 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", group = "vmm_side")]
     fd: Option<RawPid>,
 
-    /// The connection to the device: connect:PATH, listen:PATH or fd:NUMBER.
+    /// The connection to the device: connect:PATH, listen:PATH, fd:NUMBER or vdpa:PATH.
+    ///
+    /// PATH after vdpa: is a vDPA device of the kernel, /dev/vhost-vdpa-N. NUMBER may also be an
+    /// open vDPA device.
     #[arg(long, value_name = "ENDPOINT", required_unless_present = "print_capabilities")]
     device_socket: Option<Endpoint>,
 
@@ -46,7 +50,8 @@ pub struct Args {
     #[arg(long)]
     print_capabilities: bool,
 
-    /// The type of the device: blk, net, fs (without DAX), snd or generic.
+    /// The type of the device: blk, net, fs (without DAX), snd or generic. A vDPA device tells its
+    /// type.
     ///
     /// Use generic for any other device whose buffers carry all its data.
     ///
@@ -57,13 +62,15 @@ pub struct Args {
     #[arg(long, value_parser = device_type, default_value = "generic")]
     device: DeviceType,
 
-    /// The size of the isolated memory, such as 64M or 1G.
+    /// The size of the isolated memory, such as 64M or 1G. The default is 64M.
     ///
     /// Each queue gets an equal share. Memory that is never used is not allocated. To record the
     /// requests in flight, isolation-host itself uses up to 2 MiB for each queue, 1 KiB for each
     /// descriptor, and a tenth of the isolated memory in addition.
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
-    area_size: u64,
+    ///
+    /// For a vDPA device the memory is locked, and the default is 16M for each queue, at most 64M.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    area_size: Option<u64>,
 
     /// The largest number of queues to offer to the VMM.
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_QUEUES)))]
@@ -126,6 +133,9 @@ pub struct Args {
     pub log: tracing::Level,
 }
 
+/// The size of the isolated memory, unless the operator chooses one.
+const DEFAULT_AREA: u64 = 64 << 20;
+
 const EXAMPLE: &str = "\
 Example: a disk of qemu-storage-daemon in a guest of QEMU
 
@@ -158,7 +168,9 @@ impl Args {
                 },
                 device,
                 device_type: self.device,
-                area_size: self.area_size,
+                link: LinkType::default(),
+                area_size: self.area_size.unwrap_or(DEFAULT_AREA),
+                area_chosen: self.area_size.is_some(),
                 queues: self.queues,
                 ring: self.ring,
                 policy: Policy { scrub: self.scrub, zero: self.zero },

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use listenfd::ListenFd;
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, RawPid, getpid, pidfd_getfd, pidfd_open};
 use thiserror::Error;
 
 use crate::protocol::Channel;
+use crate::vdpa::VdpaLink;
 
 /// One of the two connections, as the command line describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +26,11 @@ pub enum Endpoint {
     Listen(PathBuf),
     /// Connects to the socket at this path.
     Connect(PathBuf),
-    /// Uses an inherited file descriptor, which is a listening or a connected socket.
+    /// Uses an inherited file descriptor, which is a listening or a connected socket, or a vDPA
+    /// device.
     Fd(RawPid),
+    /// Uses the vDPA device at this path, which can only be the device.
+    Vdpa(PathBuf),
     /// Listens on the socket that systemd has opened.
     ///
     /// There is no text for this endpoint: it is the default.
@@ -34,7 +39,7 @@ pub enum Endpoint {
 
 /// A text that is not an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("invalid endpoint {text:?}; use listen:PATH, connect:PATH or fd:NUMBER")]
+#[error("invalid endpoint {text:?}; use listen:PATH, connect:PATH, fd:NUMBER or, for a device, vdpa:PATH")]
 pub struct EndpointError {
     text: String,
 }
@@ -47,6 +52,7 @@ impl FromStr for Endpoint {
         match text.split_once(':').filter(|(_, value)| !value.is_empty()).ok_or_else(invalid)? {
             ("listen", path) => Ok(Self::Listen(path.into())),
             ("connect", path) => Ok(Self::Connect(path.into())),
+            ("vdpa", path) => Ok(Self::Vdpa(path.into())),
             ("fd", number) => {
                 number.parse().ok().filter(|number| *number >= 0).map(Self::Fd).ok_or_else(invalid)
             }
@@ -60,6 +66,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Listen(path) => write!(f, "listen:{}", path.display()),
             Self::Connect(path) => write!(f, "connect:{}", path.display()),
+            Self::Vdpa(path) => write!(f, "vdpa:{}", path.display()),
             Self::Fd(number) => write!(f, "fd:{number}"),
             Self::Activated => f.write_str("systemd's socket"),
         }
@@ -75,6 +82,8 @@ pub enum Connector {
     Client(PathBuf),
     /// Has a single connection. `None` once it has been used.
     Once(Option<OwnedFd>),
+    /// Connects to a vDPA device.
+    Vdpa(VdpaLink),
 }
 
 impl Connector {
@@ -87,6 +96,7 @@ impl Connector {
     pub fn open(endpoint: &Endpoint) -> io::Result<Self> {
         match endpoint {
             Endpoint::Connect(path) => Ok(Self::Client(path.clone())),
+            Endpoint::Vdpa(path) => Ok(Self::Vdpa(VdpaLink::open(path).map_err(io::Error::other)?)),
             Endpoint::Listen(path) => Self::listen(match UnixListener::bind(path) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale_socket(path) => {
                     std::fs::remove_file(path)?;
@@ -97,6 +107,9 @@ impl Connector {
             Endpoint::Fd(number) => {
                 let process = pidfd_open(getpid(), PidfdFlags::empty())?;
                 let socket = pidfd_getfd(process, *number, PidfdGetfdFlags::empty())?;
+                if FileType::from_raw_mode(fstat(&socket)?.st_mode) == FileType::CharacterDevice {
+                    return Ok(Self::Vdpa(VdpaLink::from_file(socket.into()).map_err(io::Error::other)?));
+                }
                 if rustix::net::sockopt::socket_acceptconn(&socket)? {
                     return Self::listen(socket.into());
                 }
@@ -134,14 +147,28 @@ impl Connector {
                 Err(error) => return Err(error.into()),
             },
             Self::Once(socket) => socket.take().ok_or(io::ErrorKind::NotConnected)?,
+            Self::Vdpa(link) => return link.connect().map(Some),
         };
         Ok(Some(Channel::new(socket)))
     }
 
-    /// Returns whether the single connection has been used.
+    /// Returns whether there will be no more connections: the single connection has been used, or
+    /// the vDPA device has been removed.
     #[must_use]
     pub const fn is_exhausted(&self) -> bool {
-        matches!(self, Self::Once(None))
+        match self {
+            Self::Once(socket) => socket.is_none(),
+            Self::Vdpa(link) => link.is_removed(),
+            Self::Listener(_) | Self::Client(_) => false,
+        }
+    }
+
+    /// Returns the vDPA device, if this is one.
+    pub const fn vdpa_mut(&mut self) -> Option<&mut VdpaLink> {
+        match self {
+            Self::Vdpa(link) => Some(link),
+            Self::Listener(_) | Self::Client(_) | Self::Once(_) => None,
+        }
     }
 
     /// Returns the listening socket, if there is one.
@@ -149,7 +176,7 @@ impl Connector {
     pub const fn listener(&self) -> Option<&UnixListener> {
         match self {
             Self::Listener(listener) => Some(listener),
-            Self::Client(_) | Self::Once(_) => None,
+            Self::Client(_) | Self::Once(_) | Self::Vdpa(_) => None,
         }
     }
 }
@@ -177,7 +204,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_parsed_from_its_text() {
-        for text in ["listen:/a", "connect:/a:b", "fd:3"] {
+        for text in ["listen:/a", "connect:/a:b", "fd:3", "vdpa:/dev/vhost-vdpa-0"] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
         }
         for text in ["", "listen:", "fd:x", "fd:-1", "/a", "tcp:x"] {

@@ -14,7 +14,8 @@
 //!   [`guest_memory`] and its shadow virtqueue in the isolated [`area`]. A [`journal`] records the
 //!   requests in flight, so that they survive the end of this process.
 //! - [`device_link`] is the conversation with the device, [`endpoint`] establishes connections,
-//!   [`protocol`] has vhost-user's messages, [`negotiation`] decides about features.
+//!   [`protocol`] has vhost-user's messages, [`negotiation`] decides about features. [`vdpa`]
+//!   serves a vDPA device of the kernel as a vhost-user device.
 //! - [`limits`] bounds what a peer can make the process hold or do.
 //! - [`sandbox`] is what the process gives up before it reads from a peer.
 //! - [`mmap`] maps memory, and is the only module with unsafe code.
@@ -40,3 +41,4 @@ pub mod protocol;
 pub mod sandbox;
 #[cfg(test)]
 mod simulation;
+pub mod vdpa;

@@ -35,11 +35,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn forward(options: Options, sandboxed: bool) -> Result<(), Box<dyn Error>> {
-    let sockets = Sockets::open(&options)?;
+fn forward(mut options: Options, sandboxed: bool) -> Result<(), Box<dyn Error>> {
+    let mut sockets = Sockets::open(&mut options)?;
     // Each thread enters the sandbox itself, and the sandbox forbids to start threads.
     let enter_sandbox = move || if sandboxed { sandbox::enter() } else { Ok(()) };
     let workers = Workers::start(options.threads, enter_sandbox)?;
+    sockets.start_vdpa(move || if sandboxed { sandbox::enter_with_vdpa() } else { Ok(()) })?;
     enter_sandbox()?;
     Ok(Host::new(options, sockets, workers)?.run()?)
 }

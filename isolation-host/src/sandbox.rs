@@ -8,6 +8,7 @@
 use std::io;
 
 use landlock::{ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _, Scope};
+use rustix::ioctl::Opcode;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use seccompiler::{
@@ -15,6 +16,8 @@ use seccompiler::{
     TargetArch,
 };
 use thiserror::Error;
+
+use crate::mmap::vhost_call::OPCODES;
 
 /// The allowed system calls. Every other one kills the process.
 const SYSTEM_CALLS: &[libc::c_long] = &[
@@ -123,6 +126,28 @@ pub enum SandboxError {
 /// [`SandboxError`] if the system refuses. A kernel without Landlock is not an error, because the
 /// system-call filter forbids to open files as well.
 pub fn enter() -> Result<(), SandboxError> {
+    enter_with(Vec::new())
+}
+
+/// Enters a sandbox in which the requests of vDPA devices are allowed, too.
+///
+/// # Errors
+///
+/// As for [`enter`].
+pub fn enter_with_vdpa() -> Result<(), SandboxError> {
+    let request = |opcode: Opcode| {
+        SeccompRule::new(vec![SeccompCondition::new(
+            1,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Eq,
+            opcode.into(),
+        )?])
+    };
+    let requests: Result<Vec<SeccompRule>, _> = OPCODES.into_iter().map(request).collect();
+    enter_with(vec![(libc::SYS_ioctl, requests?)])
+}
+
+fn enter_with(further: Vec<Call>) -> Result<(), SandboxError> {
     // rustix caches the page size. Reading it later would need a system call that is forbidden.
     let _ = rustix::param::page_size();
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(io::Error::from)?;
@@ -134,7 +159,7 @@ pub fn enter() -> Result<(), SandboxError> {
         .map_err(io::Error::from)?;
     let refused = refused()?;
     let known = SYSTEM_CALLS.iter().copied().chain(refused.iter().map(|(call, _)| *call));
-    let known: Vec<Call> = known.map(|call| (call, Vec::new())).collect();
+    let known: Vec<Call> = known.map(|call| (call, Vec::new())).chain(further).collect();
     let refuse = SeccompAction::Errno(libc::EACCES.unsigned_abs());
     // If several filters are installed, the strictest result applies. The second filter comes last,
     // because it forbids the system call that installs filters.

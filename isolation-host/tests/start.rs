@@ -77,6 +77,24 @@ fn a_log_that_cannot_be_written_does_not_block_the_process() {
 }
 
 #[test]
+fn a_file_that_is_no_vdpa_device_is_refused_at_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = |device: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.arg("--socket-path").arg(directory.path().join("vmm.sock")).args(["--device-socket", device]);
+        let process = command.stdin(Stdio::null()).output().unwrap();
+        assert!(!process.status.success());
+        String::from_utf8_lossy(&process.stderr).into_owned()
+    };
+    for device in ["vdpa:/dev/null", "fd:0"] {
+        let log = start(device);
+        assert!(log.contains("the file is no vDPA device"), "{log}");
+    }
+    let log = start("vdpa:/nowhere");
+    assert!(log.contains("cannot open vdpa:/nowhere"), "{log}");
+}
+
+#[test]
 fn a_missing_socket_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let mut host = Host::run(directory, Command::new(PROGRAM));

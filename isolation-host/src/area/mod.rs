@@ -162,7 +162,13 @@ impl Area {
         };
         let start = BASE + index * share;
         let driver = start + layout.descriptor.size.next_multiple_of(layout.driver.align) as u64;
-        let device = (driver + layout.driver.size as u64).next_multiple_of(PAGE);
+        let mut device = (driver + layout.driver.size as u64).next_multiple_of(PAGE);
+        if layout.device.size as u64 > PAGE {
+            // The elements of a split queue's used ring begin four bytes into the ring. No element
+            // may lie on two pages, because some devices behind a virtual IOMMU translate only the
+            // address of the first byte.
+            device += 4;
+        }
         let blocks = (device + layout.device.size as u64).next_multiple_of(PAGE);
         let left = (start + share).checked_sub(blocks).filter(|left| *left >= MIN_BLOCKS);
         let left = u32::try_from(left.ok_or_else(too_small)?.min(MAX_BLOCKS)).map_err(|_| too_small())?;
@@ -242,6 +248,16 @@ mod tests {
             area.share(4, 256, Features::empty()),
             Err(ShareError::NoSuchQueue { queue: 4, queues: 4 })
         ));
+    }
+
+    #[test]
+    fn no_element_of_a_used_ring_lies_on_two_pages() {
+        let area = Area::new(16 << 20, 1).unwrap();
+        for size in [128, 256, 512, 1024, 32768] {
+            let device = area.share(0, size, Features::empty()).unwrap().setup.areas.device;
+            let element = |index: u16| device + 4 + 8 * u64::from(index);
+            assert!((0..size).all(|index| element(index) / PAGE == (element(index) + 7) / PAGE), "{size}");
+        }
     }
 
     #[test]

@@ -8,10 +8,11 @@ use thiserror::Error;
 use crate::area::policy::Policy;
 use crate::area::{AreaError, ShareError};
 use crate::block_limits;
-use crate::device_link::DeviceLink;
+use crate::device_link::{DeviceLink, LinkType};
 use crate::device_type::DeviceType;
 use crate::endpoint::Endpoint;
 use crate::negotiation::RingChoice;
+use crate::vdpa::VdpaError;
 
 /// The options of the process.
 #[derive(Clone, Debug)]
@@ -22,8 +23,12 @@ pub struct Options {
     pub device: Endpoint,
     /// The type of the device.
     pub device_type: DeviceType,
+    /// How the device is connected.
+    pub link: LinkType,
     /// The size of the isolated area in bytes.
     pub area_size: u64,
+    /// Whether the operator has chosen the size of the area.
+    pub area_chosen: bool,
     /// The largest number of queues to offer to the VMM, up to
     /// [`MAX_QUEUES`](crate::limits::MAX_QUEUES).
     pub queues: u16,
@@ -61,6 +66,20 @@ pub enum HostError {
         /// The cause.
         source: io::Error,
     },
+    /// The vDPA device cannot be used.
+    #[error(transparent)]
+    Vdpa(#[from] VdpaError),
+    /// The vDPA device is not of the type that the operator has chosen.
+    #[error("the vDPA device is of type {found:?}, not {chosen:?}; leave out --device")]
+    DeviceType {
+        /// The type of the device.
+        found: DeviceType,
+        /// The type that the operator has chosen.
+        chosen: DeviceType,
+    },
+    /// A vDPA device is to be the VMM.
+    #[error("{0} is a device; use it as --device-socket")]
+    NoVmm(Endpoint),
     /// The isolated area cannot be made.
     #[error(transparent)]
     Area(#[from] AreaError),

@@ -202,14 +202,14 @@ impl Control {
         let features = link.ring_features();
         let area = link.area(self.options.area_size, queues)?;
         let window = area.window().clone();
-        let share = area.share(index, queue.size, features)?;
+        let share = area.share(index, self.options.link.ring_size(queue.size), features)?;
         let setup = share.setup;
         // A device mistakes a ring at any other position for the ring of a driver that was reset.
         let left = link.left_at(number(index).into()).filter(|_| queue.resumed);
         let ring = DeviceRing::new(window, share, self.options.policy, left)?;
         // Each connection has notifications of its own, so that an earlier device can neither send
         // nor consume them.
-        let (device_kick, kick) = notifier::pair().map_err(AttachError::Descriptors)?;
+        let (device_kick, kick) = self.options.link.kick().map_err(AttachError::Descriptors)?;
         self.actions.push(Action::Ignore { index, fd: queue.device_call() });
         queue.device_call = Arc::new(notifier::new().map_err(AttachError::Descriptors)?);
         let event = QueueEvent::Call(number(index));

@@ -1,10 +1,12 @@
 //! Memory that is shared with another process: the guest's memory and the isolated area.
 //!
-//! This is the only module with pointers. It provides a [`Window`]: mapped memory under the
+//! This is the only module with pointers, so the requests to the kernel that take pointers are here
+//! as well. The module provides a [`Window`]: mapped memory under the
 //! addresses that the two sides of a queue use. The memory stays mapped as long as the window or an
 //! area of it exists.
 
-// UNSAFETY: maps files that other processes write, and copies between such mappings.
+// UNSAFETY: maps files that other processes write, copies between such mappings, and makes the
+// requests of vDPA devices.
 #![expect(unsafe_code)]
 
 mod copy;
@@ -12,6 +14,7 @@ mod error;
 #[cfg(test)]
 mod executable;
 mod mapping;
+pub(crate) mod vhost_call;
 mod window_area;
 
 use std::fmt;
@@ -101,6 +104,12 @@ impl Window {
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.len as u64
+    }
+
+    /// Returns the address of the first byte in this process, for requests to the kernel.
+    #[must_use]
+    pub fn user_address(&self) -> u64 {
+        self.start.addr().get() as u64
     }
 
     /// Returns whether all `len` bytes at `address` are in the window.

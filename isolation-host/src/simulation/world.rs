@@ -13,6 +13,7 @@ use super::random::Random;
 use super::vmm::{DEVICE_WAIT, DRAIN, Vmm};
 use crate::area::policy::Policy;
 use crate::control::{Action, Control, Event, Options};
+use crate::device_link::LinkType;
 use crate::endpoint::Endpoint;
 use crate::forward::{ActiveQueue, Quarantine};
 use crate::negotiation::RingChoice;
@@ -53,7 +54,9 @@ impl World {
             vmm: Endpoint::Activated,
             device: Endpoint::Activated,
             device_type: vmm.guest.device_type,
+            link: LinkType::VhostUser,
             area_size: AREA,
+            area_chosen: true,
             queues: u16::try_from(QUEUES).unwrap(),
             ring: RingChoice::Auto,
             policy: Policy::default(),
