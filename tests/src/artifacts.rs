@@ -122,6 +122,24 @@ impl GuestImage {
     }
 }
 
+/// The directory of the modules for vDPA, relative to the directory of the guest's files.
+pub const VDPA_MODULES: &str = "kernel/vdpa";
+
+/// Returns the kernel modules with which the guest has vDPA devices, in the order of loading. The
+/// guest does not load them by itself.
+///
+/// # Errors
+/// Fails if `cargo xtask setup` has not run.
+pub fn vdpa_modules() -> Result<Vec<PathBuf>, ArtifactError> {
+    let directory = target_dir()?.join(GuestImage::DIRECTORY).join(VDPA_MODULES);
+    let missing =
+        || ArtifactError::Missing { path: directory.clone(), made_by: "cargo xtask setup".to_owned() };
+    let entries = std::fs::read_dir(&directory).map_err(|_| missing())?;
+    let mut modules: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    modules.sort();
+    if modules.is_empty() { Err(missing()) } else { Ok(modules) }
+}
+
 /// The path of virtiofsd relative to the target directory. Debian's virtiofsd is not in `$PATH`.
 pub const VIRTIOFSD: &str = "virtiofsd/bin/virtiofsd";
 

@@ -102,7 +102,7 @@ fn bare_metal(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
 /// isolation-host.
 fn build(sh: &Shell) -> Result<()> {
     cmd!(sh, "cargo build --workspace --exclude rivals --bins").run()?;
-    cmd!(sh, "cargo build --package vhost-ring --examples").run()?;
+    cmd!(sh, "cargo build --package vhost-ring --package end-to-end --examples").run()?;
     Ok(cmd!(sh, "cargo build --release --package isolation-host --bins").run()?)
 }
 

@@ -22,6 +22,6 @@ for device in /sys/bus/virtio/devices/*; do
 done
 
 # This limit ends a script that hangs. The host's deadline ends a guest that hangs.
-timeout 120 sh /run.sh
+timeout 600 sh /run.sh
 echo "guest: exit $?"
 poweroff -f

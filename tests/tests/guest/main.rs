@@ -19,6 +19,7 @@ mod isolation_migration;
 mod isolation_network;
 mod isolation_restart;
 mod isolation_sound;
+mod isolation_vdpa;
 mod snd_capture;
 mod snd_controls;
 mod snd_delay;

@@ -17,6 +17,8 @@ use crate::command::quietly;
 const SERIES: &str = "6.12";
 /// The modules that the guest loads. Modules that these depend on are added.
 const MODULES: &[&str] = &["virtio_pci", "virtio_snd", "virtio_blk", "virtiofs", "virtio_rng"];
+/// The modules that only the test of vDPA devices loads.
+const VDPA: &[&str] = &["vduse", "vhost_vdpa"];
 
 /// A kernel with its modules, ready for an initramfs.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl Kernel {
 /// Downloads and unpacks the kernel, unless that was done before.
 pub(super) fn prepare(sh: &Shell, guest: &Path, debian: Debian) -> Result<Kernel> {
     let directory = guest.join(Kernel::DIRECTORY);
-    let inputs = format!("Linux {SERIES}, {MODULES:?}\n");
+    let inputs = format!("Linux {SERIES}, {MODULES:?}, {VDPA:?}\n");
     cached::directory(&directory, &inputs, |new| fill(sh, new, debian))?;
     let release = fs::read_to_string(directory.join("release"))?;
     Ok(Kernel { directory, release })
@@ -71,7 +73,8 @@ fn fill(sh: &Shell, directory: &Path, debian: Debian) -> Result<()> {
     fs::rename(unpacked.join("boot").join(format!("vmlinuz-{release}")), directory.join("vmlinuz"))
         .with_context(|| format!("{package} contains no kernel"))?;
     fs::write(directory.join("release"), release)?;
-    copy_modules(sh, unpacked, release, &directory.join("modules"))
+    copy_modules(sh, unpacked, release, MODULES, &directory.join("modules"))?;
+    copy_modules(sh, unpacked, release, VDPA, &directory.join("vdpa"))
 }
 
 /// Downloads and unpacks the newest kernel of the series. Returns the name of the package.
@@ -107,12 +110,12 @@ fn numbers(package: &str) -> Vec<u64> {
 }
 
 /// Unpacks the modules and their dependencies, numbered in the order of loading.
-fn copy_modules(sh: &Shell, unpacked: &Path, release: &str, to: &Path) -> Result<()> {
+fn copy_modules(sh: &Shell, unpacked: &Path, release: &str, modules: &[&str], to: &Path) -> Result<()> {
     // Debian 13 has the modules below /usr.
     let base = if unpacked.join("lib/modules").is_dir() { unpacked.to_owned() } else { unpacked.join("usr") };
     quietly("listing the modules", cmd!(sh, "/sbin/depmod --basedir {base} {release}"))?;
     let mut order: Vec<String> = Vec::new();
-    for module in MODULES {
+    for module in modules {
         let show =
             cmd!(sh, "/sbin/modprobe --show-depends --set-version {release} --dirname {base} {module}");
         let needed = show.read().with_context(|| format!("Linux {release} has no module {module}"))?;

@@ -77,6 +77,7 @@ const PACKAGES: &[Package] = &[
     only(Debian::Bookworm, "libseccomp-dev", "to build virtiofsd"),
     any("dpdk-dev", &[Test], "testpmd, a network device and driver on both sides of isolation-host"),
     any("busybox-static", GUEST, "the guest's user space"),
+    any("iproute2", &[Test], "vdpa, which makes vDPA devices in the guest"),
     any("alsa-utils", GUEST, "plays and records in the guest"),
     any("kmod", GUEST, "resolves the dependencies of the guest's kernel modules"),
     any("valgrind", MEASURE, "counts the rings' instructions"),

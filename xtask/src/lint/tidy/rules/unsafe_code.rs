@@ -21,6 +21,7 @@ const PLACES: &[(&str, &str)] = &[
     ("snd-host/src/process/fault.rs", "the handler of SIGBUS"),
     ("isolation-host/src/mmap/", "the front-end's and the isolated memory"),
     ("ring-core/examples/firmware/", "bare metal"),
+    ("tests/examples/vduse-disk/vduse.rs", "the requests of VDUSE"),
     ("benches/", "memory that benchmarks lend to the rings"),
 ];
 

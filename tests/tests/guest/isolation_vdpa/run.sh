@@ -1,0 +1,140 @@
+# Runs in the guest: isolation-host between a load and vDPA devices of the guest's own kernel.
+#
+# Each case prints "vdpa: NAME ok"; the first failure ends the script.
+
+fail() {
+    echo "vdpa: $case fails: $1"
+    for log in /tmp/disk.log /tmp/host.log /tmp/load.log; do
+        echo "--- $log"
+        tail -n 25 $log | cut -c1-220
+    done
+    dmesg | tail -n 5
+    exit 1
+}
+
+# Waits until a file contains a line.
+await() {
+    until grep -q "$2" "$1" 2>/dev/null; do usleep 20000; done
+}
+
+# Starts the disk: name, queues, format. A disk that was killed continues.
+disk() {
+    vduse-disk "$1" /tmp/disk.raw /tmp/places "$2" "$3" >>/tmp/disk.log 2>&1 &
+    disk=$!
+}
+
+# Creates the disk and its vDPA device, and sets $device.
+create() {
+    dd if=/dev/zero of=/tmp/disk.raw bs=1M count=8 2>/dev/null
+    rm -f /tmp/places /tmp/*.log
+    disk "$1" "$2" "$3"
+    await /tmp/disk.log "$1 is ready"
+    vdpa dev add name "$1" mgmtdev vduse || fail "cannot add $1"
+    device=/dev/$(ls "/sys/bus/vdpa/devices/$1" | grep vhost-vdpa)
+}
+
+host() {
+    isolation-host --vmm listen:/tmp/vmm.sock --device-socket "vdpa:$device" --log debug "$@" >>/tmp/host.log 2>&1 &
+    host=$!
+}
+
+# Ends isolation-host and removes the device while it is open, as an administrator does.
+remove() {
+    vdpa dev del "$1" || fail "cannot delete $1"
+    wait $host
+    grep -q "the vDPA device has been removed" /tmp/host.log || fail "isolation-host does not notice the removal"
+    kill -9 $disk
+    wait $disk 2>/dev/null
+    return 0
+}
+
+ok() {
+    echo "vdpa: $case ok in $(($(cut -d. -f1 /proc/uptime) - begun)) s: $(tail -n 1 /tmp/load.log)"
+}
+
+begin() {
+    case=$1
+    begun=$(cut -d. -f1 /proc/uptime)
+}
+
+# The load on a device with these rings and this number of queues.
+forward() {
+    begin "$1 rings, $2 queues"
+    create "d$1$2" "$2" "$1"
+    host
+    vhost-load /tmp/vmm.sock "$2" "$3" 300 >/tmp/load.log 2>&1 || fail "the load fails"
+    grep -q "queue $(($2 - 1)) has 128 descriptors" /tmp/disk.log || fail "a ring has another size"
+    ok
+    remove "d$1$2"
+}
+
+# Waits until the load has completed 30 more requests.
+progress() {
+    before=$(cat /tmp/vmm.sock.done 2>/dev/null || echo 0)
+    until [ "$(cat /tmp/vmm.sock.done 2>/dev/null || echo 0)" -ge $((before + 30)) ]; do
+        kill -0 $load 2>/dev/null || fail "the load ends early"
+        usleep 10000
+    done
+}
+
+# Kills the disk and isolation-host with SIGKILL while the load runs.
+kills() {
+    begin "kills with $1 rings"
+    create "k$1" 2 "$1"
+    host
+    rm -f /tmp/stop /tmp/vmm.sock.done
+    vhost-load /tmp/vmm.sock 2 "$1" 300 /tmp/stop >/tmp/load.log 2>&1 &
+    load=$!
+    for round in 1 2 3 4 5; do
+        progress
+        kill -9 $disk
+        wait $disk 2>/dev/null
+        disk "k$1" 2 "$1"
+        progress
+        kill -9 $host
+        wait $host 2>/dev/null
+        host
+    done
+    touch /tmp/stop
+    wait $load || fail "the load fails"
+    grep -q "5 reconnections" /tmp/load.log || fail "isolation-host was not killed 5 times"
+    ok
+    remove "k$1"
+}
+
+# A disk that does not answer keeps neither the VMM waiting nor its queues from starting again.
+stall() {
+    begin "a stalled disk"
+    create stalled 2 split
+    host
+    rm -f /tmp/vmm.sock.*
+    vhost-load /tmp/vmm.sock 2 split 50 pause >/tmp/load.log 2>&1 &
+    load=$!
+    await_file /tmp/vmm.sock.idle
+    kill -STOP $disk
+    touch /tmp/vmm.sock.go
+    await_file /tmp/vmm.sock.paused
+    grep -q "SetStatus\|SET_STATUS" /tmp/host.log && fail "the device has failed"
+    kill -CONT $disk
+    wait $load || fail "the load fails"
+    ok
+    remove stalled
+}
+
+await_file() {
+    until [ -e "$1" ]; do
+        kill -0 $load 2>/dev/null || fail "the load ends early"
+        usleep 10000
+    done
+}
+
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin:/programs
+for module in /vdpa/*; do insmod "$module"; done
+ifconfig lo up
+forward split 1 packed
+forward packed 1 split
+forward split 4 split
+forward packed 4 packed
+kills split
+kills packed
+stall
