@@ -3,20 +3,20 @@
 use crate::pcm::MAX_BUFFER_BYTES;
 
 /// The largest number of streams in one direction.
-pub(crate) const MAX_STREAMS: u8 = 4;
+pub const MAX_STREAMS: u8 = 4;
 
 /// The largest value of `--latency`.
-pub(crate) const MAX_LATENCY_MS: i64 = 500;
+pub const MAX_LATENCY_MS: i64 = 500;
 
 /// The largest number of takes at a time, including takes that are still being played out.
 ///
 /// Each take has a thread. A guest that starts and stops streams faster than the host can follow is
 /// not heard for some of the time.
-pub(crate) const MAX_TAKES: usize = 16;
+pub const MAX_TAKES: usize = 16;
 
 /// The largest queue size that a front-end may set. QEMU uses 64.
-pub(crate) const MAX_QUEUE_SIZE: usize = 1024;
+pub const MAX_QUEUE_SIZE: usize = 1024;
 
 /// The largest number of segments in a buffer: one for each page of the largest message, one more
 /// if the message is not aligned to pages, and one each for the header and the status.
-pub(crate) const MAX_SEGMENTS: usize = MAX_BUFFER_BYTES as usize / 4096 + 3;
+pub const MAX_SEGMENTS: usize = MAX_BUFFER_BYTES as usize / 4096 + 3;

@@ -1,14 +1,14 @@
 //! The `snd-host` command. Run `snd-host --help` for its options.
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::process::ExitCode;
+use std::env;
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command as Program, ExitCode};
 
 use clap::Parser as _;
-use snd_host::{Args, CAPABILITIES, Command, Devices, LogLimit, ServeError, check, serve};
+use snd_host::{Args, CAPABILITIES, Command, audio_program, init_log, launch, serve};
 use tracing::error;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -18,15 +18,9 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
-    let filter = EnvFilter::new(&args.log);
-    let colours = io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
-    // Otherwise `eprintln!` reports a failed write, and panics if standard error is closed.
-    let lines = lines.log_internal_errors(false);
-    tracing_subscriber::registry().with(lines).with(LogLimit::default()).with(filter).init();
+    init_log(&args.log);
     match run(&args) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");
             ExitCode::FAILURE
@@ -34,14 +28,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Executes the command. Returns whether it has succeeded.
-fn run(args: &Args) -> Result<bool, ServeError> {
-    match args.command {
-        None => serve(args).map(|()| true),
-        Some(Command::Check) => check(args, io::stdout()),
-        Some(Command::Devices) => {
-            write!(io::stdout(), "{}", Devices::find()?)?;
-            Ok(true)
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    match &args.command {
+        None => Ok(serve(args)?),
+        Some(Command::LaunchAudio { args }) => Ok(launch(args)?),
+        // Commands that need GStreamer.
+        Some(Command::Check | Command::Devices) => {
+            let program = audio_program()?;
+            let error = Program::new(&program).args(env::args_os().skip(1)).exec();
+            Err(format!("cannot start {}: {error}; install it beside snd-host", program.display()).into())
         }
     }
 }

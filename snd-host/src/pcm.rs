@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::sample_format::{FORMATS, Format};
-use crate::spec::{PCM_FEATURE_XRUNS, PcmSetParams};
+use crate::spec::request::PCM_SET_PARAMS;
+use crate::spec::{PCM_FEATURE_XRUNS, PcmHeader, PcmSetParams};
 
 /// Codes of frame rates, and the rates in frames per second (VIRTIO 1.4, 5.14.6.6 "PCM Control
 /// Messages", `VIRTIO_SND_PCM_RATE_*`).
@@ -47,17 +48,19 @@ pub(crate) fn rates() -> u64 {
 
 /// The parameters of a stream: valid, and chosen by the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Params {
-    pub(crate) format: &'static Format,
+pub struct Params {
+    /// The sample format.
+    pub format: &'static Format,
     /// Frames per second.
-    pub(crate) rate: u32,
-    pub(crate) channels: u8,
+    pub rate: u32,
+    /// Number of samples in a frame.
+    pub channels: u8,
     /// Size of the guest's buffer in bytes.
-    pub(crate) buffer_bytes: u32,
+    pub buffer_bytes: u32,
     /// Size of a period in bytes. The buffer is a multiple of it.
-    pub(crate) period_bytes: u32,
+    pub period_bytes: u32,
     /// Whether the guest asks for notifications of underruns and overruns.
-    pub(crate) xruns: bool,
+    pub xruns: bool,
 }
 
 impl fmt::Display for Params {
@@ -84,7 +87,7 @@ pub(crate) enum ParamsError {
 
 impl Params {
     /// What most guests play: S16 stereo at 48 kHz, with a buffer of 40 ms.
-    pub(crate) const USUAL: Self = Self {
+    pub const USUAL: Self = Self {
         format: &FORMATS[2],
         rate: 48_000,
         channels: 2,
@@ -116,38 +119,53 @@ impl Params {
         Ok(params)
     }
 
+    /// Returns the request that sets these parameters for stream number `stream`.
+    pub(crate) fn request(&self, stream: u32) -> PcmSetParams {
+        let rate = RATES.iter().find(|(_, rate)| *rate == self.rate).map_or(u8::MAX, |(code, _)| *code);
+        PcmSetParams {
+            header: PcmHeader { code: PCM_SET_PARAMS.into(), stream_id: stream.into() },
+            buffer_bytes: self.buffer_bytes.into(),
+            period_bytes: self.period_bytes.into(),
+            features: if self.xruns { PCM_FEATURE_XRUNS } else { 0 }.into(),
+            channels: self.channels,
+            format: self.format.code,
+            rate,
+            padding: 0,
+        }
+    }
+
     /// Returns the size of a sample in bytes.
-    pub(crate) fn sample_bytes(&self) -> usize {
+    pub fn sample_bytes(&self) -> usize {
         self.format.sample_bytes.into()
     }
 
     /// Returns the size of a frame in bytes: one sample for each channel.
-    pub(crate) const fn frame_bytes(&self) -> u32 {
+    pub const fn frame_bytes(&self) -> u32 {
         // No overflow: both factors are at most 8.
         self.format.sample_bytes as u32 * self.channels as u32
     }
 
     /// Returns a frame of silence.
-    pub(crate) fn silence(&self) -> Vec<u8> {
+    pub fn silence(&self) -> Vec<u8> {
         let sample = &self.format.silence.to_le_bytes()[..self.sample_bytes()];
         sample.repeat(self.channels.into())
     }
 
     /// Returns the number of whole frames in `bytes` bytes.
-    pub(crate) const fn frames(&self, bytes: u64) -> u64 {
+    pub const fn frames(&self, bytes: u64) -> u64 {
         bytes / self.frame_bytes() as u64
     }
 
     /// Returns the duration of `frames` frames, rounded up to nanoseconds.
     ///
     /// [`frames_in`](Self::frames_in) of the result is `frames` again.
-    pub(crate) fn duration(&self, frames: u64) -> Duration {
+    pub fn duration(&self, frames: u64) -> Duration {
         let nanos = (u128::from(frames) * NANOS).div_ceil(self.rate.into());
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     /// Returns the number of whole frames in `duration`.
-    pub(crate) fn frames_in(&self, duration: Duration) -> u64 {
+    pub fn frames_in(&self, duration: Duration) -> u64 {
         u64::try_from(duration.as_nanos() * u128::from(self.rate) / NANOS).unwrap_or(u64::MAX)
     }
 }
@@ -178,7 +196,7 @@ pub(crate) mod tests {
 
     fn request() -> PcmSetParams {
         PcmSetParams {
-            header: crate::spec::PcmHeader { code: 0x101.into(), stream_id: 0.into() },
+            header: PcmHeader { code: 0x101.into(), stream_id: 0.into() },
             buffer_bytes: 7680.into(),
             period_bytes: 1920.into(),
             features: 0.into(),

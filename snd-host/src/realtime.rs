@@ -23,7 +23,7 @@ const PRIORITY: u8 = 10;
 
 /// The real-time priority that the host grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RealTime {
+pub enum RealTime {
     /// Threads may have this priority.
     Granted(u8),
     /// RLIMIT_RTPRIO is 0.
@@ -49,7 +49,7 @@ impl fmt::Display for RealTime {
 
 impl RealTime {
     /// Finds out what the host grants: tries to set the priority of a thread that ends immediately.
-    pub(crate) fn obtain() -> Self {
+    pub fn obtain() -> Self {
         let limit = getrlimit(Resource::Rtprio).current;
         let limit = limit.map_or(PRIORITY, |limit| u8::try_from(limit).unwrap_or(PRIORITY).min(PRIORITY));
         if limit == 0 {
@@ -60,7 +60,7 @@ impl RealTime {
     }
 
     /// Gives this thread the priority, and all threads that it starts.
-    pub(crate) fn enter(self) {
+    pub fn enter(self) {
         if let Self::Granted(priority) = self
             && let Err(error) = set(priority)
         {

@@ -2,17 +2,17 @@
 
 /// A sample format that a guest may choose.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Format {
+pub struct Format {
     /// The code of the format in VIRTIO.
-    pub(crate) code: u8,
+    pub code: u8,
     /// Size of a sample in bytes.
-    pub(crate) sample_bytes: u8,
+    pub sample_bytes: u8,
     /// The name of the format in GStreamer.
-    pub(crate) gst_name: &'static str,
+    pub gst_name: &'static str,
     /// The number of unused high bits that GStreamer has as low bits instead.
-    pub(crate) headroom: u8,
+    pub headroom: u8,
     /// A sample of silence: 0, or the middle of the range for unsigned samples.
-    pub(crate) silence: u64,
+    pub silence: u64,
 }
 
 const fn format(code: u8, sample_bytes: u8, gst_name: &'static str) -> Format {
@@ -27,7 +27,7 @@ const fn unsigned(code: u8, sample_bytes: u8, gst_name: &'static str, bits: u8) 
 ///
 /// Linux derives the largest buffer that it grants to applications from the largest sample, number
 /// of channels and rate on offer. That is almost 2 MB, or 160 ms at the highest rate.
-pub(crate) static FORMATS: [Format; 18] = [
+pub static FORMATS: [Format; 18] = [
     format(3, 1, "S8"),
     unsigned(4, 1, "U8", 8),
     format(5, 2, "S16LE"),

@@ -10,6 +10,9 @@ pub const GUEST: &str = "memory-backend-memfd";
 /// The name of the area that isolation-host gives to a device instead.
 pub const ISOLATED: &str = "isolated-area";
 
+/// The name of the memory that the two processes of snd-host share.
+pub const TAKE: &str = "snd-host-take";
+
 /// Returns the names of all memory files that a process maps or has open.
 ///
 /// # Errors

@@ -186,7 +186,8 @@ impl<'a> Session<'a> {
             .and_then(|guest| {
                 // All memory is shared by the time of the guest's first line.
                 guest.finish_watched(BOOT_WITHIN + length, |line| {
-                    memory.extend(memory::of_process(daemon.id()).unwrap_or_default());
+                    let found = memory::of_process(daemon.id()).unwrap_or_default();
+                    memory.extend(found.into_iter().filter(|name| name != memory::TAKE));
                     watch(line);
                 })
             })

@@ -1,115 +1,112 @@
 //! The host's side of a take that records.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::BytesMut;
-use vhost_ring::Waker;
+use tracing::warn;
 
-use super::capture_buffer::{CaptureBuffer, Counts};
 use super::host_audio::HostAudio;
 use super::level::Level;
-use super::mode::Mode;
-use super::pipeline_config::PipelineConfig;
-use super::recorder::{self, Recorder};
+use super::take_handle::TakeHandle;
 use crate::pcm::Params;
+use crate::wire::{CaptureReader, Counts, Direction, Mode};
 
 /// The host's side of a take that records. No method blocks.
 #[derive(Debug)]
 pub(crate) struct Input {
-    audio: Arc<HostAudio>,
-    stream: usize,
     params: Params,
     level: Option<Arc<Level>>,
-    buffer: CaptureBuffer,
-    recorder: Arc<Recorder>,
-    /// Wakes the event loop when there is more audio.
-    waker: Waker,
-    opened: bool,
-    running: bool,
+    take: TakeHandle,
+    has_source: bool,
+    /// `None` if there is no memory for one. The guest records silence then.
+    ring: Option<CaptureReader>,
+    /// Number of frames that silence replaced without a ring.
+    silent: u64,
 }
 
 impl Input {
     /// Creates an input for stream number `stream`, with a `level` if the guest can change it.
     pub(crate) fn new(
         audio: &Arc<HostAudio>,
-        waker: &Waker,
         stream: usize,
         params: Params,
         level: Option<Arc<Level>>,
     ) -> Self {
-        Self {
-            audio: audio.clone(),
-            stream,
-            params,
-            level,
-            buffer: CaptureBuffer::new(&params),
-            recorder: Arc::default(),
-            waker: waker.clone(),
-            opened: false,
-            running: false,
-        }
+        let take = TakeHandle::new(audio, Direction::Record, stream, params, level.is_some());
+        let failed = |error: &_| warn!(stream, "no memory for a recording, which is silent: {error}");
+        let has_source = audio.has_source();
+        let ring = has_source.then(|| CaptureReader::create(&params).inspect_err(failed).ok()).flatten();
+        Self { params, level, take, has_source, ring, silent: 0 }
     }
 
-    /// Starts the recorder, unless it was started before or there is no source.
+    /// Opens the source, unless it was opened before or there is none.
     pub(crate) fn open(&mut self) {
-        if !self.opened && self.audio.has_source() {
-            self.opened = true;
-            let (recorder, waker) = (self.recorder.clone(), self.waker.clone());
-            let (params, level) = (self.params, self.level.clone());
-            let (label, realtime) = (self.audio.label(self.stream), self.audio.realtime());
-            let (latency, retry) = (self.audio.latency(), self.audio.source_retry().clone());
-            self.audio.spawn(self.stream, move |permit, descriptions| {
-                let Some(description) = descriptions.source else { return };
-                let config = PipelineConfig { description, latency, params, level, label, realtime };
-                recorder::run(&recorder, &waker, permit, &retry, &config);
-            });
+        if let Some(ring) = self.ring.as_ref().filter(|_| self.has_source) {
+            self.take.open(ring.file());
         }
     }
 
     /// Starts or resumes recording.
     pub(crate) fn start(&mut self) {
         self.open();
-        self.running = true;
-        self.recorder.set_mode(Mode::Run);
+        self.set_mode(Mode::Run);
     }
 
     /// Pauses recording.
     pub(crate) fn pause(&mut self) {
-        self.running = false;
-        self.recorder.set_mode(Mode::Pause);
+        self.set_mode(Mode::Pause);
     }
 
-    /// Takes what the source has delivered. Returns the number of frames that a live source has
-    /// delivered in all; `None` without a live source.
-    pub(crate) fn recorded(&mut self) -> Option<u64> {
-        if let Some(tap) = self.recorder.tap().filter(|_| self.running) {
-            self.buffer.live = tap.is_live();
-            while tap.is_live() || self.buffer.has_room() {
-                let Some(frames) = tap.pull() else { break };
-                self.buffer.push(&frames, |part| tap.to_guest(part));
-            }
+    fn set_mode(&mut self, mode: Mode) {
+        if let Some(ring) = &self.ring {
+            ring.set_mode(mode);
+            self.take.wake();
         }
-        self.buffer.recorded()
     }
 
-    /// Takes `bytes` bytes of whole frames out, in pieces. Silence replaces missing frames.
-    pub(crate) fn pull(&mut self, bytes: u32) -> Vec<BytesMut> {
-        self.buffer.pull(bytes)
+    /// Returns the number of frames that a live source has delivered in all; `None` without a live
+    /// source.
+    pub(crate) fn recorded(&mut self) -> Option<u64> {
+        let ring = self.ring.as_mut()?;
+        if let Some(level) = &self.level
+            && ring.set_gain(level.gain())
+        {
+            self.take.wake();
+        }
+        ring.recorded()
     }
 
-    /// Returns the number of recorded bytes that were not taken out.
+    /// Takes `bytes` bytes of whole frames. Silence replaces missing frames.
+    pub(crate) fn pull(&mut self, bytes: u32) -> Vec<u8> {
+        let Some(ring) = &mut self.ring else {
+            let frames = self.params.frames(bytes.into());
+            self.silent += frames;
+            return self.params.silence().repeat(usize::try_from(frames).unwrap_or(0));
+        };
+        let audio = ring.pull(bytes);
+        if ring.needs_wake() {
+            self.take.wake();
+        }
+        audio
+    }
+
+    /// Returns the number of recorded bytes that were not taken.
     pub(crate) fn available(&self) -> u32 {
-        u32::try_from(self.buffer.available()).unwrap_or(u32::MAX)
+        self.ring.as_ref().map_or(0, CaptureReader::available)
     }
 
     /// Returns the numbers of dropped and missing frames.
-    pub(crate) const fn counts(&self) -> Counts {
-        self.buffer.counts()
+    pub(crate) fn counts(&self) -> Counts {
+        let silent = Counts { dropped: 0, silent: self.silent };
+        self.ring.as_ref().map_or(silent, CaptureReader::counts)
     }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
-        self.recorder.set_mode(Mode::End);
+        if let Some(ring) = &self.ring {
+            ring.set_mode(Mode::Cut);
+            self.take.end(Duration::ZERO);
+        }
     }
 }

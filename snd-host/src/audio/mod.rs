@@ -1,62 +1,37 @@
-//! The host's side: audio is played and recorded through GStreamer.
+//! The host's audio as the card uses it: another process plays and records.
 //!
-//! An [`Output`] is the host's side of a take that plays. It takes audio at any time, feeds the
-//! sink, and never blocks. A thread of its own opens the sink, notices when the sink fails, and
-//! closes the sink. The thread starts with the first audio, so that a guest which only probes its
-//! sound card does not open the sink. The thread outlives the [`Output`] until the remaining audio
-//! has been heard. An [`Input`] has such a thread for its source.
+//! An [`Output`] is the card's side of a take that plays. It writes audio to a ring in shared
+//! memory, and reads there how much has been heard. An [`Input`] reads recorded audio from such a
+//! ring. Neither waits for the audio process, which may hang or be gone.
 //!
 //! ```text
-//! event loop   Output ──▶ PlaybackBuffer ──▶ Feeder ──▶ GStreamer
-//!                │                             ▲
-//!                └─ mode ─┆──▶ player ──▶ Sink ┘
-//!              Input ◀─── CaptureBuffer ◀┆── recorder ◀── Source ◀── GStreamer
-//!                         ┆  a thread for each take
+//! event loop    Output ──▶ ring of frames ──▶ ┐
+//!               Input  ◀── ring of frames ◀── ┤ audio process
+//!                 │ opens, wakes, ends        │
+//!                 ▼                           │
+//! keeper thread Keeper ◀── messages ────────▶ ┘
+//!                 │ decides: Supervision
+//!                 ▼
+//!               launcher process, which starts the audio process
 //! ```
 
-mod blocks;
-mod capture_buffer;
-mod crossfade;
-mod descriptions;
-mod error;
-mod feeding;
-mod gstreamer;
 mod host_audio;
 mod input;
+mod keeper;
+mod launcher;
 mod level;
-mod link;
-mod mode;
 mod output;
-mod permit;
-mod pipeline_config;
-mod playback_buffer;
-mod player;
-mod probe;
-mod recorder;
-mod retry;
-mod shared;
-mod short_form;
-mod timeline;
+mod supervision;
+mod take_handle;
 
-pub use self::error::AudioError;
-pub use self::short_form::ShortFormError;
+pub use self::keeper::AudioError;
+pub use self::launcher::{audio_program, end_with_card, launch};
 
-pub(crate) use self::blocks::BLOCKS_PER_SECOND;
-pub(crate) use self::capture_buffer::Counts;
-pub(crate) use self::gstreamer::devices::{HostDevice, list as list_devices};
 pub(crate) use self::host_audio::{HostAudio, HostAudioConfig};
 pub(crate) use self::input::Input;
+pub(crate) use self::launcher::{Launcher, SUBCOMMAND};
 pub(crate) use self::level::Level;
-pub(crate) use self::output::{AudioOutput, Output};
-pub(crate) use self::playback_buffer::{Ending, max_buffered_bytes};
-pub(crate) use self::probe::Finding;
-pub(crate) use self::short_form::Role;
+pub(crate) use self::output::{AudioOutput, Ending, Output};
 
 #[cfg(test)]
-pub(crate) use self::{
-    feeding::{Fed, feed, low},
-    mode::Mode,
-    output::Heard,
-    playback_buffer::PlaybackBuffer,
-    timeline::Timeline,
-};
+pub(crate) use self::output::Heard;

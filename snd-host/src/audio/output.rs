@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use vhost_ring::Waker;
+use tracing::warn;
 
-use super::feeding;
 use super::host_audio::HostAudio;
 use super::level::Level;
-use super::link::{Link, SinkState};
-use super::mode::Mode;
-use super::pipeline_config::PipelineConfig;
-use super::playback_buffer::Ending;
-use super::player;
+use super::take_handle::TakeHandle;
 use crate::pcm::Params;
+use crate::playout::low;
+use crate::wire::{Direction, Mode, PlaybackWriter, SinkProgress, monotonic_nanos};
+
+/// How long after the sink has been looked at it is assumed to play on. The audio process looks at
+/// it at least each `--latency`.
+const MAX_STALE: Duration = Duration::from_millis(100);
 
 /// The progress of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,30 +25,35 @@ pub(crate) struct Heard {
     pub(crate) live: bool,
 }
 
+/// How a take that plays ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// All audio is still played.
+    Drain,
+    /// Audio that the sink has not taken yet is dropped.
+    Cut,
+}
+
 /// The host's side of a take that plays. No method blocks.
 pub(crate) trait AudioOutput {
     /// Appends whole frames, `bytes` bytes in total. `read` fills the bytes in, part by part. If
     /// `read` returns false, appends nothing and returns false.
     fn write(&mut self, bytes: usize, read: impl FnMut(&mut [u8]) -> bool) -> bool;
 
-    /// Feeds the sink if the sink would run short before the event loop wakes in `next_wake`.
-    /// Returns the time until the sink has to be fed again, if the event loop has to wake for that.
-    fn feed(&mut self, next_wake: Option<Duration>) -> Option<Duration>;
-
     /// Returns how much audio the sink should not fall below.
     fn low(&self) -> Duration;
 
     /// Starts or resumes playback.
-    fn start(&self);
+    fn start(&mut self);
 
     /// Pauses playback. Audio that the sink already has is still heard.
-    fn pause(&self);
+    fn pause(&mut self);
 
     /// Returns the progress.
     fn heard(&self) -> Heard;
 
     /// Sets the number of frames that the guest considers played.
-    fn set_played(&self, frames: u64);
+    fn set_played(&mut self, frames: u64);
 
     /// Returns the number of frames that were dropped because the sink did not keep up.
     fn dropped(&self) -> u64;
@@ -56,115 +62,150 @@ pub(crate) trait AudioOutput {
     fn end(self, ending: Ending);
 }
 
-/// An output with a thread that plays.
+/// An output that the audio process plays.
 #[derive(Debug)]
 pub(crate) struct Output {
-    audio: Arc<HostAudio>,
-    stream: usize,
     params: Params,
     level: Option<Arc<Level>>,
-    link: Arc<Link>,
-    /// Wakes the event loop when the sink is open.
-    waker: Waker,
-    player: Player,
-}
-
-/// The state of the thread that plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Player {
-    NotStarted,
-    Started,
-    /// The thread could not be started, and the audio is dropped.
-    Refused,
+    take: TakeHandle,
+    /// Created with the first audio: a guest that only probes its sound card opens no sink.
+    ring: Option<PlaybackWriter>,
+    mode: Mode,
+    /// Number of frames that the guest considers played.
+    played: u64,
+    /// Number of frames that were dropped because the take is not open.
+    refused: u64,
 }
 
 impl Output {
     /// Creates an output for stream number `stream`, with a `level` if the guest can change it.
     pub(crate) fn new(
         audio: &Arc<HostAudio>,
-        waker: &Waker,
         stream: usize,
         params: Params,
         level: Option<Arc<Level>>,
     ) -> Self {
-        let link = Arc::new(Link::new(&params));
-        let (audio, waker) = (audio.clone(), waker.clone());
-        Self { audio, stream, params, level, link, waker, player: Player::NotStarted }
+        let take = TakeHandle::new(audio, Direction::Play, stream, params, level.is_some());
+        Self { params, level, take, ring: None, mode: Mode::Ready, played: 0, refused: 0 }
     }
 
-    fn start_player(&self) -> Player {
-        let (link, params, level) = (self.link.clone(), self.params, self.level.clone());
-        let (waker, latency) = (self.waker.clone(), self.audio.latency());
-        let (label, realtime) = (self.audio.label(self.stream), self.audio.realtime());
-        let started = self.audio.spawn(self.stream, move |permit, descriptions| {
-            let config =
-                PipelineConfig { description: descriptions.sink, latency, params, level, label, realtime };
-            player::run(&link, &waker, permit, &config);
-        });
-        if started { Player::Started } else { Player::Refused }
+    /// Creates the ring, unless there is one.
+    fn prepare(&mut self) {
+        if self.ring.is_none() && !self.take.is_refused() {
+            match PlaybackWriter::create(&self.params) {
+                Ok(ring) => {
+                    ring.set_mode(self.mode);
+                    self.ring = Some(ring);
+                }
+                Err(error) => {
+                    warn!("no memory for the audio of a take, which is dropped: {error}");
+                    self.take.refuse();
+                }
+            }
+        }
+    }
+
+    fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+        if let Some(ring) = &self.ring {
+            ring.set_mode(mode);
+            self.take.wake();
+        }
+    }
+
+    /// Returns what the sink does, as far as the current audio process has reported it.
+    fn sink(&self, ring: &PlaybackWriter) -> SinkProgress {
+        let Some(generation) = self.take.generation() else { return SinkProgress::Lost };
+        match ring.progress() {
+            Some(progress) if progress.generation == generation => progress.sink,
+            Some(_) if generation == 1 => SinkProgress::Opening,
+            // A process that was stopped while it wrote its progress, or one that has not begun.
+            Some(_) | None => SinkProgress::Lost,
+        }
+    }
+
+    fn finish(&mut self, ending: Ending) {
+        if self.mode.ends() {
+            return;
+        }
+        let heard = self.heard().frame;
+        self.mode = if ending == Ending::Drain { Mode::Drain } else { Mode::Cut };
+        if let Some(ring) = &self.ring {
+            ring.set_mode(self.mode);
+            self.take.end(self.params.duration(ring.written().saturating_sub(heard)));
+        }
     }
 }
 
 impl AudioOutput for Output {
-    /// The first call starts the player.
-    fn write(&mut self, bytes: usize, read: impl FnMut(&mut [u8]) -> bool) -> bool {
-        let ok = self.link.buffer.lock().push(bytes, read);
-        if ok && self.player == Player::NotStarted {
-            self.player = self.start_player();
+    /// The first call opens the take.
+    fn write(&mut self, bytes: usize, mut read: impl FnMut(&mut [u8]) -> bool) -> bool {
+        self.prepare();
+        let Some(ring) = self.ring.as_mut().filter(|_| !self.take.is_refused()) else {
+            self.refused += self.params.frames(bytes as u64);
+            return read(&mut vec![0; bytes]);
+        };
+        if let Some(level) = &self.level {
+            ring.set_gain(level.gain());
         }
-        if self.player == Player::Refused {
-            self.link.buffer.lock().drop_all();
+        if !ring.write(bytes, read) {
+            return false;
         }
-        ok
-    }
-
-    fn feed(&mut self, next_wake: Option<Duration>) -> Option<Duration> {
-        let SinkState::Open(mut feeder) = self.link.sink() else { return None };
-        feeding::feed(&mut self.link.buffer.lock(), &mut feeder, self.audio.latency(), next_wake)
+        if !self.take.is_open() {
+            self.take.open(ring.file());
+            if self.take.is_refused() {
+                self.refused += ring.written();
+            }
+        } else if ring.needs_wake() {
+            self.take.wake();
+        }
+        true
     }
 
     fn low(&self) -> Duration {
-        feeding::low(self.audio.latency())
+        low(self.take.latency())
     }
 
-    fn start(&self) {
-        self.link.buffer.update(|buffer| {
-            buffer.mode = Mode::Run;
-            buffer.started = true;
-        });
+    fn start(&mut self) {
+        self.set_mode(Mode::Run);
     }
 
-    fn pause(&self) {
-        self.link.buffer.update(|buffer| buffer.mode = Mode::Pause);
+    fn pause(&mut self) {
+        self.set_mode(Mode::Pause);
     }
 
     fn heard(&self) -> Heard {
-        match self.link.sink() {
-            SinkState::Opening => Heard { frame: self.link.buffer.lock().first(), live: false },
-            SinkState::Open(feeder) => Heard { frame: feeder.heard(), live: true },
-            SinkState::Lost => Heard { frame: self.link.buffer.lock().first_unplayed(), live: false },
+        let Some(ring) = &self.ring else { return Heard { frame: 0, live: false } };
+        match self.sink(ring) {
+            SinkProgress::Opening => Heard { frame: ring.first(), live: false },
+            SinkProgress::Lost => Heard { frame: ring.first().max(self.played), live: false },
+            sink @ SinkProgress::Open { sampled_at, .. } => {
+                let age = Duration::from_nanos(monotonic_nanos().saturating_sub(sampled_at));
+                let age = age.min(self.take.latency() + MAX_STALE);
+                let frame = sink.heard(&self.params, age).unwrap_or_default();
+                Heard { frame: frame.min(ring.written()), live: true }
+            }
         }
     }
 
-    fn set_played(&self, frames: u64) {
-        self.link.buffer.lock().played = frames;
+    fn set_played(&mut self, frames: u64) {
+        self.played = frames;
+        if let Some(ring) = &self.ring {
+            ring.set_played(frames);
+        }
     }
 
     fn dropped(&self) -> u64 {
-        self.link.buffer.lock().dropped
+        self.refused + self.ring.as_ref().map_or(0, PlaybackWriter::dropped)
     }
 
-    fn end(self, ending: Ending) {
-        self.link.buffer.update(|buffer| buffer.end_with(ending));
+    fn end(mut self, ending: Ending) {
+        self.finish(ending);
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.link.buffer.update(|buffer| {
-            if buffer.mode != Mode::End {
-                buffer.end_with(Ending::Cut);
-            }
-        });
+        self.finish(Ending::Cut);
     }
 }

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use ring_core::memory::Memory;
 use ring_core::{Chain, Reader};
 use tracing::debug;
-use vhost_ring::Waker;
 
 use self::control::{Change, Effect, Elements};
 use self::events::Events;
@@ -25,7 +24,6 @@ pub(crate) use self::topology::Topology;
 #[derive(Debug)]
 pub(crate) struct Card {
     audio: Arc<HostAudio>,
-    waker: Waker,
     topology: Topology,
     /// The streams, indexed by stream number.
     streams: Vec<Stream>,
@@ -56,14 +54,14 @@ impl Completions {
 }
 
 impl Card {
-    /// Creates a card whose inputs wake the event loop with `waker`.
-    pub(crate) fn new(audio: Arc<HostAudio>, waker: Waker, topology: Topology) -> Self {
+    /// Creates a card whose streams have not been prepared.
+    pub(crate) fn new(audio: Arc<HostAudio>, topology: Topology) -> Self {
         let streams = topology.streams();
         let takes = streams.iter().map(|_| None).collect();
         let levels: Vec<Arc<Level>> = streams.iter().map(|_| Arc::default()).collect();
         let elements = Elements::new(&streams, &levels);
         let events = Events::default();
-        Self { audio, waker, topology, streams, takes, levels, elements, controls: false, events }
+        Self { audio, topology, streams, takes, levels, elements, controls: false, events }
     }
 
     /// Describes the state of each stream in a line of text.
@@ -79,7 +77,7 @@ impl Card {
     /// Returns to the state after a reset of the device. The pending messages are not completed.
     pub(crate) fn reset(&mut self) {
         let controls = self.controls;
-        *self = Self::new(self.audio.clone(), self.waker.clone(), self.topology);
+        *self = Self::new(self.audio.clone(), self.topology);
         self.controls = controls;
     }
 
@@ -114,12 +112,8 @@ impl Card {
             Change::Prepare(params) => {
                 let level = self.levels.get(id).filter(|_| self.controls).cloned();
                 take.replace(match direction {
-                    Direction::Output => {
-                        Take::play(id, params, Output::new(&self.audio, &self.waker, id, params, level))
-                    }
-                    Direction::Input => {
-                        Take::record(id, params, Input::new(&self.audio, &self.waker, id, params, level))
-                    }
+                    Direction::Output => Take::play(id, params, Output::new(&self.audio, id, params, level)),
+                    Direction::Input => Take::record(id, params, Input::new(&self.audio, id, params, level)),
                 })
             }
             Change::Start => {
@@ -181,10 +175,9 @@ impl Card {
         &mut self.events
     }
 
-    /// Does what has to be done before the event loop sleeps. Returns the estimated time until a
-    /// take of a direction needs service.
-    pub(crate) fn next_wake(&mut self, direction: Direction) -> Option<Duration> {
-        self.takes_of(direction).filter_map(Take::next_wake).min()
+    /// Returns the estimated time until a take of a direction needs service.
+    pub(crate) fn next_due(&mut self, direction: Direction) -> Option<Duration> {
+        self.takes_of(direction).filter_map(|take| take.next_due()).min()
     }
 
     /// Returns whether the driver need not notify the device of messages of a direction, because

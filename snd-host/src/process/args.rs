@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,8 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::memory_bound::memory_bound;
-use super::sandbox::Writable;
-use crate::audio::HostAudioConfig;
+use crate::audio::{HostAudioConfig, SUBCOMMAND};
 use crate::limits::MAX_LATENCY_MS;
 use crate::options::{RingFormat, Streams};
 
@@ -127,7 +127,7 @@ pub struct Args {
 }
 
 /// What to do instead of serving a virtual machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// List the sinks and sources of the host, each with the option that selects it.
     Devices,
@@ -135,18 +135,20 @@ pub enum Command {
     ///
     /// The exit status is 0 if the sink and the source work, and 1 otherwise. No file is written.
     Check,
+    /// Start the audio process whenever the process on standard input asks for it.
+    #[command(name = SUBCOMMAND, hide = true)]
+    LaunchAudio {
+        /// The arguments of the audio process.
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
 }
 
 impl Args {
     /// Returns how the host's audio is to be used.
     pub(super) fn audio(&self) -> HostAudioConfig {
-        HostAudioConfig {
-            sink: self.sink.clone(),
-            source: self.source.clone(),
-            latency: Duration::from_millis(self.latency.into()),
-            name: self.name.clone(),
-            writable: (!self.no_sandbox).then(|| Writable { given: &self.writable, socket: None }.dirs()),
-        }
+        let latency = Duration::from_millis(self.latency.into());
+        HostAudioConfig { latency, has_source: self.source.is_some() }
     }
 }
 

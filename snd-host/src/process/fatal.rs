@@ -18,7 +18,7 @@ const PANIC: i32 = 101;
 /// Makes a panic in any thread end the process.
 ///
 /// By default only the thread would end, with a poisoned lock behind it.
-pub(super) fn end_on_panic() {
+pub fn end_on_panic() {
     panic::set_hook(Box::new(|info| {
         let thread = thread::current();
         let name = thread.name().unwrap_or("without a name");

@@ -5,21 +5,34 @@
 //! trace, which are logged on request only, are not limited.
 
 use std::collections::HashMap;
+use std::io::{self, IsTerminal as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
 use tracing::{Event, Level, Subscriber, warn};
-use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How often each line may be logged in a [`WINDOW`].
 const LIMIT: u32 = 60;
 
 const WINDOW: Duration = Duration::from_secs(60);
 
+/// Starts to log on standard error what `filter` selects.
+pub fn init(filter: &str) {
+    let filter = EnvFilter::new(filter);
+    let colours = io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
+    // Otherwise `eprintln!` reports a failed write, and panics if standard error is closed.
+    let lines = lines.log_internal_errors(false);
+    tracing_subscriber::registry().with(lines).with(LogLimit::default()).with(filter).init();
+}
+
 /// A layer that drops lines beyond the limit.
 #[derive(Debug, Default)]
-pub struct LogLimit {
+struct LogLimit {
     lines: Mutex<HashMap<Identifier, Line>>,
 }
 

@@ -2,23 +2,24 @@
 
 use ring_core::Segment;
 
-use crate::audio;
 use crate::limits::{MAX_LATENCY_MS, MAX_QUEUE_SIZE, MAX_SEGMENTS, MAX_STREAMS, MAX_TAKES};
 use crate::pcm::{MAX_BUFFER_BYTES, MAX_BYTES_PER_SECOND};
 use crate::spec::QUEUES;
+use crate::wire::playback_ring_bytes;
 
 /// Bytes held for a message or a slot of a queue, without audio and segments. Rounded up.
 const BYTES_PER_SLOT: u64 = 512;
+
+/// Bytes of the words in a shared area.
+const HEADER: u64 = 4096;
 
 /// Returns the largest number of bytes that are held for one guest.
 ///
 /// Memory of the elements of the pipeline and of GStreamer itself is not included.
 pub(super) const fn memory_bound() -> u64 {
     let ahead = MAX_BYTES_PER_SECOND as u64 * MAX_LATENCY_MS as u64 / 1000;
-    // The blocks of the first and of the last frames are held whole.
-    let blocks = (MAX_BYTES_PER_SECOND / audio::BLOCKS_PER_SECOND * 2) as u64;
     // A take that records keeps less.
-    let take = audio::max_buffered_bytes(MAX_BUFFER_BYTES, MAX_BYTES_PER_SECOND) + ahead + blocks;
+    let take = playback_ring_bytes(MAX_BUFFER_BYTES, MAX_BYTES_PER_SECOND) + HEADER + ahead;
     // Messages on their way between the queue and their streams.
     let messages = MAX_STREAMS as u64 * MAX_BUFFER_BYTES as u64;
     let slots = (QUEUES * MAX_QUEUE_SIZE) as u64 * BYTES_PER_SLOT;

@@ -2,8 +2,7 @@
 
 mod args;
 mod capabilities;
-mod check;
-mod devices;
+mod close_on_exec;
 mod fatal;
 mod fault;
 mod listen;
@@ -15,9 +14,8 @@ mod signals;
 
 pub use self::args::{Args, Command};
 pub use self::capabilities::CAPABILITIES;
-pub use self::check::check;
-pub use self::devices::Devices;
+pub use self::fatal::end_on_panic;
 pub use self::listen::ListenError;
-pub use self::log::LogLimit;
-pub use self::sandbox::SandboxError;
+pub use self::log::init as init_log;
+pub use self::sandbox::{SandboxError, Writable, enter as enter_sandbox};
 pub use self::serve::{ServeError, serve};

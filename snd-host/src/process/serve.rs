@@ -1,5 +1,6 @@
 //! The main loop: listens, and serves one front-end after another.
 
+use std::env;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,10 +13,10 @@ use vmm_sys_util::epoll::EventSet;
 
 use super::args::Args;
 use super::listen::{ListenError, Socket};
-use super::sandbox::{self, SandboxError, Writable};
+use super::sandbox::{self, SandboxError};
 use super::signals::{Session, Signals};
-use super::{fatal, fault};
-use crate::audio::{AudioError, HostAudio};
+use super::{close_on_exec, fatal, fault};
+use crate::audio::{AudioError, HostAudio, Launcher};
 use crate::card::Topology;
 use crate::options::RingFormat;
 use crate::vhost_user::Backend;
@@ -27,7 +28,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The sink or the source cannot be used.
+    /// The audio process cannot be started, or cannot use the sink or the source.
     #[error(transparent)]
     Audio(#[from] AudioError),
     /// There is no socket to listen on.
@@ -53,7 +54,9 @@ pub enum ServeError {
 pub fn serve(args: &Args) -> Result<(), ServeError> {
     fatal::end_on_panic();
     fault::end_on_fault()?;
-    let audio = HostAudio::new(args.audio())?;
+    close_on_exec::all()?;
+    let launcher = Launcher::start(env::args_os().skip(1)).map_err(AudioError::from)?;
+    let audio = HostAudio::start(args.audio(), launcher)?;
     if args.source.is_none() && args.streams.inputs > 0 {
         info!("the microphone is off: guests record silence; --source turns it on");
     }
@@ -62,7 +65,7 @@ pub fn serve(args: &Args) -> Result<(), ServeError> {
     if args.no_sandbox {
         warn!("not sandboxed");
     } else {
-        sandbox::enter(&Writable { given: &args.writable, socket: socket.path() })?;
+        sandbox::enter_card(socket.path())?;
     }
     let signals = Signals::handle()?;
     let mut listener = Listener::from(socket.listener().try_clone()?);
@@ -71,7 +74,7 @@ pub fn serve(args: &Args) -> Result<(), ServeError> {
         None => info!("listening on the inherited socket"),
     }
     info!("{}", audio.realtime());
-    audio.probe();
+    audio.watch()?;
     while signals.wait_for(socket.listener())? {
         session(&mut listener, &signals, args.ring, &audio, topology)?;
     }
@@ -96,6 +99,9 @@ fn session(
     for handler in daemon.get_epoll_handlers() {
         for waker in wakers {
             handler.register_listener(waker, EventSet::IN, wake_event)?;
+        }
+        if let Some(doorbell) = audio.doorbell() {
+            handler.register_listener(doorbell, EventSet::IN | EventSet::EDGE_TRIGGERED, wake_event)?;
         }
     }
     daemon.start(listener).map_err(ServeError::Session)?;

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use super::guest::{Guest, Sent};
 use super::output::{Host, Output};
 use super::sink::Plan;
-use crate::audio::{AudioOutput as _, max_buffered_bytes};
+use crate::audio::AudioOutput as _;
 use crate::pcm::Params;
 use crate::pcm::tests::u8_mono;
 use crate::stream::Playback;
+use crate::wire::max_buffered_bytes;
 
 /// Frames of one byte in a millisecond.
 const FRAMES_PER_MS: u64 = 8;
@@ -63,6 +64,8 @@ struct World<'s> {
 pub(super) struct Cost {
     /// How often the event loop has woken.
     pub(super) wakes: u32,
+    /// How often the thread of the take has woken.
+    pub(super) feeds: u32,
     /// How many pieces of audio the last sink was given. Each piece wakes a thread.
     pub(super) pieces: u32,
 }
@@ -93,7 +96,8 @@ pub(super) fn run(scenario: &Scenario, length: u64) -> Cost {
     for now in 0..length {
         world.step(now);
     }
-    Cost { wakes: world.woken, pieces: world.host.borrow().fed() }
+    let host = world.host.borrow();
+    Cost { wakes: world.woken, feeds: host.woken, pieces: host.fed() }
 }
 
 impl World<'_> {
@@ -126,9 +130,7 @@ impl World<'_> {
                 self.wakes = Some(now);
             }
         }
-        if self.host.borrow_mut().play(now) {
-            self.wakes = Some(now);
-        }
+        self.host.borrow_mut().play(now, self.scenario.jitter);
         if self.wakes.is_some_and(|wake| wake <= now) {
             self.wake(now, at);
         }
@@ -163,7 +165,7 @@ impl World<'_> {
         assert!(due.len() < periods as usize, "a single wake has returned a whole buffer at {now} ms");
         self.armed = !self.playback.is_supplied();
         let next =
-            self.playback.next_wake().map(|wait| u64::try_from(wait.as_micros().div_ceil(1000)).unwrap());
+            self.playback.next_due().map(|wait| u64::try_from(wait.as_micros().div_ceil(1000)).unwrap());
         self.wakes = next.map(|wait| now + wait.max(1) + self.scenario.jitter);
     }
 

@@ -10,8 +10,9 @@ use super::message::{Completion, Message};
 use super::pacer::{MAX_UNNOTIFIED, Pacer, SLACK};
 use super::pending::Pending;
 use super::stats::Stats;
-use crate::audio::{Counts, Input};
+use crate::audio::Input;
 use crate::pcm::Params;
+use crate::wire::Counts;
 
 /// A take that records. A message is completed when its buffer is full.
 ///

@@ -1,6 +1,5 @@
 //! I/O messages: the audio and the status in their chains.
 
-use bytes::BytesMut;
 use ring_core::memory::Memory;
 use ring_core::{Chain, CompleteError, Reader, Segment, Token, Writer};
 
@@ -24,8 +23,8 @@ pub(crate) struct Message {
 #[derive(Debug)]
 pub(crate) struct Completion {
     message: Message,
-    /// Recorded audio, in pieces.
-    audio: Vec<BytesMut>,
+    /// Recorded audio.
+    audio: Vec<u8>,
     status: Status,
     latency_bytes: u32,
 }
@@ -65,7 +64,7 @@ impl Message {
     }
 
     /// Completes a message with recorded audio, which must fit into [`room`](Self::room).
-    pub(crate) const fn recorded(self, audio: Vec<BytesMut>, latency_bytes: u32) -> Completion {
+    pub(crate) const fn recorded(self, audio: Vec<u8>, latency_bytes: u32) -> Completion {
         Completion { message: self, audio, status: Status::Ok, latency_bytes }
     }
 
@@ -83,7 +82,7 @@ impl Completion {
     pub(crate) fn write(self, memory: &impl Memory) -> (Token, u32) {
         let Self { message, audio, mut status, latency_bytes } = self;
         let mut writer = Writer::new(memory, &message.audio);
-        if audio.iter().try_for_each(|piece| writer.write(piece)).is_err() {
+        if writer.write(&audio).is_err() {
             status = Status::IoErr;
         }
         let audio = writer.written();

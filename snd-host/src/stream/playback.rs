@@ -124,14 +124,6 @@ impl<M, O: AudioOutput> Playback<M, O> {
         self.xruns.has_grown(self.stats.xruns + self.output.dropped())
     }
 
-    /// Feeds the sink if necessary. Returns the estimated time until the next message is played, or
-    /// until the sink has to be fed again.
-    pub(crate) fn next_wake(&mut self) -> Option<Duration> {
-        let due = self.next_due();
-        let fed = self.output.feed(due);
-        [due, fed].into_iter().flatten().min()
-    }
-
     /// Returns whether the audio of the pending messages lasts, even if the driver's next messages
     /// are looked at only when the next message is due.
     pub(crate) fn is_supplied(&self) -> bool {
@@ -142,7 +134,7 @@ impl<M, O: AudioOutput> Playback<M, O> {
     }
 
     /// Returns the estimated time until the next message is played.
-    fn next_due(&self) -> Option<Duration> {
+    pub(crate) fn next_due(&self) -> Option<Duration> {
         self.pending.next_due().and_then(|position| self.pacer.time_until(position))
     }
 

@@ -88,11 +88,10 @@ impl Take {
         }
     }
 
-    /// Does what has to be done before the event loop sleeps. Returns the estimated time until the
-    /// take needs service; `None` if it needs none.
-    pub(crate) fn next_wake(&mut self) -> Option<Duration> {
+    /// Returns the estimated time until the take needs service; `None` if it needs none.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
         match self {
-            Self::Playback(playback) => playback.next_wake(),
+            Self::Playback(playback) => playback.next_due(),
             Self::Capture(capture) => capture.next_due(),
         }
     }

@@ -175,14 +175,8 @@ mod tests {
 
     #[test]
     fn queues_are_not_served_after_the_end_of_a_session() {
-        let audio = HostAudio::new(HostAudioConfig {
-            sink: "fakesink".into(),
-            source: Some("audiotestsrc".into()),
-            latency: Duration::from_millis(40),
-            name: None,
-            writable: None,
-        });
-        let audio = audio.unwrap();
+        let latency = Duration::from_millis(40);
+        let audio = HostAudio::silent(HostAudioConfig { latency, has_source: true });
         let topology = Topology { streams: Streams { outputs: 1, inputs: 1 }, controls: false };
         let mut backend = Backend::new(audio, topology, RingFormat::Split).unwrap();
         let memory = GuestMemoryMmap::<()>::from_ranges(&[(vm_memory::GuestAddress(0), 1 << 16)]).unwrap();

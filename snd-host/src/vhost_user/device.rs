@@ -50,7 +50,7 @@ pub(crate) struct Device {
 impl Device {
     pub(crate) fn new(audio: Arc<HostAudio>, topology: Topology) -> io::Result<Self> {
         let queues = Queues::new(QUEUES)?;
-        let card = Card::new(audio, queues.waker().clone(), topology);
+        let card = Card::new(audio, topology);
         let segments = vec![Segment::default(); MAX_SEGMENTS].into_boxed_slice();
         Ok(Self { queues, card, segments, timer: Timer::new()?, reported_unshared: false })
     }
@@ -207,13 +207,12 @@ impl Device {
         }
     }
 
-    /// Does what has to be done before the event loop sleeps. Returns the estimated time until the
-    /// device needs service.
+    /// Returns the estimated time until the device needs service.
     fn next_wake(&mut self) -> Option<Duration> {
         let due = IO_QUEUES.into_iter().filter_map(|(index, direction)| {
             // A queue that is not live returns nothing. Its activation wakes the device.
             self.queues.get_mut(index)?;
-            self.card.next_wake(direction)
+            self.card.next_due(direction)
         });
         due.min()
     }

@@ -250,6 +250,6 @@ fn without_a_source_on_the_command_line_a_guest_records_silence() {
         let expected = Recorded { status: OK, latency_bytes: 0, audio: vec![0; BYTES as usize] };
         assert_eq!(guest.recorded(), expected);
     }
-    assert!(!daemon.threads().iter().any(|thread| thread.contains("audio")), "nothing is opened");
+    assert!(!daemon.threads().iter().any(|thread| thread.starts_with("Name:\taudio")), "nothing is opened");
     guest.finish(1);
 }

@@ -89,6 +89,6 @@ fn no_guest_makes_snd_host_hold_more_than_the_help_says() {
         eprintln!("holds {} MiB of {} MiB", most >> 20, limit >> 20);
     }
     assert!(most <= limit, "{most}");
-    // A smaller figure would say that the guest did not use what it could.
-    assert!(most > limit / 2, "{most}");
+    // What does not close is ended with its process after some seconds, so only some takes wait.
+    assert!(most > limit / 8, "{most}");
 }

@@ -4,6 +4,7 @@
 //! the clock: tests compare bytes, counts and order, and their deadlines only catch a hang.
 //! Intervals and delays are measured by `cargo bench -p snd-host --bench timing`.
 
+mod audio_process;
 mod capture;
 mod commands;
 mod controls;

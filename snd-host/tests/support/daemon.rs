@@ -23,10 +23,10 @@ pub(crate) struct Daemon {
     log: Receiver<String>,
 }
 
-/// The resources that a process holds.
+/// The resources that processes hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
-    /// Resident bytes.
+    /// Resident bytes, where a page of several processes counts in parts.
     pub(crate) memory: u64,
     pub(crate) threads: usize,
     pub(crate) files: usize,
@@ -88,16 +88,49 @@ impl Daemon {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Returns `/proc/PID/task/TID/status` of each thread.
+    /// Returns the number of the card process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the number of the audio process, once there is one.
+    pub(crate) fn audio(&self) -> u32 {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(process) = self.audio_if_any() {
+                return process;
+            }
+            assert!(Instant::now() < deadline, "there is no audio process");
+            // The kernel reports no event when another process starts one.
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Returns the number of the audio process, if there is one: the child of the launcher, which
+    /// is the child of the card process.
+    pub(crate) fn audio_if_any(&self) -> Option<u32> {
+        let launcher = *children(self.id()).first()?;
+        children(launcher).into_iter().find(|process| {
+            let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+            let runs = fs::read_to_string(format!("/proc/{process}/maps")).is_ok_and(|maps| !maps.is_empty());
+            name.trim() == "snd-host-audio" && runs
+        })
+    }
+
+    /// Sends the audio process a signal.
+    pub(crate) fn signal_audio(&self, signal: Signal) {
+        let process = Pid::from_raw(self.audio().try_into().unwrap()).unwrap();
+        kill_process(process, signal).unwrap();
+    }
+
+    /// Returns `/proc/PID/task/TID/status` of each thread of the card and the audio process.
     pub(crate) fn threads(&self) -> Vec<String> {
         self.thread_files("status")
     }
 
-    /// Returns the contents of `/proc/PID/task/TID/FILE` of each thread.
+    /// Returns the contents of `/proc/PID/task/TID/FILE` of each thread of both processes.
     pub(crate) fn thread_files(&self, file: &str) -> Vec<String> {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        // A thread may end after it was listed.
-        threads.flatten().flat_map(|thread| fs::read_to_string(thread.path().join(file))).collect()
+        [self.id(), self.audio()].into_iter().flat_map(|process| thread_files(process, file)).collect()
     }
 
     /// Waits for a log line that contains `words`, and returns that line.
@@ -113,16 +146,19 @@ impl Daemon {
         }
     }
 
-    /// Returns the resources that the process holds now.
+    /// Returns the resources that both processes hold now. Shared memory counts once.
     pub(crate) fn usage(&self) -> Usage {
-        let process = PathBuf::from("/proc").join(self.child.id().to_string());
-        let status = fs::read_to_string(process.join("status")).unwrap();
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB")).unwrap();
+        let [card, audio] = [self.id(), self.audio()].map(usage);
         Usage {
-            memory: kib.trim().parse::<u64>().unwrap() << 10,
-            threads: self.threads().len(),
-            files: fs::read_dir(process.join("fd")).unwrap().count(),
+            memory: card.memory + audio.memory,
+            threads: card.threads + audio.threads,
+            files: card.files + audio.files,
         }
+    }
+
+    /// Returns the resources that the card process holds now.
+    pub(crate) fn card_usage(&self) -> Usage {
+        usage(self.id())
     }
 
     /// Waits until all threads that play or record have ended, and returns the resources held then.
@@ -169,8 +205,38 @@ impl Daemon {
     }
 }
 
+/// Returns the processes that the main thread of a process has started.
+fn children(process: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    children.split_whitespace().map(|child| child.parse().unwrap()).collect()
+}
+
+/// Returns the contents of `/proc/PID/task/TID/FILE` of each thread of a process.
+fn thread_files(process: u32, file: &str) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    // A thread may end after it was listed.
+    threads.flatten().flat_map(|thread| fs::read_to_string(thread.path().join(file))).collect()
+}
+
+/// Returns the resources of a process. Memory that two processes share counts half for each.
+fn usage(process: u32) -> Usage {
+    let directory = PathBuf::from("/proc").join(process.to_string());
+    let rollup = fs::read_to_string(directory.join("smaps_rollup")).unwrap();
+    let kib = |name: &str| {
+        let kib = rollup.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"));
+        kib.unwrap().trim().parse::<u64>().unwrap()
+    };
+    Usage {
+        // Not the pages of programs and libraries, which many processes share.
+        memory: (kib("Pss_Anon:") + kib("Pss_Shmem:")) << 10,
+        threads: thread_files(process, "status").len(),
+        files: fs::read_dir(directory.join("fd")).unwrap().count(),
+    }
+}
+
 /// The names of the threads that a session without a running stream has.
-const PERMANENT: [&str; 5] = ["snd-host", "signals", "reports", "session", "vring_worker"];
+const PERMANENT: [&str; 7] =
+    ["snd-host", "signals", "reports", "session", "vring_worker", "keeper", "snd-host-audio"];
 
 /// Returns whether the thread with this status exists independently of streams.
 fn is_permanent(status: &str) -> bool {

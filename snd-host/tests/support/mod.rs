@@ -51,6 +51,12 @@ pub(crate) fn counting(frames: Range<u32>) -> Vec<u8> {
     frames.flat_map(|frame| words(&[frame & 0x7fff | ((frame >> 15) + 1000) << 16])).collect()
 }
 
+/// Returns the number that a frame of the counting pattern holds; `None` for silence.
+pub(crate) fn frame_number(frame: &[u8; 4]) -> Option<u32> {
+    let word = u32::from_le_bytes(*frame);
+    (word != 0).then(|| word & 0x7fff | (word >> 16).wrapping_sub(1000) << 15)
+}
+
 /// Returns period number `index` of the counting pattern.
 pub(crate) fn counting_period(index: u32) -> Vec<u8> {
     counting(index * FRAMES..(index + 1) * FRAMES)

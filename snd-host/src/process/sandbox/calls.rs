@@ -16,9 +16,9 @@ use seccompiler::{
 use super::SandboxError;
 
 #[cfg(target_arch = "x86_64")]
-const ARCH: TargetArch = TargetArch::x86_64;
+pub(super) const ARCH: TargetArch = TargetArch::x86_64;
 #[cfg(target_arch = "aarch64")]
-const ARCH: TargetArch = TargetArch::aarch64;
+pub(super) const ARCH: TargetArch = TargetArch::aarch64;
 
 /// The calls that are denied on all machines.
 const DENIED: &[c::c_long] = &[

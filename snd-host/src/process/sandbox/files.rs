@@ -4,8 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, AccessFs, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
-    RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, Scope,
 };
 
 use super::{SandboxError, parent};
@@ -18,19 +18,33 @@ const DEVICES: [&str; 3] = ["/dev/null", "/dev/shm", "/dev/snd"];
 
 /// The paths where the process keeps the right to write.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Writable<'a> {
+pub struct Writable<'a> {
     /// The directories given with `--writable`.
-    pub(crate) given: &'a [PathBuf],
-    /// The socket that will be removed.
-    pub(crate) socket: Option<&'a Path>,
+    pub given: &'a [PathBuf],
 }
 
 impl Writable<'_> {
     /// Returns all paths below which files can be written.
-    pub(crate) fn dirs(&self) -> Vec<PathBuf> {
+    pub fn dirs(&self) -> Vec<PathBuf> {
         let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
         DEVICES.iter().map(PathBuf::from).chain(runtime).chain(self.given.iter().cloned()).collect()
     }
+}
+
+/// Takes from this thread all rights to files that are not open, except to remove `socket` from its
+/// directory. Returns false if the kernel does not support that.
+pub(super) fn restrict_to_socket(socket: Option<&Path>) -> Result<bool, SandboxError> {
+    // A directory that does not exist any more needs no rule.
+    let directory = socket.and_then(|path| PathFd::new(parent(path)).ok());
+    let rule =
+        directory.map(|directory| Ok::<_, RulesetError>(PathBeneath::new(directory, AccessFs::RemoveFile)));
+    let status = Ruleset::default()
+        .handle_access(AccessFs::from_all(VERSION))?
+        .scope(Scope::Signal)?
+        .create()?
+        .add_rules(rule)?
+        .restrict_self()?;
+    Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
 
 /// Takes from this thread the rights to write elsewhere, to execute files, and to send signals to
@@ -47,12 +61,11 @@ pub(super) fn restrict(writable: &Writable<'_>) -> Result<bool, SandboxError> {
         Some(Ok::<_, RulesetError>(PathBeneath::new(file, access)))
     };
     let dirs = writable.dirs().into_iter().filter_map(|dir| rule(dir, writes));
-    let socket = writable.socket.and_then(|path| rule(parent(path).to_owned(), AccessFs::RemoveFile.into()));
     let status = Ruleset::default()
         .handle_access(writes | AccessFs::Execute)?
         .scope(Scope::Signal)?
         .create()?
-        .add_rules(dirs.chain(socket))?
+        .add_rules(dirs)?
         .restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }

@@ -1,11 +1,13 @@
-//! The rights that this process gives up before it serves a guest.
+//! The rights that the processes give up before they serve a guest.
 //!
-//! The bytes of a guest pass through this process and through the elements of the user's pipeline.
-//! A guest that exploits a bug in them must not gain much: it can start no program, and write no
-//! files except those of the sink. `calls` and `files` restrict system calls and files. README.md
-//! lists what the sandbox stops and what it does not.
+//! The card process has guest memory. It keeps a list of system calls (`card_calls`), and no access
+//! to files except the removal of its own socket. The bytes of a guest pass through the audio
+//! process and through the elements of the user's pipeline, which need more: that process gives up
+//! a list of system calls (`calls`), and the right to write files except those of the sink
+//! (`files`). README.md lists what the sandboxes stop and what they do not.
 
 mod calls;
+mod card_calls;
 mod files;
 
 use std::fs;
@@ -14,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
 
-pub(crate) use files::Writable;
+pub use files::Writable;
 
 /// The error for a sandbox that cannot be entered.
 #[derive(Debug, thiserror::Error)]
@@ -45,18 +47,45 @@ pub enum SandboxError {
     Count(io::Error),
 }
 
-/// Enters the sandbox, permanently. Fails if the process has more than one thread.
+/// Enters the sandbox of the audio process, permanently.
 ///
 /// Later threads inherit the restrictions of the thread that starts them; earlier threads do not
 /// get them.
-pub(crate) fn enter(writable: &Writable<'_>) -> Result<(), SandboxError> {
+///
+/// # Errors
+///
+/// Fails if the process has more than one thread, or the kernel refuses.
+pub fn enter(writable: &Writable<'_>) -> Result<(), SandboxError> {
+    require_one_thread()?;
+    confine(writable)
+}
+
+/// Enters the sandbox of the card process, permanently. The process can still remove `socket`.
+///
+/// Fails if the process has more than one thread, or the kernel refuses.
+pub(crate) fn enter_card(socket: Option<&Path>) -> Result<(), SandboxError> {
+    require_one_thread()?;
+    confine_card(socket)
+}
+
+fn require_one_thread() -> Result<(), SandboxError> {
     match fs::read_dir("/proc/self/task").map_err(SandboxError::Count)?.count() {
-        1 => confine(writable),
+        1 => Ok(()),
         threads => Err(SandboxError::Threads(threads)),
     }
 }
 
-/// Restricts this thread and all threads that it will start.
+/// Restricts this thread and all threads that it will start to what a card process does.
+fn confine_card(socket: Option<&Path>) -> Result<(), SandboxError> {
+    if files::restrict_to_socket(socket)? {
+        info!("sandboxed: can open no file, make no connection, and start no program");
+    } else {
+        warn!("sandboxed in part: the kernel has no landlock; system calls are restricted all the same");
+    }
+    card_calls::restrict()
+}
+
+/// Restricts this thread and all threads that it will start to what sinks and sources do.
 fn confine(writable: &Writable<'_>) -> Result<(), SandboxError> {
     let dirs = writable.dirs();
     let shown = || dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -84,15 +113,30 @@ mod tests {
     use std::process::Command;
     use std::thread;
 
+    use rustix::fs::{Mode, OFlags};
+    use rustix::io::Errno;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    use rustix::process::{PidfdFlags, Signal};
+
     use super::*;
     use crate::realtime::RealTime;
     use crate::realtime::tests::policy;
 
     /// Runs `test` in a confined thread. Other threads are not confined.
-    fn confined(writable: &[PathBuf], socket: Option<&Path>, test: impl FnOnce() + Send) {
+    fn confined(writable: &[PathBuf], test: impl FnOnce() + Send) {
         thread::scope(|scope| {
             scope.spawn(|| {
-                confine(&Writable { given: writable, socket }).unwrap();
+                confine(&Writable { given: writable }).unwrap();
+                test();
+            });
+        });
+    }
+
+    /// Runs `test` in a thread that is confined as the card process is.
+    fn confined_card(socket: Option<&Path>, test: impl FnOnce() + Send) {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                confine_card(socket).unwrap();
                 test();
             });
         });
@@ -100,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_confined_thread_cannot_start_programs() {
-        confined(&[], None, || {
+        confined(&[], || {
             let error = Command::new("/bin/true").spawn().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
         });
@@ -109,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_confined_thread_can_start_threads() {
-        confined(&[], None, || assert_eq!(thread::spawn(|| 7).join().unwrap(), 7));
+        confined(&[], || assert_eq!(thread::spawn(|| 7).join().unwrap(), 7));
     }
 
     #[test]
@@ -119,7 +163,54 @@ mod tests {
             policy()
         };
         let elsewhere = thread::spawn(enter).join().unwrap();
-        confined(&[], None, || assert_eq!(enter(), elsewhere));
+        confined(&[], || assert_eq!(enter(), elsewhere));
+    }
+
+    /// Makes a system call and returns its error.
+    fn refused<T>(result: rustix::io::Result<T>) -> Errno {
+        result.err().expect("the sandbox refuses the call")
+    }
+
+    #[test]
+    fn a_card_process_is_refused_each_of_these_calls() {
+        confined_card(None, || {
+            let files = [
+                refused(rustix::fs::open("/etc/passwd", OFlags::RDONLY, Mode::empty())),
+                refused(rustix::fs::open("/dev/null", OFlags::WRONLY, Mode::empty())),
+                refused(rustix::fs::mkdir("/tmp/directory", Mode::RWXU)),
+                refused(rustix::fs::rename("/tmp/one", "/tmp/other")),
+                refused(rustix::fs::chmod("/tmp", Mode::RWXU)),
+                refused(rustix::fs::readlink("/proc/self/exe", Vec::new())),
+            ];
+            let sockets = [
+                refused(rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)),
+                refused(rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)),
+                refused(rustix::net::socketpair(
+                    AddressFamily::INET,
+                    SocketType::STREAM,
+                    SocketFlags::empty(),
+                    None,
+                )),
+            ];
+            let processes = [
+                refused(rustix::process::kill_process(rustix::process::getpid(), Signal::URG)),
+                refused(rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())),
+                refused(rustix::process::chdir("/")),
+            ];
+            for error in [&files[..], &sockets, &processes].concat() {
+                assert_eq!(error, Errno::PERM);
+            }
+            let error = Command::new("/bin/true").spawn().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+        });
+    }
+
+    #[test]
+    fn a_card_process_can_start_threads_and_share_memory() {
+        confined_card(None, || {
+            assert_eq!(thread::spawn(|| 7).join().unwrap(), 7);
+            crate::wire::PlaybackWriter::create(&crate::pcm::tests::s16_stereo()).unwrap();
+        });
     }
 
     #[test]
@@ -127,7 +218,7 @@ mod tests {
         let [here, there] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let old = there.path().join("old");
         fs::write(&old, "old").unwrap();
-        confined(&[here.path().to_owned()], None, || {
+        confined(&[here.path().to_owned()], || {
             fs::write(here.path().join("new"), "new").unwrap();
             fs::create_dir(here.path().join("directory")).unwrap();
             let denied = [
@@ -151,7 +242,7 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 calls::install(without, libc::ENOSYS).unwrap();
-                confine(&Writable { given: &[], socket: None }).unwrap();
+                confine(&Writable { given: &[] }).unwrap();
                 assert!(Command::new("/bin/true").spawn().is_err());
                 fs::write(there.path().join("new"), "new").unwrap();
             });
@@ -163,7 +254,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        confined(&[], Some(&socket), || {
+        confined_card(Some(&socket), || {
             fs::remove_file(&socket).unwrap();
             assert!(File::create(&socket).is_err());
         });
@@ -172,7 +263,7 @@ mod tests {
     #[test]
     fn a_process_with_several_threads_cannot_enter_the_sandbox() {
         // The thread that runs this test, and the main thread, which waits.
-        let entered = enter(&Writable { given: &[], socket: None });
+        let entered = enter(&Writable { given: &[] });
         assert!(matches!(entered, Err(SandboxError::Threads(2..))), "{entered:?}");
     }
 

@@ -18,6 +18,8 @@ const PLACES: &[(&str, &str)] = &[
     ("ring-core/src/memory/", "the only seam to shared memory"),
     ("ring-core/tests/", "memory that tests lend to the rings, and loom's cells"),
     ("ring-core/no-std-proof/", "a program without std exports its own entry point"),
+    ("snd-host/src/mmap.rs", "memory that the two processes share"),
+    ("snd-host/src/process/close_on_exec.rs", "a system call"),
     ("snd-host/src/process/fault.rs", "the handler of SIGBUS"),
     ("isolation-host/src/mmap/", "the front-end's and the isolated memory"),
     ("ring-core/examples/firmware/", "bare metal"),
