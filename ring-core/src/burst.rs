@@ -1,11 +1,11 @@
-//! Bursts: calls for many buffers, with the positions of the queue in registers.
+//! Bursts: calls for many buffers, with the bounds of the rings compared once.
 //!
 //! [`DriverQueue::burst`] and [`DeviceQueue::burst`] return a guard with the calls that are made
-//! for each buffer, with the same tokens and errors as those of the queue. The guard holds the
-//! positions and counters of the queue by value, so that they stay in registers. In
+//! for each buffer, with the same tokens and errors as those of the queue. In
 //! [`RawMemory`](crate::memory::RawMemory), the guard compares the bounds of the rings only at its
-//! start. [`publish`](DriverBurst::publish) ends the burst, with one store and one decision whether
-//! to notify.
+//! start. Where this saves instructions, the guard holds positions and counters of the queue by
+//! value, so that they stay in registers. [`publish`](DriverBurst::publish) ends the burst, with
+//! one store and one decision whether to notify.
 //!
 //! ```
 //! use ring_core::memory::{AlignedWord, RawMemory};
@@ -64,12 +64,12 @@
 //! # What a burst does not change
 //!
 //! A burst does what the plain calls do, with every check. In all cases but the common one (for
-//! example in an in-order queue, for an indirect table, or after an error), a burst makes the plain
-//! call.
+//! example in an in-order queue, or after an error), a burst makes the plain call.
 //!
 //! A burst that is dropped, by `?` or by a panic, loses nothing: what it has staged is staged in
 //! the queue, as after plain calls. If a burst is forgotten with `mem::forget`, the queue publishes
 //! nothing any more, as after a violation, because its records do not match the rings: reset it.
+//! Only a split device queue continues as if the burst had been dropped.
 //!
 //! # What a burst finds
 //!

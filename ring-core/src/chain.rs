@@ -1,5 +1,6 @@
 //! Chains as both formats present them, and the token that completes a chain.
 
+use core::num::NonZeroU64;
 use core::slice;
 
 use crate::error::Violation;
@@ -61,6 +62,20 @@ impl Token {
     #[must_use]
     pub const fn writable(&self) -> u32 {
         self.writable
+    }
+
+    /// Returns the token as two words, which are passed to a function in registers.
+    #[inline]
+    pub(crate) const fn to_words(self) -> (u64, u64) {
+        let rest = self.writable as u64 | (self.start as u64) << 32 | (self.id as u64) << 48;
+        (self.serial, rest)
+    }
+
+    /// Undoes [`to_words`](Self::to_words).
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "takes the word apart")]
+    pub(crate) const fn from_words((serial, rest): (u64, u64)) -> Self {
+        Self { serial, start: (rest >> 32) as u16, id: (rest >> 48) as u16, writable: rest as u32 }
     }
 
     /// Returns whether the whole chain was read and has no writable bytes.
@@ -163,8 +178,8 @@ impl<'s> Contents<'s> {
     /// Returns what the storage holds of the chain, if that is the whole chain.
     pub(crate) fn gathered(&self) -> Option<Gathered> {
         let (readable, segments) = self.segments?;
-        let total = readable.len() + segments.len();
-        Some(Gathered { readable: readable.len(), total, writable: self.writable, count: self.count })
+        let total = u16::try_from(readable.len() + segments.len()).ok()?;
+        Some(Gathered { writable: self.writable, readable: u16::try_from(readable.len()).ok()?, total })
     }
 
     /// Returns the chain with these contents, or only its token if the storage was too small.
@@ -182,70 +197,85 @@ impl<'s> Contents<'s> {
 }
 
 /// A whole chain whose segments are in the storage.
+#[derive(Clone, Copy)]
 pub(crate) struct Gathered {
-    /// The number of readable segments.
-    pub(crate) readable: usize,
-    /// The number of segments.
-    pub(crate) total: usize,
     /// The number of bytes that the device may write; saturated at `u32::MAX`.
     pub(crate) writable: u32,
-    /// The number of descriptors that the chain takes up in the ring.
-    pub(crate) count: u16,
+    /// The number of readable segments.
+    readable: u16,
+    /// The number of segments, at least 1.
+    pub(crate) total: u16,
 }
 
 impl Gathered {
     /// Returns the readable and the writable segments.
     #[inline(always)]
-    pub(crate) fn segments<'s>(&self, storage: &'s [Segment]) -> (&'s [Segment], &'s [Segment]) {
-        let all = storage.get(..self.total).unwrap_or_default();
-        all.split_at_checked(self.readable).unwrap_or_default()
+    pub(crate) fn segments(self, storage: &[Segment]) -> (&[Segment], &[Segment]) {
+        let all = storage.get(..self.total.into()).unwrap_or_default();
+        all.split_at_checked(self.readable.into()).unwrap_or_default()
+    }
+
+    /// Returns the chain as one word, so that a function returns it in a register.
+    #[inline(always)]
+    pub(crate) const fn to_word(self) -> Option<NonZeroU64> {
+        let Self { writable, readable, total } = self;
+        NonZeroU64::new(writable as u64 | (readable as u64) << 32 | (total as u64) << 48)
+    }
+
+    /// Undoes [`to_word`](Self::to_word).
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "takes the word apart")]
+    pub(crate) const fn from_word(word: NonZeroU64) -> Self {
+        let word = word.get();
+        Self { writable: word as u32, readable: (word >> 32) as u16, total: (word >> 48) as u16 }
     }
 }
 
 /// Collects the segments of a chain as a [`Collector`] does, but only says that the chain breaks a
-/// rule or does not fit the storage.
-#[derive(Default)]
-pub(crate) struct Gathering {
+/// rule or does not fit the storage. The readable segments come first.
+pub(crate) struct Gathering<'s> {
+    storage: &'s mut [Segment],
     total: usize,
+    bytes: u64,
     readable: usize,
     readable_bytes: u64,
-    writable_bytes: u64,
 }
 
-impl Gathering {
-    /// Returns the number of segments.
+impl<'s> Gathering<'s> {
+    /// Returns an empty chain, which can have at most `longest` segments.
     #[inline(always)]
-    pub(crate) const fn len(&self) -> usize {
-        self.total
+    pub(crate) fn new(storage: &'s mut [Segment], longest: usize) -> Self {
+        let longest = longest.min(usize::from(u16::MAX)).min(storage.len());
+        let storage = storage.get_mut(..longest).unwrap_or_default();
+        Self { storage, total: 0, bytes: 0, readable: 0, readable_bytes: 0 }
     }
 
-    /// Adds a segment. Returns whether it breaks no rule and fits the storage.
+    /// Adds a segment. Returns `None` if the segment breaks a rule or does not fit the storage.
     #[inline(always)]
-    pub(crate) fn push(&mut self, segment: Segment, is_writable: bool, storage: &mut [Segment]) -> bool {
+    pub(crate) fn push(&mut self, segment: Segment) -> Option<()> {
         if !is_in_range(segment) {
-            return false;
+            return None;
         }
-        let Some(slot) = storage.get_mut(self.total) else { return false };
-        *slot = segment;
-        if is_writable {
-            self.writable_bytes += u64::from(segment.len);
-        } else if self.total == self.readable {
-            self.readable += 1;
-            self.readable_bytes += u64::from(segment.len);
-        } else {
-            return false;
-        }
+        *self.storage.get_mut(self.total)? = segment;
+        self.bytes += u64::from(segment.len);
         self.total += 1;
-        true
+        Some(())
     }
 
-    /// Returns the whole chain, each of whose segments took up a descriptor of the ring.
+    /// Notes that the segments so far are the readable ones.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "at most the queue's size")]
+    pub(crate) const fn end_readable(&mut self) {
+        (self.readable, self.readable_bytes) = (self.total, self.bytes);
+    }
+
+    /// Returns the whole chain.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "`new` limits the number of segments")]
     pub(crate) fn finish(self) -> Option<Gathered> {
-        let Self { total, readable, readable_bytes, writable_bytes } = self;
-        let fits = readable_bytes + writable_bytes <= MAX_CHAIN_BYTES;
-        fits.then_some(Gathered { readable, total, writable: saturate(writable_bytes), count: total as u16 })
+        let Self { total, bytes, readable, readable_bytes, .. } = self;
+        let writable = saturate(bytes - readable_bytes);
+        let gathered = Gathered { writable, readable: readable as u16, total: total as u16 };
+        (bytes <= MAX_CHAIN_BYTES).then_some(gathered)
     }
 }
 

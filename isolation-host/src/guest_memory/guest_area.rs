@@ -1,6 +1,6 @@
 //! Access to a ring in the guest's memory.
 
-use ring_core::memory::{Area, AreaRow, AreaWalk, Load, Store, Word};
+use ring_core::memory::{Area, AreaRings, AreaWalk, Load, Store, Word};
 
 use super::dirty_log::DirtyLog;
 use crate::mmap::WindowArea;
@@ -26,15 +26,15 @@ impl GuestArea {
 }
 
 impl Area for GuestArea {
-    type Row<const CELL: usize> = AreaRow<Self, CELL>;
-    type Walk<const CELL: usize> = AreaWalk<Self, CELL>;
+    type Rings = AreaRings<Self>;
+    type Walk = AreaWalk<Self>;
 
-    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> Self::Row<CELL> {
-        AreaRow::new(self, offset, count)
+    fn rings(areas: [&Self; 3], size: u16) -> Self::Rings {
+        AreaRings::new(areas, size)
     }
 
-    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> Self::Walk<CELL> {
-        AreaWalk::new(self, count, slot)
+    fn walk(&self, size: u16, slot: u16) -> Self::Walk {
+        AreaWalk::new(self, size, slot)
     }
 
     #[inline]

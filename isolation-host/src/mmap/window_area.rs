@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ring_core::memory::{Area, AreaRow, AreaWalk, Load, RawArea, Store, Word};
+use ring_core::memory::{Area, AreaRings, AreaWalk, Load, RawArea, Store, Word};
 
 use super::mapping::Mapping;
 
@@ -21,15 +21,15 @@ impl fmt::Debug for WindowArea {
 }
 
 impl Area for WindowArea {
-    type Row<const CELL: usize> = AreaRow<Self, CELL>;
-    type Walk<const CELL: usize> = AreaWalk<Self, CELL>;
+    type Rings = AreaRings<Self>;
+    type Walk = AreaWalk<Self>;
 
-    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> Self::Row<CELL> {
-        AreaRow::new(self, offset, count)
+    fn rings(areas: [&Self; 3], size: u16) -> Self::Rings {
+        AreaRings::new(areas, size)
     }
 
-    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> Self::Walk<CELL> {
-        AreaWalk::new(self, count, slot)
+    fn walk(&self, size: u16, slot: u16) -> Self::Walk {
+        AreaWalk::new(self, size, slot)
     }
 
     #[inline]

@@ -5,7 +5,7 @@
 
 use crate::segment::Segment;
 
-use super::{AccessError, Memory};
+use super::{AccessError, Memory, RawTable};
 
 /// A memory whose driver may lend the device any memory, not only this memory.
 ///
@@ -75,6 +75,11 @@ impl<M: Memory> Memory for Dma<M> {
 
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.memory.write_bytes(address, from)
+    }
+
+    #[inline]
+    fn table(&self, table: Segment) -> Option<RawTable<'_>> {
+        self.memory.table(table)
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 //!
 //! Every access of ring-core to shared memory, and every fence, goes through the traits of this
 //! module. [`Memory`] resolves addresses once, when a queue is set up. It returns [`Area`]s, and
-//! the rings only access areas. A [burst](crate::burst) accesses an area through [`Row`]s and
+//! the rings only access areas. A [burst](crate::burst) accesses an area through [`Rings`] and
 //! [`Walk`]s. Nothing else in the crate handles pointers.
 //!
 //! # Kinds of access
@@ -59,10 +59,14 @@ mod barriers;
 mod copy;
 mod dma;
 mod raw;
-mod raw_row;
-mod row;
+mod raw_rings;
+mod raw_table;
+mod raw_walk;
+mod rings;
+mod table;
 #[cfg(feature = "vm-memory")]
 mod vm;
+mod walk;
 mod windows;
 mod word;
 
@@ -70,10 +74,14 @@ pub use aligned_word::AlignedWord;
 pub use barriers::{Barriers, NegotiatedBarriers, Platform, Smp};
 pub use dma::Dma;
 pub use raw::{RawArea, RawMemory};
-pub use raw_row::{RawRow, RawWalk};
-pub use row::{AreaRow, AreaWalk, Row, Walk};
+pub use raw_rings::RawRings;
+pub use raw_table::RawTable;
+pub use raw_walk::RawWalk;
+pub use rings::{AreaRings, Rings};
+pub use table::{AreaTable, Table};
 #[cfg(feature = "vm-memory")]
 pub use vm::{VmArea, VmMemory};
+pub use walk::{AreaWalk, Walk};
 pub use windows::Windows;
 pub use word::Word;
 
@@ -158,6 +166,15 @@ pub trait Memory {
     /// been written.
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError>;
 
+    /// Resolves an indirect table, if its descriptors can be accessed as such: the table is aligned
+    /// to 8 bytes and consists of descriptors. A burst then accesses these; without a table, it
+    /// copies the bytes by [`read_bytes`](Self::read_bytes) or [`write_bytes`](Self::write_bytes).
+    #[inline]
+    fn table(&self, table: Segment) -> Option<RawTable<'_>> {
+        let _ = table;
+        None
+    }
+
     /// Fails if `segment` must not be lent to the device. A driver end calls `lend` for each
     /// segment that is added.
     ///
@@ -196,18 +213,20 @@ pub trait Memory {
 ///
 /// The [module](self) explains the difference between `read`/`write` and `load`/`store`.
 pub trait Area: Clone {
-    /// A ring of cells of `CELL` bytes each, whose bounds are proved. [`AreaRow`] fits every area.
-    type Row<const CELL: usize>: Row;
+    /// The rings of a split queue, whose bounds are proved. [`AreaRings`] fits every area.
+    type Rings: Rings;
 
-    /// A position in a ring of cells of `CELL` bytes each, whose bounds are proved. [`AreaWalk`]
-    /// fits every area.
-    type Walk<const CELL: usize>: Walk;
+    /// A position in the ring of a packed queue, whose bounds are proved. [`AreaWalk`] fits every
+    /// area.
+    type Walk: Walk;
 
-    /// Returns the ring of `count` cells, a power of two, from `offset` on. `CELL` is 2, 8 or 16.
-    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> Self::Row<CELL>;
+    /// Returns the rings of a split queue of `size` descriptors, a power of two, in its areas: that
+    /// of the descriptors, that of the available ring and that of the used ring.
+    fn rings(areas: [&Self; 3], size: u16) -> Self::Rings;
 
-    /// Returns cell `slot` of the `count` cells from the start of the area on. `CELL` is 16.
-    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> Self::Walk<CELL>;
+    /// Returns the descriptor `slot` of a packed queue of `size` descriptors, in the area of the
+    /// descriptors.
+    fn walk(&self, size: u16, slot: u16) -> Self::Walk;
 
     /// Reads a field that a [`load`](Self::load) has found to be published.
     fn read<W: Word>(&self, offset: usize) -> W;

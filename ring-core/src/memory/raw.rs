@@ -10,7 +10,11 @@ use core::sync::atomic::AtomicU8;
 use crate::segment::Segment;
 
 use super::copy::{copy_in, copy_out};
-use super::raw_row::{RawRow, RawWalk, align};
+use super::raw_rings::RawRings;
+use super::raw_table::RawTable;
+use super::raw_walk::RawWalk;
+use super::rings::{AVAILABLE, ENTRIES, USED};
+use super::table::DESCRIPTOR;
 use super::word::Word;
 use super::{AccessError, AlignedWord, Area, Barriers, Load, Memory, Smp, Store};
 
@@ -94,6 +98,7 @@ impl<'m> RawMemory<'m> {
 
 impl<B> RawMemory<'_, B> {
     /// Returns the start of `len` bytes at `address`, if all of them lie in the window.
+    #[inline]
     fn resolve(&self, address: u64, len: usize) -> Result<NonNull<u8>, AccessError> {
         let unmapped = AccessError { address, len: len as u64 };
         let offset = address.checked_sub(self.address).ok_or(unmapped)?;
@@ -135,6 +140,19 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
         // vouched for them.
         unsafe { copy_in(start.as_ptr(), from) };
         Ok(())
+    }
+
+    #[inline]
+    fn table(&self, Segment { address, len }: Segment) -> Option<RawTable<'_>> {
+        let len = len as usize;
+        let start = self.resolve(address, len).ok()?.as_ptr();
+        let last = (len / DESCRIPTOR).checked_sub(1)?;
+        if start.addr() % 8 != 0 || len % DESCRIPTOR != 0 {
+            return None;
+        }
+        // SAFETY: `resolve` found the descriptors inside the window, whose creator vouched for
+        // them, and they are aligned.
+        Some(unsafe { RawTable::new(start, last) })
     }
 
     #[inline]
@@ -206,15 +224,15 @@ impl<B> RawArea<'_, B> {
     }
 
     /// Returns a pointer to the `len` bytes at `offset`, if they lie in the area and are aligned to
-    /// `align`, which is 2, 4 or 8, or 0 if there are no such bytes. The pointer is valid for these
-    /// bytes.
+    /// `align`, which is 2, 4 or 8. The pointer is valid for these bytes.
+    #[inline]
     pub(super) fn cells(&self, offset: usize, len: usize, align: usize) -> Option<*mut u8> {
         let start = self.start.as_ptr().wrapping_add(offset);
         // The first offset at which two bytes no longer fit, plus one, is the area's length, or 1
         // if not even two bytes are aligned.
         let end = self.words[0].checked_add(1)?;
         let fits = len >= 2 && offset.checked_add(len)? <= end;
-        (fits && start.addr() & align.wrapping_sub(1) == 0).then_some(start)
+        (fits && start.addr() & (align - 1) == 0).then_some(start)
     }
 
     /// Returns pointers to the two words of the pair at `offset`, if the pair lies in the area. The
@@ -228,22 +246,25 @@ impl<B> RawArea<'_, B> {
 }
 
 impl<'m, B: Barriers> Area for RawArea<'m, B> {
-    type Row<const CELL: usize> = RawRow<'m, CELL>;
-    type Walk<const CELL: usize> = RawWalk<'m, B, CELL>;
+    type Rings = RawRings<'m>;
+    type Walk = RawWalk<'m, B>;
 
     #[inline]
-    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> RawRow<'m, CELL> {
-        let start = self.cells(offset, usize::from(count).saturating_mul(CELL), align(CELL));
-        // SAFETY: `cells` found the cells in the area and aligned, and the creator of the area
-        // vouched for its mapping.
-        unsafe { RawRow::new(start, count) }
+    fn rings([descriptors, available, used]: [&Self; 3], size: u16) -> RawRings<'m> {
+        let size_of = |cell| usize::from(size) * cell;
+        let descriptors = descriptors.cells(0, size_of(DESCRIPTOR), 8);
+        let available = available.cells(ENTRIES, size_of(AVAILABLE), 2);
+        let used = used.cells(ENTRIES, size_of(USED), 4);
+        // SAFETY: `cells` found the cells in the areas and aligned, and the creators of the areas
+        // vouched for their mapping.
+        unsafe { RawRings::new([descriptors, available, used], size) }
     }
 
     #[inline]
-    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> RawWalk<'m, B, CELL> {
-        let start = self.cells(0, usize::from(count).saturating_mul(CELL), align(CELL));
-        // SAFETY: as in `row`.
-        unsafe { RawWalk::new(start, self.barriers, count, slot) }
+    fn walk(&self, size: u16, slot: u16) -> RawWalk<'m, B> {
+        let start = self.cells(0, usize::from(size) * DESCRIPTOR, 8);
+        // SAFETY: as in `rings`.
+        unsafe { RawWalk::new(start, self.barriers, size, slot) }
     }
 
     #[inline]

@@ -17,7 +17,7 @@ use vm_memory::{Bytes as _, GuestAddress, GuestMemory, Permissions};
 use crate::segment::Segment;
 
 use super::raw::is_aligned_alike;
-use super::{AccessError, Area, AreaRow, AreaWalk, Load, Memory, RawArea, Smp, Store, Word};
+use super::{AccessError, Area, AreaRings, AreaWalk, Load, Memory, RawArea, Smp, Store, Word};
 
 /// A snapshot of the memory that a `vm-memory` address space maps.
 ///
@@ -154,15 +154,15 @@ impl<G: GuestMemory> fmt::Debug for VmArea<G> {
 }
 
 impl<G: GuestMemory> Area for VmArea<G> {
-    type Row<const CELL: usize> = AreaRow<Self, CELL>;
-    type Walk<const CELL: usize> = AreaWalk<Self, CELL>;
+    type Rings = AreaRings<Self>;
+    type Walk = AreaWalk<Self>;
 
-    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> Self::Row<CELL> {
-        AreaRow::new(self, offset, count)
+    fn rings(areas: [&Self; 3], size: u16) -> Self::Rings {
+        AreaRings::new(areas, size)
     }
 
-    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> Self::Walk<CELL> {
-        AreaWalk::new(self, count, slot)
+    fn walk(&self, size: u16, slot: u16) -> Self::Walk {
+        AreaWalk::new(self, size, slot)
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use crate::segment::Segment;
 
-use super::{AccessError, Memory};
+use super::{AccessError, Memory, RawTable};
 
 /// Several memories as one: each access goes to the first memory that contains all its bytes.
 ///
@@ -61,6 +61,10 @@ impl<M: Memory, const N: usize> Memory for Windows<M, N> {
 
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.first(address, from.len(), |window| window.write_bytes(address, from))
+    }
+
+    fn table(&self, table: Segment) -> Option<RawTable<'_>> {
+        self.0.iter().find_map(|window| window.table(table))
     }
 
     fn lend(&self, segment: Segment) -> Result<(), AccessError> {

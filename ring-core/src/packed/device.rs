@@ -85,14 +85,17 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         }
     }
 
-    /// Takes the next available chain for a burst. Returns the numbers of readable segments and of
-    /// all segments, and the token.
+    /// Does so for a burst. Returns the numbers of readable segments and of all, and the token.
+    #[cold]
     #[inline(never)]
     pub(super) fn pop_in_burst(
         &mut self,
         segments: &mut [Segment],
     ) -> Result<Option<(usize, usize, Token)>, PopError> {
-        let Some(Chain { readable, writable, token }) = self.pop(segments)? else { return Ok(None) };
+        self.end.end_burst();
+        let popped = self.pop(segments);
+        self.end.begin_burst();
+        let Some(Chain { readable, writable, token }) = popped? else { return Ok(None) };
         Ok(Some((readable.len(), readable.len() + writable.len(), token)))
     }
 
@@ -149,12 +152,12 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         Ok((id, collector.finish(count)?))
     }
 
-    /// Collects the segments of a whole chain for a burst; `None` if the chain breaks a rule, or
-    /// does not fit the storage. Also returns the chain's id.
+    /// Does so for an indirect table and a burst; `None` if it breaks a rule, or does not fit.
     #[inline(never)]
-    pub(super) fn gather_in_burst(&self, head: Control, segments: &mut [Segment]) -> Option<(u16, Gathered)> {
-        let (id, contents) = self.gather(head, segments).ok()?;
-        Some((id, contents.gathered()?))
+    pub(super) fn gather_in_burst(&self, table: Segment, segments: &mut [Segment]) -> Option<Gathered> {
+        let mut collector = Collector::new(segments);
+        self.walk_table(table, &mut collector).ok()?;
+        collector.finish(1).ok()?.gathered()
     }
 
     /// Follows a chain through the ring. Returns the chain's id, and the number of descriptors that
@@ -275,10 +278,13 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         Ok(())
     }
 
-    /// Stages a used chain for a burst.
+    #[cold]
     #[inline(never)]
-    pub(super) fn complete_in_burst(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        self.complete(token, written)
+    pub(super) fn complete_in_burst(&mut self, token: (u64, u64), written: u32) -> Result<(), CompleteError> {
+        self.end.end_burst();
+        let completed = self.complete(Token::from_words(token), written);
+        self.end.begin_burst();
+        completed
     }
 
     /// The slow path of [`complete`](Self::complete): the queue is in order, or does not run.
@@ -320,7 +326,8 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
 
     /// Lets a queue that a violation has stopped return the chains that it holds.
     pub fn drain(&mut self) {
-        if self.end.state == State::Broken {
+        // A queue whose burst was forgotten does not know what is staged.
+        if self.end.state == State::Broken && self.end.burst_state == State::Broken {
             self.end.state = State::Draining;
         }
     }

@@ -100,6 +100,7 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     }
 
     /// Stages a buffer for a burst.
+    #[cold]
     #[inline(never)]
     pub(super) fn add_in_burst(
         &mut self,
@@ -107,7 +108,10 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         writable: &[Segment],
         cookie: T,
     ) -> Result<u16, AddError<T>> {
-        self.add(readable, writable, cookie)
+        self.end_burst();
+        let added = self.add(readable, writable, cookie);
+        self.begin_burst();
+        added
     }
 
     /// Returns the reason a buffer was refused.
@@ -235,9 +239,13 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     }
 
     /// Takes back the next used buffer for a burst.
+    #[cold]
     #[inline(never)]
     pub(super) fn reap_in_burst(&mut self) -> Result<Option<Used<T>>, Violation> {
-        self.reap()
+        self.end_burst();
+        let reaped = self.reap();
+        self.begin_burst();
+        reaped
     }
 
     #[cold]

@@ -6,6 +6,8 @@
 //! until the batch is published. Each end requests notifications in its own area, and reads the
 //! other side's request in the other area.
 
+use core::mem::replace;
+
 use crate::error::SetupError;
 use crate::index::{Cursor, QueueSize};
 use crate::memory::{Area as _, Load, Memory, Store};
@@ -38,6 +40,10 @@ pub(super) struct End<M: Memory> {
     slow_peek: bool,
     /// Whether the other side has been asked to notify of every buffer.
     always: bool,
+    /// During a burst, the state of the queue, which is then broken: a burst that is forgotten
+    /// leaves the queue so. The device could otherwise find what that burst has staged, because all
+    /// but the first descriptor of a batch are marked available. Broken between bursts.
+    pub(super) burst_state: State,
 }
 
 impl<M: Memory> End<M> {
@@ -55,6 +61,7 @@ impl<M: Memory> End<M> {
             unannounced: Unannounced::nothing(),
             slow_peek: true,
             always: false,
+            burst_state: State::Broken,
         })
     }
 
@@ -137,22 +144,35 @@ impl<M: Memory> End<M> {
         descriptor.flags.is_turn(due).then_some(descriptor)
     }
 
-    /// Returns whether taking a descriptor needs more than a look at its flags.
-    #[inline]
-    pub(super) const fn needs_slow_peek(&self) -> bool {
-        self.slow_peek
+    /// Starts or continues a burst.
+    #[inline(always)]
+    pub(super) const fn begin_burst(&mut self) {
+        self.burst_state = replace(&mut self.state, State::Broken);
     }
 
-    /// Returns the number of staged descriptors, and the word that publishes them.
-    #[inline]
-    pub(super) const fn batch(&self) -> (u16, u64) {
-        (self.staged_count, self.first)
+    /// Ends or interrupts a burst.
+    #[inline(always)]
+    pub(super) const fn end_burst(&mut self) {
+        self.state = replace(&mut self.burst_state, State::Broken);
     }
 
-    /// Notes what a burst has staged.
+    /// Returns whether a burst looks for the next descriptor by itself: the queue runs and is not
+    /// in order, and no request to be notified has to be withdrawn.
     #[inline]
-    pub(super) const fn set_batch(&mut self, staged: Cursor, count: u16, first: u64) {
-        (self.staged, self.staged_count, self.first) = (staged, count, first);
+    pub(super) const fn is_taken_by_burst(&self) -> bool {
+        matches!(self.burst_state, State::Running) && !self.slow_peek
+    }
+
+    /// Stages `count` slots of a burst, which keeps the position. `control` is the control word of
+    /// their first descriptor. Returns whether the burst has to store that word.
+    #[inline(always)]
+    pub(super) const fn stage_in_burst(&mut self, control: u64, count: u16) -> bool {
+        let is_first = self.staged_count == 0;
+        if is_first {
+            self.first = control;
+        }
+        self.staged_count += count;
+        !is_first
     }
 
     /// Writes the control word of a descriptor that is not published yet.

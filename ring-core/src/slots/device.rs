@@ -10,22 +10,24 @@ use crate::index::{Fifo, QueueSize};
 /// descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// The serial of the chain that is in flight here; 0 if there is none.
-    serial: u64,
+    /// The serial of the chain that is in flight here; 0 if there is none. In an in-order queue,
+    /// with [`HELD`] and [`READ_ONLY`] for a chain that is held.
+    pub(super) serial: u64,
     /// In an in-order queue, the number of bytes written to a chain that is held.
-    written: u32,
+    pub(super) written: u32,
     /// The number of descriptors that the chain takes up in the ring.
-    count: u16,
+    pub(super) count: u16,
     /// In an in-order queue, an entry of the list of chains in flight: the id of the chain at this
     /// position. Unrelated to the other fields.
-    in_order_id: u16,
-    /// In an in-order queue, whether a chain that is held has no writable bytes.
-    read_only: bool,
+    pub(super) in_order_id: u16,
 }
+
+// A slot is found by a shift.
+const _: () = assert!(size_of::<Slot>() == 16);
 
 impl Slot {
     /// An unused slot, for storage that is initialised at compile time.
-    pub const EMPTY: Self = Self { serial: 0, written: 0, count: 0, in_order_id: 0, read_only: false };
+    pub const EMPTY: Self = Self { serial: 0, written: 0, count: 0, in_order_id: 0 };
 }
 
 impl Default for Slot {
@@ -41,11 +43,14 @@ pub trait Slots: AsRef<[Slot]> + AsMut<[Slot]> {}
 impl<S: AsRef<[Slot]> + AsMut<[Slot]> + ?Sized> Slots for S {}
 
 /// A bit in a slot's serial: the chain has been completed, and is held until it is the oldest.
-const HELD: u64 = 1 << 63;
+pub(super) const HELD: u64 = 1 << 63;
 
-/// No queue ever takes this many chains, so a serial never reaches the bits [`HELD`] and
-/// [`PARTIAL`].
-const MAX_SERIAL: u64 = PARTIAL;
+/// A bit in the serial of a slot that is held: the chain has no writable bytes.
+pub(super) const READ_ONLY: u64 = 1 << 61;
+
+/// No queue ever takes this many chains, so a serial never reaches the bits [`HELD`], [`PARTIAL`]
+/// and [`READ_ONLY`].
+const MAX_SERIAL: u64 = READ_ONLY;
 
 /// A chain that is returned to the driver now.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +68,8 @@ pub(crate) struct Completion {
 /// All chains in flight, indexed by head (split) or buffer id (packed).
 #[derive(Debug)]
 pub(crate) struct Chains<S> {
-    slots: S,
-    counts: Counts,
+    pub(super) slots: S,
+    pub(super) counts: Counts,
     /// The number of descriptors that were in flight at a device that ran the queue before, and for
     /// which there is no token.
     abandoned: u16,
@@ -74,17 +79,17 @@ pub(crate) struct Chains<S> {
     /// The value of `taken` while chains can be adopted.
     recovered: u64,
     /// In an in-order queue, the order in which the chains in flight were taken.
-    fifo: Fifo,
+    pub(super) fifo: Fifo,
 }
 
-/// The part of [`Chains`] that changes with each chain. A burst holds it by value.
+/// The part of [`Chains`] that changes with each chain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
     /// The number of descriptors that the driver can still make available: those of no chain that
     /// has been taken and not yet been published as used.
     room: u16,
     /// The number of descriptors of the chains that are staged.
-    staged: u16,
+    pub(super) staged: u16,
     /// The serial of the chain taken last. Not reset with the queue, so that no two tokens are
     /// alike.
     taken: u64,
@@ -142,7 +147,7 @@ impl Counts {
 
 /// Returns the slot of a chain that is in flight and is to be completed.
 #[inline(always)]
-fn slot_of(slots: &mut [Slot], token: Token, written: u32) -> Result<&mut Slot, CompleteError> {
+pub(super) fn slot_of(slots: &mut [Slot], token: Token, written: u32) -> Result<&mut Slot, CompleteError> {
     if written > token.writable {
         return Err(CompleteError::TooManyBytes { token, written });
     }
@@ -198,6 +203,18 @@ impl<S: Slots> Chains<S> {
     pub(crate) const fn abandon(&mut self, count: u16, size: QueueSize) {
         self.abandoned = count;
         self.counts.room = size.get() - count;
+    }
+
+    /// Returns whether a chain of one descriptor can be taken and returned at once.
+    #[inline(always)]
+    pub(crate) fn can_pass(&self, id: u16) -> bool {
+        self.counts.can_pass(self.slots.as_ref(), id)
+    }
+
+    /// Returns whether a chain of `count` descriptors can be taken.
+    #[inline(always)]
+    pub(crate) const fn has_room(&self, count: u16) -> bool {
+        self.counts.has_room(count)
     }
 
     /// Returns the counts and the slots.
@@ -311,37 +328,5 @@ impl<S: Slots> Chains<S> {
             }
             _ => Err(SetupError::ChainRecord(taken)),
         }
-    }
-}
-
-/// In-order queues: chains are returned in the order in which they were taken.
-impl<S: Slots> Chains<S> {
-    /// Notes that the chain that was just inserted is the newest.
-    pub(crate) fn enqueue(&mut self, id: u16, size: QueueSize) {
-        let place = self.fifo.push(size);
-        if let Some(slot) = self.slots.as_mut().get_mut(usize::from(place)) {
-            slot.in_order_id = id;
-        }
-    }
-
-    /// Accepts a token and holds its chain until all older chains are completed.
-    pub(crate) fn hold(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        let read_only = token.is_read_only();
-        let slot = slot_of(self.slots.as_mut(), token, written)?;
-        slot.serial |= HELD;
-        (slot.written, slot.read_only) = (written, read_only);
-        Ok(())
-    }
-
-    /// Removes and returns the oldest chain, if it has been completed.
-    pub(crate) fn next_in_order(&mut self, size: QueueSize) -> Option<Completion> {
-        let slots = self.slots.as_mut();
-        let id = slots.get(usize::from(self.fifo.first()))?.in_order_id;
-        let slot = slots.get_mut(usize::from(id)).filter(|slot| slot.serial & HELD != 0)?;
-        let Slot { count, written, read_only, .. } = *slot;
-        slot.serial = 0;
-        self.counts.staged += count;
-        self.fifo.pop(size);
-        Some(Completion { id, count, written, read_only })
     }
 }

@@ -10,16 +10,17 @@ use core::mem::{self, ManuallyDrop};
 use crate::error::{SetupError, Violation};
 use crate::index::QueueSize;
 
+use super::span::Span;
+
 /// Storage for what a driver end remembers of one descriptor (split) or buffer id (packed), and of
 /// the buffer in flight there. A queue needs one slot for each descriptor.
 #[derive(Clone, Debug)]
 pub struct Slot<T> {
     /// The next slot, of the buffer that this slot belongs to or of the free list.
     next: u16,
-    /// The last slot of the buffer whose first slot this is.
-    last: u16,
-    /// The number of descriptors that the buffer takes up in the ring.
-    count: u16,
+    /// Of the buffer whose first slot this is: the last slot, and the number of descriptors that
+    /// the buffer takes up in the ring.
+    span: Span,
     /// The number of bytes that the device may write; saturated at `u32::MAX`.
     writable: u32,
     /// The number of the buffer, counting all buffers that were ever added.
@@ -38,7 +39,7 @@ impl<T> Default for Slot<T> {
 
 impl<T> Slot<T> {
     /// An unused slot, for storage that is initialised at compile time.
-    pub const EMPTY: Self = Self { next: 0, last: 0, count: 0, writable: 0, serial: 0, cookie: None };
+    pub const EMPTY: Self = Self { next: 0, span: Span::new(0, 0), writable: 0, serial: 0, cookie: None };
 }
 
 /// Storage for the slots of a driver end: an array, a `Box<[Slot<T>]>`, a `Vec<Slot<T>>`, or a
@@ -68,6 +69,8 @@ pub(crate) struct Buffers<S, T> {
     accounts: Accounts,
     /// In an in-order queue, the slot of the buffer that comes back next.
     oldest: u16,
+    /// The number of free descriptors that a burst does not use, because the queue does not run.
+    hidden: u16,
 }
 
 /// The part of [`Buffers`] that changes with each buffer. A burst holds it by value.
@@ -114,6 +117,19 @@ impl Accounts {
         self.released as usize
     }
 
+    /// Takes over what changes when a buffer is added.
+    #[inline(always)]
+    pub(crate) const fn read_allocated(&mut self, from: &Self) {
+        (self.head, self.free, self.added) = (from.head, from.free, from.added);
+    }
+
+    /// Takes over what changes when a buffer is taken back.
+    #[inline(always)]
+    pub(crate) const fn read_released(&mut self, from: &Self) {
+        (self.head, self.tail) = (from.head, from.tail);
+        (self.free, self.released) = (from.free, from.released);
+    }
+
     /// Returns the number of buffers in flight.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "at most one for each descriptor")]
@@ -143,7 +159,7 @@ impl Accounts {
         let Run { head, last, after } = run;
         if let Some(slot) = slots.get_mut(usize::from(head)) {
             let after = after.unwrap_or(slot.next);
-            (slot.last, slot.count) = (last, count);
+            slot.span = Span::new(last, count);
             (slot.writable, slot.serial) = (writable, self.added);
             slot.cookie = Some(cookie);
             self.head = after;
@@ -174,7 +190,7 @@ impl Accounts {
     ) -> Option<(Used<T>, u16)> {
         let slot = self.published(slots, id)?;
         let cookie = ManuallyDrop::into_inner(slot.cookie.take()?);
-        let (last, count) = (slot.last, slot.count);
+        let (last, count) = (slot.span.last(), slot.span.count());
         let written = written.min(slot.writable);
         if is_empty {
             self.head = id as u16;
@@ -190,8 +206,8 @@ impl Accounts {
 
 /// Returns the slot that is allocated after `slot`. Meaningless if `slot` is the last free one.
 #[inline]
-pub(crate) fn next_of<T>(slots: &[Slot<T>], slot: u16) -> u16 {
-    slots.get(usize::from(slot)).map_or(0, |slot| slot.next)
+pub(crate) fn next_of<T>(slots: &[Slot<T>], slot: u16) -> Option<u16> {
+    slots.get(usize::from(slot)).map(|slot| slot.next)
 }
 
 impl<S, T> Buffers<S, T> {
@@ -235,7 +251,7 @@ impl<S, T> Buffers<S, T> {
 impl<S: Slots<T>, T> Buffers<S, T> {
     pub(crate) fn new(slots: S, size: QueueSize) -> Result<Self, SetupError> {
         let accounts = Accounts { head: 0, tail: 0, free: 0, added: 0, published: 0, released: 0 };
-        let mut slots = Self { slots, cookies: PhantomData, accounts, oldest: 0 };
+        let mut slots = Self { slots, cookies: PhantomData, accounts, oldest: 0, hidden: 0 };
         // The storage may hold cookies of a queue that was dropped with buffers in flight.
         slots.reset(size, mem::forget)?;
         Ok(slots)
@@ -258,6 +274,21 @@ impl<S: Slots<T>, T> Buffers<S, T> {
         Ok(())
     }
 
+    /// Hides the free descriptors from a burst, if the queue does not run.
+    #[inline(always)]
+    pub(crate) fn begin_burst(&mut self, is_running: bool) {
+        self.hidden = 0;
+        if !is_running {
+            self.hidden = mem::replace(&mut self.accounts.free, 0);
+        }
+    }
+
+    /// Undoes [`begin_burst`](Self::begin_burst).
+    #[inline(always)]
+    pub(crate) const fn end_burst(&mut self) {
+        self.accounts.free += self.hidden;
+    }
+
     /// Returns the accounts and the slots.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&mut Accounts, &mut [Slot<T>]) {
@@ -267,7 +298,7 @@ impl<S: Slots<T>, T> Buffers<S, T> {
     /// Returns the slot that is allocated after `slot`. Meaningless if `slot` is the last free one.
     #[inline]
     pub(crate) fn next(&self, slot: u16) -> u16 {
-        next_of(self.slots.as_ref(), slot)
+        next_of(self.slots.as_ref(), slot).unwrap_or(0)
     }
 
     /// Allocates a run of slots from the start of the free list, for a buffer of `count`
@@ -310,7 +341,7 @@ impl<S: Slots<T>, T> Buffers<S, T> {
         if self.accounts.published(self.slots.as_mut(), id).is_none() {
             return (id, written);
         }
-        let last = self.slots.as_ref().get(usize::from(oldest)).map_or(oldest, |slot| slot.last);
+        let last = self.slots.as_ref().get(usize::from(oldest)).map_or(oldest, |slot| slot.span.last());
         self.oldest = self.next(last);
         // A skipped buffer is fully written (VIRTIO 1.4, 2.7.9 and 2.8.8, both "In-order use of
         // descriptors").

@@ -2,3 +2,5 @@
 
 pub(crate) mod device;
 pub(crate) mod driver;
+mod held;
+mod span;

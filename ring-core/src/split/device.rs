@@ -90,13 +90,14 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     }
 
     /// Takes the next available chain for a burst, which looks at the driver's index only once.
+    /// Returns the numbers of readable segments and of all segments, and the token.
+    #[cold]
     #[inline(never)]
     pub(super) fn pop_in_burst(
         &mut self,
-        looked: bool,
         segments: &mut [Segment],
     ) -> Result<Option<(usize, usize, Token)>, PopError> {
-        if looked && self.end.has_taken_all() {
+        if !self.end.may_take_in_burst() {
             return Ok(None);
         }
         let Some(Chain { readable, writable, token }) = self.pop(segments)? else { return Ok(None) };
@@ -282,9 +283,10 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     }
 
     /// Stages a used chain for a burst.
+    #[cold]
     #[inline(never)]
-    pub(super) fn complete_in_burst(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        self.complete(token, written)
+    pub(super) fn complete_in_burst(&mut self, token: (u64, u64), written: u32) -> Result<(), CompleteError> {
+        self.complete(Token::from_words(token), written)
     }
 
     /// The slow path of [`complete`](Self::complete): the queue is in order, or does not run.

@@ -98,7 +98,8 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         added.map_err(|cookie| AddError { kind: self.refusal(readable, writable), cookie })
     }
 
-    /// Stages a buffer for a burst.
+    /// Stages a buffer for a burst, which has put its values back.
+    #[cold]
     #[inline(never)]
     pub(super) fn add_in_burst(
         &mut self,
@@ -106,7 +107,10 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         writable: &[Segment],
         cookie: T,
     ) -> Result<u16, AddError<T>> {
-        self.add(readable, writable, cookie)
+        self.end_burst();
+        let added = self.add(readable, writable, cookie);
+        self.begin_burst();
+        added
     }
 
     /// Returns the reason a buffer was refused.
@@ -241,10 +245,15 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         }
     }
 
-    /// Takes back the next used buffer for a burst, which looks at the device's index only once.
+    /// Takes back the next used buffer for a burst, which has put its values back, and which looks
+    /// at the device's index only once.
+    #[cold]
     #[inline(never)]
-    pub(super) fn reap_in_burst(&mut self, looked: bool) -> Result<Option<Used<T>>, Violation> {
-        if looked && self.end.has_taken_all() { Ok(None) } else { self.reap() }
+    pub(super) fn reap_in_burst(&mut self) -> Result<Option<Used<T>>, Violation> {
+        self.end_burst();
+        let reaped = if self.end.may_take_in_burst() { self.reap() } else { Ok(None) };
+        self.begin_burst();
+        reaped
     }
 
     #[cold]

@@ -4,6 +4,8 @@
 //! in the other area tells how much the other side has published. Each end requests notifications
 //! in its own area, and reads the other side's request in the other area.
 
+use core::mem::replace;
+
 use crate::error::SetupError;
 use crate::index::{Mask, QueueSize};
 use crate::memory::{Area as _, Load, Memory, Store};
@@ -35,6 +37,19 @@ pub(super) struct End<M: Memory> {
     unannounced: Unannounced,
     /// When the other side has been asked to notify.
     request: Request,
+    pub(super) burst: Burst,
+}
+
+/// What a burst keeps here, and not by value, because it is seldom used or never changes.
+/// Meaningless between bursts.
+#[derive(Debug)]
+pub(super) struct Burst {
+    /// At the driver end, the state of the queue, which is broken during a burst.
+    pub(super) state: State,
+    /// At the driver end, the end of the entries that the burst takes by itself.
+    pub(super) found: u16,
+    /// Whether the other side's index has been loaded in this burst.
+    looked: bool,
 }
 
 impl<M: Memory> End<M> {
@@ -57,6 +72,7 @@ impl<M: Memory> End<M> {
             seen: 0,
             unannounced: Unannounced::nothing(),
             request: Request::Next,
+            burst: Burst { state: State::Broken, found: 0, looked: false },
         })
     }
 
@@ -147,23 +163,41 @@ impl<M: Memory> End<M> {
         self.state.is_running() && (self.next != self.seen || index() != self.next)
     }
 
-    /// Returns the index up to which entries can be taken without a look at the other side's index.
-    #[inline]
-    pub(super) const fn seen(&self) -> u16 {
-        self.seen
+    /// Starts or continues a burst that holds positions by value. If it is forgotten, the queue
+    /// stays broken.
+    #[inline(always)]
+    pub(super) const fn begin_burst(&mut self) {
+        self.burst.found = self.found();
+        self.burst.state = replace(&mut self.state, State::Broken);
     }
 
-    /// Records the next entry to take after a burst, and the index up to which entries can be
-    /// taken.
-    #[inline]
-    pub(super) const fn set_taken(&mut self, next: u16, seen: u16) {
-        (self.next, self.seen) = (next, seen);
+    /// Ends or interrupts a burst, which has taken the entries up to `next`.
+    #[inline(always)]
+    pub(super) const fn end_burst(&mut self, next: u16) {
+        self.state = self.burst.state;
+        if matches!(self.state, State::Running) {
+            (self.next, self.seen) = (next, self.burst.found);
+        }
     }
 
-    /// Returns whether all entries that the last look has found have been taken. Returns `false`
-    /// while the other side notifies of every entry, because each entry then has to be looked for.
-    pub(super) fn has_taken_all(&self) -> bool {
-        self.next == self.seen && self.request != Request::Always
+    /// Returns the end of the entries that a burst takes by itself, from the next one on.
+    #[inline(always)]
+    pub(super) const fn found(&self) -> u16 {
+        if matches!(self.state, State::Running) { self.seen } else { self.next }
+    }
+
+    /// Returns whether a burst may take an entry: it has not looked at the other side's index, or
+    /// has not taken all that it found.
+    pub(super) fn may_take_in_burst(&mut self) -> bool {
+        // While each entry is notified, each has to be looked for.
+        let looks = self.next == self.seen && self.request != Request::Always;
+        !looks || !replace(&mut self.burst.looked, true)
+    }
+
+    /// Notes that a burst has not looked at the other side's index yet.
+    #[inline(always)]
+    pub(super) const fn forget_look(&mut self) {
+        self.burst.looked = false;
     }
 
     /// Moves to another entry to take: back to an entry that was taken, or on to a later one.

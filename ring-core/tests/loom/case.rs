@@ -2,6 +2,7 @@
 //! steps that models are made of.
 
 use loom::thread;
+use ring_core::driver::Used;
 use ring_core::memory::Memory as _;
 use ring_core::{Arm, Features, Segment, Setup, Token};
 use support::{HeapDeviceQueue, HeapDriverQueue, device_queue, driver_queue};
@@ -115,27 +116,37 @@ impl Case {
     /// Adds a buffer. The question is the number of the request plus 100, and the answer is the
     /// number plus 200.
     pub(crate) fn add(self, driver: &mut Driver, request: u64) {
+        let (readable, writable) = self.ask(driver.memory(), request);
+        driver.add(&readable, &writable, request).unwrap();
+    }
+
+    /// Writes the question of a request. Returns the segments of its buffer.
+    pub(crate) fn ask(self, memory: &LoomMemory, request: u64) -> (Vec<Segment>, Vec<Segment>) {
         let address = PAYLOAD + 16 * request;
-        let (question, answer) = ([Segment::new(address, 8)], [Segment::new(address + 8, 8)]);
+        let (question, answer) = (Segment::new(address, 8), Segment::new(address + 8, 8));
         let (has_question, has_answer) = self.buffers.words(request);
         if has_question {
-            driver.memory().write_bytes(address, &(100 + request).to_le_bytes()).unwrap();
+            memory.write_bytes(address, &(100 + request).to_le_bytes()).unwrap();
         }
-        let (readable, writable) = (&question[..has_question.into()], &answer[..has_answer.into()]);
-        driver.add(readable, writable, request).unwrap();
+        (vec![question; has_question.into()], vec![answer; has_answer.into()])
     }
 
     /// Takes back the next used buffer, and checks the answer.
     pub(crate) fn reap(self, driver: &mut Driver) -> Option<u64> {
         let used = driver.reap().unwrap()?;
+        self.check(driver.memory(), &used);
+        Some(used.cookie)
+    }
+
+    /// Checks the answer in a used buffer.
+    pub(crate) fn check(self, memory: &LoomMemory, used: &Used<u64>) {
         let (_, has_answer) = self.buffers.words(used.cookie);
         assert_eq!(used.written, if has_answer { 8 } else { 0 });
         if has_answer {
             let mut answer = [0; 8];
-            driver.memory().read_bytes(PAYLOAD + 16 * used.cookie + 8, &mut answer).unwrap();
+            memory.read_bytes(PAYLOAD + 16 * used.cookie + 8, &mut answer).unwrap();
             assert_eq!(u64::from_le_bytes(answer), 200 + used.cookie);
         }
-        Some(used.cookie)
     }
 
     /// Reaps until the driver may sleep. Returns the requests whose buffers were reaped.
@@ -155,20 +166,25 @@ impl Case {
 pub(crate) fn take(device: &mut Device) -> Option<(Token, u32)> {
     let mut segments = [Segment::default(); 2];
     let chain = device.pop(&mut segments).unwrap()?;
-    for &Segment { address, len } in chain.readable() {
-        assert_eq!(len, 8, "{WRONG_LENGTH}");
-        let mut question = [0; 8];
-        device.memory().read_bytes(address, &mut question).unwrap();
-        assert_eq!(u64::from_le_bytes(question), 100 + (address - PAYLOAD) / 16);
-    }
-    for &Segment { address, len } in chain.writable() {
-        assert_eq!(len, 8, "{WRONG_LENGTH}");
-        let answer = 200 + (address - PAYLOAD) / 16;
-        device.memory().write_bytes(address, &answer.to_le_bytes()).unwrap();
-    }
+    answer(device.memory(), chain.readable(), chain.writable());
     let token = chain.into_token();
     let written = token.writable();
     Some((token, written))
+}
+
+/// Checks the questions in a chain, and writes the answers.
+pub(crate) fn answer(memory: &LoomMemory, readable: &[Segment], writable: &[Segment]) {
+    for &Segment { address, len } in readable {
+        assert_eq!(len, 8, "{WRONG_LENGTH}");
+        let mut question = [0; 8];
+        memory.read_bytes(address, &mut question).unwrap();
+        assert_eq!(u64::from_le_bytes(question), 100 + (address - PAYLOAD) / 16);
+    }
+    for &Segment { address, len } in writable {
+        assert_eq!(len, 8, "{WRONG_LENGTH}");
+        let answer = 200 + (address - PAYLOAD) / 16;
+        memory.write_bytes(address, &answer.to_le_bytes()).unwrap();
+    }
 }
 
 /// Takes the next buffer, checks and answers it, and completes it. The buffer is staged, not

@@ -23,7 +23,8 @@ use models::{
     a_driver_asks_once_for_every_buffer, a_driver_disarms, a_driver_pauses, a_driver_peeks,
     a_late_completion_returns_its_buffer_once, a_sleeping_device_is_notified as sleeping_device,
     a_sleeping_driver_is_notified as sleeping_driver, batches_arrive_whole, both_sides_begin_elsewhere,
-    both_sides_sleep, silently_available_buffers_are_announced, silently_used_buffers_are_announced,
+    both_sides_sleep, bursts_arrive_whole, silently_available_buffers_are_announced,
+    silently_used_buffers_are_announced,
 };
 use ring_core::Features;
 use support::{EVENT_IDX, IN_ORDER, ORDERS, PACKED, SPLIT, SUPPRESSION};
@@ -97,6 +98,21 @@ fn packed_batches_arrive_whole() {
         (3, PACKED | IN_ORDER, Buffers::Short),
         (4, PACKED | IN_ORDER, Buffers::Long),
     ]);
+}
+
+#[test]
+fn bursts_arrive_whole_like_single_calls() {
+    for (size, features, buffers) in [
+        (2, SPLIT, Buffers::Short),
+        (2, SPLIT, Buffers::Long),
+        (2, PACKED, Buffers::Short),
+        (2, PACKED, Buffers::Long),
+        (3, PACKED, Buffers::Short),
+    ] {
+        // The limit keeps each case small: each end makes an attempt more than in a batch.
+        let case = Case::new(size, features, buffers).preempted(3);
+        holds("bursts arrive whole", bursts_arrive_whole, case);
+    }
 }
 
 #[test]
@@ -248,10 +264,10 @@ const fn guards(mutation: Mutation) -> Guards {
     match mutation {
         Mutation::Driver(Weakened::Acquire | Weakened::Release)
         | Mutation::Device(Weakened::Acquire | Weakened::Release) => {
-            &[(batches_arrive_whole, "Causality violation")]
+            &[(batches_arrive_whole, "Causality violation"), (bursts_arrive_whole, "Causality violation")]
         }
         Mutation::Driver(Weakened::UpperHalfFirst) | Mutation::Device(Weakened::UpperHalfFirst) => {
-            &[(batches_arrive_whole, WRONG_LENGTH)]
+            &[(batches_arrive_whole, WRONG_LENGTH), (bursts_arrive_whole, WRONG_LENGTH)]
         }
         Mutation::Driver(Weakened::FenceInPublish) | Mutation::Device(Weakened::FenceInArm) => DEVICE_GUARDS,
         Mutation::Driver(Weakened::FenceInArm) | Mutation::Device(Weakened::FenceInPublish) => DRIVER_GUARDS,

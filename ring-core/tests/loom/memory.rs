@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering as StdOrdering};
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
-use ring_core::memory::{AccessError, Area, AreaRow, AreaWalk, Load, Memory, Store, Word};
+use ring_core::memory::{AccessError, Area, AreaRings, AreaWalk, Load, Memory, Store, Word};
 use ring_core::{Areas, Features, QueueSize, Segment, Setup, packed, split};
 
 /// How the 64-bit words are accessed that publish packed descriptors.
@@ -220,15 +220,15 @@ fn word<W: Word>(value: impl Into<u64>) -> W {
 }
 
 impl Area for LoomArea {
-    type Row<const CELL: usize> = AreaRow<Self, CELL>;
-    type Walk<const CELL: usize> = AreaWalk<Self, CELL>;
+    type Rings = AreaRings<Self>;
+    type Walk = AreaWalk<Self>;
 
-    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> Self::Row<CELL> {
-        AreaRow::new(self, offset, count)
+    fn rings(areas: [&Self; 3], size: u16) -> Self::Rings {
+        AreaRings::new(areas, size)
     }
 
-    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> Self::Walk<CELL> {
-        AreaWalk::new(self, count, slot)
+    fn walk(&self, size: u16, slot: u16) -> Self::Walk {
+        AreaWalk::new(self, size, slot)
     }
 
     fn read<W: Word>(&self, offset: usize) -> W {

@@ -1,7 +1,5 @@
 //! A burst at the device end of a packed queue.
 
-use core::mem::replace;
-
 use crate::chain::{Chain, ChainRecord, Gathered, Gathering, Token, is_in_range};
 use crate::error::{CompleteError, PopError};
 use crate::memory::Memory;
@@ -10,8 +8,9 @@ use crate::packed::DeviceQueue;
 use crate::packed::layout::{Control, DescriptorFlags};
 use crate::ring::State;
 use crate::segment::Segment;
-use crate::slots::device::{Completion, Counts, Slots};
+use crate::slots::device::{Completion, Slots};
 
+use super::gather::gather_table;
 use super::staging::Staging;
 use super::taking::Taking;
 use super::word;
@@ -25,10 +24,6 @@ pub struct DeviceBurst<'q, M: Memory, S: Slots> {
     queue: &'q mut DeviceQueue<M, S>,
     staging: Staging<M>,
     taking: Taking<M>,
-    counts: Counts,
-    /// The state of the queue, which is broken until the burst ends. Only the plain calls are made
-    /// unless it is [`State::Running`].
-    state: State,
 }
 
 /// Bursts.
@@ -36,19 +31,11 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Starts a burst.
     #[inline(always)]
     pub fn burst(&mut self) -> DeviceBurst<'_, M, S> {
-        let (staging, taking, counts, state) = values(self);
-        DeviceBurst { queue: self, staging, taking, counts, state }
+        self.end.begin_burst();
+        let staging = Staging::of(&self.end, DescriptorFlags::used);
+        let taking = Taking::of(&self.end, DescriptorFlags::available);
+        DeviceBurst { queue: self, staging, taking }
     }
-}
-
-/// Returns what a burst holds by value.
-#[inline(always)]
-fn values<M: Memory, S: Slots>(queue: &mut DeviceQueue<M, S>) -> (Staging<M>, Taking<M>, Counts, State) {
-    let counts = *queue.slots.parts().0;
-    let staging = Staging::of(&queue.end, DescriptorFlags::used);
-    let taking = Taking::of(&queue.end, DescriptorFlags::available);
-    // A burst that is forgotten does not put the state back.
-    (staging, taking, counts, replace(&mut queue.end.state, State::Broken))
 }
 
 impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
@@ -74,7 +61,7 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
             };
         }
         let gathered = self.gather(first, segments);
-        let taken = gathered.and_then(|(id, chain)| Some((self.insert(id, chain.count)?, chain)));
+        let taken = gathered.and_then(|(id, count, chain)| Some((self.insert(id, count)?, chain)));
         let Some((taken, chain)) = taken else { return self.pop_slowly(segments) };
         let (readable, writable) = chain.segments(segments);
         Ok(Some(Chain { readable, writable, token: taken(chain.writable) }))
@@ -83,9 +70,11 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
     /// Returns the segment of a chain that has no other one and breaks no rule.
     #[inline(always)]
     fn single(&self, first: Control) -> Option<Segment> {
-        let longer = first.flags.intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT));
+        if first.flags.intersects(DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT)) {
+            return None;
+        }
         let only = Segment::new(self.taking.address(), first.len);
-        (!longer && is_in_range(only)).then_some(only)
+        if is_in_range(only) { Some(only) } else { None }
     }
 
     /// Records a chain. Returns its token, given the number of writable bytes; `None` if the chain
@@ -95,7 +84,8 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
         if id >= self.queue.end.ring.size.get() {
             return None;
         }
-        let serial = self.counts.insert(self.queue.slots.parts().1, id, count)?;
+        let (counts, slots) = self.queue.slots.parts();
+        let serial = counts.insert(slots, id, count)?;
         let start = self.taking.bits();
         self.taking.advance(count);
         Some(move |writable| Token { serial, start, id, writable })
@@ -104,39 +94,53 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
     /// Collects the segments of a chain; `None` if the chain breaks a rule, or does not fit the
     /// storage. Also returns the chain's id.
     #[inline(always)]
-    fn gather(&mut self, first: Control, segments: &mut [Segment]) -> Option<(u16, Gathered)> {
+    fn gather(&mut self, first: Control, segments: &mut [Segment]) -> Option<(u16, u16, Gathered)> {
         if first.flags.contains(DescriptorFlags::INDIRECT) {
-            self.taking.write_back(&mut self.queue.end);
-            return self.queue.gather_in_burst(first, segments);
+            let ring = &self.queue.end.ring;
+            if first.flags.contains(DescriptorFlags::NEXT) || !ring.indirect {
+                return None;
+            }
+            let table = Segment::new(self.taking.address(), first.len);
+            let chain = gather_table(&ring.memory, table, segments).map(Gathered::from_word);
+            return Some((first.id, 1, chain.or_else(|| self.queue.gather_in_burst(table, segments))?));
         }
         let size = self.queue.end.ring.size.get();
-        let (mut gathering, mut descriptor, mut ahead) = (Gathering::default(), first, 0);
+        let (mut gathering, mut descriptor, mut ahead) = (Gathering::new(segments, size.into()), first, 0);
+        let mut was_writable = false;
         let id = loop {
             let segment = Segment::new(self.taking.address(), descriptor.len);
+            if is_writable(descriptor) != was_writable {
+                if was_writable {
+                    break None;
+                }
+                was_writable = true;
+                gathering.end_readable();
+            }
             let is_indirect = descriptor.flags.contains(DescriptorFlags::INDIRECT);
-            if is_indirect || !gathering.push(segment, is_writable(descriptor), segments) {
+            if is_indirect || gathering.push(segment).is_none() {
                 break None;
             }
             if !descriptor.flags.contains(DescriptorFlags::NEXT) {
                 break Some(descriptor.id);
-            }
-            if ahead + 1 == size {
-                break None;
             }
             self.taking.advance(1);
             ahead += 1;
             let Some(control) = self.taking.following() else { break None };
             descriptor = Control::from_word(control);
         };
+        if !was_writable {
+            gathering.end_readable();
+        }
         self.taking.rewind(ahead, size);
-        Some((id?, gathering.finish()?))
+        let chain = gathering.finish()?;
+        Some((id?, chain.total, chain))
     }
 
     #[inline(always)]
     fn pop_slowly<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
-        self.write_back();
+        self.taking.write_back(&mut self.queue.end);
         let popped = self.queue.pop_in_burst(segments);
-        self.read_again();
+        self.taking.read(&self.queue.end, DescriptorFlags::available);
         let Some((readable, count, token)) = popped? else { return Ok(None) };
         let segments = segments.get(..count).unwrap_or_default();
         let (readable, writable) = segments.split_at_checked(readable).unwrap_or_default();
@@ -150,10 +154,11 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
     /// The errors of [`crate::DeviceQueue::complete`].
     #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        if self.state != State::Running {
+        if self.queue.end.burst_state != State::Running {
             return self.complete_slowly(token, written);
         }
-        let completion = self.counts.remove(self.queue.slots.parts().1, token, written)?;
+        let (counts, slots) = self.queue.slots.parts();
+        let completion = counts.remove(slots, token, written)?;
         self.stage(completion);
         Ok(())
     }
@@ -166,16 +171,17 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
 
     #[inline(always)]
     fn complete_slowly(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        self.write_back();
-        let completed = self.queue.complete_in_burst(token, written);
-        self.read_again();
+        self.staging.write_back(&mut self.queue.end);
+        let completed = self.queue.complete_in_burst(token.to_words(), written);
+        self.staging.read(&self.queue.end, DescriptorFlags::used);
         completed
     }
 
     #[inline(always)]
     fn stage(&mut self, Completion { id, count, written, .. }: Completion) {
         let write = if written == 0 { DescriptorFlags::empty() } else { DescriptorFlags::WRITE };
-        self.staging.put(u64::from(written) | u64::from(id) << 32 | word(write), count);
+        let control = u64::from(written) | u64::from(id) << 32 | word(write);
+        self.staging.put(&mut self.queue.end, control, count);
     }
 
     /// Takes up to `limit` chains. Passes each chain to `work`, and stages the chain as used before
@@ -194,16 +200,12 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
         let mut served = 0;
         while served < limit {
             let passed = if self.taking.is_slow() {
-                None
+                false
             } else {
                 let Some(control) = self.taking.found() else { break };
                 self.pass(Control::from_word(control), segments, &mut work)
             };
-            if let Some((id, count, written)) = passed {
-                self.taking.advance(count);
-                self.counts.pass(count);
-                self.stage(Completion { id, count, written, read_only: false });
-            } else if !self.serve_slowly(segments, &mut work)? {
+            if !passed && !self.serve_slowly(segments, &mut work)? {
                 break;
             }
             served += 1;
@@ -211,25 +213,18 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
         Ok(served)
     }
 
-    /// Lets `work` handle the next chain. Returns its id, the number of descriptors, and the number
-    /// of bytes written; `None` if the chain has to be taken by the plain call.
+    /// Lets `work` handle the next chain, and stages it. Returns `false` if the chain has to be
+    /// taken by the plain call.
     #[inline(always)]
     fn pass(
         &mut self,
         first: Control,
         segments: &mut [Segment],
         work: &mut impl FnMut(&[Segment], &[Segment]) -> u32,
-    ) -> Option<(u16, u16, u32)> {
-        let Some(only) = self.single(first) else {
-            let (id, chain) = self.gather(first, segments)?;
-            if !self.can_pass(id) || !self.counts.has_room(chain.count) {
-                return None;
-            }
-            let (readable, writable) = chain.segments(segments);
-            return Some((id, chain.count, work(readable, writable).min(chain.writable)));
-        };
+    ) -> bool {
+        let Some(only) = self.single(first) else { return self.pass_chain(first, segments, work) };
         if !self.can_pass(first.id) {
-            return None;
+            return false;
         }
         let (segment, nothing) = ([only], []);
         let written = if is_writable(first) {
@@ -238,12 +233,39 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
             work(&segment, &nothing);
             0
         };
-        Some((first.id, 1, written))
+        self.passed(Completion { id: first.id, count: 1, written, read_only: false });
+        true
+    }
+
+    /// Does the same as [`pass`](Self::pass) with a chain that is not known to have one descriptor.
+    #[inline(always)]
+    fn pass_chain(
+        &mut self,
+        first: Control,
+        segments: &mut [Segment],
+        work: &mut impl FnMut(&[Segment], &[Segment]) -> u32,
+    ) -> bool {
+        let Some((id, count, chain)) = self.gather(first, segments) else { return false };
+        if !self.can_pass(id) || !self.queue.slots.has_room(count) {
+            return false;
+        }
+        let (readable, writable) = chain.segments(segments);
+        let written = work(readable, writable).min(chain.writable);
+        self.passed(Completion { id, count, written, read_only: false });
+        true
+    }
+
+    /// Stages a chain that has not been recorded.
+    #[inline(always)]
+    fn passed(&mut self, completion: Completion) {
+        self.taking.advance(completion.count);
+        self.queue.slots.parts().0.pass(completion.count);
+        self.stage(completion);
     }
 
     #[inline(always)]
-    fn can_pass(&mut self, id: u16) -> bool {
-        id < self.queue.end.ring.size.get() && self.counts.can_pass(self.queue.slots.parts().1, id)
+    fn can_pass(&self, id: u16) -> bool {
+        id < self.queue.end.ring.size.get() && self.queue.slots.can_pass(id)
     }
 
     /// Takes a chain and returns it, by the plain calls. Returns whether there was one.
@@ -285,15 +307,16 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
 
     #[inline(always)]
     fn write_back(&mut self) {
-        *self.queue.slots.parts().0 = self.counts;
-        self.queue.end.state = self.state;
         self.staging.write_back(&mut self.queue.end);
         self.taking.write_back(&mut self.queue.end);
+        self.queue.end.end_burst();
     }
 
     #[inline(always)]
     fn read_again(&mut self) {
-        (self.staging, self.taking, self.counts, self.state) = values(self.queue);
+        self.queue.end.begin_burst();
+        self.staging.read(&self.queue.end, DescriptorFlags::used);
+        self.taking.read(&self.queue.end, DescriptorFlags::available);
     }
 }
 

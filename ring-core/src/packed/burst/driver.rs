@@ -1,7 +1,5 @@
 //! A burst at the driver end of a packed queue.
 
-use core::mem::replace;
-
 use crate::admission::{check_lent, fitting};
 use crate::chain::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddError, Violation};
@@ -9,13 +7,12 @@ use crate::memory::Memory;
 use crate::notify::Notify;
 use crate::packed::DriverQueue;
 use crate::packed::layout::DescriptorFlags;
-use crate::ring::State;
 use crate::segment::Segment;
 use crate::slots::driver::{Accounts, Slots, Used};
 
 use super::staging::Staging;
 use super::taking::Taking;
-use super::{ADDRESS, word};
+use super::word;
 
 /// A burst at the driver end of a packed queue.
 ///
@@ -28,10 +25,6 @@ pub struct DriverBurst<'q, M: Memory, S: Slots<T>, T> {
     taking: Taking<M>,
     /// The accounts. Without free descriptors if the queue does not run.
     accounts: Accounts,
-    /// The number of free descriptors, if the queue does not run; 0 otherwise.
-    hidden: u16,
-    /// The state of the queue, which is broken until the burst ends.
-    state: State,
 }
 
 /// Bursts.
@@ -39,27 +32,26 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Starts a burst.
     #[inline(always)]
     pub fn burst(&mut self) -> DriverBurst<'_, M, S, T> {
-        let (staging, taking, accounts, hidden, state) = values(self);
-        DriverBurst { queue: self, staging, taking, accounts, hidden, state }
+        self.begin_burst();
+        let staging = Staging::of(&self.end, DescriptorFlags::available);
+        let taking = Taking::of(&self.end, DescriptorFlags::used);
+        let accounts = *self.slots.parts().0;
+        DriverBurst { queue: self, staging, taking, accounts }
     }
-}
 
-/// Returns what a burst holds by value.
-#[inline(always)]
-fn values<M: Memory, S: Slots<T>, T>(
-    queue: &mut DriverQueue<M, S, T>,
-) -> (Staging<M>, Taking<M>, Accounts, u16, State) {
-    let mut accounts = *queue.slots.parts().0;
-    let mut hidden = 0;
-    if !queue.end.state.is_running() {
-        (accounts.free, hidden) = (0, accounts.free);
+    /// Prepares the accounts for a burst.
+    #[inline(always)]
+    pub(in crate::packed) fn begin_burst(&mut self) {
+        self.end.begin_burst();
+        self.slots.begin_burst(self.end.burst_state.is_running());
     }
-    let staging = Staging::of(&queue.end, DescriptorFlags::available);
-    let taking = Taking::of(&queue.end, DescriptorFlags::used);
-    // A burst that is forgotten does not put the state back. The device could otherwise find what
-    // that burst has staged, because all but the first descriptor of a batch are marked available.
-    let state = replace(&mut queue.end.state, State::Broken);
-    (staging, taking, accounts, hidden, state)
+
+    /// Undoes [`begin_burst`](Self::begin_burst).
+    #[inline(always)]
+    pub(in crate::packed) fn end_burst(&mut self) {
+        self.end.end_burst();
+        self.slots.end_burst();
+    }
 }
 
 impl<M: Memory, S: Slots<T>, T> DriverBurst<'_, M, S, T> {
@@ -117,8 +109,9 @@ impl<M: Memory, S: Slots<T>, T> DriverBurst<'_, M, S, T> {
     /// Writes a descriptor that becomes available with the batch.
     #[inline(always)]
     fn put(&mut self, segment: Segment, id: u16, flags: DescriptorFlags) {
-        self.staging.write(ADDRESS, segment.address);
-        self.staging.put(u64::from(segment.len) | u64::from(id) << 32 | word(flags), 1);
+        self.staging.set_address(segment.address);
+        let control = u64::from(segment.len) | u64::from(id) << 32 | word(flags);
+        self.staging.put(&mut self.queue.end, control, 1);
     }
 
     #[inline(always)]
@@ -128,9 +121,11 @@ impl<M: Memory, S: Slots<T>, T> DriverBurst<'_, M, S, T> {
         writable: &[Segment],
         cookie: T,
     ) -> Result<u16, AddError<T>> {
-        self.write_back();
+        *self.queue.slots.parts().0 = self.accounts;
+        self.staging.write_back(&mut self.queue.end);
         let added = self.queue.add_in_burst(readable, writable, cookie);
-        self.read_again();
+        self.accounts.read_allocated(self.queue.slots.parts().0);
+        self.staging.read(&self.queue.end, DescriptorFlags::available);
         added
     }
 
@@ -178,9 +173,11 @@ impl<M: Memory, S: Slots<T>, T> DriverBurst<'_, M, S, T> {
 
     #[inline(always)]
     fn reap_slowly(&mut self) -> Result<Option<Used<T>>, Violation> {
-        self.write_back();
+        *self.queue.slots.parts().0 = self.accounts;
+        self.taking.write_back(&mut self.queue.end);
         let reaped = self.queue.reap_in_burst();
-        self.read_again();
+        self.accounts.read_released(self.queue.slots.parts().0);
+        self.taking.read(&self.queue.end, DescriptorFlags::used);
         reaped
     }
 
@@ -204,17 +201,18 @@ impl<M: Memory, S: Slots<T>, T> DriverBurst<'_, M, S, T> {
 
     #[inline(always)]
     fn write_back(&mut self) {
-        let mut accounts = self.accounts;
-        accounts.free += self.hidden;
-        *self.queue.slots.parts().0 = accounts;
-        self.queue.end.state = self.state;
+        *self.queue.slots.parts().0 = self.accounts;
         self.staging.write_back(&mut self.queue.end);
         self.taking.write_back(&mut self.queue.end);
+        self.queue.end_burst();
     }
 
     #[inline(always)]
     fn read_again(&mut self) {
-        (self.staging, self.taking, self.accounts, self.hidden, self.state) = values(self.queue);
+        self.queue.begin_burst();
+        self.staging.read(&self.queue.end, DescriptorFlags::available);
+        self.taking.read(&self.queue.end, DescriptorFlags::used);
+        self.accounts = *self.queue.slots.parts().0;
     }
 }
 

@@ -1,15 +1,17 @@
-//! Bursts on a packed queue: the calls for each buffer, with all that changes held by value.
+//! Bursts on a packed queue: the calls for each buffer, with the positions held by value.
 //!
-//! A burst does the common case itself: a running queue that is not in order, buffers in the
-//! queue's own ring, no rule broken. In every other case it writes its values back, makes the
-//! queue's plain call, and reads its values again. So only the plain calls report errors, and a
-//! burst has the same results as the plain calls.
+//! A burst does the common case itself: a running queue that is not in order, chains in the queue's
+//! own ring or in a table that the memory resolves, no rule broken. In every other case it writes
+//! its positions back, makes the queue's plain call, and reads them again. So only the plain calls
+//! report errors, and a burst has the same results as the plain calls.
 //!
-//! The address of a burst never reaches a function that is not inlined. So the compiler keeps the
-//! values in registers.
+//! The address of a burst never reaches a function that is not inlined, so the compiler keeps the
+//! positions in registers. At the driver end, the same holds for the accounts. What a burst only
+//! counts stays in the queue, because an instruction adds to memory as well as to a register.
 
 mod device;
 mod driver;
+mod gather;
 mod staging;
 mod taking;
 
@@ -21,15 +23,8 @@ use crate::memory::{Area, Memory};
 
 use super::layout::{Control, DescriptorFlags};
 
-/// The size of a descriptor in bytes.
-const DESCRIPTOR: usize = 16;
-/// The offset of `addr` in a descriptor.
-const ADDRESS: usize = 0;
-/// The offset of the control word in a descriptor.
-const CONTROL: usize = 8;
-
 /// A position in the descriptor area of a memory.
-type WalkOf<M> = <<M as Memory>::Area as Area>::Walk<DESCRIPTOR>;
+type WalkOf<M> = <<M as Memory>::Area as Area>::Walk;
 
 /// The flags that change with each lap, in a control word.
 const TURN: u64 = word(DescriptorFlags::AVAIL.union(DescriptorFlags::USED));

@@ -5,17 +5,13 @@ use crate::memory::{Area as _, Memory, Store, Walk};
 use crate::packed::end::End;
 use crate::packed::layout::DescriptorFlags;
 
-use super::{CONTROL, TURN, WalkOf, cursor, word};
+use super::{TURN, WalkOf, cursor, word};
 
-/// The position at which the next descriptor is written, and the batch so far.
+/// The position at which the next descriptor is written.
 pub(super) struct Staging<M: Memory> {
     at: WalkOf<M>,
     /// The flags that mark a descriptor available, or used, on this lap.
     turn: u64,
-    /// The number of staged descriptors.
-    count: u16,
-    /// The control word of the first staged descriptor, which publishes the batch.
-    first: u64,
 }
 
 impl<M: Memory> Staging<M> {
@@ -23,33 +19,37 @@ impl<M: Memory> Staging<M> {
     #[inline(always)]
     pub(super) fn of(end: &End<M>, mark: impl Fn(Cursor) -> DescriptorFlags) -> Self {
         let at = end.ring.descriptor.walk(end.ring.size.get(), end.staged.slot());
-        let (count, first) = end.batch();
-        Self { at, turn: word(mark(end.staged)), count, first }
+        Self { at, turn: word(mark(end.staged)) }
+    }
+
+    /// Takes up the position of the end again.
+    #[inline(always)]
+    pub(super) fn read(&mut self, end: &End<M>, mark: impl Fn(Cursor) -> DescriptorFlags) {
+        self.at.move_to(end.staged.slot());
+        self.turn = word(mark(end.staged));
     }
 
     /// Notes the position in the end that it is of.
     #[inline(always)]
     pub(super) fn write_back(&self, end: &mut End<M>) {
-        end.set_batch(cursor(self.at.slot(), self.turn), self.count, self.first);
+        end.staged = cursor(self.at.slot(), self.turn);
     }
 
-    /// Writes the word at offset `field` of the next descriptor.
+    /// Writes the address of the next descriptor.
     #[inline(always)]
-    pub(super) fn write(&self, field: usize, value: u64) {
-        self.at.write(field, value);
+    pub(super) fn set_address(&self, address: u64) {
+        self.at.set_address(address);
     }
 
     /// Writes a control word without the flags of the lap, and moves `count` slots on.
     #[inline(always)]
-    pub(super) fn put(&mut self, control: u64, count: u16) {
-        if self.count == 0 {
-            self.first = control | self.turn;
-        } else {
+    pub(super) fn put(&mut self, end: &mut End<M>, control: u64, count: u16) {
+        let control = control | self.turn;
+        if end.stage_in_burst(control, count) {
             // Relaxed: the other side reads this slot only after the batch's first descriptor is
             // published.
-            self.at.store(CONTROL, control | self.turn, Store::Relaxed);
+            self.at.set_control(control, Store::Relaxed);
         }
-        self.count += count;
         if self.at.advance(count) {
             self.turn ^= TURN;
         }

@@ -4,9 +4,8 @@ use crate::index::Cursor;
 use crate::memory::{Area as _, Load, Memory, Walk};
 use crate::packed::end::End;
 use crate::packed::layout::DescriptorFlags;
-use crate::ring::State;
 
-use super::{ADDRESS, CONTROL, TURN, WalkOf, cursor, word};
+use super::{TURN, WalkOf, cursor, word};
 
 /// A value that no descriptor's flags have. It stands for: the plain call has to be made.
 const NEVER: u64 = 1;
@@ -23,8 +22,16 @@ impl<M: Memory> Taking<M> {
     #[inline(always)]
     pub(super) fn of(end: &End<M>, due: impl Fn(Cursor) -> DescriptorFlags) -> Self {
         let at = end.ring.descriptor.walk(end.ring.size.get(), end.next.slot());
-        let is_slow = end.state != State::Running || end.needs_slow_peek();
-        Self { at, due: if is_slow { NEVER } else { word(due(end.next)) } }
+        let mut taking = Self { at, due: NEVER };
+        taking.read(end, due);
+        taking
+    }
+
+    /// Takes up the position of the end again.
+    #[inline(always)]
+    pub(super) fn read(&mut self, end: &End<M>, due: impl Fn(Cursor) -> DescriptorFlags) {
+        self.at.move_to(end.next.slot());
+        self.due = if end.is_taken_by_burst() { word(due(end.next)) } else { NEVER };
     }
 
     /// Notes the position in the end that it is of.
@@ -48,14 +55,14 @@ impl<M: Memory> Taking<M> {
         // Acquire: pairs with the Release in the other end's `publish`; orders the rest of the
         // batch, what it refers to, and the buffers' contents after the flags of the batch's first
         // descriptor.
-        let control: u64 = self.at.load(CONTROL, Load::Acquire);
+        let control = self.at.control(Load::Acquire);
         (control & TURN == self.due).then_some(control)
     }
 
     /// Returns the address in the next descriptor.
     #[inline(always)]
     pub(super) fn address(&self) -> u64 {
-        self.at.read(ADDRESS)
+        self.at.address()
     }
 
     /// Returns the bits of the cursor.
@@ -69,7 +76,7 @@ impl<M: Memory> Taking<M> {
     pub(super) fn following(&self) -> Option<u64> {
         // Relaxed: `found` loaded the flags of the first descriptor with Acquire, and these publish
         // the whole chain.
-        let control: u64 = self.at.load(CONTROL, Load::Relaxed);
+        let control = self.at.control(Load::Relaxed);
         (control & TURN == self.due).then_some(control)
     }
 

@@ -1,21 +1,17 @@
 //! A burst at the device end of a split queue.
 
-use core::mem::replace;
-
-use crate::chain::{Chain, ChainRecord, Gathered, Gathering, Token, is_in_range};
+use crate::chain::{Chain, ChainRecord, Gathered, Token, is_in_range};
 use crate::error::{CompleteError, PopError};
-use crate::memory::{Area, Memory, Row as _};
+use crate::memory::{Area as _, Memory, Rings as _, Table as _};
 use crate::notify::Notify;
 use crate::ring::State;
 use crate::segment::Segment;
-use crate::slots::device::{Completion, Counts, Slots};
+use crate::slots::device::{Completion, Slots};
 use crate::split::DeviceQueue;
 use crate::split::layout::{Descriptor, DescriptorFlags};
 
-use super::ENTRIES;
-
-/// A ring of cells in the areas of a memory.
-type RowOf<M, const CELL: usize> = <<M as Memory>::Area as Area>::Row<CELL>;
+use super::RingsOf;
+use super::gather::{gather, gather_table, is_writable};
 
 /// A burst at the device end of a split queue.
 ///
@@ -24,27 +20,9 @@ type RowOf<M, const CELL: usize> = <<M as Memory>::Area as Area>::Row<CELL>;
 #[expect(missing_debug_implementations, reason = "a burst borrows its queue, which has `Debug`")]
 pub struct DeviceBurst<'q, M: Memory, S: Slots> {
     queue: &'q mut DeviceQueue<M, S>,
-    descriptors: RowOf<M, 16>,
-    available: RowOf<M, 2>,
-    used: RowOf<M, 8>,
-    held: Held,
-}
-
-/// What a burst holds by value.
-#[derive(Clone, Copy)]
-struct Held {
-    /// The next entry to fill.
-    staged: u16,
-    /// The next entry to take.
-    next: u16,
-    /// The end of the entries to take. Equal to `next` if the plain call has to be made.
-    seen: u16,
-    counts: Counts,
-    /// The state of the queue, which is broken until the burst ends. Only the plain calls are made
-    /// unless it is [`State::Running`].
-    state: State,
-    /// Whether the driver's index has been loaded in this burst.
-    looked: bool,
+    rings: RingsOf<M>,
+    /// The end of the entries to take. Equal to the next entry if the plain call has to be made.
+    found: u16,
 }
 
 /// Bursts.
@@ -52,21 +30,15 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Starts a burst.
     #[inline(always)]
     pub fn burst(&mut self) -> DeviceBurst<'_, M, S> {
-        DeviceBurst::new(self)
+        let ring = &self.end.ring;
+        let rings = M::Area::rings([&ring.descriptor, &ring.other, &ring.own], ring.size.get());
+        self.end.forget_look();
+        let found = self.end.found();
+        DeviceBurst { queue: self, rings, found }
     }
 }
 
-impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
-    #[inline(always)]
-    fn new(queue: &'q mut DeviceQueue<M, S>) -> Self {
-        let (ring, size) = (&queue.end.ring, queue.end.ring.size.get());
-        let descriptors = ring.descriptor.row(0, size);
-        let available = ring.other.row(ENTRIES, size);
-        let used = ring.own.row(ENTRIES, size);
-        let held = Held::of(queue, false);
-        Self { queue, descriptors, available, used, held }
-    }
-
+impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
     /// Takes the next available chain that this burst has found, and copies its segments to
     /// `segments`.
     ///
@@ -86,7 +58,7 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
             };
         }
         let gathered = self.gather(first, segments);
-        let taken = gathered.and_then(|chain| Some((self.insert(head, chain.count)?, chain)));
+        let taken = gathered.and_then(|(count, chain)| Some((self.insert(head, count)?, chain)));
         let Some((taken, chain)) = taken else { return self.pop_slowly(segments) };
         let (readable, writable) = chain.segments(segments);
         Ok(Some(Chain { readable, writable, token: taken(chain.writable) }))
@@ -96,63 +68,51 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
     /// cannot be in flight.
     #[inline(always)]
     fn insert(&mut self, head: u16, count: u16) -> Option<impl FnOnce(u32) -> Token + use<M, S>> {
-        let serial = self.held.counts.insert(self.queue.slots.parts().1, head, count)?;
-        let start = self.held.next;
-        self.held.next = start.wrapping_add(1);
+        let (counts, slots) = self.queue.slots.parts();
+        let serial = counts.insert(slots, head, count)?;
+        let start = self.queue.end.next;
+        self.queue.end.next = start.wrapping_add(1);
         Some(move |writable| Token { serial, start, id: head, writable })
     }
 
     /// Returns the head of the next chain and its first descriptor, if the head exists.
     #[inline(always)]
     fn next(&self) -> Option<(u16, Descriptor)> {
-        if self.held.next == self.held.seen {
+        let next = self.queue.end.next;
+        if next == self.found {
             return None;
         }
-        let head: u16 = self.available.read(self.held.next.into(), 0);
-        let index = head.into();
-        let first =
-            Descriptor::from_words((self.descriptors.read(index, 0), self.descriptors.read(index, 8)));
-        (head < self.queue.end.ring.size.get()).then_some((head, first))
+        let head = self.rings.available(next.into());
+        Some((head, self.descriptor(head)?))
     }
 
     /// Collects the segments of a chain; `None` if the chain breaks a rule, or does not fit the
-    /// storage.
+    /// storage. Returns also the number of descriptors that the chain takes up in the ring.
     #[inline(always)]
-    fn gather(&self, first: Descriptor, segments: &mut [Segment]) -> Option<Gathered> {
+    fn gather(&self, first: Descriptor, segments: &mut [Segment]) -> Option<(u16, Gathered)> {
+        let ring = &self.queue.end.ring;
         if first.flags().contains(DescriptorFlags::INDIRECT) {
-            return self.queue.gather_in_burst(first, segments);
-        }
-        let size = self.queue.end.ring.size.get();
-        let (mut gathering, mut descriptor) = (Gathering::default(), first);
-        loop {
-            let is_indirect = descriptor.flags().contains(DescriptorFlags::INDIRECT);
-            if is_indirect || !gathering.push(descriptor.segment(), is_writable(descriptor), segments) {
+            if first.flags().contains(DescriptorFlags::NEXT) || !ring.indirect {
                 return None;
             }
-            if !descriptor.flags().contains(DescriptorFlags::NEXT) {
-                return gathering.finish();
-            }
-            let next = descriptor.next();
-            if next >= size || gathering.len() >= usize::from(size) {
-                return None;
-            }
-            descriptor = self.descriptor(next);
+            let chain = gather_table(&ring.memory, first.segment(), segments).map(Gathered::from_word);
+            return Some((1, chain.or_else(|| self.queue.gather_in_burst(first, segments))?));
         }
+        let size = ring.size.get();
+        let chain = gather(self.rings.table(), first, segments, size.into())?;
+        Some((chain.total, chain))
     }
 
-    /// Returns a copy of a descriptor. The index is less than the queue's size.
+    /// Returns a copy of a descriptor, if it exists.
     #[inline(always)]
-    fn descriptor(&self, index: u16) -> Descriptor {
-        let index = index.into();
-        Descriptor::from_words((self.descriptors.read(index, 0), self.descriptors.read(index, 8)))
+    fn descriptor(&self, index: u16) -> Option<Descriptor> {
+        self.rings.table().get(index.into()).map(Descriptor::from_words)
     }
 
     #[inline(always)]
     fn pop_slowly<'s>(&mut self, segments: &'s mut [Segment]) -> Result<Option<Chain<'s>>, PopError> {
-        self.write_back();
-        let looked = self.held.looked || self.queue.end.has_taken_all();
-        let popped = self.queue.pop_in_burst(self.held.looked, segments);
-        self.held = Held::of(self.queue, looked);
+        let popped = self.queue.pop_in_burst(segments);
+        self.found = self.queue.end.found();
         let Some((readable, count, token)) = popped? else { return Ok(None) };
         let segments = segments.get(..count).unwrap_or_default();
         let (readable, writable) = segments.split_at_checked(readable).unwrap_or_default();
@@ -166,10 +126,11 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
     /// The errors of [`crate::DeviceQueue::complete`].
     #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        if self.held.state != State::Running {
-            return self.complete_slowly(token, written);
+        if self.queue.end.state != State::Running {
+            return self.queue.complete_in_burst(token.to_words(), written);
         }
-        let completion = self.held.counts.remove(self.queue.slots.parts().1, token, written)?;
+        let (counts, slots) = self.queue.slots.parts();
+        let completion = counts.remove(slots, token, written)?;
         self.stage(completion);
         Ok(())
     }
@@ -181,19 +142,10 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
     }
 
     #[inline(always)]
-    fn complete_slowly(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
-        self.write_back();
-        let completed = self.queue.complete_in_burst(token, written);
-        self.held = Held::of(self.queue, self.held.looked);
-        completed
-    }
-
-    #[inline(always)]
     fn stage(&mut self, Completion { id, written, .. }: Completion) {
-        let entry = self.held.staged.into();
-        self.used.write(entry, 0, u32::from(id));
-        self.used.write(entry, 4, written);
-        self.held.staged = self.held.staged.wrapping_add(1);
+        let entry = self.queue.end.staged;
+        self.rings.set_used(entry.into(), (id.into(), written));
+        self.queue.end.staged = entry.wrapping_add(1);
     }
 
     /// Takes up to `limit` chains that this burst has found. Passes each chain to `work`, and
@@ -211,25 +163,10 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
     ) -> Result<usize, PopError> {
         let mut served = 0;
         while served < limit {
-            let next = self.next().filter(|(head, _)| self.can_pass(*head));
-            let passed = match next {
-                Some((head, only)) if is_single(only) => {
-                    let (segment, nothing) = ([only.segment()], []);
-                    let written = if is_writable(only) {
-                        work(&nothing, &segment).min(only.segment().len)
-                    } else {
-                        work(&segment, &nothing);
-                        0
-                    };
-                    Some((head, 1, written))
-                }
-                Some((head, first)) => self.serve_chain(head, first, segments, &mut work),
-                None => None,
-            };
-            if let Some((head, count, written)) = passed {
-                self.held.next = self.held.next.wrapping_add(1);
-                self.held.counts.pass(count);
-                self.stage(Completion { id: head, count, written, read_only: false });
+            if let Some(completion) = self.pass(segments, &mut work) {
+                self.queue.end.next = self.queue.end.next.wrapping_add(1);
+                self.queue.slots.parts().0.pass(completion.count);
+                self.stage(completion);
             } else if !self.serve_slowly(segments, &mut work)? {
                 break;
             }
@@ -238,28 +175,47 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
         Ok(served)
     }
 
-    /// Lets `work` handle a chain of several descriptors. Returns the head, the number of
-    /// descriptors and the number of bytes written; `None` if the chain has to be taken by the
-    /// plain call.
+    /// Lets `work` handle the next chain. Returns `None` if the chain has to be taken by the plain
+    /// call.
     #[inline(always)]
-    fn serve_chain(
-        &self,
+    fn pass(
+        &mut self,
+        segments: &mut [Segment],
+        work: &mut impl FnMut(&[Segment], &[Segment]) -> u32,
+    ) -> Option<Completion> {
+        let (head, first) = self.next()?;
+        if !self.queue.slots.can_pass(head) {
+            return None;
+        }
+        if !is_single(first) {
+            return self.pass_chain(head, first, segments, work);
+        }
+        let (only, nothing) = ([first.segment()], []);
+        let written = if is_writable(first) {
+            work(&nothing, &only).min(first.segment().len)
+        } else {
+            work(&only, &nothing);
+            0
+        };
+        Some(Completion { id: head, count: 1, written, read_only: false })
+    }
+
+    /// Does the same as [`pass`](Self::pass) with a chain that is not known to have one descriptor.
+    #[inline(always)]
+    fn pass_chain(
+        &mut self,
         head: u16,
         first: Descriptor,
         segments: &mut [Segment],
         work: &mut impl FnMut(&[Segment], &[Segment]) -> u32,
-    ) -> Option<(u16, u16, u32)> {
-        let chain = self.gather(first, segments)?;
-        if !self.held.counts.has_room(chain.count) {
+    ) -> Option<Completion> {
+        let (count, chain) = self.gather(first, segments)?;
+        if !self.queue.slots.has_room(count) {
             return None;
         }
         let (readable, writable) = chain.segments(segments);
-        Some((head, chain.count, work(readable, writable).min(chain.writable)))
-    }
-
-    #[inline(always)]
-    fn can_pass(&mut self, head: u16) -> bool {
-        self.held.counts.can_pass(self.queue.slots.parts().1, head)
+        let written = work(readable, writable).min(chain.writable);
+        Some(Completion { id: head, count, written, read_only: false })
     }
 
     /// Takes a chain and returns it, by the plain calls. Returns whether there was one.
@@ -284,29 +240,14 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
 
     /// Makes all staged chains visible, and ends the burst. Returns whether to notify the driver.
     #[inline(always)]
-    pub fn publish(mut self) -> Notify {
-        self.write_back();
-        let notify = self.queue.publish();
-        self.held = Held::of(self.queue, true);
-        notify
+    pub fn publish(self) -> Notify {
+        self.queue.publish()
     }
 
     /// Makes all staged chains visible to a driver that polls, and ends the burst.
     #[inline(always)]
-    pub fn publish_silently(mut self) {
-        self.write_back();
+    pub fn publish_silently(self) {
         self.queue.publish_silently();
-        self.held = Held::of(self.queue, true);
-    }
-
-    #[inline(always)]
-    fn write_back(&mut self) {
-        let Held { staged, next, seen, counts, state, .. } = self.held;
-        *self.queue.slots.parts().0 = counts;
-        (self.queue.end.staged, self.queue.end.state) = (staged, state);
-        if state == State::Running {
-            self.queue.end.set_taken(next, seen);
-        }
     }
 }
 
@@ -315,29 +256,4 @@ impl<'q, M: Memory, S: Slots> DeviceBurst<'q, M, S> {
 const fn is_single(first: Descriptor) -> bool {
     let longer = DescriptorFlags::NEXT.union(DescriptorFlags::INDIRECT);
     !first.flags().intersects(longer) && is_in_range(first.segment())
-}
-
-/// Returns whether the device may write the segment of a descriptor.
-#[inline(always)]
-const fn is_writable(descriptor: Descriptor) -> bool {
-    descriptor.flags().contains(DescriptorFlags::WRITE)
-}
-
-impl Held {
-    #[inline(always)]
-    fn of<M: Memory, S: Slots>(queue: &mut DeviceQueue<M, S>, looked: bool) -> Self {
-        let counts = *queue.slots.parts().0;
-        let (staged, next) = (queue.end.staged, queue.end.next);
-        // A burst that is forgotten does not put the state back.
-        let state = replace(&mut queue.end.state, State::Broken);
-        let seen = if state == State::Running { queue.end.seen() } else { next };
-        Self { staged, next, seen, counts, state, looked }
-    }
-}
-
-impl<M: Memory, S: Slots> Drop for DeviceBurst<'_, M, S> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        self.write_back();
-    }
 }

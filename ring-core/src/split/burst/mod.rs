@@ -1,18 +1,24 @@
-//! Bursts on a split queue: the calls for each buffer, with all that changes held by value.
+//! Bursts on a split queue: the calls for each buffer, on rings whose bounds are compared once.
 //!
-//! A burst does the common case itself: a running queue that is not in order, buffers in the
-//! queue's own ring, no rule broken. In every other case it writes its values back, makes the
-//! queue's plain call, and reads its values again. So only the plain calls report errors, and a
-//! burst has the same results as the plain calls.
+//! A burst does the common case itself: a running queue that is not in order, chains in the queue's
+//! own ring or in a table that the memory resolves, no rule broken. In every other case it makes
+//! the queue's plain call. So only the plain calls report errors, and a burst has the same results
+//! as the plain calls.
 //!
-//! The address of a burst never reaches a function that is not inlined. So the compiler keeps the
-//! values in registers.
+//! At the driver end, a burst holds the accounts by value, puts them back before a plain call, and
+//! reads them again after it. The address of such a burst never reaches a function that is not
+//! inlined, so the compiler keeps the values in registers. At the device end, values would be more
+//! than there are registers: there, a burst works on those in the queue, which takes as many
+//! instructions as it takes to move values between registers and the stack.
 
 mod device;
 mod driver;
+mod gather;
 
 pub use device::DeviceBurst;
 pub use driver::DriverBurst;
 
-/// The offset of the entries in the driver area and in the device area.
-const ENTRIES: usize = 4;
+use crate::memory::{Area, Memory};
+
+/// The rings of a queue in a memory.
+type RingsOf<M> = <<M as Memory>::Area as Area>::Rings;

@@ -8,7 +8,7 @@ mod requests;
 mod resets;
 mod sleepers;
 
-pub(crate) use batches::{a_driver_peeks, batches_arrive_whole};
+pub(crate) use batches::{a_driver_peeks, batches_arrive_whole, bursts_arrive_whole};
 pub(crate) use crashes::{a_device_crashes_after_the_publish, a_device_crashes_before_the_publish};
 pub(crate) use pauses::{
     a_chain_is_given_back, a_device_pauses, a_device_pauses_with_completions, a_driver_pauses,

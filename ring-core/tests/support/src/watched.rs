@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use ring_core::Segment;
 use ring_core::memory::{
-    AccessError, Area, AreaRow, AreaWalk, Load, Memory, RawArea, RawMemory, Store, Word,
+    AccessError, Area, AreaRings, AreaWalk, Load, Memory, RawArea, RawMemory, Store, Word,
 };
 
 /// One access to shared memory.
@@ -130,15 +130,15 @@ impl WatchedArea<'_> {
 }
 
 impl Area for WatchedArea<'_> {
-    type Row<const CELL: usize> = AreaRow<Self, CELL>;
-    type Walk<const CELL: usize> = AreaWalk<Self, CELL>;
+    type Rings = AreaRings<Self>;
+    type Walk = AreaWalk<Self>;
 
-    fn row<const CELL: usize>(&self, offset: usize, count: u16) -> Self::Row<CELL> {
-        AreaRow::new(self, offset, count)
+    fn rings(areas: [&Self; 3], size: u16) -> Self::Rings {
+        AreaRings::new(areas, size)
     }
 
-    fn walk<const CELL: usize>(&self, count: u16, slot: u16) -> Self::Walk<CELL> {
-        AreaWalk::new(self, count, slot)
+    fn walk(&self, size: u16, slot: u16) -> Self::Walk {
+        AreaWalk::new(self, size, slot)
     }
 
     fn read<W: Word>(&self, offset: usize) -> W {
