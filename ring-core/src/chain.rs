@@ -66,12 +66,12 @@ impl Token {
 
     /// Returns the token as two words, which are passed to a function in registers.
     #[inline]
-    pub(crate) const fn to_words(self) -> (u64, u64) {
+    pub(crate) const fn into_words(self) -> (u64, u64) {
         let rest = self.writable as u64 | (self.start as u64) << 32 | (self.id as u64) << 48;
         (self.serial, rest)
     }
 
-    /// Undoes [`to_words`](Self::to_words).
+    /// Undoes [`into_words`](Self::to_words).
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "takes the word apart")]
     pub(crate) const fn from_words((serial, rest): (u64, u64)) -> Self {

@@ -172,7 +172,7 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
     #[inline(always)]
     fn complete_slowly(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         self.staging.write_back(&mut self.queue.end);
-        let completed = self.queue.complete_in_burst(token.to_words(), written);
+        let completed = self.queue.complete_in_burst(token.into_words(), written);
         self.staging.read(&self.queue.end, DescriptorFlags::used);
         completed
     }

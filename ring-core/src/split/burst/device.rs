@@ -127,7 +127,7 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
     #[inline(always)]
     pub fn complete(&mut self, token: Token, written: u32) -> Result<(), CompleteError> {
         if self.queue.end.state != State::Running {
-            return self.queue.complete_in_burst(token.to_words(), written);
+            return self.queue.complete_in_burst(token.into_words(), written);
         }
         let (counts, slots) = self.queue.slots.parts();
         let completion = counts.remove(slots, token, written)?;
