@@ -3,7 +3,7 @@
 //! A segment of no bytes is refused, because devices do not agree on its meaning: QEMU's devices
 //! stop the queue.
 
-use crate::chain::{MAX_CHAIN_BYTES, saturate};
+use crate::chain_bounds::{MAX_CHAIN_BYTES, saturate};
 use crate::error::AddErrorKind;
 use crate::index::QueueSize;
 use crate::memory::{AccessError, Memory};

@@ -43,17 +43,14 @@
 //! # When to use a burst
 //!
 //! - A device that answers a request before it takes the next one uses
-//!   [`serve`](DeviceBurst::serve). With `serve`, and a burst at the driver end, a request of one
-//!   or three descriptors in the ring takes about a fifth to a quarter fewer instructions than with
-//!   the plain calls.
-//! - At the driver end, `add` and `reap` together take a tenth to a quarter fewer instructions for
-//!   such buffers.
-//! - At the device end, `pop` and `complete` together take up to a tenth fewer instructions for
-//!   chains of three descriptors, but a tenth to a fifth *more* for chains of one descriptor. Use
-//!   the plain calls for these.
-//! - A chain in an indirect table is always taken by the plain call. In a burst, it takes up to a
-//!   fifth more instructions, because the burst writes its values back before the call and reads
-//!   them again after it.
+//!   [`serve`](DeviceBurst::serve). With `serve`, and a burst at the driver end, a request takes a
+//!   fifth to a third fewer instructions than with the plain calls.
+//! - At the driver end, `add` and `reap` together take about a fifth fewer instructions.
+//!   `add_indirect` makes the plain call and saves nothing.
+//! - At the device end, `pop` and `complete` together take up to an eighth fewer instructions for
+//!   chains in the ring, and about two fifths fewer for chains in an indirect table.
+//! - To start and to end a burst takes instructions, too. For one buffer at a time, use the plain
+//!   calls.
 //! - A device that keeps a journal for [`recovery`](crate::recovery) records each chain in the
 //!   burst that takes the chain, by [`record`](DeviceBurst::record). It drops the burst before it
 //!   notes [`next_used`](DeviceQueue::next_used) and publishes. It does not use `serve`, because a

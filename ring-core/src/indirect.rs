@@ -1,7 +1,7 @@
 //! Indirect tables: how a device end reads them, and how a driver end fills them.
 
 use crate::admission::check_lent;
-use crate::chain::{MAX_CHAIN_BYTES, saturate};
+use crate::chain_bounds::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddErrorKind, Violation};
 use crate::memory::{AccessError, Memory};
 use crate::ring::{Ring, State};

@@ -167,10 +167,12 @@
 mod admission;
 pub mod burst;
 mod chain;
+mod chain_bounds;
 pub mod device;
 pub mod driver;
 pub mod error;
 mod features;
+mod gathering;
 pub mod index;
 mod indirect;
 mod iterated;

@@ -3,8 +3,9 @@
 // The calls made for each chain are inlined by force. By default the compiler passes their results
 // through memory, which takes as long as everything else.
 
-use crate::chain::{Chain, Collector, Contents, Gathered, Token};
+use crate::chain::{Chain, Collector, Contents, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
+use crate::gathering::Gathered;
 use crate::index::Cursor;
 use crate::indirect::Table;
 use crate::memory::{Area as _, Load, Memory};
@@ -85,20 +86,6 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         }
     }
 
-    /// Does so for a burst. Returns the numbers of readable segments and of all, and the token.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn pop_in_burst(
-        &mut self,
-        segments: &mut [Segment],
-    ) -> Result<Option<(usize, usize, Token)>, PopError> {
-        self.end.end_burst();
-        let popped = self.pop(segments);
-        self.end.begin_burst();
-        let Some(Chain { readable, writable, token }) = popped? else { return Ok(None) };
-        Ok(Some((readable.len(), readable.len() + writable.len(), token)))
-    }
-
     #[cold]
     fn broken(&mut self, violation: Violation) -> PopError {
         self.end.fail();
@@ -152,7 +139,8 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         Ok((id, collector.finish(count)?))
     }
 
-    /// Does so for an indirect table and a burst; `None` if it breaks a rule, or does not fit.
+    /// Collects the segments of an indirect table for a burst. Returns `None` if the table breaks a
+    /// rule, or does not fit the storage.
     #[inline(never)]
     pub(super) fn gather_in_burst(&self, table: Segment, segments: &mut [Segment]) -> Option<Gathered> {
         let mut collector = Collector::new(segments);
@@ -276,15 +264,6 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         let completion = self.slots.remove(token, written)?;
         self.stage(self.end.staged, completion);
         Ok(())
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn complete_in_burst(&mut self, token: (u64, u64), written: u32) -> Result<(), CompleteError> {
-        self.end.end_burst();
-        let completed = self.complete(Token::from_words(token), written);
-        self.end.begin_burst();
-        completed
     }
 
     /// The slow path of [`complete`](Self::complete): the queue is in order, or does not run.

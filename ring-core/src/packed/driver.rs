@@ -4,7 +4,7 @@
 // through memory, which takes as long as everything else.
 
 use crate::admission::{check_lent, fitting, refusal};
-use crate::chain::{MAX_CHAIN_BYTES, saturate};
+use crate::chain_bounds::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddError, AddErrorKind, SetupError, Violation};
 use crate::index::Cursor;
 use crate::memory::{Area as _, Memory};

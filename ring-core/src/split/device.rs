@@ -3,8 +3,9 @@
 // The calls made for each chain are inlined by force. By default the compiler passes their results
 // through memory, which takes as long as everything else.
 
-use crate::chain::{Chain, Collector, Contents, Gathered, Token};
+use crate::chain::{Chain, Collector, Contents, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
+use crate::gathering::Gathered;
 use crate::indirect::Table;
 use crate::memory::{Area as _, Load, Memory};
 use crate::notify::{Arm, Notify, Request};
@@ -87,21 +88,6 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
             Err(PopError::Violation(violation)) => Err(self.broken(violation)),
             Err(too_long) => Err(too_long),
         }
-    }
-
-    /// Takes the next available chain for a burst, which looks at the driver's index only once.
-    /// Returns the numbers of readable segments and of all segments, and the token.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn pop_in_burst(
-        &mut self,
-        segments: &mut [Segment],
-    ) -> Result<Option<(usize, usize, Token)>, PopError> {
-        if !self.end.may_take_in_burst() {
-            return Ok(None);
-        }
-        let Some(Chain { readable, writable, token }) = self.pop(segments)? else { return Ok(None) };
-        Ok(Some((readable.len(), readable.len() + writable.len(), token)))
     }
 
     #[cold]
@@ -280,13 +266,6 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         let completion = self.slots.remove(token, written)?;
         self.stage(completion);
         Ok(())
-    }
-
-    /// Stages a used chain for a burst.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn complete_in_burst(&mut self, token: (u64, u64), written: u32) -> Result<(), CompleteError> {
-        self.complete(Token::from_words(token), written)
     }
 
     /// The slow path of [`complete`](Self::complete): the queue is in order, or does not run.

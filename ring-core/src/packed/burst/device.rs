@@ -1,7 +1,9 @@
 //! A burst at the device end of a packed queue.
 
-use crate::chain::{Chain, ChainRecord, Gathered, Gathering, Token, is_in_range};
+use crate::chain::{Chain, ChainRecord, Token};
+use crate::chain_bounds::is_in_range;
 use crate::error::{CompleteError, PopError};
+use crate::gathering::{Gathered, Gathering};
 use crate::memory::Memory;
 use crate::notify::Notify;
 use crate::packed::DeviceQueue;
@@ -96,13 +98,7 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
     #[inline(always)]
     fn gather(&mut self, first: Control, segments: &mut [Segment]) -> Option<(u16, u16, Gathered)> {
         if first.flags.contains(DescriptorFlags::INDIRECT) {
-            let ring = &self.queue.end.ring;
-            if first.flags.contains(DescriptorFlags::NEXT) || !ring.indirect {
-                return None;
-            }
-            let table = Segment::new(self.taking.address(), first.len);
-            let chain = gather_table(&ring.memory, table, segments).map(Gathered::from_word);
-            return Some((first.id, 1, chain.or_else(|| self.queue.gather_in_burst(table, segments))?));
+            return self.gather_indirect(first, segments);
         }
         let size = self.queue.end.ring.size.get();
         let (mut gathering, mut descriptor, mut ahead) = (Gathering::new(segments, size.into()), first, 0);
@@ -134,6 +130,18 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
         self.taking.rewind(ahead, size);
         let chain = gathering.finish()?;
         Some((id?, chain.total, chain))
+    }
+
+    /// Collects the segments of a chain in an indirect table, as [`gather`](Self::gather) does.
+    #[inline(always)]
+    fn gather_indirect(&mut self, first: Control, segments: &mut [Segment]) -> Option<(u16, u16, Gathered)> {
+        let ring = &self.queue.end.ring;
+        if first.flags.contains(DescriptorFlags::NEXT) || !ring.indirect {
+            return None;
+        }
+        let table = Segment::new(self.taking.address(), first.len);
+        let chain = gather_table(&ring.memory, table, segments).map(Gathered::from_word);
+        Some((first.id, 1, chain.or_else(|| self.queue.gather_in_burst(table, segments))?))
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! A burst at the driver end of a packed queue.
 
 use crate::admission::{check_lent, fitting};
-use crate::chain::{MAX_CHAIN_BYTES, saturate};
+use crate::chain_bounds::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddError, Violation};
 use crate::memory::Memory;
 use crate::notify::Notify;

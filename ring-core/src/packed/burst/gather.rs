@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU64;
 
-use crate::chain::Gathering;
+use crate::gathering::Gathering;
 use crate::memory::{Memory, Table as _};
 use crate::packed::layout::{Control, DescriptorFlags};
 use crate::segment::Segment;

@@ -12,6 +12,7 @@
 mod device;
 mod driver;
 mod gather;
+mod plain;
 mod staging;
 mod taking;
 

@@ -1,7 +1,9 @@
 //! A burst at the device end of a split queue.
 
-use crate::chain::{Chain, ChainRecord, Gathered, Token, is_in_range};
+use crate::chain::{Chain, ChainRecord, Token};
+use crate::chain_bounds::is_in_range;
 use crate::error::{CompleteError, PopError};
+use crate::gathering::Gathered;
 use crate::memory::{Area as _, Memory, Rings as _, Table as _};
 use crate::notify::Notify;
 use crate::ring::State;

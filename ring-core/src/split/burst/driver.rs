@@ -1,7 +1,7 @@
 //! A burst at the driver end of a split queue.
 
 use crate::admission::{check_lent, fitting};
-use crate::chain::{MAX_CHAIN_BYTES, saturate};
+use crate::chain_bounds::{MAX_CHAIN_BYTES, saturate};
 use crate::error::{AddError, Violation};
 use crate::memory::{Area as _, Memory, Rings, Table as _};
 use crate::notify::Notify;
@@ -204,8 +204,8 @@ struct Written {
     bytes: u32,
 }
 
-/// Writes the descriptors of a buffer to the free slots from `head` on, of which there are enough.
-/// Returns `None` if the buffer is too long or has an empty segment.
+/// Writes the descriptors of a buffer to the free slots from `head` on. The caller has checked that
+/// enough slots are free. Returns `None` if the buffer is too long or has an empty segment.
 #[inline(always)]
 fn write_chain<T>(
     rings: &impl Rings,

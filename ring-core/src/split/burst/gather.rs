@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU64;
 
-use crate::chain::{Gathered, Gathering};
+use crate::gathering::{Gathered, Gathering};
 use crate::memory::{Memory, Table};
 use crate::segment::Segment;
 use crate::split::layout::{Descriptor, DescriptorFlags};

@@ -14,6 +14,7 @@
 mod device;
 mod driver;
 mod gather;
+mod plain;
 
 pub use device::DeviceBurst;
 pub use driver::DriverBurst;
