@@ -67,8 +67,18 @@ pub(super) struct Guest {
     pub(super) device_type: DeviceType,
     queues: Vec<Queue>,
     numbers: u64,
-    /// Whether the removable memory is there.
-    pub(super) plugged: bool,
+    pub(super) plugged: Plugged,
+}
+
+/// Whether the guest has the removable memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plugged {
+    /// The memory is removed.
+    Out,
+    /// The VMM is adding the memory, and the guest does not use it yet.
+    Adding,
+    /// The guest uses the memory.
+    In,
 }
 
 /// Returns the region of the memory that stays, or of the removable memory.
@@ -107,7 +117,7 @@ impl Guest {
             _ => DeviceType::Blk,
         };
         let queues = (0..QUEUES).map(|index| Queue::new(&memory, &setup(index, features))).collect();
-        Self { file, memory, features, device_type, queues, numbers: 0, plugged: true }
+        Self { file, memory, features, device_type, queues, numbers: 0, plugged: Plugged::In }
     }
 
     /// Makes a request. Returns whether there was room for it.
@@ -124,7 +134,7 @@ impl Guest {
         let (number, slot) = (self.numbers | deadly, queue.free_slot());
         let at = REQUEST * (u64::from(slot) + u64::try_from(index * MAX_REQUESTS).unwrap());
         let header = BASE + REQUESTS + at;
-        let removable = self.plugged && random.one_in(3);
+        let removable = self.plugged == Plugged::In && random.one_in(3);
         let data = if removable { BASE + FIXED + at } else { header + u64::from(HEADER) };
         let status = header + u64::from(HEADER + DATA);
         let bytes = [&[0; 8], &number.to_le_bytes()[..]].concat();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ring_core::Features;
 use zerocopy::IntoBytes as _;
 
-use super::guest::{BASE, Guest, QUEUES, SIZE, USER, region, setup};
+use super::guest::{BASE, Guest, Plugged, QUEUES, SIZE, USER, region, setup};
 use super::random::Random;
 use crate::protocol::features::PROTOCOL_FEATURES;
 use crate::protocol::payload::{ConfigHeader, SingleRegion, VringAddr, VringState};
@@ -23,7 +23,7 @@ pub(super) const DRAIN: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     request: Request,
-    /// The queue that the message is about.
+    /// The queue that the message is about. For added memory, 1 if the memory is removable.
     index: usize,
     /// When the reply is due.
     due: Instant,
@@ -116,7 +116,7 @@ impl Vmm {
             3..=5 => (0..=random.below(3)).for_each(|_| self.read_config(now)),
             6 => self.enable(index, random.one_in(2), now),
             7 => self.reset(now),
-            8..=9 if self.guest.plugged => self.unplug(now),
+            8..=9 if self.guest.plugged == Plugged::In => self.unplug(now),
             10 => self.plug(now),
             _ => self.enable(index, true, now),
         }
@@ -145,7 +145,7 @@ impl Vmm {
         self.send(Request::GetFeatures, 0, ask(Request::GetFeatures), now);
         self.set_features(now);
         self.add_memory(false, now);
-        if self.guest.plugged {
+        if self.guest.plugged != Plugged::Out {
             self.add_memory(true, now);
         }
     }
@@ -159,18 +159,28 @@ impl Vmm {
         let payload = SingleRegion { padding: 0, region: region(removable) };
         let file = self.guest.file.try_clone().unwrap();
         let message = Message::request(Request::AddMemReg, &payload).with_fd(file);
-        self.send(Request::AddMemReg, 0, message, now);
+        self.send(Request::AddMemReg, removable.into(), message, now);
     }
 
+    /// Adds memory, which the guest uses once isolation-host has replied.
     fn plug(&mut self, now: Instant) {
-        if !std::mem::replace(&mut self.guest.plugged, true) {
+        if self.guest.plugged == Plugged::Out {
+            self.guest.plugged = Plugged::Adding;
             self.add_memory(true, now);
+        }
+    }
+
+    /// Lets the guest use the memory, unless the memory has been removed or is still being added.
+    fn finish_plugging(&mut self) {
+        let is_added = |sent: &Sent| sent.request == Request::AddMemReg && sent.index == 1;
+        if self.guest.plugged == Plugged::Adding && !self.sent.iter().any(is_added) {
+            self.guest.plugged = Plugged::In;
         }
     }
 
     /// Removes memory, whether requests use it or not.
     fn unplug(&mut self, now: Instant) {
-        self.guest.plugged = false;
+        self.guest.plugged = Plugged::Out;
         self.guest.excuse();
         let payload = SingleRegion { padding: 0, region: region(true) };
         self.send(Request::RemMemReg, 0, Message::request(Request::RemMemReg, &payload), now);
@@ -230,6 +240,7 @@ impl Vmm {
         assert!(reply.is_reply() && reply.request == request as u32, "{reply:?} to {request:?}");
         assert!(now <= due, "{request:?} took {:?} too long", now - due);
         match request {
+            Request::AddMemReg if index == 1 => self.finish_plugging(),
             Request::GetVringBase => {
                 let state: VringState = reply.body().expect("a stop has an answer");
                 self.queues[index] = Queue { started: false, base: Some(state.num) };
