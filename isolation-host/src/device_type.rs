@@ -41,8 +41,8 @@ impl DeviceType {
             (Self::Net, _) if queue % 2 == 0 => AtStop::Unpop,
             (Self::Net, _) => AtStop::Finish,
             // Queue 1 is for events, and queue 3 receives (VIRTIO 1.4, 5.14.2 "Virtqueues"). Queue
-            // 2 has the audio to play: if a whole buffer were returned during a pause, Linux would
-            // see its position in the buffer unchanged, and wait.
+            // 2 has the audio to play: if all messages of ALSA's buffer were returned during a
+            // pause, ALSA's hardware pointer would be back where it was, and Linux would wait.
             (Self::Snd, 1..=3) => AtStop::Unpop,
             (Self::Snd | Self::Generic, _) => AtStop::FinishWhileBusy,
         }
