@@ -1,93 +1,150 @@
-//! A guest that plays and records the counting pattern at the same time through snd-host.
+//! A guest that plays and records the tune at the same time through snd-host.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-
-use hound::WavWriter;
 
 use crate::artifacts::GuestImage;
 use crate::check;
-use crate::guest::{self, Overlay};
-use crate::pattern::{Frame, Pattern};
-use crate::playback::{Outcome, PlaybackError, Ring, Session, remove_old_recording, wav_sink};
+use crate::command_line::CommandLine;
+use crate::guest::{self, Overlay, write_initramfs};
+use crate::playback::{LOOK, Outcome, PlaybackError, Ring, Session, remove_old_recording, wav_sink};
+use crate::tune::Tune;
+use crate::visible::Sight;
+use crate::wav::{self, Frame, RATE};
 
 /// The number of seconds by which the source is longer than the recording.
 const SPARE_SECONDS: u8 = 2;
+/// The files of all runs in a directory: what the guest plays, what the source gives, and the
+/// initramfs.
+const SENT: &str = "sent.wav";
+const SOURCE: &str = "source.wav";
+const INITRAMFS: &str = "guest.cpio";
 
 /// The outcome of a run.
 #[derive(Debug)]
 pub struct Duplex {
-    /// The comparison of the audio that the host received with the pattern.
-    pub played: check::Report,
-    /// The WAV file with that audio.
-    pub played_at: PathBuf,
-    /// The comparison of the audio that the guest recorded with the beginning of the pattern.
-    pub recorded: check::Report,
-    /// The WAV file with that audio.
-    pub recorded_at: PathBuf,
-    /// The path at which a picture of both recordings may be written.
-    pub picture: PathBuf,
+    /// What the guest played, and what the host received.
+    pub played: Comparison,
+    /// What the source gave, and what the guest recorded.
+    pub recorded: Comparison,
     /// The guest's report.
     pub guest: guest::Report,
     /// The memory files that snd-host had while the guest ran.
     pub memory: BTreeSet<String>,
+    /// What snd-host and QEMU could read after the guest had played.
+    pub visible: Sight,
+    /// The commands that repeat the run.
+    pub by_hand: Vec<CommandLine>,
 }
 
-/// Plays and records a pattern of `seconds` seconds in a guest at the same time.
-///
-/// The audio passes through the snd-host at `program` and, if there is one, through isolation-host.
-/// The files in `directory` are named after `ring`.
-///
-/// # Errors
-/// Fails if there is no recording to compare, or if the guest uses the other ring format. Wrong
-/// frames are not an error; the reports count them.
-pub fn run(
-    program: &Path,
-    isolated_by: Option<&Path>,
-    image: &GuestImage,
-    seconds: u8,
-    ring: Ring,
-    directory: &Path,
-) -> Result<Duplex, PlaybackError> {
-    let name = format!("{ring}{}", if isolated_by.is_some() { "-isolated" } else { "" });
-    let file = |what: &str| directory.join(format!("{name}-{what}"));
-    let (played_at, recorded_at) = (file("played.wav"), file("recorded.wav"));
-    remove_old_recording(&played_at)?;
-    remove_old_recording(&recorded_at)?;
-    let temporary = tempfile::tempdir().map_err(PlaybackError::Directory)?;
-    let (source, serial) = (temporary.path().join("source.wav"), temporary.path().join("recorded.raw"));
-    let pattern = Pattern::seconds(seconds);
-    let longer = Pattern::seconds(seconds.saturating_add(SPARE_SECONDS));
-    fs::write(&source, longer.to_wav()).map_err(PlaybackError::Unreadable)?;
-
-    let source = format!("filesrc location=\"{}\" ! wavparse", source.display());
-    let session = Session {
-        isolated_by,
-        options: &["--sink", &wav_sink(&played_at), "--source", &source],
-        serial_output: Some(&serial),
-        ..Session::new(program, image, ring, directory)
-    };
-    let overlay = Overlay::script(&script(seconds)).file("pattern.wav", pattern.to_wav());
-    let Outcome { guest, memory, .. } = session.run(&overlay, pattern.duration())?;
-    Ok(Duplex {
-        played: pattern.check_wav(&played_at)?,
-        played_at,
-        recorded: check_recorded(pattern, &serial, &recorded_at)?,
-        recorded_at,
-        picture: directory.join(format!("{name}.png")),
-        guest,
-        memory,
-    })
+/// Two WAV files that should have the same frames.
+#[derive(Debug)]
+pub struct Comparison {
+    /// The result.
+    pub report: check::Report,
+    /// The WAV file with the audio that was sent.
+    pub sent: PathBuf,
+    /// The WAV file with the audio that was received. Silence may precede and follow the audio.
+    pub received: PathBuf,
 }
 
-/// Compares raw audio with the beginning of `pattern`, and writes the audio to a WAV file.
-fn check_recorded(pattern: Pattern, raw: &Path, wav: &Path) -> Result<check::Report, PlaybackError> {
+impl Duplex {
+    /// Returns whether every frame arrived bit-exact, once and in order, in both directions.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.played.report.is_exact() && self.recorded.report.is_exact()
+    }
+}
+
+/// A guest that plays and records.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// snd-host.
+    pub program: &'a Path,
+    /// isolation-host, if it forwards the sound card.
+    pub isolated_by: Option<&'a Path>,
+    /// The image from which the guest boots.
+    pub image: &'a GuestImage,
+    /// How long the guest plays.
+    pub seconds: u8,
+    /// The format of snd-host's virtqueues.
+    pub ring: Ring,
+    /// The directory of the files, which are named after the ring format.
+    pub directory: &'a Path,
+    /// What a file in the guest contains.
+    pub secret: &'a [u8],
+}
+
+impl Run<'_> {
+    /// Plays and records the tune in a guest at the same time.
+    ///
+    /// # Errors
+    /// Fails if there is no recording to compare, or if the guest uses the other ring format. Wrong
+    /// frames are not an error; the reports count them.
+    pub fn play(&self) -> Result<Duplex, PlaybackError> {
+        let file = |what: &str| self.directory.join(format!("{}-{what}", self.name()));
+        let (received, recorded, serial) = (file("played.wav"), file("recorded.wav"), file("recorded.raw"));
+        [&received, &recorded, &serial].into_iter().try_for_each(|it| remove_old_recording(it))?;
+        let longer = Tune::seconds(self.seconds.saturating_add(SPARE_SECONDS));
+        let tune = longer.beginning(self.seconds);
+        let (sent, source) = (self.directory.join(SENT), self.directory.join(SOURCE));
+        fs::write(&sent, tune.to_wav()).map_err(PlaybackError::File)?;
+        fs::write(&source, longer.to_wav()).map_err(PlaybackError::File)?;
+
+        let (sink, from) = (wav_sink(&received), format!("file:{}", source.display()));
+        let session = Session {
+            isolated_by: self.isolated_by,
+            // With the largest latency, only a very late machine drops frames.
+            options: &["--latency", "500", "--sink", &sink, "--source", &from],
+            serial_output: Some(&serial),
+            secret: Some(self.secret),
+            ..Session::new(self.program, self.image, self.ring, self.directory)
+        };
+        let overlay = self.overlay(&tune);
+        let Outcome { guest, memory, visible, .. } = session.run(&overlay, tune.duration())?;
+        let played = tune.check_wav(&received)?;
+        Ok(Duplex {
+            played: Comparison { report: played, sent: sent.clone(), received },
+            recorded: Comparison { report: check_raw(&tune, &serial, &recorded)?, sent, received: recorded },
+            guest,
+            memory,
+            visible,
+            by_hand: session.by_hand(self.directory, &self.initramfs(&overlay)?),
+        })
+    }
+
+    /// Returns the start of the names of the run's files.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}{}", self.ring, if self.isolated_by.is_some() { "-isolated" } else { "" })
+    }
+
+    /// Returns the guest's files: its script, the tune and the secret.
+    fn overlay(&self, tune: &Tune) -> Overlay {
+        Overlay::script(&script(self.seconds))
+            .file("tune.wav", tune.to_wav())
+            .file("secret", self.secret.into())
+    }
+
+    /// Writes the initramfs with the guest's files, to repeat the run by hand.
+    fn initramfs(&self, overlay: &Overlay) -> Result<PathBuf, PlaybackError> {
+        let path = self.directory.join(INITRAMFS);
+        let written = File::create(&path)
+            .and_then(|mut file| write_initramfs(&self.image.initramfs, overlay, &mut file));
+        written.map_err(PlaybackError::File)?;
+        Ok(path)
+    }
+}
+
+/// Compares raw audio with the beginning of the tune, and writes the audio to a WAV file.
+fn check_raw(tune: &Tune, raw: &Path, wav: &Path) -> Result<check::Report, PlaybackError> {
     let recorded = fs::read(raw).map_err(PlaybackError::Unreadable)?;
     let samples: Vec<i16> = recorded.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
-    write_wav(wav, pattern, &samples).map_err(PlaybackError::Unwritable)?;
-    let (frames, _) = samples.as_chunks();
-    Ok(check_beginning(pattern, frames))
+    let frames: &[Frame] = samples.as_chunks().0;
+    let bytes = wav::to_bytes(frames.iter().copied()).map_err(PlaybackError::Unwritable)?;
+    fs::write(wav, bytes).map_err(PlaybackError::File)?;
+    Ok(tune.check_beginning(frames))
 }
 
 /// Returns the guest's script: `aplay` plays while `arecord` records in the background.
@@ -95,25 +152,10 @@ fn script(seconds: u8) -> String {
     format!(
         "set -e
         stty -F /dev/ttyS1 raw
-        arecord -q -D hw:0,0 -t raw -f S16_LE -c 2 -r {} -d {seconds} /recorded & recorder=$!
-        aplay -q -D hw:0,0 /pattern.wav
+        arecord -q -D hw:0,0 -t raw -f S16_LE -c 2 -r {RATE} -d {seconds} /recorded & recorder=$!
+        aplay -q -D hw:0,0 /tune.wav
         wait $recorder
+        echo {LOOK}
         cat /recorded > /dev/ttyS1",
-        Pattern::RATE
     )
-}
-
-/// Compares frames with the beginning of a pattern. Silence may precede the source's first frame.
-fn check_beginning(pattern: Pattern, frames: &[Frame]) -> check::Report {
-    let silence = frames.iter().take_while(|frame| **frame == [0, 0]).count();
-    let expected = u32::try_from(frames.len() - silence).unwrap_or(u32::MAX).min(pattern.frames());
-    Pattern::new(expected).unwrap_or(pattern).check(frames)
-}
-
-fn write_wav(path: &Path, pattern: Pattern, samples: &[i16]) -> hound::Result<()> {
-    let mut wav = WavWriter::create(path, pattern.spec())?;
-    for sample in samples {
-        wav.write_sample(*sample)?;
-    }
-    wav.finalize()
 }

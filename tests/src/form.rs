@@ -2,10 +2,11 @@
 //!
 //! Even if a frame has few bits, a few consecutive frames determine their position in the pattern.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use crate::check::{Checker, Found, Report};
+use crate::check::Report;
+use crate::positions::Positions;
+use crate::random::mix;
 
 /// A sample format of ALSA, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,31 +121,8 @@ impl Form {
     pub fn check(self, seed: u32, frames: u32, recording: &[u8]) -> Report {
         let size = self.frame_bytes();
         let pattern = self.pattern(seed, frames);
-        let positions: HashMap<&[u8], u32> =
-            pattern.windows(self.key_bytes()).step_by(size).zip(0..).collect();
-        let found: Vec<Found> =
-            (0..recording.len() / size).map(|at| self.find(&positions, recording, at * size)).collect();
-        Checker::new(frames).check(&found)
-    }
-
-    /// Returns how many bytes of whole frames determine their position.
-    fn key_bytes(self) -> usize {
-        KEY_BYTES.next_multiple_of(self.frame_bytes())
-    }
-
-    /// Identifies the frame at byte `at`, together with the frames after it or those before it.
-    fn find(self, positions: &HashMap<&[u8], u32>, recording: &[u8], at: usize) -> Found {
-        let (key, size) = (self.key_bytes(), self.frame_bytes());
-        if let Some(number) = recording.get(at..at + key).and_then(|key| positions.get(key)) {
-            return Found::Number(*number);
-        }
-        let before = (at + size).checked_sub(key).and_then(|start| recording.get(start..at + size));
-        if let Some(number) = before.and_then(|key| positions.get(key)) {
-            // A key consists of a few frames.
-            return Found::Number(number + u32::try_from(key / size - 1).unwrap_or(u32::MAX));
-        }
-        let frame = &recording[at..at + size];
-        if frame.iter().all(|byte| *byte == self.format.silence()) { Found::Silence } else { Found::Foreign }
+        let key_frames = KEY_BYTES.div_ceil(size);
+        Positions::new(&pattern, size, key_frames, self.format.silence()).check(recording)
     }
 
     /// Converts frames from GStreamer's channel order to ALSA's.
@@ -168,14 +146,6 @@ impl Form {
 
 /// Random bytes of this length do not occur twice in a pattern.
 const KEY_BYTES: usize = 8;
-
-/// Returns pseudo-random bits for a number: the finalizer of SplitMix64.
-const fn mix(number: u64) -> u64 {
-    let mut bits = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ bits >> 31
-}
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use thiserror::Error;
 
 use crate::artifacts::{ArtifactError, GuestImage, Profile, program};
+use crate::command_line::CommandLine;
 use crate::daemon::{Daemon, DaemonError};
 use crate::disk::{Content, SECTOR, WrongSector};
 use crate::guest::{self, Device, Guest, GuestError, Overlay};
@@ -296,15 +297,27 @@ pub fn start_forwarder(
     device: &Path,
     options: &[&str],
 ) -> Result<Daemon, ForwardingError> {
-    let socket = directory.join("vmm.sock");
+    let CommandLine { program, arguments } = forwarder(program, directory, device, options);
+    Ok(Daemon::start_with(Path::new(&program), &vmm_socket(directory), arguments)?)
+}
+
+/// Returns the command that starts isolation-host in front of the device on the socket `device`.
+#[must_use]
+pub fn forwarder(program: &Path, directory: &Path, device: &Path, options: &[&str]) -> CommandLine {
     let mut arguments: Vec<OsString> = vec![
         "--vmm".into(),
-        endpoint("listen", &socket),
+        endpoint("listen", &vmm_socket(directory)),
         "--device-socket".into(),
         endpoint("connect", device),
     ];
     arguments.extend(options.iter().map(Into::into));
-    Ok(Daemon::start_with(program, &socket, arguments)?)
+    CommandLine { program: program.into(), arguments }
+}
+
+/// Returns the socket in `directory` on which isolation-host listens for a VMM.
+#[must_use]
+pub fn vmm_socket(directory: &Path) -> PathBuf {
+    directory.join("vmm.sock")
 }
 
 /// Starts qemu-storage-daemon, which serves an image on a socket in `directory`.

@@ -2,20 +2,22 @@
 //!
 //! - [`playback`] runs the whole path of sound: a real [`guest`] plays a counting [`pattern`]
 //!   through a [`daemon`] under test, and [`check`] compares each frame that the host received.
-//!   [`duplex`] adds recording, [`matrix`] plays many [`form`]s of audio.
+//!   [`duplex`] plays and records a [`tune`], [`matrix`] plays many [`form`]s of audio.
 //! - [`sound_server`] runs a sound server on the host.
 //! - [`forwarding`] runs a disk behind isolation-host. Each sector of the [`disk`] names its place.
 //! - [`tree`] makes and compares directory trees that a guest copies through a file server.
 //! - [`testpmd`] counts network packets between DPDK's driver and DPDK's device.
-//! - [`memory`] lists the memory files that a process shares, and [`connection`] breaks
-//!   connections.
+//! - [`memory`] lists the memory files that a process shares, [`visible`] searches them, and
+//!   [`connection`] breaks connections.
 //!
 //! Every program runs as a [`process::Process`]: waits have deadlines, and the program ends with
 //! the test. `cargo xtask setup` prepares the guest; [`artifacts`] finds the prepared files.
 
 pub mod artifacts;
 pub mod attempts;
+pub mod by_hand;
 pub mod check;
+pub mod command_line;
 pub mod connection;
 pub mod daemon;
 pub mod disk;
@@ -27,7 +29,12 @@ pub mod matrix;
 pub mod memory;
 pub mod pattern;
 pub mod playback;
+pub mod positions;
 pub mod process;
+pub mod random;
 pub mod sound_server;
 pub mod testpmd;
 pub mod tree;
+pub mod tune;
+pub mod visible;
+pub mod wav;

@@ -31,7 +31,7 @@ pub fn of_process(process: u32) -> io::Result<BTreeSet<String>> {
 }
 
 /// Returns NAME from "… /memfd:NAME (deleted)", the form of both lists, or a path in `/dev/shm`.
-fn memory_file(line: &str) -> Option<String> {
+pub(crate) fn memory_file(line: &str) -> Option<String> {
     let path = line.get(line.find('/')?..)?;
     if let Some(name) = path.strip_prefix("/memfd:") {
         return Some(name.trim_end_matches(" (deleted)").to_owned());

@@ -19,8 +19,12 @@ use crate::daemon::{Daemon, DaemonError};
 use crate::forwarding::{ForwardingError, start_forwarder};
 use crate::guest::{self, Device, Guest, GuestError, Overlay};
 use crate::memory;
-use crate::pattern::{Pattern, RecordingError};
+use crate::pattern::Pattern;
+use crate::visible::Sight;
+use crate::wav::RecordingError;
 
+/// isolation-host's options for the sound card.
+pub(crate) const FORWARDED: [&str; 2] = ["--device", "snd"];
 /// The time for booting and starting programs. A boot takes 5 s on an idle machine.
 const BOOT_WITHIN: Duration = Duration::from_secs(120);
 
@@ -33,12 +37,19 @@ pub enum Ring {
     Packed,
 }
 
-impl fmt::Display for Ring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Ring {
+    /// Returns the value of snd-host's option `--ring`.
+    const fn as_str(self) -> &'static str {
+        match self {
             Self::Split => "split",
             Self::Packed => "packed",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -51,7 +62,12 @@ pub struct Outcome {
     pub daemon_log: Vec<String>,
     /// The memory files that the daemon had while the guest ran.
     pub memory: BTreeSet<String>,
+    /// What the daemon and QEMU could read when the guest printed [`LOOK`]. Empty without a secret.
+    pub visible: Sight,
 }
+
+/// The line of the guest's console at which the memory of snd-host is searched for the secret.
+pub const LOOK: &str = "look at the memory";
 
 /// The outcome of [`play`].
 #[derive(Debug)]
@@ -82,6 +98,9 @@ pub enum PlaybackError {
     /// isolation-host did not start.
     #[error(transparent)]
     Forwarder(#[from] ForwardingError),
+    /// The memory of the daemon cannot be read.
+    #[error("cannot read the memory that snd-host shares")]
+    Memory(#[source] io::Error),
     /// The daemon ended with an error.
     #[error("snd-host ended with {status}; its log:\n{log}")]
     DaemonFailed {
@@ -115,6 +134,9 @@ pub enum PlaybackError {
     /// A recording cannot be written.
     #[error("cannot write a recording")]
     Unwritable(#[source] hound::Error),
+    /// A file for the guest or a recording cannot be written.
+    #[error("cannot write a file of the run")]
+    File(#[source] io::Error),
 }
 
 /// A guest with a sound card that snd-host serves.
@@ -136,6 +158,8 @@ pub struct Session<'a> {
     pub properties: &'a [&'a str],
     /// The file for the output of the guest's second serial port, `/dev/ttyS1`.
     pub serial_output: Option<&'a Path>,
+    /// What the memory of snd-host is searched for when the guest prints [`LOOK`].
+    pub secret: Option<&'a [u8]>,
 }
 
 impl<'a> Session<'a> {
@@ -151,6 +175,7 @@ impl<'a> Session<'a> {
             writable,
             properties: &[],
             serial_output: None,
+            secret: None,
         }
     }
 
@@ -176,18 +201,22 @@ impl<'a> Session<'a> {
     ) -> Result<Outcome, PlaybackError> {
         let directory = tempfile::tempdir().map_err(PlaybackError::Directory)?;
         let socket = directory.path().join("snd.sock");
-        let mut daemon = self.start_daemon(&socket)?;
-        let forward = |program| start_forwarder(program, directory.path(), &socket, &["--device", "snd"]);
+        let mut daemon = Daemon::start(self.program, &socket, self.daemon_options())?;
+        let forward = |program| start_forwarder(program, directory.path(), &socket, &FORWARDED);
         let mut forwarder = self.isolated_by.map(forward).transpose()?;
         let device = self.device(forwarder.as_ref().map_or(&socket, Daemon::socket));
 
-        let mut memory = BTreeSet::new();
+        let (mut memory, mut visible) = (BTreeSet::new(), Ok(Sight::default()));
         let guest = Guest::boot(self.image, &device, overlay)
             .and_then(|guest| {
+                let qemu = guest.id();
                 // All memory is shared by the time of the guest's first line.
                 guest.finish_watched(BOOT_WITHIN + length, |line| {
                     let found = memory::of_process(daemon.id()).unwrap_or_default();
                     memory.extend(found.into_iter().filter(|name| name != memory::TAKE));
+                    if let (Some(secret), LOOK) = (self.secret, line) {
+                        visible = Sight::of(daemon.id(), qemu, secret);
+                    }
                     watch(line);
                 })
             })
@@ -197,19 +226,19 @@ impl<'a> Session<'a> {
                 PlaybackError::Guest { source, log }
             })?;
         self.check_ring(&guest)?;
-        Ok(Outcome { guest, daemon_log: stop_daemon(daemon)?, memory })
+        let visible = visible.map_err(PlaybackError::Memory)?;
+        Ok(Outcome { guest, daemon_log: stop_daemon(daemon)?, memory, visible })
     }
 
-    /// Starts snd-host on `socket`.
-    fn start_daemon(&self, socket: &Path) -> Result<Daemon, DaemonError> {
-        let ring = self.ring.to_string();
-        let own: [&OsStr; 4] =
-            ["--ring".as_ref(), ring.as_ref(), "--writable".as_ref(), self.writable.as_ref()];
-        Daemon::start(self.program, socket, own.into_iter().chain(self.options.iter().map(OsStr::new)))
+    /// Returns the options of snd-host besides the socket.
+    pub(crate) fn daemon_options(&self) -> Vec<&OsStr> {
+        let own =
+            ["--ring".as_ref(), self.ring.as_str().as_ref(), "--writable".as_ref(), self.writable.as_ref()];
+        own.into_iter().chain(self.options.iter().map(OsStr::new)).collect()
     }
 
     /// Returns the guest's sound card, whose queues a daemon on `socket` serves.
-    fn device(&self, socket: &Path) -> Device {
+    pub(crate) fn device(&self, socket: &Path) -> Device {
         let device = Device::vhost_user("vhost-user-snd-pci", socket);
         let device = self.properties.iter().fold(device, |device, property| device.with(property));
         match self.serial_output {

@@ -9,6 +9,7 @@ mod command;
 mod coverage;
 mod demo;
 mod disk;
+mod drawing;
 mod firmware;
 mod foreign;
 mod fuzz;
@@ -20,7 +21,6 @@ mod process_tree;
 mod setup;
 mod stages;
 mod test;
-mod waveform;
 
 use std::env;
 use std::process::ExitCode;
@@ -53,8 +53,9 @@ enum Task {
     /// Play and record 5 s of sound in a real guest through snd-host, and compare every frame.
     ///
     /// Runs with split rings, with packed rings, and through isolation-host, where snd-host cannot
-    /// access guest memory. Recordings and pictures of them are kept under target/demo.
-    Demo,
+    /// access guest memory. The page target/demo/index.html shows pictures of the sound and of the
+    /// memory, plays the sound, and has the commands to repeat each run by hand.
+    Demo(demo::Options),
     /// Run all lints and tests: unit and doc tests, loom models, other processors, bare metal,
     /// instruction counts, end to end.
     ///
@@ -102,7 +103,7 @@ impl Task {
         let sh = &Shell::new()?;
         match self {
             Self::Setup { purpose } => setup::run(sh, *purpose),
-            Self::Demo => demo::run(sh),
+            Self::Demo(options) => demo::run(sh, options),
             Self::Test(options) => test::run(sh, options),
             Self::Bench(options) => bench::run(sh, options),
             Self::Loom => loom::run(sh),

@@ -10,7 +10,7 @@ mod report;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use tempfile::{NamedTempFile, TempDir};
 use thiserror::Error;
 
 use crate::artifacts::GuestImage;
+use crate::command_line::CommandLine;
 use crate::process::{Process, ProcessError};
 pub use migration::MigrationError;
 pub use overlay::Overlay;
@@ -120,6 +121,16 @@ impl Device {
         self
     }
 
+    /// Returns the command that boots a guest with this device.
+    #[must_use]
+    pub fn command_line(&self, image: &GuestImage, initramfs: &Path) -> CommandLine {
+        let mut arguments = machine();
+        let boot: [OsString; 4] =
+            ["-kernel".into(), image.kernel.clone().into(), "-initrd".into(), initramfs.into()];
+        arguments.extend(boot.into_iter().chain(self.arguments.iter().cloned()));
+        CommandLine { program: QEMU.into(), arguments }
+    }
+
     /// Sets one of QEMU's properties of the device, such as `packed=on`.
     #[must_use]
     pub fn with(mut self, property: &str) -> Self {
@@ -177,14 +188,7 @@ impl Guest {
         let directory = tempfile::tempdir().map_err(|source| GuestError::Directory { source })?;
         let initramfs = initramfs_with(&image.initramfs, overlay)
             .map_err(|source| GuestError::Initramfs { base: image.initramfs.clone(), source })?;
-        let mut arguments = machine();
-        arguments.extend([
-            "-kernel".into(),
-            image.kernel.clone().into(),
-            "-initrd".into(),
-            initramfs.path().into(),
-        ]);
-        arguments.extend(device.arguments.iter().cloned());
+        let mut arguments = device.command_line(image, initramfs.path()).arguments;
         arguments.extend(migration::control(directory.path()));
         arguments.extend(further(directory.path()));
         Ok(Self { qemu: Process::start(QEMU, arguments)?, _initramfs: initramfs, directory })
@@ -263,11 +267,19 @@ fn machine() -> Vec<OsString> {
     options.into_iter().flatten().chain(flags).map(OsString::from).collect()
 }
 
-/// Appends the overlay to a copy of the prepared initramfs. Linux unpacks both in order.
+/// Appends the overlay to a copy of the prepared initramfs in a temporary file.
 fn initramfs_with(base: &Path, overlay: &Overlay) -> io::Result<NamedTempFile> {
     let mut file = NamedTempFile::new()?;
+    write_initramfs(base, overlay, &mut file)?;
+    Ok(file)
+}
+
+/// Writes the prepared initramfs, and the overlay behind it. Linux unpacks both in order.
+///
+/// # Errors
+/// Fails if a file cannot be read or written.
+pub fn write_initramfs(base: &Path, overlay: &Overlay, mut file: impl io::Write) -> io::Result<()> {
     io::copy(&mut File::open(base)?, &mut file)?;
     overlay.write(&mut file)?;
-    file.flush()?;
-    Ok(file)
+    file.flush()
 }

@@ -1,29 +1,22 @@
-//! The pictures: lines by a number, and bars. Colours and text can be read on dark and on light
-//! pages, and each implementation has one colour.
+//! The pictures: lines by a number, and bars. Each implementation has one colour.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
-use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::counted::Counted;
 use super::samples::Benchmark;
 use super::summary;
+use crate::drawing::{Area, Drawn, INK, text};
 
 /// The picture of README.
 const INSTRUCTIONS: &str = "benches/instructions.svg";
 /// In pixels.
 const SIZE: (u32, u32) = (900, 420);
 const BAR: u32 = 34;
-/// Text and axes. The contrast to white and to black is about the same.
-const INK: RGBColor = RGBColor(0x76, 0x7c, 0x85);
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
-
 /// One implementation's values by a number.
 #[derive(Debug)]
 struct Line {
@@ -119,7 +112,7 @@ fn lines_by(picture: &Path, axis: &str, lines: &[Line]) -> Drawn {
     };
     let (Some(x), Some(y)) = (range(|point| point.0), range(|point| point.1)) else { return Ok(()) };
     let area: Area<'_> = SVGBackend::new(picture, SIZE).into_drawing_area();
-    let text = ("sans-serif", 14).into_font().color(&INK);
+    let text = text(14);
     let mut chart = ChartBuilder::on(&area)
         .margin(12)
         .x_label_area_size(44)
@@ -166,7 +159,7 @@ fn bars(picture: &Path, counted: &[Counted]) -> Drawn {
     let most = shown.last().map_or(1.0, |it| it.1);
     let height = BAR * (u32::try_from(shown.len())? + 1);
     let area: Area<'_> = SVGBackend::new(picture, (SIZE.0, height)).into_drawing_area();
-    let text = ("sans-serif", 14).into_font().color(&INK);
+    let text = text(14);
     let title = "Instructions for a request of one descriptor, driver and device (the suite's own included)";
     area.draw_text(title, &text, (8, 8))?;
     let middle = text.pos(Pos::new(HPos::Left, VPos::Center));

@@ -2,7 +2,8 @@
 //! between the patterns.
 
 use anyhow::{Result, bail};
-use end_to_end::pattern::{Frame, Pattern};
+use end_to_end::pattern::Pattern;
+use end_to_end::wav::Frame;
 
 /// The number of frames that the firmware plays with one combination.
 const FRAMES: u32 = 24_000;
