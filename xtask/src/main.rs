@@ -9,6 +9,7 @@ mod command;
 mod coverage;
 mod demo;
 mod disk;
+mod docs;
 mod drawing;
 mod firmware;
 mod foreign;
@@ -74,6 +75,10 @@ enum Task {
     ///
     /// Installs cargo-llvm-cov and the toolchain's llvm-tools if necessary.
     Coverage,
+    /// Run the commands of the documents in docs/ as they are written.
+    ///
+    /// A document marks the commands that are run, and says of the others why they are not.
+    Docs(docs::Docs),
     /// Drive QEMU's devices and snd-host from bare metal, and measure the size of the code.
     ///
     /// Drives each device with split and packed rings, with and without event_idx and indirect
@@ -109,6 +114,7 @@ impl Task {
             Self::Loom => loom::run(sh),
             Self::Fuzz(fuzz) => fuzz.run(sh),
             Self::Coverage => coverage::run(sh),
+            Self::Docs(docs) => docs.run(sh),
             Self::Firmware => firmware::run(sh),
             Self::Foreign(options) => foreign::run(sh, options),
             Self::NoStd => no_std::run(sh),

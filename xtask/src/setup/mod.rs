@@ -29,6 +29,7 @@ pub(crate) use self::rust::Rust;
 pub(crate) fn run(sh: &Shell, purpose: Purpose) -> Result<()> {
     match purpose {
         Purpose::Demo => for_demo(sh).map(drop),
+        Purpose::Docs => for_docs(sh).map(drop),
         Purpose::Firmware => for_firmware(sh),
         Purpose::Foreign => for_foreign(sh).map(drop),
         Purpose::Bench => for_bench(sh),
@@ -39,6 +40,11 @@ pub(crate) fn run(sh: &Shell, purpose: Purpose) -> Result<()> {
 /// Prepares the demo, and returns the guest that plays.
 pub(crate) fn for_demo(sh: &Shell) -> Result<GuestImage> {
     guest(sh, machine::release(Purpose::Demo)?, Purpose::Demo)
+}
+
+/// Prepares what the commands of the documents need, and returns their guest.
+pub(crate) fn for_docs(sh: &Shell) -> Result<GuestImage> {
+    guest(sh, machine::release(Purpose::Docs)?, Purpose::Docs)
 }
 
 /// Prepares everything that tests run.

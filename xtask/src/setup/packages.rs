@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use self::Purpose::{Bench, Demo, Firmware, Foreign, Test};
+use self::Purpose::{Bench, Demo, Docs, Firmware, Foreign, Test};
 use super::debian::Debian;
 
 /// What the packages are for.
@@ -10,6 +10,8 @@ use super::debian::Debian;
 pub(crate) enum Purpose {
     /// `cargo xtask demo`.
     Demo,
+    /// `cargo xtask docs`.
+    Docs,
     /// `cargo xtask firmware`.
     Firmware,
     /// `cargo xtask foreign`.
@@ -21,11 +23,13 @@ pub(crate) enum Purpose {
 }
 
 /// The purposes of a package that links programs.
-const ALL: &[Purpose] = &[Demo, Firmware, Foreign, Bench, Test];
+const ALL: &[Purpose] = &[Demo, Docs, Firmware, Foreign, Bench, Test];
 /// The purposes that run snd-host under QEMU.
-const SOUND: &[Purpose] = &[Demo, Firmware, Test];
+const SOUND: &[Purpose] = &[Demo, Docs, Firmware, Test];
 /// The purposes that boot Linux in a guest.
-const GUEST: &[Purpose] = &[Demo, Test];
+const GUEST: &[Purpose] = &[Demo, Docs, Test];
+/// The purposes that serve a disk.
+const DISK: &[Purpose] = &[Bench, Docs, Test];
 /// The purposes that measure.
 const MEASURE: &[Purpose] = &[Bench, Test];
 
@@ -71,7 +75,7 @@ const PACKAGES: &[Package] = &[
     any("gstreamer1.0-plugins-good", GUEST, "reads and writes WAV files, and plays to sound servers"),
     any("gstreamer1.0-tools", &[Test], "gst-launch-1.0, to try a sink without snd-host"),
     since("1:9.0", "qemu-system-x86", SOUND, "runs the guest; vhost-user-snd-pci is new in 9.0"),
-    since("1:9.0", "qemu-utils", MEASURE, "qemu-storage-daemon, a device behind isolation-host"),
+    since("1:9.0", "qemu-utils", DISK, "qemu-storage-daemon, a device behind isolation-host"),
     only(Debian::Trixie, "virtiofsd", "a file system behind isolation-host"),
     only(Debian::Bookworm, "libcap-ng-dev", "to build virtiofsd"),
     only(Debian::Bookworm, "libseccomp-dev", "to build virtiofsd"),
@@ -80,6 +84,7 @@ const PACKAGES: &[Package] = &[
     any("iproute2", &[Test], "vdpa, which makes vDPA devices in the guest"),
     any("alsa-utils", GUEST, "plays and records in the guest"),
     any("kmod", GUEST, "resolves the dependencies of the guest's kernel modules"),
+    any("systemd", &[Docs], "checks units and passes sockets to programs"),
     any("valgrind", MEASURE, "counts the rings' instructions"),
     any("xz-utils", GUEST, "unpacks the guest's kernel modules"),
 ];

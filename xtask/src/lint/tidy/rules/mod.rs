@@ -7,6 +7,7 @@ mod dead_files;
 mod file_length;
 mod function_length;
 mod links;
+mod messages;
 mod name_length;
 mod unsafe_code;
 mod words;
@@ -15,7 +16,7 @@ use super::allowed::{Allowed, Violation, excuse};
 use super::tree::Tree;
 
 /// All rules.
-pub(super) const RULES: [Rule; 10] = [
+pub(super) const RULES: [Rule; 11] = [
     unsafe_code::RULE,
     comment_width::RULE,
     words::RULE,
@@ -24,6 +25,7 @@ pub(super) const RULES: [Rule; 10] = [
     name_length::RULE,
     citations::RULE,
     links::RULE,
+    messages::RULE,
     dead_files::RULE,
     circles::RULE,
 ];

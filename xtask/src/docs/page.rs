@@ -1,0 +1,176 @@
+//! The commands of a document, and the output that the document promises.
+
+use anyhow::{Result, bail};
+use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
+
+/// The comment before commands that are run.
+const RUN: &str = "<!-- run -->";
+/// The comment before lines that the commands above print.
+const OUTPUT: &str = "<!-- output -->";
+/// The start of the paragraph before commands that are not run. The reason follows.
+const NOT_RUN: &str = "Not run here: ";
+
+/// The commands of a document.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Page {
+    /// The blocks of commands that are run, in one shell and in their order.
+    pub(super) run: Vec<Block>,
+    /// The lines that these commands print, among others, in this order.
+    pub(super) output: Vec<Block>,
+    /// The number of blocks that are not run.
+    pub(super) not_run: usize,
+}
+
+/// A block of code.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    /// The line of the document at which the block starts.
+    pub(super) line: usize,
+    pub(super) text: String,
+}
+
+/// What precedes a block.
+#[derive(Debug, Default)]
+enum Before {
+    Comment(String),
+    Paragraph(String),
+    #[default]
+    Other,
+}
+
+impl Page {
+    /// Reads the blocks of a document.
+    ///
+    /// # Errors
+    /// Fails if the document does not say of a block of commands whether the block is run.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let (mut page, mut before) = (Self::default(), Before::default());
+        let mut block: Option<(bool, Block)> = None;
+        for (event, range) in Parser::new(text).into_offset_iter() {
+            let line = text[..range.start].matches('\n').count() + 1;
+            match event {
+                Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) => {
+                    block = Some((&*language == "sh", Block { line, text: String::new() }));
+                }
+                Event::Text(code) if block.is_some() => {
+                    block.iter_mut().for_each(|(_, block)| block.text.push_str(&code));
+                }
+                Event::End(TagEnd::CodeBlock) => {
+                    if let Some((is_shell, block)) = block.take() {
+                        page.add(is_shell, block, &before)?;
+                    }
+                    before = Before::Other;
+                }
+                Event::Start(Tag::Paragraph) => before = Before::Paragraph(String::new()),
+                Event::Text(part) | Event::Code(part) => {
+                    if let Before::Paragraph(paragraph) = &mut before {
+                        paragraph.push_str(&part);
+                    }
+                }
+                Event::Html(comment) => before = Before::Comment(comment.trim().to_owned()),
+                Event::Start(Tag::Heading { .. } | Tag::Item) => before = Before::Other,
+                _ => {}
+            }
+        }
+        Ok(page)
+    }
+
+    fn add(&mut self, is_shell: bool, block: Block, before: &Before) -> Result<()> {
+        match before {
+            Before::Comment(comment) if comment == RUN => self.run.push(block),
+            Before::Comment(comment) if comment == OUTPUT => self.output.push(block),
+            Before::Paragraph(reason) if is_shell && reason.starts_with(NOT_RUN) => self.not_run += 1,
+            _ if is_shell => bail!(
+                "line {}: commands need `{RUN}` before them, or a paragraph that starts with `{NOT_RUN}`",
+                block.line
+            ),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Returns one script of all blocks that are run. What runs in the background ends with it.
+    pub(super) fn script(&self) -> String {
+        let mut script = "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n".to_owned();
+        for block in &self.run {
+            script.push_str(&format!("echo '{} {}'\n{}", Self::AT, block.line, block.text));
+        }
+        script
+    }
+
+    /// The start of the line that the script prints before each block, followed by its line number.
+    pub(super) const AT: &str = "-- commands at line";
+
+    /// Returns the first promised line that the output does not have.
+    pub(super) fn missing<'p>(&'p self, output: &str) -> Option<&'p str> {
+        let mut printed = output.lines();
+        let promised = self.output.iter().flat_map(|block| block.text.lines());
+        promised.filter(|line| !line.trim().is_empty()).find(|line| !printed.any(|it| matches(line, it)))
+    }
+}
+
+/// Whether a printed line is as promised, where `…` stands for any text.
+fn matches(promised: &str, printed: &str) -> bool {
+    let mut parts = promised.trim().split('…');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = printed.trim().strip_prefix(first) else { return false };
+    let mut open_end = false;
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+        open_end = part.is_empty();
+    }
+    open_end || rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = "\
+# A page
+
+<!-- run -->
+```sh
+echo a b c
+```
+
+<!-- output -->
+```text
+a … c
+```
+
+Not run here: there is no *virtual* machine.
+
+```sh
+virsh start x
+```
+
+```xml
+<domain/>
+```
+";
+
+    #[test]
+    fn commands_and_their_output_are_read() -> Result<()> {
+        let page = Page::parse(DOCUMENT)?;
+        assert_eq!(page.run, [Block { line: 4, text: "echo a b c\n".to_owned() }]);
+        assert_eq!(page.not_run, 1);
+        assert_eq!(page.missing("x\na b c\n"), None);
+        assert_eq!(page.missing("x\na b c d\n"), Some("a … c"));
+        assert!(page.script().contains("line 4'\necho a b c\n"));
+        Ok(())
+    }
+
+    #[test]
+    fn commands_without_a_mark_are_an_error() {
+        let error = Page::parse("Text.\n\n```sh\nls\n```\n").map_err(|error| error.to_string());
+        assert!(error.is_err_and(|error| error.starts_with("line 3: commands need")));
+    }
+
+    #[test]
+    fn an_ellipsis_stands_for_any_text() {
+        assert!(matches("a…c…", "abc and d") && matches("…", "") && matches("a", " a "));
+        assert!(!matches("a…c", "ab") && !matches("b…", "ab") && !matches("…c", "cd"));
+    }
+}
