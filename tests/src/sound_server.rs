@@ -61,11 +61,12 @@ impl SoundServer {
             ]
             .map(OsString::from),
         );
+        arguments.push(format!("module-cli-protocol-unix socket={}", self.commands().display()).into());
+        arguments.push("--load".into());
+        // The last module: when clients can connect, the socket for commands is there, too.
         arguments.push(
             format!("module-native-protocol-unix auth-anonymous=1 socket={}", self.socket().display()).into(),
         );
-        arguments.push("--load".into());
-        arguments.push(format!("module-cli-protocol-unix socket={}", self.commands().display()).into());
         Daemon::start_with(Path::new("env"), &self.socket(), arguments)
     }
 
