@@ -1,4 +1,4 @@
-//! The commands by which a person repeats what a test does.
+//! The commands that repeat by hand what a test does.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

@@ -30,7 +30,7 @@ pub struct Duplex {
     pub recorded: Comparison,
     /// The guest's report.
     pub guest: guest::Report,
-    /// The memory files that snd-host had while the guest ran.
+    /// The memory files that snd-host shared with other programs while the guest ran.
     pub memory: BTreeSet<String>,
     /// What snd-host and QEMU could read after the guest had played.
     pub visible: Sight,

@@ -37,7 +37,7 @@ const RATES: [u32; 4] = [8_000, 44_100, 48_000, 192_000];
 const PERIODS: [u32; 3] = [64, 1024, 24_000];
 const RINGS: [Ring; 2] = [Ring::Split, Ring::Packed];
 
-/// The longest time that is planned for one boot. The guest's script is stopped after two minutes.
+/// The longest time that is planned for one boot. The guest's script is stopped after ten minutes.
 const ONE_BOOT: Duration = Duration::from_secs(80);
 
 /// The estimated time of a case beyond its audio. Programs start slowly in emulation.

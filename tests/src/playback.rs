@@ -60,7 +60,7 @@ pub struct Outcome {
     pub guest: guest::Report,
     /// The daemon's log.
     pub daemon_log: Vec<String>,
-    /// The memory files that the daemon had while the guest ran.
+    /// The memory files that the daemon shared with other programs while the guest ran.
     pub memory: BTreeSet<String>,
     /// What the daemon and QEMU could read when the guest printed [`LOOK`]. Empty without a secret.
     pub visible: Sight,

@@ -1,5 +1,4 @@
-//! A tune that a person recognises and a program compares bit by bit: broken chords of plucked
-//! notes.
+//! A tune for listening and for comparison bit by bit: broken chords of plucked notes.
 //!
 //! The low bits of each sample are pseudo-random, like dither. So a few frames determine their
 //! position, although the chords repeat.

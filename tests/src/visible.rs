@@ -80,7 +80,8 @@ impl Sight {
     }
 }
 
-/// Opens all memory files that a process maps or has open. Fails if one of them cannot be opened.
+/// Opens all memory files that a process maps or has open, except the memory that only the two
+/// processes of snd-host share. Fails if one of the files cannot be opened.
 fn open(process: u32) -> io::Result<Vec<SharedMemory>> {
     let listed = memory::of_process(process)?;
     let mut files = BTreeMap::new();
@@ -141,7 +142,7 @@ impl SharedMemory {
     }
 }
 
-/// Counts what a MiB has of something. It has at most 2^16 - 1 of what is larger than 16 bytes.
+/// Counts items of a MiB. A MiB has less than 2^16 items of more than 16 bytes.
 fn count<T>(items: impl Iterator<Item = T>) -> u16 {
     u16::try_from(items.count()).unwrap_or(u16::MAX)
 }

@@ -40,12 +40,12 @@ enum Task {
     /// Install what a task needs, and prepare a guest for the tasks that boot one. A second run
     /// does nothing.
     ///
-    /// On Debian 12 and 13: installs packages. For `demo` and `test`, downloads a Linux 6.12 kernel
-    /// without installing the kernel, and builds an initramfs from installed packages. On Debian
-    /// 12, also adds bookworm-backports to the package sources, which has a recent QEMU. For
-    /// `test`, downloads PulseAudio, and on Debian 12 builds virtiofsd. For `test` and `foreign`,
-    /// downloads Rust 1.85 and emulators. These programs are not installed. The downloads and
-    /// virtiofsd are kept under target. Installed packages are never removed.
+    /// On Debian 12 and 13: installs packages. For `demo`, `docs` and `test`, downloads a Linux
+    /// 6.12 kernel without installing the kernel, and builds an initramfs from installed packages.
+    /// On Debian 12, also adds bookworm-backports to the package sources, which has a recent QEMU.
+    /// For `test`, downloads PulseAudio, and on Debian 12 builds virtiofsd. For `test` and
+    /// `foreign`, downloads Rust 1.85 and emulators. These programs are not installed. The
+    /// downloads and virtiofsd are kept under target. Installed packages are never removed.
     Setup {
         /// The task to prepare.
         #[arg(value_enum, default_value = "test")]
@@ -60,8 +60,8 @@ enum Task {
     /// Run all lints and tests: unit and doc tests, loom models, other processors, bare metal,
     /// instruction counts, end to end.
     ///
-    /// Fuzzing and coverage are separate tasks. `cargo test` alone runs the tests that need neither
-    /// QEMU nor root.
+    /// Fuzzing, coverage and the commands of docs/ are separate tasks. `cargo test` alone runs the
+    /// tests that need neither QEMU nor root.
     Test(test::Options),
     /// Measure the time of rings and forwarding, or with `--count` the instructions of the rings.
     Bench(bench::Options),

@@ -12,7 +12,7 @@ use super::sound::{BAD, GOOD};
 use super::times;
 use crate::drawing::{Area, Drawn, INK, text};
 
-/// In pixels, like the next ones.
+/// The width and height of the picture in pixels. The lengths below are in pixels, too.
 const SIZE: (u32, u32) = (960, 436);
 const COLUMN: u32 = 480;
 const CELL: i32 = 14;

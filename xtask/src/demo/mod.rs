@@ -42,7 +42,7 @@ const RECORDED: Names = Names {
 /// What to do with the sound.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Play through the sound server of this machine, for a person to listen, and compare nothing.
+    /// Play through the sound server of this machine, to listen. Nothing is compared.
     #[arg(long)]
     listen: bool,
 }

@@ -12,7 +12,7 @@ use plotters::prelude::*;
 
 use crate::drawing::{Area, Drawn, INK, text};
 
-/// In pixels, like the next ones.
+/// The width and height of the picture in pixels. The lengths below are in pixels, too.
 const SIZE: (u32, u32) = (960, 600);
 const TITLE: u32 = 66;
 const CHANNEL: u32 = 124;

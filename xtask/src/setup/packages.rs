@@ -18,7 +18,7 @@ pub(crate) enum Purpose {
     Foreign,
     /// `cargo xtask bench`.
     Bench,
-    /// `cargo xtask test`, which needs the packages of all other tasks.
+    /// `cargo xtask test`, which needs the packages of all other tasks except `docs`.
     Test,
 }
 
@@ -84,7 +84,7 @@ const PACKAGES: &[Package] = &[
     any("iproute2", &[Test], "vdpa, which makes vDPA devices in the guest"),
     any("alsa-utils", GUEST, "plays and records in the guest"),
     any("kmod", GUEST, "resolves the dependencies of the guest's kernel modules"),
-    any("systemd", &[Docs], "checks units and passes sockets to programs"),
+    any("systemd", &[Docs], "passes sockets to programs"),
     any("valgrind", MEASURE, "counts the rings' instructions"),
     any("xz-utils", GUEST, "unpacks the guest's kernel modules"),
 ];

@@ -33,6 +33,7 @@ create() {
     device=/dev/$(ls "/sys/bus/vdpa/devices/$1" | grep vhost-vdpa)
 }
 
+# Starts isolation-host between the load and the device.
 host() {
     isolation-host --vmm listen:/tmp/vmm.sock --device-socket "vdpa:$device" --log debug "$@" >>/tmp/host.log 2>&1 &
     host=$!
@@ -121,6 +122,7 @@ stall() {
     remove stalled
 }
 
+# Waits until a file exists. Fails if the load ends first.
 await_file() {
     until [ -e "$1" ]; do
         kill -0 $load 2>/dev/null || fail "the load ends early"
