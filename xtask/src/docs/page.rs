@@ -52,9 +52,6 @@ impl Page {
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) => {
                     block = Some((&*language == "sh", Block { line, text: String::new() }));
                 }
-                Event::Text(code) if block.is_some() => {
-                    block.iter_mut().for_each(|(_, block)| block.text.push_str(&code));
-                }
                 Event::End(TagEnd::CodeBlock) => {
                     if let Some((is_shell, block)) = block.take() {
                         page.add(is_shell, block, &before)?;
@@ -63,7 +60,9 @@ impl Page {
                 }
                 Event::Start(Tag::Paragraph) => before = Before::Paragraph(String::new()),
                 Event::Text(part) | Event::Code(part) => {
-                    if let Before::Paragraph(paragraph) = &mut before {
+                    if let Some((_, block)) = &mut block {
+                        block.text.push_str(&part);
+                    } else if let Before::Paragraph(paragraph) = &mut before {
                         paragraph.push_str(&part);
                     }
                 }
