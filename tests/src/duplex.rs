@@ -138,13 +138,21 @@ impl Run<'_> {
 }
 
 /// Compares raw audio with the beginning of the tune, and writes the audio to a WAV file.
+///
+/// Silence may precede the audio, but the recording has to be as long as the tune and not silent.
+/// The comparison alone accepts a recording of nothing.
 fn check_raw(tune: &Tune, raw: &Path, wav: &Path) -> Result<check::Report, PlaybackError> {
     let recorded = fs::read(raw).map_err(PlaybackError::Unreadable)?;
     let samples: Vec<i16> = recorded.as_chunks().0.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
     let frames: &[Frame] = samples.as_chunks().0;
     let bytes = wav::to_bytes(frames.iter().copied()).map_err(PlaybackError::Unwritable)?;
     fs::write(wav, bytes).map_err(PlaybackError::File)?;
-    Ok(tune.check_beginning(frames))
+    let report = tune.check_beginning(frames);
+    let (frames, expected, audible) = (frames.len(), tune.frames().len(), report.expected);
+    if frames < expected || audible == 0 {
+        return Err(PlaybackError::Incomplete { frames, expected, audible });
+    }
+    Ok(report)
 }
 
 /// Returns the guest's script: `aplay` plays while `arecord` records in the background.
@@ -158,4 +166,31 @@ fn script(seconds: u8) -> String {
         echo {LOOK}
         cat /recorded > /dev/ttyS1",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compares these recorded frames with a second of the tune.
+    fn checked(frames: &[Frame]) -> Result<check::Report, PlaybackError> {
+        let directory = tempfile::tempdir().map_err(PlaybackError::Directory)?;
+        let raw = directory.path().join("recorded.raw");
+        let bytes: Vec<u8> = frames.iter().flatten().flat_map(|sample| sample.to_le_bytes()).collect();
+        fs::write(&raw, bytes).map_err(PlaybackError::File)?;
+        check_raw(&Tune::seconds(1), &raw, &directory.path().join("recorded.wav"))
+    }
+
+    #[test]
+    fn a_recording_that_is_short_or_silent_is_refused() {
+        let tune = Tune::seconds(1);
+        let frames = tune.frames();
+        let silence = vec![[0_i16; 2]; frames.len()];
+        let late = [silence[..100].to_vec(), frames[..frames.len() - 100].to_vec()].concat();
+        assert!(checked(&late).is_ok_and(|report| report.is_exact()));
+        for incomplete in [&frames[..0], &silence[..], &frames[..frames.len() - 1]] {
+            let outcome = checked(incomplete);
+            assert!(matches!(outcome, Err(PlaybackError::Incomplete { .. })), "{outcome:?}");
+        }
+    }
 }

@@ -128,6 +128,16 @@ pub enum PlaybackError {
     /// The recording cannot be compared.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    /// The guest has recorded too few frames, or silence only.
+    #[error("the guest has recorded {frames} of {expected} frames, {audible} of them after silence")]
+    Incomplete {
+        /// The number of recorded frames.
+        frames: usize,
+        /// The number of frames to record.
+        expected: usize,
+        /// The number of recorded frames from the first frame on that is not silent.
+        audible: u32,
+    },
     /// A recording cannot be read.
     #[error("cannot read a recording")]
     Unreadable(#[source] io::Error),
