@@ -22,6 +22,8 @@ for device in /sys/bus/virtio/devices/*; do
 done
 
 # This limit ends a script that hangs. The host's deadline ends a guest that hangs.
-timeout 600 sh /run.sh
+limit=120
+[ ! -e /limit ] || read -r limit </limit
+timeout "$limit" sh /run.sh
 echo "guest: exit $?"
 poweroff -f

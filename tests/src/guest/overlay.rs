@@ -21,6 +21,12 @@ impl Overlay {
         Self { files: vec![("run.sh".to_owned(), script.as_bytes().to_owned())] }
     }
 
+    /// Lets the script run for up to this number of seconds, instead of 120.
+    #[must_use]
+    pub fn limit(self, seconds: u16) -> Self {
+        self.file("limit", format!("{seconds}\n").into_bytes())
+    }
+
     /// Adds a file at `/name`.
     #[must_use]
     pub fn file(mut self, name: &str, content: Vec<u8>) -> Self {

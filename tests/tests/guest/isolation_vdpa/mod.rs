@@ -30,6 +30,7 @@ const WITHIN: Duration = Duration::from_secs(600);
 #[test]
 fn vdpa_devices_lose_no_sector_whatever_is_killed() -> Result<(), Box<dyn Error>> {
     let mut overlay = Overlay::script(SCRIPT)
+        .limit(600)
         .program("programs/isolation-host", &artifacts::program("isolation-host", Profile::Debug)?)?
         .program("programs/vduse-disk", &artifacts::example("vduse-disk")?)?
         .program("programs/vhost-load", &artifacts::example("vhost-load")?)?

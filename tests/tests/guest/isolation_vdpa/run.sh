@@ -12,9 +12,12 @@ fail() {
     exit 1
 }
 
-# Waits until a file contains a line.
+# Waits until the log of the disk contains a line.
 await() {
-    until grep -q "$2" "$1" 2>/dev/null; do usleep 20000; done
+    until grep -q "$2" "$1" 2>/dev/null; do
+        kill -0 $disk 2>/dev/null || fail "the disk ends early"
+        usleep 20000
+    done
 }
 
 # Starts the disk: name, queues, format. A disk that was killed continues.
