@@ -17,8 +17,8 @@ pub enum Burst {}
 #[derive(Debug)]
 pub enum Serve {}
 
-/// Implements the driver's end. Bursts have no call for indirect tables, so the plain call adds
-/// these requests.
+/// Implements the driver's end. Requests with indirect tables are added by the plain call, outside
+/// bursts, because `add_indirect` of a burst only makes the plain call.
 macro_rules! driver {
     ($style:ty, $($module:ident)::+) => {
         impl<M: Memory> DriverEnd for Driver<$style, $($module)::+::DriverQueue<M, DriverSlots, u16>> {
