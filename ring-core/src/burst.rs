@@ -43,20 +43,21 @@
 //! # When to use a burst
 //!
 //! - A device that answers a request before it takes the next one uses
-//!   [`serve`](DeviceBurst::serve). With `serve`, and a burst at the driver end, a request takes a
-//!   fifth to a third fewer instructions than with the plain calls.
+//!   [`serve`](DeviceBurst::serve). With `serve`, and a burst at the driver end, a request takes
+//!   about a fifth to a third fewer instructions than with the plain calls.
 //! - At the driver end, `add` and `reap` together take about a fifth fewer instructions.
 //!   `add_indirect` makes the plain call and saves nothing.
 //! - At the device end, `pop` and `complete` together take up to an eighth fewer instructions for
 //!   chains in the ring, and about two fifths fewer for chains in an indirect table.
-//! - To start and to end a burst takes instructions, too. For one buffer at a time, use the plain
+//! - Starting and ending a burst takes instructions, too. For one buffer at a time, use the plain
 //!   calls.
 //! - A device that keeps a journal for [`recovery`](crate::recovery) records each chain in the
 //!   burst that takes the chain, by [`record`](DeviceBurst::record). It drops the burst before it
 //!   notes [`next_used`](DeviceQueue::next_used) and publishes. It does not use `serve`, because a
 //!   served chain has no token and no record.
 //!
-//! The repository has the figures in `benches/counts.txt`.
+//! These figures are for [`RawMemory`](crate::memory::RawMemory) and bursts of 64 requests. The
+//! repository has them in `benches/counts.txt`.
 //!
 //! # What a burst does not change
 //!

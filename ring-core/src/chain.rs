@@ -72,7 +72,7 @@ impl Token {
         (self.serial, rest)
     }
 
-    /// Undoes [`into_words`](Self::to_words).
+    /// Undoes [`into_words`](Self::into_words).
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "takes the word apart")]
     pub(crate) const fn from_words((serial, rest): (u64, u64)) -> Self {

@@ -39,7 +39,7 @@
 //! }
 //! ```
 //!
-//! The queue itself also has the calls of the [burst](crate::burst).
+//! The queue itself also has the calls of the [burst](crate::burst), except `serve`.
 //!
 //! From [`arm`](DeviceQueue::arm) until the next `pop` that finds a chain, the driver is asked to
 //! notify. That `pop` withdraws the request. (In a split queue with `EVENT_IDX`, no store is

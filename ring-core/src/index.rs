@@ -1,4 +1,4 @@
-//! All wrap-around arithmetic of the crate.
+//! Wrap-around arithmetic of indices and cursors.
 //!
 //! A split queue counts free-running 16-bit indices; the slot of an index is its remainder by the
 //! queue's size, a power of two. A packed queue counts with a [`Cursor`]: a slot, and a wrap

@@ -88,8 +88,8 @@ impl Barriers for Platform {
 
     #[inline]
     fn release(self) {
-        // Earlier loads also have to stay before the barrier, so `oshst` is not sufficient. SAFETY:
-        // as above.
+        // Earlier loads also have to stay before the barrier, so `oshst` is not sufficient.
+        // SAFETY: as above.
         unsafe { core::arch::asm!("dmb osh", options(nostack, preserves_flags)) };
     }
 

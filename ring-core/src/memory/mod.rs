@@ -3,7 +3,8 @@
 //! Every access of ring-core to shared memory, and every fence, goes through the traits of this
 //! module. [`Memory`] resolves addresses once, when a queue is set up. It returns [`Area`]s, and
 //! the rings only access areas. A [burst](crate::burst) accesses an area through [`Rings`] and
-//! [`Walk`]s. Nothing else in the crate handles pointers.
+//! [`Walk`]s. A burst at the device end also resolves the [`Table`] of each indirect chain. Nothing
+//! else in the crate handles pointers.
 //!
 //! # Kinds of access
 //!
@@ -166,9 +167,12 @@ pub trait Memory {
     /// been written.
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError>;
 
-    /// Resolves an indirect table, if its descriptors can be accessed as such: the table is aligned
-    /// to 8 bytes and consists of descriptors. A burst then accesses these; without a table, it
-    /// copies the bytes by [`read_bytes`](Self::read_bytes) or [`write_bytes`](Self::write_bytes).
+    /// Resolves an indirect table, if its descriptors can be read in place: the table is aligned
+    /// to 8 bytes and consists of whole descriptors.
+    ///
+    /// A burst at the device end then reads the descriptors in place. After `None`, which the
+    /// default implementation returns, the burst copies the table by
+    /// [`read_bytes`](Self::read_bytes), as the plain calls do.
     #[inline]
     fn table(&self, table: Segment) -> Option<RawTable<'_>> {
         let _ = table;
@@ -220,8 +224,8 @@ pub trait Area: Clone {
     /// area.
     type Walk: Walk;
 
-    /// Returns the rings of a split queue of `size` descriptors, a power of two, in its areas: that
-    /// of the descriptors, that of the available ring and that of the used ring.
+    /// Returns the rings of a split queue of `size` descriptors, a power of two. The areas contain
+    /// the descriptors, the available ring and the used ring, in this order.
     fn rings(areas: [&Self; 3], size: u16) -> Self::Rings;
 
     /// Returns the descriptor `slot` of a packed queue of `size` descriptors, in the area of the

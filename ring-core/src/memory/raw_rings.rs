@@ -15,8 +15,8 @@ use super::word::Access as _;
 /// The [`Rings`] in three [`RawArea`](super::RawArea)s.
 #[derive(Clone, Copy, Debug)]
 pub struct RawRings<'m> {
-    /// The descriptors. The index of the last one is one less than a power of two, and the same for
-    /// the other rings.
+    /// The descriptors. Their number is a power of two, so the index of the last descriptor is also
+    /// the mask for the entries of the other rings.
     table: RawTable<'m>,
     /// A pointer to as many entries of the available ring, aligned to 2.
     available: *mut u8,

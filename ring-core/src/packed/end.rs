@@ -40,9 +40,10 @@ pub(super) struct End<M: Memory> {
     slow_peek: bool,
     /// Whether the other side has been asked to notify of every buffer.
     always: bool,
-    /// During a burst, the state of the queue, which is then broken: a burst that is forgotten
-    /// leaves the queue so. The device could otherwise find what that burst has staged, because all
-    /// but the first descriptor of a batch are marked available. Broken between bursts.
+    /// The state of the queue during a burst, while `state` is broken. So a burst that is forgotten
+    /// leaves the queue broken. The other side could otherwise find what that burst has staged,
+    /// because all but the first descriptor of a batch are marked available, or used, at once.
+    /// Broken between bursts.
     pub(super) burst_state: State,
 }
 

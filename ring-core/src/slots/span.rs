@@ -1,7 +1,7 @@
 //! What a buffer takes up in a queue.
 
-/// The last slot and the number of descriptors of a buffer, in one word: a compiler would combine
-/// two halves with their neighbours, by more instructions than it saves.
+/// The last slot and the number of descriptors of a buffer, in one word. The compiler would combine
+/// two fields of 16 bits with the fields beside them, which takes more instructions than it saves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span(u32);
 

@@ -163,8 +163,8 @@ impl<M: Memory> End<M> {
         self.state.is_running() && (self.next != self.seen || index() != self.next)
     }
 
-    /// Starts or continues a burst that holds positions by value. If it is forgotten, the queue
-    /// stays broken.
+    /// Starts or continues a burst that holds positions by value. If the burst is forgotten, the
+    /// queue stays broken.
     #[inline(always)]
     pub(super) const fn begin_burst(&mut self) {
         self.burst.found = self.found();

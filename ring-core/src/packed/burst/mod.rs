@@ -1,9 +1,9 @@
 //! Bursts on a packed queue: the calls for each buffer, with the positions held by value.
 //!
 //! A burst does the common case itself: a running queue that is not in order, chains in the queue's
-//! own ring or in a table that the memory resolves, no rule broken. In every other case it writes
-//! its positions back, makes the queue's plain call, and reads them again. So only the plain calls
-//! report errors, and a burst has the same results as the plain calls.
+//! own ring or in an indirect table, no rule broken. In every other case the burst writes its
+//! positions back, makes the queue's plain call, and reads the positions again. So only the plain
+//! calls report errors, and a burst has the same results as the plain calls.
 //!
 //! The address of a burst never reaches a function that is not inlined, so the compiler keeps the
 //! positions in registers. At the driver end, the same holds for the accounts. What a burst only

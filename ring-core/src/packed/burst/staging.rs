@@ -22,14 +22,14 @@ impl<M: Memory> Staging<M> {
         Self { at, turn: word(mark(end.staged)) }
     }
 
-    /// Takes up the position of the end again.
+    /// Reads the position of the end again.
     #[inline(always)]
     pub(super) fn read(&mut self, end: &End<M>, mark: impl Fn(Cursor) -> DescriptorFlags) {
         self.at.move_to(end.staged.slot());
         self.turn = word(mark(end.staged));
     }
 
-    /// Notes the position in the end that it is of.
+    /// Writes the position back to the end.
     #[inline(always)]
     pub(super) fn write_back(&self, end: &mut End<M>) {
         end.staged = cursor(self.at.slot(), self.turn);

@@ -7,7 +7,7 @@ use crate::packed::layout::DescriptorFlags;
 
 use super::{TURN, WalkOf, cursor, word};
 
-/// A value that no descriptor's flags have. It stands for: the plain call has to be made.
+/// A value that no descriptor's flags have. It means that the plain call has to be made.
 const NEVER: u64 = 1;
 
 /// The position of the next descriptor to take.
@@ -27,14 +27,14 @@ impl<M: Memory> Taking<M> {
         taking
     }
 
-    /// Takes up the position of the end again.
+    /// Reads the position of the end again.
     #[inline(always)]
     pub(super) fn read(&mut self, end: &End<M>, due: impl Fn(Cursor) -> DescriptorFlags) {
         self.at.move_to(end.next.slot());
         self.due = if end.is_taken_by_burst() { word(due(end.next)) } else { NEVER };
     }
 
-    /// Notes the position in the end that it is of.
+    /// Writes the position back to the end, unless the plain calls move the end's position.
     #[inline(always)]
     pub(super) fn write_back(&self, end: &mut End<M>) {
         if !self.is_slow() {
