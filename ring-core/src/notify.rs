@@ -66,7 +66,7 @@ pub enum Arm {
 /// When an end has asked the other side to notify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// The end has not asked, or the other side has notified since.
+    /// The end does not ask: it has found a buffer since its request, or has withdrawn the request.
     Withdrawn,
     /// For the next buffer, or for a later one.
     Next,

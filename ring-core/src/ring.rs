@@ -122,7 +122,7 @@ pub(crate) enum State {
     /// The queue was suspended, and can be resumed.
     Suspended,
     /// The other side has broken a rule. The queue is idle until it is reset; a device end can be
-    /// drained.
+    /// drained. Also the state during a burst that holds positions by value.
     Broken,
 }
 

@@ -3,9 +3,10 @@
 //! The *descriptor area* is a ring of descriptors, which both sides write. The driver writes a
 //! buffer's descriptors into consecutive slots and makes the first descriptor available last. The
 //! device reads the descriptors and processes the buffer. To return the buffer, the device writes
-//! one descriptor, with the buffer's id and the number of written bytes, over the first slot that
-//! the device has not overwritten yet. Each side compares two flags of a descriptor with a wrap
-//! counter of its own. The comparison tells whether the slot is available or used.
+//! one descriptor, with the buffer's id and the number of written bytes, over the first of the
+//! slots that the device has read and not returned yet. Each side compares two flags of a
+//! descriptor with a wrap counter of its own. The comparison tells whether the slot is available or
+//! used.
 //!
 //! The flags of a descriptor are its publication point. Flags, length and id share an aligned
 //! 64-bit word. So one Release store publishes all three fields and everything written before them,
