@@ -20,7 +20,7 @@ pub const STATE_REPLY_TIMEOUT: Duration = Duration::from_secs(300);
 /// A socket has room for about 200 messages.
 const WINDOW: usize = 32;
 
-/// How many messages may be unanswered before requests of the VMM are not relayed any more.
+/// The number of unhandled messages from which on requests of the VMM are not relayed any more.
 const MAX_OWED: usize = 64;
 
 /// How many messages may wait for the device to handle earlier ones.
@@ -139,7 +139,7 @@ impl Exchange {
         Some(self.sent.iter().find(|sent| sent.purpose.is_some())?.request)
     }
 
-    /// Returns whether the device owes too many replies to relay another request of the VMM.
+    /// Returns whether too many messages are unhandled to relay another request of the VMM.
     pub(super) fn is_full(&self) -> bool {
         self.queued.len() + self.sent.len() >= MAX_OWED
     }

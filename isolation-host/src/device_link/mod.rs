@@ -1,7 +1,7 @@
 //! The conversation with the device, to which isolation-host is the vhost-user front-end.
 //!
 //! Nothing here has a socket or reads a clock: messages for the device are taken out with
-//! [`next_message`](DeviceLink::next_message), and those of the device are handed to
+//! [`next_message`](DeviceLink::next_message), and messages of the device are handed to
 //! [`receive`](DeviceLink::receive).
 
 mod backend_channel;
@@ -231,7 +231,7 @@ impl DeviceLink {
 
     /// Resets the device and empties the isolated area, if the device supports resets.
     ///
-    /// Stop its queues first; for other devices that is all.
+    /// Stop the device's queues first. A device that does not support resets is only stopped.
     pub fn reset(&mut self) {
         if self.protocol & protocol::RESET_DEVICE != 0 {
             self.negotiated = None;
@@ -241,8 +241,8 @@ impl DeviceLink {
 
     /// Relays a request that has the same meaning on both sides.
     ///
-    /// Returns the ticket of the reply. There is none if the request has no reply of its own, and
-    /// the device does not acknowledge requests.
+    /// Returns the ticket of the reply, or `None` if the request has no reply of its own and the
+    /// device does not acknowledge requests.
     pub fn relay(&mut self, request: Request, payload: &[u8], fds: Vec<OwnedFd>) -> Option<Ticket> {
         let mut message = Message::request(request, payload);
         message.fds.extend(fds);
@@ -258,7 +258,7 @@ impl DeviceLink {
         Some(ticket)
     }
 
-    /// Returns whether the device owes too many replies to relay a request.
+    /// Returns whether the device has too many unhandled messages to relay a request.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.exchange.is_full()

@@ -77,8 +77,8 @@ impl ActiveQueue {
         (self.fault, self.ready) = (None, true);
     }
 
-    /// Returns all that the device has used, and then how many requests a device that was lost has
-    /// left unfinished.
+    /// Gives the guest back the requests that a lost device has used. Returns the numbers of the
+    /// requests that the device left unfinished.
     pub(crate) fn held(&mut self) -> Held {
         self.queue.as_mut().map_or_else(Held::default, ForwardedQueue::held)
     }

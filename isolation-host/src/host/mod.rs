@@ -83,7 +83,7 @@ impl Host {
         Ok(())
     }
 
-    /// Connects to a VMM if there is none. Returns whether there is one, or may be one.
+    /// Connects to a VMM if there is none. Returns whether a VMM is connected or can still connect.
     fn connect_vmm(&mut self, now: Instant) -> Result<bool, HostError> {
         if self.control.has_no_vmm() && self.peers.vmm_is_exhausted() {
             return Ok(false);

@@ -79,13 +79,13 @@ impl Peers {
         self.retry
     }
 
-    /// Returns whether there will be no VMM other than one that is connected.
+    /// Returns whether no further VMM can connect.
     pub(super) const fn vmm_is_exhausted(&self) -> bool {
         self.vmm_connector.is_exhausted()
     }
 
-    /// Connects to a VMM or listens for one, if a VMM is accepted. Returns whether there is a new
-    /// one.
+    /// Connects to a VMM or listens for a VMM, if a VMM is accepted. Returns whether a VMM has
+    /// connected.
     pub(super) fn connect_vmm(
         &mut self,
         accepted: bool,
@@ -113,8 +113,8 @@ impl Peers {
         }
     }
 
-    /// Accepts a VMM that wants to connect, or stops listening until that is possible. Returns
-    /// whether there is a new one.
+    /// Accepts a VMM that wants to connect, or stops listening until a VMM is `accepted`. Returns
+    /// whether a VMM has connected.
     pub(super) fn accept_vmm(&mut self, accepted: bool) -> bool {
         if !accepted {
             if self.vmm.is_some() {

@@ -22,7 +22,8 @@ const GROUP: u8 = 0xAF;
 ///
 /// # Safety
 ///
-/// The kernel must access at most the argument when it handles the request.
+/// When the kernel handles the request, it must access at most the argument, and every value that it
+/// writes must be valid for the type of the argument.
 pub(crate) unsafe trait VhostCall {
     /// What the kernel reads or writes.
     type Argument;
@@ -51,13 +52,13 @@ pub(crate) struct IovaRange {
 #[repr(C)]
 pub(crate) struct ConfigPart {
     offset: u32,
-    /// At most the length of `bytes`, because the kernel accesses this many.
+    /// The number of bytes that the kernel accesses: at most the length of `bytes`.
     len: u32,
     bytes: [u8; ConfigPart::MAX],
 }
 
 impl ConfigPart {
-    /// The most bytes of a part.
+    /// The largest number of bytes of a part.
     pub(crate) const MAX: usize = 256;
 
     /// Makes the part at `offset` with these bytes, unless there are more than [`MAX`](Self::MAX).
@@ -81,7 +82,8 @@ macro_rules! requests {
         pub(crate) enum $name {}
 
         // SAFETY: `linux/vhost.h` has the same structure for the number. Behind the first two
-        // fields of a `ConfigPart`, the kernel accesses as many bytes as the part has.
+        // fields of a `ConfigPart`, the kernel accesses `len` bytes, and the part has at least as
+        // many. All arguments consist of integers, for which every value is valid.
         unsafe impl VhostCall for $name {
             type Argument = $argument;
             const OPCODE: Opcode = opcode::from_components(Direction::$direction, GROUP, $number, $size);

@@ -105,7 +105,7 @@ impl Device {
 
     /// Fails if an isolated area of this size cannot be mapped for the device.
     ///
-    /// The device is given such an area and loses it again.
+    /// Maps such an area for the device, and unmaps the area again.
     pub(super) fn try_area(&mut self, size: u64) -> Result<(), VdpaError> {
         self.requests.set_status(0)?;
         let window = Area::new(size, 1)?.window().clone();

@@ -12,7 +12,7 @@ use crate::sandbox::SandboxError;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum VdpaError {
-    /// The device cannot be opened.
+    /// The device cannot be opened, or the system does not let the process wait for the device.
     #[error(transparent)]
     Open(io::Error),
     /// The file is something else.
@@ -111,7 +111,7 @@ pub enum VdpaError {
     /// The connection to the control plane has ended.
     #[error("the control plane has closed the connection")]
     Closed,
-    /// An administrator removes the device.
+    /// An administrator has removed the device.
     #[error("the vDPA device has been removed")]
     Removed,
 }

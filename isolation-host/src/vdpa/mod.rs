@@ -2,7 +2,7 @@
 //!
 //! The control plane sees a vDPA device as a vhost-user device: a thread of this process is the
 //! back-end of a socket pair, and turns messages into requests to the kernel (`link`). So a vDPA
-//! device is negotiated with, lost and replaced as any other device is, and a request that the
+//! device is negotiated with, lost and replaced like any other device, and a request that the
 //! kernel does not complete for half a minute holds up only this thread.
 //!
 //! ```text

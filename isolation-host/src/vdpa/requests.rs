@@ -127,7 +127,7 @@ impl Requests {
         self.get::<calls::GetVringNum>("VHOST_VDPA_GET_VRING_NUM")
     }
 
-    /// Returns the largest size of one queue. Kernels before 6.8 do not tell.
+    /// Returns the largest size of one queue. Fails on kernels before 6.8.
     pub(super) fn queue_size(&self, index: u32) -> Result<u32, VdpaError> {
         let mut state = VringState { index, num: 0 };
         self.call::<calls::GetVringSize>("VHOST_VDPA_GET_VRING_SIZE", &mut state)?;
