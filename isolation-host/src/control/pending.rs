@@ -21,8 +21,10 @@ pub(super) enum Pending {
         index: usize,
         /// The number of requests in flight when they were last counted.
         left: usize,
-        /// When the queue is stopped with requests unfinished.
+        /// When the queue is stopped with requests unfinished. Progress may move the deadline.
         deadline: Instant,
+        /// The latest deadline, whatever the progress.
+        end: Instant,
     },
     /// The device stops a queue.
     Stop {

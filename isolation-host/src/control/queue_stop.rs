@@ -29,24 +29,29 @@ impl Control {
         }
         let left = self.in_flight(index);
         tracing::debug!("queue {index} stops when {left} requests are done");
-        Ok(Answer::Later(Pending::Drain { index, left, deadline: now + timeout }))
+        let (deadline, end) = (now + timeout, now + self.options.drain_timeout);
+        Ok(Answer::Later(Pending::Drain { index, left, deadline, end }))
     }
 
     /// Continues to wait as long as requests are in flight and the deadline has not passed.
+    ///
+    /// Progress moves the deadline, but not beyond `end`: a device that finishes a request from
+    /// time to time does not hold up the VMM for longer than `--drain-timeout`.
     pub(super) fn continue_drain(
         &mut self,
         index: usize,
         before: usize,
         mut deadline: Instant,
+        end: Instant,
         now: Instant,
     ) -> Answer {
         self.unpop_without_device(index);
         let left = self.in_flight(index);
         if left < before && self.options.device_type.at_stop(index) == AtStop::FinishWhileBusy {
-            deadline = now + self.drain_timeout(index);
+            deadline = end.min(now + self.drain_timeout(index));
         }
         if left > 0 && now < deadline {
-            return Answer::Later(Pending::Drain { index, left, deadline });
+            return Answer::Later(Pending::Drain { index, left, deadline, end });
         }
         self.stop_on_device(index, now)
     }

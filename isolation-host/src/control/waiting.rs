@@ -38,7 +38,9 @@ impl Control {
         let Some(session) = self.vmm.session_mut() else { return };
         let Some(Waiting { request, what }) = session.waiting.take() else { return };
         let outcome = match what {
-            Pending::Drain { index, left, deadline } => Ok(self.continue_drain(index, left, deadline, now)),
+            Pending::Drain { index, left, deadline, end } => {
+                Ok(self.continue_drain(index, left, deadline, end, now))
+            }
             Pending::Stop { index, wait } => Ok(self.continue_stop(index, wait, now)),
             Pending::StopAll { then, wait } => Ok(self.continue_stop_all(then, wait, now)),
             Pending::Reset { wait } => Ok(self.continue_reset(wait, now)),
