@@ -9,7 +9,7 @@ use crate::control::{Event, HostError};
 use crate::endpoint::{Connector, Endpoint};
 use crate::error_chain::ErrorChain;
 use crate::poller::Poller;
-use crate::protocol::{Channel, Message, ReceiveError};
+use crate::protocol::{Channel, Message, ReceiveError, SendError};
 
 /// The interval at which a missing VMM is tried.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
@@ -250,10 +250,14 @@ impl Peers {
 
     /// Sends a message to the device. Returns what has happened.
     pub(super) fn send_to_device(&mut self, message: &Message) -> Option<Event> {
-        let error = self.device.as_ref()?.send(message).err()?;
-        // The messages that the device has sent before its end say which queues it has begun to
-        // serve.
-        Some(self.next_of_device().unwrap_or(Event::DeviceFailed(error)))
+        match self.device.as_ref()?.send(message) {
+            Ok(()) => None,
+            // A part of the message may be sent, so the connection cannot be used any more.
+            Err(error @ SendError::Full) => Some(Event::DeviceFailed(error)),
+            // The messages that the device has sent before its end say which queues it has begun to
+            // serve.
+            Err(error) => Some(self.next_of_device().unwrap_or(Event::DeviceFailed(error))),
+        }
     }
 
     /// Receives from a socket, the back-end channel of the device.
