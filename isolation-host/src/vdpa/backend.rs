@@ -207,7 +207,7 @@ impl<'d> Backend<'d> {
     /// Keeps the features for the next start. A device that runs has to start again.
     fn set_features(&mut self, features: u64) -> Result<(), VdpaError> {
         if self.running && features != self.features {
-            return Err(VdpaError::Features { features });
+            return Err(VdpaError::Renegotiated { features });
         }
         self.features = features;
         Ok(())

@@ -87,6 +87,12 @@ pub enum VdpaError {
         /// The features.
         features: u64,
     },
+    /// The control plane negotiates other features while the device runs with the earlier ones.
+    #[error("the features {features:#x} need a restart")]
+    Renegotiated {
+        /// The features.
+        features: u64,
+    },
     /// The device does not start.
     #[error("the device does not start (status {status:#x})")]
     NotStarted {
