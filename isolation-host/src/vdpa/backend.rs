@@ -80,7 +80,8 @@ impl<'d> Backend<'d> {
             if ready.config {
                 self.report_config()?;
             }
-            if !ready.message && self.may_start() {
+            let quiet = !ready.message && !ready.config && !ready.removal;
+            if quiet && self.may_start() {
                 self.start()?;
             }
         }
