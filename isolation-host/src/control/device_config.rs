@@ -137,7 +137,9 @@ impl Control {
         if self.config.set(config) {
             let session = self.vmm.session_mut();
             let notifier = session.and_then(|session| session.config_notifier.as_mut());
-            notifier.into_iter().for_each(|notifier| notifier.due = true);
+            if let Some(notifier) = notifier {
+                notifier.due = true;
+            }
         }
     }
 
@@ -189,7 +191,9 @@ impl Control {
         let session = self.vmm.session_mut().filter(|_| wanted);
         match (session.and_then(|session| session.waiting.take()), reply) {
             (Some(waiting), reply) => {
-                wait.into_iter().for_each(|wait| self.end_wait(wait, now));
+                if let Some(wait) = wait {
+                    self.end_wait(wait, now);
+                }
                 let outcome = reply.map_err(RequestError::from);
                 let outcome = outcome.and_then(|reply| self.use_reply(request, &waiting.request, reply));
                 self.conclude(waiting.request, outcome);
