@@ -56,7 +56,8 @@ impl Mapping {
         // SAFETY: `get_slice` has checked that the bytes are in the mapping, which outlives the
         // slice, and all values are valid bytes. `&mut self` is the only access of this process to
         // the bytes, since the words that it shares are in the header, before the data. The other
-        // process only reads the bytes, and discards what it has read while they were written.
+        // process may read and write the bytes at any time. That changes only their values, on
+        // which nothing in this process depends: `write` only writes the bytes.
         let slice = unsafe { slice::from_raw_parts_mut(start.as_ptr(), bytes) };
         write(slice)
     }

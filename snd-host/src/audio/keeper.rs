@@ -150,6 +150,7 @@ impl Keeper {
         files.extend(channel.as_deref().map(|channel| PollFd::new(channel, PollFlags::IN)));
         if let Err(error) = wait(&mut files, deadline) {
             warn!("cannot wait for the audio process: {error}");
+            // An error that lasts, such as a lack of memory, must not keep a processor busy.
             thread::sleep(Duration::from_secs(1));
         }
         // Fails if no other thread has woken this one.
@@ -238,7 +239,8 @@ impl Keeper {
         }
     }
 
-    /// Opens a take of stream number `stream`. Returns `None` if there are too many takes.
+    /// Opens the take that `opening` describes, whose shared area is in `file`. Returns `None` if
+    /// there are too many takes.
     pub(super) fn open(&self, opening: Opening, file: &Arc<File>) -> Option<Arc<TakeLink>> {
         let mut state = self.state();
         if !state.supervision.has_room() {

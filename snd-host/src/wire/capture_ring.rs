@@ -91,6 +91,7 @@ impl CaptureReader {
 
     /// Sets what the take has to do.
     pub fn set_mode(&self, mode: Mode) {
+        // Pairs with the load in `CaptureWriter::mode`.
         self.area.word(Field::Mode).store(mode.code(), Ordering::Release);
     }
 
@@ -184,7 +185,7 @@ impl CaptureReader {
             self.area.copy_out(before.start, to_before);
             self.area.copy_out(after.start, to_after);
             fence(Ordering::Acquire);
-            // A source writes less than `max_frames` at a time.
+            // A source writes at most `max_frames` at a time.
             if self.written() - self.read <= self.max_frames || self.area.get(Field::Source) != LIVE {
                 self.advance(frames);
                 return frames;

@@ -35,6 +35,7 @@ impl CaptureWriter {
 
     /// Returns what the take has to do.
     pub fn mode(&self) -> Mode {
+        // Pairs with the store in `CaptureReader::set_mode`.
         Mode::from_code(self.area.word(Field::Mode).load(Ordering::Acquire))
     }
 

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! A ring is never full: the writing side overwrites the oldest frames, and so never waits for the
-//! other process. The reading side looks at the positions after it has copied frames, and discards
+//! other process. Only a source that is not live, such as a file, waits for room. The reading side looks at the positions after it has copied frames, and discards
 //! frames that may have been overwritten meanwhile.
 //!
 //! The card process relies on nothing that the audio process writes: positions are clamped, and

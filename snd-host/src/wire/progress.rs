@@ -83,6 +83,7 @@ impl Progress {
     /// Reads the progress; `None` if it changes all the time. No frame number exceeds `written`.
     pub(super) fn read(area: &SharedArea, written: u64) -> Option<Self> {
         (0..ATTEMPTS).find_map(|_| {
+            // Pairs with the store at the end of `write`.
             let version = area.word(Field::Version).load(Ordering::Acquire);
             let progress = Self::read_once(area, written);
             // Pairs with the fence in `write`.
