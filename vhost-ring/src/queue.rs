@@ -151,7 +151,7 @@ impl<B: NewBitmap + 'static> Queue<B> {
     ///
     /// # Errors
     ///
-    /// As for [`pop`](Self::pop). What was answered before is staged.
+    /// The errors of [`pop`](Self::pop). The chains that were answered before the error are staged.
     pub fn answer(
         &mut self,
         segments: &mut [Segment],

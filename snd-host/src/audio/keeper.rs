@@ -32,7 +32,7 @@ pub enum AudioError {
     #[error("{0}")]
     Refused(String),
     /// The process ends before it is ready.
-    #[error("the audio process has ended before it was ready; is snd-host-audio installed beside snd-host?")]
+    #[error("the audio process has ended before it was ready; check that snd-host-audio is beside snd-host")]
     Ended,
     /// The process is not ready in time.
     #[error("the audio process was not ready in time; check GStreamer with gst-inspect-1.0")]

@@ -119,7 +119,8 @@ impl PlaybackWriter {
         self.area.get(Field::Dropped).min(self.written)
     }
 
-    /// Returns how far the sink has played; `None` if that changes all the time.
+    /// Returns how far the sink has played; `None` while the audio process writes its progress,
+    /// or if the process was stopped meanwhile.
     pub fn progress(&self) -> Option<Progress> {
         Progress::read(&self.area, self.written)
     }

@@ -80,7 +80,8 @@ impl Progress {
         area.word(Field::Version).store((version | 1).wrapping_add(1), Ordering::Release);
     }
 
-    /// Reads the progress; `None` if it changes all the time. No frame number exceeds `written`.
+    /// Reads the progress; `None` if it changes during each attempt. No frame number exceeds
+    /// `written`.
     pub(super) fn read(area: &SharedArea, written: u64) -> Option<Self> {
         (0..ATTEMPTS).find_map(|_| {
             // Pairs with the store at the end of `write`.

@@ -24,7 +24,7 @@ pub(crate) fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     end_with_card()?;
     let channel = Arc::new(ToCard::from(io::stdin().as_fd().try_clone_to_owned()?));
     let Some(doorbell) = hello(&channel)? else {
-        return Err("snd-host-audio and snd-host do not belong together; install both anew".into());
+        return Err("snd-host-audio and snd-host differ in version; install both from one release".into());
     };
     let host = match prepare(args) {
         Ok(host) => host,
