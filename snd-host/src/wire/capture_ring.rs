@@ -184,6 +184,7 @@ impl CaptureReader {
             let (to_before, to_after) = audio[..bytes].split_at_mut(before.len());
             self.area.copy_out(before.start, to_before);
             self.area.copy_out(after.start, to_after);
+            // Pairs with the fence in `CaptureWriter::write`.
             fence(Ordering::Acquire);
             // A source writes at most `max_frames` at a time.
             if self.written() - self.read <= self.max_frames || self.area.get(Field::Source) != LIVE {

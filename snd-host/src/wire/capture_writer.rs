@@ -78,6 +78,9 @@ impl CaptureWriter {
         for frames in frames[..frames.len() - frames.len() % frame_bytes].chunks(self.max_bytes()) {
             let [before, after] = self.ring.parts(self.written, frames.len());
             let (from_before, from_after) = frames.split_at(before.len());
+            // Pairs with the fence in `CaptureReader::copy`: a reader that sees one of the new
+            // frames sees the position that was published before.
+            fence(Ordering::Release);
             self.area.copy_in(before.start, from_before);
             self.area.copy_in(after.start, from_after);
             self.written += (frames.len() / frame_bytes) as u64;

@@ -65,6 +65,9 @@ impl PlaybackWriter {
     /// Writes whole frames of `bytes` bytes, at most the guest's buffer, which `read` fills in one
     /// part after the other. Writes nothing and returns false if `read` does.
     pub fn write(&mut self, bytes: usize, mut read: impl FnMut(&mut [u8]) -> bool) -> bool {
+        // Pairs with the fence in `PlaybackReader::read`: a reader that sees one of the new frames
+        // sees the position that was published before.
+        fence(Ordering::Release);
         for part in self.ring.parts(self.written, bytes) {
             if !part.is_empty() && !self.area.fill(part.start, part.len(), &mut read) {
                 return false;
@@ -167,7 +170,8 @@ impl PlaybackReader {
         let (to_before, to_after) = to.split_at_mut(before.len());
         self.area.copy_out(before.start, to_before);
         self.area.copy_out(after.start, to_after);
-        // A frame is overwritten only after a position has been published that is further ahead.
+        // Pairs with the fence in `PlaybackWriter::write`: a frame is overwritten only after a
+        // position has been published that is further ahead.
         fence(Ordering::Acquire);
         first >= self.oldest()
     }
