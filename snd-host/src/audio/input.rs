@@ -17,8 +17,7 @@ pub(crate) struct Input {
     params: Params,
     level: Option<Arc<Level>>,
     take: TakeHandle,
-    has_source: bool,
-    /// `None` if there is no memory for one. The guest records silence then.
+    /// `None` if there is no source, or no memory for a ring. The guest records silence then.
     ring: Option<CaptureReader>,
     /// Number of frames that silence replaced without a ring.
     silent: u64,
@@ -34,14 +33,14 @@ impl Input {
     ) -> Self {
         let take = TakeHandle::new(audio, Direction::Record, stream, params, level.is_some());
         let failed = |error: &_| warn!(stream, "no memory for a recording, which is silent: {error}");
-        let has_source = audio.has_source();
-        let ring = has_source.then(|| CaptureReader::create(&params).inspect_err(failed).ok()).flatten();
-        Self { params, level, take, has_source, ring, silent: 0 }
+        let create = || CaptureReader::create(&params).inspect_err(failed).ok();
+        let ring = audio.has_source().then(create).flatten();
+        Self { params, level, take, ring, silent: 0 }
     }
 
     /// Opens the source, unless it was opened before or there is none.
     pub(crate) fn open(&mut self) {
-        if let Some(ring) = self.ring.as_ref().filter(|_| self.has_source) {
+        if let Some(ring) = &self.ring {
             self.take.open(ring.file());
         }
     }

@@ -192,7 +192,7 @@ impl Supervision {
                 if let Some(take) = self.takes.get_mut(&id) {
                     take.end_by = Some(now + time + END_MARGIN);
                 }
-                self.forget_unopened(now)
+                self.forget_unopened()
             }
             Event::Ended(id) => self.ended(id, now),
         }
@@ -285,13 +285,13 @@ impl Supervision {
         self.delay = if stable { MIN_DELAY } else { (self.delay * 2).min(MAX_DELAY) };
         self.process = Process::Down(now + delay);
         let mut actions = vec![Action::Lost(reason)];
-        actions.extend(self.forget_unopened(now));
+        actions.extend(self.forget_unopened());
         actions.extend(self.look(now));
         actions
     }
 
     /// Forgets the takes that only had to end, if there is no process that could end them.
-    fn forget_unopened(&mut self, _now: Instant) -> Vec<Action> {
+    fn forget_unopened(&mut self) -> Vec<Action> {
         if matches!(self.process, Process::Running { .. }) {
             return Vec::new();
         }
