@@ -47,5 +47,5 @@ pub enum Field {
 }
 
 /// Bytes before the frames of a shared area.
-pub(super) const HEADER_BYTES: usize = 4096;
+pub(crate) const HEADER_BYTES: usize = 4096;
 const _: () = assert!((Field::SegmentNext as usize + 1) * size_of::<u64>() <= HEADER_BYTES);

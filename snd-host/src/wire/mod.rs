@@ -45,6 +45,7 @@ pub use self::playback_ring::{PlaybackReader, PlaybackWriter};
 pub use self::progress::{Progress, SinkProgress};
 pub use self::shared_area::SharedArea;
 
+pub(crate) use self::fields::HEADER_BYTES;
 #[cfg(test)]
 pub(crate) use self::playback_ring::max_buffered_bytes;
 pub(crate) use self::playback_ring::playback_ring_bytes;
