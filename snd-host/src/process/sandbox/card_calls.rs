@@ -61,7 +61,6 @@ pub(super) const ALLOWED: &[c::c_long] = &[
     c::SYS_clock_gettime,
     c::SYS_clock_nanosleep,
     c::SYS_getrandom,
-    c::SYS_prlimit64,
     c::SYS_exit,
     c::SYS_exit_group,
     // Signals to this process.
@@ -133,6 +132,8 @@ fn limited() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
         // The channel to an audio process.
         (c::SYS_socketpair, of(vec![is(0, c::AF_UNIX)?])?),
         (c::SYS_prctl, of(vec![is(0, c::PR_SET_NAME)?])?),
+        // Limits of this process. A limit on processor time could end another process.
+        (c::SYS_prlimit64, of(vec![is(0, 0)?])?),
     ]))
 }
 

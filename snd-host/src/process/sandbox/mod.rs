@@ -116,7 +116,7 @@ mod tests {
     use rustix::fs::{Mode, OFlags};
     use rustix::io::Errno;
     use rustix::net::{AddressFamily, SocketFlags, SocketType};
-    use rustix::process::{PidfdFlags, Signal};
+    use rustix::process::{PidfdFlags, Resource, Signal, getpid, getrlimit, prlimit};
 
     use super::*;
     use crate::realtime::RealTime;
@@ -193,9 +193,10 @@ mod tests {
                 )),
             ];
             let processes = [
-                refused(rustix::process::kill_process(rustix::process::getpid(), Signal::URG)),
-                refused(rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())),
+                refused(rustix::process::kill_process(getpid(), Signal::URG)),
+                refused(rustix::process::pidfd_open(getpid(), PidfdFlags::empty())),
                 refused(rustix::process::chdir("/")),
+                refused(prlimit(Some(getpid()), Resource::Nofile, getrlimit(Resource::Nofile))),
             ];
             for error in [&files[..], &sockets, &processes].concat() {
                 assert_eq!(error, Errno::PERM);
