@@ -22,8 +22,8 @@ const GROUP: u8 = 0xAF;
 ///
 /// # Safety
 ///
-/// When the kernel handles the request, it must access at most the argument, and every value that it
-/// writes must be valid for the type of the argument.
+/// When the kernel handles the request, it must access at most the argument, and every value that
+/// it writes must be valid for the type of the argument.
 pub(crate) unsafe trait VhostCall {
     /// What the kernel reads or writes.
     type Argument;

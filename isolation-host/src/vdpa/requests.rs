@@ -197,7 +197,7 @@ impl Requests {
     /// The window stays mapped in this process as long as the device may access it.
     pub(super) fn map(&mut self, window: Window) -> Result<(), VdpaError> {
         self.unmap()?;
-        // A failed update may leave the mapping in the kernel. So the window stays mapped here, too,
+        // A failed update may leave the mapping in the kernel. So the window stays mapped here
         // until `unmap` has taken the mapping from the device.
         let window = self.mapped.insert(window).clone();
         self.update(&window).map_err(|error| VdpaError::mapping(window.size(), self.lockable, error))

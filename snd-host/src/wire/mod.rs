@@ -16,8 +16,9 @@
 //! ```
 //!
 //! A ring is never full: the writing side overwrites the oldest frames, and so never waits for the
-//! other process. Only a source that is not live, such as a file, waits for room. The reading side looks at the positions after it has copied frames, and discards
-//! frames that may have been overwritten meanwhile.
+//! other process. Only a source that is not live, such as a file, waits for room. The reading side
+//! looks at the positions after it has copied frames, and discards frames that may have been
+//! overwritten meanwhile.
 //!
 //! The card process relies on nothing that the audio process writes: positions are clamped, and
 //! wrong values only change what is heard.
