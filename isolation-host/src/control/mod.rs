@@ -24,7 +24,7 @@
 //! | `device` | the states of the connection to the device |
 //! | `reconnect` | when to connect to a device |
 //! | `vmm_requests`, `answer` | the VMM's requests and their answers |
-//! | `pending`, `waiting`, `budget` | what requests of the VMM wait for, and for how long |
+//! | `pending`, `waiting`, `budget`, `drain` | what requests of the VMM wait for, and how long |
 //! | `vmm_memory` | guest memory, dirty log, in-flight region |
 //! | `device_config` | configuration, and requests that are relayed to the device |
 //! | `queue`, `queue_stop` | starting and stopping a queue |
@@ -34,6 +34,7 @@ mod budget;
 mod device;
 mod device_config;
 mod device_session;
+mod drain;
 mod event;
 mod options;
 mod pending;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::drain::Drain;
 use crate::device_link::Ticket;
 use crate::protocol::Message;
 
@@ -16,16 +17,7 @@ pub(super) struct Waiting {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Pending {
     /// A queue whose requests in flight are finished before the queue is stopped.
-    Drain {
-        /// The index of the queue.
-        index: usize,
-        /// The number of requests in flight when they were last counted.
-        left: usize,
-        /// When the queue is stopped with requests unfinished. Progress may move the deadline.
-        deadline: Instant,
-        /// The latest deadline, whatever the progress.
-        end: Instant,
-    },
+    Drain(Drain),
     /// The device stops a queue.
     Stop {
         /// The index of the queue.
@@ -100,7 +92,7 @@ impl Pending {
     /// Returns when the VMM is answered at the latest.
     pub(super) const fn deadline(&self) -> Instant {
         match self {
-            Self::Drain { deadline, .. } => *deadline,
+            Self::Drain(drain) => drain.deadline(),
             Self::Stop { wait, .. }
             | Self::StopAll { wait, .. }
             | Self::Reset { wait }

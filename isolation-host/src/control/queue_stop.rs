@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Control;
 use super::answer::{Answer, RequestError};
+use super::drain::Drain;
 use super::event::Action;
 use super::pending::{AfterStop, Pending, Wait};
 use super::queue::number;
@@ -29,31 +30,20 @@ impl Control {
         }
         let left = self.in_flight(index);
         tracing::debug!("queue {index} stops when {left} requests are done");
-        let (deadline, end) = (now + timeout, now + self.options.drain_timeout);
-        Ok(Answer::Later(Pending::Drain { index, left, deadline, end }))
+        let drain = Drain::begin(index, left, timeout, self.options.drain_timeout, now);
+        Ok(Answer::Later(Pending::Drain(drain)))
     }
 
     /// Continues to wait as long as requests are in flight and the deadline has not passed.
-    ///
-    /// Progress moves the deadline, but not beyond `end`: a device that finishes a request from
-    /// time to time does not hold up the VMM for longer than `--drain-timeout`.
-    pub(super) fn continue_drain(
-        &mut self,
-        index: usize,
-        before: usize,
-        mut deadline: Instant,
-        end: Instant,
-        now: Instant,
-    ) -> Answer {
+    pub(super) fn continue_drain(&mut self, mut drain: Drain, now: Instant) -> Answer {
+        let index = drain.index;
         self.unpop_without_device(index);
-        let left = self.in_flight(index);
-        if left < before && self.options.device_type.at_stop(index) == AtStop::FinishWhileBusy {
-            deadline = end.min(now + self.drain_timeout(index));
+        let prolongs = self.options.device_type.at_stop(index) == AtStop::FinishWhileBusy;
+        drain.count(self.in_flight(index), prolongs.then(|| self.drain_timeout(index)), now);
+        if drain.is_over(now) {
+            return self.stop_on_device(index, now);
         }
-        if left > 0 && now < deadline {
-            return Answer::Later(Pending::Drain { index, left, deadline, end });
-        }
-        self.stop_on_device(index, now)
+        Answer::Later(Pending::Drain(drain))
     }
 
     /// Puts requests back into the guest's ring if there is no device that could finish them.

@@ -38,9 +38,7 @@ impl Control {
         let Some(session) = self.vmm.session_mut() else { return };
         let Some(Waiting { request, what }) = session.waiting.take() else { return };
         let outcome = match what {
-            Pending::Drain { index, left, deadline, end } => {
-                Ok(self.continue_drain(index, left, deadline, end, now))
-            }
+            Pending::Drain(drain) => Ok(self.continue_drain(drain, now)),
             Pending::Stop { index, wait } => Ok(self.continue_stop(index, wait, now)),
             Pending::StopAll { then, wait } => Ok(self.continue_stop_all(then, wait, now)),
             Pending::Reset { wait } => Ok(self.continue_reset(wait, now)),
