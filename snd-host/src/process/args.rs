@@ -14,6 +14,15 @@ use crate::audio::{HostAudioConfig, SUBCOMMAND};
 use crate::limits::MAX_LATENCY_MS;
 use crate::options::{RingFormat, Streams};
 
+/// What `--version` prints. `-V` prints the number only.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("HOST_COMMIT"),
+    "\nfeatures: ",
+    env!("HOST_FEATURES")
+);
+
 /// A sound card for virtual machines, backed by GStreamer.
 ///
 /// snd-host is a virtio sound card that runs in a process of its own. A virtual machine monitor
@@ -24,7 +33,7 @@ use crate::options::{RingFormat, Streams};
 /// snd-host serves one virtual machine at a time, and waits for the next one until SIGTERM or
 /// SIGINT ends it. It needs no privileges except access to the socket, the sink and the source.
 #[derive(Clone, Debug, Parser)]
-#[command(version, after_long_help = after_help())]
+#[command(version, long_version = LONG_VERSION, after_long_help = after_help())]
 pub struct Args {
     /// What to do instead of serving a virtual machine.
     #[command(subcommand)]

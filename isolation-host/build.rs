@@ -1,0 +1,1 @@
+../snd-host/build.rs
