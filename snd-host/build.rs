@@ -18,7 +18,7 @@ fn main() {
     println!("cargo::rustc-env=HOST_FEATURES={}", features());
 }
 
-/// Returns the commit that the program is built from, as far as it is known.
+/// Returns the commit that the program is built from, or the reason why the commit is unknown.
 fn commit() -> String {
     // The name of a commit would rebuild the tests after each commit.
     if env::var("PROFILE").as_deref() != Ok("release") {

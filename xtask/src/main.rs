@@ -18,6 +18,7 @@ mod interrupt;
 mod lint;
 mod loom;
 mod no_std;
+mod package;
 mod process_tree;
 mod setup;
 mod stages;
@@ -92,6 +93,11 @@ enum Task {
     Foreign(foreign::Options),
     /// Prove that ring-core links without std and without an allocator.
     NoStd,
+    /// Make Debian and RPM packages of snd-host and isolation-host, and check the dependencies.
+    ///
+    /// The packages are in target/package-files. Programs that make and check packages are
+    /// installed below target.
+    Package(package::Options),
     /// Check the format, the style, the public API, the packages and the documentation, and run
     /// clippy.
     Lint,
@@ -118,6 +124,7 @@ impl Task {
             Self::Firmware => firmware::run(sh),
             Self::Foreign(options) => foreign::run(sh, options),
             Self::NoStd => no_std::run(sh),
+            Self::Package(options) => package::run(sh, options),
             Self::Lint => lint::run(sh),
             Self::Tidy(tidy) => tidy.run(sh),
             Self::Api(api) => api.run(sh),

@@ -114,7 +114,7 @@ pub(super) fn add_source(sh: &Shell, Backports { of, suite }: Backports) -> Resu
 }
 
 /// Returns the address of a suite's packages, if apt knows the suite.
-fn repository(sh: &Shell, suite: &str) -> Result<Option<String>> {
+pub(super) fn repository(sh: &Shell, suite: &str) -> Result<Option<String>> {
     let (format, suite) = ("$(REPO_URI)", format!("Codename: {suite}"));
     let filters = ["Created-By: Packages", "Component: main", &suite];
     let list = cmd!(sh, "apt-get indextargets --format {format} {filters...}").read()?;

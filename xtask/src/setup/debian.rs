@@ -28,6 +28,14 @@ impl Debian {
         }
     }
 
+    /// Returns the name of the release in package sources.
+    pub(super) fn suite(self) -> &'static str {
+        match self {
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+
     /// Returns the suite with newer packages, if set-up needs one for this release.
     pub(super) fn backports(self) -> Option<Backports> {
         match self {

@@ -2,6 +2,7 @@
 
 mod apt;
 mod debian;
+mod debootstrap;
 mod debs;
 mod dpkg;
 mod initramfs;
@@ -21,6 +22,7 @@ use end_to_end::artifacts::{GuestImage, target_dir};
 use xshell::Shell;
 
 use self::debian::Debian;
+pub(crate) use self::debootstrap::prepare as bare_system;
 pub(crate) use self::packages::Purpose;
 pub(crate) use self::qemu::version as qemu_version;
 pub(crate) use self::rust::Rust;
@@ -33,6 +35,7 @@ pub(crate) fn run(sh: &Shell, purpose: Purpose) -> Result<()> {
         Purpose::Firmware => for_firmware(sh),
         Purpose::Foreign => for_foreign(sh).map(drop),
         Purpose::Bench => for_bench(sh),
+        Purpose::Package => for_packages(sh),
         Purpose::Test => for_tests(sh),
     }
 }
@@ -69,11 +72,21 @@ pub(crate) fn for_foreign(sh: &Shell) -> Result<Rust> {
     rust::prepare(sh, debian)
 }
 
-/// Installs what is measured with. On a system without Debian's packages, only names them: the
-/// rings can be measured on every system.
+/// Installs what is measured with.
 pub(crate) fn for_bench(sh: &Shell) -> Result<()> {
-    match machine::release(Purpose::Bench) {
-        Ok(debian) => apt::ensure_installed(sh, debian, Purpose::Bench).map(drop),
+    where_supported(sh, Purpose::Bench)
+}
+
+/// Installs what packages are built with.
+pub(crate) fn for_packages(sh: &Shell) -> Result<()> {
+    where_supported(sh, Purpose::Package)
+}
+
+/// Installs packages. On a system without Debian's packages, only names them: the task may be
+/// possible nevertheless.
+fn where_supported(sh: &Shell, purpose: Purpose) -> Result<()> {
+    match machine::release(purpose) {
+        Ok(debian) => apt::ensure_installed(sh, debian, purpose).map(drop),
         Err(unsupported) => {
             eprintln!("{unsupported:#}");
             Ok(())

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use self::Purpose::{Bench, Demo, Docs, Firmware, Foreign, Test};
+use self::Purpose::{Bench, Demo, Docs, Firmware, Foreign, Package as Packaging, Test};
 use super::debian::Debian;
 
 /// What the packages are for.
@@ -18,14 +18,18 @@ pub(crate) enum Purpose {
     Foreign,
     /// `cargo xtask bench`.
     Bench,
+    /// `cargo xtask package`.
+    Package,
     /// `cargo xtask test`, which needs the packages of all other tasks except `docs`.
     Test,
 }
 
 /// The purposes of a package that links programs.
-const ALL: &[Purpose] = &[Demo, Docs, Firmware, Foreign, Bench, Test];
+const ALL: &[Purpose] = &[Demo, Docs, Firmware, Foreign, Bench, Packaging, Test];
 /// The purposes that run snd-host under QEMU.
 const SOUND: &[Purpose] = &[Demo, Docs, Firmware, Test];
+/// The purposes that build snd-host.
+const BUILD_SOUND: &[Purpose] = &[Demo, Docs, Firmware, Packaging, Test];
 /// The purposes that boot Linux in a guest.
 const GUEST: &[Purpose] = &[Demo, Docs, Test];
 /// The purposes that serve a disk.
@@ -68,9 +72,13 @@ const fn since(
 /// All packages.
 const PACKAGES: &[Package] = &[
     any("build-essential", ALL, "links Rust programs"),
-    any("pkg-config", SOUND, "finds GStreamer when snd-host is built"),
-    any("libgstreamer1.0-dev", SOUND, "GStreamer, to build snd-host"),
-    any("libgstreamer-plugins-base1.0-dev", SOUND, "GStreamer's audio and app libraries, to build snd-host"),
+    any("pkg-config", BUILD_SOUND, "finds GStreamer when snd-host is built"),
+    any("libgstreamer1.0-dev", BUILD_SOUND, "GStreamer, to build snd-host"),
+    any(
+        "libgstreamer-plugins-base1.0-dev",
+        BUILD_SOUND,
+        "GStreamer's audio and app libraries, to build snd-host",
+    ),
     any("gstreamer1.0-plugins-base", SOUND, "converts audio in snd-host's pipelines"),
     any("gstreamer1.0-plugins-good", GUEST, "reads and writes WAV files, and plays to sound servers"),
     any("gstreamer1.0-tools", &[Test], "gst-launch-1.0, to try a sink without snd-host"),

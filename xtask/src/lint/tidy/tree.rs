@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -133,7 +134,10 @@ fn targets(sh: &Shell, manifest: &str) -> Result<Vec<Target>> {
     let mut targets = Vec::new();
     for package in metadata.packages {
         for built in package.targets {
-            let root = fs::canonicalize(&built.src_path)?;
+            // A root that is a link to another crate's file is a file of this crate.
+            let source = Path::new(&built.src_path);
+            let directory = fs::canonicalize(source.parent().unwrap_or(Path::new(".")))?;
+            let root = directory.join(source.file_name().unwrap_or_default());
             let root = root.strip_prefix(&here)?.to_string_lossy();
             targets.push(Target::new(&package.name, &root));
         }
