@@ -8,7 +8,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -22,8 +22,9 @@ use crate::wire::{Channel, Launch};
 /// The subcommand that makes this program the launcher.
 pub(crate) const SUBCOMMAND: &str = "launch-audio";
 
-/// The name of the program of the audio process, which is beside this program.
-const AUDIO_PROGRAM: &str = "snd-host-audio";
+/// Where the program of the audio process can be, seen from the directory of this program: beside
+/// it, as cargo builds it, or where packages install programs that users do not start.
+const AUDIO_PROGRAMS: [&str; 2] = ["snd-host-audio", "../libexec/snd-host/snd-host-audio"];
 
 /// The card's end of the launcher.
 #[derive(Debug)]
@@ -50,7 +51,14 @@ impl Launcher {
 ///
 /// Fails if the path of this program is not known.
 pub fn audio_program() -> io::Result<PathBuf> {
-    Ok(env::current_exe()?.with_file_name(AUDIO_PROGRAM))
+    Ok(audio_program_of(&env::current_exe()?))
+}
+
+/// Returns the first path that exists. If none does, a message has to name the path beside `card`.
+fn audio_program_of(card: &Path) -> PathBuf {
+    let paths = AUDIO_PROGRAMS.map(|path| card.with_file_name(path));
+    let found = paths.iter().find(|path| path.exists());
+    found.unwrap_or(&paths[0]).clone()
 }
 
 /// Ignores SIGTERM and SIGINT, which a terminal or systemd sends to all processes. The process ends
@@ -103,5 +111,26 @@ fn end(process: Option<Child>) {
         // Fails if the process has ended already.
         let _ = process.kill();
         let _ = process.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_audio_program_is_beside_the_card_or_below_libexec() {
+        let root = tempfile::tempdir().unwrap();
+        let card = root.path().join("bin/snd-host");
+        let [beside, installed] = AUDIO_PROGRAMS.map(|path| card.with_file_name(path));
+        fs::create_dir_all(card.parent().unwrap()).unwrap();
+        assert_eq!(audio_program_of(&card), beside);
+        fs::create_dir_all(root.path().join("libexec/snd-host")).unwrap();
+        fs::write(&installed, "").unwrap();
+        assert_eq!(audio_program_of(&card), installed);
+        fs::write(&beside, "").unwrap();
+        assert_eq!(audio_program_of(&card), beside);
     }
 }

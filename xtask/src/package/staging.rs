@@ -24,11 +24,16 @@ pub(super) fn fill(
     let root = Path::new(DIRECTORY).join(name);
     match fs::remove_dir_all(&root) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => fs::create_dir_all(root.join("usr/bin"))?,
+        _ => {}
     }
     for program in programs {
         let file = program.file_name().context("a program has no name")?;
-        fs::copy(program, root.join("usr/bin").join(file))?;
+        // Users start only the program that is named for its crate.
+        let directory =
+            if file == OsStr::new(name) { "usr/bin".into() } else { format!("usr/libexec/{name}") };
+        let directory = root.join(directory);
+        fs::create_dir_all(&directory)?;
+        fs::copy(program, directory.join(file))?;
     }
     let manual = cmd!(sh, "cargo run --quiet --locked --package manual -- {name} {root}");
     quietly(&format!("writing the manual of {name}"), manual)?;
