@@ -8,11 +8,11 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::command::watch;
 use crate::stages::Stages;
-use crate::{bench, firmware, foreign, lint, loom, no_std, setup};
+use crate::{bench, firmware, foreign, lint, loom, no_std, package, setup};
 
 /// The stages after set-up. Stages that fail fast come first. Tests that depend on real time come
 /// last, so that a busy machine does not keep the other stages from running.
-const STAGES: [(&str, Stage); 16] = [
+const STAGES: [(&str, Stage); 17] = [
     ("format", |sh, _, _| lint::format(sh)),
     ("style", |sh, _, _| lint::tidy(sh)),
     ("public API", |sh, _, _| lint::public_api(sh)),
@@ -31,6 +31,7 @@ const STAGES: [(&str, Stage); 16] = [
     ("build for end to end", |sh, _, _| build(sh)),
     ("end to end", end_to_end),
     ("sound in real time", real_time),
+    ("installed packages", installed),
 ];
 
 type Stage = fn(&Shell, &Options, &mut Counts) -> Result<()>;
@@ -38,8 +39,8 @@ type Stage = fn(&Shell, &Options, &mut Counts) -> Result<()>;
 /// What to run.
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
-    /// Play every audio format end to end, not a selection, and run every suite on other
-    /// processors. Takes 30 minutes more.
+    /// Play every audio format end to end, not a selection, run every suite on other processors,
+    /// and install, use and purge the packages. Takes 45 minutes more.
     #[arg(long)]
     full: bool,
 }
@@ -122,6 +123,11 @@ fn end_to_end(sh: &Shell, options: &Options, counts: &mut Counts) -> Result<()> 
 /// them slow.
 fn real_time(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
     counts.run(cmd!(sh, "cargo test --package snd-host --test=* --no-fail-fast"))
+}
+
+/// Makes the packages and tries them in a bare Debian. Without `--full`, does nothing.
+fn installed(sh: &Shell, options: &Options, _: &mut Counts) -> Result<()> {
+    if options.full { package::run(sh, &package::Options { test: true }) } else { Ok(()) }
 }
 
 impl Counts {

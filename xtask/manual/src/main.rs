@@ -3,6 +3,9 @@
 //! They are made from the definition of the command line. `cargo xtask package` runs this program:
 //! xtask itself cannot link snd-host, because xtask installs GStreamer's development packages.
 
+#[cfg(test)]
+mod options;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 

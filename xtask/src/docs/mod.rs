@@ -1,11 +1,11 @@
 //! `cargo xtask docs`: the commands of the documents, run as they are written.
 
-mod page;
+pub(crate) mod page;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use end_to_end::artifacts::{GuestImage, Profile, program, target_dir};
 use end_to_end::guest::{Overlay, write_initramfs};
@@ -53,7 +53,7 @@ fn run_all(sh: &Shell, image: &GuestImage, documents: &[PathBuf]) -> Result<()> 
     for document in documents {
         let named = || document.display().to_string();
         let text = fs::read_to_string(&document).with_context(named)?;
-        let page = Page::parse(&text).with_context(named)?;
+        let page = Page::parse(&text).map_err(|error| anyhow!("{}:{}: {error}", named(), error.line))?;
         (run, not_run) = (run + page.run.len(), not_run + page.not_run);
         if !page.run.is_empty() {
             run_page(sh, &page, programs, &guest).with_context(named)?;

@@ -1,6 +1,7 @@
 //! The commands of a document, and the output that the document promises.
 
-use anyhow::{Result, bail};
+use std::fmt;
+
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 /// The comment before commands that are run.
@@ -12,7 +13,7 @@ const NOT_RUN: &str = "Not run here: ";
 
 /// The commands of a document.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// The blocks of commands that are run, in one shell and in their order.
     pub(super) run: Vec<Block>,
     /// The lines that these commands print, among others, in this order.
@@ -29,6 +30,21 @@ pub(super) struct Block {
     pub(super) text: String,
 }
 
+/// Commands without a mark that says whether they are run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unmarked {
+    /// The line of the document at which the commands start.
+    pub(crate) line: usize,
+}
+
+impl fmt::Display for Unmarked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "commands need `{RUN}` before them, or a paragraph that starts with `{NOT_RUN}`")
+    }
+}
+
+impl std::error::Error for Unmarked {}
+
 /// What precedes a block.
 #[derive(Debug, Default)]
 enum Before {
@@ -43,7 +59,7 @@ impl Page {
     ///
     /// # Errors
     /// Fails if the document does not say of a block of commands whether the block is run.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Unmarked> {
         let (mut page, mut before) = (Self::default(), Before::default());
         let mut block: Option<(bool, Block)> = None;
         for (event, range) in Parser::new(text).into_offset_iter() {
@@ -74,15 +90,12 @@ impl Page {
         Ok(page)
     }
 
-    fn add(&mut self, is_shell: bool, block: Block, before: &Before) -> Result<()> {
+    fn add(&mut self, is_shell: bool, block: Block, before: &Before) -> Result<(), Unmarked> {
         match before {
             Before::Comment(comment) if comment == RUN => self.run.push(block),
             Before::Comment(comment) if comment == OUTPUT => self.output.push(block),
             Before::Paragraph(reason) if is_shell && reason.starts_with(NOT_RUN) => self.not_run += 1,
-            _ if is_shell => bail!(
-                "line {}: commands need `{RUN}` before them, or a paragraph that starts with `{NOT_RUN}`",
-                block.line
-            ),
+            _ if is_shell => return Err(Unmarked { line: block.line }),
             _ => {}
         }
         Ok(())
@@ -151,7 +164,7 @@ virsh start x
 ";
 
     #[test]
-    fn commands_and_their_output_are_read() -> Result<()> {
+    fn commands_and_their_output_are_read() -> Result<(), Unmarked> {
         let page = Page::parse(DOCUMENT)?;
         assert_eq!(page.run, [Block { line: 4, text: "echo a b c\n".to_owned() }]);
         assert_eq!(page.not_run, 1);
@@ -163,8 +176,8 @@ virsh start x
 
     #[test]
     fn commands_without_a_mark_are_an_error() {
-        let error = Page::parse("Text.\n\n```sh\nls\n```\n").map_err(|error| error.to_string());
-        assert!(error.is_err_and(|error| error.starts_with("line 3: commands need")));
+        let page = Page::parse("Text.\n\n```sh\nls\n```\n");
+        assert_eq!(page, Err(Unmarked { line: 3 }));
     }
 
     #[test]

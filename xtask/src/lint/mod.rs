@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 
 pub(crate) use self::tidy::Tidy;
 use crate::stages::Stages;
-use crate::{api, firmware, fuzz, no_std};
+use crate::{api, firmware, fuzz, no_std, package};
 
 /// The workspaces beside the main one. Each needs a toolchain or a target of its own.
 const OWN_WORKSPACES: [&str; 3] = [no_std::MANIFEST, firmware::MANIFEST, fuzz::MANIFEST];
@@ -24,6 +24,8 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     stages.run("packages", || packages(sh))?;
     stages.run("clippy", || clippy(sh))?;
     stages.run("documentation", || documentation(sh))?;
+    // Not a stage of `cargo xtask test`, because the tool is built once, which takes minutes.
+    stages.run("licences and advisories", || package::check_dependencies(sh))?;
     print!("{stages}");
     Ok(())
 }

@@ -38,7 +38,7 @@ const DIRECTORY: &str = "target/package-files";
 pub(crate) struct Options {
     /// Then install the packages in a bare Debian below target, use and purge them. Needs root.
     #[arg(long)]
-    test: bool,
+    pub(crate) test: bool,
 }
 
 /// The packages of one crate, in both formats.
@@ -54,7 +54,7 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     let mut stages = Stages::default();
     let mut made = Vec::new();
     stages.run("set-up", || setup::for_packages(sh))?;
-    stages.run("tools", || package_tools::install(sh))?;
+    stages.run("tools", || package_tools::install(sh, &package_tools::TOOLS))?;
     let _path = sh.push_env("PATH", package_tools::search_path()?);
     stages.run("licences and advisories", || dependencies::check(sh))?;
     stages.run("packages", || {
@@ -66,6 +66,13 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     }
     print!("{stages}");
     Ok(())
+}
+
+/// Checks the dependencies of the workspace by `deny.toml`. The tool is installed below target.
+pub(crate) fn check_dependencies(sh: &Shell) -> Result<()> {
+    package_tools::install(sh, &[package_tools::CARGO_DENY])?;
+    let _path = sh.push_env("PATH", package_tools::search_path()?);
+    dependencies::check(sh)
 }
 
 /// Makes all packages, and lists what is in them.

@@ -11,19 +11,20 @@ use xshell::{Shell, cmd};
 
 use crate::command::quietly;
 
-/// The tools and their versions. `cargo auditable` writes the list of dependencies into a program.
-const TOOLS: [(&str, &str); 4] = [
-    ("cargo-auditable", "0.7.7"),
-    ("cargo-deb", "3.8.0"),
-    ("cargo-deny", "0.20.2"),
-    ("cargo-generate-rpm", "0.21.1"),
-];
+/// A tool and its version.
+type Tool = (&'static str, &'static str);
 
-/// Installs the tools, unless that was done before.
-pub(super) fn install(sh: &Shell) -> Result<()> {
+/// Checks the dependencies.
+pub(super) const CARGO_DENY: Tool = ("cargo-deny", "0.20.2");
+/// All tools. `cargo auditable` writes the list of dependencies into a program.
+pub(super) const TOOLS: [Tool; 4] =
+    [("cargo-auditable", "0.7.7"), ("cargo-deb", "3.8.0"), CARGO_DENY, ("cargo-generate-rpm", "0.21.1")];
+
+/// Installs tools, unless that was done before.
+pub(super) fn install(sh: &Shell, tools: &[Tool]) -> Result<()> {
     let root = root()?;
     let objects = root.join("build");
-    for (name, version) in TOOLS {
+    for (name, version) in tools {
         // Unoptimized tools are built in a third of the time, and work for some seconds only.
         let install = cmd!(sh, "cargo install {name}@{version} --debug --locked --root {root}");
         let install = install.arg("--target-dir").arg(&objects);

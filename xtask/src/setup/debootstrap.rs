@@ -17,15 +17,17 @@ const DIRECTORY: &str = "bare-system";
 /// What the system has besides the packages without which no Debian works.
 const INCLUDED: &str = "ca-certificates,man-db,systemd";
 
-/// Makes a system of this machine's release, unless that was done before. Returns the system's
-/// root directory.
+/// The release of the system. Packages from the older release work on the newer one.
+const RELEASE: Debian = Debian::Trixie;
+
+/// Makes a system, unless that was done before. Returns the system's root directory.
 pub(crate) fn prepare(sh: &Shell) -> Result<PathBuf> {
     if !rustix::process::geteuid().is_root() {
         bail!("installing packages in a bare system needs root; run the task as root");
     }
-    let debian = machine::release(Purpose::Test)?;
+    let machine = machine::release(Purpose::Test)?;
     let directory = target_dir()?.join(DIRECTORY);
-    cached::directory(&directory, &format!("{debian:?}, {INCLUDED}\n"), |new| fill(sh, new, debian))?;
+    cached::directory(&directory, &format!("{RELEASE:?}, {INCLUDED}\n"), |new| fill(sh, new, machine))?;
     Ok(root(&directory))
 }
 
@@ -33,11 +35,12 @@ fn root(directory: &Path) -> PathBuf {
     directory.join("root")
 }
 
-fn fill(sh: &Shell, directory: &Path, debian: Debian) -> Result<()> {
+fn fill(sh: &Shell, directory: &Path, machine: Debian) -> Result<()> {
     network::check(sh)?;
-    let suite = debian.suite();
-    let mirror = apt::repository(sh, suite)?;
-    let mirror = mirror.with_context(|| format!("no package source of this machine has {suite}"))?;
+    let (suite, known) = (RELEASE.suite(), machine.suite());
+    // A mirror has all releases.
+    let mirror = apt::repository(sh, known)?;
+    let mirror = mirror.with_context(|| format!("no package source of this machine has {known}"))?;
     // The program is not installed: it runs from any directory.
     let unpacked = directory.join("debootstrap");
     std::fs::create_dir(&unpacked)?;

@@ -7,6 +7,7 @@ mod dead_files;
 mod file_length;
 mod function_length;
 mod links;
+mod marks;
 mod messages;
 mod name_length;
 mod unsafe_code;
@@ -16,7 +17,7 @@ use super::allowed::{Allowed, Violation, excuse};
 use super::tree::Tree;
 
 /// All rules.
-pub(super) const RULES: [Rule; 11] = [
+pub(super) const RULES: [Rule; 12] = [
     unsafe_code::RULE,
     comment_width::RULE,
     words::RULE,
@@ -25,6 +26,7 @@ pub(super) const RULES: [Rule; 11] = [
     name_length::RULE,
     citations::RULE,
     links::RULE,
+    marks::RULE,
     messages::RULE,
     dead_files::RULE,
     circles::RULE,
