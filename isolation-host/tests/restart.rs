@@ -19,24 +19,10 @@ use zerocopy::IntoBytes as _;
 
 const FORMATS: [Features; 2] = [Features::EVENT_IDX, Features::RING_PACKED.union(Features::EVENT_IDX)];
 
-/// Returns the base that QEMU sends for a queue whose back-end has died.
-///
-/// For a split queue, QEMU reads the used index. For a packed queue, QEMU repeats the base of the
-/// first start.
-fn base_after_a_crash(guest: &TestGuest) -> u32 {
-    if guest.features.contains(Features::RING_PACKED) {
-        return 0x8000_8000;
-    }
-    let mut used = [0; 2];
-    guest.memory.read_bytes(guest.setup(0).areas.device + 2, &mut used).unwrap();
-    u16::from_le_bytes(used).into()
-}
-
 /// Connects again and starts the queue at the base that QEMU would send.
 fn reconnect(guest: &mut TestGuest, host: &Host) {
     guest.reconnect(host.connect());
-    let base = base_after_a_crash(guest);
-    guest.start_at(0, base);
+    guest.start_at(0, guest.base_after_a_crash(0));
 }
 
 /// Accepts a device and starts its queue, in a thread of its own.

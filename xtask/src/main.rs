@@ -22,6 +22,7 @@ mod package;
 mod process_tree;
 mod setup;
 mod stages;
+mod storm;
 mod test;
 
 use std::env;
@@ -68,6 +69,9 @@ enum Task {
     Bench(bench::Options),
     /// Check the ordering of memory accesses in the rings with loom's models.
     Loom,
+    /// Kill isolation-host, its device and the VMM's connection at random for ten minutes, under a
+    /// load that compares each byte.
+    Storm(storm::Storm),
     /// Fuzz each end of the rings against a hostile peer.
     ///
     /// Needs a nightly toolchain. Installs cargo-fuzz if necessary.
@@ -118,6 +122,7 @@ impl Task {
             Self::Test(options) => test::run(sh, options),
             Self::Bench(options) => bench::run(sh, options),
             Self::Loom => loom::run(sh),
+            Self::Storm(storm) => storm.run(sh),
             Self::Fuzz(fuzz) => fuzz.run(sh),
             Self::Coverage => coverage::run(sh),
             Self::Docs(docs) => docs.run(sh),

@@ -23,6 +23,7 @@ mod random;
 mod vmm;
 mod world;
 
+use std::ops::Range;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -36,9 +37,9 @@ fn run(seed: u64, trace: bool) {
     world.settle();
 }
 
-/// Simulates the seeds up to `end` on all processors.
-fn run_all(end: u64) {
-    let next = AtomicU64::new(0);
+/// Simulates these seeds on all processors.
+fn run_all(seeds: Range<u64>) {
+    let (next, end) = (AtomicU64::new(seeds.start), seeds.end);
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -61,13 +62,17 @@ fn run_all(end: u64) {
 
 #[test]
 fn ten_thousand_seeds_lose_no_request_and_hold_up_no_vmm() {
-    run_all(10_000);
+    run_all(0..10_000);
 }
 
+/// Runs the seeds of `SIMULATION_SEEDS=FROM..TO` instead of the million, if it is set.
 #[test]
 #[ignore = "takes half an hour; run it with --release"]
 fn a_million_seeds_lose_no_request_and_hold_up_no_vmm() {
-    run_all(1_000_000);
+    let chosen = std::env::var("SIMULATION_SEEDS").ok();
+    let range = chosen.as_deref().unwrap_or("0..1000000").split_once("..");
+    let range = range.and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    run_all(range.expect("SIMULATION_SEEDS is a range, such as 0..1000000"));
 }
 
 #[test]

@@ -297,10 +297,22 @@ pub(crate) fn serve_honestly(mut device: TestDevice) {
 impl TestDevice {
     /// Echoes the next request, if there is one. Returns whether there was one.
     pub(crate) fn echo_if_any(&self, index: u32, queue: &mut Queue) -> bool {
+        self.serve_if_any(index, queue, |bytes, _| bytes.to_vec())
+    }
+
+    /// Serves the next request, if there is one: writes what `answer` returns for the readable
+    /// bytes and the number of writable bytes. Returns whether there was a request.
+    pub(crate) fn serve_if_any(
+        &self,
+        index: u32,
+        queue: &mut Queue,
+        answer: impl FnOnce(&[u8], usize) -> Vec<u8>,
+    ) -> bool {
         let mut segments = [Segment::default(); 64];
         let Some(chain) = queue.pop(&mut segments).unwrap() else { return false };
         let bytes = self.read(chain.readable());
-        let written = self.answer(&bytes, chain.writable());
+        let room = usize::try_from(Segment::total(chain.writable())).unwrap();
+        let written = self.answer(&answer(&bytes, room), chain.writable());
         queue.complete(chain.into_token(), written).unwrap();
         if queue.publish().is_needed() {
             self.call(index);

@@ -170,6 +170,19 @@ impl TestGuest {
         self.calls.insert(index as usize, call);
     }
 
+    /// Returns the base that QEMU sends for a queue whose back-end has died.
+    ///
+    /// For a split queue, QEMU reads the used index. For a packed queue, QEMU repeats the base of
+    /// the first start.
+    pub(crate) fn base_after_a_crash(&self, index: u32) -> u32 {
+        if self.features.contains(Features::RING_PACKED) {
+            return Position::PACKED_START.packed_base();
+        }
+        let mut used = [0; 2];
+        self.memory.read_bytes(self.setup(index).areas.device + 2, &mut used).unwrap();
+        u16::from_le_bytes(used).into()
+    }
+
     /// Returns after isolation-host has handled all earlier notifications.
     pub(crate) fn settle(&mut self) {
         self.ask(Message::request(Request::GetFeatures, &[0u8; 0]));
