@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// The interval at which a missing device is tried.
-const RETRY_INTERVAL: Duration = Duration::from_millis(20);
+use crate::endpoint::RETRY_INTERVAL;
+
 /// The shortest mean interval between two losses of the device.
 ///
 /// Without a limit, a device that always fails would fill the log.

@@ -3,18 +3,20 @@
 //! | file | concern |
 //! |---|---|
 //! | `sockets`, `ready` | what is opened at the start, and what the thread waits for |
-//! | `peers` | the connections to the VMM and to the device |
+//! | `vmm_connection`, `device_connection` | the connections to the VMM and to the device |
 //!
 //! The thread reports what happens to `Control`, and performs its actions. The workers of the
 //! data plane ([`forward`](crate::forward)) move the requests.
 
-mod peers;
+mod device_connection;
 mod ready;
 mod sockets;
+mod vmm_connection;
 
 use std::collections::VecDeque;
 use std::io::Read as _;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,15 +24,18 @@ use crate::control::{Action, Control, Event};
 pub use crate::control::{HostError, Options};
 use crate::forward::{Quarantine, Workers};
 use crate::poller::Poller;
-use peers::Peers;
+use device_connection::DeviceConnection;
 use ready::Ready;
 pub use sockets::Sockets;
+use vmm_connection::VmmConnection;
 
 /// The control thread.
 #[derive(Debug)]
 pub struct Host {
     control: Control,
-    peers: Peers,
+    poller: Rc<Poller<Ready>>,
+    vmm: VmmConnection,
+    device: DeviceConnection,
     workers: Workers,
     max_poll: Duration,
     /// Receives a byte for each SIGUSR1.
@@ -45,14 +50,16 @@ impl Host {
     /// [`HostError`] if the system does not let the process wait for events.
     pub fn new(options: Options, sockets: Sockets, workers: Workers) -> Result<Self, HostError> {
         let Sockets { vmm, device, signals } = sockets;
-        let poller = Poller::new().map_err(HostError::Poll)?;
+        let poller = Rc::new(Poller::new().map_err(HostError::Poll)?);
         poller.add(&signals, Ready::Signal).map_err(HostError::Poll)?;
         poller.add_notifier(workers.report(), Ready::Workers).map_err(HostError::Poll)?;
-        let peers = Peers::new(poller, (options.vmm.clone(), vmm), (options.device.clone(), device));
+        let vmm =
+            VmmConnection::new(Rc::clone(&poller), options.vmm.clone(), vmm).map_err(HostError::Poll)?;
+        let device = DeviceConnection::new(Rc::clone(&poller), options.device.clone(), device);
         let quarantine = Quarantine::new(Arc::clone(workers.report()));
         let max_poll = options.max_poll;
         let control = Control::new(options, quarantine, Instant::now());
-        Ok(Self { control, peers: peers.map_err(HostError::Poll)?, workers, max_poll, signals })
+        Ok(Self { control, poller, vmm, device, workers, max_poll, signals })
     }
 
     /// Forwards until the VMM has gone and no other can connect.
@@ -85,11 +92,11 @@ impl Host {
 
     /// Connects to a VMM if there is none. Returns whether a VMM is connected or can still connect.
     fn connect_vmm(&mut self, now: Instant) -> Result<bool, HostError> {
-        if self.control.has_no_vmm() && self.peers.vmm_is_exhausted() {
+        if self.control.has_no_vmm() && self.vmm.is_exhausted() {
             return Ok(false);
         }
         let accepted = self.control.accepts_vmm(now);
-        if self.peers.connect_vmm(accepted, self.control.has_device(), now)? {
+        if self.vmm.connect(accepted, self.control.has_device(), now)? {
             self.report(Event::VmmConnected)?;
         }
         Ok(true)
@@ -97,32 +104,39 @@ impl Host {
 
     /// Returns the events that have happened.
     fn ready(&mut self) -> Result<Vec<Ready>, HostError> {
-        self.peers.receive_from_vmm(!self.control.vmm_waits());
-        self.peers.wait(Some(Duration::ZERO)).map_err(HostError::Poll)
+        self.vmm.receive_if(!self.control.vmm_waits());
+        self.wait(Some(Duration::ZERO))
     }
 
     /// Waits for events until the first deadline after `now`.
     fn sleep(&mut self, now: Instant) -> Result<Vec<Ready>, HostError> {
-        self.peers.receive_from_vmm(!self.control.vmm_waits());
-        let deadlines = [self.control.deadline(now), self.peers.deadline()];
+        self.vmm.receive_if(!self.control.vmm_waits());
+        let deadlines = [self.control.deadline(now), self.vmm.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        self.peers.wait(timeout).map_err(HostError::Poll)
+        self.wait(timeout)
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> Result<Vec<Ready>, HostError> {
+        Ok(self.poller.wait(timeout).map_err(HostError::Poll)?.collect())
     }
 
     fn handle(&mut self, ready: Ready) -> Result<(), HostError> {
         match ready {
-            Ready::Listener => match self.peers.accept_vmm(self.control.accepts_vmm(Instant::now())) {
-                true => self.report(Event::VmmConnected),
-                false => Ok(()),
-            },
+            Ready::Listener => {
+                let now = Instant::now();
+                match self.vmm.accept(self.control.accepts_vmm(now), now) {
+                    true => self.report(Event::VmmConnected),
+                    false => Ok(()),
+                }
+            }
             Ready::Vmm => {
-                let event = self.peers.next_of_vmm(self.control.vmm_waits());
+                let event = self.vmm.next(self.control.vmm_waits());
                 event.map_or(Ok(()), |event| self.report(event))
             }
             Ready::Device => self.receive_from_device(),
             Ready::BackendChannel => {
-                for message in self.peers.requests_of_device() {
+                for message in self.device.requests() {
                     self.report(Event::FromBackend(message))?;
                 }
                 Ok(())
@@ -138,7 +152,7 @@ impl Host {
 
     /// Receives all that the device has sent.
     fn receive_from_device(&mut self) -> Result<(), HostError> {
-        while let Some(event) = self.peers.next_of_device() {
+        while let Some(event) = self.device.next() {
             self.report(event)?;
         }
         Ok(())
@@ -158,15 +172,15 @@ impl Host {
     /// Performs an action. Returns what has happened.
     fn perform(&mut self, action: Action) -> Result<Option<Event>, HostError> {
         match action {
-            Action::ToVmm(message) => return Ok(self.peers.send_to_vmm(&message)),
-            Action::VmmBackend(socket) => self.peers.use_vmm_backend(socket),
-            Action::ToVmmBackend(message) => self.peers.send_to_vmm_backend(&message),
-            Action::DisconnectVmm => self.peers.disconnect_vmm(),
-            Action::ConnectDevice => return self.peers.connect_device().map(Some),
-            Action::ToDevice(message) => return Ok(self.peers.send_to_device(&message)),
-            Action::DeviceBackend(socket) => self.peers.use_device_backend(socket),
-            Action::ToBackend(message) => self.peers.send_to_device_backend(&message),
-            Action::DisconnectDevice => self.peers.disconnect_device(),
+            Action::ToVmm(message) => return Ok(self.vmm.send(&message)),
+            Action::VmmBackend(socket) => self.vmm.use_backend(socket),
+            Action::ToVmmBackend(message) => self.vmm.send_to_backend(&message),
+            Action::DisconnectVmm => self.vmm.disconnect(),
+            Action::ConnectDevice => return self.device.connect().map(Some),
+            Action::ToDevice(message) => return Ok(self.device.send(&message)),
+            Action::DeviceBackend(socket) => self.device.use_backend(socket),
+            Action::ToBackend(message) => self.device.send_to_backend(&message),
+            Action::DisconnectDevice => self.device.disconnect(),
             Action::Assign(queues) => self.workers.assign(&queues, self.max_poll),
             Action::Listen { index, fd, event } => {
                 if let Err(error) = self.workers.listen(index, &fd, event) {

@@ -66,6 +66,19 @@ pub enum SendError {
     Socket(#[from] io::Error),
 }
 
+impl SendError {
+    /// Returns whether the peer has closed the connection. What the peer has sent before can still
+    /// be received.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+        match self {
+            Self::Full => false,
+            Self::Socket(error) => matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected),
+        }
+    }
+}
+
 impl Channel {
     /// Uses a connected Unix stream socket.
     #[must_use]

@@ -21,10 +21,11 @@ use zerocopy::IntoBytes as _;
 use super::device::Device;
 use super::error::VdpaError;
 use super::vrings::Vrings;
+use crate::error_chain::ErrorChain;
 use crate::mmap::Window;
 use crate::protocol::features::protocol;
 use crate::protocol::payload::{ConfigHeader, MemoryRegion, MemoryTableHeader, VringState};
-use crate::protocol::{BackendRequest, Channel, Message, ReceiveError, Request};
+use crate::protocol::{BackendRequest, Channel, Message, ReceiveError, Request, SendError};
 
 /// How long the control plane has to be silent before queues are started.
 ///
@@ -142,11 +143,21 @@ impl<'d> Backend<'d> {
     fn report_config(&mut self) -> Result<(), VdpaError> {
         let _ = rustix::io::read(self.device.config_call(), &mut [0; 8]);
         self.device.check()?;
-        if let Some(requests) = &self.requests {
-            let message = Message::request(BackendRequest::ConfigChangeMsg, &[0u8; 0]);
-            requests.send(&message).map_err(|_| VdpaError::Closed)?;
-        }
+        self.tell_change();
         Ok(())
+    }
+
+    /// Tells the control plane that the configuration has changed.
+    fn tell_change(&mut self) {
+        let Some(requests) = &self.requests else { return };
+        match requests.send(&Message::request(BackendRequest::ConfigChangeMsg, &[0u8; 0])) {
+            // The control plane has not received the earlier messages yet, which say the same.
+            Ok(()) | Err(SendError::Full) => {}
+            Err(error) => {
+                tracing::debug!("the control plane has closed the back-end channel: {}", ErrorChain(&error));
+                self.requests = None;
+            }
+        }
     }
 
     fn answer(&mut self, mut message: Message) -> Result<(), VdpaError> {
@@ -159,6 +170,10 @@ impl<'d> Backend<'d> {
             Request::GetVringBase => {
                 let VringState { index, .. } = message.body().map_err(|_| VdpaError::Message)?;
                 Some(message.reply(&self.stop(index)?))
+            }
+            Request::SetConfig => {
+                let code = reply_code(self.write_config(&message))?;
+                message.needs_reply().then(|| message.reply(&code))
             }
             _ => {
                 self.apply(request, &mut message)?;
@@ -182,11 +197,6 @@ impl<'d> Backend<'d> {
                 Ok(())
             }
             Request::SetMemTable => self.map(message),
-            Request::SetConfig => {
-                let (header, bytes): (ConfigHeader, _) =
-                    message.body_and_rest().map_err(|_| VdpaError::Message)?;
-                self.device.write_config(header.offset, bytes)
-            }
             Request::ResetDevice => {
                 self.vrings.clear();
                 self.reset()
@@ -232,9 +242,73 @@ impl<'d> Backend<'d> {
         Ok(message.reply(&[header.as_bytes(), &config].concat()[..]))
     }
 
+    fn write_config(&self, message: &Message) -> Result<(), VdpaError> {
+        let (header, bytes): (ConfigHeader, _) = message.body_and_rest().map_err(|_| VdpaError::Message)?;
+        self.device.write_config(header.offset, bytes)
+    }
+
     /// Returns the number of queues as vhost-user reports it, for network devices in pairs.
     fn queue_count(&self) -> u64 {
         let facts = self.device.facts();
         u64::from(facts.queues) / facts.device_type.queues_per_unit()
+    }
+}
+
+/// Returns the reply to a request that the device may refuse without being of no use: 0 for success
+/// and 1 for a refusal. Passes on all other errors.
+fn reply_code(outcome: Result<(), VdpaError>) -> Result<u64, VdpaError> {
+    match outcome {
+        Ok(()) => Ok(0),
+        Err(error @ VdpaError::Request { .. }) => {
+            tracing::debug!("the vDPA device refuses a request: {}", ErrorChain(&error));
+            Ok(1)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn channels() -> (Channel, Channel) {
+        let (a, b) = UnixStream::pair().unwrap();
+        (Channel::new(a.into()), Channel::new(b.into()))
+    }
+
+    #[test]
+    fn a_configuration_that_the_device_refuses_is_answered_with_an_error() {
+        let (mut device, (own, mut peer)) = (Device::refusing(), channels());
+        let mut backend = Backend::new(&mut device, own);
+        let header = ConfigHeader { offset: 0, size: 1, flags: 0 };
+        let payload = [header.as_bytes(), &[7]].concat();
+        let message = Message::request(Request::SetConfig, &payload[..]);
+        backend.answer(message.needing_reply()).unwrap();
+        assert_eq!(peer.receive().unwrap().unwrap().body(), Ok(1u64));
+        backend.answer(Message::request(Request::SetConfig, &payload[..])).unwrap();
+        assert!(peer.receive().unwrap().is_none());
+    }
+
+    #[test]
+    fn changes_are_told_to_a_slow_control_plane_and_not_to_an_absent_one() {
+        let (mut device, (own, _peer)) = (Device::refusing(), channels());
+        let mut backend = Backend::new(&mut device, own);
+        let (requests, mut receiver) = channels();
+        backend.requests = Some(requests);
+        let told = |backend: &Backend<'_>| backend.requests.as_ref().map(Channel::is_readable);
+        (0..10_000).for_each(|_| backend.tell_change());
+        assert_eq!(told(&backend), Some(false));
+        let mut received = 0;
+        while receiver.receive().unwrap().is_some() {
+            received += 1;
+        }
+        assert!((1..10_000).contains(&received), "{received}");
+        backend.tell_change();
+        assert!(receiver.receive().unwrap().is_some());
+        drop(receiver);
+        backend.tell_change();
+        assert_eq!(told(&backend), None);
     }
 }

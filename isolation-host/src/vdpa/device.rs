@@ -93,6 +93,21 @@ impl Device {
         })
     }
 
+    /// Returns a device that refuses every request.
+    #[cfg(test)]
+    pub(super) fn refusing() -> Self {
+        let requests = Requests::new(File::open("/dev/null").unwrap());
+        Self {
+            facts: Facts { device_type: DeviceType::Blk, queues: 1, ring_limit: 256 },
+            features: 0,
+            persistent: false,
+            config_size: 8,
+            config_call: notifier::new().unwrap(),
+            removal: Removal::watch(requests.as_fd()),
+            requests,
+        }
+    }
+
     pub(super) const fn facts(&self) -> Facts {
         self.facts
     }
