@@ -12,6 +12,8 @@ use crate::device_type::DeviceType;
 use crate::endpoint::Endpoint;
 use crate::host::Options;
 use crate::limits::MAX_QUEUES;
+use crate::log_format::LogFormat;
+use crate::metrics::ReportSocket;
 use crate::negotiation::RingChoice;
 
 /// What `--version` prints. `-V` prints the number only.
@@ -137,6 +139,23 @@ pub struct Args {
     #[arg(long)]
     pub no_sandbox: bool,
 
+    /// Where operators read state and counters as JSON: unix:PATH.
+    ///
+    /// Each connection to the socket gets one JSON object. The permissions of the socket decide
+    /// which users can connect.
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<ReportSocket>,
+
+    /// Where Prometheus reads the counters: unix:PATH.
+    ///
+    /// The socket answers HTTP requests with Prometheus' text format.
+    #[arg(long, value_name = "SOCKET")]
+    metrics: Option<ReportSocket>,
+
+    /// The format of the log on standard error.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
     /// The least severe messages to log: error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: tracing::Level,
@@ -187,6 +206,8 @@ impl Args {
                 drain_timeout: Duration::from_secs(self.drain_timeout),
                 threads: self.threads.into(),
                 max_poll: Duration::from_micros(self.poll_us),
+                control: self.control,
+                metrics: self.metrics,
             }),
             _ => Task::Print(capabilities(self.device)),
         }

@@ -32,6 +32,18 @@ pub enum AtStop {
 }
 
 impl DeviceType {
+    /// Returns the name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blk => "blk",
+            Self::Net => "net",
+            Self::Fs => "fs",
+            Self::Snd => "snd",
+            Self::Generic => "generic",
+        }
+    }
+
     /// Returns what happens to the requests in flight on a queue when the queue is stopped.
     #[must_use]
     pub const fn at_stop(self, queue: usize) -> AtStop {

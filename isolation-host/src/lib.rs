@@ -16,6 +16,7 @@
 //! - [`device_link`] is the conversation with the device, [`endpoint`] establishes connections,
 //!   [`protocol`] has vhost-user's messages, [`negotiation`] decides about features. [`vdpa`]
 //!   serves a vDPA device of the kernel as a vhost-user device.
+//! - [`metrics`] is what operators see, and [`service_manager`] what systemd is told.
 //! - [`limits`] bounds what a peer can make the process hold or do.
 //! - [`sandbox`] is what the process gives up before it reads from a peer.
 //! - [`mmap`] maps memory, and is the only module with unsafe code.
@@ -33,12 +34,15 @@ pub mod guest_memory;
 pub mod host;
 pub mod journal;
 pub mod limits;
+pub mod log_format;
+pub mod metrics;
 pub mod mmap;
 pub mod negotiation;
 pub mod notifier;
 mod poller;
 pub mod protocol;
 pub mod sandbox;
+pub mod service_manager;
 #[cfg(test)]
 mod simulation;
 pub mod vdpa;

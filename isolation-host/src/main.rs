@@ -9,18 +9,12 @@ use isolation_host::args::{Args, Task};
 use isolation_host::error_chain::ErrorChain;
 use isolation_host::forward::Workers;
 use isolation_host::host::{Host, Options, Sockets};
+use isolation_host::log_format::LogFormat;
 use isolation_host::sandbox;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    tracing_subscriber::fmt()
-        .with_max_level(args.log)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        // Without this a closed stderr would make the process panic.
-        .log_internal_errors(false)
-        .init();
+    start_log(&args);
     let sandboxed = !args.no_sandbox;
     let outcome = match args.into_task() {
         Task::Print(text) => writeln!(io::stdout(), "{text}").map_err(Into::into),
@@ -32,6 +26,20 @@ fn main() -> ExitCode {
             tracing::error!("{}", ErrorChain(&*error));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn start_log(args: &Args) {
+    let log = tracing_subscriber::fmt()
+        .with_max_level(args.log)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        // Without this a closed stderr would make the process panic.
+        .log_internal_errors(false);
+    match args.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
     }
 }
 

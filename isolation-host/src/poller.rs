@@ -2,7 +2,7 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::Timespec;
@@ -59,6 +59,11 @@ impl<E: Event> Poller<E> {
         let _ = epoll::modify(&self.epoll, fd, data(event), EventFlags::IN);
     }
 
+    /// Reports when the socket has room, instead of when the socket is readable.
+    pub(crate) fn await_room(&self, fd: impl AsFd, event: E) {
+        let _ = epoll::modify(&self.epoll, fd, data(event), EventFlags::OUT);
+    }
+
     /// Removes a file descriptor.
     ///
     /// Closing the file descriptor is not enough, because the peer may hold a duplicate that keeps
@@ -76,6 +81,13 @@ impl<E: Event> Poller<E> {
             Err(error) => return Err(error.into()),
         }
         Ok(events.into_iter().filter_map(|event| E::from_data(event.data.u64())))
+    }
+}
+
+impl<E> AsFd for Poller<E> {
+    /// Returns the file descriptor that is readable while events wait.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }
 

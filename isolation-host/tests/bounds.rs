@@ -38,7 +38,7 @@ fn a_round_to_the_device_is_bounded_by_bytes() {
     let _ = queue.driver.publish();
     for expected in [2, 4, 6, 8] {
         assert!(queue.forwarded.run(Instant::now()).unwrap().again);
-        assert_eq!(queue.forwarded.statistics.to_device, u64::from(LARGE) * expected);
+        assert_eq!(queue.forwarded.counters.to_device.get(), u64::from(LARGE) * expected);
     }
 }
 
@@ -54,9 +54,9 @@ fn a_round_to_the_guest_is_bounded_by_bytes_except_for_networks() {
         }
         let _ = queue.device.publish();
         assert!(queue.forwarded.run(Instant::now()).unwrap().again);
-        assert_eq!(queue.forwarded.statistics.requests, returned, "{device_type:?}");
+        assert_eq!(queue.forwarded.counters.requests.get(), returned, "{device_type:?}");
         queue.run();
-        assert_eq!(queue.forwarded.statistics.requests, 8, "{device_type:?}");
+        assert_eq!(queue.forwarded.counters.requests.get(), 8, "{device_type:?}");
     }
 }
 
@@ -71,7 +71,7 @@ fn all_that_a_lost_device_has_used_is_returned() {
     }
     let _ = queue.device.publish();
     queue.lose_device();
-    assert_eq!((queue.forwarded.statistics.requests, queue.forwarded.in_flight()), (8, 0));
+    assert_eq!((queue.forwarded.counters.requests.get(), queue.forwarded.in_flight()), (8, 0));
 }
 
 #[test]

@@ -156,6 +156,7 @@ impl Control {
             return;
         }
         tracing::warn!("the device is lost: {why}");
+        self.totals.device_losses += 1;
         self.disconnect_device(Disconnect::Lost, now);
         self.reconnect.after_loss(now);
         if !self.options.device_type.survives_restart() {
@@ -200,6 +201,7 @@ impl Control {
         match self.adopt(handshake) {
             Ok(link) => {
                 tracing::info!("a device is connected");
+                self.totals.device_connections += 1;
                 self.device = Device::Present(Box::new(link));
                 self.attach_all(now);
                 Ok(())
@@ -215,6 +217,7 @@ impl Control {
     /// Logs why a device is rejected, and decides when to connect again.
     fn reject(&mut self, error: &AdoptError, now: Instant) {
         tracing::warn!("rejecting a device: {}", ErrorChain(error));
+        self.totals.device_rejections += 1;
         self.device = Device::Absent;
         self.actions.push(Action::DisconnectDevice);
         self.reconnect.after_loss(now);

@@ -20,6 +20,7 @@
 //! | file | concern |
 //! |---|---|
 //! | `event`, `options` | what the shell reports and performs; the options |
+//! | `state` | what an operator sees |
 //! | `vmm_session`, `device_session` | the connections to the VMM and to the device |
 //! | `device` | the states of the connection to the device |
 //! | `reconnect` | when to connect to a device |
@@ -41,6 +42,7 @@ mod pending;
 mod queue;
 mod queue_stop;
 mod reconnect;
+mod state;
 mod vmm_memory;
 mod vmm_requests;
 mod vmm_session;
@@ -59,6 +61,7 @@ use options::Offer;
 pub use options::{HostError, Options};
 use queue::Queue;
 use reconnect::Reconnect;
+use state::Totals;
 use vmm_session::Vmm;
 
 /// The state of the control plane.
@@ -83,6 +86,8 @@ pub(crate) struct Control {
     config: KnownConfig,
     /// The state of the device's back-end channel.
     backend: BackendChannel,
+    /// How often peers came and went.
+    totals: Totals,
     /// The actions that the shell has to perform.
     actions: Vec<Action>,
 }
@@ -105,6 +110,7 @@ impl Control {
             queues: Vec::new(),
             config: KnownConfig::default(),
             backend: BackendChannel::default(),
+            totals: Totals::default(),
             actions: Vec::new(),
         }
     }
@@ -177,23 +183,6 @@ impl Control {
     fn admit_suspects(&mut self, now: Instant) {
         if self.quarantine.take_vacancy(now) {
             (0..self.queues.len()).for_each(|index| self.wake(index));
-        }
-    }
-
-    /// Logs what each queue has done.
-    pub(crate) fn log_statistics(&self) {
-        let state = |connected| if connected { "connected" } else { "absent" };
-        let (vmm, device) = (state(self.vmm.session().is_some()), state(self.has_device()));
-        tracing::info!("VMM {vmm}, device {device}");
-        for (index, queue) in self.queues.iter().enumerate() {
-            if let Some(forwarded) = &queue.lock().queue {
-                let (used, all) = forwarded.used_of_share();
-                let in_flight = forwarded.in_flight();
-                tracing::info!(
-                    "queue {index}: {}; {in_flight} in flight, {used} of {all} bytes of the area in use",
-                    forwarded.statistics
-                );
-            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::block_limits;
 use crate::device_link::{DeviceLink, LinkType};
 use crate::device_type::DeviceType;
 use crate::endpoint::Endpoint;
+use crate::metrics::ReportSocket;
 use crate::negotiation::RingChoice;
 use crate::vdpa::VdpaError;
 
@@ -44,6 +45,10 @@ pub struct Options {
     pub threads: usize,
     /// The longest time that a worker polls before it sleeps.
     pub max_poll: Duration,
+    /// Where operators read JSON.
+    pub control: Option<ReportSocket>,
+    /// Where Prometheus reads.
+    pub metrics: Option<ReportSocket>,
 }
 
 /// The process cannot start, or cannot continue.

@@ -15,7 +15,7 @@ use crate::area::ShareError;
 use crate::device_link::LinkError;
 use crate::device_type::AtStop;
 use crate::error_chain::ErrorChain;
-use crate::forward::{ActiveQueue, DeviceRing, ForwardedQueue, QueueEvent};
+use crate::forward::{ActiveQueue, DeviceRing, ForwardedQueue, QueueCounters, QueueEvent};
 use crate::guest_memory::GuestMemory;
 use crate::protocol::features::PROTOCOL_FEATURES;
 use crate::protocol::payload::VringAddr;
@@ -38,6 +38,8 @@ pub(super) struct Queue {
     enabled_on_device: Option<bool>,
     /// The device's notifications.
     device_call: Arc<OwnedFd>,
+    /// What the queue has done since the process started.
+    pub(super) counters: Arc<QueueCounters>,
     active: Arc<Mutex<ActiveQueue>>,
 }
 
@@ -97,6 +99,7 @@ impl Queue {
             enabled: false,
             enabled_on_device: None,
             device_call: Arc::new(notifier::new()?),
+            counters: Arc::default(),
             active: Arc::new(Mutex::new(ActiveQueue::new())),
         })
     }
@@ -162,6 +165,7 @@ impl Control {
                 .map_err(|source| StartError::Setup { index, source })?;
         tracing::debug!("queue {index} starts at {:#x}: {setup:?}", queue.base);
         forwarded.share_quarantine(self.quarantine.clone());
+        forwarded.share_counters(Arc::clone(&queue.counters));
         queue.resumed = queue.stopped_at.take() == Some(queue.base);
         queue.lock().queue = Some(forwarded);
         if let Some(fd) = queue.kick.clone() {

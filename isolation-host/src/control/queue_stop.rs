@@ -131,9 +131,10 @@ impl Control {
         let (notify, unfinished) = forwarded.finish();
         signal(call.as_ref(), notify);
         queue.lock().call = call;
+        queue.counters.hold_nothing();
         let base = forwarded.vring_base();
         (queue.base, queue.stopped_at) = (base, Some(base));
-        tracing::debug!("queue {index} ends at {base:#x}: {}", forwarded.statistics);
+        tracing::debug!("queue {index} ends at {base:#x}: {}", forwarded.counters);
         // The device may still be working on requests that the guest will submit again. These
         // requests must not be executed twice in an arbitrary order, and only a disconnected device
         // is certain to stop.

@@ -127,6 +127,7 @@ impl Control {
 
     pub(super) fn start_session(&mut self) {
         tracing::info!("a VMM has connected");
+        self.totals.vmm_connections += 1;
         self.vmm = Vmm::Present(Box::default());
     }
 
@@ -188,8 +189,9 @@ impl Control {
             let forwarded = queue.lock().queue.take();
             if let Some(mut forwarded) = forwarded {
                 forwarded.detach_vmm();
+                queue.counters.hold_nothing();
                 let base = forwarded.vring_base();
-                tracing::debug!("queue {index} ends at {base:#x}: {}", forwarded.statistics);
+                tracing::debug!("queue {index} ends at {base:#x}: {}", forwarded.counters);
             }
             queue.forget();
         }

@@ -49,16 +49,16 @@ impl ActiveQueue {
 
     /// Handles a notification from the guest.
     pub(super) fn kicked(&mut self) {
-        if let Some(queue) = &mut self.queue {
-            queue.statistics.kicks_in += 1;
+        if let Some(queue) = &self.queue {
+            queue.counters.kicks_in.add(1);
             self.ready = true;
         }
     }
 
     /// Handles a notification from the device.
     pub(super) fn called(&mut self) {
-        if let Some(queue) = &mut self.queue {
-            queue.statistics.calls_in += 1;
+        if let Some(queue) = &self.queue {
+            queue.counters.calls_in.add(1);
             self.ready = true;
         }
     }

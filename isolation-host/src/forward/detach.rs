@@ -49,7 +49,7 @@ impl ForwardedQueue {
                 to_device: Segment::total(request.buffer.readable()),
                 from_device: Segment::total(request.buffer.writable()),
             });
-            self.statistics.refused += 1;
+            self.counters.refused.add(1);
             self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
         }
         self.backlog.set(kept);
@@ -82,10 +82,11 @@ impl ForwardedQueue {
         self.unpop();
         let memory = self.memory.view();
         for id in self.backlog.drain() {
-            self.statistics.count_refusal(ForwardError::Interrupted);
+            self.refusals.count(&self.counters, ForwardError::Interrupted);
             self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
         }
         let call = self.guest.publish();
+        self.count_held();
         self.guest.stop_journal();
         (call, unfinished)
     }

@@ -1,16 +1,17 @@
 //! One queue of the guest and its shadow virtqueue.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ring_core::driver::Used;
 use ring_core::{Arm, PopError, Segment, Setup, SetupError, Violation};
 
 use super::backlog::Backlog;
+use super::counters::{QueueCounters, Refusals};
 use super::device_ring::{DeviceRing, ForwardError, Submission};
 use super::guest_ring::GuestRing;
 use super::in_flight::{InFlight, RequestId};
 use super::quarantine::Quarantine;
-use super::statistics::Statistics;
 use crate::device_type::DeviceType;
 use crate::guest_memory::GuestMemory;
 use crate::journal::Journal;
@@ -31,8 +32,9 @@ pub struct ForwardedQueue {
     used: Vec<Used<RequestId>>,
     /// Whether requests are taken from the guest.
     accepting: bool,
-    /// Counters since the queue was started.
-    pub statistics: Statistics,
+    /// The counters of this queue and of its predecessors.
+    pub counters: Arc<QueueCounters>,
+    pub(super) refusals: Refusals,
 }
 
 /// The outcome of one round.
@@ -77,13 +79,25 @@ impl ForwardedQueue {
             backlog,
             used: Vec::new(),
             accepting: true,
-            statistics: Statistics::default(),
+            counters: Arc::default(),
+            refusals: Refusals::default(),
         })
     }
 
     /// Shares the quarantine of the device's other queues.
     pub(crate) fn share_quarantine(&mut self, quarantine: Quarantine) {
         self.backlog.share_quarantine(quarantine);
+    }
+
+    /// Continues to count with these counters.
+    pub(crate) fn share_counters(&mut self, counters: Arc<QueueCounters>) {
+        self.counters = counters;
+    }
+
+    /// Counts what the queue holds now.
+    pub(super) fn count_held(&self) {
+        self.counters.in_flight.set(self.in_flight.len() as u64);
+        self.counters.area_used.set(self.used_of_share().0);
     }
 
     /// Gives the queue to a device.
@@ -172,8 +186,9 @@ impl ForwardedQueue {
         let submitted = self.submit(limit, now);
         round.call = self.guest.publish();
         round.kick = self.device.as_mut().is_some_and(|device| device.publish().is_needed());
-        self.statistics.calls_out += u64::from(round.call);
-        self.statistics.kicks_out += u64::from(round.kick);
+        self.counters.calls_out.add(u64::from(round.call));
+        self.counters.kicks_out.add(u64::from(round.kick));
+        self.count_held();
         round.again = returned + taken + submitted > 0;
         Ok(round)
     }
@@ -202,11 +217,11 @@ impl ForwardedQueue {
             match device.copy_back(&memory, self.in_flight.get_mut(&id), written, self.device_type) {
                 Ok(()) => {
                     self.guest.complete(self.in_flight.remove(id), written);
-                    self.statistics.requests += 1;
-                    self.statistics.to_guest += u64::from(written);
+                    self.counters.requests.add(1);
+                    self.counters.to_guest.add(u64::from(written));
                 }
                 Err(error) => {
-                    self.statistics.count_refusal(error);
+                    self.refusals.count(&self.counters, error);
                     self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
                 }
             }
@@ -224,7 +239,7 @@ impl ForwardedQueue {
         let limit = if self.device_type.joins_buffers() { u64::MAX } else { ROUND_BYTES };
         let mut bytes = 0;
         while bytes < limit {
-            let used = device.reap().inspect_err(|_| self.statistics.violations += 1)?;
+            let used = device.reap().inspect_err(|_| self.counters.violations.add(1))?;
             let Some(used) = used else { break };
             device.prefetch(self.in_flight.get(&used.cookie), used.written);
             bytes += u64::from(used.written);
@@ -244,7 +259,7 @@ impl ForwardedQueue {
                 Ok(Some(id)) => self.backlog.push(id),
                 Ok(None) => break,
                 Err(PopError::TooLong(token)) => {
-                    self.statistics.count_refusal(ForwardError::TooLong);
+                    self.refusals.count(&self.counters, ForwardError::TooLong);
                     self.guest.complete(token, 0);
                     // The journal has no room for the chain. The chain has to be published before a
                     // later one is recorded, because a process that recovers derives from the
@@ -252,7 +267,7 @@ impl ForwardedQueue {
                     return count + 1;
                 }
                 Err(PopError::Violation(violation)) => {
-                    self.statistics.violations += 1;
+                    self.counters.violations.add(1);
                     round.guest_fault = Some(violation);
                     break;
                 }
@@ -279,13 +294,13 @@ impl ForwardedQueue {
             let Some((id, at)) = self.backlog.next(&mut self.in_flight, now) else { break };
             bytes += Segment::total(self.in_flight.get(&id).buffer.all());
             match device.submit(&memory, &mut self.in_flight, id, self.device_type) {
-                Submission::Staged(copied) => self.statistics.to_device += copied,
+                Submission::Staged(copied) => self.counters.to_device.add(copied),
                 Submission::NoRoom(id) => {
                     self.backlog.put_back(id, at, &mut self.in_flight);
                     break;
                 }
                 Submission::Refused(id, error) => {
-                    self.statistics.count_refusal(error);
+                    self.refusals.count(&self.counters, error);
                     self.guest.fail(&memory, &mut self.in_flight, id, self.device_type);
                 }
             }

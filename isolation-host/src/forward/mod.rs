@@ -34,6 +34,7 @@
 mod active_queue;
 mod backlog;
 mod block_status;
+mod counters;
 mod detach;
 mod device_ring;
 mod forwarded_queue;
@@ -46,16 +47,15 @@ mod poll_window;
 mod quarantine;
 mod queue_event;
 mod scrub_timer;
-mod statistics;
 mod suspicion;
 mod worker;
 
 pub(crate) use active_queue::{ActiveQueue, signal};
+pub use counters::{Counter, QueueCounters};
 pub use device_ring::DeviceRing;
 pub use forwarded_queue::{ForwardedQueue, Round};
 pub use quarantine::FailedRequest;
 pub(crate) use quarantine::Quarantine;
 pub(crate) use queue_event::QueueEvent;
-pub use statistics::Statistics;
 pub use suspicion::Held;
 pub use worker::{WorkerError, Workers};

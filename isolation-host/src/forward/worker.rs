@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub struct Workers {
     workers: Vec<Worker>,
     /// Tells the control thread to look at the queues.
     report: Arc<OwnedFd>,
+    /// Whether the workers have their queues, and so answer to [`wake_all`](Self::wake_all).
+    assigned: bool,
 }
 
 #[derive(Debug)]
@@ -37,6 +40,8 @@ struct Worker {
     poller: Arc<Poller<QueueEvent>>,
     /// Tells the worker to look at its queues.
     wake: OwnedFd,
+    /// Counts the rounds of the worker's main loop.
+    rounds: Arc<AtomicU64>,
     sender: Sender<Assignment>,
 }
 
@@ -80,31 +85,45 @@ impl Workers {
             let (poller, wake) = (Arc::new(Poller::new()?), notifier::new()?);
             poller.add_notifier(&wake, QueueEvent::Wake)?;
             let (sender, receiver) = channel();
-            let (own, prepared) = (Arc::clone(&poller), prepared.clone());
+            let rounds = Arc::<AtomicU64>::default();
+            let (own, prepared, counted) = (Arc::clone(&poller), prepared.clone(), Arc::clone(&rounds));
             thread::Builder::new().name("queues".to_owned()).spawn(move || {
                 let outcome = enter_sandbox();
                 let ready = outcome.is_ok();
                 // Without a receiver the process is about to end.
                 if prepared.send(outcome).is_ok() && ready {
-                    work(&own, &receiver);
+                    work(&own, &counted, &receiver);
                 }
             })?;
-            workers.push(Worker { poller, wake, sender });
+            workers.push(Worker { poller, wake, rounds, sender });
         }
         for outcome in outcomes.iter().take(workers.len()) {
             outcome?;
         }
-        Ok(Self { workers, report: Arc::new(notifier::new()?) })
+        Ok(Self { workers, report: Arc::new(notifier::new()?), assigned: false })
     }
 
     /// Distributes the queues over the workers, which poll for up to `max_poll` before they sleep.
-    pub(crate) fn assign(&self, queues: &[Arc<Mutex<ActiveQueue>>], max_poll: Duration) {
+    pub(crate) fn assign(&mut self, queues: &[Arc<Mutex<ActiveQueue>>], max_poll: Duration) {
         for (number, worker) in self.workers.iter().enumerate() {
             let own = queues.iter().cloned().enumerate().skip(number).step_by(self.workers.len()).collect();
             let assignment = Assignment { queues: own, report: Arc::clone(&self.report), max_poll };
             // A worker ends only with the process, so it still receives.
             let _ = worker.sender.send(assignment);
         }
+        self.assigned = true;
+    }
+
+    /// Returns how many rounds each worker has run. A worker that was woken by
+    /// [`wake_all`](Self::wake_all) runs another round, unless it hangs.
+    pub(crate) fn rounds(&self) -> Vec<u64> {
+        let assigned = self.workers.iter().filter(|_| self.assigned);
+        assigned.map(|worker| worker.rounds.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Wakes all workers.
+    pub(crate) fn wake_all(&self) {
+        self.workers.iter().for_each(|worker| notifier::notify(&worker.wake));
     }
 
     /// Returns the notification that tells the control thread to look at the queues.
@@ -148,12 +167,13 @@ impl Drop for AbortOnPanic {
 }
 
 /// The main loop of a worker.
-fn work(poller: &Poller<QueueEvent>, assignments: &Receiver<Assignment>) {
+fn work(poller: &Poller<QueueEvent>, rounds_run: &AtomicU64, assignments: &Receiver<Assignment>) {
     let _guard = AbortOnPanic;
     // There is no assignment if the process ends before forwarding begins.
     let Ok(assignment) = assignments.recv() else { return };
     let (mut window, mut timer) = (PollWindow::new(assignment.max_poll), ScrubTimer::default());
     loop {
+        rounds_run.fetch_add(1, Ordering::Relaxed);
         let deadline = Instant::now() + window.get();
         while !window.get().is_zero() && Instant::now() < deadline {
             if assignment.move_requests(ActiveQueue::poll) {

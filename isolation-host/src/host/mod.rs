@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 use crate::control::{Action, Control, Event};
 pub use crate::control::{HostError, Options};
 use crate::forward::{Quarantine, Workers};
+use crate::metrics::{Server, summary};
 use crate::poller::Poller;
+use crate::service_manager::ServiceManager;
 use device_connection::DeviceConnection;
 use ready::Ready;
 pub use sockets::Sockets;
@@ -40,6 +42,8 @@ pub struct Host {
     max_poll: Duration,
     /// Receives a byte for each SIGUSR1.
     signals: UnixStream,
+    reports: Server,
+    service_manager: ServiceManager,
 }
 
 impl Host {
@@ -49,9 +53,10 @@ impl Host {
     ///
     /// [`HostError`] if the system does not let the process wait for events.
     pub fn new(options: Options, sockets: Sockets, workers: Workers) -> Result<Self, HostError> {
-        let Sockets { vmm, device, signals } = sockets;
+        let Sockets { vmm, device, signals, reports, service_manager } = sockets;
         let poller = Rc::new(Poller::new().map_err(HostError::Poll)?);
         poller.add(&signals, Ready::Signal).map_err(HostError::Poll)?;
+        poller.add(&reports, Ready::Reports).map_err(HostError::Poll)?;
         poller.add_notifier(workers.report(), Ready::Workers).map_err(HostError::Poll)?;
         let vmm =
             VmmConnection::new(Rc::clone(&poller), options.vmm.clone(), vmm).map_err(HostError::Poll)?;
@@ -59,7 +64,7 @@ impl Host {
         let quarantine = Quarantine::new(Arc::clone(workers.report()));
         let max_poll = options.max_poll;
         let control = Control::new(options, quarantine, Instant::now());
-        Ok(Self { control, poller, vmm, device, workers, max_poll, signals })
+        Ok(Self { control, poller, vmm, device, workers, max_poll, signals, reports, service_manager })
     }
 
     /// Forwards until the VMM has gone and no other can connect.
@@ -69,6 +74,7 @@ impl Host {
     /// [`HostError`] if there will be no connection to a peer, or events cannot be waited for.
     pub fn run(mut self) -> Result<(), HostError> {
         self.report(Event::Time)?;
+        self.service_manager.report_ready();
         while self.connect_vmm(Instant::now())? {
             let mut ready = self.ready()?;
             if ready.is_empty() {
@@ -85,9 +91,19 @@ impl Host {
                 self.handle(ready)?;
             }
             self.report(Event::Time)?;
+            self.tell_service_manager();
         }
         tracing::info!("the VMM has gone and cannot come back");
+        self.service_manager.report_end();
         Ok(())
+    }
+
+    /// Reports a changed status, and a sign of life if one is due.
+    fn tell_service_manager(&mut self) {
+        self.service_manager.report_status(|| summary(&self.control.snapshot()));
+        if self.service_manager.check_workers(Instant::now(), || self.workers.rounds()) {
+            self.workers.wake_all();
+        }
     }
 
     /// Connects to a VMM if there is none. Returns whether a VMM is connected or can still connect.
@@ -111,7 +127,7 @@ impl Host {
     /// Waits for events until the first deadline after `now`.
     fn sleep(&mut self, now: Instant) -> Result<Vec<Ready>, HostError> {
         self.vmm.receive_if(!self.control.vmm_waits());
-        let deadlines = [self.control.deadline(now), self.vmm.deadline()];
+        let deadlines = [self.control.deadline(now), self.vmm.deadline(), self.service_manager.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         self.wait(timeout)
@@ -147,6 +163,10 @@ impl Host {
                 Ok(())
             }
             Ready::Workers => self.report(Event::Workers),
+            Ready::Reports => {
+                self.reports.serve(|| self.control.snapshot());
+                Ok(())
+            }
         }
     }
 

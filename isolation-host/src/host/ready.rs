@@ -20,6 +20,8 @@ pub(super) enum Ready {
     Signal,
     /// A worker reports that a queue needs attention.
     Workers,
+    /// An operator wants to read a report.
+    Reports,
 }
 
 impl poller::Event for Ready {

@@ -1,6 +1,7 @@
 //! What has to be opened before the process enters the sandbox.
 
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 use signal_hook::consts::SIGUSR1;
 use signal_hook::low_level::pipe;
@@ -9,7 +10,9 @@ use crate::control::{HostError, Options};
 use crate::device_link::LinkType;
 use crate::device_type::DeviceType;
 use crate::endpoint::{Connector, Endpoint};
+use crate::metrics::{ReportSocket, Server};
 use crate::sandbox::SandboxError;
+use crate::service_manager::ServiceManager;
 use crate::vdpa::Facts;
 
 /// The size of the isolated area for each queue of a vDPA device, unless the operator chooses one.
@@ -24,6 +27,8 @@ pub struct Sockets {
     pub(super) device: Connector,
     /// Receives a byte for each SIGUSR1.
     pub(super) signals: UnixStream,
+    pub(super) reports: Server,
+    pub(super) service_manager: ServiceManager,
 }
 
 impl Sockets {
@@ -45,10 +50,22 @@ impl Sockets {
             complete(options, link.facts())?;
             link.try_area(options.area_size)?;
         }
+        let mut reports = Server::new().map_err(HostError::Poll)?;
+        let opened = |socket: &ReportSocket| {
+            let endpoint = socket.endpoint();
+            move |source| HostError::Open { endpoint, source }
+        };
+        if let Some(socket) = &options.control {
+            reports.listen_for_json(socket).map_err(opened(socket))?;
+        }
+        if let Some(socket) = &options.metrics {
+            reports.listen_for_prometheus(socket).map_err(opened(socket))?;
+        }
+        let service_manager = ServiceManager::from_environment(Instant::now());
         let (signals, sender) = UnixStream::pair().map_err(HostError::Poll)?;
         signals.set_nonblocking(true).map_err(HostError::Poll)?;
         pipe::register(SIGUSR1, sender).map_err(HostError::Poll)?;
-        Ok(Self { vmm, device, signals })
+        Ok(Self { vmm, device, signals, reports, service_manager })
     }
 
     /// Starts the thread of a vDPA device, which calls `enter_sandbox` first.

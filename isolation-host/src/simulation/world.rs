@@ -64,6 +64,8 @@ impl World {
             drain_timeout: DRAIN,
             threads: 1,
             max_poll: Duration::ZERO,
+            control: None,
+            metrics: None,
         };
         let format = if random.one_in(2) { Features::RING_PACKED.bits() } else { 0 };
         let control = Control::new(options, Quarantine::default(), now);

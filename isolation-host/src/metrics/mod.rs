@@ -1,0 +1,28 @@
+//! What operators see: state and counters as JSON, as Prometheus text and as systemd's status.
+//!
+//! ```text
+//!   workers ── relaxed atomics ─▶ QueueCounters ─┐
+//!   Control ─────────────────────────────────────┴▶ Snapshot ─▶ json, prometheus, summary
+//!                                                                 │
+//!                                                       Server ◀──┘  one socket for each format
+//! ```
+//!
+//! | file | concern |
+//! |---|---|
+//! | `snapshot` | the values |
+//! | `families` | the names and meanings of the counters |
+//! | `json`, `prometheus`, `summary` | the texts |
+//! | `server` | the sockets, which never wait for a reader |
+//! | `reader` | one connection |
+
+mod families;
+mod json;
+mod prometheus;
+mod reader;
+mod server;
+mod snapshot;
+mod summary;
+
+pub use server::{ReportSocket, ReportSocketError, Server};
+pub(crate) use snapshot::{DeviceState, QueueState, Snapshot, VmmState};
+pub(crate) use summary::summary;

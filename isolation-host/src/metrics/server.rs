@@ -1,0 +1,255 @@
+//! The sockets on which operators read reports.
+//!
+//! The server is a part of the control thread. It never waits for a reader, does a bounded amount
+//! of work for each event, and has a bounded number of connections: if there are too many, the
+//! oldest one is closed.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use rustix::net::{SocketFlags, accept_with};
+use thiserror::Error;
+
+use super::json::json;
+use super::prometheus::prometheus;
+use super::reader::{Format, Next, Reader};
+use super::snapshot::Snapshot;
+use crate::endpoint::{Connector, Endpoint};
+use crate::poller::{self, Poller};
+
+/// The largest number of connections.
+const MAX_READERS: usize = 8;
+
+/// The path of a socket for reports, `unix:PATH` on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportSocket(PathBuf);
+
+/// A text that is not the path of a socket for reports.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("invalid socket {0:?}; use unix:PATH")]
+pub struct ReportSocketError(String);
+
+impl FromStr for ReportSocket {
+    type Err = ReportSocketError;
+
+    fn from_str(text: &str) -> Result<Self, ReportSocketError> {
+        let path = text.strip_prefix("unix:").filter(|path| !path.is_empty());
+        path.map(|path| Self(path.into())).ok_or_else(|| ReportSocketError(text.to_owned()))
+    }
+}
+
+impl ReportSocket {
+    /// Returns where the process listens.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint::Listen(self.0.clone())
+    }
+}
+
+/// What is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    /// A reader wants to connect for this format.
+    Listener(Format),
+    /// The reader with this number has sent something, or has room again.
+    Reader(u32),
+}
+
+impl poller::Event for Token {
+    fn to_data(self) -> u64 {
+        match self {
+            Self::Listener(Format::Json) => 1 << 32,
+            Self::Listener(Format::Prometheus) => 1 << 33,
+            Self::Reader(number) => number.into(),
+        }
+    }
+
+    fn from_data(data: u64) -> Option<Self> {
+        const JSON: u64 = 1 << 32;
+        const PROMETHEUS: u64 = 1 << 33;
+        match data {
+            JSON => Some(Self::Listener(Format::Json)),
+            PROMETHEUS => Some(Self::Listener(Format::Prometheus)),
+            number => u32::try_from(number).ok().map(Self::Reader),
+        }
+    }
+}
+
+/// The listening sockets and all connections.
+#[derive(Debug)]
+pub struct Server {
+    poller: Poller<Token>,
+    listeners: Vec<(Format, UnixListener)>,
+    /// The connections, oldest first, each with its number.
+    readers: VecDeque<(u32, Reader)>,
+    /// The number of the next connection.
+    next: u32,
+}
+
+impl Server {
+    /// Makes a server without sockets.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the process has too many open files.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { poller: Poller::new()?, listeners: Vec::new(), readers: VecDeque::new(), next: 0 })
+    }
+
+    /// Listens for readers of JSON.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system.
+    pub fn listen_for_json(&mut self, socket: &ReportSocket) -> io::Result<()> {
+        self.listen(socket, Format::Json)
+    }
+
+    /// Listens for scrapers of Prometheus.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system.
+    pub fn listen_for_prometheus(&mut self, socket: &ReportSocket) -> io::Result<()> {
+        self.listen(socket, Format::Prometheus)
+    }
+
+    fn listen(&mut self, socket: &ReportSocket, format: Format) -> io::Result<()> {
+        if let Connector::Listener(listener) = Connector::open(&socket.endpoint())? {
+            self.poller.add(&listener, Token::Listener(format))?;
+            self.listeners.push((format, listener));
+        }
+        Ok(())
+    }
+
+    /// Handles what has happened, without waiting. `snapshot` is called only for a report.
+    pub(crate) fn serve(&mut self, snapshot: impl Fn() -> Snapshot) {
+        let Ok(events) = self.poller.wait(Some(Duration::ZERO)) else { return };
+        for event in events {
+            let number = match event {
+                Token::Listener(format) => self.accept(format),
+                Token::Reader(number) => Some(number),
+            };
+            if let Some(number) = number {
+                self.advance(number, &snapshot);
+            }
+        }
+    }
+
+    /// Accepts one reader. Returns its number.
+    fn accept(&mut self, format: Format) -> Option<u32> {
+        let (_, listener) = self.listeners.iter().find(|(own, _)| *own == format)?;
+        // A reader that has gone, or a process with too many open files, changes nothing.
+        let socket = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()?;
+        let socket = UnixStream::from(socket);
+        if self.readers.len() >= MAX_READERS {
+            if let Some((_, oldest)) = self.readers.pop_front() {
+                self.poller.remove(&oldest.socket);
+            }
+        }
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.poller.add(&socket, Token::Reader(number)).ok()?;
+        self.readers.push_back((number, Reader::new(socket, format)));
+        Some(number)
+    }
+
+    /// Receives from a reader and sends to it.
+    fn advance(&mut self, number: u32, snapshot: impl Fn() -> Snapshot) {
+        let Some(at) = self.readers.iter().position(|(own, _)| *own == number) else { return };
+        let Some((_, reader)) = self.readers.get_mut(at) else { return };
+        let report = |format| match format {
+            Format::Json => json(&snapshot()),
+            Format::Prometheus => prometheus(&snapshot()),
+        };
+        match reader.advance(report) {
+            Next::Request => {}
+            Next::Room => self.poller.await_room(&reader.socket, Token::Reader(number)),
+            Next::End => {
+                self.poller.remove(&reader.socket);
+                self.readers.remove(at);
+            }
+        }
+    }
+}
+
+impl AsFd for Server {
+    /// Returns the file descriptor that is readable while there is something to serve.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poller.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    fn served() -> (Server, tempfile::TempDir) {
+        let (mut server, directory) = (Server::new().unwrap(), tempfile::tempdir().unwrap());
+        let socket = |name| ReportSocket(directory.path().join(name));
+        server.listen_for_json(&socket("json")).unwrap();
+        server.listen_for_prometheus(&socket("prometheus")).unwrap();
+        (server, directory)
+    }
+
+    fn text_of(mut stream: UnixStream) -> String {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn each_socket_serves_its_format() {
+        let (mut server, directory) = served();
+        let stream = UnixStream::connect(directory.path().join("json")).unwrap();
+        server.serve(Snapshot::example);
+        assert_eq!(text_of(stream), json(&Snapshot::example()));
+        let mut stream = UnixStream::connect(directory.path().join("prometheus")).unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        server.serve(Snapshot::example);
+        let text = text_of(stream);
+        assert!(text.ends_with(&prometheus(&Snapshot::example())), "{text}");
+    }
+
+    #[test]
+    fn readers_that_neither_ask_nor_read_are_closed_when_others_come() {
+        let (mut server, directory) = served();
+        let connect = || UnixStream::connect(directory.path().join("prometheus")).unwrap();
+        let mut silent: Vec<UnixStream> = Vec::new();
+        for _ in 0..3 * MAX_READERS {
+            silent.push(connect());
+            server.serve(Snapshot::example);
+            assert!(server.readers.len() <= MAX_READERS);
+        }
+        assert_eq!(silent[0].read(&mut [0]).unwrap(), 0);
+        let mut honest = connect();
+        honest.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        server.serve(Snapshot::example);
+        server.serve(Snapshot::example);
+        assert!(text_of(honest).contains("isolation_host_vmm_connected 1"));
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_forgotten() {
+        let (mut server, directory) = served();
+        drop(UnixStream::connect(directory.path().join("json")).unwrap());
+        drop(UnixStream::connect(directory.path().join("prometheus")).unwrap());
+        (0..4).for_each(|_| server.serve(Snapshot::example));
+        assert!(server.readers.is_empty());
+    }
+
+    #[test]
+    fn a_socket_for_reports_is_given_as_unix_path() {
+        assert_eq!("unix:/a".parse(), Ok(ReportSocket("/a".into())));
+        for wrong in ["", "unix:", "/a", "tcp:1"] {
+            assert!(wrong.parse::<ReportSocket>().is_err(), "{wrong}");
+        }
+    }
+}
