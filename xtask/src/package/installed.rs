@@ -110,7 +110,13 @@ fn serve(system: &BareSystem<'_>) -> Result<()> {
     let socket = unit::setting(&unit(ISOLATION_HOST[1])?, "ListenStream", INSTANCE);
     let socket = socket.context("isolation-host's socket has no path")?;
 
-    let device_socket = format!("/run/isolation-host/{INSTANCE}.device.sock");
+    // systemd makes these directories for the services (`RuntimeDirectory=`).
+    let [device_run, proxy_run] =
+        ["device", "host"].map(|service| format!("/run/isolation-{service}-{INSTANCE}"));
+    for directory in [&device_run, &proxy_run] {
+        fs::create_dir_all(system.path(directory))?;
+    }
+    let device_socket = format!("{device_run}/device.sock");
     let mut device = system.activate(&device_socket, &device)?;
     let mut proxy = system.activate(&socket, &proxy)?;
     let features = front_end::features(&system.path(&socket))
