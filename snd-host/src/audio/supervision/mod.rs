@@ -187,7 +187,7 @@ impl Supervision {
                 Process::Down(_) => Vec::new(),
                 Process::Starting(_) | Process::Running { .. } => self.replace(Reason::Ended, now),
             },
-            Event::Opened(id) => self.opened(id, now),
+            Event::Opened(id) => self.opened(id),
             Event::Ending(id, time) => {
                 if let Some(take) = self.takes.get_mut(&id) {
                     take.end_by = Some(now + time + END_MARGIN);
@@ -246,13 +246,11 @@ impl Supervision {
         Vec::new()
     }
 
-    fn opened(&mut self, id: TakeId, now: Instant) -> Vec<Action> {
-        let was_idle = self.is_idle();
+    fn opened(&mut self, id: TakeId) -> Vec<Action> {
         let take = self.takes.entry(id).or_default();
-        let Process::Running { next_ask, .. } = &mut self.process else { return Vec::new() };
-        if was_idle {
-            *next_ask = now + ASK_INTERVAL;
-        }
+        // If the process was idle, it may be asked now. A later time would never come if takes are
+        // short, and a leak would not be noticed.
+        let Process::Running { .. } = self.process else { return Vec::new() };
         take.generation += 1;
         vec![Action::Open(id, take.generation)]
     }
