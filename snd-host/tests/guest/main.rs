@@ -10,6 +10,7 @@ mod commands;
 mod controls;
 mod greed;
 mod hostile;
+mod lasting_failures;
 mod operation;
 mod playback;
 mod protocol;

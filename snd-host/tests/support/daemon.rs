@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tempfile::TempDir;
 
 use super::DEADLINE;
@@ -117,6 +117,19 @@ impl Daemon {
         })
     }
 
+    /// Limits the size of the files that the current and later audio processes write: the kernel
+    /// ends a process that writes more (SIGXFSZ).
+    pub(crate) fn limit_files(&self, bytes: u64) {
+        let launcher = children(self.id())[0];
+        for process in [launcher, self.audio()] {
+            let process = Pid::from_raw(process.try_into().unwrap());
+            for (resource, bytes) in [(Resource::Fsize, bytes), (Resource::Core, 0)] {
+                let Rlimit { maximum, .. } = getrlimit(resource);
+                prlimit(process, resource, Rlimit { current: Some(bytes), maximum }).unwrap();
+            }
+        }
+    }
+
     /// Sends the audio process a signal.
     pub(crate) fn signal_audio(&self, signal: Signal) {
         let process = Pid::from_raw(self.audio().try_into().unwrap()).unwrap();
@@ -146,6 +159,11 @@ impl Daemon {
         }
     }
 
+    /// Returns the lines that were logged since the last look at the log.
+    pub(crate) fn logged(&self) -> Vec<String> {
+        self.log.try_iter().collect()
+    }
+
     /// Returns the resources that both processes hold now. Shared memory counts once.
     pub(crate) fn usage(&self) -> Usage {
         let [card, audio] = [self.id(), self.audio()].map(usage);
@@ -170,6 +188,16 @@ impl Daemon {
             thread::sleep(Duration::from_millis(10));
         }
         self.usage()
+    }
+
+    /// Waits until all takes have ended. Threads that GStreamer has leaked may be left.
+    pub(crate) fn wait_until_no_take_runs(&self) {
+        let deadline = Instant::now() + DEADLINE;
+        while self.threads().iter().any(|thread| thread.starts_with("Name:\taudio ")) {
+            assert!(Instant::now() < deadline, "takes have not ended");
+            // The kernel reports no event when a thread of another process ends.
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

@@ -163,6 +163,11 @@ impl Guest {
         self.must(&words(&[request::PCM_RELEASE, stream]));
     }
 
+    /// Releases a stream that is not running.
+    pub(crate) fn release(&mut self, stream: u32) {
+        self.must(&words(&[request::PCM_RELEASE, stream]));
+    }
+
     /// Sends a message with audio to play.
     pub(crate) fn play(&mut self, stream: u32, audio: &[u8]) {
         let message = [&stream.to_le_bytes(), audio].concat();

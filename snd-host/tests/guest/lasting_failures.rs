@@ -1,0 +1,141 @@
+//! The host's audio fails again and again. The guest does not notice it, nothing is used up, and
+//! audio is heard once the cause has gone.
+
+use std::fs;
+use std::fs::File;
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use crate::support::{BYTES, Daemon, FRAMES, Format, Guest, OK, counting_period, free_address};
+
+/// The line of the log that names a crash of the audio process.
+const CRASHED: &str = "the audio process is replaced, because it has ended";
+
+/// A guest that plays the counting pattern on stream 0.
+struct Player {
+    guest: Guest,
+    sent: u32,
+}
+
+impl Player {
+    /// The number of messages in flight.
+    const AHEAD: u32 = 8;
+
+    fn start(daemon: &Daemon) -> Self {
+        let mut guest = Guest::connect(daemon, Format::Packed);
+        guest.prepare(0, Self::AHEAD);
+        (0..Self::AHEAD).for_each(|index| guest.play(0, &counting_period(index)));
+        guest.start(0);
+        Self { guest, sent: Self::AHEAD }
+    }
+
+    /// Plays until `done` returns a value.
+    fn play_until<T>(&mut self, mut done: impl FnMut() -> Option<T>) -> T {
+        loop {
+            if let Some(value) = done() {
+                return value;
+            }
+            assert_eq!(self.guest.played().status, OK);
+            self.guest.play(0, &counting_period(self.sent));
+            self.sent += 1;
+        }
+    }
+}
+
+/// The sink crashes, because the kernel ends a process that writes too much to a file (SIGXFSZ).
+/// Each process but the first crashes at its first write.
+#[test]
+fn an_audio_process_that_crashes_on_and_on_is_started_ever_less_often() {
+    const CRASHES: usize = 6;
+    const LIMIT: u64 = 100 * BYTES as u64;
+    let sink = "filesink location={}/out append=true sync=true buffer-mode=unbuffered";
+    let daemon = Daemon::start(sink);
+    daemon.limit_files(LIMIT);
+    let out = daemon.path("out");
+    let size = || fs::metadata(&out).map_or(0, |file| file.len());
+    let mut player = Player::start(&daemon);
+    player.play_until(|| (size() > 0).then_some(()));
+    let before = daemon.card_usage();
+    let mut crashes = 0;
+    let mut crashed = |wanted: usize| {
+        crashes += daemon.logged().iter().filter(|line| line.contains(CRASHED)).count();
+        (crashes >= wanted).then_some(())
+    };
+    player.play_until(|| crashed(1));
+    let first = Instant::now();
+    player.play_until(|| crashed(CRASHES));
+    // A process that was stable for a second is replaced at once, any other after a delay, which
+    // doubles from a tenth of a second on. A slow machine can only take longer.
+    assert!(first.elapsed() >= Duration::from_secs(1), "{:?}", first.elapsed());
+    println!("{} crashes within {:?}", CRASHES - 1, first.elapsed());
+
+    // With an empty file, the next process can write.
+    assert_eq!(size(), LIMIT);
+    File::options().write(true).open(&out).unwrap().set_len(0).unwrap();
+    player.play_until(|| (size() > 0).then_some(()));
+    let after = daemon.card_usage();
+    assert_eq!((before.files, before.threads), (after.files, after.threads));
+    player.guest.finish(0);
+}
+
+/// Prepares and releases a stream of each direction `rounds` times.
+fn prepare_and_release(guest: &mut Guest, rounds: u32) {
+    for _ in 0..rounds {
+        for stream in [0, 1] {
+            guest.prepare(stream, 2);
+        }
+        // The first message opens the sink or the source.
+        guest.play(0, &counting_period(0));
+        guest.record(1, BYTES);
+        guest.release(0);
+        guest.release(1);
+        assert_eq!(guest.played().status, OK);
+        assert_eq!(guest.recorded().status, OK);
+    }
+}
+
+/// Each attempt of `pulsesrc` and of `pulsesink` that fails leaves threads and files behind in
+/// GStreamer, so the audio process is replaced when it has too many.
+#[test]
+fn two_thousand_rounds_without_a_sound_server_use_nothing_up() {
+    const ROUNDS: u32 = 2_000;
+    let daemon = Daemon::start_with(&[
+        "--sink",
+        "pulsesink server=unix:/no/such/server",
+        "--source",
+        "pulsesrc server=unix:/no/such/server",
+    ]);
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    prepare_and_release(&mut guest, 20);
+    daemon.wait_until_no_take_runs();
+    let (card, before) = (daemon.card_usage(), daemon.usage());
+    prepare_and_release(&mut guest, ROUNDS);
+    daemon.wait_until_no_take_runs();
+    let (after, all) = (daemon.card_usage(), daemon.usage());
+    println!("before {ROUNDS} rounds {before:?}, after them {all:?}");
+    assert_eq!((card.files, card.threads), (after.files, after.threads));
+    // The audio process is asked every 500 ms. It may leak more than its limits until then.
+    assert!(all.threads < after.threads + 2 * 64, "{all:?}");
+    assert!(all.files < after.files + 2 * 128, "{all:?}");
+}
+
+#[test]
+fn sound_is_heard_when_the_server_starts_after_two_thousand_rounds() {
+    const ROUNDS: u32 = 2_000;
+    let address = free_address();
+    let daemon = Daemon::start(&format!("tcpclientsink host=127.0.0.1 port={}", address.port()));
+    let mut guest = Guest::connect(&daemon, Format::Split);
+    prepare_and_release(&mut guest, ROUNDS);
+    drop(guest);
+    let listener = TcpListener::bind(address).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let start = Instant::now();
+    let mut player = Player::start(&daemon);
+    let mut sink = player.play_until(|| listener.accept().ok()).0;
+    sink.set_nonblocking(true).unwrap();
+    let mut heard = [0; 4 * FRAMES as usize];
+    player.play_until(|| sink.read(&mut heard).ok().filter(|bytes| *bytes > 0));
+    println!("heard {:?} after the first message, with the server started before", start.elapsed());
+    player.guest.finish(0);
+}
