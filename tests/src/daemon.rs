@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use crate::audio_process::audio_process;
 use crate::process::{Process, ProcessError};
 
 /// The time within which a daemon has to listen. GStreamer's first start lists all its plugins.
@@ -116,20 +117,30 @@ impl Daemon {
         self.process.log()
     }
 
-    /// Waits until the daemon has closed a file or has ended.
+    /// Waits until the daemon and the audio process that it may have have closed a file, or until
+    /// the daemon has ended.
     ///
     /// # Errors
     /// Fails if the daemon keeps the file open.
     pub fn wait_until_closed(&mut self, path: &Path) -> Result<(), DaemonError> {
         let deadline = Instant::now() + CLOSED_WITHIN;
-        while self.process.ended_by(Instant::now() + LOOK_EVERY)?.is_none()
-            && holds_open(self.process.id(), path)?
-        {
+        while self.process.ended_by(Instant::now() + LOOK_EVERY)?.is_none() && self.holds_open(path)? {
             if Instant::now() > deadline {
                 return Err(DaemonError::StillOpen { path: path.to_owned(), log: self.process.tail() });
             }
         }
         Ok(())
+    }
+
+    /// Returns whether the daemon or its audio process has the file at `path` open.
+    fn holds_open(&self, path: &Path) -> io::Result<bool> {
+        let daemon = self.process.id();
+        let audio = match audio_process(daemon).map(|audio| holds_open(audio, path)) {
+            // The process has ended meanwhile.
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => false,
+            audio => audio.transpose()?.unwrap_or(false),
+        };
+        Ok(audio || holds_open(daemon, path)?)
     }
 
     /// Kills the daemon with SIGKILL and waits until it has ended.

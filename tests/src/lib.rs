@@ -2,7 +2,8 @@
 //!
 //! - [`playback`] runs the whole path of sound: a real [`guest`] plays a counting [`pattern`]
 //!   through a [`daemon`] under test, and [`check`] compares each frame that the host received.
-//!   [`duplex`] plays and records a [`tune`], [`matrix`] plays many [`form`]s of audio.
+//!   [`duplex`] plays and records a [`tune`], [`matrix`] plays many [`form`]s of audio. [`runs`]
+//!   finds gaps, and [`audio_process`] the process that plays.
 //! - [`sound_server`] runs a sound server on the host.
 //! - [`forwarding`] runs a disk behind isolation-host. Each sector of the [`disk`] names its place.
 //! - [`tree`] makes and compares directory trees that a guest copies through a file server.
@@ -15,6 +16,7 @@
 
 pub mod artifacts;
 pub mod attempts;
+pub mod audio_process;
 pub mod by_hand;
 pub mod check;
 pub mod command_line;
@@ -32,6 +34,7 @@ pub mod playback;
 pub mod positions;
 pub mod process;
 pub mod random;
+pub mod runs;
 pub mod sound_server;
 pub mod testpmd;
 pub mod tree;

@@ -89,6 +89,14 @@ impl Pattern {
             .expect("writing to a vector does not fail, and NUMBERS frames fit into a WAV file")
     }
 
+    /// Returns what each frame of raw little-endian samples is. An incomplete frame at the end is
+    /// ignored.
+    #[must_use]
+    pub fn found(raw: &[u8]) -> Vec<Found> {
+        let frames = raw.as_chunks::<4>().0.iter();
+        frames.map(|[a, b, c, d]| decode([[*a, *b], [*c, *d]].map(i16::from_le_bytes))).collect()
+    }
+
     /// Compares a recorded WAV file with the pattern.
     ///
     /// # Errors
@@ -138,6 +146,12 @@ mod tests {
         for number in (0..NUMBERS).step_by(9973).chain([1, 32767, 32768, NUMBERS - 1]) {
             assert_eq!(decode(encode(number)), Found::Number(number));
         }
+    }
+
+    #[test]
+    fn raw_samples_are_decoded_frame_by_frame() {
+        let raw = [Pattern { frames: 2 }.to_raw(), vec![0; 5]].concat();
+        assert_eq!(Pattern::found(&raw), [Found::Number(0), Found::Number(1), Found::Silence]);
     }
 
     #[test]
