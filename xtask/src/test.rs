@@ -39,8 +39,9 @@ type Stage = fn(&Shell, &Options, &mut Counts) -> Result<()>;
 /// What to run.
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
-    /// Play every audio format end to end, not a selection, run every suite on other processors,
-    /// and install, use and purge the packages. Takes 45 minutes more.
+    /// Play every audio format end to end, not a selection, run the end-to-end tests that take long
+    /// and every suite on other processors, and install, use and purge the packages. Takes 50
+    /// minutes more.
     #[arg(long)]
     full: bool,
 }
@@ -114,7 +115,7 @@ fn end_to_end(sh: &Shell, options: &Options, counts: &mut Counts) -> Result<()> 
     let mut tests = tests.args(["--", "--test-threads=1"]);
     if options.full {
         // The output shows the progress.
-        tests = tests.arg("--nocapture").env(FULL, "1");
+        tests = tests.args(["--include-ignored", "--nocapture"]).env(FULL, "1");
     }
     counts.run(tests)
 }

@@ -121,6 +121,18 @@ impl Device {
         self
     }
 
+    /// Adds a disk to the guest, `/dev/vda`, whose content is a file.
+    ///
+    /// A guest writes to a disk much faster than to a serial port.
+    #[must_use]
+    pub fn with_disk(mut self, file: &Path) -> Self {
+        let mut drive = OsString::from("if=none,id=disk,format=raw,file=");
+        drive.push(file);
+        let disk = ["-drive".into(), drive, "-device".into(), "virtio-blk-pci,drive=disk".into()];
+        self.arguments.splice(..0, disk);
+        self
+    }
+
     /// Returns the command that boots a guest with this device.
     #[must_use]
     pub fn command_line(&self, image: &GuestImage, initramfs: &Path) -> CommandLine {
