@@ -156,6 +156,10 @@ pub fn virtiofsd() -> Result<PathBuf, ArtifactError> {
 pub struct PulseAudio {
     /// The server.
     pub program: PathBuf,
+    /// The program that plays and records raw audio.
+    pub client: PathBuf,
+    /// The program that controls the server.
+    pub control: PathBuf,
     /// The directory of the server's modules.
     pub modules: PathBuf,
     /// The directory of the shared libraries.
@@ -171,6 +175,8 @@ impl PulseAudio {
     pub fn within(directory: &Path) -> Self {
         Self {
             program: directory.join("usr/bin/pulseaudio"),
+            client: directory.join("usr/bin/pacat"),
+            control: directory.join("usr/bin/pactl"),
             modules: directory.join("modules"),
             libraries: directory.join("usr/lib/x86_64-linux-gnu"),
         }
@@ -182,7 +188,13 @@ impl PulseAudio {
     /// Fails if that command has not run.
     pub fn prepared() -> Result<Self, ArtifactError> {
         let server = Self::within(&target_dir()?.join(Self::DIRECTORY));
-        Ok(Self { program: existing(server.program, || "cargo xtask setup".to_owned())?, ..server })
+        let made_by = || "cargo xtask setup".to_owned();
+        Ok(Self {
+            program: existing(server.program, made_by)?,
+            client: existing(server.client, made_by)?,
+            control: existing(server.control, made_by)?,
+            ..server
+        })
     }
 
     /// Returns the value of `LD_LIBRARY_PATH` with which the server finds its libraries.

@@ -1,6 +1,7 @@
 //! The files that a run adds to the guest's initramfs: the script and its data.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -39,12 +40,29 @@ impl Overlay {
     /// # Errors
     /// Fails if the program or a library cannot be read.
     pub fn program(self, name: &str, path: &Path) -> io::Result<Self> {
-        let list = Command::new("ldd").arg(path).output()?;
-        let mut overlay = self.file(name, fs::read(path)?);
+        self.file(name, fs::read(path)?).libraries_of(path, OsStr::new(""))
+    }
+
+    /// Adds a program or a library of this machine at the same path, with the libraries that it
+    /// needs. They are searched for as with the variable `LD_LIBRARY_PATH`.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be read.
+    pub fn same_path(self, path: &Path, library_path: &OsStr) -> io::Result<Self> {
+        let name = path.to_string_lossy();
+        self.file(name.trim_start_matches('/'), fs::read(path)?).libraries_of(path, library_path)
+    }
+
+    /// Adds the libraries that a program needs.
+    fn libraries_of(self, path: &Path, library_path: &OsStr) -> io::Result<Self> {
+        let list = Command::new("ldd").arg(path).env("LD_LIBRARY_PATH", library_path).output()?;
+        let mut overlay = self;
         // "NAME => PATH (ADDRESS)", or "PATH (ADDRESS)" for the loader.
         for line in String::from_utf8_lossy(&list.stdout).lines() {
-            if let Some(library) = line.split_whitespace().find(|word| word.starts_with('/')) {
-                overlay = overlay.file(library.trim_start_matches('/'), fs::read(library)?);
+            let library = line.split_whitespace().find(|word| word.starts_with('/'));
+            let name = library.unwrap_or_default().trim_start_matches('/');
+            if let Some(library) = library.filter(|_| overlay.files.iter().all(|(other, _)| other != name)) {
+                overlay = overlay.file(name, fs::read(library)?);
             }
         }
         Ok(overlay)

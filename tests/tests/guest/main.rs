@@ -25,6 +25,7 @@ mod snd_capture;
 mod snd_controls;
 mod snd_delay;
 mod snd_forms;
+mod snd_guest_servers;
 mod snd_playback;
 mod snd_sessions;
 mod snd_sound_server;

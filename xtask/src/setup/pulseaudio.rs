@@ -15,10 +15,18 @@ use super::{apt, debs, network};
 use crate::cached;
 use crate::command::quietly;
 
-/// The server, and the libraries that no other package of the tests needs. libpulse0 has private
-/// symbols and must have the server's version.
-const PACKAGES: [&str; 7] =
-    ["pulseaudio", "libpulse0", "libltdl7", "libsoxr0", "libspeexdsp1", "libtdb1", "libwrap0"];
+/// The server and its clients, and the libraries that no other package of the tests needs.
+/// libpulse0 has private symbols and must have the server's version.
+const PACKAGES: [&str; 8] = [
+    "pulseaudio",
+    "pulseaudio-utils",
+    "libpulse0",
+    "libltdl7",
+    "libsoxr0",
+    "libspeexdsp1",
+    "libtdb1",
+    "libwrap0",
+];
 
 /// Downloads and unpacks PulseAudio, unless that was done before.
 pub(super) fn prepare(sh: &Shell, debian: Debian) -> Result<()> {
