@@ -4,6 +4,7 @@
 //! that a vhost-user daemon can map. The guest prints its report on the serial port and powers off.
 //! The host waits for that with a deadline, and QEMU never outlives the test.
 
+mod emulator;
 mod migration;
 mod overlay;
 mod report;
@@ -19,7 +20,8 @@ use thiserror::Error;
 
 use crate::artifacts::GuestImage;
 use crate::command_line::CommandLine;
-use crate::process::{Process, ProcessError};
+use crate::process::ProcessError;
+use emulator::Emulator;
 pub use migration::MigrationError;
 pub use overlay::Overlay;
 pub use report::{Report, VirtioDevice};
@@ -35,7 +37,7 @@ const MEMORY: &str = "512M";
 /// A running guest. Dropping the value kills QEMU.
 #[derive(Debug)]
 pub struct Guest {
-    qemu: Process,
+    qemu: Emulator,
     /// QEMU may read this file after `boot` has returned.
     _initramfs: NamedTempFile,
     /// The directory of QEMU's control sockets.
@@ -187,7 +189,9 @@ impl Guest {
     /// # Errors
     /// Fails if the initramfs cannot be made or QEMU does not start.
     pub fn boot(image: &GuestImage, device: &Device, overlay: &Overlay) -> Result<Self, GuestError> {
-        Self::start(image, device, overlay, |_| Vec::new())
+        let mut guest = Self::start(image, device, overlay, |_| Vec::new())?;
+        guest.qemu.restart_if_the_boot_fails();
+        Ok(guest)
     }
 
     /// Starts QEMU. `further` returns more arguments for the directory of the control sockets.
@@ -203,7 +207,7 @@ impl Guest {
         let mut arguments = device.command_line(image, initramfs.path()).arguments;
         arguments.extend(migration::control(directory.path()));
         arguments.extend(further(directory.path()));
-        Ok(Self { qemu: Process::start(QEMU, arguments)?, _initramfs: initramfs, directory })
+        Ok(Self { qemu: Emulator::start(QEMU, arguments)?, _initramfs: initramfs, directory })
     }
 
     /// Returns the process id of QEMU.
@@ -248,8 +252,8 @@ impl Guest {
         let deadline = Instant::now() + within;
         let mut report = Report::default();
         while let Some(line) = self.qemu.next_line(deadline)? {
-            report.read(line);
-            watch(line);
+            report.read(&line);
+            watch(&line);
         }
         self.qemu.wait(deadline)?;
         match report.exit_code {
