@@ -36,7 +36,7 @@ fn each_point_of_the_threat_model_names_tests_that_exist() {
     }
     for number in 1.. {
         let Some((_, point)) = model.split_once(&format!("\n{number}. ")) else {
-            assert_eq!(number, 13);
+            assert_eq!(number, 14);
             return;
         };
         let end = point.find(&format!("\n{}. ", number + 1)).unwrap_or(point.len());
