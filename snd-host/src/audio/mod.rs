@@ -15,6 +15,7 @@
 //!               launcher process, which starts the audio process
 //! ```
 
+mod heard;
 mod host_audio;
 mod input;
 mod keeper;
@@ -34,4 +35,4 @@ pub(crate) use self::level::Level;
 pub(crate) use self::output::{AudioOutput, Ending, Output};
 
 #[cfg(test)]
-pub(crate) use self::output::Heard;
+pub(crate) use self::heard::{CardView, Heard};

@@ -1,29 +1,17 @@
 //! The host's side of a take that plays.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+use super::heard::{CardView, Heard};
 use super::host_audio::HostAudio;
 use super::level::Level;
 use super::take_handle::TakeHandle;
 use crate::pcm::Params;
 use crate::playout::low;
-use crate::wire::{Direction, Mode, PlaybackWriter, SinkProgress, monotonic_nanos};
-
-/// How long after the sink has been looked at it is assumed to play on. The audio process looks at
-/// it at least each `--latency`.
-const MAX_STALE: Duration = Duration::from_millis(100);
-
-/// The progress of an output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Heard {
-    /// The number of the frame that is about to be heard.
-    pub(crate) frame: u64,
-    /// Whether a sink is open.
-    pub(crate) live: bool,
-}
+use crate::wire::{Direction, Mode, PlaybackWriter, SharedClock};
 
 /// How a take that plays ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +37,11 @@ pub(crate) trait AudioOutput {
     /// Pauses playback. Audio that the sink already has is still heard.
     fn pause(&mut self);
 
-    /// Returns the progress.
-    fn heard(&self) -> Heard;
+    /// Returns the progress at the time `now`.
+    fn heard(&self, now: Instant) -> Heard;
+
+    /// Returns whether a sink is open.
+    fn is_live(&self) -> bool;
 
     /// Sets the number of frames that the guest considers played.
     fn set_played(&mut self, frames: u64);
@@ -68,6 +59,7 @@ pub(crate) struct Output {
     params: Params,
     level: Option<Arc<Level>>,
     take: TakeHandle,
+    clock: SharedClock,
     /// Created with the first audio: a guest that only probes its sound card opens no sink.
     ring: Option<PlaybackWriter>,
     mode: Mode,
@@ -86,7 +78,8 @@ impl Output {
         level: Option<Arc<Level>>,
     ) -> Self {
         let take = TakeHandle::new(audio, Direction::Play, stream, params, level.is_some());
-        Self { params, level, take, ring: None, mode: Mode::Ready, played: 0, refused: 0 }
+        let clock = SharedClock::read();
+        Self { params, level, take, clock, ring: None, mode: Mode::Ready, played: 0, refused: 0 }
     }
 
     /// Creates the ring, unless there is one.
@@ -113,22 +106,19 @@ impl Output {
         }
     }
 
-    /// Returns what the sink does, as far as the current audio process has reported it.
-    fn sink(&self, ring: &PlaybackWriter) -> SinkProgress {
-        let Some(generation) = self.take.generation() else { return SinkProgress::Lost };
-        match ring.progress() {
-            Some(progress) if progress.generation == generation => progress.sink,
-            Some(_) if generation == 1 => SinkProgress::Opening,
-            // A process that was stopped while it wrote its progress, or one that has not begun.
-            Some(_) | None => SinkProgress::Lost,
-        }
+    /// Returns the progress at the time `now`, in nanoseconds of CLOCK_MONOTONIC.
+    fn heard_at(&self, now: u64) -> Heard {
+        let Some(ring) = &self.ring else { return Heard { frame: 0, live: false } };
+        let (generation, latency) = (self.take.generation(), self.take.latency());
+        CardView { params: self.params, latency, generation, played: self.played }.heard(ring, now)
     }
 
     fn finish(&mut self, ending: Ending) {
         if self.mode.ends() {
             return;
         }
-        let heard = self.heard().frame;
+        // What was heard when the sink was last looked at: the rest is no longer than that.
+        let heard = self.heard_at(0).frame;
         self.mode = if ending == Ending::Drain { Mode::Drain } else { Mode::Cut };
         if let Some(ring) = &self.ring {
             ring.set_mode(self.mode);
@@ -174,18 +164,12 @@ impl AudioOutput for Output {
         self.set_mode(Mode::Pause);
     }
 
-    fn heard(&self) -> Heard {
-        let Some(ring) = &self.ring else { return Heard { frame: 0, live: false } };
-        match self.sink(ring) {
-            SinkProgress::Opening => Heard { frame: ring.first(), live: false },
-            SinkProgress::Lost => Heard { frame: ring.first().max(self.played), live: false },
-            sink @ SinkProgress::Open { sampled_at, .. } => {
-                let age = Duration::from_nanos(monotonic_nanos().saturating_sub(sampled_at));
-                let age = age.min(self.take.latency() + MAX_STALE);
-                let frame = sink.heard(&self.params, age).unwrap_or_default();
-                Heard { frame: frame.min(ring.written()), live: true }
-            }
-        }
+    fn heard(&self, now: Instant) -> Heard {
+        self.heard_at(self.clock.nanos(now))
+    }
+
+    fn is_live(&self) -> bool {
+        self.heard_at(0).live
     }
 
     fn set_played(&mut self, frames: u64) {

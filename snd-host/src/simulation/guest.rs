@@ -22,6 +22,13 @@ impl Guest {
         self.period * self.periods
     }
 
+    /// Returns when the guest sends START or STOP next.
+    pub(super) fn next_change(&self, now: u64) -> Option<u64> {
+        let (playing, stopped) = self.stops?;
+        let at = now % (playing + stopped);
+        Some(now - at + if at < playing { playing } else { playing + stopped })
+    }
+
     /// Returns whether the stream runs at a time since its first START.
     pub(super) const fn runs(&self, at: u64) -> bool {
         match self.stops {
@@ -39,15 +46,23 @@ pub(super) struct Sent {
     /// The number of messages that were returned.
     pub(super) returned: u32,
     /// When the next message may be sent.
-    pub(super) next: u64,
+    pub(super) not_before: u64,
     /// The number of messages since the last pause.
     burst: u32,
 }
 
 impl Sent {
+    /// Returns when the guest may send a message, after `now`; `None` if a message has to be
+    /// returned before.
+    pub(super) fn next(&self, guest: &Guest, now: u64) -> Option<u64> {
+        let pending = self.messages - self.returned;
+        let pauses = self.burst >= guest.burst && pending > 0;
+        (pending < guest.periods && !pauses).then_some(self.not_before.max(now + 1))
+    }
+
     /// Returns whether the guest sends a message now. If so, counts the message.
     pub(super) fn sends(&mut self, guest: &Guest, now: u64) -> bool {
-        if now < self.next || self.messages - self.returned >= guest.periods {
+        if now < self.not_before || self.messages - self.returned >= guest.periods {
             return false;
         }
         if self.burst >= guest.burst {
@@ -56,7 +71,7 @@ impl Sent {
                 return false;
             }
             self.burst = 0;
-            self.next = now + guest.silence;
+            self.not_before = now + guest.silence;
             return false;
         }
         self.burst += 1;

@@ -2,19 +2,16 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
 use super::sink::Plan;
-use crate::audio::{AudioOutput, Ending, Heard};
+use crate::audio::{AudioOutput, CardView, Ending, Heard};
 use crate::pcm::Params;
 use crate::playout::{Ahead, Fed, PlaybackBuffer, feed, low};
 use crate::timeline::Timeline;
-use crate::wire::{Mode, PlaybackReader, PlaybackWriter, Progress, SinkProgress};
-
-/// How long the sink is assumed to play on after it was looked at.
-const MAX_STALE: Duration = Duration::from_millis(100);
+use crate::wire::{Mode, PlaybackReader, PlaybackWriter, Progress, SharedClock, SinkProgress};
 
 /// An open sink.
 #[derive(Debug)]
@@ -24,8 +21,8 @@ struct Sink {
     running: Option<Duration>,
     /// Milliseconds until the sink plays.
     plays_in: u64,
-    /// What was scheduled: the running time, the first frame, and the number of frames.
-    pieces: Vec<(Duration, u64, u64)>,
+    /// What was scheduled: the running time, the first frame, the number of frames, and the end.
+    pieces: Vec<(Duration, u64, u64, Duration)>,
     /// How many pieces the sink was given.
     fed: u32,
 }
@@ -41,7 +38,8 @@ impl Fed for Sink {
 
     fn push(&mut self, first: u64, bytes: BytesMut) {
         let slot = self.timeline.schedule(first, bytes.len() as u64, self.running);
-        self.pieces.push((slot.start, first, bytes.len() as u64));
+        self.pieces.retain(|(.., end)| self.running.is_none_or(|running| *end > running));
+        self.pieces.push((slot.start, first, bytes.len() as u64, slot.end));
         self.fed += 1;
     }
 }
@@ -55,8 +53,13 @@ pub(super) struct Host {
     latency: Duration,
     plan: Plan,
     sink: Option<Sink>,
+    /// Whether the last sink or its process has failed.
     lost: bool,
+    /// How often the take was opened; `None` without an audio process.
+    generation: Option<u64>,
+    processes: u64,
     played: u64,
+    clock: SharedClock,
     /// When the thread of the take wakes next; `None` if only the card wakes it.
     wakes: Option<u64>,
     /// How often that thread has woken.
@@ -70,36 +73,50 @@ pub(super) struct Host {
 pub(super) struct Output(pub(super) Rc<RefCell<Host>>);
 
 impl Host {
-    pub(super) fn new(params: &Params, latency: Duration, plan: Plan) -> Self {
+    /// Creates both sides. The virtual time begins at `epoch`.
+    pub(super) fn new(params: &Params, latency: Duration, plan: Plan, epoch: Instant) -> Self {
         let writer = PlaybackWriter::create(params).unwrap();
-        let reader = PlaybackReader::open(writer.file().try_clone().unwrap(), params).unwrap();
         Self {
+            buffer: open(&writer, params, 1),
             writer,
-            buffer: PlaybackBuffer::new(reader, params, false),
             params: *params,
             latency,
             plan,
             sink: None,
             lost: false,
+            generation: Some(1),
+            processes: 1,
             played: 0,
+            clock: SharedClock::new(epoch, 0),
             wakes: None,
             woken: 0,
             now: 0,
         }
     }
 
-    /// Lets the sink's clock run for a millisecond.
-    pub(super) fn tick(&mut self, now: u64) {
-        self.now = now;
+    /// Lets the sink's clock run until `now`. Nothing changes meanwhile.
+    pub(super) fn advance(&mut self, now: u64) {
+        let ms = now - std::mem::replace(&mut self.now, now);
         let Some(sink) = &mut self.sink else { return };
-        if !self.plan.exists(now) || self.buffer.mode() != Mode::Run && sink.running.is_none() {
+        // As it was since the last change.
+        let before = now - 1;
+        if !self.plan.exists(before) || self.buffer.mode() != Mode::Run && sink.running.is_none() {
             return;
         }
-        if sink.plays_in > 0 {
-            sink.plays_in -= 1;
-        } else {
-            *sink.running.get_or_insert_default() += Duration::from_nanos(self.plan.moves(now));
+        let waits = ms.min(sink.plays_in);
+        sink.plays_in -= waits;
+        if sink.plays_in == 0 && self.plan.moves(before) {
+            *sink.running.get_or_insert_default() += Duration::from_nanos(self.plan.nanos(ms - waits));
         }
+    }
+
+    /// Returns when something changes by itself, after the current time.
+    pub(super) fn next(&self) -> Option<u64> {
+        let may_play = self.buffer.mode() == Mode::Run && self.plan.exists(self.now);
+        let plays = self.sink.as_ref().filter(|sink| sink.running.is_none() && may_play);
+        let plays = plays.map(|sink| self.now + sink.plays_in.max(1));
+        let wakes = self.wakes.map(|wakes| wakes.max(self.now + 1));
+        [plays, wakes, self.plan.next_change(self.now)].into_iter().flatten().min()
     }
 
     /// Has the thread of the take wake now, because the card has sent a message.
@@ -109,6 +126,10 @@ impl Host {
 
     /// Does what the thread of the take does, if it wakes now.
     pub(super) fn play(&mut self, now: u64, jitter: u64) {
+        self.replace_process(now);
+        if self.generation.is_none() {
+            return;
+        }
         let changed = self.sink.is_some() != self.plan.exists(now) && self.buffer.reader().written() > 0;
         if !changed && self.wakes.is_none_or(|wakes| wakes > now) {
             return;
@@ -126,6 +147,19 @@ impl Host {
             None if self.buffer.sleeps() => None,
             None => Some(now + 1),
         };
+    }
+
+    /// Ends the audio process, or starts another one.
+    fn replace_process(&mut self, now: u64) {
+        let exists = self.plan.has_process(now);
+        if exists && self.generation.is_none() {
+            self.processes += 1;
+            self.generation = Some(self.processes);
+            self.buffer = open(&self.writer, &self.params, self.processes);
+            self.wake();
+        } else if !exists {
+            (self.generation, self.sink, self.lost, self.wakes) = (None, None, true, None);
+        }
     }
 
     fn open(&mut self, now: u64) {
@@ -153,7 +187,7 @@ impl Host {
             None if self.lost => SinkProgress::Lost,
             None => SinkProgress::Opening,
         };
-        self.buffer.report(&Progress { generation: 1, sink });
+        self.buffer.report(&Progress { generation: self.processes, sink });
     }
 
     /// Returns how many pieces the sink was given.
@@ -164,21 +198,19 @@ impl Host {
     /// Returns whether the sink plays now.
     pub(super) fn plays(&self, now: u64) -> bool {
         self.plan.exists(now)
-            && self.plan.moves(now) > 0
+            && self.plan.moves(now)
             && self.sink.as_ref().is_some_and(|sink| sink.running.is_some())
     }
 
     /// Returns the frame that the sink makes audible now; `None` if it has nothing to play.
-    pub(super) fn audible(&mut self) -> Option<u64> {
-        let sink = self.sink.as_mut()?;
+    pub(super) fn audible(&self) -> Option<u64> {
+        let sink = self.sink.as_ref()?;
         let running = sink.running?;
-        let past = |(at, first, frames): &(Duration, u64, u64)| {
+        let past = |(at, first, frames, _): &(Duration, u64, u64, Duration)| {
             let passed = self.params.frames_in(running.checked_sub(*at)?);
             (passed < *frames).then_some(first + passed)
         };
-        let heard = sink.pieces.iter().find_map(past);
-        sink.pieces.retain(|(at, _, frames)| *at + self.params.duration(*frames) > running);
-        heard
+        sink.pieces.iter().find_map(past)
     }
 
     fn set_mode(&mut self, mode: Mode) {
@@ -210,17 +242,14 @@ impl AudioOutput for Output {
         self.0.borrow_mut().set_mode(Mode::Pause);
     }
 
-    fn heard(&self) -> Heard {
+    fn heard(&self, now: Instant) -> Heard {
         let host = self.0.borrow();
-        match host.writer.progress().map_or(SinkProgress::Opening, |progress| progress.sink) {
-            SinkProgress::Opening => Heard { frame: host.writer.first(), live: false },
-            SinkProgress::Lost => Heard { frame: host.writer.first().max(host.played), live: false },
-            sink @ SinkProgress::Open { sampled_at, .. } => {
-                let age = Duration::from_nanos(host.now * 1_000_000 - sampled_at);
-                let age = age.min(host.latency + MAX_STALE);
-                Heard { frame: sink.heard(&host.params, age).unwrap(), live: true }
-            }
-        }
+        let Host { params, latency, generation, played, .. } = *host;
+        CardView { params, latency, generation, played }.heard(&host.writer, host.clock.nanos(now))
+    }
+
+    fn is_live(&self) -> bool {
+        self.0.borrow().sink.is_some()
     }
 
     fn set_played(&mut self, frames: u64) {
@@ -234,4 +263,10 @@ impl AudioOutput for Output {
     }
 
     fn end(self, _ending: Ending) {}
+}
+
+/// Opens the ring as audio process number `process` does.
+fn open(writer: &PlaybackWriter, params: &Params, process: u64) -> PlaybackBuffer {
+    let reader = PlaybackReader::open(writer.file().try_clone().unwrap(), params).unwrap();
+    PlaybackBuffer::new(reader, params, process > 1)
 }

@@ -1,4 +1,4 @@
-//! A sink with a clock of its own.
+//! A sink with a clock of its own, and the audio process that uses it.
 
 /// The events of a sink; times are in milliseconds.
 #[derive(Clone, Debug)]
@@ -17,22 +17,48 @@ pub(super) struct Plan {
 pub(super) struct Fault {
     pub(super) at: u64,
     pub(super) ms: u64,
-    /// Whether the sink reports an error and has to be opened again. Otherwise it stalls.
-    pub(super) gone: bool,
+    pub(super) kind: FaultKind,
+}
+
+/// Why a sink does not play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    /// The sink stalls.
+    Stalls,
+    /// The sink reports an error and has to be opened again.
+    Fails,
+    /// There is no audio process.
+    NoProcess,
 }
 
 impl Plan {
-    fn fault(&self, now: u64, gone: bool) -> bool {
-        self.faults.iter().any(|fault| fault.gone == gone && (fault.at..fault.at + fault.ms).contains(&now))
+    fn has(&self, now: u64, kind: FaultKind) -> bool {
+        self.faults.iter().any(|fault| fault.kind == kind && (fault.at..fault.at + fault.ms).contains(&now))
+    }
+
+    /// Returns whether there is an audio process.
+    pub(super) fn has_process(&self, now: u64) -> bool {
+        !self.has(now, FaultKind::NoProcess)
     }
 
     /// Returns whether the sink can be used.
     pub(super) fn exists(&self, now: u64) -> bool {
-        now >= self.opens && !self.fault(now, true)
+        now >= self.opens && !self.has(now, FaultKind::Fails) && self.has_process(now)
     }
 
-    /// Returns how far the sink's clock moves in this millisecond, in nanoseconds.
-    pub(super) fn moves(&self, now: u64) -> u64 {
-        if self.fault(now, false) { 0 } else { u64::try_from(1_000_000 + self.drift * 100).unwrap() }
+    /// Returns whether the sink's clock moves.
+    pub(super) fn moves(&self, now: u64) -> bool {
+        !self.has(now, FaultKind::Stalls)
+    }
+
+    /// Returns how far the sink's clock moves in a number of milliseconds, in nanoseconds.
+    pub(super) fn nanos(&self, ms: u64) -> u64 {
+        ms * u64::try_from(1_000_000 + self.drift * 100).unwrap()
+    }
+
+    /// Returns when a fault begins or ends next, or the sink can be opened for the first time.
+    pub(super) fn next_change(&self, now: u64) -> Option<u64> {
+        let faults = self.faults.iter().flat_map(|fault| [fault.at, fault.at + fault.ms]);
+        faults.chain([self.opens]).filter(|at| *at > now).min()
     }
 }

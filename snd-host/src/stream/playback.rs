@@ -11,7 +11,9 @@ use super::pacer::{MAX_UNNOTIFIED, Pacer};
 use super::pending::Pending;
 use super::stats::Stats;
 use crate::audio::{AudioOutput, Ending, Output};
+use crate::limits::MAX_LATENCY_MS;
 use crate::pcm::Params;
+use crate::wire::playback_ring_bytes;
 
 /// A take that plays. A message is completed when its audio counts as played.
 ///
@@ -27,6 +29,9 @@ pub(crate) struct Playback<M = Message, O = Output> {
     /// Frames that the guest considers played because their messages were returned early. They are
     /// played late, and not dropped for that.
     early: u64,
+    /// The largest number of frames by which playback can be behind the guest. What the audio
+    /// process reports may be wrong, so it does not count beyond that.
+    max_delay: u64,
     stats: Stats,
     xruns: HighWater,
 }
@@ -34,7 +39,7 @@ pub(crate) struct Playback<M = Message, O = Output> {
 impl<M, O: AudioOutput> fmt::Display for Playback<M, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { params, output, stats, pending, .. } = self;
-        let sink = if output.heard().live { "open" } else { "not open" };
+        let sink = if output.is_live() { "open" } else { "not open" };
         write!(f, "{params}, {} frames, {stats}, {} frames dropped, ", pending.end(), output.dropped())?;
         write!(f, "{pending}, sink {sink}")
     }
@@ -50,6 +55,7 @@ impl<M, O: AudioOutput> Playback<M, O> {
             pacer: Pacer::new(&params),
             pending: Pending::new(params),
             early: 0,
+            max_delay: max_delay(&params),
             stats: Stats::default(),
             xruns: HighWater::default(),
         }
@@ -93,7 +99,7 @@ impl<M, O: AudioOutput> Playback<M, O> {
 
     /// Updates the position and returns it.
     fn advance(&mut self, now: Instant) -> Duration {
-        let heard = self.output.heard();
+        let heard = self.output.heard(now);
         let heard = heard.live.then(|| self.params.duration(heard.frame));
         self.pacer.advance(now, heard, self.pending.given())
     }
@@ -106,12 +112,12 @@ impl<M, O: AudioOutput> Playback<M, O> {
         if due.peek().is_none() {
             return Vec::new();
         }
-        let heard = self.output.heard().frame;
+        let heard = self.output.heard(now).frame;
         self.early = self.early.min(position.saturating_sub(heard));
         self.output.set_played(position - self.early);
         let frame_bytes = u64::from(self.params.frame_bytes());
         let completions = due.map(|next| {
-            let latency = next.end.saturating_sub(heard);
+            let latency = next.end.saturating_sub(heard).min(self.max_delay);
             self.stats.add_latency(self.params.duration(latency));
             let latency = latency.saturating_mul(frame_bytes);
             (next.message, u32::try_from(latency).unwrap_or(u32::MAX))
@@ -165,5 +171,72 @@ impl<M, O: AudioOutput> Playback<M, O> {
         let messages = self.flush();
         self.output.end(ending);
         messages
+    }
+}
+
+/// Returns the number of frames that the ring holds at most, and the sink after that.
+fn max_delay(params: &Params) -> u64 {
+    let ring = playback_ring_bytes(params.buffer_bytes, params.rate * params.frame_bytes());
+    params.frames(ring) + params.frames_in(Duration::from_millis(MAX_LATENCY_MS.unsigned_abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::Heard;
+    use crate::pcm::tests::s16_stereo;
+
+    /// The output of an audio process that says that nothing is ever heard.
+    struct Deaf;
+
+    impl AudioOutput for Deaf {
+        fn write(&mut self, bytes: usize, mut read: impl FnMut(&mut [u8]) -> bool) -> bool {
+            read(&mut vec![0; bytes])
+        }
+
+        fn low(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn start(&mut self) {}
+
+        fn pause(&mut self) {}
+
+        fn heard(&self, _now: Instant) -> Heard {
+            Heard { frame: 0, live: true }
+        }
+
+        fn is_live(&self) -> bool {
+            true
+        }
+
+        fn set_played(&mut self, _frames: u64) {}
+
+        fn dropped(&self) -> u64 {
+            0
+        }
+
+        fn end(self, _ending: Ending) {}
+    }
+
+    #[test]
+    fn a_process_that_hears_nothing_holds_up_no_message_and_bounds_the_delay() {
+        let params = s16_stereo();
+        let (start, minute) = (Instant::now(), 60_000);
+        let mut playback = Playback::new(0, params, Deaf);
+        playback.start(start);
+        let (mut played, mut largest) = (0u64, 0);
+        for ms in 0..minute {
+            let now = start + Duration::from_millis(ms);
+            let _ = playback.accept((), params.period_bytes.into(), now, |_| true);
+            for ((), delay) in playback.take_due(now) {
+                played += u64::from(params.period_bytes);
+                largest = largest.max(delay);
+            }
+        }
+        let played = params.duration(params.frames(played));
+        assert!(played >= Duration::from_millis(minute - 200), "{played:?}");
+        let delay = params.duration(params.frames(largest.into()));
+        assert!(delay <= Duration::from_secs(3), "{delay:?}");
     }
 }

@@ -46,6 +46,7 @@ pub use self::playback_ring::{PlaybackReader, PlaybackWriter};
 pub use self::progress::{Progress, SinkProgress};
 pub use self::shared_area::SharedArea;
 
+pub(crate) use self::clock::SharedClock;
 pub(crate) use self::fields::HEADER_BYTES;
 #[cfg(test)]
 pub(crate) use self::playback_ring::max_buffered_bytes;
