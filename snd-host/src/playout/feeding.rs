@@ -52,9 +52,10 @@ const MIN_WAIT: Duration = Duration::from_millis(1);
 /// Feeds a sink, if it has less audio than it should have.
 ///
 /// Returns the time after which the sink has to be looked at again; `None` if only more audio or
-/// another mode can change anything.
+/// another mode can change anything. At the end of a take, `None` says that the sink has been given
+/// all audio.
 pub fn feed(buffer: &mut PlaybackBuffer, sink: &mut impl Fed, latency: Duration) -> Option<Duration> {
-    if !matches!(buffer.mode(), Mode::Ready | Mode::Run) {
+    if matches!(buffer.mode(), Mode::Pause | Mode::Cut) {
         return None;
     }
     let Ahead { duration: ahead, .. } = sink.ahead();
@@ -65,7 +66,7 @@ pub fn feed(buffer: &mut PlaybackBuffer, sink: &mut impl Fed, latency: Duration)
         }
     }
     let Ahead { duration: ahead, plays } = sink.ahead();
-    if buffer.mode() == Mode::Ready {
+    if buffer.mode() == Mode::Ready || buffer.mode() == Mode::Drain && buffer.is_empty() {
         return None;
     }
     if !plays {
@@ -109,6 +110,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::pcm::tests::s16_stereo;
+    use crate::wire::{PlaybackReader, PlaybackWriter};
 
     const LATENCY: Duration = Duration::from_millis(40);
 
@@ -133,6 +136,49 @@ mod tests {
                 "{ahead} {is_empty}"
             );
         }
+    }
+
+    /// A sink that plays, with the number of frames that it was given and has not played.
+    struct Playing {
+        ahead: u64,
+        given: u64,
+    }
+
+    impl Fed for Playing {
+        fn ahead(&self) -> Ahead {
+            Ahead { duration: s16_stereo().duration(self.ahead), plays: true }
+        }
+
+        fn queued(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn push(&mut self, first: u64, bytes: BytesMut) {
+            assert_eq!(first, self.given);
+            let frames = s16_stereo().frames(bytes.len() as u64);
+            (self.ahead, self.given) = (self.ahead + frames, self.given + frames);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_take_is_played_without_more_than_the_latency_in_the_sink() {
+        let params = s16_stereo();
+        let mut writer = PlaybackWriter::create(&params).unwrap();
+        let reader = PlaybackReader::open(writer.file().try_clone().unwrap(), &params).unwrap();
+        for _ in 0..100 {
+            assert!(writer.write(params.period_bytes as usize, |part| {
+                part.fill(7);
+                true
+            }));
+        }
+        writer.set_mode(Mode::Drain);
+        let mut buffer = PlaybackBuffer::new(reader, &params, false);
+        let mut sink = Playing { ahead: 0, given: 0 };
+        while let Some(next) = feed(&mut buffer, &mut sink, LATENCY) {
+            assert!(params.duration(sink.ahead) <= LATENCY, "{}", sink.ahead);
+            sink.ahead = sink.ahead.saturating_sub(params.frames_in(next));
+        }
+        assert_eq!((sink.given, buffer.dropped()), (writer.written(), 0));
     }
 
     proptest! {

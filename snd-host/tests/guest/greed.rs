@@ -89,6 +89,7 @@ fn no_guest_makes_snd_host_hold_more_than_the_help_says() {
         eprintln!("holds {} MiB of {} MiB", most >> 20, limit >> 20);
     }
     assert!(most <= limit, "{most}");
-    // What does not close is ended with its process after some seconds, so only some takes wait.
-    assert!(most > limit / 8, "{most}");
+    // The rings of four takes are full at least. How many earlier takes are still there depends on
+    // the time after which their process, whose sinks do not close, is replaced.
+    assert!(most > limit / 6, "{most}");
 }

@@ -131,20 +131,31 @@ impl Player<'_> {
         self.report();
     }
 
-    /// Feeds the sink the rest of the audio, and waits until it has played all of it.
+    /// Plays the rest of the audio, and waits until all of it has been heard.
     fn drain(&mut self, mut sink: Sink) {
-        for (first, bytes) in self.buffer.pull_all(u64::MAX) {
-            sink.feeder_mut().push(first, bytes);
+        if !self.buffer.reader().started() {
+            return debug!("ended without having been started");
         }
-        if self.buffer.reader().started() {
-            let frames = self.buffer.first();
-            let timeout = sink.feeder().ahead().duration + DRAIN_MARGIN;
-            match sink.play().and_then(|()| sink.drain(timeout)) {
-                Ok(()) => debug!(frames, "played out"),
-                Err(error) => warn!("the end of the audio is lost: {error}"),
+        match self.play_out(&mut sink) {
+            Ok(()) => debug!(frames = self.buffer.first(), "played out"),
+            Err(error) => warn!("the end of the audio is lost: {error}"),
+        }
+    }
+
+    /// Feeds the sink the rest of the audio as the sink plays it. The sink never has more than
+    /// while the guest plays, so the rest is not in memory twice.
+    fn play_out(&mut self, sink: &mut Sink) -> Result<(), AudioError> {
+        self.wakeup.busy(|| sink.play())?;
+        let left = self.config.params.duration(self.buffer.end() - self.buffer.first());
+        let deadline = Instant::now() + sink.feeder().ahead().duration + left + DRAIN_MARGIN;
+        let time_left = || deadline.saturating_duration_since(Instant::now());
+        while let Some(next) = feed(&mut self.buffer, sink.feeder_mut(), self.config.latency) {
+            if time_left().is_zero() {
+                return Err(AudioError::Failed("the sink did not drain in time".into()));
             }
-        } else {
-            debug!("ended without having been started");
+            self.wakeup.wait(Some(next));
+            sink.check()?;
         }
+        sink.drain(time_left())
     }
 }

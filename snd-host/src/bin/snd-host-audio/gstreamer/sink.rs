@@ -166,7 +166,7 @@ impl Sink {
                 gst::MessageView::Error(error) => Err(failure(error)),
                 _ => Ok(()),
             },
-            None => Err(AudioError::Failed(format!("the sink did not drain within {timeout:?}"))),
+            None => Err(AudioError::Failed("the sink did not drain in time".into())),
         }
     }
 }
