@@ -43,9 +43,10 @@ impl HostAudio {
         Arc::new(Self { config, keeper: None, realtime: OnceLock::new() })
     }
 
-    /// Starts to watch the audio process, and to replace it when it fails.
-    pub(crate) fn watch(&self) -> io::Result<()> {
-        self.keeper.as_ref().map_or(Ok(()), Keeper::watch)
+    /// Starts to watch the audio process, and to replace it when it fails. Calls `launcher_lost`
+    /// when the process cannot be replaced any more.
+    pub(crate) fn watch(&self, launcher_lost: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.watch(launcher_lost))
     }
 
     /// Returns the priority of the threads that keep time.

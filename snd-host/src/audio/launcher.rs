@@ -7,7 +7,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -31,17 +31,35 @@ const AUDIO_PROGRAMS: [&str; 2] = ["snd-host-audio", "../libexec/snd-host/snd-ho
 pub(crate) struct Launcher(Channel<Launch, Launch>);
 
 impl Launcher {
-    /// Starts the launcher, which will start the audio process with `args`.
-    pub(crate) fn start(args: impl IntoIterator<Item = OsString>) -> io::Result<Self> {
+    /// Starts the launcher, which logs what `log` selects, and will start the audio process with
+    /// `args`.
+    pub(crate) fn start(log: &str, args: impl IntoIterator<Item = OsString>) -> io::Result<Self> {
         let (card, launcher) = Channel::pair()?;
         let mut command = Command::new(env::current_exe()?);
-        command.arg(SUBCOMMAND).arg("--").args(args).stdin(launcher).stdout(Stdio::null()).spawn()?;
+        command
+            .args([SUBCOMMAND, "--log", log, "--"])
+            .args(args)
+            .stdin(launcher)
+            .stdout(Stdio::null())
+            .spawn()?;
         Ok(Self(card))
+    }
+
+    /// Creates the card's end of a launcher that a test plays.
+    #[cfg(test)]
+    pub(super) const fn new(card: Channel<Launch, Launch>) -> Self {
+        Self(card)
     }
 
     /// Has the audio process ended, and another one started with `channel` as its standard input.
     pub(super) fn launch(&self, channel: OwnedFd) -> io::Result<()> {
         self.0.send_with_file(&Launch, channel.as_fd())
+    }
+}
+
+impl AsFd for Launcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -55,7 +55,7 @@ pub fn serve(args: &Args) -> Result<(), ServeError> {
     fatal::end_on_panic();
     fault::end_on_fault()?;
     close_on_exec::all()?;
-    let launcher = Launcher::start(env::args_os().skip(1)).map_err(AudioError::from)?;
+    let launcher = Launcher::start(&args.log, env::args_os().skip(1)).map_err(AudioError::from)?;
     let audio = HostAudio::start(args.audio(), launcher)?;
     if args.source.is_none() && args.streams.inputs > 0 {
         info!("the microphone is off: guests record silence; --source turns it on");
@@ -74,7 +74,7 @@ pub fn serve(args: &Args) -> Result<(), ServeError> {
         None => info!("listening on the inherited socket"),
     }
     info!("{}", audio.realtime());
-    audio.watch()?;
+    audio.watch(|| fatal::end("ended, because the launcher of the audio process has ended"))?;
     while signals.wait_for(socket.listener())? {
         session(&mut listener, &signals, args.ring, &audio, topology)?;
     }

@@ -104,6 +104,32 @@ fn an_invalid_log_level_is_refused() {
 }
 
 #[test]
+fn the_launcher_logs_what_the_option_selects() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("snd-host");
+    std::fs::copy(PROGRAM, &program).unwrap();
+    // The launcher finds no snd-host-audio beside this copy.
+    let said = |level: &str| {
+        let mut command = Command::new(&program);
+        command.args(["--log", level, "--socket"]).arg(directory.path().join("socket"));
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said("error").contains("install it beside snd-host"));
+    assert_eq!(said("off"), "");
+}
+
+#[test]
+fn the_end_of_the_launcher_ends_all_processes() {
+    let mut daemon = Daemon::start("fakesink sync=true");
+    let mut guest = Guest::connect(&daemon, Format::Packed);
+    assert_eq!(status_of(&guest.pcm_info()), OK);
+    assert_eq!(daemon.kill_launcher().code(), Some(1));
+    daemon.wait_for("the launcher of the audio process has ended");
+}
+
+#[test]
 fn a_closed_log_does_not_stop_the_daemon() {
     let mut daemon = Daemon::start("fakesink sync=true");
     daemon.close_log();

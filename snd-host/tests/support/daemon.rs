@@ -1,7 +1,9 @@
 //! snd-host as a child process.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -26,7 +28,7 @@ pub(crate) struct Daemon {
 /// The resources that processes hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
-    /// Resident bytes, where a page of several processes counts in parts.
+    /// Bytes of anonymous memory, and of the shared areas of takes.
     pub(crate) memory: u64,
     pub(crate) threads: usize,
     pub(crate) files: usize,
@@ -112,8 +114,7 @@ impl Daemon {
         let launcher = *children(self.id()).first()?;
         children(launcher).into_iter().find(|process| {
             let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-            let runs = fs::read_to_string(format!("/proc/{process}/maps")).is_ok_and(|maps| !maps.is_empty());
-            name.trim() == "snd-host-audio" && runs
+            name.trim() == "snd-host-audio" && runs(*process)
         })
     }
 
@@ -128,6 +129,21 @@ impl Daemon {
                 prlimit(process, resource, Rlimit { current: Some(bytes), maximum }).unwrap();
             }
         }
+    }
+
+    /// Kills the launcher, and waits until the card process and the audio process have ended.
+    /// Returns the status of the card process.
+    pub(crate) fn kill_launcher(&mut self) -> ExitStatus {
+        let (launcher, audio) = (children(self.id())[0], self.audio());
+        kill_process(Pid::from_raw(launcher.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+        let status = self.wait_for_end();
+        let deadline = Instant::now() + DEADLINE;
+        while runs(audio) {
+            assert!(Instant::now() < deadline, "the audio process runs without a card process");
+            // The kernel reports no event when a process ends whose parent is another one.
+            thread::sleep(Duration::from_millis(1));
+        }
+        status
     }
 
     /// Sends the audio process a signal.
@@ -166,9 +182,10 @@ impl Daemon {
 
     /// Returns the resources that both processes hold now. Shared memory counts once.
     pub(crate) fn usage(&self) -> Usage {
-        let [card, audio] = [self.id(), self.audio()].map(usage);
+        let processes = [self.id(), self.audio()];
+        let [card, audio] = processes.map(usage);
         Usage {
-            memory: card.memory + audio.memory,
+            memory: card.memory + audio.memory + shared_areas(&processes),
             threads: card.threads + audio.threads,
             files: card.files + audio.files,
         }
@@ -176,7 +193,8 @@ impl Daemon {
 
     /// Returns the resources that the card process holds now.
     pub(crate) fn card_usage(&self) -> Usage {
-        usage(self.id())
+        let card = usage(self.id());
+        Usage { memory: card.memory + shared_areas(&[self.id()]), ..card }
     }
 
     /// Waits until all threads that play or record have ended, and returns the resources held then.
@@ -239,6 +257,11 @@ fn children(process: u32) -> Vec<u32> {
     children.split_whitespace().map(|child| child.parse().unwrap()).collect()
 }
 
+/// Returns whether a process exists and has not ended.
+fn runs(process: u32) -> bool {
+    fs::read_to_string(format!("/proc/{process}/maps")).is_ok_and(|maps| !maps.is_empty())
+}
+
 /// Returns the contents of `/proc/PID/task/TID/FILE` of each thread of a process.
 fn thread_files(process: u32, file: &str) -> Vec<String> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
@@ -246,20 +269,32 @@ fn thread_files(process: u32, file: &str) -> Vec<String> {
     threads.flatten().flat_map(|thread| fs::read_to_string(thread.path().join(file))).collect()
 }
 
-/// Returns the resources of a process. Memory that two processes share counts half for each.
+/// Returns the resources of a process, with the memory that no other process has.
 fn usage(process: u32) -> Usage {
     let directory = PathBuf::from("/proc").join(process.to_string());
     let rollup = fs::read_to_string(directory.join("smaps_rollup")).unwrap();
-    let kib = |name: &str| {
-        let kib = rollup.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"));
-        kib.unwrap().trim().parse::<u64>().unwrap()
-    };
+    // Not the pages of programs and libraries, which many processes share.
+    let anonymous =
+        rollup.lines().find_map(|line| line.strip_prefix("Pss_Anon:")?.trim().strip_suffix(" kB"));
     Usage {
-        // Not the pages of programs and libraries, which many processes share.
-        memory: (kib("Pss_Anon:") + kib("Pss_Shmem:")) << 10,
+        memory: anonymous.unwrap().parse::<u64>().unwrap() << 10,
         threads: thread_files(process, "status").len(),
         files: fs::read_dir(directory.join("fd")).unwrap().count(),
     }
+}
+
+/// Returns the bytes in the shared areas of takes that processes have open, each area counted once.
+/// An area keeps its pages as long as any process has the file open, whether mapped or not.
+fn shared_areas(processes: &[u32]) -> u64 {
+    let files = processes.iter().flat_map(|process| fs::read_dir(format!("/proc/{process}/fd")).unwrap());
+    let files = files.flatten().map(|file| file.path());
+    let areas = files.filter(|file| {
+        fs::read_link(file).is_ok_and(|target| target.to_string_lossy().contains("snd-host-take"))
+    });
+    // A file may be closed after it was listed.
+    let areas = areas.filter_map(|file| fs::metadata(file).ok());
+    let areas: HashMap<u64, u64> = areas.map(|area| (area.ino(), area.blocks() * 512)).collect();
+    areas.values().sum()
 }
 
 /// The names of the threads that a session without a running stream has.

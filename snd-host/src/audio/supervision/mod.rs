@@ -63,6 +63,8 @@ pub(super) enum Event {
     Alive(Usage),
     /// The process has ended, or cannot be started.
     Gone,
+    /// The process has no room for a message that opens a take.
+    Unreachable,
     /// The guest has prepared a take.
     Opened(TakeId),
     /// The take has to end within a time.
@@ -90,6 +92,7 @@ pub(super) enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     Ended,
+    Unreachable,
     NotReady,
     NoAnswer,
     Busy,
@@ -101,6 +104,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended => f.write_str("it has ended"),
+            Self::Unreachable => f.write_str("it does not read its messages"),
             Self::NotReady => write!(f, "it was not ready within {START_TIMEOUT:?}"),
             Self::NoAnswer => write!(f, "it has not answered within {ANSWER_TIMEOUT:?}"),
             Self::Busy => write!(f, "a sink or a source has not returned within {BUSY_TIMEOUT:?}"),
@@ -183,10 +187,8 @@ impl Supervision {
             Event::Look => self.look(now),
             Event::Ready => self.ready(now),
             Event::Alive(usage) => self.alive(usage, now),
-            Event::Gone => match self.process {
-                Process::Down(_) => Vec::new(),
-                Process::Starting(_) | Process::Running { .. } => self.replace(Reason::Ended, now),
-            },
+            Event::Gone => self.lost(Reason::Ended, now),
+            Event::Unreachable => self.lost(Reason::Unreachable, now),
             Event::Opened(id) => self.opened(id),
             Event::Ending(id, time) => {
                 if let Some(take) = self.takes.get_mut(&id) {
@@ -195,6 +197,14 @@ impl Supervision {
                 self.forget_unopened()
             }
             Event::Ended(id) => self.ended(id, now),
+        }
+    }
+
+    /// Replaces the process, if there is one.
+    fn lost(&mut self, reason: Reason, now: Instant) -> Vec<Action> {
+        match self.process {
+            Process::Down(_) => Vec::new(),
+            Process::Starting(_) | Process::Running { .. } => self.replace(reason, now),
         }
     }
 

@@ -54,6 +54,14 @@ fn a_stable_process_that_crashes_is_replaced_at_once_with_its_takes() {
 }
 
 #[test]
+fn a_process_that_takes_no_message_is_replaced_at_once_with_its_takes() {
+    let mut watch = Watch::stable();
+    assert_eq!(watch.on(Event::Opened(TAKE)), [Action::Open(TAKE, 1)]);
+    assert_eq!(watch.on(Event::Unreachable), [Action::Lost(Reason::Unreachable), Action::Start]);
+    assert_eq!(watch.on(Event::Ready), [Action::Open(TAKE, 2)]);
+}
+
+#[test]
 fn a_crash_loop_is_slowed_down_and_ends_with_a_stable_process() {
     let mut watch = Watch::new();
     assert_eq!(watch.on(Event::Look), [Action::Start]);

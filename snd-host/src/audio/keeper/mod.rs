@@ -4,7 +4,7 @@
 //! [`Supervision`] has to look at. It does what [`Supervision`] decides. The event loop only sends
 //! messages, without waiting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
@@ -64,6 +64,26 @@ struct State {
     channel: Option<Arc<Channel<Order, Report>>>,
     /// How many takes there were.
     opened: u64,
+    /// The takes that the current process has to look at, and had no room for the message.
+    missed: BTreeSet<TakeId>,
+}
+
+impl State {
+    /// Has the current process look at a take: now, or when it has answered the next time.
+    fn wake(&mut self, take: TakeId) {
+        let Some(channel) = self.channel.as_ref().filter(|_| self.takes.contains_key(&take)) else { return };
+        if let Err(error) = channel.send(&Order::Wake(take)) {
+            debug!("the audio process cannot be woken: {error}");
+            self.missed.insert(take);
+        }
+    }
+
+    /// Sends the messages for which there was no room.
+    fn wake_missed(&mut self) {
+        for take in std::mem::take(&mut self.missed) {
+            self.wake(take);
+        }
+    }
 }
 
 /// A take of the card in the audio process.
@@ -88,8 +108,8 @@ impl Keeper {
     pub(super) fn start(launcher: Launcher) -> Result<Arc<Self>, AudioError> {
         let file = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(io::Error::from);
         let now = Instant::now();
-        let state =
-            State { supervision: Supervision::new(now), takes: BTreeMap::new(), channel: None, opened: 0 };
+        let (supervision, takes, missed) = (Supervision::new(now), BTreeMap::new(), BTreeSet::new());
+        let state = State { supervision, takes, channel: None, opened: 0, missed };
         let (state, forgotten) = (Mutex::new(state), Condvar::new());
         let this = Arc::new(Self { launcher, state, forgotten, woken: file()?, doorbell: file()? });
         this.on(&mut this.state(), Event::Look);
@@ -103,29 +123,14 @@ impl Keeper {
         let (Some(channel), Some(deadline)) = (state.channel.clone(), state.supervision.next_look()) else {
             return Err(AudioError::Ended);
         };
-        let mut files = [PollFd::new(&*channel, PollFlags::IN)];
-        loop {
-            match wait(&mut files, Some(deadline)) {
-                Ok(0) if Instant::now() >= deadline => return Err(AudioError::NotReady),
-                Ok(_) => {}
-                Err(error) => return Err(error.into()),
-            }
-            match channel.try_receive() {
-                Ok(Some(Received { message: Some(Report::Ready), .. })) => break,
-                Ok(Some(Received { message: Some(Report::Refused), text, .. })) => {
-                    return Err(AudioError::Refused(text));
-                }
-                Ok(Some(_)) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(None) | Err(_) => return Err(AudioError::Ended),
-            }
-        }
+        wait_until_ready(&channel, deadline)?;
         self.on(&mut state, Event::Ready);
         Ok(())
     }
 
-    /// Starts the thread, and has the audio process try the sink and the source once.
-    pub(super) fn watch(self: &Arc<Self>) -> io::Result<()> {
+    /// Starts the thread, and has the audio process try the sink and the source once. Without the
+    /// launcher, no audio process can be started: `launcher_lost` is called when it has ended.
+    pub(super) fn watch(self: &Arc<Self>, launcher_lost: impl FnOnce() + Send + 'static) -> io::Result<()> {
         if let Some(channel) = &self.state().channel
             && let Err(error) = channel.send(&Order::Probe)
         {
@@ -133,25 +138,30 @@ impl Keeper {
         }
         let this = self.clone();
         thread::Builder::new().name("keeper".into()).spawn(move || {
-            loop {
-                this.look();
-            }
+            while this.look() {}
+            launcher_lost();
         })?;
         Ok(())
     }
 
-    /// Waits for a message or the next look, and handles it.
-    fn look(&self) {
+    /// Waits for a message or the next look, and handles it. Returns false if the launcher has
+    /// ended.
+    fn look(&self) -> bool {
         let (channel, deadline) = {
             let state = self.state();
             (state.channel.clone(), state.supervision.next_look())
         };
-        let mut files = vec![PollFd::new(&self.woken, PollFlags::IN)];
+        // The launcher sends nothing, so only its end is reported.
+        let launcher = PollFd::new(&self.launcher, PollFlags::empty());
+        let mut files = vec![launcher, PollFd::new(&self.woken, PollFlags::IN)];
         files.extend(channel.as_deref().map(|channel| PollFd::new(channel, PollFlags::IN)));
         if let Err(error) = wait(&mut files, deadline) {
             warn!("cannot wait for the audio process: {error}");
             // An error that lasts, such as a lack of memory, must not keep a processor busy.
             thread::sleep(Duration::from_secs(1));
+        }
+        if !files[0].revents().is_empty() {
+            return false;
         }
         // Fails if no other thread has woken this one.
         let _ = rustix::io::read(&self.woken, &mut [0; 8]);
@@ -159,6 +169,7 @@ impl Keeper {
             self.receive(&channel);
         }
         self.on(&mut self.state(), Event::Look);
+        true
     }
 
     /// Handles the messages of a process.
@@ -185,21 +196,28 @@ impl Keeper {
                 return;
             }
             self.on(&mut state, event);
+            if matches!(event, Event::Alive(_)) {
+                state.wake_missed();
+            }
         }
     }
 
     /// Does what an event calls for.
     fn on(&self, state: &mut State, event: Event) {
-        let mut events = vec![event];
-        while let Some(event) = events.pop() {
-            let now = Instant::now();
-            for action in state.supervision.on(event, now) {
-                if let Err(error) = self.act(state, action) {
-                    debug!("the audio process cannot be reached: {error}");
-                    if action == Action::Start {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            for action in state.supervision.on(event, Instant::now()) {
+                let Err(error) = self.act(state, action) else { continue };
+                debug!("the audio process cannot be reached: {error}");
+                match action {
+                    Action::Start => {
                         warn!("cannot start the audio process: {error}");
-                        events.push(Event::Gone);
+                        next = Some(Event::Gone);
                     }
+                    // A take that is not open in the process would be silent.
+                    Action::Open(..) => next = Some(Event::Unreachable),
+                    // An answer that does not come ends the process.
+                    Action::Ask | Action::Lost(_) | Action::Forget(_) => {}
                 }
             }
         }
@@ -224,6 +242,7 @@ impl Keeper {
             }
             Action::Forget(id) => {
                 state.takes.remove(&id);
+                state.missed.remove(&id);
                 self.forgotten.notify_all();
             }
         }
@@ -232,6 +251,7 @@ impl Keeper {
 
     fn lost(&self, state: &mut State, reason: Reason) {
         state.channel = None;
+        state.missed.clear();
         state.takes.values().for_each(|take| take.generation.store(0, Ordering::Relaxed));
         match reason {
             Reason::Leak(_) => info!("the audio process is replaced, because {reason}"),
@@ -259,11 +279,8 @@ impl Keeper {
 
     /// Has the audio process look at a take.
     pub(super) fn wake(&self, take: &TakeLink) {
-        let channel = self.state().channel.clone();
-        if let Some(channel) = channel.filter(|_| take.generation().is_some())
-            && let Err(error) = channel.send(&Order::Wake(take.opening.take))
-        {
-            debug!("the audio process cannot be woken: {error}");
+        if take.generation().is_some() {
+            self.state().wake(take.opening.take);
         }
     }
 
@@ -295,6 +312,25 @@ impl Keeper {
     }
 }
 
+/// Waits for the first message of a process, until `deadline`.
+fn wait_until_ready(channel: &Channel<Order, Report>, deadline: Instant) -> Result<(), AudioError> {
+    let mut files = [PollFd::new(channel, PollFlags::IN)];
+    // The process may send other messages without end.
+    while Instant::now() < deadline {
+        wait(&mut files, Some(deadline))?;
+        match channel.try_receive() {
+            Ok(Some(Received { message: Some(Report::Ready), .. })) => return Ok(()),
+            Ok(Some(Received { message: Some(Report::Refused), text, .. })) => {
+                return Err(AudioError::Refused(text));
+            }
+            Ok(Some(_)) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(None) | Err(_) => return Err(AudioError::Ended),
+        }
+    }
+    Err(AudioError::NotReady)
+}
+
 /// Waits until one of the files is ready, until `deadline`, or until a signal is handled.
 fn wait(files: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<usize> {
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -304,3 +340,6 @@ fn wait(files: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<usize
         other => Ok(other?),
     }
 }
+
+#[cfg(test)]
+mod failing_process;
