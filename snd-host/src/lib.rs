@@ -42,6 +42,7 @@ pub mod playout;
 mod process;
 pub mod realtime;
 mod sample_format;
+mod scheduler;
 #[cfg(test)]
 mod simulation;
 pub mod speakers;

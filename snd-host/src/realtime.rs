@@ -12,11 +12,9 @@
 use std::{fmt, thread};
 
 use rustix::process::{Resource, getrlimit};
-use thread_priority::{
-    Error, RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
-};
 use tracing::debug;
+
+use crate::scheduler::set_round_robin;
 
 /// The highest priority that is used: above ordinary threads, and below the sound servers'.
 const PRIORITY: u8 = 10;
@@ -55,27 +53,18 @@ impl RealTime {
         if limit == 0 {
             return Self::NotGranted;
         }
-        let tried = thread::spawn(move || set(limit)).join();
+        let tried = thread::spawn(move || set_round_robin(limit)).join();
         if matches!(tried, Ok(Ok(()))) { Self::Granted(limit) } else { Self::Refused }
     }
 
     /// Gives this thread the priority, and all threads that it starts.
     pub fn enter(self) {
         if let Self::Granted(priority) = self
-            && let Err(error) = set(priority)
+            && let Err(error) = set_round_robin(priority)
         {
             debug!("a thread gets no real-time priority: {error}");
         }
     }
-}
-
-fn set(priority: u8) -> Result<(), Error> {
-    let priority = ThreadPriorityValue::try_from(priority).map_err(|_| Error::Priority("out of range"))?;
-    set_thread_priority_and_policy(
-        thread_native_id(),
-        ThreadPriority::Crossplatform(priority),
-        ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin),
-    )
 }
 
 #[cfg(test)]
@@ -98,7 +87,7 @@ pub(crate) mod tests {
             realtime.enter();
             assert_eq!(policy(), expected);
         }
-        let allowed = thread::spawn(|| set(5).is_ok()).join().unwrap();
+        let allowed = thread::spawn(|| set_round_robin(5).is_ok()).join().unwrap();
         let entered = thread::spawn(|| {
             RealTime::Granted(5).enter();
             policy()

@@ -51,11 +51,6 @@ pub(super) const ALLOWED: &[c::c_long] = &[
     c::SYS_set_robust_list,
     c::SYS_rseq,
     c::SYS_sched_yield,
-    c::SYS_sched_getaffinity,
-    c::SYS_sched_setscheduler,
-    c::SYS_sched_setparam,
-    c::SYS_sched_getparam,
-    c::SYS_sched_getscheduler,
     c::SYS_gettid,
     c::SYS_getpid,
     c::SYS_clock_gettime,
@@ -132,6 +127,9 @@ fn limited() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
         // The channel to an audio process.
         (c::SYS_socketpair, of(vec![is(0, c::AF_UNIX)?])?),
         (c::SYS_prctl, of(vec![is(0, c::PR_SET_NAME)?])?),
+        // This thread only. Another process of the user could be starved.
+        (c::SYS_sched_getaffinity, of(vec![is(0, 0)?])?),
+        (c::SYS_sched_setscheduler, of(vec![is(0, 0)?])?),
         // Limits of this process. A limit on processor time could end another process.
         (c::SYS_prlimit64, of(vec![is(0, 0)?])?),
     ]))

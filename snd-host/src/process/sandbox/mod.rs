@@ -121,6 +121,7 @@ mod tests {
     use super::*;
     use crate::realtime::RealTime;
     use crate::realtime::tests::policy;
+    use crate::scheduler::tests::set_other;
 
     /// Runs `test` in a confined thread. Other threads are not confined.
     fn confined(writable: &[PathBuf], test: impl FnOnce() + Send) {
@@ -166,6 +167,16 @@ mod tests {
         confined(&[], || assert_eq!(enter(), elsewhere));
     }
 
+    #[test]
+    fn a_card_process_changes_the_scheduling_of_its_own_thread_only() {
+        let process = getpid().as_raw_nonzero().get();
+        set_other(process).unwrap();
+        confined_card(None, || {
+            set_other(0).unwrap();
+            assert_eq!(set_other(process).unwrap_err().kind(), ErrorKind::PermissionDenied);
+        });
+    }
+
     /// Makes a system call and returns its error.
     fn refused<T>(result: rustix::io::Result<T>) -> Errno {
         result.err().expect("the sandbox refuses the call")
@@ -197,6 +208,7 @@ mod tests {
                 refused(rustix::process::pidfd_open(getpid(), PidfdFlags::empty())),
                 refused(rustix::process::chdir("/")),
                 refused(prlimit(Some(getpid()), Resource::Nofile, getrlimit(Resource::Nofile))),
+                refused(rustix::thread::sched_getaffinity(Some(getpid())).map(drop)),
             ];
             for error in [&files[..], &sockets, &processes].concat() {
                 assert_eq!(error, Errno::PERM);

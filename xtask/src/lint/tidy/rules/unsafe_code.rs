@@ -20,6 +20,7 @@ const PLACES: &[(&str, &str)] = &[
     ("ring-core/no-std-proof/", "a program without std exports its own entry point"),
     ("snd-host/src/mmap.rs", "memory that the two processes share"),
     ("snd-host/src/process/close_on_exec.rs", "a system call"),
+    ("snd-host/src/scheduler.rs", "a system call"),
     ("snd-host/src/process/fault.rs", "the handler of SIGBUS"),
     ("isolation-host/src/mmap/", "the front-end's and the isolated memory"),
     ("ring-core/examples/firmware/", "bare metal"),
