@@ -16,6 +16,7 @@ mod report;
 #[expect(dead_code, unused_imports, reason = "the tests need the rest")]
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod told_delay;
 mod wakes;
 
 use report::Report;
@@ -26,6 +27,7 @@ fn main() {
     lifecycle::measure(&mut report);
     period_ends::measure(&mut report);
     delay::measure(&mut report);
+    told_delay::measure(&mut report);
     recordings::measure(&mut report);
     pauses::measure(&mut report);
     wakes::measure(&mut report);

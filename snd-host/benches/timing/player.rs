@@ -7,12 +7,14 @@ use crate::support::{DEADLINE, FRAMES, Guest, OK, Played, counting};
 /// The length of a period.
 pub(crate) const PERIOD: Duration = Duration::from_millis(10);
 
-/// The number of periods in flight.
+/// The number of periods in flight, unless the caller chooses it.
 const AHEAD: u32 = 4;
 
 /// A stream that plays.
 pub(crate) struct Player<'a> {
     guest: &'a mut Guest,
+    /// The number of periods in flight.
+    ahead: u32,
     /// The time at which the stream was started.
     pub(crate) start: Instant,
     /// The end of each period, as the time since the start.
@@ -24,11 +26,16 @@ pub(crate) struct Player<'a> {
 impl<'a> Player<'a> {
     /// Prepares stream 0 and starts it with four periods in flight.
     pub(crate) fn start(guest: &'a mut Guest) -> Self {
-        guest.prepare(0, AHEAD);
-        (0..AHEAD).for_each(|_| guest.play(0, &counting(0..FRAMES)));
+        Self::start_with(guest, AHEAD)
+    }
+
+    /// Prepares stream 0 and starts it with `ahead` periods in flight.
+    pub(crate) fn start_with(guest: &'a mut Guest, ahead: u32) -> Self {
+        guest.prepare(0, ahead);
+        (0..ahead).for_each(|_| guest.play(0, &counting(0..FRAMES)));
         let start = Instant::now();
         guest.start(0);
-        Self { guest, start, ends: Vec::new(), latencies: Vec::new() }
+        Self { guest, ahead, start, ends: Vec::new(), latencies: Vec::new() }
     }
 
     /// Waits for the end of a period and plays another period.
@@ -39,8 +46,8 @@ impl<'a> Player<'a> {
 
     /// Lets the stream run empty before it gets more audio, so that the sink has to start again.
     pub(crate) fn run_dry(&mut self) {
-        (0..AHEAD).for_each(|_| self.wait());
-        (0..AHEAD).for_each(|_| self.guest.play(0, &counting(0..FRAMES)));
+        (0..self.ahead).for_each(|_| self.wait());
+        (0..self.ahead).for_each(|_| self.guest.play(0, &counting(0..FRAMES)));
     }
 
     /// Plays until `happened` returns a value.
@@ -58,7 +65,7 @@ impl<'a> Player<'a> {
     /// Stops and releases the stream while periods are in flight, and takes them back.
     pub(crate) fn finish(self) {
         self.guest.finish(0);
-        (0..AHEAD).for_each(|_| assert_eq!(self.guest.played().status, OK));
+        (0..self.ahead).for_each(|_| assert_eq!(self.guest.played().status, OK));
     }
 
     /// Waits for the end of a period.

@@ -12,7 +12,7 @@ pub(crate) struct Report {
 /// A figure and its target.
 #[derive(Debug)]
 struct Row {
-    what: &'static str,
+    what: String,
     measured: String,
     target: String,
     met: bool,
@@ -20,21 +20,26 @@ struct Row {
 
 impl Report {
     /// Adds a duration that should be at most `target`.
-    pub(crate) fn at_most(&mut self, what: &'static str, measured: Duration, target: Duration) {
-        self.row(what, milliseconds(measured), format!("≤ {}", milliseconds(target)), measured <= target);
+    pub(crate) fn at_most(&mut self, what: impl Into<String>, measured: Duration, target: Duration) {
+        self.row(
+            what.into(),
+            milliseconds(measured),
+            format!("≤ {}", milliseconds(target)),
+            measured <= target,
+        );
     }
 
     /// Adds a number of frames that should be 0.
-    pub(crate) fn no_frames(&mut self, what: &'static str, frames: usize) {
-        self.row(what, format!("{frames} frames"), "0 frames".to_owned(), frames == 0);
+    pub(crate) fn no_frames(&mut self, what: impl Into<String>, frames: usize) {
+        self.row(what.into(), format!("{frames} frames"), "0 frames".to_owned(), frames == 0);
     }
 
     /// Adds a number of events a second that should be at most `target`.
-    pub(crate) fn rate(&mut self, what: &'static str, measured: u32, target: u32) {
-        self.row(what, measured.to_string(), format!("≤ {target}"), measured <= target);
+    pub(crate) fn rate(&mut self, what: impl Into<String>, measured: u32, target: u32) {
+        self.row(what.into(), measured.to_string(), format!("≤ {target}"), measured <= target);
     }
 
-    fn row(&mut self, what: &'static str, measured: String, target: String, met: bool) {
+    fn row(&mut self, what: String, measured: String, target: String, met: bool) {
         eprintln!("{what}: {measured}");
         self.rows.push(Row { what, measured, target, met });
     }
