@@ -133,15 +133,15 @@ impl Pacer {
     /// A sink that stalls is not followed: the position moves as if the sink played.
     fn steer(&mut self, heard: Option<Duration>, passed: Duration) {
         let since = if self.heard.is_some() { self.unsteered } else { Duration::ZERO };
-        self.unsteered = (since + passed).min(MAX_STEERED);
         let Some(towards) = heard.filter(|_| heard != self.heard) else {
+            self.unsteered = (since + passed).min(MAX_STEERED);
             self.heard = heard;
             return;
         };
-        self.heard = heard;
+        (self.heard, self.unsteered) = (heard, Duration::ZERO);
         let distance = towards.abs_diff(self.reference);
         let part = distance.as_secs_f64().min(MAX_STEERING);
-        let correction = std::mem::take(&mut self.unsteered).mul_f64(part);
+        let correction = (since + passed).mul_f64(part).min(distance);
         if towards >= self.reference {
             self.reference += correction;
         } else {

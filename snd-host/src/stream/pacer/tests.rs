@@ -141,6 +141,18 @@ fn a_delay_of_a_tenth_of_a_second_is_gone_after_two_seconds() {
 }
 
 #[test]
+fn a_delay_is_gone_after_two_seconds_if_the_position_is_updated_seldom() {
+    let (mut pacer, start) = (pacer(), Instant::now());
+    pacer.start(start);
+    let sink = |at: u64| ms(at.saturating_sub(120));
+    for at in (400..=2400).step_by(400) {
+        let given = Given { due: Some(pacer.position + ms(400)), end: ms(10_000) };
+        pacer.advance(start + ms(at), Some(sink(at)), given);
+    }
+    assert_eq!(pacer.position, sink(2400));
+}
+
+#[test]
 fn after_an_underrun_the_position_continues_with_the_next_message() {
     let (mut pacer, start) = (pacer(), Instant::now());
     pacer.start(start);
