@@ -24,6 +24,10 @@ use report::Report;
 fn main() {
     // Cargo passes `--bench`, and the filters of other harnesses; there is nothing to select here.
     let mut report = Report::default();
+    if told_delay::is_chosen() {
+        told_delay::measure(&mut report);
+        return print!("{report}");
+    }
     lifecycle::measure(&mut report);
     period_ends::measure(&mut report);
     delay::measure(&mut report);

@@ -1,7 +1,8 @@
 //! The delay that a guest is told two seconds after it has begun to play.
 //!
-//! `SND_HOST_SINKS` names other sinks, such as `PulseAudio=pulse PipeWire=pipewire`; their sound
-//! servers have to run. Each sink is measured without other load, and beside two busy loops.
+//! The variable `SND_HOST_SINKS` names other sinks, such as `PulseAudio=pulse PipeWire=pipewire`;
+//! their sound servers have to run. Each sink is measured without other load, and beside two busy
+//! loops.
 
 use std::env;
 use std::hint::spin_loop;
@@ -16,8 +17,11 @@ use crate::support::{BYTES, Daemon, Format, Guest};
 /// The value of `--latency`, which is the default.
 const LATENCY: Duration = Duration::from_millis(40);
 
-/// The sinks without a sound server.
-const SINKS: &str = "fakesink";
+/// The variable that names sinks.
+const SINKS: &str = "SND_HOST_SINKS";
+
+/// A sink that needs no sound server.
+const DEFAULT: &str = "fakesink";
 
 /// The number of periods before the delay is looked at, and the number of periods then.
 const BEFORE: usize = 200;
@@ -26,9 +30,14 @@ const MEASURED: usize = 100;
 /// The number of periods in the buffer of the guest: far more than fit into `--latency`.
 const PERIODS: u32 = 40;
 
+/// Returns whether sinks are named, so that only they are measured.
+pub(crate) fn is_chosen() -> bool {
+    env::var_os(SINKS).is_some()
+}
+
 pub(crate) fn measure(report: &mut Report) {
-    let sinks = env::var("SND_HOST_SINKS");
-    for entry in sinks.as_deref().unwrap_or(SINKS).split_whitespace() {
+    let sinks = env::var(SINKS);
+    for entry in sinks.as_deref().unwrap_or(DEFAULT).split_whitespace() {
         let (name, sink) = entry.split_once('=').unwrap_or((entry, "fakesink sync=true"));
         let row = |beside| format!("delay told after 2 s: {name}{beside}, largest of 100");
         report.at_most(row(""), told(sink), LATENCY + PERIOD);
