@@ -1,7 +1,7 @@
 //! Memory for tests whose segments are arbitrary numbers.
 
 use ring_core::Segment;
-use ring_core::memory::{AccessError, Memory};
+use ring_core::memory::{AccessError, Memory, RawTable};
 
 /// A memory that lends every segment and table: the device is in this program, and accesses no
 /// segment.
@@ -21,6 +21,10 @@ impl<M: Memory> Memory for Anywhere<M> {
 
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.0.write_bytes(address, from)
+    }
+
+    fn table(&self, table: Segment) -> Option<RawTable<'_>> {
+        self.0.table(table)
     }
 
     fn lend(&self, _: Segment) -> Result<(), AccessError> {

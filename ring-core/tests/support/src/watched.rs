@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use ring_core::Segment;
 use ring_core::memory::{
-    AccessError, Area, AreaRings, AreaWalk, Load, Memory, RawArea, RawMemory, Store, Word,
+    AccessError, Area, AreaRings, AreaWalk, Load, Memory, RawArea, RawMemory, RawTable, Store, Word,
 };
 
 /// One access to shared memory.
@@ -26,19 +26,25 @@ pub enum Access {
     ReadBytes { address: u64, len: usize },
     /// [`Memory::write_bytes`].
     WriteBytes { address: u64, len: usize },
+    /// [`Memory::table`] that has returned a table. The reads of its descriptors are not recorded.
+    Table { address: u64, len: usize },
     /// [`Memory::fence`].
     Fence,
 }
 
 impl Access {
-    /// Returns the addresses of the bytes that the access reads.
+    /// Returns the addresses of the bytes that the access reads. A table is read by other accesses.
     #[must_use]
     pub const fn reads(self) -> Range<u64> {
         match self {
             Self::Read { address, len }
             | Self::Load { address, len, .. }
             | Self::ReadBytes { address, len } => address..address + len as u64,
-            Self::Write { .. } | Self::Store { .. } | Self::WriteBytes { .. } | Self::Fence => 0..0,
+            Self::Write { .. }
+            | Self::Store { .. }
+            | Self::WriteBytes { .. }
+            | Self::Table { .. }
+            | Self::Fence => 0..0,
         }
     }
 
@@ -52,7 +58,7 @@ impl Access {
             | Self::Store { len, .. }
             | Self::ReadBytes { len, .. }
             | Self::WriteBytes { len, .. } => len,
-            Self::Fence => 0,
+            Self::Table { .. } | Self::Fence => 0,
         }
     }
 }
@@ -97,6 +103,12 @@ impl<'m> Memory for Watched<'m> {
     fn write_bytes(&self, address: u64, from: &[u8]) -> Result<(), AccessError> {
         self.record(Access::WriteBytes { address, len: from.len() });
         self.memory.write_bytes(address, from)
+    }
+
+    fn table(&self, table: Segment) -> Option<RawTable<'_>> {
+        let resolved = self.memory.table(table)?;
+        self.record(Access::Table { address: table.address, len: table.len as usize });
+        Some(resolved)
     }
 
     fn lend(&self, _: Segment) -> Result<(), AccessError> {

@@ -126,8 +126,8 @@ impl<'m> Ends<'m> {
     /// accesses nothing.
     fn check_work(&self, work: Work, (driver_was_broken, device_was_broken): (bool, bool)) {
         // At most, in each call: one access to each word of each descriptor of the queue; one fetch
-        // for each segment from a table and for the first segment that does not fit; the indices,
-        // events and fences.
+        // for each segment from a table and for the first segment that does not fit; a table that a
+        // burst reads in place; the indices, events and fences.
         let most = 2 * usize::from(self.setup.size) + work.storage + 1 + 8;
         // A burst that finds a rule broken leaves the chain to the plain call.
         let most = if cfg!(ring_core_bursts) || work.calls > 1 { 2 * most } else { most };
