@@ -48,6 +48,13 @@ impl<M, const N: usize> Windows<M, N> {
     }
 }
 
+/// Returns whether a memory contains the first and the last byte of a segment.
+fn contains_ends(memory: &impl Memory, Segment { address, len }: Segment) -> bool {
+    let last = address.checked_add(u64::from(len.saturating_sub(1)));
+    let contains = |address| memory.read_bytes(address, &mut [0]).is_ok();
+    last.is_some_and(|last| contains(address) && contains(last))
+}
+
 impl<M: Memory, const N: usize> Memory for Windows<M, N> {
     type Area = M::Area;
 
@@ -64,7 +71,15 @@ impl<M: Memory, const N: usize> Memory for Windows<M, N> {
     }
 
     fn table(&self, table: Segment) -> Option<RawTable<'_>> {
-        self.0.iter().find_map(|window| window.table(table))
+        for window in &self.0 {
+            let resolved = window.table(table);
+            // A window that contains the table and does not resolve it has it copied. A later
+            // window must not resolve it, because that window can have other bytes.
+            if resolved.is_some() || contains_ends(window, table) {
+                return resolved;
+            }
+        }
+        None
     }
 
     fn lend(&self, segment: Segment) -> Result<(), AccessError> {

@@ -2,11 +2,11 @@
 //! Flag: Scatter-Gather Support".
 
 use ring_core::error::AddErrorKind;
-use ring_core::memory::{AccessError, Memory as _, RawMemory};
+use ring_core::memory::{AccessError, AlignedWord, Memory as _, RawMemory, Windows};
 use ring_core::{AddError, Notify, Segment};
 use support::{
     Anywhere, BUFFERS, DESCRIPTORS, FORMATS, HeapDriverQueue, INDIRECT, PACKED, Pair, SPLIT, ZEROED,
-    driver_queue, setup,
+    device_queue, driver_queue, setup,
 };
 
 #[test]
@@ -142,5 +142,35 @@ fn a_buffer_that_does_not_fit_the_bytes_of_the_caller_is_refused() {
         assert_eq!(refused(u64::MAX - 8, &mut [0; 17], &[segment]), past_the_end);
         assert_eq!(mapped, [16]);
         assert_eq!((pair.driver.free(), pair.driver.publish()), (2, Notify::NotNeeded));
+    }
+}
+
+/// The first window that contains the table maps the table unaligned, so a burst copies the table.
+#[test]
+fn a_table_is_read_in_the_first_window_that_contains_it() {
+    let [shown, hidden] = [3, 5].map(|len| Segment::new(BUFFERS, len));
+    let table = Segment::new(BUFFERS + 0x100, 16);
+    for format in FORMATS {
+        let setup = setup(4, format | INDIRECT);
+        let (mut words, mut unaligned) = (ZEROED, [AlignedWord::ZERO; 8]);
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let first = RawMemory::from_mut(&mut unaligned, table.address - 4);
+        let mut driver = driver_queue(memory.clone(), &setup);
+        let mut device = device_queue(Windows([first.clone(), memory.clone()]), &setup);
+        let mut segments = [Segment::default(); 2];
+        for cookie in 0..2 {
+            driver.add_indirect(table, &[hidden], &[], cookie).unwrap();
+        }
+        let _ = driver.publish();
+        let mut descriptor = [0; 16];
+        memory.read_bytes(table.address, &mut descriptor).unwrap();
+        descriptor[8] = 3;
+        first.write_bytes(table.address, &descriptor).unwrap();
+
+        let chain = device.pop(&mut segments).unwrap().unwrap();
+        assert_eq!(chain.readable(), [shown], "{format:?}");
+        let mut burst = device.burst();
+        let chain = burst.pop(&mut segments).unwrap().unwrap();
+        assert_eq!(chain.readable(), [shown], "{format:?} in a burst");
     }
 }
