@@ -186,6 +186,7 @@ mod position;
 pub mod recovery;
 mod ring;
 mod segment;
+mod serving;
 mod setup;
 mod slots;
 pub mod split;

@@ -24,12 +24,13 @@ pub(super) fn no_cell() -> *mut u8 {
     ptr::from_ref(&NO_CELL).cast::<u8>().cast_mut()
 }
 
-/// Returns the offset at which a move past the end of a ring of `len` bytes ends. A cold call, so
-/// that all other moves stay short.
+/// Returns the offset at which a move of `step` bytes past the end of a ring of `len` bytes ends. A
+/// cold call, so that all other moves stay short.
 #[cold]
-const fn past_end(offset: usize, len: usize) -> usize {
-    // A count that is larger than the ring would lead out of it.
-    if offset - len < len { offset - len } else { 0 }
+const fn past_end(offset: usize, step: usize, len: usize) -> usize {
+    // A step that is larger than the ring would lead out of it. The sum of `offset` and `step` is
+    // not an argument, because the compiler would then subtract in all moves.
+    if step <= len { offset - (len - step) } else { 0 }
 }
 
 /// A [`Walk`] in a [`RawArea`](super::RawArea).
@@ -109,12 +110,13 @@ impl<B: Barriers> Walk for RawWalk<'_, B> {
 
     #[inline]
     fn advance(&mut self, count: u16) -> bool {
-        let next = self.offset + usize::from(count) * DESCRIPTOR;
+        let step = usize::from(count) * DESCRIPTOR;
+        let next = self.offset + step;
         if next < self.len {
             self.offset = next;
             return false;
         }
-        self.offset = past_end(next, self.len);
+        self.offset = past_end(self.offset, step, self.len);
         true
     }
 

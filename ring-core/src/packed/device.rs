@@ -5,7 +5,6 @@
 
 use crate::chain::{Chain, Collector, Contents, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
-use crate::gathering::Gathered;
 use crate::index::Cursor;
 use crate::indirect::Table;
 use crate::memory::{Area as _, Load, Memory};
@@ -139,15 +138,6 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         Ok((id, collector.finish(count)?))
     }
 
-    /// Collects the segments of an indirect table for a burst. Returns `None` if the table breaks a
-    /// rule, or does not fit the storage.
-    #[inline(never)]
-    pub(super) fn gather_in_burst(&self, table: Segment, segments: &mut [Segment]) -> Option<Gathered> {
-        let mut collector = Collector::new(segments);
-        self.walk_table(table, &mut collector).ok()?;
-        collector.finish(1).ok()?.gathered()
-    }
-
     /// Follows a chain through the ring. Returns the chain's id, and the number of descriptors that
     /// the chain takes up.
     fn walk(&self, head: Control, collector: &mut Collector<'_>) -> Result<(u16, u16), Violation> {
@@ -184,7 +174,7 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
     /// Reads all descriptors of an indirect table. The whole table is the chain: ids, and flags
     /// other than `WRITE`, are reserved and ignored (VIRTIO 1.4, 2.8.7 "Indirect Flag:
     /// Scatter-Gather Support").
-    fn walk_table(&self, table: Segment, collector: &mut Collector<'_>) -> Result<(), Violation> {
+    pub(super) fn walk_table(&self, table: Segment, collector: &mut Collector<'_>) -> Result<(), Violation> {
         if !self.end.ring.indirect {
             return Err(Violation::IndirectNotNegotiated);
         }
@@ -305,8 +295,7 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
 
     /// Lets a queue that a violation has stopped return the chains that it holds.
     pub fn drain(&mut self) {
-        // A queue whose burst was forgotten does not know what is staged.
-        if self.end.state == State::Broken && self.end.burst_state == State::Broken {
+        if self.end.state == State::Broken && self.end.knows_what_is_staged() {
             self.end.state = State::Draining;
         }
     }

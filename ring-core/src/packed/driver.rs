@@ -99,21 +99,6 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         added.map_err(|cookie| AddError { kind: self.refusal(readable, writable), cookie })
     }
 
-    /// Stages a buffer for a burst.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn add_in_burst(
-        &mut self,
-        readable: &[Segment],
-        writable: &[Segment],
-        cookie: T,
-    ) -> Result<u16, AddError<T>> {
-        self.end_burst();
-        let added = self.add(readable, writable, cookie);
-        self.begin_burst();
-        added
-    }
-
     /// Returns the reason a buffer was refused.
     #[cold]
     fn refusal(&self, readable: &[Segment], writable: &[Segment]) -> AddErrorKind {
@@ -236,16 +221,6 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
             }
             Err(violation) => Err(self.broken(violation)),
         }
-    }
-
-    /// Takes back the next used buffer for a burst.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn reap_in_burst(&mut self) -> Result<Option<Used<T>>, Violation> {
-        self.end_burst();
-        let reaped = self.reap();
-        self.begin_burst();
-        reaped
     }
 
     #[cold]

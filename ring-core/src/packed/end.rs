@@ -196,6 +196,12 @@ impl<M: Memory> End<M> {
         self.staged = self.staged.advance(count, self.ring.size);
     }
 
+    /// Returns whether the position behind the batch is known. After a burst that has staged
+    /// something was forgotten, the position is not known, so the batch cannot be published.
+    pub(super) fn knows_what_is_staged(&self) -> bool {
+        self.staged == self.published.advance(self.staged_count, self.ring.size)
+    }
+
     /// Makes all staged descriptors visible. Returns whether there were any.
     #[inline]
     pub(super) fn publish(&mut self) -> bool {

@@ -139,9 +139,21 @@ impl Counts {
     /// Records that a chain of `count` descriptors has been taken and staged.
     #[inline(always)]
     pub(crate) const fn pass(&mut self, count: u16) {
+        self.take(count);
+        self.stage(count);
+    }
+
+    /// Records that a chain of `count` descriptors has been taken, without a token.
+    #[inline(always)]
+    pub(crate) const fn take(&mut self, count: u16) {
         self.room -= count;
-        self.staged += count;
         self.taken += 1;
+    }
+
+    /// Records that a chain of `count` descriptors that has no token has been staged.
+    #[inline(always)]
+    pub(crate) const fn stage(&mut self, count: u16) {
+        self.staged += count;
     }
 }
 

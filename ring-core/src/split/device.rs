@@ -5,7 +5,6 @@
 
 use crate::chain::{Chain, Collector, Contents, Token};
 use crate::error::{CompleteError, PopError, SetupError, Violation};
-use crate::gathering::Gathered;
 use crate::indirect::Table;
 use crate::memory::{Area as _, Load, Memory};
 use crate::notify::{Arm, Notify, Request};
@@ -129,17 +128,14 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
 
     /// Collects the segments of a whole chain.
     #[inline(never)]
-    fn gather<'s>(&self, first: Descriptor, segments: &'s mut [Segment]) -> Result<Contents<'s>, Violation> {
+    pub(super) fn gather<'s>(
+        &self,
+        first: Descriptor,
+        segments: &'s mut [Segment],
+    ) -> Result<Contents<'s>, Violation> {
         let mut collector = Collector::new(segments);
         let count = self.walk(first, &mut collector)?;
         collector.finish(count)
-    }
-
-    /// Collects the segments of a whole chain for a burst; `None` if the chain breaks a rule, or
-    /// does not fit the storage.
-    #[inline(never)]
-    pub(super) fn gather_in_burst(&self, first: Descriptor, segments: &mut [Segment]) -> Option<Gathered> {
-        self.gather(first, segments).ok()?.gathered()
     }
 
     /// Returns a copy of a descriptor.

@@ -37,13 +37,15 @@ fn what_a_dropped_burst_has_staged_stays_staged() {
     }
 }
 
-/// The chains that were answered before stay staged.
+/// The chains that were answered before stay staged. The other chain is available again or in
+/// flight, and the queue passes later chains.
 #[test]
 fn a_panic_in_work_loses_no_answered_chain() {
-    for features in ORDERS {
+    for (features, segments) in ORDERS.iter().flat_map(|order| [1, 2].map(|segments| (*order, segments))) {
         let mut words = ZEROED;
-        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
-        let _ = (pair.offer(&[BYTE], &[], 1), pair.offer(&[BYTE], &[], 2));
+        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(8, features));
+        let chain = &[BYTE; 2][..segments];
+        let _ = (pair.offer(chain, &[], 1), pair.offer(chain, &[], 2));
         let mut calls = 0;
         let unwound = catch_unwind(AssertUnwindSafe(|| {
             pair.device.burst().serve(&mut [Segment::default(); 4], 4, |_, _| {
@@ -55,6 +57,25 @@ fn a_panic_in_work_loses_no_answered_chain() {
         assert!(unwound.is_err());
         let _ = pair.device.publish();
         assert_eq!(pair.reap(), Some((1, 0)));
+
+        let _ = pair.offer(chain, &[], 3);
+        let mut burst = pair.device.burst();
+        let served = burst.serve(&mut [Segment::default(); 4], 4, |_, _| 0);
+        let _ = burst.publish();
+        let used: Vec<_> = std::iter::from_fn(|| pair.reap()).map(|used| used.0).collect();
+        if features.contains(Features::IN_ORDER) && used.is_empty() {
+            // The chain in flight is older.
+            assert_eq!((served, pair.device.burst().serve(&mut [BYTE], 4, |_, _| 0)), (Ok(1), Ok(0)));
+        } else {
+            assert_eq!((served, used.last()), (Ok(used.len()), Some(&3)), "{features:?}, {segments}");
+        }
+        // What is in flight takes up its descriptors.
+        let left = usize::from(pair.driver.in_flight()) * segments;
+        assert_eq!(usize::from(8 - pair.driver.free()), left);
+        while pair.driver.add(&[BYTE], &[], 4).is_ok() {}
+        let _ = pair.driver.publish();
+        let served = pair.device.burst().serve(&mut [BYTE], 9, |_, _| 0);
+        assert_eq!(served, Ok(8 - left), "{features:?}, {segments}");
     }
 }
 
@@ -99,17 +120,40 @@ fn a_forgotten_burst_loses_nothing_or_stops_the_queue_until_a_reset() {
 /// The position of what the burst has staged is lost, so a drain must not publish it.
 #[test]
 fn a_packed_queue_whose_burst_is_forgotten_is_not_drained() {
-    let mut words = ZEROED;
-    let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, Features::RING_PACKED));
-    let _ = (pair.offer(&[BYTE], &[], 1), pair.offer(&[BYTE], &[], 2));
-    let mut burst = pair.device.burst();
-    for _ in 0..2 {
-        let token = burst.pop(&mut [Segment::default()]).unwrap().unwrap().into_token();
-        burst.complete(token, 0).unwrap();
+    for later_bursts in [0, 1, 2] {
+        let mut words = ZEROED;
+        let memory = RawMemory::from_mut(&mut words, DESCRIPTORS);
+        let mut pair = Pair::new(&memory, &setup(4, Features::RING_PACKED));
+        let _ = (pair.offer(&[BYTE], &[], 1), pair.offer(&[BYTE], &[], 2));
+        let mut burst = pair.device.burst();
+        for _ in 0..2 {
+            let token = burst.pop(&mut [Segment::default()]).unwrap().unwrap().into_token();
+            burst.complete(token, 0).unwrap();
+        }
+        mem::forget(burst);
+        for _ in 0..later_bursts {
+            assert_eq!(pair.device.burst().publish(), Notify::NotNeeded);
+        }
+        pair.device.drain();
+        assert_eq!((pair.device.publish(), pair.reap()), (Notify::NotNeeded, None), "{later_bursts}");
     }
-    mem::forget(burst);
-    pair.device.drain();
-    assert_eq!((pair.device.publish(), pair.reap()), (Notify::NotNeeded, None));
+}
+
+/// A forgotten burst that has staged nothing stops the queue as a violation does.
+#[test]
+fn a_queue_whose_forgotten_burst_has_staged_nothing_is_drained() {
+    for features in ORDERS {
+        let mut words = ZEROED;
+        let mut pair = Pair::new(&RawMemory::from_mut(&mut words, DESCRIPTORS), &setup(4, features));
+        let _ = (pair.offer(&[BYTE], &[], 1), pair.offer(&[BYTE], &[], 2));
+        let (staged, token) = (pair.take(), pair.take());
+        pair.device.complete(staged, 0).unwrap();
+        mem::forget(pair.device.burst());
+        pair.device.drain();
+        pair.device.complete(token, 0).unwrap();
+        assert_eq!(pair.device.publish(), Notify::Needed);
+        assert_eq!([pair.reap(), pair.reap(), pair.reap()], [Some((1, 0)), Some((2, 0)), None]);
+    }
 }
 
 /// In a packed queue, all but the first descriptor of a batch are marked before the batch is

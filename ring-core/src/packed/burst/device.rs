@@ -3,16 +3,17 @@
 use crate::chain::{Chain, ChainRecord, Token};
 use crate::chain_bounds::is_in_range;
 use crate::error::{CompleteError, PopError};
-use crate::gathering::{Gathered, Gathering};
+use crate::gathering::Gathered;
 use crate::memory::Memory;
 use crate::notify::Notify;
 use crate::packed::DeviceQueue;
 use crate::packed::layout::{Control, DescriptorFlags};
 use crate::ring::State;
 use crate::segment::Segment;
+use crate::serving::serve_popped;
 use crate::slots::device::{Completion, Slots};
 
-use super::gather::gather_table;
+use super::gather::{gather, gather_table, is_writable};
 use super::staging::Staging;
 use super::taking::Taking;
 use super::word;
@@ -53,9 +54,11 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
         }
         let Some(control) = self.taking.found() else { return Ok(None) };
         let first = Control::from_word(control);
+        let start = self.taking.bits();
         if let Some(only) = self.single(first).filter(|_| !segments.is_empty()) {
-            return match self.insert(first.id, 1) {
+            return match self.insert(first.id, 1, start) {
                 Some(taken) => {
+                    self.taking.advance(1);
                     let writable = if is_writable(first) { only.len } else { 0 };
                     Ok(Some(Chain::single(segments, only, is_writable(first), taken(writable))))
                 }
@@ -63,8 +66,11 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
             };
         }
         let gathered = self.gather(first, segments);
-        let taken = gathered.and_then(|(id, count, chain)| Some((self.insert(id, count)?, chain)));
-        let Some((taken, chain)) = taken else { return self.pop_slowly(segments) };
+        let taken = gathered.and_then(|(id, count, chain)| Some((self.insert(id, count, start)?, chain)));
+        let Some((taken, chain)) = taken else {
+            self.taking.return_to(start, self.queue.end.ring.size);
+            return self.pop_slowly(segments);
+        };
         let (readable, writable) = chain.segments(segments);
         Ok(Some(Chain { readable, writable, token: taken(chain.writable) }))
     }
@@ -82,66 +88,33 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
     /// Records a chain. Returns its token, given the number of writable bytes; `None` if the chain
     /// cannot be in flight.
     #[inline(always)]
-    fn insert(&mut self, id: u16, count: u16) -> Option<impl FnOnce(u32) -> Token + use<M, S>> {
+    fn insert(&mut self, id: u16, count: u16, start: u16) -> Option<impl FnOnce(u32) -> Token + use<M, S>> {
         if id >= self.queue.end.ring.size.get() {
             return None;
         }
         let (counts, slots) = self.queue.slots.parts();
         let serial = counts.insert(slots, id, count)?;
-        let start = self.taking.bits();
-        self.taking.advance(count);
         Some(move |writable| Token { serial, start, id, writable })
     }
 
-    /// Collects the segments of a chain; `None` if the chain breaks a rule, or does not fit the
-    /// storage. Also returns the chain's id.
+    /// Collects the segments of a chain, and moves behind the chain. Also returns the chain's id,
+    /// and the number of descriptors that the chain takes up. Returns `None` if the chain breaks a
+    /// rule, or does not fit the storage; the position is then undefined.
     #[inline(always)]
     fn gather(&mut self, first: Control, segments: &mut [Segment]) -> Option<(u16, u16, Gathered)> {
-        if first.flags.contains(DescriptorFlags::INDIRECT) {
-            return self.gather_indirect(first, segments);
-        }
-        let size = self.queue.end.ring.size.get();
-        let (mut gathering, mut descriptor, mut ahead) = (Gathering::new(segments, size.into()), first, 0);
-        let mut was_writable = false;
-        let id = loop {
-            let segment = Segment::new(self.taking.address(), descriptor.len);
-            if is_writable(descriptor) != was_writable {
-                if was_writable {
-                    break None;
-                }
-                was_writable = true;
-                gathering.end_readable();
-            }
-            let is_indirect = descriptor.flags.contains(DescriptorFlags::INDIRECT);
-            if is_indirect || gathering.push(segment).is_none() {
-                break None;
-            }
-            if !descriptor.flags.contains(DescriptorFlags::NEXT) {
-                break Some(descriptor.id);
-            }
-            self.taking.advance(1);
-            ahead += 1;
-            let Some(control) = self.taking.following() else { break None };
-            descriptor = Control::from_word(control);
-        };
-        if !was_writable {
-            gathering.end_readable();
-        }
-        self.taking.rewind(ahead, size);
-        let chain = gathering.finish()?;
-        Some((id?, chain.total, chain))
-    }
-
-    /// Collects the segments of a chain in an indirect table, as [`gather`](Self::gather) does.
-    #[inline(always)]
-    fn gather_indirect(&mut self, first: Control, segments: &mut [Segment]) -> Option<(u16, u16, Gathered)> {
         let ring = &self.queue.end.ring;
+        if !first.flags.contains(DescriptorFlags::INDIRECT) {
+            let (id, chain) = gather(&mut self.taking, first, segments, ring.size.get().into())?;
+            return Some((id, chain.total, chain));
+        }
         if first.flags.contains(DescriptorFlags::NEXT) || !ring.indirect {
             return None;
         }
         let table = Segment::new(self.taking.address(), first.len);
         let chain = gather_table(&ring.memory, table, segments).map(Gathered::from_word);
-        Some((first.id, 1, chain.or_else(|| self.queue.gather_in_burst(table, segments))?))
+        let chain = chain.or_else(|| self.queue.gather_in_burst(table, segments))?;
+        self.taking.advance(1);
+        Some((first.id, 1, chain))
     }
 
     #[inline(always)]
@@ -241,7 +214,9 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
             work(&segment, &nothing);
             0
         };
-        self.passed(Completion { id: first.id, count: 1, written, read_only: false });
+        self.taking.advance(1);
+        self.queue.slots.parts().0.pass(1);
+        self.stage(Completion { id: first.id, count: 1, written, read_only: false });
         true
     }
 
@@ -253,22 +228,20 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
         segments: &mut [Segment],
         work: &mut impl FnMut(&[Segment], &[Segment]) -> u32,
     ) -> bool {
-        let Some((id, count, chain)) = self.gather(first, segments) else { return false };
-        if !self.can_pass(id) || !self.queue.slots.has_room(count) {
+        let start = self.taking.bits();
+        let gathered = self.gather(first, segments);
+        let passed = gathered.filter(|&(id, count, _)| self.can_pass(id) && self.queue.slots.has_room(count));
+        let Some((id, count, chain)) = passed else {
+            self.taking.return_to(start, self.queue.end.ring.size);
             return false;
-        }
+        };
+        // If `work` panics, the chain stays in flight: the position is behind the chain.
+        self.queue.slots.parts().0.take(count);
         let (readable, writable) = chain.segments(segments);
         let written = work(readable, writable).min(chain.writable);
-        self.passed(Completion { id, count, written, read_only: false });
+        self.queue.slots.parts().0.stage(count);
+        self.stage(Completion { id, count, written, read_only: false });
         true
-    }
-
-    /// Stages a chain that has not been recorded.
-    #[inline(always)]
-    fn passed(&mut self, completion: Completion) {
-        self.taking.advance(completion.count);
-        self.queue.slots.parts().0.pass(completion.count);
-        self.stage(completion);
     }
 
     #[inline(always)]
@@ -283,13 +256,8 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
         segments: &mut [Segment],
         work: &mut impl FnMut(&[Segment], &[Segment]) -> u32,
     ) -> Result<bool, PopError> {
-        // As in the fast path, a chain of one segment needs no storage of the caller.
-        let mut only = [Segment::default()];
-        let segments = if segments.is_empty() { &mut only } else { segments };
-        let Some(chain) = self.pop_slowly(segments)? else { return Ok(false) };
-        let written = work(chain.readable(), chain.writable());
-        let token = chain.into_token();
-        let written = written.min(token.writable());
+        let popped = serve_popped(segments, work, |segments| self.pop_slowly(segments))?;
+        let Some((token, written)) = popped else { return Ok(false) };
         // The token is fresh, and the bytes are limited.
         let completed = self.complete(token, written);
         debug_assert!(completed.is_ok());
@@ -326,12 +294,6 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
         self.staging.read(&self.queue.end, DescriptorFlags::used);
         self.taking.read(&self.queue.end, DescriptorFlags::available);
     }
-}
-
-/// Returns whether the device may write the segment of a descriptor.
-#[inline(always)]
-const fn is_writable(descriptor: Control) -> bool {
-    descriptor.flags.contains(DescriptorFlags::WRITE)
 }
 
 impl<M: Memory, S: Slots> Drop for DeviceBurst<'_, M, S> {

@@ -41,14 +41,14 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
 
     /// Prepares the accounts for a burst.
     #[inline(always)]
-    pub(in crate::packed) fn begin_burst(&mut self) {
+    pub(super) fn begin_burst(&mut self) {
         self.end.begin_burst();
         self.slots.begin_burst(self.end.burst_state.is_running());
     }
 
     /// Undoes [`begin_burst`](Self::begin_burst).
     #[inline(always)]
-    pub(in crate::packed) fn end_burst(&mut self) {
+    pub(super) fn end_burst(&mut self) {
         self.end.end_burst();
         self.slots.end_burst();
     }
@@ -161,7 +161,9 @@ impl<M: Memory, S: Slots<T>, T> DriverBurst<'_, M, S, T> {
         }
         let Some(control) = self.taking.found() else { return Ok(None) };
         let used = (u32::from((control >> 32) as u16), control as u32);
-        let is_empty = self.accounts.in_flight() == self.queue.end.ring.size.get();
+        // A buffer takes up at least one descriptor, so a free descriptor implies a free slot.
+        let size = self.queue.end.ring.size.get();
+        let is_empty = self.accounts.free == 0 && self.accounts.in_flight() == size;
         match self.accounts.release(self.queue.slots.parts().1, is_empty, used) {
             Some((used, count)) => {
                 self.taking.advance(count);

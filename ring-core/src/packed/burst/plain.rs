@@ -1,14 +1,44 @@
-//! The plain calls that a burst at the device end of a packed queue makes.
+//! The plain calls that a burst on a packed queue makes.
 
-use crate::chain::{Chain, Token};
-use crate::error::{CompleteError, PopError};
+use crate::chain::{Chain, Collector, Token};
+use crate::error::{AddError, CompleteError, PopError, Violation};
+use crate::gathering::Gathered;
 use crate::memory::Memory;
-use crate::packed::DeviceQueue;
+use crate::packed::{DeviceQueue, DriverQueue};
 use crate::segment::Segment;
-use crate::slots::device::Slots;
+use crate::slots::driver::Used;
+use crate::slots::{device, driver};
+
+/// The burst has put its values back.
+impl<M: Memory, S: driver::Slots<T>, T> DriverQueue<M, S, T> {
+    /// Stages a buffer.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn add_in_burst(
+        &mut self,
+        readable: &[Segment],
+        writable: &[Segment],
+        cookie: T,
+    ) -> Result<u16, AddError<T>> {
+        self.end_burst();
+        let added = self.add(readable, writable, cookie);
+        self.begin_burst();
+        added
+    }
+
+    /// Takes back the next used buffer.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn reap_in_burst(&mut self) -> Result<Option<Used<T>>, Violation> {
+        self.end_burst();
+        let reaped = self.reap();
+        self.begin_burst();
+        reaped
+    }
+}
 
 /// Chains and tokens are passed as numbers, so that the burst keeps them in registers.
-impl<M: Memory, S: Slots> DeviceQueue<M, S> {
+impl<M: Memory, S: device::Slots> DeviceQueue<M, S> {
     /// Takes the next available chain. Returns the numbers of readable segments and of all
     /// segments, and the token.
     #[cold]
@@ -22,6 +52,15 @@ impl<M: Memory, S: Slots> DeviceQueue<M, S> {
         self.end.begin_burst();
         let Some(Chain { readable, writable, token }) = popped? else { return Ok(None) };
         Ok(Some((readable.len(), readable.len() + writable.len(), token)))
+    }
+
+    /// Collects the segments of an indirect table. Returns `None` if the table breaks a rule, or
+    /// does not fit the storage.
+    #[inline(never)]
+    pub(super) fn gather_in_burst(&self, table: Segment, segments: &mut [Segment]) -> Option<Gathered> {
+        let mut collector = Collector::new(segments);
+        self.walk_table(table, &mut collector).ok()?;
+        collector.finish(1).ok()?.gathered()
     }
 
     /// Stages a used chain.

@@ -1,6 +1,6 @@
 //! Where a burst takes descriptors.
 
-use crate::index::Cursor;
+use crate::index::{Cursor, QueueSize};
 use crate::memory::{Area as _, Load, Memory, Walk};
 use crate::packed::end::End;
 use crate::packed::layout::DescriptorFlags;
@@ -80,14 +80,12 @@ impl<M: Memory> Taking<M> {
         (control & TURN == self.due).then_some(control)
     }
 
-    /// Moves the position back by `count` slots in a ring of `size` slots.
+    /// Moves back to the position with these [`bits`](Self::bits), in a ring of `size` slots.
     #[inline(always)]
-    pub(super) fn rewind(&mut self, count: u16, size: u16) {
-        if count > 0 {
-            // A move over the whole ring leads to the same slot on the next lap.
-            self.advance(size - count);
-            self.due ^= TURN;
-        }
+    pub(super) fn return_to(&mut self, bits: u16, size: QueueSize) {
+        let Some(at) = Cursor::from_bits(bits, size) else { return };
+        self.at.move_to(at.slot());
+        self.due = word(DescriptorFlags::available(at));
     }
 
     /// Moves the position on by `count` slots.

@@ -8,6 +8,7 @@ use crate::memory::{Area as _, Memory, Rings as _, Table as _};
 use crate::notify::Notify;
 use crate::ring::State;
 use crate::segment::Segment;
+use crate::serving::serve_popped;
 use crate::slots::device::{Completion, Slots};
 use crate::split::DeviceQueue;
 use crate::split::layout::{Descriptor, DescriptorFlags};
@@ -227,13 +228,8 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
         segments: &mut [Segment],
         work: &mut impl FnMut(&[Segment], &[Segment]) -> u32,
     ) -> Result<bool, PopError> {
-        // As in the fast path, a chain of one segment needs no storage of the caller.
-        let mut only = [Segment::default()];
-        let segments = if segments.is_empty() { &mut only } else { segments };
-        let Some(chain) = self.pop_slowly(segments)? else { return Ok(false) };
-        let written = work(chain.readable(), chain.writable());
-        let token = chain.into_token();
-        let written = written.min(token.writable());
+        let popped = serve_popped(segments, work, |segments| self.pop_slowly(segments))?;
+        let Some((token, written)) = popped else { return Ok(false) };
         // The token is fresh, and the bytes are limited.
         let completed = self.complete(token, written);
         debug_assert!(completed.is_ok());

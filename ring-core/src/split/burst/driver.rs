@@ -40,7 +40,7 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
 
     /// Prepares the accounts for a burst.
     #[inline(always)]
-    pub(in crate::split) fn begin_burst(&mut self) {
+    pub(super) fn begin_burst(&mut self) {
         self.end.begin_burst();
         self.slots.begin_burst(self.end.burst.state.is_running());
     }
@@ -48,7 +48,7 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
     /// Takes up what a burst has put back into the accounts.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "the lower 16 bits are indices")]
-    pub(in crate::split) fn end_burst(&mut self) {
+    pub(super) fn end_burst(&mut self) {
         let Accounts { added, released, .. } = *self.slots.parts().0;
         self.slots.end_burst();
         self.end.staged = added as u16;
@@ -74,7 +74,7 @@ impl<M: Memory, S: Slots<T>, T> DriverBurst<'_, M, S, T> {
             return self.add_slowly(readable, writable, cookie);
         }
         let run = self.accounts.first();
-        self.rings.table().set(run.head.into(), Descriptor::new(segment, flags, 0).to_words());
+        self.rings.set_descriptor(run.head.into(), Descriptor::new(segment, flags, 0).to_words());
         self.rings.set_available(self.accounts.next_added(), run.head);
         self.accounts.allocate(self.queue.slots.parts().1, run, 1, bytes, cookie);
         Ok(run.head)
