@@ -5,6 +5,7 @@ pub(crate) mod counts;
 mod groups;
 mod machine;
 mod plots;
+mod reasons;
 mod report;
 mod samples;
 mod summary;

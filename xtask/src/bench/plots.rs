@@ -8,6 +8,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::counted::Counted;
+use super::groups::Quantity;
 use super::samples::Benchmark;
 use super::summary;
 use crate::drawing::{Area, Drawn, INK, text};
@@ -17,6 +18,9 @@ const INSTRUCTIONS: &str = "benches/instructions.svg";
 /// In pixels.
 const SIZE: (u32, u32) = (900, 420);
 const BAR: u32 = 34;
+/// The width of a picture without the legend beside it.
+const CHART: i32 = 600;
+
 /// One implementation's values by a number.
 #[derive(Debug)]
 struct Line {
@@ -24,13 +28,46 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// A group whose cases are numbers, and the names of the picture and of the axis.
-const SWEEPS: [(&str, &str); 4] = [
-    ("burst_length", "requests in a burst"),
-    ("queue_size", "descriptors of the queue"),
-    ("chain_length", "descriptors of a request"),
-    ("in_flight", "buffers in flight between two threads"),
+/// What the axes of a picture show.
+#[derive(Debug, Clone, Copy)]
+struct Axes {
+    x: &'static str,
+    y: &'static str,
+    /// Returns the text at a value of `x`.
+    label: fn(f64) -> String,
+}
+
+/// A group whose cases are numbers.
+const SWEEPS: [(&str, Quantity, Axes); 4] = [
+    ("burst_length", Quantity::Time, of_time("requests in a burst")),
+    ("queue_size", Quantity::Time, of_time("descriptors of the queue")),
+    ("chain_length", Quantity::Time, of_time("descriptors of a request")),
+    (
+        "in_flight",
+        Quantity::Ratio,
+        Axes {
+            y: "time, as a multiple of two rtrb rings",
+            ..of_time("buffers in flight between two threads")
+        },
+    ),
 ];
+
+const fn of_time(x: &'static str) -> Axes {
+    Axes { x, y: "ns for each request", label: number }
+}
+
+fn number(x: f64) -> String {
+    format!("{x:.0}")
+}
+
+/// Returns the name of the percentile above which one in `x` requests is.
+fn percentile(x: f64) -> String {
+    let rounded = (1000.0 - 1000.0 / x).round() / 10.0;
+    format!("p{rounded}")
+}
+
+/// The axes of the distribution of single requests.
+const LATENCY: Axes = Axes { x: "percentile", y: "ns from add to reap", label: percentile };
 
 /// Draws all pictures to `directory`, and README's beside the results.
 pub(super) fn draw(directory: &Path, benchmarks: &[Benchmark], counted: &[Counted]) -> Result<()> {
@@ -38,23 +75,23 @@ pub(super) fn draw(directory: &Path, benchmarks: &[Benchmark], counted: &[Counte
     fs::create_dir_all(&plots).with_context(|| format!("cannot create {}", plots.display()))?;
     let failed = |error| anyhow!("cannot draw: {error}");
     bars(Path::new(INSTRUCTIONS), counted).map_err(failed)?;
-    for (group, axis) in SWEEPS {
-        let lines = sweep(benchmarks, group);
-        lines_by(&plots.join(group).with_extension("svg"), axis, &lines).map_err(failed)?;
+    for (group, quantity, axes) in SWEEPS {
+        let lines = sweep(benchmarks, group, quantity);
+        lines_by(&plots.join(group).with_extension("svg"), axes, &lines).map_err(failed)?;
     }
     let lines = distributions(&directory.join("distributions"));
-    lines_by(&plots.join("latency.svg"), "one in this many requests takes longer", &lines).map_err(failed)?;
+    lines_by(&plots.join("latency.svg"), LATENCY, &lines).map_err(failed)?;
     println!("The pictures are in {}; criterion's are in target/criterion.", plots.display());
     Ok(())
 }
 
 /// Returns the lines of a group. Samples of far processors are left out.
-fn sweep(benchmarks: &[Benchmark], group: &str) -> Vec<Line> {
+fn sweep(benchmarks: &[Benchmark], group: &str, quantity: Quantity) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for it in benchmarks.iter().filter(|it| it.group == group && !it.case.ends_with(", far")) {
         let number = it.case.split(',').next().and_then(|number| number.parse().ok());
         let Some(number) = number else { continue };
-        let point = (number, it.time.median);
+        let point = (number, quantity.of(it).median);
         match lines.iter_mut().find(|line| line.name == it.implementation) {
             Some(line) => line.points.push(point),
             None => lines.push(Line { name: it.implementation.clone(), points: vec![point] }),
@@ -103,15 +140,17 @@ fn colour(name: &str) -> RGBColor {
     COLOURS.iter().find(|(start, _)| name.starts_with(start)).map_or(INK, |(_, colour)| *colour)
 }
 
-/// Draws lines by a number, both on logarithmic scales.
-fn lines_by(picture: &Path, axis: &str, lines: &[Line]) -> Drawn {
+/// Draws lines by a number, both on logarithmic scales, and a legend in the order of the last
+/// values.
+fn lines_by(picture: &Path, axes: Axes, lines: &[Line]) -> Drawn {
     let points = || lines.iter().flat_map(|line| &line.points);
     let range = |of: fn(&(f64, f64)) -> f64| {
         let (low, high) = points().map(of).fold((f64::MAX, 0.0_f64), |(a, b), v| (a.min(v), b.max(v)));
         (low > 0.0 && low <= high).then_some(low * 0.9..high * 1.1)
     };
     let (Some(x), Some(y)) = (range(|point| point.0), range(|point| point.1)) else { return Ok(()) };
-    let area: Area<'_> = SVGBackend::new(picture, SIZE).into_drawing_area();
+    let whole: Area<'_> = SVGBackend::new(picture, SIZE).into_drawing_area();
+    let (area, beside) = whole.split_horizontally(CHART);
     let text = text(14);
     let mut chart = ChartBuilder::on(&area)
         .margin(12)
@@ -126,23 +165,22 @@ fn lines_by(picture: &Path, axis: &str, lines: &[Line]) -> Drawn {
         .axis_style(INK)
         .label_style(text.clone())
         .axis_desc_style(text.clone())
-        .x_desc(axis)
-        .y_desc("ns for each request")
+        .x_desc(axes.x)
+        .y_desc(axes.y)
+        .x_label_formatter(&|x| (axes.label)(*x))
         .draw()?;
-    for line in lines {
+    let last = |line: &Line| line.points.last().map_or(0.0, |point| point.1);
+    let mut sorted: Vec<&Line> = lines.iter().collect();
+    sorted.sort_by(|a, b| last(b).total_cmp(&last(a)));
+    let middle = text.pos(Pos::new(HPos::Left, VPos::Center));
+    for (row, line) in (0..).zip(sorted) {
         let style = ShapeStyle::from(&colour(&line.name)).stroke_width(2);
-        chart
-            .draw_series(LineSeries::new(line.points.iter().copied(), style).point_size(3))?
-            .label(&line.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        chart.draw_series(LineSeries::new(line.points.iter().copied(), style).point_size(3))?;
+        let y = 24 + row * 22;
+        beside.draw(&PathElement::new([(4, y), (22, y)], style))?;
+        beside.draw_text(&line.name, &middle, (28, y))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .label_font(text)
-        .border_style(INK.mix(0.3))
-        .draw()?;
-    Ok(area.present()?)
+    Ok(whole.present()?)
 }
 
 /// Draws the instructions of a request of one descriptor through both ends, as a bar for each
@@ -183,10 +221,15 @@ mod tests {
         let directory = tempfile::tempdir()?;
         let picture = directory.path().join("a.svg");
         let line = Line { name: "ring-core split".to_owned(), points: vec![(1.0, 40.0), (64.0, 15.0)] };
-        lines_by(&picture, "requests in a burst", &[line]).map_err(|error| anyhow!("{error}"))?;
+        lines_by(&picture, of_time("requests in a burst"), &[line]).map_err(|error| anyhow!("{error}"))?;
         let svg = fs::read_to_string(picture)?;
         assert!(svg.starts_with("<svg") && svg.contains("ring-core split"));
         Ok(())
+    }
+
+    #[test]
+    fn the_axis_of_the_latency_names_percentiles() {
+        assert_eq!([2.0, 10.0, 100.0, 1000.0].map(percentile), ["p50", "p90", "p99", "p99.9"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The targets of ring-core and isolation-host, and the values that were reached.
 
 use super::counted::Counted;
+use super::reasons::reason;
 use super::samples::Benchmark;
 use super::summary::{self, Measured};
 use super::table::Table;
@@ -128,9 +129,11 @@ pub(super) fn explanation(benchmarks: &[Benchmark]) -> String {
 
 /// Returns the table of the targets.
 pub(super) fn verdicts(benchmarks: &[Benchmark], counted: &[Counted]) -> Table {
-    let mut table = Table::new(&["what", "implementation", "target", "reached", "by", ""]);
+    let mut table = Table::new(&["what", "implementation", "target", "reached", "by", "", "reason"]);
     for target in &TARGETS {
-        table.rows.push(target.row(target.reached(benchmarks, counted)));
+        let reached = target.reached(benchmarks, counted);
+        let own = reached.and_then(|(_, by)| target.own(by, counted));
+        table.rows.push(target.row(reached, own));
     }
     table
 }
@@ -166,7 +169,14 @@ impl Target {
         }
     }
 
-    fn row(&self, reached: Option<(f64, &str)>) -> Vec<String> {
+    /// Returns the implementation's own instructions, if the target limits instructions.
+    fn own(&self, implementation: &str, counted: &[Counted]) -> Option<f64> {
+        let is_limited = matches!(self.limit, Limit::Instructions(_));
+        let of_target = |it: &&Counted| is_limited && it.case == self.case && it.name == implementation;
+        counted.iter().find(of_target)?.own(counted)
+    }
+
+    fn row(&self, reached: Option<(f64, &str)>, own: Option<f64>) -> Vec<String> {
         let (sign, limit, unit) = self.limit.parts();
         let met = |reached: f64| if sign == "≥" { reached >= limit } else { reached <= limit };
         let verdict = match reached {
@@ -175,13 +185,17 @@ impl Target {
             None => "not measured",
         };
         let by = reached.map_or("", |(_, by)| by);
+        let own = own.map_or(String::new(), |own| format!(", {own:.1} of them own"));
+        let reason =
+            if verdict == "missed" { reason(self.group, self.case, self.implementation) } else { "" };
         vec![
             format!("{} {}", self.group, self.case),
             self.implementation.to_owned(),
             format!("{sign} {limit} {unit}"),
-            reached.map_or(String::new(), |(reached, _)| format!("{reached:.2} {unit}")),
+            reached.map_or(String::new(), |(reached, _)| format!("{reached:.2} {unit}{own}")),
             if by == self.implementation { String::new() } else { by.to_owned() },
             verdict.to_owned(),
+            reason.to_owned(),
         ]
     }
 }
@@ -206,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_share_is_a_lower_limit_and_a_ratio_an_upper_one() {
-        let verdict = |limit, reached| target("g", "c", SPLIT, limit).row(Some((reached, SPLIT)))[5].clone();
+        let verdict =
+            |limit, reached| target("g", "c", SPLIT, limit).row(Some((reached, SPLIT)), None)[5].clone();
         assert_eq!(verdict(Limit::Share(0.9), 0.95), "met");
         assert_eq!(verdict(Limit::Ratio(0.9), 0.95), "missed");
     }
