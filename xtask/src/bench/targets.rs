@@ -106,6 +106,10 @@ const TARGETS: [Target; 41] = [
 /// The benchmark of the fence that a decision about a notification contains.
 const FENCE: &str = "no queue: a store, a fence, a load";
 
+/// What the reasons of missed instruction counts are.
+const PARTS: &str = "The reasons for missed counts name parts of the count: instructions of ring-core, \
+    read off callgrind's listing.";
+
 /// Returns the known reasons for the missed targets.
 pub(super) fn explanation(benchmarks: &[Benchmark]) -> String {
     let median = |name: &str, case: &str| {
@@ -124,7 +128,7 @@ pub(super) fn explanation(benchmarks: &[Benchmark]) -> String {
              alone takes {took:.1} ns here, and 1.7 ns on the machine of the targets."
         )
     });
-    format!("{rings}{fence}")
+    format!("{PARTS} {rings}{fence}")
 }
 
 /// Returns the table of the targets.
@@ -186,8 +190,8 @@ impl Target {
         };
         let by = reached.map_or("", |(_, by)| by);
         let own = own.map_or(String::new(), |own| format!(", {own:.1} of them own"));
-        let reason =
-            if verdict == "missed" { reason(self.group, self.case, self.implementation) } else { "" };
+        let needs_reason = verdict == "missed" || (reached.is_none() && self.case.ends_with(", far"));
+        let why = needs_reason.then(|| reason(self.group, self.case, self.implementation));
         vec![
             format!("{} {}", self.group, self.case),
             self.implementation.to_owned(),
@@ -195,7 +199,7 @@ impl Target {
             reached.map_or(String::new(), |(reached, _)| format!("{reached:.2} {unit}{own}")),
             if by == self.implementation { String::new() } else { by.to_owned() },
             verdict.to_owned(),
-            reason.to_owned(),
+            why.unwrap_or_default(),
         ]
     }
 }
