@@ -44,11 +44,12 @@
 //!
 //! - A device that answers a request before it takes the next one uses
 //!   [`serve`](DeviceBurst::serve). With `serve`, and a burst at the driver end, a request takes
-//!   about a fifth to a third fewer instructions than with the plain calls.
+//!   about a fifth to two fifths fewer instructions than with the plain calls.
 //! - At the driver end, `add` and `reap` together take about a fifth fewer instructions.
 //!   `add_indirect` makes the plain call and saves nothing.
-//! - At the device end, `pop` and `complete` together take up to an eighth fewer instructions for
-//!   chains in the ring, and about two fifths fewer for chains in an indirect table.
+//! - At the device end, `pop` and `complete` together take about a tenth to a fifth fewer
+//!   instructions for chains in the ring, and about two fifths fewer for chains in an indirect
+//!   table.
 //! - Starting and ending a burst takes instructions, too. For one buffer at a time, use the plain
 //!   calls.
 //! - A device that keeps a journal for [`recovery`](crate::recovery) records each chain in the
