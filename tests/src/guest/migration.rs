@@ -1,9 +1,10 @@
-//! Pauses and resets a running guest, and migrates it from one QEMU to another.
+//! Controls a running guest: pauses, resets and wakes it, and migrates it to another QEMU.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -30,6 +31,12 @@ pub enum MigrationError {
         command: String,
         /// QEMU's answer.
         answer: String,
+    },
+    /// The guest has not suspended.
+    #[error("the guest has not suspended; QEMU reports it as {status}")]
+    NotSuspended {
+        /// The status that QEMU reports.
+        status: String,
     },
     /// The migration failed.
     #[error("the migration ended as {status}")]
@@ -70,6 +77,40 @@ impl Guest {
         // QEMU was started with `-no-reboot`.
         control.execute("set-action", json!({"reboot": "reset"}))?;
         control.execute("system_reset", json!({}))?;
+        Ok(())
+    }
+
+    /// Waits until the guest has suspended to memory (S3), and wakes it up.
+    ///
+    /// # Errors
+    /// Fails if the guest does not suspend `within` that time.
+    pub fn wake_from_memory(&self, within: Duration) -> Result<(), GuestError> {
+        let deadline = Instant::now() + within;
+        let mut control = Control::connect(&self.directory.path().join(CONTROL), deadline)?;
+        loop {
+            let answer = control.execute("query-status", json!({}))?;
+            let status = answer.pointer("/return/status").and_then(Value::as_str).unwrap_or_default();
+            match status {
+                "suspended" => break,
+                status if Instant::now() > deadline => {
+                    return Err(MigrationError::NotSuspended { status: status.to_owned() }.into());
+                }
+                // QEMU sends its event only to connections that existed before.
+                _ => thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        control.execute("system_wakeup", json!({}))?;
+        Ok(())
+    }
+
+    /// Presses a key, which wakes the guest from an idle state (s2idle).
+    ///
+    /// # Errors
+    /// Fails if QEMU does not execute the command `within` that time.
+    pub fn press_key(&self, within: Duration) -> Result<(), GuestError> {
+        let path = self.directory.path().join(CONTROL);
+        let mut control = Control::connect(&path, Instant::now() + within)?;
+        control.execute("send-key", json!({"keys": [{"type": "qcode", "data": "shift"}]}))?;
         Ok(())
     }
 
@@ -114,7 +155,7 @@ impl Control {
                 Ok(stream) => break stream,
                 Err(error) if Instant::now() > deadline => return Err(error.into()),
                 // QEMU has not created the socket yet.
-                Err(_) => std::thread::yield_now(),
+                Err(_) => thread::yield_now(),
             }
         };
         stream.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
@@ -133,14 +174,14 @@ impl Control {
         serde_json::from_str(&line).map_err(io::Error::other)
     }
 
-    /// Executes a command and waits for its answer.
-    fn execute(&mut self, command: &str, arguments: Value) -> Result<(), MigrationError> {
+    /// Executes a command, waits for its answer, and returns the answer.
+    fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, MigrationError> {
         let message = json!({"execute": command, "arguments": arguments});
         writeln!(self.reader.get_mut(), "{message}")?;
         loop {
             let answer = self.message()?;
             if answer.get("return").is_some() {
-                return Ok(());
+                return Ok(answer);
             }
             if answer.get("error").is_some() {
                 return Err(MigrationError::Refused {

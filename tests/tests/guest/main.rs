@@ -29,5 +29,6 @@ mod snd_guest_servers;
 mod snd_playback;
 mod snd_sessions;
 mod snd_sound_server;
+mod snd_suspend;
 mod snd_tiny_periods;
 mod snd_tone;
