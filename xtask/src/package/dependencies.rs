@@ -14,7 +14,7 @@ pub(super) fn check(sh: &Shell) -> Result<()> {
     // The database of advisories is a git repository, which not every network can reach.
     let (fetched, output) = captured("fetching the database of advisories", cmd!(sh, "cargo deny fetch db"))?;
     if fetched {
-        return Ok(cmd!(sh, "cargo deny --locked check --disable-fetch advisories").run()?);
+        return Ok(cmd!(sh, "cargo deny --frozen check advisories").run()?);
     }
     eprintln!("{output}");
     println!("The database of advisories cannot be fetched; advisories were not checked");

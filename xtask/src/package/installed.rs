@@ -14,6 +14,11 @@ use crate::command::captured;
 const PACKAGES: &str = "/root";
 /// A rule of lintian for packages that are uploaded to Debian.
 const NOT_FOR_US: &str = "initial-upload-closes-no-bugs";
+/// Files that the packages have not installed: the packages themselves, and the pages that man has
+/// formatted for this test.
+const NOT_OF_PACKAGES: [&str; 2] = ["/root/*", "/var/cache/man/*"];
+/// What rpmlint reports and is intended: the file inside the system, and its text.
+const INTENDED: (&str, &str) = ("/root/rpmlint.toml", include_str!("rpmlint.toml"));
 /// The instance of isolation-host.
 const INSTANCE: &str = "package-test";
 /// What the administrator configures: snd-host as the device of the instance.
@@ -131,7 +136,10 @@ fn purge(system: &BareSystem<'_>, packages: &[Packages]) -> Result<()> {
     system.apt(&["purge", "--yes"].into_iter().chain(names.clone()).collect::<Vec<_>>())?;
     for name in names {
         let pattern = format!("*{name}*");
-        let find = system.command(&["find", "/", "-xdev", "-name", &pattern, "-not", "-path", "/root/*"]);
+        let mut find = system.command(&["find", "/", "-xdev", "-name", &pattern]);
+        for excluded in NOT_OF_PACKAGES {
+            find = find.args(["-not", "-path", excluded]);
+        }
         let left = find.read()?;
         ensure!(left.is_empty(), "these files are left after the purge of {name}:\n{left}");
         let groups = fs::read_to_string(system.path("/etc/group"))?;
@@ -143,12 +151,14 @@ fn purge(system: &BareSystem<'_>, packages: &[Packages]) -> Result<()> {
 
 /// Checks the packages with the distributions' own tools.
 fn lint(system: &BareSystem<'_>, packages: &[Packages]) -> Result<()> {
-    system.apt(&["install", "--yes", "--no-install-recommends", "lintian", "rpmlint"])?;
+    system.apt(&["install", "--yes", "--no-install-recommends", "lintian", "rpm", "rpmlint"])?;
     let suppressed = format!("--suppress-tags={NOT_FOR_US}");
+    let (intended, text) = INTENDED;
+    fs::write(system.path(intended), text)?;
     for package in packages {
         let deb = inside(&package.deb)?;
         system.command(&["lintian", "--allow-root", "--fail-on=error,warning", &suppressed, &deb]).run()?;
-        system.command(&["rpmlint", &inside(&package.rpm)?]).run()?;
+        system.command(&["rpmlint", "--config", intended, &inside(&package.rpm)?]).run()?;
     }
     Ok(())
 }
