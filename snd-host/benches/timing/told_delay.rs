@@ -27,8 +27,9 @@ const DEFAULT: &str = "fakesink";
 const BEFORE: usize = 200;
 const MEASURED: usize = 100;
 
-/// The number of periods in the buffer of the guest: far more than fit into `--latency`.
-const PERIODS: u32 = 40;
+/// The number of periods in the buffer of the guest, which the queue has room for. They last four
+/// times as long as `--latency`.
+const PERIODS: u32 = 16;
 
 /// Returns whether sinks are named, so that only they are measured.
 pub(crate) fn is_chosen() -> bool {
