@@ -127,6 +127,10 @@ fn serve(system: &BareSystem<'_>) -> Result<()> {
     let features = front_end::features(&system.path(&socket))
         .with_context(|| format!("the log:\n{}", [proxy.log(), device.log()].concat().join("\n")))?;
     println!("isolation-host, with snd-host as its device, offers the features {features:#x}");
+    drop((proxy, device));
+    for directory in [device_run, proxy_run] {
+        fs::remove_dir_all(system.path(&directory))?;
+    }
     Ok(())
 }
 
@@ -143,7 +147,9 @@ fn purge(system: &BareSystem<'_>, packages: &[Packages]) -> Result<()> {
         let left = find.read()?;
         ensure!(left.is_empty(), "these files are left after the purge of {name}:\n{left}");
         let groups = fs::read_to_string(system.path("/etc/group"))?;
-        ensure!(!groups.contains(name), "a group is left after the purge of {name}");
+        // isolation-host has a second group, isolation-device.
+        let left = groups.lines().find(|group| group.starts_with(name) || group.starts_with("isolation-"));
+        ensure!(left.is_none(), "a group is left after the purge of {name}: {left:?}");
     }
     println!("nothing is left after the purge");
     Ok(())
