@@ -114,7 +114,9 @@ fn two_thousand_rounds_without_a_sound_server_use_nothing_up() {
     daemon.wait_until_no_take_runs();
     let (after, all) = (daemon.card_usage(), daemon.usage());
     println!("before {ROUNDS} rounds {before:?}, after them {all:?}");
-    assert_eq!((card.files, card.threads), (after.files, after.threads));
+    // The card may not have heard of the end of the last takes at the first look, and keeps their
+    // files until then.
+    assert!(after.files <= card.files && after.threads <= card.threads, "{card:?} {after:?}");
     // The audio process is asked every 500 ms. It may leak more than its limits until then.
     assert!(all.threads < after.threads + 2 * 64, "{all:?}");
     assert!(all.files < after.files + 2 * 128, "{all:?}");
