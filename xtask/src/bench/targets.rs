@@ -97,10 +97,10 @@ const TARGETS: [Target; 41] = [
     target("copy", "1 MiB", TO_DEVICE, Limit::Share(0.9)),
     target("copy", "1 MiB", TO_GUEST, Limit::Share(0.9)),
     target(ONE_PROCESSOR, "4 KiB, depth 32, null", FORWARDED, Limit::Share(0.5)),
-    target(ONE_PROCESSOR, "64 KiB, depth 32, tmpfs", FORWARDED, Limit::Share(0.8)),
-    target(ONE_PROCESSOR, "1 MiB, depth 32, tmpfs", FORWARDED, Limit::Share(0.6)),
-    target(ONE_PROCESSOR, "4 KiB, depth 1, tmpfs", FORWARDED, Limit::Ratio(1.7)),
-    target(ONE_PROCESSOR, "4 KiB, depth 1, null", FORWARDED, Limit::Ratio(1.7)),
+    target(ONE_PROCESSOR, "64 KiB, depth 32, tmpfs", FORWARDED, Limit::Share(0.85)),
+    target(ONE_PROCESSOR, "1 MiB, depth 32, tmpfs", FORWARDED, Limit::Share(0.7)),
+    target(ONE_PROCESSOR, "4 KiB, depth 1, tmpfs", FORWARDED, Limit::Ratio(1.6)),
+    target(ONE_PROCESSOR, "4 KiB, depth 1, null", FORWARDED, Limit::Ratio(1.6)),
 ];
 
 /// The benchmark of the fence that a decision about a notification contains.
