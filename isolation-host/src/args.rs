@@ -61,8 +61,8 @@ pub struct Args {
     #[arg(long)]
     print_capabilities: bool,
 
-    /// The type of the device: blk, net, fs (without DAX), snd or generic. A vDPA device tells its
-    /// type.
+    /// The type of the device: blk, net, fs (without DAX), snd or generic. A vDPA device reports
+    /// its type.
     ///
     /// Use generic for any other device whose buffers carry all its data.
     ///

@@ -64,7 +64,7 @@ impl ServiceManager {
 
     /// Sends a sign of life if one is due and all workers have run since the last check. `rounds`
     /// returns how many rounds each worker has run. Returns whether to wake the workers now, so
-    /// that they run until the next check.
+    /// that they run before the next check.
     pub(crate) fn check_workers(&mut self, now: Instant, rounds: impl FnOnce() -> Vec<u64>) -> bool {
         let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.next <= now) else {
             return false;
@@ -97,10 +97,10 @@ fn connect() -> io::Result<Option<UnixDatagram>> {
     Ok(Some(socket))
 }
 
-/// When a sign of life is due, and whether the workers have earned it.
+/// The time of the next check of the workers, and what the last check has found.
 ///
-/// A sleeping worker runs no rounds, so each check wakes the workers, and the next check looks
-/// whether they have run.
+/// A sleeping worker runs no rounds, so each check wakes the workers, and the next check tests
+/// whether the workers have run.
 #[derive(Debug)]
 struct Watchdog {
     interval: Duration,
@@ -110,14 +110,14 @@ struct Watchdog {
 }
 
 impl Watchdog {
-    /// Makes a watchdog that has to hear a sign of life `within` this time.
+    /// Creates a watchdog for a service manager that expects a sign of life `within` this time.
     fn new(within: Duration, now: Instant) -> Self {
         // A third leaves time for a check that is late.
         Self { interval: within / 3, next: now, before: Vec::new() }
     }
 
-    /// Returns whether all workers have run since the last check. Workers that were not there at
-    /// the last check have.
+    /// Returns whether all workers have run since the last check. A worker that did not exist at
+    /// the last check counts as one that has run.
     fn check(&mut self, now: Instant, rounds: Vec<u64>) -> bool {
         self.next = now + self.interval;
         let hangs = rounds.iter().zip(&self.before).any(|(now, before)| now == before);

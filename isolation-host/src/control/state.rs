@@ -51,7 +51,7 @@ impl Control {
         }
     }
 
-    /// Logs what each queue has done.
+    /// Logs whether the peers are connected, and what each started queue has done.
     pub(crate) fn log_statistics(&self) {
         let state = |connected| if connected { "connected" } else { "absent" };
         let (vmm, device) = (state(self.vmm.session().is_some()), state(self.has_device()));

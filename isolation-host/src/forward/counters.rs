@@ -1,7 +1,8 @@
 //! What a queue has done since the process started.
 //!
-//! The worker of the queue changes the counters, and any thread reads them without the queue's
-//! lock. All accesses are relaxed, because a counter orders nothing else.
+//! The worker changes the counters while it holds the lock of the queue. The control thread changes
+//! the counters after it has taken the queue out under the lock. Any thread reads the counters
+//! without the lock. All accesses are relaxed, because a counter orders nothing else.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,15 +14,15 @@ use super::device_ring::ForwardError;
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds a number. The caller has the lock of the queue.
+    /// Adds a number. The caller has the lock of the queue, or has taken the queue out.
     ///
-    /// Because of the lock there is one writer, so this needs no atomic addition, which would take
-    /// longer than the rest of the accounting.
+    /// So there is one writer at a time, and the addition need not be atomic. An atomic addition
+    /// would take longer than the rest of the accounting.
     pub fn add(&self, number: u64) {
         self.set(self.get().wrapping_add(number));
     }
 
-    /// Sets the number. The caller has the lock of the queue.
+    /// Sets the number. The caller has the lock of the queue, or has taken the queue out.
     pub fn set(&self, number: u64) {
         self.0.store(number, Ordering::Relaxed);
     }
@@ -61,7 +62,7 @@ pub struct QueueCounters {
 }
 
 impl QueueCounters {
-    /// Counts that a queue that has ended holds nothing.
+    /// Sets the numbers of what the queue holds to 0, because the queue has ended.
     pub(crate) fn hold_nothing(&self) {
         self.in_flight.set(0);
         self.area_used.set(0);

@@ -94,7 +94,7 @@ impl ForwardedQueue {
         self.counters = counters;
     }
 
-    /// Counts what the queue holds now.
+    /// Sets the numbers of what the queue holds now.
     pub(super) fn count_held(&self) {
         self.counters.in_flight.set(self.in_flight.len() as u64);
         self.counters.area_used.set(self.used_of_share().0);

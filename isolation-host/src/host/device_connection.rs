@@ -87,7 +87,7 @@ impl DeviceConnection {
         }
     }
 
-    /// Receives from a socket, the back-end channel of the device.
+    /// Uses a socket for requests of the device (the back-end channel).
     pub(super) fn use_backend(&mut self, socket: OwnedFd) {
         match self.poller.add(&socket, Ready::BackendChannel) {
             Ok(()) => self.backend = Some(Channel::new(socket)),

@@ -6,9 +6,9 @@ use crate::forward::{Counter, QueueCounters};
 /// The kind of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Only grows.
+    /// A number that only grows.
     Counter,
-    /// Also falls.
+    /// A number that also falls.
     Gauge,
 }
 

@@ -8,7 +8,7 @@ use super::snapshot::Snapshot;
 /// Returns the counters, each family with its meaning.
 pub(super) fn prometheus(snapshot: &Snapshot) -> String {
     let mut text = String::new();
-    // To write to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = write(&mut text, snapshot);
     text
 }

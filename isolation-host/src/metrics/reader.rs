@@ -40,7 +40,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Makes a connection of a socket that does not block.
+    /// Creates a connection from a nonblocking socket.
     pub(super) const fn new(socket: UnixStream, format: Format) -> Self {
         Self { socket, format, request: Vec::new(), answer: None, sent: 0 }
     }

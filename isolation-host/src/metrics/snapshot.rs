@@ -31,9 +31,9 @@ impl VmmState {
 pub(crate) enum DeviceState {
     /// There is no connection.
     Absent,
-    /// The device has not replied to the handshake yet.
+    /// The device is connected, and has not completed the handshake yet.
     Handshake,
-    /// The device is used.
+    /// The device has completed the handshake.
     Connected,
 }
 

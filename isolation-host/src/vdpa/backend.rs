@@ -254,8 +254,8 @@ impl<'d> Backend<'d> {
     }
 }
 
-/// Returns the reply to a request that the device may refuse without being of no use: 0 for success
-/// and 1 for a refusal. Passes on all other errors.
+/// Returns the reply to a request: 0 for success, and 1 if the device refuses the request, because
+/// the device can still be used. Passes on all other errors.
 fn reply_code(outcome: Result<(), VdpaError>) -> Result<u64, VdpaError> {
     match outcome {
         Ok(()) => Ok(0),
