@@ -20,7 +20,7 @@ fn main() {
 
 /// Returns the commit that the program is built from, or the reason why the commit is unknown.
 fn commit() -> String {
-    // The name of a commit would rebuild the tests after each commit.
+    // If debug builds contained the commit, each commit would cause a rebuild of the tests.
     if env::var("PROFILE").as_deref() != Ok("release") {
         return "unknown, built for debugging".to_owned();
     }
@@ -55,7 +55,7 @@ fn git(arguments: &[&str]) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-/// Returns the names of the features that are not default.
+/// Returns the names of the enabled features, without `default`.
 fn features() -> String {
     let names =
         env::vars().filter_map(|(name, _)| name.strip_prefix("CARGO_FEATURE_").map(str::to_lowercase));

@@ -27,7 +27,7 @@ fn schedule(thread: libc::pid_t, policy: libc::c_int, priority: u8) -> io::Resul
 pub(crate) mod tests {
     use super::*;
 
-    /// Schedules thread number `thread` as most threads are, which needs no privilege.
+    /// Schedules thread number `thread` with SCHED_OTHER, which needs no privilege.
     pub(crate) fn set_other(thread: libc::pid_t) -> io::Result<()> {
         schedule(thread, libc::SCHED_OTHER, 0)
     }

@@ -1,8 +1,8 @@
-//! The delay that a guest is told two seconds after it has begun to play.
+//! The delay that a guest is told in the third second of playback.
 //!
 //! The variable `SND_HOST_SINKS` names other sinks, such as `PulseAudio=pulse PipeWire=pipewire`;
-//! their sound servers have to run. Each sink is measured without other load, and beside two busy
-//! loops.
+//! their sound servers have to run. Each sink is measured twice: without a load of this program,
+//! and beside two busy loops.
 
 use std::env;
 use std::hint::spin_loop;

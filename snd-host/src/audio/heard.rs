@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::pcm::Params;
 use crate::wire::{PlaybackWriter, SinkProgress};
 
-/// How long after the sink has been looked at it is assumed to play on. The audio process looks at
-/// it at least each `--latency`.
+/// How long a sink is assumed to play on without a report, in addition to `--latency`. The audio
+/// process looks at the sink, and reports, at least once in each `--latency`.
 const MAX_STALE: Duration = Duration::from_millis(100);
 
 /// The progress of an output.
@@ -24,7 +24,7 @@ pub(crate) struct CardView {
     pub(crate) params: Params,
     /// The value of `--latency`.
     pub(crate) latency: Duration,
-    /// With which number the take was opened in the current audio process; `None` if there is none.
+    /// The number with which the current audio process opened the take; `None` if it has not.
     pub(crate) generation: Option<u64>,
     /// Number of frames that the guest considers played.
     pub(crate) played: u64,

@@ -117,7 +117,8 @@ impl Output {
         if self.mode.ends() {
             return;
         }
-        // What was heard when the sink was last looked at: the rest is no longer than that.
+        // The position at the last look at the sink. The rest of the audio is not longer than the
+        // audio after this position.
         let heard = self.heard_at(0).frame;
         self.mode = if ending == Ending::Drain { Mode::Drain } else { Mode::Cut };
         if let Some(ring) = &self.ring {

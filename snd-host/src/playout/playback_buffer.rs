@@ -15,8 +15,8 @@ const MAX_LATENESS: Duration = Duration::from_millis(150);
 /// The duration of the transition where frames are dropped. A sudden one would be heard as a click.
 const FADE: Duration = Duration::from_millis(5);
 
-/// The largest piece of audio, in frames. A sink that is given all of its audio at the end gets
-/// many pieces.
+/// The largest piece of audio, in frames. At high sample rates, an empty sink gets several pieces
+/// at once.
 const MAX_PIECE: u64 = 1 << 16;
 
 /// The frames in the ring of a take, which are numbered from 0 for the first frame of the take.

@@ -104,7 +104,7 @@ fn scenario(seed: u64) -> Scenario {
     scenarios().new_tree(&mut runner).unwrap().current()
 }
 
-/// How many seeds may fail before no more are simulated.
+/// The number of failures after which no more seeds are simulated.
 const MAX_FAILURES: usize = 10;
 
 /// Simulates the seeds on all processors.
@@ -166,7 +166,7 @@ fn a_stream_of_100_periods_a_second_takes_a_bounded_number_of_wakes() {
             let (sink, hold_ups, jitter, length) = (sink.clone(), Vec::new(), 0, 10_000);
             let cost = run(&Scenario { guest, sink, hold_ups, latency, jitter, length });
             let limit = match (periods, latency) {
-                // A buffer of 40 ms has one period for the sink each time that the sink is fed.
+                // With a buffer of 40 ms, the sink gets one period each time that it is fed.
                 (4, _) => 3_010,
                 // A sink that has 20 ms is fed each 12 ms.
                 (_, 20) => 2_680,

@@ -29,8 +29,8 @@ pub(crate) struct Playback<M = Message, O = Output> {
     /// Frames that the guest considers played because their messages were returned early. They are
     /// played late, and not dropped for that.
     early: u64,
-    /// The largest number of frames by which playback can be behind the guest. What the audio
-    /// process reports may be wrong, so it does not count beyond that.
+    /// The largest number of frames by which playback can be behind the guest. A larger delay is
+    /// not told to the guest, because the report of the audio process is then wrong.
     max_delay: u64,
     stats: Stats,
     xruns: HighWater,
@@ -174,7 +174,7 @@ impl<M, O: AudioOutput> Playback<M, O> {
     }
 }
 
-/// Returns the number of frames that the ring holds at most, and the sink after that.
+/// Returns the largest number of frames that the ring and the sink can hold together.
 fn max_delay(params: &Params) -> u64 {
     let ring = playback_ring_bytes(params.buffer_bytes, params.rate * params.frame_bytes());
     params.frames(ring) + params.frames_in(Duration::from_millis(MAX_LATENCY_MS.unsigned_abs()))

@@ -11,8 +11,8 @@ pub fn monotonic_nanos() -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or_default())
 }
 
-/// How often the two ways to read the clock are compared, because the thread may be held up between
-/// two readings.
+/// The number of times that the clock is read in both ways. The closest two readings count, because
+/// the thread may be held up between two readings.
 const COMPARISONS: usize = 3;
 
 /// Converts an [`Instant`] of this process to the time that both processes read.

@@ -114,8 +114,8 @@ fn two_thousand_rounds_without_a_sound_server_use_nothing_up() {
     daemon.wait_until_no_take_runs();
     let (after, all) = (daemon.card_usage(), daemon.usage());
     println!("before {ROUNDS} rounds {before:?}, after them {all:?}");
-    // The card may not have heard of the end of the last takes at the first look, and keeps their
-    // files until then.
+    // At the first look, the card process may not have received the end of the last takes yet. It
+    // keeps the files of these takes until then.
     assert!(after.files <= card.files && after.threads <= card.threads, "{card:?} {after:?}");
     // The audio process is asked every 500 ms. It may leak more than its limits until then.
     assert!(all.threads < after.threads + 2 * 64, "{all:?}");

@@ -64,12 +64,13 @@ struct State {
     channel: Option<Arc<Channel<Order, Report>>>,
     /// How many takes there were.
     opened: u64,
-    /// The takes that the current process has to look at, and had no room for the message.
+    /// The takes that the current process has to look at, but had no room for the messages.
     missed: BTreeSet<TakeId>,
 }
 
 impl State {
-    /// Has the current process look at a take: now, or when it has answered the next time.
+    /// Tells the current process to look at a take. Without room for the message, does so after the
+    /// next answer of the process.
     fn wake(&mut self, take: TakeId) {
         let Some(channel) = self.channel.as_ref().filter(|_| self.takes.contains_key(&take)) else { return };
         if let Err(error) = channel.send(&Order::Wake(take)) {
