@@ -117,7 +117,7 @@ impl Daemon {
         self.process.log()
     }
 
-    /// Waits until the daemon and the audio process that it may have have closed a file, or until
+    /// Waits until the daemon and its audio process, if there is one, have closed a file, or until
     /// the daemon has ended.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ impl Overlay {
     }
 
     /// Adds a program or a library of this machine at the same path, with the libraries that it
-    /// needs. They are searched for as with the variable `LD_LIBRARY_PATH`.
+    /// needs. The loader searches for the libraries with `LD_LIBRARY_PATH` set to `library_path`.
     ///
     /// # Errors
     /// Fails if a file cannot be read.

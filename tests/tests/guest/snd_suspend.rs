@@ -71,7 +71,7 @@ fn a_machine_that_is_suspended_while_it_plays_plays_on() -> Result<(), Box<dyn E
     let overlay = Overlay::script(SCRIPT).file("pattern.wav", pattern.to_wav());
     let device = Device::vhost_user("vhost-user-snd-pci", &socket);
     let mut guest = Guest::boot(&GuestImage::prepared()?, &device, &overlay)?;
-    // QEMU does not end when a guest powers off that has been suspended to memory.
+    // After the guest was suspended to memory, QEMU does not end when the guest powers off.
     let woken = wake_twice(&mut guest).and_then(|()| guest.wait_for_lines("guest: exit 0", 1, WITHIN));
     woken.inspect_err(|error| eprintln!("{error}\n{}", daemon.log().join("\n")))?;
     daemon.wait_until_closed(&played)?;

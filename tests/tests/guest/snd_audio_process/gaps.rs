@@ -7,7 +7,7 @@ use end_to_end::pattern::Pattern;
 use end_to_end::runs::runs;
 
 /// The largest number of frames that the next audio process may write again. `filesink` writes a
-/// buffer when its first frame is heard, and a buffer has up to half of `--latency`.
+/// buffer when its first frame is heard, and a buffer has at most the audio of `--latency`, 500 ms.
 const REPEATED: i64 = 24_000;
 
 /// A place at which a recording does not continue with the next frame.

@@ -14,7 +14,7 @@ use end_to_end::pattern::Pattern;
 
 use super::FRAME;
 
-/// The time in which a guest boots, and the time by which programs are late on a busy machine.
+/// The longest time that a guest takes to boot, and that programs may be late on a busy machine.
 const BOOT: Duration = Duration::from_secs(120);
 
 /// The files of a session in its directory.
