@@ -59,11 +59,12 @@ enum Task {
     /// access guest memory. The page target/demo/index.html shows pictures of the sound and of the
     /// memory, plays the sound, and has the commands to repeat each run by hand.
     Demo(demo::Options),
-    /// Run all lints and tests: unit and doc tests, loom models, other processors, bare metal,
+    /// Run lints and tests: unit and doc tests, loom models, other processors, bare metal,
     /// instruction counts, end to end.
     ///
-    /// Fuzzing, coverage and the commands of docs/ are separate tasks. `cargo test` alone runs the
-    /// tests that need neither QEMU nor root.
+    /// Fuzzing, coverage and the commands of docs/ are separate tasks. The licences and advisories
+    /// of the dependencies are checked only with `--full`, and by `lint` and `package`.
+    /// `cargo test` alone runs the tests that need neither QEMU nor root.
     Test(test::Options),
     /// Measure the time of rings and forwarding, or with `--count` the instructions of the rings.
     Bench(bench::Options),
@@ -102,8 +103,10 @@ enum Task {
     /// The packages are in target/package-files. Programs that make and check packages are
     /// installed below target.
     Package(package::Options),
-    /// Check the format, the style, the public API, the packages and the documentation, and run
-    /// clippy.
+    /// Check the format, the style, the public API, the packages, the documentation and the
+    /// dependencies, and run clippy.
+    ///
+    /// Installs cargo-deny below target if necessary.
     Lint,
     /// Check the style that CONTRIBUTING.md asks for: words, lengths, citations, imports, links.
     Tidy(lint::Tidy),

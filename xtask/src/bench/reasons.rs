@@ -28,7 +28,7 @@ pub(super) fn reason(group: &str, case: &str, implementation: &str) -> String {
 /// what they do: moves to and from the stack; the records of buffers and chains; the bounds of the
 /// slots; the flags of the lap; the position in the ring.
 ///
-/// Read off callgrind's listing (`--dump-instr=yes`) of the programs.
+/// The numbers are from callgrind's listings (`--dump-instr=yes`) of the programs.
 const READ_OFF: [(&str, bool, [u32; 5]); 9] = [
     ("both/1", false, [21, 40, 11, 0, 0]),
     ("both/1", true, [24, 36, 14, 28, 16]),

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-/// The licences of the project: the file that has the text.
+/// The file with the text of the project's MIT licence, and with the holder of the copyright.
 const MIT: &str = "LICENSE-MIT";
 /// The beginnings of the names of files with licences and notices.
 const NOTICES: [&str; 6] = ["license", "licence", "copying", "copyright", "notice", "unlicense"];

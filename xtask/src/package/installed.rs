@@ -99,8 +99,8 @@ fn verify_units(system: &BareSystem<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Starts both services on their sockets. The one is the device of the other one. A front-end asks
-/// for the features.
+/// Starts both services on their sockets. snd-host is the device of isolation-host. A front-end
+/// asks isolation-host for the features.
 fn serve(system: &BareSystem<'_>) -> Result<()> {
     let (file, text) = CONFIGURATION;
     fs::create_dir_all(system.path("/etc/isolation-host"))?;

@@ -25,7 +25,7 @@ pub(super) fn install(sh: &Shell, tools: &[Tool]) -> Result<()> {
     let root = root()?;
     let objects = root.join("build");
     for (name, version) in tools {
-        // Unoptimized tools are built in a third of the time, and work for some seconds only.
+        // Unoptimized tools are built in a third of the time, and run for some seconds only.
         let install = cmd!(sh, "cargo install {name}@{version} --debug --locked --root {root}");
         let install = install.arg("--target-dir").arg(&objects);
         quietly(&format!("installing {name} {version} below target"), install)
