@@ -30,7 +30,8 @@ struct Storm {
 }
 
 impl Storm {
-    /// Runs a session of `kills` kills with up to `calm` between two kills.
+    /// Runs a session of `kills` events with up to `calm` between two events. Each event kills one
+    /// or more parts.
     fn session(&mut self, random: &mut TestRng, formats: (bool, bool), kills: u32, calm: Duration) {
         let mut session = Session::start(formats);
         session.rage(random, kills, calm);

@@ -22,7 +22,7 @@ pub(crate) struct Tally {
     pub(crate) completed: u64,
     pub(crate) bytes: u64,
     /// Requests that isolation-host has failed, because three losses of the disk counted against
-    /// them. The guest repeats such a request.
+    /// them. The guest repeats such a request if it is a write.
     pub(crate) failed: u64,
     pub(crate) lost: u64,
     pub(crate) doubled: u64,
@@ -132,7 +132,7 @@ impl Load {
         self.made += 1;
     }
 
-    /// Takes requests back and compares what they have read. Returns how many there were.
+    /// Takes requests back and compares what they have read. Returns the number of requests.
     pub(crate) fn reap(&mut self, guest: &TestGuest, queue: &mut Queue) -> usize {
         let mut count = 0;
         loop {
