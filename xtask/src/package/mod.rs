@@ -36,7 +36,8 @@ const DIRECTORY: &str = "target/package-files";
 /// Make packages.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Then install the packages in a bare Debian below target, use and purge them. Needs root.
+    /// Then install, use and purge the Debian packages in a bare Debian below target, and lint all
+    /// packages. Needs root.
     #[arg(long)]
     pub(crate) test: bool,
 }
