@@ -76,13 +76,17 @@ fn a_machine_that_is_suspended_while_it_plays_plays_on() -> Result<(), Box<dyn E
     woken.inspect_err(|error| eprintln!("{error}\n{}", daemon.log().join("\n")))?;
     daemon.wait_until_closed(&played)?;
 
-    let played = runs(&Pattern::found(&fs::read(&played)?))?;
-    let gaps: Vec<u32> = played.windows(2).map(|pair| pair[1].first.wrapping_sub(pair[0].end)).collect();
-    println!("woken from S3 and s2idle; frames that Linux gave up each time: {gaps:?}");
-    assert_eq!(
-        (played.first().map(|run| run.first), played.last().map(|run| run.end)),
-        (Some(0), Some(pattern.frames()))
-    );
+    // A guest that wakes up soon plays on while the first sink still plays the audio from before.
+    // Both sinks append to the file, so the order of the runs in the file tells nothing.
+    let mut played = runs(&Pattern::found(&fs::read(&played)?))?;
+    played.sort_by_key(|run| run.first);
+    let ends = (played.first().map(|run| run.first), played.last().map(|run| run.end));
+    assert_eq!(ends, (Some(0), Some(pattern.frames())));
+    let gaps: Option<Vec<u32>> =
+        played.windows(2).map(|pair| pair[1].first.checked_sub(pair[0].end)).collect();
+    let mut gaps = gaps.ok_or_else(|| format!("a frame was played twice: {played:?}"))?;
+    gaps.retain(|gap| *gap > 0);
+    println!("woken from S3 and s2idle; frames that Linux gave up: {gaps:?}");
     assert!(gaps.len() <= 2 && gaps.iter().all(|gap| *gap <= BUFFER), "{played:?}");
     Ok(())
 }
