@@ -1,8 +1,9 @@
 //! snd-host as a child process.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,7 +11,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
+use end_to_end::audio_process::{audio_process, launcher, signal};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
 
 use super::DEADLINE;
@@ -23,6 +26,8 @@ pub(crate) struct Daemon {
     child: Child,
     directory: TempDir,
     log: Receiver<String>,
+    /// The numbers of the takes that were opened and not closed, in the lines read so far.
+    takes: RefCell<HashSet<String>>,
 }
 
 /// The resources that processes hold.
@@ -75,7 +80,7 @@ impl Daemon {
                 }
             }
         });
-        let daemon = Self { child, directory, log };
+        let daemon = Self { child, directory, log, takes: RefCell::default() };
         daemon.wait_for("listening on");
         daemon
     }
@@ -86,8 +91,8 @@ impl Daemon {
     }
 
     /// Sends the process a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    pub(crate) fn signal(&self, number: Signal) {
+        kill_process(Pid::from_child(&self.child), number).unwrap();
     }
 
     /// Returns the number of the card process.
@@ -97,59 +102,35 @@ impl Daemon {
 
     /// Returns the number of the audio process, once there is one.
     pub(crate) fn audio(&self) -> u32 {
-        let deadline = Instant::now() + DEADLINE;
         loop {
-            if let Some(process) = self.audio_if_any() {
-                return process;
-            }
-            assert!(Instant::now() < deadline, "there is no audio process");
-            // The kernel reports no event when another process starts one.
-            thread::sleep(Duration::from_millis(1));
+            match self.audio_if_any() {
+                Some(process) => return process,
+                None => self.wait_for("the audio process is ready"),
+            };
         }
     }
 
-    /// Returns the number of the audio process, if there is one: the child of the launcher, which
-    /// is the child of the card process.
+    /// Returns the number of the audio process, if there is one.
     pub(crate) fn audio_if_any(&self) -> Option<u32> {
-        let launcher = *children(self.id()).first()?;
-        children(launcher).into_iter().find(|process| {
-            let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-            name.trim() == "snd-host-audio" && runs(*process)
-        })
-    }
-
-    /// Limits the size of the files that the current and later audio processes write: the kernel
-    /// ends a process that writes more (SIGXFSZ).
-    pub(crate) fn limit_files(&self, bytes: u64) {
-        let launcher = children(self.id())[0];
-        for process in [launcher, self.audio()] {
-            let process = Pid::from_raw(process.try_into().unwrap());
-            for (resource, bytes) in [(Resource::Fsize, bytes), (Resource::Core, 0)] {
-                let Rlimit { maximum, .. } = getrlimit(resource);
-                prlimit(process, resource, Rlimit { current: Some(bytes), maximum }).unwrap();
-            }
-        }
+        audio_process(self.id())
     }
 
     /// Kills the launcher, and waits until the card process and the audio process have ended.
     /// Returns the status of the card process.
     pub(crate) fn kill_launcher(&mut self) -> ExitStatus {
-        let (launcher, audio) = (children(self.id())[0], self.audio());
-        kill_process(Pid::from_raw(launcher.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+        let audio = Pid::from_raw(self.audio().try_into().unwrap()).unwrap();
+        let audio = pidfd_open(audio, PidfdFlags::empty()).unwrap();
+        signal(launcher(self.id()).unwrap(), Signal::KILL).unwrap();
         let status = self.wait_for_end();
-        let deadline = Instant::now() + DEADLINE;
-        while runs(audio) {
-            assert!(Instant::now() < deadline, "the audio process runs without a card process");
-            // The kernel reports no event when a process ends whose parent is another one.
-            thread::sleep(Duration::from_millis(1));
-        }
+        let timeout = DEADLINE.try_into().unwrap();
+        let ended = poll(&mut [PollFd::new(&audio, PollFlags::IN)], Some(&timeout));
+        assert_eq!(ended, Ok(1), "the audio process runs without a card process");
         status
     }
 
     /// Sends the audio process a signal.
-    pub(crate) fn signal_audio(&self, signal: Signal) {
-        let process = Pid::from_raw(self.audio().try_into().unwrap()).unwrap();
-        kill_process(process, signal).unwrap();
+    pub(crate) fn signal_audio(&self, number: Signal) {
+        signal(self.audio(), number).unwrap();
     }
 
     /// Returns `/proc/PID/task/TID/status` of each thread of the card and the audio process.
@@ -164,57 +145,89 @@ impl Daemon {
 
     /// Waits for a log line that contains `words`, and returns that line.
     pub(crate) fn wait_for(&self, words: &str) -> String {
+        self.wait_for_line(&format!("snd-host has not logged '{words}'"), |line| line.contains(words))
+    }
+
+    /// Waits for a line that `is_it` accepts. Panics with `otherwise` if there is none.
+    fn wait_for_line(&self, otherwise: &str, is_it: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.log.recv_timeout(left) {
-                Ok(line) if line.contains(words) => return line,
-                Ok(_) => {}
-                Err(error) => panic!("snd-host has not logged '{words}': {error}"),
+                Ok(line) => {
+                    self.note_take(&line);
+                    if is_it(&line) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("{otherwise}: {error}"),
             }
+        }
+    }
+
+    /// Takes note of a line that says that a take was opened or closed.
+    fn note_take(&self, line: &str) {
+        if let Some((_, take)) = line.split_once(" take opened take=") {
+            self.takes.borrow_mut().insert(take.to_owned());
+        } else if let Some((_, take)) = line.split_once(" take closed take=") {
+            self.takes.borrow_mut().remove(take);
         }
     }
 
     /// Returns the lines that were logged since the last look at the log.
     pub(crate) fn logged(&self) -> Vec<String> {
-        self.log.try_iter().collect()
+        self.log.try_iter().inspect(|line| self.note_take(line)).collect()
     }
 
     /// Returns the resources that both processes hold now. Shared memory counts once.
     pub(crate) fn usage(&self) -> Usage {
-        let processes = [self.id(), self.audio()];
+        loop {
+            // The audio process may be replaced meanwhile.
+            if let Ok(usage) = self.usage_with(self.audio()) {
+                return usage;
+            }
+        }
+    }
+
+    fn usage_with(&self, audio: u32) -> io::Result<Usage> {
+        let processes = [self.id(), audio];
         let [card, audio] = processes.map(usage);
-        Usage {
-            memory: card.memory + audio.memory + shared_areas(&processes),
+        let (card, audio) = (card?, audio?);
+        Ok(Usage {
+            memory: card.memory + audio.memory + shared_areas(&processes)?,
             threads: card.threads + audio.threads,
             files: card.files + audio.files,
-        }
+        })
     }
 
     /// Returns the resources that the card process holds now.
     pub(crate) fn card_usage(&self) -> Usage {
-        let card = usage(self.id());
-        Usage { memory: card.memory + shared_areas(&[self.id()]), ..card }
+        let card = usage(self.id()).unwrap();
+        Usage { memory: card.memory + shared_areas(&[self.id()]).unwrap(), ..card }
     }
 
-    /// Waits until all threads that play or record have ended, and returns the resources held then.
+    /// Waits until all takes are closed and their threads have ended. Returns the resources that
+    /// are held then.
     pub(crate) fn settled(&self) -> Usage {
+        self.wait_until_takes_are_closed();
         let deadline = Instant::now() + DEADLINE;
         while !self.threads().iter().all(|thread| is_permanent(thread)) {
             assert!(Instant::now() < deadline, "threads of streams are still running");
-            // The kernel reports no event when a thread of another process ends.
+            // The kernel reports no event when a thread of another process ends. The threads end
+            // after their takes, and GLib ends unused threads by itself.
             thread::sleep(Duration::from_millis(10));
         }
         self.usage()
     }
 
-    /// Waits until all takes have ended. Threads that GStreamer has leaked may be left.
-    pub(crate) fn wait_until_no_take_runs(&self) {
-        let deadline = Instant::now() + DEADLINE;
-        while self.threads().iter().any(|thread| thread.starts_with("Name:\taudio ")) {
-            assert!(Instant::now() < deadline, "takes have not ended");
-            // The kernel reports no event when a thread of another process ends.
-            thread::sleep(Duration::from_millis(10));
+    /// Waits until the card process has closed all takes. Threads that GStreamer has leaked may be
+    /// left.
+    pub(crate) fn wait_until_takes_are_closed(&self) {
+        // The report follows the lines of the takes that were opened before.
+        self.signal(Signal::USR1);
+        self.wait_for_line("snd-host has not reported its state", ends_report);
+        if !self.takes.borrow().is_empty() {
+            self.wait_for_line("takes are still open", |_| self.takes.borrow().is_empty());
         }
     }
 
@@ -251,50 +264,48 @@ impl Daemon {
     }
 }
 
-/// Returns the processes that the main thread of a process has started.
-fn children(process: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
-    children.split_whitespace().map(|child| child.parse().unwrap()).collect()
-}
-
-/// Returns whether a process exists and has not ended.
-fn runs(process: u32) -> bool {
-    fs::read_to_string(format!("/proc/{process}/maps")).is_ok_and(|maps| !maps.is_empty())
-}
-
 /// Returns the contents of `/proc/PID/task/TID/FILE` of each thread of a process.
 fn thread_files(process: u32, file: &str) -> Vec<String> {
-    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    // A thread may end after it was listed.
-    threads.flatten().flat_map(|thread| fs::read_to_string(thread.path().join(file))).collect()
+    // The process, or a thread after it was listed, may end.
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    threads.flat_map(|thread| fs::read_to_string(thread.path().join(file))).collect()
 }
 
 /// Returns the resources of a process, with the memory that no other process has.
-fn usage(process: u32) -> Usage {
+fn usage(process: u32) -> io::Result<Usage> {
     let directory = PathBuf::from("/proc").join(process.to_string());
-    let rollup = fs::read_to_string(directory.join("smaps_rollup")).unwrap();
+    let rollup = fs::read_to_string(directory.join("smaps_rollup"))?;
     // Not the pages of programs and libraries, which many processes share.
     let anonymous =
         rollup.lines().find_map(|line| line.strip_prefix("Pss_Anon:")?.trim().strip_suffix(" kB"));
-    Usage {
-        memory: anonymous.unwrap().parse::<u64>().unwrap() << 10,
+    // A process that has ended has no memory.
+    let anonymous = anonymous.and_then(|kib| kib.parse::<u64>().ok()).ok_or(io::ErrorKind::NotFound)?;
+    Ok(Usage {
+        memory: anonymous << 10,
         threads: thread_files(process, "status").len(),
-        files: fs::read_dir(directory.join("fd")).unwrap().count(),
-    }
+        files: fs::read_dir(directory.join("fd"))?.count(),
+    })
 }
 
 /// Returns the bytes in the shared areas of takes that processes have open, each area counted once.
 /// An area keeps its pages as long as any process has the file open, whether mapped or not.
-fn shared_areas(processes: &[u32]) -> u64 {
-    let files = processes.iter().flat_map(|process| fs::read_dir(format!("/proc/{process}/fd")).unwrap());
-    let files = files.flatten().map(|file| file.path());
+fn shared_areas(processes: &[u32]) -> io::Result<u64> {
+    let files = processes.iter().map(|process| fs::read_dir(format!("/proc/{process}/fd")));
+    let files =
+        files.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().flatten().map(|file| file.path());
     let areas = files.filter(|file| {
         fs::read_link(file).is_ok_and(|target| target.to_string_lossy().contains("snd-host-take"))
     });
     // A file may be closed after it was listed.
     let areas = areas.filter_map(|file| fs::metadata(file).ok());
     let areas: HashMap<u64, u64> = areas.map(|area| (area.ino(), area.blocks() * 512)).collect();
-    areas.values().sum()
+    Ok(areas.values().sum())
+}
+
+/// Returns whether a line is the last one of a report of a card with two streams, or without a
+/// session.
+fn ends_report(line: &str) -> bool {
+    ["snd-host: stream 1 ", "snd-host: no front-end"].iter().any(|end| line.starts_with(end))
 }
 
 /// The names of the threads that a session without a running stream has.

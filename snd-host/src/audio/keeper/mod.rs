@@ -183,7 +183,10 @@ impl Keeper {
                     continue;
                 }
                 Ok(Some(Received { message: Some(message), .. })) => match message {
-                    Report::Ready => Event::Ready,
+                    Report::Ready => {
+                        debug!("the audio process is ready");
+                        Event::Ready
+                    }
                     Report::Alive(usage) => Event::Alive(usage),
                     Report::Ended(take) => Event::Ended(take),
                     Report::Refused => continue,
@@ -192,8 +195,7 @@ impl Keeper {
                 Ok(None) | Err(_) => Event::Gone,
             };
             let mut state = self.state();
-            let current = state.channel.as_ref().is_some_and(|current| Arc::ptr_eq(current, channel));
-            if !current {
+            if state.channel.as_ref().is_none_or(|current| !Arc::ptr_eq(current, channel)) {
                 return;
             }
             self.on(&mut state, event);
@@ -244,6 +246,7 @@ impl Keeper {
             Action::Forget(id) => {
                 state.takes.remove(&id);
                 state.missed.remove(&id);
+                debug!(take = id.0, "take closed");
                 self.forgotten.notify_all();
             }
         }
@@ -272,6 +275,7 @@ impl Keeper {
         let opening = Opening { take: id, ..opening };
         let take = Arc::new(TakeLink { opening, file: file.clone(), generation: AtomicU64::new(0) });
         state.takes.insert(id, take.clone());
+        debug!(take = id.0, "take opened");
         self.on(&mut state, Event::Opened(id));
         drop(state);
         self.wake_thread();
