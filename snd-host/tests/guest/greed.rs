@@ -22,6 +22,9 @@ const BUFFER: u32 = 4 << 20;
 /// The number of buffers on each stream. Together they hold more audio than snd-host keeps.
 const BUFFERS: usize = 9;
 
+/// The size of the ring of a take, which `BUFFERS` overfill: three buffers, and two seconds.
+const RING: u32 = 3 * BUFFER + 2 * 192_000 * 8 * 8;
+
 /// The number of takes, each from PREPARE to RELEASE. Fewer takes may have a thread.
 const TAKES: u32 = 20;
 
@@ -89,7 +92,7 @@ fn no_guest_makes_snd_host_hold_more_than_the_help_says() {
         eprintln!("holds {} MiB of {} MiB", most >> 20, limit >> 20);
     }
     assert!(most <= limit, "{most}");
-    // The rings of four takes are full at least. How many earlier takes are still there depends on
-    // the time after which their process, whose sinks do not close, is replaced.
-    assert!(most > limit / 6, "{most}");
+    // The guest fills the rings of four takes at a time. The takes before are still there until
+    // their process, whose sinks do not close, is replaced. When that is depends on the machine.
+    assert!(most >= u64::from(STREAMS * RING), "{most}");
 }
