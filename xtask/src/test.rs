@@ -71,7 +71,9 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     outcome
 }
 
-/// Runs the tests that need neither QEMU nor the guest image, and do not depend on real time.
+/// Runs the tests that need neither QEMU nor the guest image, and do not depend on real time. Their
+/// ignored tests are tasks of their own, with `--full` as well: the storm, the simulations of a
+/// million seeds, and those of chosen seeds.
 fn unit(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
     // All features of end-to-end would include the tests that need a guest.
     let most = "--workspace --exclude end-to-end --exclude snd-host --all-features".split(' ');
@@ -121,7 +123,7 @@ fn end_to_end(sh: &Shell, options: &Options, counts: &mut Counts) -> Result<()> 
 }
 
 /// Runs snd-host's tests, which play and record in real time. Another load on the machine can make
-/// them slow.
+/// them slow. None of them is ignored.
 fn real_time(sh: &Shell, _: &Options, counts: &mut Counts) -> Result<()> {
     counts.run(cmd!(sh, "cargo test --package snd-host --test=* --no-fail-fast"))
 }

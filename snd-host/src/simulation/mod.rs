@@ -39,7 +39,8 @@ use self::world::{Scenario, run};
 /// The virtual time of a seed, in milliseconds.
 const LENGTH: u64 = 40_000;
 
-/// The virtual time of a guest with hundreds of messages a second.
+/// The virtual time of a guest with hundreds of messages a second. Even so, such a seed has more
+/// wake-ups than a seed of a guest with long periods, and takes longer to simulate.
 const SHORT_LENGTH: u64 = 12_000;
 
 fn guests() -> impl Strategy<Value = Guest> {
