@@ -74,18 +74,18 @@ impl VmmConnection {
         if self.retry.is_some_and(|at| now < at) {
             return Ok(false);
         }
+        // A deadline that has passed would keep the control thread from sleeping.
+        self.retry = None;
         if let Some(listener) = self.connector.listener() {
             if accepted && !self.listening {
                 self.poller.resume(listener, Ready::Listener);
                 self.listening = true;
             }
-            self.retry = None;
             return Ok(false);
         }
         if !accepted || !has_device {
             return Ok(false);
         }
-        self.retry = None;
         match self.connector.connect() {
             Ok(Some(channel)) => return Ok(self.take(channel)),
             Ok(None) => {}
@@ -238,6 +238,21 @@ mod tests {
         let (mut vmm, now) = (vmm(Connector::Client(too_long)), Instant::now());
         assert!(matches!(vmm.connect(true, true, now), Ok(false)));
         assert_eq!(vmm.deadline(), Some(now + RETRY_INTERVAL));
+    }
+
+    #[test]
+    fn no_deadline_remains_when_the_device_is_lost_before_a_vmm_was_found() {
+        let missing = "/does/not/exist".into();
+        let (mut vmm, now) = (vmm(Connector::Client(missing)), Instant::now());
+        assert!(matches!(vmm.connect(true, true, now), Ok(false)));
+        assert_eq!(vmm.deadline(), Some(now + RETRY_INTERVAL));
+        let later = now + RETRY_INTERVAL;
+        assert!(matches!(vmm.connect(true, false, later), Ok(false)));
+        assert_eq!(vmm.deadline(), None);
+        assert!(matches!(vmm.connect(true, true, later), Ok(false)));
+        assert_eq!(vmm.deadline(), Some(later + RETRY_INTERVAL));
+        assert!(matches!(vmm.connect(false, false, later + RETRY_INTERVAL), Ok(false)));
+        assert_eq!(vmm.deadline(), None);
     }
 
     #[test]
