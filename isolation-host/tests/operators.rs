@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use ring_core::Features;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 use support::device::{Offer, TestDevice, serve_honestly};
 use support::guest::{Queue, TestGuest};
@@ -109,6 +110,20 @@ fn hostile_readers_hold_up_neither_the_guest_nor_other_readers() {
     assert_eq!(json(&host)["queues"][0]["requests"], 200);
     assert!(host.is_alive());
     drop(hostile);
+}
+
+#[test]
+fn a_reader_is_served_when_the_process_can_open_files_again() {
+    let (mut host, guest, mut queue) = start();
+    let process = Pid::from_raw(host.id().try_into().unwrap());
+    let usual = getrlimit(Resource::Nofile);
+    prlimit(process, Resource::Nofile, Rlimit { current: Some(0), ..usual }).unwrap();
+    let reader = UnixStream::connect(path(&host, "control")).unwrap();
+    host.wait_for("cannot accept a reader of reports");
+    request(&guest, &mut queue, 0);
+    prlimit(process, Resource::Nofile, usual).unwrap();
+    let state: Value = serde_json::from_str(&read_to_end(reader)).unwrap();
+    assert_eq!(state["queues"][0]["requests"], 1);
 }
 
 #[test]

@@ -91,6 +91,7 @@ impl Host {
                 self.handle(ready)?;
             }
             self.report(Event::Time)?;
+            self.reports.listen_again(Instant::now());
             self.tell_service_manager();
         }
         tracing::info!("the VMM has gone and cannot come back");
@@ -127,7 +128,12 @@ impl Host {
     /// Waits for events until the first deadline after `now`.
     fn sleep(&mut self, now: Instant) -> Result<Vec<Ready>, HostError> {
         self.vmm.receive_if(!self.control.vmm_waits());
-        let deadlines = [self.control.deadline(now), self.vmm.deadline(), self.service_manager.deadline()];
+        let deadlines = [
+            self.control.deadline(now),
+            self.vmm.deadline(),
+            self.reports.deadline(),
+            self.service_manager.deadline(),
+        ];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         self.wait(timeout)
@@ -164,7 +170,7 @@ impl Host {
             }
             Ready::Workers => self.report(Event::Workers),
             Ready::Reports => {
-                self.reports.serve(|| self.control.snapshot());
+                self.reports.serve(Instant::now(), || self.control.snapshot());
                 Ok(())
             }
         }

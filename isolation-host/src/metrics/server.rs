@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use thiserror::Error;
 
@@ -19,7 +20,7 @@ use super::json::json;
 use super::prometheus::prometheus;
 use super::reader::{Format, Next, Reader};
 use super::snapshot::Snapshot;
-use crate::endpoint::{Connector, Endpoint};
+use crate::endpoint::{Connector, Endpoint, RETRY_INTERVAL};
 use crate::poller::{self, Poller};
 
 /// The largest number of connections.
@@ -89,6 +90,10 @@ pub struct Server {
     readers: VecDeque<(u32, Reader)>,
     /// The number of the next connection.
     next: u32,
+    /// When to listen again, because a reader could not be accepted.
+    retry: Option<Instant>,
+    /// Whether it was logged that no reader can be accepted. It is logged once.
+    unacceptable: bool,
 }
 
 impl Server {
@@ -98,7 +103,14 @@ impl Server {
     ///
     /// Fails if the process has too many open files.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { poller: Poller::new()?, listeners: Vec::new(), readers: VecDeque::new(), next: 0 })
+        Ok(Self {
+            poller: Poller::new()?,
+            listeners: Vec::new(),
+            readers: VecDeque::new(),
+            next: 0,
+            retry: None,
+            unacceptable: false,
+        })
     }
 
     /// Listens for readers of JSON.
@@ -120,19 +132,51 @@ impl Server {
     }
 
     fn listen(&mut self, socket: &ReportSocket, format: Format) -> io::Result<()> {
-        if let Connector::Listener(listener) = Connector::open(&socket.endpoint())? {
-            self.poller.add(&listener, Token::Listener(format))?;
-            self.listeners.push((format, listener));
+        match Connector::open(&socket.endpoint())? {
+            Connector::Listener(listener) => self.accept_from(listener, format),
+            Connector::Client(_) | Connector::Once(_) | Connector::Vdpa(_) => Ok(()),
         }
+    }
+
+    fn accept_from(&mut self, listener: UnixListener, format: Format) -> io::Result<()> {
+        self.poller.add(&listener, Token::Listener(format))?;
+        self.listeners.push((format, listener));
         Ok(())
     }
 
+    /// Returns when [`listen_again`](Self::listen_again) is due, if at all.
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.retry
+    }
+
+    /// Listens again if that is due.
+    pub(crate) fn listen_again(&mut self, now: Instant) {
+        if self.retry.is_some_and(|at| at <= now) {
+            self.retry = None;
+            for (format, listener) in &self.listeners {
+                self.poller.resume(listener, Token::Listener(*format));
+            }
+        }
+    }
+
+    /// Stops listening for an interval. The reader that waits would be reported again immediately,
+    /// as long as the process has too many open files.
+    fn stop_listening(&mut self, error: Errno, now: Instant) {
+        if !std::mem::replace(&mut self.unacceptable, true) {
+            tracing::warn!("cannot accept a reader of reports: {error}");
+        }
+        self.retry = Some(now + RETRY_INTERVAL);
+        for (format, listener) in &self.listeners {
+            self.poller.pause(listener, Token::Listener(*format));
+        }
+    }
+
     /// Handles what has happened, without waiting. `snapshot` is called only for a report.
-    pub(crate) fn serve(&mut self, snapshot: impl Fn() -> Snapshot) {
+    pub(crate) fn serve(&mut self, now: Instant, snapshot: impl Fn() -> Snapshot) {
         let Ok(events) = self.poller.wait(Some(Duration::ZERO)) else { return };
         for event in events {
             let number = match event {
-                Token::Listener(format) => self.accept(format),
+                Token::Listener(format) => self.accept(format, now),
                 Token::Reader(number) => Some(number),
             };
             if let Some(number) = number {
@@ -142,11 +186,17 @@ impl Server {
     }
 
     /// Accepts one reader. Returns its number.
-    fn accept(&mut self, format: Format) -> Option<u32> {
+    fn accept(&mut self, format: Format, now: Instant) -> Option<u32> {
         let (_, listener) = self.listeners.iter().find(|(own, _)| *own == format)?;
-        // A reader that has gone, or a process with too many open files, changes nothing.
-        let socket = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()?;
-        let socket = UnixStream::from(socket);
+        let socket = match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(socket) => UnixStream::from(socket),
+            Err(Errno::AGAIN) => return None,
+            Err(error) => {
+                self.stop_listening(error, now);
+                return None;
+            }
+        };
+        self.unacceptable = false;
         if self.readers.len() >= MAX_READERS {
             if let Some((_, oldest)) = self.readers.pop_front() {
                 self.poller.remove(&oldest.socket);
@@ -188,6 +238,8 @@ impl AsFd for Server {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
 
     use super::*;
 
@@ -209,11 +261,11 @@ mod tests {
     fn each_socket_serves_its_format() {
         let (mut server, directory) = served();
         let stream = UnixStream::connect(directory.path().join("json")).unwrap();
-        server.serve(Snapshot::example);
+        server.serve(Instant::now(), Snapshot::example);
         assert_eq!(text_of(stream), json(&Snapshot::example()));
         let mut stream = UnixStream::connect(directory.path().join("prometheus")).unwrap();
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
-        server.serve(Snapshot::example);
+        server.serve(Instant::now(), Snapshot::example);
         let text = text_of(stream);
         assert!(text.ends_with(&prometheus(&Snapshot::example())), "{text}");
     }
@@ -225,14 +277,14 @@ mod tests {
         let mut silent: Vec<UnixStream> = Vec::new();
         for _ in 0..3 * MAX_READERS {
             silent.push(connect());
-            server.serve(Snapshot::example);
+            server.serve(Instant::now(), Snapshot::example);
             assert!(server.readers.len() <= MAX_READERS);
         }
         assert_eq!(silent[0].read(&mut [0]).unwrap(), 0);
         let mut honest = connect();
         honest.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
-        server.serve(Snapshot::example);
-        server.serve(Snapshot::example);
+        server.serve(Instant::now(), Snapshot::example);
+        server.serve(Instant::now(), Snapshot::example);
         assert!(text_of(honest).contains("isolation_host_vmm_connected 1"));
     }
 
@@ -241,8 +293,26 @@ mod tests {
         let (mut server, directory) = served();
         drop(UnixStream::connect(directory.path().join("json")).unwrap());
         drop(UnixStream::connect(directory.path().join("prometheus")).unwrap());
-        (0..4).for_each(|_| server.serve(Snapshot::example));
+        (0..4).for_each(|_| server.serve(Instant::now(), Snapshot::example));
         assert!(server.readers.is_empty());
+    }
+
+    /// A reader that waits cannot be accepted, as when the process has too many open files.
+    #[test]
+    fn a_listener_that_fails_is_silent_until_the_interval_has_passed() {
+        // A datagram socket with a datagram is readable like a listener, and cannot accept.
+        let (socket, peer) = UnixDatagram::pair().unwrap();
+        peer.send(&[0]).unwrap();
+        let (mut server, now) = (Server::new().unwrap(), Instant::now());
+        server.accept_from(UnixListener::from(OwnedFd::from(socket)), Format::Json).unwrap();
+        let events = |server: &Server| server.poller.wait(Some(Duration::ZERO)).unwrap().count();
+        assert_eq!((events(&server), server.deadline()), (1, None));
+        server.serve(now, Snapshot::example);
+        assert_eq!((events(&server), server.deadline()), (0, Some(now + RETRY_INTERVAL)));
+        server.listen_again(now + RETRY_INTERVAL / 2);
+        assert_eq!(events(&server), 0);
+        server.listen_again(now + RETRY_INTERVAL);
+        assert_eq!((events(&server), server.deadline()), (1, None));
     }
 
     #[test]
