@@ -14,6 +14,7 @@ use ring_core::Features;
 use ring_core::memory::Memory as _;
 use support::device::{Offer, Queue, TestDevice, serve_honestly};
 use support::guest::{self, DATA, TestGuest};
+use support::started::{Parts, started};
 use support::{Host, TIMEOUT};
 use zerocopy::IntoBytes as _;
 
@@ -68,6 +69,27 @@ fn requests_in_flight_complete_once_although_later_ones_were_first() {
             assert_eq!(guest.reap(0, &mut driver), (number, 4));
             assert_eq!(guest.bytes(DATA + u64::from(number) * 64 + 4, 4), number.to_le_bytes());
         }
+    }
+}
+
+/// A process may end after it has returned a request and before it notifies the guest, and QEMU
+/// discards what a queue's first file descriptor receives before the second one is set.
+#[test]
+fn the_guest_of_a_queue_that_starts_again_is_notified() {
+    for features in FORMATS {
+        let Parts { mut host, mut guest, mut driver, device, mut queue, listener } =
+            started(features, Offer::default(), &["--device", "blk"]);
+        guest.request(&mut driver, 0, b"question", 8, 1);
+        guest.publish(0, &mut driver);
+        device.echo(0, &mut queue);
+        assert_eq!(guest.reap(0, &mut driver), (1, 8));
+        host.restart();
+        let accepting = accept_started(listener);
+        reconnect(&mut guest, &host);
+        guest.wait_for_call(0, Instant::now() + TIMEOUT);
+        guest.replace_call(0);
+        guest.wait_for_call(0, Instant::now() + TIMEOUT);
+        accepting.join().unwrap();
     }
 }
 

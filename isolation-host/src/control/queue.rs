@@ -167,7 +167,10 @@ impl Control {
         forwarded.share_quarantine(self.quarantine.clone());
         forwarded.share_counters(Arc::clone(&queue.counters));
         queue.resumed = queue.stopped_at.take() == Some(queue.base);
-        queue.lock().queue = Some(forwarded);
+        let mut active = queue.lock();
+        active.queue = Some(forwarded);
+        active.notify_guest();
+        drop(active);
         if let Some(fd) = queue.kick.clone() {
             self.actions.push(Action::Listen { index, fd, event: QueueEvent::Kick(number(index)) });
         }

@@ -208,7 +208,10 @@ impl Control {
 
     fn set_vring_call(&mut self, message: &mut Message) -> Result<(), RequestError> {
         let (index, fd) = self.vring_fd(message)?;
-        self.queues[index].lock().call = fd;
+        let mut active = self.queues[index].lock();
+        active.call = fd;
+        active.notify_guest();
+        drop(active);
         self.wake(index);
         Ok(())
     }

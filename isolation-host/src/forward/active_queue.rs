@@ -63,6 +63,19 @@ impl ActiveQueue {
         }
     }
 
+    /// Notifies the guest if the queue is started, whether a request was returned or not.
+    ///
+    /// An earlier notification may be lost: a process may end after it has returned a request and
+    /// before it notifies, and a VMM may discard what it has received on another file descriptor. A
+    /// driver has to accept spurious notifications (VIRTIO 1.4, 2.7.7.1 "Driver Requirements: Used
+    /// Buffer Notification Suppression").
+    pub(crate) fn notify_guest(&self) {
+        if let (Some(queue), Some(call)) = (&self.queue, &self.call) {
+            notifier::notify(call);
+            queue.counters.calls_out.add(1);
+        }
+    }
+
     /// Marks the queue as ready, so that the next [`run`](Self::run) looks for work.
     pub(crate) const fn mark_ready(&mut self) {
         self.ready = true;

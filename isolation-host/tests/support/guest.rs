@@ -227,6 +227,23 @@ impl TestGuest {
         rustix::io::write(&self.kicks[index as usize], &1u64.to_ne_bytes()).unwrap();
     }
 
+    /// Waits until a queue of the guest is notified.
+    pub(crate) fn wait_for_call(&self, index: u32, deadline: Instant) {
+        let call = &self.calls[index as usize];
+        let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
+        let ready = poll(&mut [PollFd::new(&call.as_fd(), PollFlags::IN)], Some(&left)).unwrap();
+        assert!(ready > 0, "queue {index} of the guest is not notified");
+        let _ = rustix::io::read(call, &mut [0; 8]);
+    }
+
+    /// Gives a queue another file descriptor for the guest's notifications.
+    pub(crate) fn replace_call(&mut self, index: u32) {
+        let call = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
+        let message = Message::request(Request::SetVringCall, &u64::from(index));
+        self.order(Request::SetVringCall, message.with_fd(call.try_clone().unwrap()));
+        self.calls[index as usize] = call;
+    }
+
     /// Waits for the next used buffer. Returns the cookie and the number of bytes written.
     pub(crate) fn reap(&self, index: u32, queue: &mut Queue) -> (u32, u32) {
         let deadline = Instant::now() + TIMEOUT;
@@ -237,11 +254,7 @@ impl TestGuest {
             if queue.arm() == ring_core::Arm::Pending {
                 continue;
             }
-            let call = &self.calls[index as usize];
-            let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
-            let ready = poll(&mut [PollFd::new(&call.as_fd(), PollFlags::IN)], Some(&left)).unwrap();
-            assert!(ready > 0, "no request comes back");
-            let _ = rustix::io::read(call, &mut [0; 8]);
+            self.wait_for_call(index, deadline);
         }
     }
 
