@@ -159,7 +159,9 @@ fn the_device_of_the_next_vmm_gets_a_new_area_and_the_old_one_has_no_data() {
         next.serve_until_started(0);
         next
     });
-    TestGuest::new(host.connect(), Features::empty()).start(0);
+    // Without its VMM, the device would be disconnected before its queue is started.
+    let mut vmm = TestGuest::new(host.connect(), Features::empty());
+    vmm.start(0);
     let next = next.join().unwrap();
     assert_eq!((found(&device.memory[0]), found(&next.memory[0])), (0, 0));
     assert_ne!(inode(&device.files[0]), inode(&next.files[0]));
