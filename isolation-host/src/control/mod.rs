@@ -53,6 +53,7 @@ use std::time::Instant;
 use crate::device_link::BackendChannel;
 use crate::forward::Quarantine;
 use crate::guest_memory::GuestMemory;
+use crate::metrics::Totals;
 use budget::Budget;
 use device::Device;
 use device_config::KnownConfig;
@@ -61,7 +62,6 @@ use options::Offer;
 pub use options::{HostError, Options};
 use queue::Queue;
 use reconnect::Reconnect;
-use state::Totals;
 use vmm_session::Vmm;
 
 /// The state of the control plane.

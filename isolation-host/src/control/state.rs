@@ -7,23 +7,9 @@ use super::device::Device;
 use super::vmm_session::Vmm;
 use crate::metrics::{DeviceState, QueueState, Snapshot, VmmState};
 
-/// How often peers came and went since the process started.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Totals {
-    /// The VMMs that have connected.
-    pub(super) vmm_connections: u64,
-    /// The devices that have completed the handshake.
-    pub(super) device_connections: u64,
-    /// The devices that were lost after the handshake.
-    pub(super) device_losses: u64,
-    /// The devices that were rejected in the handshake.
-    pub(super) device_rejections: u64,
-}
-
 impl Control {
     /// Returns what an operator sees. Takes no lock of a queue.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let Totals { vmm_connections, device_connections, device_losses, device_rejections } = self.totals;
         let queues = self.queues.iter().map(|queue| QueueState {
             started: queue.kick.is_some(),
             enabled: queue.enabled,
@@ -42,10 +28,7 @@ impl Control {
                 Device::Meeting(_) => DeviceState::Handshake,
                 Device::Present(_) => DeviceState::Connected,
             },
-            vmm_connections,
-            device_connections,
-            device_losses,
-            device_rejections,
+            totals: self.totals,
             area_size: self.options.area_size,
             queues: queues.collect(),
         }

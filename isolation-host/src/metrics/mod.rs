@@ -24,5 +24,5 @@ mod snapshot;
 mod summary;
 
 pub use server::{ReportSocket, ReportSocketError, Server};
-pub(crate) use snapshot::{DeviceState, QueueState, Snapshot, VmmState};
+pub(crate) use snapshot::{DeviceState, QueueState, Snapshot, Totals, VmmState};
 pub(crate) use summary::summary;

@@ -47,16 +47,26 @@ impl DeviceState {
     }
 }
 
+/// How often peers came and went since the process started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    /// The VMMs that have connected.
+    pub(crate) vmm_connections: u64,
+    /// The devices that have completed the handshake.
+    pub(crate) device_connections: u64,
+    /// The devices that were lost after the handshake.
+    pub(crate) device_losses: u64,
+    /// The devices that were rejected in the handshake.
+    pub(crate) device_rejections: u64,
+}
+
 /// The state of the process.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) device_type: DeviceType,
     pub(crate) vmm: VmmState,
     pub(crate) device: DeviceState,
-    pub(crate) vmm_connections: u64,
-    pub(crate) device_connections: u64,
-    pub(crate) device_losses: u64,
-    pub(crate) device_rejections: u64,
+    pub(crate) totals: Totals,
     /// The size of the isolated area in bytes.
     pub(crate) area_size: u64,
     pub(crate) queues: Vec<QueueState>,
@@ -100,10 +110,12 @@ impl Snapshot {
             device_type: DeviceType::Blk,
             vmm: VmmState::Connected,
             device: DeviceState::Absent,
-            vmm_connections: 2,
-            device_connections: 3,
-            device_losses: 4,
-            device_rejections: 5,
+            totals: Totals {
+                vmm_connections: 2,
+                device_connections: 3,
+                device_losses: 4,
+                device_rejections: 5,
+            },
             area_size: 64 << 20,
             queues: vec![busy, idle],
         }
