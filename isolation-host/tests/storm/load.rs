@@ -39,6 +39,11 @@ impl Tally {
         self.doubled += doubled;
         self.wrong += wrong;
     }
+
+    /// Returns how many requests were lost, returned twice or wrong.
+    pub(crate) const fn faults(&self) -> u64 {
+        self.lost + self.doubled + self.wrong
+    }
 }
 
 impl fmt::Display for Tally {

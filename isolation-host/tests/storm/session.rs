@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::fs::File;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use proptest::test_runner::TestRng;
-use ring_core::Features;
+use ring_core::{Arm, Features};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::below;
 use crate::disk::DiskProcess;
@@ -72,30 +72,43 @@ impl Session {
         Self { disk, host, guest, queues, loads, kills: Kills::default() }
     }
 
-    /// Kills `events` times under load, with up to `calm` between two events.
+    /// Kills `events` times. In between, there is load for up to `calm`, or the load ends and all
+    /// requests come back. Both happen in a random order. Stops at the first fault.
     pub(crate) fn rage(&mut self, random: &mut TestRng, events: u32, calm: Duration) {
-        let (mut next, mut progress) = (Instant::now(), Instant::now());
-        while self.kills.events < events && progress.elapsed() < TIMEOUT {
-            for (load, queue) in self.loads.iter_mut().zip(&mut self.queues) {
-                load.make_requests(&self.guest, queue, random);
-            }
-            if self.step() > 0 {
-                progress = Instant::now();
-            }
-            if Instant::now() >= next {
-                self.strike(random);
-                let micros = u64::try_from(calm.as_micros()).unwrap();
-                next = Instant::now() + Duration::from_micros(below(random, micros));
+        let micros = u64::try_from(calm.as_micros()).unwrap();
+        while self.kills.events < events && self.tally().faults() == 0 {
+            match below(random, 4) {
+                0 => self.strike(random),
+                1 => self.settle(),
+                _ => {
+                    let time = Duration::from_micros(below(random, micros));
+                    self.load(random, time);
+                }
             }
         }
     }
 
-    /// Waits for all requests. Those that do not come back are lost.
+    /// Makes requests for a time, without waiting for the last ones.
+    fn load(&mut self, random: &mut TestRng, time: Duration) {
+        let end = Instant::now() + time;
+        (0..self.queues.len()).for_each(|index| self.make_requests(index, random));
+        while Instant::now() < end {
+            for index in self.notified(end) {
+                self.reap(index);
+                self.make_requests(index, random);
+            }
+        }
+    }
+
+    /// Waits for all requests, without making others. Those that do not come back are lost, be it
+    /// because of a lost notification.
     pub(crate) fn settle(&mut self) {
-        let mut progress = Instant::now();
-        while !self.loads.iter().all(Load::is_idle) && progress.elapsed() < TIMEOUT {
-            if self.step() > 0 {
-                progress = Instant::now();
+        let mut deadline = Instant::now() + TIMEOUT;
+        while !self.loads.iter().all(Load::is_idle) && Instant::now() < deadline {
+            for index in self.notified(deadline) {
+                if self.reap(index) > 0 {
+                    deadline = Instant::now() + TIMEOUT;
+                }
             }
         }
         if !self.loads.iter().all(Load::is_idle) {
@@ -110,15 +123,32 @@ impl Session {
         all
     }
 
-    /// Notifies isolation-host and takes back what it has returned. Returns the number of requests.
-    fn step(&mut self) -> usize {
-        let mut count = 0;
-        for (index, (load, queue)) in (0..).zip(self.loads.iter_mut().zip(&mut self.queues)) {
-            self.guest.publish(index, queue);
-            count += load.reap(&self.guest, queue);
+    /// Waits until isolation-host notifies the guest, or the deadline. Returns the queues that were
+    /// notified.
+    fn notified(&self, deadline: Instant) -> Vec<usize> {
+        let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
+        let mut fds: Vec<_> = self.guest.calls.iter().map(|call| PollFd::new(call, PollFlags::IN)).collect();
+        poll(&mut fds, Some(&left)).unwrap();
+        (0..self.queues.len()).filter(|index| self.guest.take_call(*index)).collect()
+    }
+
+    /// Makes a request for each free slot of a queue. Like a driver, notifies isolation-host only
+    /// if that is needed.
+    fn make_requests(&mut self, index: usize, random: &mut TestRng) {
+        let queue = &mut self.queues[index];
+        self.loads[index].make_requests(&self.guest, queue, random);
+        if queue.publish().is_needed() {
+            self.guest.kick(u32::try_from(index).unwrap());
         }
-        if count == 0 {
-            sleep(Duration::from_micros(100));
+    }
+
+    /// Takes back what isolation-host has returned on a queue, until the next notification. Returns
+    /// the number of requests.
+    fn reap(&mut self, index: usize) -> usize {
+        let (load, queue) = (&mut self.loads[index], &mut self.queues[index]);
+        let mut count = load.reap(&self.guest, queue);
+        while load.tally.doubled == 0 && queue.arm() == Arm::Pending {
+            count += load.reap(&self.guest, queue);
         }
         count
     }
@@ -144,9 +174,18 @@ impl Session {
             self.disk.restart();
         }
         if proxy || vmm {
-            self.guest.reconnect(self.host.connect());
-            for index in 0..QUEUES {
-                self.guest.start_at(index, self.guest.base_after_a_crash(index));
+            self.reconnect();
+        }
+    }
+
+    /// Connects the VMM again. The VMM gives the guest the notifications that it has received.
+    fn reconnect(&mut self) {
+        let notified: Vec<bool> = (0..self.queues.len()).map(|index| self.guest.take_call(index)).collect();
+        self.guest.reconnect(self.host.connect());
+        for (index, notified) in (0..).zip(notified) {
+            self.guest.start_at(index, self.guest.base_after_a_crash(index));
+            if notified {
+                self.guest.call(index);
             }
         }
     }

@@ -227,6 +227,16 @@ impl TestGuest {
         rustix::io::write(&self.kicks[index as usize], &1u64.to_ne_bytes()).unwrap();
     }
 
+    /// Takes the notifications that a queue of the guest has got. Returns whether there were any.
+    pub(crate) fn take_call(&self, index: usize) -> bool {
+        rustix::io::read(&self.calls[index], &mut [0; 8]).is_ok()
+    }
+
+    /// Notifies the guest, as a VMM does that has received a notification of a queue.
+    pub(crate) fn call(&self, index: u32) {
+        rustix::io::write(&self.calls[index as usize], &1u64.to_ne_bytes()).unwrap();
+    }
+
     /// Waits until a queue of the guest is notified.
     pub(crate) fn wait_for_call(&self, index: u32, deadline: Instant) {
         let call = &self.calls[index as usize];
