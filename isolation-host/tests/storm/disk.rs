@@ -1,20 +1,15 @@
 //! A disk in a process of its own: a vhost-user device that serves requests from a file.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{copy, sink, stdin};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio, exit};
-use std::time::Instant;
 
 use ring_core::Features;
-use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::support::TIMEOUT;
-use crate::support::device::{Offer, Queue, TestDevice};
+use crate::support::device::{Offer, TestDevice};
 
 pub(crate) const SECTOR: usize = 512;
 /// The types of requests (VIRTIO 1.4, 5.2.6 "Device Operation").
@@ -93,46 +88,21 @@ impl Disk {
         let _ = std::fs::remove_file(&self.socket);
         let listener = UnixListener::bind(&self.socket).unwrap();
         loop {
-            self.serve_connection(TestDevice::accept(&listener, self.offer));
+            TestDevice::accept(&listener, self.offer).serve(|bytes, room| self.answer(bytes, room));
         }
     }
 
-    fn serve_connection(&self, mut device: TestDevice) {
-        let mut queues: BTreeMap<u32, Queue> = BTreeMap::new();
-        loop {
-            let kicks = device.vrings.values().filter_map(|vring| vring.kick.as_ref());
-            let mut fds = vec![PollFd::new(&device.channel, PollFlags::IN)];
-            fds.extend(kicks.map(|kick| PollFd::from_borrowed_fd(kick.as_fd(), PollFlags::IN)));
-            poll(&mut fds, None).unwrap();
-            let message = !fds[0].revents().is_empty();
-            drop(fds);
-            if message {
-                if device.step(Instant::now() + TIMEOUT).is_none() {
-                    return;
-                }
-                queues.retain(|index, _| device.vrings.contains_key(index));
-            }
-            for (index, vring) in &device.vrings {
-                let Some(kick) = &vring.kick else { continue };
-                let queue = queues.entry(*index).or_insert_with(|| device.queue(*index));
-                let _ = rustix::io::read(kick, &mut [0; 8]);
-                while self.serve_request(&device, *index, queue) || queue.arm() == ring_core::Arm::Pending {}
-            }
+    /// Carries out a request. Returns the bytes that the disk writes.
+    fn answer(&self, bytes: &[u8], room: usize) -> Vec<u8> {
+        let (header, data) = bytes.split_at(HEADER);
+        let sector = u64::from_le_bytes(header[8..].try_into().unwrap());
+        let at = sector * SECTOR as u64;
+        if header[..4] == WRITE.to_le_bytes() {
+            self.file.write_all_at(data, at).unwrap();
+            return vec![OK];
         }
-    }
-
-    fn serve_request(&self, device: &TestDevice, index: u32, queue: &mut Queue) -> bool {
-        device.serve_if_any(index, queue, |bytes, room| {
-            let (header, data) = bytes.split_at(HEADER);
-            let sector = u64::from_le_bytes(header[8..].try_into().unwrap());
-            let at = sector * SECTOR as u64;
-            if header[..4] == WRITE.to_le_bytes() {
-                self.file.write_all_at(data, at).unwrap();
-                return vec![OK];
-            }
-            let mut answer = vec![OK; room];
-            self.file.read_exact_at(&mut answer[..room - 1], at).unwrap();
-            answer
-        })
+        let mut answer = vec![OK; room];
+        self.file.read_exact_at(&mut answer[..room - 1], at).unwrap();
+        answer
     }
 }

@@ -10,7 +10,7 @@ use isolation_host::mmap::Window;
 use isolation_host::protocol::payload::{SingleRegion, VringAddr, VringState};
 use isolation_host::protocol::{Channel, Message, Request};
 use ring_core::memory::Memory as _;
-use ring_core::{Areas, DeviceQueue, Features, Segment, Setup, device};
+use ring_core::{Areas, Arm, DeviceQueue, Features, Segment, Setup, device};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::TIMEOUT;
@@ -135,6 +135,7 @@ impl TestDevice {
     fn configure(&mut self, request: Request, message: &mut Message) {
         match request {
             Request::SetFeatures => self.asked = message.body().unwrap(),
+            Request::ResetDevice => self.vrings.clear(),
             Request::SetBackendReqFd => self.requests = Some(Channel::new(message.take_fd().unwrap())),
             Request::AddMemReg => {
                 let SingleRegion { region, .. } = message.body().unwrap();
@@ -211,7 +212,7 @@ impl TestDevice {
                 let writable = chain.writable().to_vec();
                 return (chain.into_token(), bytes, writable);
             }
-            if queue.arm() == ring_core::Arm::Pending {
+            if queue.arm() == Arm::Pending {
                 continue;
             }
             let kick = self.vrings[&index].kick.as_ref().unwrap();
@@ -266,35 +267,38 @@ impl TestDevice {
     }
 }
 
-/// Echoes every request of queue 0 until isolation-host disconnects.
-pub(crate) fn serve_honestly(mut device: TestDevice) {
-    let mut queue: Option<Queue> = None;
-    loop {
-        let kick = device.vrings.get(&0).and_then(|vring| vring.kick.as_ref());
-        let mut fds = vec![PollFd::new(&device.channel, PollFlags::IN)];
-        fds.extend(kick.map(|kick| PollFd::from_borrowed_fd(kick.as_fd(), PollFlags::IN)));
-        poll(&mut fds, None).unwrap();
-        let message = !fds[0].revents().is_empty();
-        drop(fds);
-        if message {
-            match device.step(Instant::now() + TIMEOUT) {
-                None => return,
-                Some(Request::SetVringKick) if device.vrings.contains_key(&0) => {
-                    queue = Some(device.queue(0))
-                }
-                Some(Request::GetVringBase) => queue = None,
-                Some(_) => {}
-            }
-        }
-        let Some(queue) = &mut queue else { continue };
-        if let Some(kick) = device.vrings.get(&0).and_then(|vring| vring.kick.as_ref()) {
-            let _ = rustix::io::read(kick, &mut [0; 8]);
-        }
-        while device.echo_if_any(0, queue) || queue.arm() == ring_core::Arm::Pending {}
-    }
+/// Echoes every request until isolation-host disconnects.
+pub(crate) fn serve_honestly(device: TestDevice) {
+    device.serve(|bytes, _| bytes.to_vec());
 }
 
 impl TestDevice {
+    /// Serves every request of every queue until isolation-host disconnects. `answer` is used as in
+    /// [`serve_if_any`](Self::serve_if_any).
+    pub(crate) fn serve(mut self, answer: impl Fn(&[u8], usize) -> Vec<u8>) {
+        let mut queues: BTreeMap<u32, Queue> = BTreeMap::new();
+        loop {
+            let kicks = self.vrings.values().filter_map(|vring| vring.kick.as_ref());
+            let mut fds = vec![PollFd::new(&self.channel, PollFlags::IN)];
+            fds.extend(kicks.map(|kick| PollFd::from_borrowed_fd(kick.as_fd(), PollFlags::IN)));
+            poll(&mut fds, None).unwrap();
+            let message = !fds[0].revents().is_empty();
+            drop(fds);
+            if message {
+                if self.step(Instant::now() + TIMEOUT).is_none() {
+                    return;
+                }
+                queues.retain(|index, _| self.vrings.contains_key(index));
+            }
+            for (index, vring) in &self.vrings {
+                let Some(kick) = &vring.kick else { continue };
+                let queue = queues.entry(*index).or_insert_with(|| self.queue(*index));
+                let _ = rustix::io::read(kick, &mut [0; 8]);
+                while self.serve_if_any(*index, queue, &answer) || queue.arm() == Arm::Pending {}
+            }
+        }
+    }
+
     /// Echoes the next request, if there is one. Returns whether there was one.
     pub(crate) fn echo_if_any(&self, index: u32, queue: &mut Queue) -> bool {
         self.serve_if_any(index, queue, |bytes, _| bytes.to_vec())
