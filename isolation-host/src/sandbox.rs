@@ -179,6 +179,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_thread_keeps_at_most_fifty_system_calls() {
+        assert!(SYSTEM_CALLS.len() <= 50, "{}", SYSTEM_CALLS.len());
+    }
+
+    #[test]
     fn no_allowed_call_starts_a_thread_or_a_program_or_reaches_a_process() {
         let calls = [
             libc::SYS_clone,

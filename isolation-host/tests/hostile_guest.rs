@@ -9,7 +9,7 @@ use ring_core::memory::Memory as _;
 use ring_core::{Features, Segment};
 use support::Host;
 use support::device::{Offer, TestDevice, serve_honestly};
-use support::guest::{DATA, RAM, RAM_SIZE, TestGuest};
+use support::guest::{DATA, QUEUE, RAM, RAM_SIZE, TestGuest};
 
 const NEXT: u16 = 1;
 const WRITE: u16 = 2;
@@ -185,6 +185,28 @@ fn any_available_ring_breaks_no_more_than_its_own_queue() {
         make_available(&guest, index, heads);
         check_isolated(&mut host, &mut guest, name, "WARN the guest broke queue 0");
     }
+}
+
+#[test]
+fn a_broken_ring_is_idle_until_it_starts_again_and_other_queues_continue() {
+    let (mut host, mut guest) = guest(Features::empty());
+    drop(guest.start(0));
+    let mut other = guest.start(1);
+    make_available(&guest, QUEUE + 1, &[]);
+    host.wait_for("WARN the guest broke queue 0");
+    // A request that follows the rules does not mend the ring.
+    write_descriptors(&guest, guest.setup(0).areas.descriptor, &[(DATA, 16, WRITE, 0)]);
+    make_available(&guest, 1, &[0]);
+    for number in 0..3 {
+        guest.request(&mut other, 0x1000, b"question", 8, number);
+        guest.publish(1, &mut other);
+        assert_eq!(guest.reap(1, &mut other), (number, 8));
+    }
+    let mut used = [0; 2];
+    guest.memory.read_bytes(guest.setup(0).areas.device + 2, &mut used).unwrap();
+    assert_eq!((used, host.new_warnings()), ([0; 2], 0));
+    guest.stop(0);
+    check_queue(&mut guest);
 }
 
 #[test]

@@ -55,9 +55,9 @@ fn a_block_devices_status_is_copied_even_if_the_length_omits_it() {
 
 #[test]
 fn a_device_that_reconnects_gets_what_was_in_flight_in_order() {
-    for features in FORMATS {
+    for (features, kind) in FORMATS.into_iter().flat_map(|format| ["blk", "net"].map(|kind| (format, kind))) {
         let Parts { guest, mut driver, device, mut queue, listener, host: _host } =
-            started(features, Offer::default(), &["--device", "blk"]);
+            started(features, Offer::default(), &["--device", kind]);
         let at = |number: u32| u64::from(number) * 64;
         for number in 0..6 {
             guest.request(&mut driver, at(number), &number.to_le_bytes(), 4, number);

@@ -148,6 +148,21 @@ fn inode(file: &OwnedFd) -> u64 {
 }
 
 #[test]
+fn a_device_that_reconnects_gets_a_new_area() {
+    let options = [&["--device", "blk"], &NEVER[..]].concat();
+    let Parts { guest, mut driver, device, mut queue, listener, host: _host } =
+        started(Features::empty(), Offer::default(), &options);
+    serve((&guest, &mut driver), (&device, &mut queue), 70_000);
+    let (area, file) = (device.memory[0].clone(), inode(&device.files[0]));
+    assert!(found(&area) > 0);
+    drop(device);
+    let mut next = TestDevice::accept(&listener, Offer::default());
+    next.serve_until_started(0);
+    assert_ne!(file, inode(&next.files[0]));
+    assert_eq!((found(&area), found(&next.memory[0])), (0, 0));
+}
+
+#[test]
 fn the_device_of_the_next_vmm_gets_a_new_area_and_the_old_one_has_no_data() {
     let Parts { mut guest, mut driver, device, mut queue, listener, host } =
         started(Features::empty(), Offer::default(), &NEVER);

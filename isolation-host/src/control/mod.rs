@@ -186,3 +186,38 @@ impl Control {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::protocol::Request;
+
+    fn control(now: Instant) -> Control {
+        Control::new(Options::example(), Quarantine::default(), now)
+    }
+
+    #[test]
+    fn a_device_that_owes_replies_and_sends_none_is_replaced() {
+        let now = Instant::now();
+        let mut control = control(now);
+        let mut actions = |event, seconds| control.on(event, now + Duration::from_secs(seconds)).unwrap();
+        assert!(matches!(actions(Event::Time, 0)[..], [Action::ConnectDevice]));
+        assert!(matches!(actions(Event::DeviceConnected, 0)[..], [Action::ToDevice(_)]));
+        assert!(actions(Event::Time, 9).is_empty());
+        assert!(matches!(actions(Event::Time, 10)[..], [Action::DisconnectDevice, Action::ConnectDevice]));
+    }
+
+    #[test]
+    fn only_the_check_of_a_migrated_state_may_take_five_minutes() {
+        let now = Instant::now();
+        let control = control(now);
+        for request in (0..100).filter_map(|number| Request::try_from(number).ok()) {
+            let wait = control.begin_reply_wait(request, now);
+            let longest = if request == Request::CheckDeviceState { 300 } else { 1 };
+            let after = |tenths| wait.is_over(now + Duration::from_millis(100) * tenths);
+            assert_eq!((after(10 * longest - 1), after(10 * longest)), (false, true), "{request:?}");
+        }
+    }
+}

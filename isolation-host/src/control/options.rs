@@ -51,6 +51,30 @@ pub struct Options {
     pub metrics: Option<ReportSocket>,
 }
 
+#[cfg(test)]
+impl Options {
+    /// Returns the defaults of the command line, without any path.
+    pub(crate) fn example() -> Self {
+        Self {
+            vmm: Endpoint::Activated,
+            device: Endpoint::Activated,
+            device_type: DeviceType::Generic,
+            link: LinkType::VhostUser,
+            area_size: 64 << 20,
+            area_chosen: true,
+            queues: 16,
+            ring: RingChoice::Auto,
+            policy: Policy::default(),
+            device_wait: Duration::from_secs(1),
+            drain_timeout: Duration::from_secs(30),
+            threads: 1,
+            max_poll: Duration::ZERO,
+            control: None,
+            metrics: None,
+        }
+    }
+}
+
 /// The process cannot start, or cannot continue.
 #[derive(Debug, Error)]
 #[non_exhaustive]

@@ -247,3 +247,27 @@ impl Assignment {
         Some(queue.lock())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn the_queues_of_a_worker_take_turns() {
+        thread_local! {
+            static RUN: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+        }
+        let queues = (0..3).map(|index| (index, Arc::new(Mutex::new(ActiveQueue::new())))).collect();
+        let report = Arc::new(notifier::new().unwrap());
+        let assignment = Assignment { queues, report, max_poll: Duration::ZERO };
+        // Queue 0 always has more work.
+        let run = |_: &mut ActiveQueue, index, _| {
+            RUN.with_borrow_mut(|run| run.push(index));
+            Progress { again: index == 0, report: false }
+        };
+        assert!((0..2).all(|_| assignment.move_requests(run)));
+        assert_eq!(RUN.take(), [0, 1, 2, 0, 1, 2]);
+    }
+}

@@ -11,12 +11,8 @@ use super::device::{Deed, Device, Manner};
 use super::guest::QUEUES;
 use super::random::Random;
 use super::vmm::{DEVICE_WAIT, DRAIN, Vmm};
-use crate::area::policy::Policy;
 use crate::control::{Action, Control, Event, Options};
-use crate::device_link::LinkType;
-use crate::endpoint::Endpoint;
 use crate::forward::{ActiveQueue, Quarantine};
-use crate::negotiation::RingChoice;
 use crate::protocol::{Message, ReceiveError, SendError};
 
 /// The number of random steps.
@@ -51,21 +47,12 @@ impl World {
         let (mut random, now) = (Random::new(seed), Instant::now());
         let vmm = Vmm::new(&mut random);
         let options = Options {
-            vmm: Endpoint::Activated,
-            device: Endpoint::Activated,
             device_type: vmm.guest.device_type,
-            link: LinkType::VhostUser,
             area_size: AREA,
-            area_chosen: true,
             queues: u16::try_from(QUEUES).unwrap(),
-            ring: RingChoice::Auto,
-            policy: Policy::default(),
             device_wait: DEVICE_WAIT,
             drain_timeout: DRAIN,
-            threads: 1,
-            max_poll: Duration::ZERO,
-            control: None,
-            metrics: None,
+            ..Options::example()
         };
         let format = if random.one_in(2) { Features::RING_PACKED.bits() } else { 0 };
         let control = Control::new(options, Quarantine::default(), now);
