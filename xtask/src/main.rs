@@ -24,6 +24,7 @@ mod setup;
 mod stages;
 mod storm;
 mod test;
+mod workspace;
 
 use std::env;
 use std::process::ExitCode;

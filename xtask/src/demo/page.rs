@@ -9,6 +9,7 @@ use end_to_end::duplex::{Comparison, Duplex};
 use end_to_end::memory::GUEST;
 use end_to_end::visible::Visible;
 use indicatif::HumanCount;
+use minijinja::value::Serde;
 use minijinja::{Environment, context};
 use serde::Serialize;
 
@@ -131,9 +132,10 @@ pub(super) fn render(
     let memory = context! {
         picture => file_name(memory_picture)?,
         alt => "the guest's memory, and which parts of it snd-host can read, without and with isolation-host",
-        rows,
+        rows => Serde(&rows),
     };
-    Ok(templates.get_template(TEMPLATE.0)?.render(context! { runs, memory, kernel, qemu, seconds, exact })?)
+    let page = context! { runs => Serde(runs), memory, kernel, qemu, seconds, exact };
+    Ok(templates.get_template(TEMPLATE.0)?.render(page)?)
 }
 
 #[cfg(test)]

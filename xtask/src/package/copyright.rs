@@ -6,8 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 use xshell::{Shell, cmd};
+
+use crate::workspace;
 
 /// The file with the text of the project's MIT licence, and with the holder of the copyright.
 const MIT: &str = "LICENSE-MIT";
@@ -50,14 +51,12 @@ fn indented(text: &str) -> String {
 pub(super) fn notices(sh: &Shell, name: &str) -> Result<String> {
     let tree = cmd!(sh, "cargo tree --locked --package {name} --edges normal --prefix none --format");
     let linked: BTreeSet<String> = tree.arg("{p}").read()?.lines().map(crate_name).collect();
-    let metadata = cmd!(sh, "cargo metadata --locked --format-version 1").read()?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
     let mut crates = BTreeMap::new();
-    for package in metadata["packages"].as_array().into_iter().flatten() {
-        let text = |field: &str| package[field].as_str().unwrap_or_default();
-        let title = format!("{} v{}", text("name"), text("version"));
-        if linked.contains(&title) && !package["source"].is_null() {
-            crates.insert(format!("{title}: {}", text("license")), files(text("manifest_path"))?);
+    for package in workspace::describe(workspace::with_dependencies(sh))?.packages {
+        let title = format!("{} v{}", package.name, package.version);
+        if linked.contains(&title) && package.source.is_some() {
+            let license = package.license.unwrap_or_default();
+            crates.insert(format!("{title}: {license}"), files(package.manifest_path.as_std_path())?);
         }
     }
     Ok(joined(&crates))
@@ -69,8 +68,8 @@ fn crate_name(line: &str) -> String {
 }
 
 /// Returns the texts of the licences and notices beside a manifest.
-fn files(manifest: &str) -> Result<BTreeSet<String>> {
-    let directory = Path::new(manifest).parent().context("a manifest is in a directory")?;
+fn files(manifest: &Path) -> Result<BTreeSet<String>> {
+    let directory = manifest.parent().context("a manifest is in a directory")?;
     let mut texts = BTreeSet::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
 use xshell::{Shell, cmd};
 
 use super::rust::Rust;
 use crate::lint::OWN_WORKSPACES;
+use crate::workspace;
 
 /// All text files that git knows or would add.
 #[derive(Debug, Default)]
@@ -108,34 +108,15 @@ impl Target {
     }
 }
 
-/// The parts of Cargo's description of a workspace that are used here.
-#[derive(Debug, Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Package {
-    name: String,
-    targets: Vec<Built>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Built {
-    src_path: String,
-}
-
 /// Returns the targets of a workspace's packages.
 fn targets(sh: &Shell, manifest: &str) -> Result<Vec<Target>> {
-    let metadata =
-        cmd!(sh, "cargo metadata --no-deps --format-version=1 --manifest-path {manifest}").read()?;
-    let metadata: Metadata = serde_json::from_str(&metadata)?;
+    let command = workspace::without_dependencies(sh).args(["--manifest-path", manifest]);
     let here = fs::canonicalize(".")?;
     let mut targets = Vec::new();
-    for package in metadata.packages {
+    for package in workspace::describe(command)?.packages {
         for built in package.targets {
             // A root that is a link to another crate's file is a file of this crate.
-            let source = Path::new(&built.src_path);
+            let source = built.src_path.as_std_path();
             let directory = fs::canonicalize(source.parent().unwrap_or(Path::new(".")))?;
             let root = directory.join(source.file_name().unwrap_or_default());
             let root = root.strip_prefix(&here)?.to_string_lossy();
