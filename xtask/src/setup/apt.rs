@@ -10,7 +10,7 @@ use super::debian::{Backports, Debian};
 use super::packages::{self, Package, Purpose};
 use super::plan::Plan;
 use super::root::{apt_get, as_root};
-use super::{dpkg, network};
+use super::{dpkg, lock, network};
 use crate::command::{captured, quietly};
 
 /// The keys of Debian's archives, from a package that apt depends on.
@@ -57,6 +57,7 @@ pub(super) fn ensure_installed(sh: &Shell, debian: Debian, purpose: Purpose) -> 
 /// Fetches the lists of packages. A failure is only printed, because the project may not need the
 /// source that is broken.
 pub(super) fn update(sh: &Shell) -> Result<()> {
+    lock::wait()?;
     // Without the option, apt reports success although a source cannot be reached.
     let update = apt_get(sh)?.args(["update", "-o", "APT::Update::Error-Mode=any"]);
     if let Err(error) = quietly("fetching package lists", update) {
@@ -83,6 +84,7 @@ fn install(sh: &Shell, packages: &[Package], from: Option<Backports>) -> Result<
     let plan = Plan::parse(&simulation);
     plan.check(&names)?;
     plan.show();
+    lock::wait()?;
     // The package lists cannot have changed, unless another process installs packages.
     quietly("installing packages", apt_get(sh)?.args(options).args(["--yes", "--no-remove"]).args(names))
 }

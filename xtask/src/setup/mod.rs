@@ -7,6 +7,7 @@ mod debs;
 mod dpkg;
 mod initramfs;
 mod kernel;
+mod lock;
 mod machine;
 mod network;
 mod packages;
