@@ -206,6 +206,42 @@ impl PulseAudio {
     }
 }
 
+/// The files of DPDK, which is unpacked but not installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dpdk {
+    /// testpmd.
+    pub program: PathBuf,
+    /// The directory of the shared libraries.
+    pub libraries: PathBuf,
+    /// The directory of the drivers. `None` if DPDK finds the drivers of an installed package.
+    pub drivers: Option<PathBuf>,
+}
+
+impl Dpdk {
+    /// The directory of DPDK, relative to the target directory.
+    pub const DIRECTORY: &str = "dpdk";
+
+    /// Returns the paths of DPDK's files in a directory.
+    #[must_use]
+    pub fn within(directory: &Path) -> Self {
+        let libraries = directory.join("usr/lib/x86_64-linux-gnu");
+        // The directory's name has the version. It is the only one there.
+        let mut drivers = std::fs::read_dir(libraries.join("dpdk")).into_iter().flatten();
+        let drivers = drivers.find_map(|entry| Some(entry.ok()?.path()));
+        Self { program: directory.join("usr/bin/dpdk-testpmd"), libraries, drivers }
+    }
+
+    /// Returns DPDK as `cargo xtask setup` prepares it.
+    ///
+    /// # Errors
+    /// Fails if that command has not run.
+    pub fn prepared() -> Result<Self, ArtifactError> {
+        let dpdk = Self::within(&target_dir()?.join(Self::DIRECTORY));
+        let program = existing(dpdk.program, || "cargo xtask setup".to_owned())?;
+        Ok(Self { program, ..dpdk })
+    }
+}
+
 fn existing(path: PathBuf, made_by: impl FnOnce() -> String) -> Result<PathBuf, ArtifactError> {
     if path.is_file() { Ok(path) } else { Err(ArtifactError::Missing { path, made_by: made_by() }) }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use crate::artifacts::{ArtifactError, Dpdk};
 use crate::playback::Ring;
 use crate::process::{Process, ProcessError};
 
@@ -89,6 +90,9 @@ pub enum TestpmdError {
     /// The process failed.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// testpmd is missing.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
     /// testpmd has ended.
     #[error("testpmd has ended; its log:\n{tail}")]
     Ended {
@@ -168,7 +172,11 @@ impl Testpmd {
         card.push(socket);
         // testpmd buffers its output unless it writes to a terminal; stdbuf makes it write each
         // line.
-        let mut arguments: Vec<OsString> = ["-oL", "dpdk-testpmd"].map(OsString::from).into();
+        let Dpdk { program, libraries, drivers } = Dpdk::prepared()?;
+        let mut search = OsString::from("LD_LIBRARY_PATH=");
+        search.push(libraries);
+        let mut arguments = vec![search, "stdbuf".into(), "-oL".into(), program.into()];
+        arguments.extend(drivers.into_iter().flat_map(|drivers| ["-d".into(), drivers.into()]));
         arguments.extend(["--lcores", "0@0,1@0", "--no-pci", "--no-huge", "-m", "512"].map(OsString::from));
         arguments.extend(["--no-telemetry", "--single-file-segments"].map(OsString::from));
         arguments.push(format!("--file-prefix=test{}", std::process::id()).into());
@@ -177,7 +185,7 @@ impl Testpmd {
         let sizes = [format!("--rxd={descriptors}"), format!("--txd={descriptors}")];
         arguments.extend(sizes.map(OsString::from));
         arguments.push(format!("--mbuf-size={}", HEADROOM + buffer).into());
-        let mut testpmd = Self { process: Process::start_with_input("stdbuf", arguments)?, packet };
+        let mut testpmd = Self { process: Process::start_with_input("env", arguments)?, packet };
         testpmd.execute("set fwd io", "Set io packet forwarding mode")?;
         let segments = vec![packet.segment.to_string(); packet.segments as usize].join(",");
         testpmd.execute(&format!("set txpkts {segments}"), "")?;

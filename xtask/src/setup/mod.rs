@@ -4,6 +4,7 @@ mod apt;
 mod debian;
 mod debootstrap;
 mod debs;
+mod dpdk;
 mod dpkg;
 mod initramfs;
 mod kernel;
@@ -56,6 +57,7 @@ pub(crate) fn for_tests(sh: &Shell) -> Result<()> {
     let debian = machine::release(Purpose::Test)?;
     guest(sh, debian, Purpose::Test)?;
     pulseaudio::prepare(sh, debian)?;
+    dpdk::prepare(sh, debian)?;
     rust::prepare(sh, debian)?;
     virtiofsd::prepare(sh, debian)
 }

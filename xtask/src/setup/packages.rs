@@ -84,10 +84,10 @@ const PACKAGES: &[Package] = &[
     any("gstreamer1.0-tools", &[Test], "gst-launch-1.0, to try a sink without snd-host"),
     since("1:9.0", "qemu-system-x86", SOUND, "runs the guest; vhost-user-snd-pci is new in 9.0"),
     since("1:9.0", "qemu-utils", DISK, "qemu-storage-daemon, a device behind isolation-host"),
-    only(Debian::Trixie, "virtiofsd", "a file system behind isolation-host"),
+    only(Debian::Trixie, "libcap-ng0", "to run virtiofsd"),
+    only(Debian::Trixie, "libseccomp2", "to run virtiofsd"),
     only(Debian::Bookworm, "libcap-ng-dev", "to build virtiofsd"),
     only(Debian::Bookworm, "libseccomp-dev", "to build virtiofsd"),
-    any("dpdk-dev", &[Test], "testpmd, a network device and driver on both sides of isolation-host"),
     any("busybox-static", GUEST, "the guest's user space"),
     any("iproute2", &[Test], "vdpa, which makes vDPA devices in the guest"),
     any("alsa-utils", GUEST, "plays and records in the guest"),
@@ -119,10 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_needs_no_server_of_the_tests() {
-        let demo = names(Debian::Trixie, Demo);
-        for server in ["dpdk-dev", "pulseaudio", "qemu-utils", "virtiofsd"] {
-            assert!(!demo.contains(&server), "{server}");
+    fn servers_that_only_tests_need_are_not_installed() {
+        for release in [Debian::Bookworm, Debian::Trixie] {
+            let (demo, test) = (names(release, Demo), names(release, Test));
+            assert!(!demo.contains(&"qemu-utils"));
+            for server in ["dpdk-dev", "pulseaudio", "virtiofsd"] {
+                assert!(!test.contains(&server), "{server}");
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! virtiofsd: from a package on Debian 13, built from its crate on Debian 12.
+//! virtiofsd, for tests: a package that is unpacked but not installed on Debian 13, and built from
+//! its crate on Debian 12.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,12 +10,15 @@ use end_to_end::artifacts::{VIRTIOFSD, target_dir};
 use xshell::{Shell, cmd};
 
 use super::debian::Debian;
+use super::{apt, debs, network};
 use crate::cached;
+use crate::command::quietly;
 
 /// The version to build.
 const VERSION: &str = "1.14.0";
-/// The program of the package.
-const PACKAGED: &str = "/usr/libexec/virtiofsd";
+/// The package of Debian 13, and its program.
+const PACKAGE: &str = "virtiofsd";
+const PACKAGED: &str = "usr/libexec/virtiofsd";
 
 /// Puts virtiofsd where [`end_to_end::artifacts::virtiofsd`] finds it.
 pub(super) fn prepare(sh: &Shell, debian: Debian) -> Result<()> {
@@ -22,15 +26,23 @@ pub(super) fn prepare(sh: &Shell, debian: Debian) -> Result<()> {
     // The program is `bin/virtiofsd` in the directory.
     let directory = program.ancestors().nth(2).context("the path of virtiofsd has too few directories")?;
     match debian {
-        Debian::Trixie => cached::directory(directory, PACKAGED, link),
+        Debian::Trixie => cached::directory(directory, PACKAGED, |new| unpack(sh, new)),
         Debian::Bookworm => cached::directory(directory, VERSION, |new| build(sh, new)),
     }
 }
 
-fn link(directory: &Path) -> Result<()> {
+fn unpack(sh: &Shell, directory: &Path) -> Result<()> {
+    network::check(sh)?;
+    if debs::unpack(sh, PACKAGE, &[PACKAGE], directory).is_err() {
+        // The package lists may be old, or, in a new container, missing.
+        apt::update(sh)?;
+        debs::unpack(sh, PACKAGE, &[PACKAGE], directory)?;
+    }
     fs::create_dir(directory.join("bin"))?;
-    symlink(PACKAGED, directory.join("bin/virtiofsd"))?;
-    Ok(())
+    let program = directory.join("bin/virtiofsd");
+    symlink(Path::new("..").join(PACKAGED), &program)?;
+    let version = cmd!(sh, "{program} --version");
+    quietly("starting virtiofsd once", version).context("virtiofsd does not start from its directory")
 }
 
 fn build(sh: &Shell, directory: &Path) -> Result<()> {
