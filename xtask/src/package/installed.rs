@@ -1,17 +1,16 @@
-//! The packages in a bare Debian: installed, read, started, purged.
+//! The Debian packages in a bare Debian: installed, read, started, purged.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use xshell::Shell;
 
 use super::bare_system::BareSystem;
 use super::{Packages, front_end, unit};
 use crate::command::captured;
 
 /// The directory of the packages inside the system.
-const PACKAGES: &str = "/root";
+const INSIDE: &str = "/root";
 /// A rule of lintian for packages that are uploaded to Debian.
 const NOT_FOR_US: &str = "initial-upload-closes-no-bugs";
 /// Files that the packages have not installed: the packages themselves, and the pages that man has
@@ -41,9 +40,9 @@ const SND_HOST: &str = "/usr/lib/systemd/user/snd-host.service";
 const ISOLATION_HOST: [&str; 2] =
     ["/usr/lib/systemd/system/isolation-host@.service", "/usr/lib/systemd/system/isolation-host@.socket"];
 
-/// Installs, uses and purges the Debian packages, and lints all packages.
-pub(super) fn test(sh: &Shell, packages: &[Packages]) -> Result<()> {
-    let system = BareSystem::copy(sh)?;
+/// Copies all packages into the system. Installs, uses and purges the Debian packages, and lints
+/// all packages.
+pub(super) fn test(system: &BareSystem<'_>, packages: &[Packages]) -> Result<()> {
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
     for package in packages {
         for file in [&package.deb, &package.rpm] {
@@ -54,22 +53,22 @@ pub(super) fn test(sh: &Shell, packages: &[Packages]) -> Result<()> {
     install.extend(debs.iter().map(String::as_str));
     system.apt(&install)?;
     for package in packages {
-        read(&system, &package.name)?;
+        read(system, &package.name)?;
     }
     for page in PAGES {
         let text = system.command(&["man", "--pager=cat", page]).read()?;
         ensure!(text.contains("DESCRIPTION"), "the man page of {page} is incomplete:\n{text}");
     }
-    verify_units(&system)?;
-    serve(&system)?;
-    purge(&system, packages)?;
-    lint(&system, packages)
+    verify_units(system)?;
+    serve(system)?;
+    purge(system, packages)?;
+    lint(system, packages)
 }
 
 /// Returns the path of a package inside the system.
-fn inside(package: &Path) -> Result<String> {
+pub(super) fn inside(package: &Path) -> Result<String> {
     let file = package.file_name().and_then(|file| file.to_str()).context("a package has no name")?;
-    Ok(format!("{PACKAGES}/{file}"))
+    Ok(format!("{INSIDE}/{file}"))
 }
 
 /// Asks a program for its version, and looks for its completions.
@@ -84,7 +83,7 @@ fn read(system: &BareSystem<'_>, name: &str) -> Result<()> {
 }
 
 /// Has systemd check the units.
-fn verify_units(system: &BareSystem<'_>) -> Result<()> {
+pub(super) fn verify_units(system: &BareSystem<'_>) -> Result<()> {
     for (manager, units) in UNITS {
         // The manager of a user has a runtime directory.
         let words = ["env", "XDG_RUNTIME_DIR=/run", "systemd-analyze", "verify", manager];
@@ -139,19 +138,25 @@ fn purge(system: &BareSystem<'_>, packages: &[Packages]) -> Result<()> {
     let names = packages.iter().map(|package| package.name.as_str());
     system.apt(&["purge", "--yes"].into_iter().chain(names.clone()).collect::<Vec<_>>())?;
     for name in names {
-        let pattern = format!("*{name}*");
-        let mut find = system.command(&["find", "/", "-xdev", "-name", &pattern]);
-        for excluded in NOT_OF_PACKAGES {
-            find = find.args(["-not", "-path", excluded]);
-        }
-        let left = find.read()?;
-        ensure!(left.is_empty(), "these files are left after the purge of {name}:\n{left}");
+        check_files_are_gone(system, name)?;
         let groups = fs::read_to_string(system.path("/etc/group"))?;
         // isolation-host has a second group, isolation-device.
         let left = groups.lines().find(|group| group.starts_with(name) || group.starts_with("isolation-"));
         ensure!(left.is_none(), "a group is left after the purge of {name}: {left:?}");
     }
     println!("nothing is left after the purge");
+    Ok(())
+}
+
+/// Fails if there is a file that is named for a package.
+pub(super) fn check_files_are_gone(system: &BareSystem<'_>, name: &str) -> Result<()> {
+    let pattern = format!("*{name}*");
+    let mut find = system.command(&["find", "/", "-xdev", "-name", &pattern]);
+    for excluded in NOT_OF_PACKAGES {
+        find = find.args(["-not", "-path", excluded]);
+    }
+    let left = find.read()?;
+    ensure!(left.is_empty(), "these files are left after the removal of {name}:\n{left}");
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod definition;
 mod dependencies;
 mod front_end;
 mod installed;
+mod installed_rpms;
 mod package_tools;
 mod programs;
 mod source_date;
@@ -21,6 +22,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use xshell::{Shell, cmd};
 
+use self::bare_system::BareSystem;
 use self::definition::Definition;
 use self::source_date::SourceDate;
 use crate::command::quietly;
@@ -36,8 +38,8 @@ const DIRECTORY: &str = "target/package-files";
 /// Make packages.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Then install, use and purge the Debian packages in a bare Debian below target, and lint all
-    /// packages. Needs root.
+    /// Then install, use and purge the Debian packages in a bare Debian below target, install and
+    /// remove the RPM packages there, and lint all packages. Needs root.
     #[arg(long)]
     pub(crate) test: bool,
 }
@@ -63,7 +65,11 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
         Ok(())
     })?;
     if options.test {
-        stages.run("bare system", || installed::test(sh, &made))?;
+        stages.run("bare system", || {
+            let system = BareSystem::copy(sh)?;
+            installed::test(&system, &made)?;
+            installed_rpms::test(&system, &made)
+        })?;
     }
     print!("{stages}");
     Ok(())
