@@ -53,7 +53,7 @@ fn draw_column(
     isolated: Option<&Visible>,
     area: &Area<'_>,
 ) -> Drawn {
-    area.draw_text(title, &text(19), (LEFT, 8))?;
+    area.draw_text(title, &text(22), (LEFT, 6))?;
     let size = guest.mebibytes.len();
     let (state, verdict, colour) = if readable {
         let times = times(guest.secrets());
@@ -61,14 +61,14 @@ fn draw_column(
     } else {
         ("snd-host can read nothing of it", "the guest's secret: out of reach".to_owned(), GOOD)
     };
-    area.draw_text(&verdict, &text(16).color(&colour), (LEFT, 36))?;
-    area.draw_text(&format!("guest memory, {size} MiB: {state}"), &text(15), (LEFT, 66))?;
+    area.draw_text(&verdict, &text(19).color(&colour), (LEFT, 36))?;
+    area.draw_text(&format!("guest memory, {size} MiB: {state}"), &text(17), (LEFT, 66))?;
     let bottom = grid(guest, readable, 88, area)?;
     let Some(isolated) = isolated else { return Ok(()) };
     let (size, pages) = (isolated.mebibytes.len(), HumanCount(isolated.pages().into()));
     let found = times(isolated.secrets());
     let line = format!("isolated area, {size} MiB: {pages} pages with data, the secret {found}");
-    area.draw_text(&line, &text(15), (LEFT, bottom + 16))?;
+    area.draw_text(&line, &text(17), (LEFT, bottom + 16))?;
     grid(isolated, true, bottom + 38, area)?;
     Ok(())
 }
@@ -121,7 +121,7 @@ fn legend(area: &Area<'_>) -> Drawn {
         let corners = [(LEFT + x, y), (LEFT + x + CELL - 2, y + CELL - 2)];
         area.draw(&Rectangle::new(corners, inside))?;
         area.draw(&Rectangle::new(corners, outline))?;
-        area.draw_text(what, &text(15), (LEFT + x + CELL + 6, y - 2))?;
+        area.draw_text(what, &text(17), (LEFT + x + CELL + 6, y - 2))?;
     }
     Ok(())
 }

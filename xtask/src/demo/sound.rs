@@ -13,11 +13,11 @@ use plotters::prelude::*;
 use crate::drawing::{Area, Drawn, INK, text};
 
 /// The width and height of the picture in pixels. The lengths below are in pixels, too.
-const SIZE: (u32, u32) = (960, 600);
-const TITLE: u32 = 66;
-const CHANNEL: u32 = 124;
-const DETAIL: u32 = 160;
-const LEFT_OF_PLOT: u32 = 64;
+const SIZE: (u32, u32) = (960, 640);
+const TITLE: u32 = 72;
+const CHANNEL: u32 = 130;
+const DETAIL: u32 = 166;
+const LEFT_OF_PLOT: u32 = 68;
 /// The number of columns in which the sound is drawn.
 const COLUMNS: usize = 430;
 
@@ -79,11 +79,11 @@ fn draw_all(names: Names, frames: &Frames, area: &Area<'_>) -> Drawn {
 
 fn headline(names: Names, frames: &Frames, area: &Area<'_>) -> Drawn {
     let colour = if frames.is_exact { GOOD } else { BAD };
-    area.draw_text(names.title, &text(19), (8, 8))?;
-    area.draw_text(&frames.verdict, &text(16).color(&colour), (8, 36))?;
-    for (row, name, colour) in [(12, names.sent, SENT), (38, names.received, RECEIVED)] {
-        area.draw(&Rectangle::new([(700, row), (718, row + 12)], colour.filled()))?;
-        area.draw_text(name, &text(14), (726, row - 2))?;
+    area.draw_text(names.title, &text(24), (8, 6))?;
+    area.draw_text(&frames.verdict, &text(20).color(&colour), (8, 40))?;
+    for (row, name, colour) in [(10, names.sent, SENT), (42, names.received, RECEIVED)] {
+        area.draw(&Rectangle::new([(700, row), (718, row + 13)], colour.filled()))?;
+        area.draw_text(name, &text(19), (726, row - 3))?;
     }
     Ok(())
 }
@@ -107,8 +107,8 @@ impl Axes {
         let Self { caption, decimals, .. } = self;
         let mut plot = ChartBuilder::on(area)
             .margin(4)
-            .margin_right(34)
-            .x_label_area_size(if caption.is_empty() { 22 } else { 40 })
+            .margin_right(42)
+            .x_label_area_size(if caption.is_empty() { 28 } else { 54 })
             .y_label_area_size(LEFT_OF_PLOT)
             .build_cartesian_2d(self.seconds, self.values)?;
         plot.configure_mesh()
@@ -116,8 +116,8 @@ impl Axes {
             .light_line_style(TRANSPARENT)
             .bold_line_style(INK.mix(0.25))
             .axis_style(INK)
-            .label_style(text(13))
-            .axis_desc_style(text(13))
+            .label_style(text(18))
+            .axis_desc_style(text(18))
             .x_labels(6)
             .x_label_formatter(&|x| format!("{x:.*} s", decimals.0))
             .x_desc(caption)
