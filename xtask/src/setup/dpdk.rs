@@ -13,14 +13,17 @@ use super::{apt, debs, network};
 use crate::cached;
 use crate::command::quietly;
 
-/// The package with testpmd. It depends on the packages of all libraries and drivers.
-const PACKAGE: &str = "dpdk-dev";
+/// The package with testpmd. The packages that it depends on cannot always be installed: some are
+/// only for building, and need older libraries than the QEMU of Debian 12's backports.
+const PROGRAM: &str = "dpdk-dev";
+/// The package that depends on all libraries and drivers.
+const LIBRARIES: &str = "librte-meta-all";
 
 /// Downloads and unpacks testpmd, and the libraries and drivers that are not installed, unless that
 /// was done before.
 pub(super) fn prepare(sh: &Shell, debian: Debian) -> Result<()> {
     let directory = target_dir()?.join(Dpdk::DIRECTORY);
-    cached::directory(&directory, &format!("{debian:?}, {PACKAGE}\n"), |new| fill(sh, new))
+    cached::directory(&directory, &format!("{debian:?}, {PROGRAM}, {LIBRARIES}\n"), |new| fill(sh, new))
 }
 
 fn fill(sh: &Shell, directory: &Path) -> Result<()> {
@@ -37,27 +40,8 @@ fn fill(sh: &Shell, directory: &Path) -> Result<()> {
 }
 
 fn unpack(sh: &Shell, directory: &Path) -> Result<()> {
-    let mut names = apt::missing_dependencies(sh, &[PACKAGE])?;
-    names.retain(|name| is_run(name));
-    names.push(PACKAGE.to_owned());
+    let mut names = apt::missing_dependencies(sh, &[LIBRARIES])?;
+    names.push(PROGRAM.to_owned());
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     debs::unpack(sh, "DPDK", &names, directory)
-}
-
-/// Whether a dependency has files that testpmd runs, rather than what a program is built with or a
-/// script needs.
-fn is_run(name: &str) -> bool {
-    !name.ends_with("-dev") && !name.contains("python3")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_only_builds_and_scripts_need_is_not_unpacked() {
-        let names = ["librte-eal23", "libdpdk-dev", "libpython3.11-stdlib", "python3-minimal", "libnuma1"];
-        let run: Vec<&str> = names.into_iter().filter(|name| is_run(name)).collect();
-        assert_eq!(run, ["librte-eal23", "libnuma1"]);
-    }
 }
