@@ -6,36 +6,44 @@ use super::Packages;
 use super::bare_system::BareSystem;
 use super::installed::{check_files_are_gone, inside, verify_units};
 
-/// Debian's rpm installs packages only if it is forced. The names of the dependencies are those of
-/// Fedora.
-const INSTALL: [&str; 4] = ["rpm", "--force-debian", "--nodeps", "--install"];
-/// What systemd does on Fedora after files were put into its directories. Here it only prints what
-/// it would do, so that nothing is left.
-const TRIGGERS: [&[&str]; 2] = [
-    &["systemd-sysusers", "--dry-run", "isolation-host.conf"],
-    &["systemd-tmpfiles", "--dry-run", "--create", "isolation-host.conf"],
-];
+/// The dependencies have the names of Fedora. A plugin of rpm needs a root directory that is a
+/// mount point.
+const RPM: [&str; 3] = ["rpm", "--noplugins", "--nodeps"];
+/// What systemd does on Fedora after a file was put into its directory. Here it only prints what it
+/// would do, so that nothing is left. rpm itself makes the groups of sysusers.
+const TMPFILES: [&str; 4] = ["systemd-tmpfiles", "--dry-run", "--create", "isolation-host.conf"];
 
 /// Installs the packages, compares the files with what the packages say of them, verifies the
 /// units, and removes the packages. The system has rpm and the packages already.
 pub(super) fn test(system: &BareSystem<'_>, packages: &[Packages]) -> Result<()> {
     let files: Vec<String> = packages.iter().map(|package| inside(&package.rpm)).collect::<Result<_>>()?;
-    let words = INSTALL.into_iter().chain(files.iter().map(String::as_str));
-    system.command(&words.collect::<Vec<_>>()).run()?;
+    rpm(system, &[&["--install"], &files.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat())?;
     for Packages { name, .. } in packages {
-        system.command(&["rpm", "--verify", "--nodeps", name]).run()?;
+        rpm(system, &["--verify", name])?;
         println!("{}", system.command(&[name, "--version"]).read()?);
-        println!("{}", system.command(&["rpm", "--query", "--requires", "--scripts", name]).read()?);
+        println!("{}", system.command(&["rpm", "--query", "--scripts", name]).read()?);
+        let required = system.command(&["rpm", "--query", "--requires", name]).read()?;
+        required
+            .lines()
+            .filter(|line| !line.contains("(GLIBC_"))
+            .for_each(|line| println!("requires {line}"));
     }
-    for trigger in TRIGGERS {
-        system.command(trigger).run()?;
-    }
+    system.command(&TMPFILES).run()?;
     verify_units(system)?;
     for Packages { name, .. } in packages {
-        let output = system.command(&["rpm", "--erase", "--nodeps", name]).read_stderr()?;
-        ensure!(output.is_empty(), "removing {name} prints:\n{output}");
+        rpm(system, &["--erase", name])?;
         check_files_are_gone(system, name)?;
     }
-    println!("nothing is left after the removal of the RPM packages");
+    println!("no file is left after the removal of the RPM packages");
+    Ok(())
+}
+
+/// Runs rpm. A word of rpm is an error, even if rpm succeeds.
+fn rpm(system: &BareSystem<'_>, arguments: &[&str]) -> Result<()> {
+    let words = [&RPM[..], arguments].concat();
+    let output = system.command(&words).ignore_status().output()?;
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    ensure!(output.status.success() && printed.is_empty(), "`{}` prints:\n{printed}", words.join(" "));
     Ok(())
 }

@@ -107,8 +107,8 @@ fn deb(sh: &Shell, name: &str) -> Result<PathBuf> {
 
 fn rpm(sh: &Shell, name: &str) -> Result<PathBuf> {
     remove_old(name, "rpm")?;
-    // The builtin search for libraries does not depend on this machine's tools.
-    let make = cmd!(sh, "cargo generate-rpm --package {name} --auto-req builtin --output {DIRECTORY}");
+    // The builtin search also finds the libraries of libraries, whose names differ on Fedora.
+    let make = cmd!(sh, "cargo generate-rpm --package {name} --auto-req find-requires --output {DIRECTORY}");
     quietly(&format!("packing {name} as RPM"), make)?;
     find(name, "rpm")?.pop().context("cargo-generate-rpm has made no package")
 }

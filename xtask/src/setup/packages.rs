@@ -93,6 +93,7 @@ const PACKAGES: &[Package] = &[
     any("alsa-utils", GUEST, "plays and records in the guest"),
     any("kmod", GUEST, "resolves the dependencies of the guest's kernel modules"),
     any("systemd", &[Docs, Test], "passes sockets to programs, and systemd-analyze judges the units"),
+    any("rpm", &[Packaging, Test], "finds the libraries that a program needs, for RPM packages"),
     any("valgrind", MEASURE, "counts the rings' instructions"),
     any("xz-utils", GUEST, "unpacks the guest's kernel modules"),
 ];
