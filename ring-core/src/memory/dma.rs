@@ -5,7 +5,7 @@
 
 use crate::segment::Segment;
 
-use super::{AccessError, Memory, RawTable};
+use super::{AccessError, Memory, Table};
 
 /// A memory whose driver may lend the device any memory, not only this memory.
 ///
@@ -78,7 +78,7 @@ impl<M: Memory> Memory for Dma<M> {
     }
 
     #[inline]
-    fn table(&self, table: Segment) -> Option<RawTable<'_>> {
+    fn table(&self, table: Segment) -> Option<impl Table> {
         self.memory.table(table)
     }
 

@@ -174,9 +174,9 @@ pub trait Memory {
     /// default implementation returns, the burst copies the table by
     /// [`read_bytes`](Self::read_bytes), as the plain calls do.
     #[inline]
-    fn table(&self, table: Segment) -> Option<RawTable<'_>> {
+    fn table(&self, table: Segment) -> Option<impl Table> {
         let _ = table;
-        None
+        None::<RawTable<'_>>
     }
 
     /// Fails if `segment` must not be lent to the device. A driver end calls `lend` for each

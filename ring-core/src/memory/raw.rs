@@ -14,7 +14,7 @@ use super::raw_rings::RawRings;
 use super::raw_table::RawTable;
 use super::raw_walk::RawWalk;
 use super::rings::{AVAILABLE, ENTRIES, USED};
-use super::table::DESCRIPTOR;
+use super::table::{DESCRIPTOR, Table};
 use super::word::Word;
 use super::{AccessError, AlignedWord, Area, Barriers, Load, Memory, Smp, Store};
 
@@ -143,7 +143,7 @@ impl<'m, B: Barriers> Memory for RawMemory<'m, B> {
     }
 
     #[inline]
-    fn table(&self, Segment { address, len }: Segment) -> Option<RawTable<'_>> {
+    fn table(&self, Segment { address, len }: Segment) -> Option<impl Table> {
         let len = len as usize;
         let start = self.resolve(address, len).ok()?.as_ptr();
         let last = (len / DESCRIPTOR).checked_sub(1)?;

@@ -2,7 +2,7 @@
 
 use crate::segment::Segment;
 
-use super::{AccessError, Memory, RawTable};
+use super::{AccessError, Memory, Table};
 
 /// Several memories as one: each access goes to the first memory that contains all its bytes.
 ///
@@ -70,7 +70,7 @@ impl<M: Memory, const N: usize> Memory for Windows<M, N> {
         self.first(address, from.len(), |window| window.write_bytes(address, from))
     }
 
-    fn table(&self, table: Segment) -> Option<RawTable<'_>> {
+    fn table(&self, table: Segment) -> Option<impl Table> {
         for window in &self.0 {
             let resolved = window.table(table);
             // A window that contains the table and does not resolve it has it copied. A later

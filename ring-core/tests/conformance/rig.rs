@@ -72,6 +72,7 @@ impl Log<'_> {
             Access::ReadBytes { address, len } => format!("{address:#x} read {len} bytes"),
             Access::WriteBytes { address, len } => format!("{address:#x} write {len} bytes"),
             Access::Table { address, len } => format!("{address:#x} table of {len} bytes"),
+            Access::ReadInTable { address, len } => format!("{address:#x} read {len} bytes in place"),
             Access::Fence => "fence".into(),
         }
     }

@@ -64,16 +64,21 @@ pub(super) fn gather_table<M: Memory>(
         let Control { len, flags, .. } = Control::from_word(word);
         Some((Segment::new(address, len), flags.contains(DescriptorFlags::WRITE)))
     };
-    let mut index = 0;
+    // Each descriptor is read once: the driver can change a descriptor between two reads.
+    let (mut index, mut first_writable) = (0, None);
     while index < size {
         let (segment, is_writable) = get(index)?;
+        index += 1;
         if is_writable {
+            first_writable = Some(segment);
             break;
         }
         gathering.push(segment)?;
-        index += 1;
     }
     gathering.end_readable();
+    if let Some(segment) = first_writable {
+        gathering.push(segment)?;
+    }
     while index < size {
         let (segment, is_writable) = get(index)?;
         if !is_writable {

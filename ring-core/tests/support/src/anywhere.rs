@@ -1,7 +1,7 @@
 //! Memory for tests whose segments are arbitrary numbers.
 
 use ring_core::Segment;
-use ring_core::memory::{AccessError, Memory, RawTable};
+use ring_core::memory::{AccessError, Memory, Table};
 
 /// A memory that lends every segment and table: the device is in this program, and accesses no
 /// segment.
@@ -23,7 +23,7 @@ impl<M: Memory> Memory for Anywhere<M> {
         self.0.write_bytes(address, from)
     }
 
-    fn table(&self, table: Segment) -> Option<RawTable<'_>> {
+    fn table(&self, table: Segment) -> Option<impl Table> {
         self.0.table(table)
     }
 

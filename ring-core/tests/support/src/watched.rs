@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use ring_core::Segment;
 use ring_core::memory::{
-    AccessError, Area, AreaRings, AreaWalk, Load, Memory, RawArea, RawMemory, RawTable, Store, Word,
+    AccessError, Area, AreaRings, AreaWalk, Load, Memory, RawArea, RawMemory, Store, Table, Word,
 };
 
 /// One access to shared memory.
@@ -26,20 +26,23 @@ pub enum Access {
     ReadBytes { address: u64, len: usize },
     /// [`Memory::write_bytes`].
     WriteBytes { address: u64, len: usize },
-    /// [`Memory::table`] that has returned a table. The reads of its descriptors are not recorded.
+    /// [`Memory::table`] that has returned a table.
     Table { address: u64, len: usize },
+    /// [`Table::get`] of one descriptor of an indirect table.
+    ReadInTable { address: u64, len: usize },
     /// [`Memory::fence`].
     Fence,
 }
 
 impl Access {
-    /// Returns the addresses of the bytes that the access reads. A table is read by other accesses.
+    /// Returns the addresses of the bytes that the access reads. To resolve a table reads nothing.
     #[must_use]
     pub const fn reads(self) -> Range<u64> {
         match self {
             Self::Read { address, len }
             | Self::Load { address, len, .. }
-            | Self::ReadBytes { address, len } => address..address + len as u64,
+            | Self::ReadBytes { address, len }
+            | Self::ReadInTable { address, len } => address..address + len as u64,
             Self::Write { .. }
             | Self::Store { .. }
             | Self::WriteBytes { .. }
@@ -57,6 +60,7 @@ impl Access {
             | Self::Load { len, .. }
             | Self::Store { len, .. }
             | Self::ReadBytes { len, .. }
+            | Self::ReadInTable { len, .. }
             | Self::WriteBytes { len, .. } => len,
             Self::Table { .. } | Self::Fence => 0,
         }
@@ -105,10 +109,10 @@ impl<'m> Memory for Watched<'m> {
         self.memory.write_bytes(address, from)
     }
 
-    fn table(&self, table: Segment) -> Option<RawTable<'_>> {
-        let resolved = self.memory.table(table)?;
-        self.record(Access::Table { address: table.address, len: table.len as usize });
-        Some(resolved)
+    fn table(&self, Segment { address, len }: Segment) -> Option<impl Table> {
+        let table = self.memory.table(Segment::new(address, len))?;
+        self.record(Access::Table { address, len: len as usize });
+        Some(WatchedTable { table, address, memory: self })
     }
 
     fn lend(&self, _: Segment) -> Result<(), AccessError> {
@@ -119,6 +123,44 @@ impl<'m> Memory for Watched<'m> {
     fn fence(&self) {
         self.record(Access::Fence);
         self.memory.fence();
+    }
+}
+
+/// An indirect table in a [`Watched`] memory. Only a device end resolves tables, and only to read.
+#[derive(Debug)]
+struct WatchedTable<'a, 'm, T> {
+    table: T,
+    address: u64,
+    memory: &'a Watched<'m>,
+}
+
+impl<T: Copy> Clone for WatchedTable<'_, '_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Copy> Copy for WatchedTable<'_, '_, T> {}
+
+impl<T: Table> Table for WatchedTable<'_, '_, T> {
+    fn size(&self) -> usize {
+        self.table.size()
+    }
+
+    fn get(&self, index: usize) -> Option<(u64, u64)> {
+        const DESCRIPTOR: usize = 16;
+        let words = self.table.get(index)?;
+        let address = self.address + (index * DESCRIPTOR) as u64;
+        self.memory.record(Access::ReadInTable { address, len: DESCRIPTOR });
+        Some(words)
+    }
+
+    fn set(&self, index: usize, _: (u64, u64)) {
+        panic!("the device end writes descriptor {index} of an indirect table");
+    }
+
+    fn set_rest(&self, index: usize, _: u64) {
+        panic!("the device end writes descriptor {index} of an indirect table");
     }
 }
 
