@@ -54,9 +54,8 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
         }
         let Some(control) = self.taking.found() else { return Ok(None) };
         let first = Control::from_word(control);
-        let start = self.taking.bits();
         if let Some(only) = self.single(first).filter(|_| !segments.is_empty()) {
-            return match self.insert(first.id, 1, start) {
+            return match self.insert(first.id, 1, self.taking.bits()) {
                 Some(taken) => {
                     self.taking.advance(1);
                     let writable = if is_writable(first) { only.len } else { 0 };
@@ -65,6 +64,7 @@ impl<M: Memory, S: Slots> DeviceBurst<'_, M, S> {
                 None => self.pop_slowly(segments),
             };
         }
+        let start = self.taking.bits();
         let gathered = self.gather(first, segments);
         let taken = gathered.and_then(|(id, count, chain)| Some((self.insert(id, count, start)?, chain)));
         let Some((taken, chain)) = taken else {

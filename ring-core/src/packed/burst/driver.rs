@@ -161,9 +161,7 @@ impl<M: Memory, S: Slots<T>, T> DriverBurst<'_, M, S, T> {
         }
         let Some(control) = self.taking.found() else { return Ok(None) };
         let used = (u32::from((control >> 32) as u16), control as u32);
-        // A buffer takes up at least one descriptor, so a free descriptor implies a free slot.
-        let size = self.queue.end.ring.size.get();
-        let is_empty = self.accounts.free == 0 && self.accounts.in_flight() == size;
+        let is_empty = self.accounts.in_flight() == self.queue.end.ring.size.get();
         match self.accounts.release(self.queue.slots.parts().1, is_empty, used) {
             Some((used, count)) => {
                 self.taking.advance(count);
