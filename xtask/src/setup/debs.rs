@@ -1,7 +1,7 @@
 //! Packages that are downloaded and unpacked, but not installed.
 
-use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -17,11 +17,14 @@ pub(super) fn unpack(sh: &Shell, what: &str, packages: &[&str], to: &Path) -> Re
     let download = cmd!(sh, "env --chdir={at} apt-get {BOUNDED...} download {packages...}");
     quietly(&format!("downloading {what}"), download)
         .with_context(|| format!("cannot download {}", packages.join(", ")))?;
+    let mut list = Vec::new();
     for entry in fs::read_dir(at)? {
-        let path = entry?.path();
-        if path.extension() == Some(OsStr::new("deb")) {
-            quietly(&format!("unpacking {what}"), cmd!(sh, "dpkg-deb --extract {path} {to}"))?;
-        }
+        list.extend_from_slice(entry?.path().as_os_str().as_bytes());
+        list.push(0);
     }
-    Ok(())
+    let names = at.join("names");
+    fs::write(&names, list)?;
+    // One command for all packages: there can be hundreds.
+    let unpack = cmd!(sh, "xargs --null --arg-file={names} --replace=DEB dpkg-deb --extract DEB {to}");
+    quietly(&format!("unpacking {what}"), unpack)
 }
