@@ -12,7 +12,7 @@ use end_to_end::guest::{Overlay, write_initramfs};
 use end_to_end::tune::Tune;
 use xshell::{Shell, cmd};
 
-use self::page::Page;
+use self::page::{Block, Page};
 use crate::command::captured;
 use crate::setup;
 
@@ -54,11 +54,14 @@ fn run_all(sh: &Shell, image: &GuestImage, documents: &[PathBuf]) -> Result<()> 
         let named = || document.display().to_string();
         let text = fs::read_to_string(&document).with_context(named)?;
         let page = Page::parse(&text).map_err(|error| anyhow!("{}:{}: {error}", named(), error.line))?;
-        (run, not_run) = (run + page.run.len(), not_run + page.not_run);
+        (run, not_run) = (run + page.run.len(), not_run + page.not_run.len());
         if !page.run.is_empty() {
             run_page(sh, &page, programs, &guest).with_context(named)?;
         }
-        println!("{}: {} blocks of commands run, {} not run here", named(), page.run.len(), page.not_run);
+        page.run.iter().for_each(|block| println!("{}:{}: run as written", named(), block.line));
+        for Block { line, text } in &page.not_run {
+            println!("{}:{line}: not run here: {text}", named());
+        }
     }
     println!("documents: {run} blocks of commands run as written, {not_run} not run here");
     Ok(())

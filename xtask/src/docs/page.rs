@@ -18,8 +18,8 @@ pub(crate) struct Page {
     pub(super) run: Vec<Block>,
     /// The lines that these commands print, among others, in this order.
     pub(super) output: Vec<Block>,
-    /// The number of blocks that are not run.
-    pub(super) not_run: usize,
+    /// The blocks that are not run, each with the reason as its text.
+    pub(super) not_run: Vec<Block>,
 }
 
 /// A block of code.
@@ -75,6 +75,11 @@ impl Page {
                     before = Before::Other;
                 }
                 Event::Start(Tag::Paragraph) => before = Before::Paragraph(String::new()),
+                Event::SoftBreak => {
+                    if let Before::Paragraph(paragraph) = &mut before {
+                        paragraph.push(' ');
+                    }
+                }
                 Event::Text(part) | Event::Code(part) => {
                     if let Some((_, block)) = &mut block {
                         block.text.push_str(&part);
@@ -94,7 +99,10 @@ impl Page {
         match before {
             Before::Comment(comment) if comment == RUN => self.run.push(block),
             Before::Comment(comment) if comment == OUTPUT => self.output.push(block),
-            Before::Paragraph(reason) if is_shell && reason.starts_with(NOT_RUN) => self.not_run += 1,
+            Before::Paragraph(text) if is_shell && text.starts_with(NOT_RUN) => {
+                let reason = text.trim_start_matches(NOT_RUN).to_owned();
+                self.not_run.push(Block { line: block.line, text: reason });
+            }
             _ if is_shell => return Err(Unmarked { line: block.line }),
             _ => {}
         }
@@ -167,7 +175,8 @@ virsh start x
     fn commands_and_their_output_are_read() -> Result<(), Unmarked> {
         let page = Page::parse(DOCUMENT)?;
         assert_eq!(page.run, [Block { line: 4, text: "echo a b c\n".to_owned() }]);
-        assert_eq!(page.not_run, 1);
+        let reason = "there is no virtual machine.".to_owned();
+        assert_eq!(page.not_run, [Block { line: 15, text: reason }]);
         assert_eq!(page.missing("x\na b c\n"), None);
         assert_eq!(page.missing("x\na b c d\n"), Some("a … c"));
         assert!(page.script().contains("line 4'\necho a b c\n"));
