@@ -169,9 +169,16 @@ impl Device {
     /// Returns QEMU's own sound card, which writes its audio to a WAV file.
     #[must_use]
     pub fn emulated_sound(recording: &Path) -> Self {
-        let mut audiodev =
-            OsString::from("wav,id=host,out.frequency=48000,out.format=s16,out.channels=2,path=");
+        let mut audiodev = OsString::from("wav,out.frequency=48000,out.format=s16,out.channels=2,path=");
         audiodev.push(recording);
+        Self::emulated_sound_to(audiodev)
+    }
+
+    /// Returns QEMU's own sound card, which plays to an audio back-end of QEMU, such as
+    /// `pa,server=unix:/run/pulse`.
+    #[must_use]
+    pub fn emulated_sound_to(mut audiodev: OsString) -> Self {
+        audiodev.push(",id=host");
         Self {
             arguments: vec![
                 "-audiodev".into(),
