@@ -27,8 +27,8 @@ pub struct RawRings<'m> {
 
 impl<'m> RawRings<'m> {
     /// Returns the rings of a queue of `size` descriptors: pointers to the descriptors, to the
-    /// available ring and to the used ring. Without one of these, or if the size is no power of
-    /// two, returns rings that no queue uses.
+    /// available ring and to the used ring. If one of these is missing, or the size is not a power
+    /// of two, returns rings that no queue uses.
     ///
     /// # Safety
     ///

@@ -45,7 +45,7 @@ impl<M: Memory, S: Slots<T>, T> DriverQueue<M, S, T> {
         self.slots.begin_burst(self.end.burst.state.is_running());
     }
 
-    /// Takes up what a burst has put back into the accounts.
+    /// Updates the end with the accounts that a burst has put back.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "the lower 16 bits are indices")]
     pub(super) fn end_burst(&mut self) {

@@ -1,4 +1,4 @@
-//! Requests to be notified of several buffers, of each buffer, and requests that are withdrawn.
+//! Requests for notifications after several buffers or after each buffer, and withdrawn requests.
 
 use loom::sync::{Arc, Notify as Event};
 use loom::thread;
