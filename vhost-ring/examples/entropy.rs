@@ -64,7 +64,9 @@ impl VhostUserBackendMut for Entropy {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [socket, source, format] = &arguments[..] else { return Err("SOCKET SOURCE split|packed".into()) };
+    let [socket, source, format] = &arguments[..] else {
+        return Err("usage: entropy SOCKET SOURCE split|packed".into());
+    };
     let not = if format == "packed" { Features::empty() } else { Features::RING_PACKED };
     let (queues, source) = (Queues::new(1)?, File::open(source)?);
     let features = Queues::<()>::offered() - not;

@@ -180,7 +180,7 @@ impl<B: NewBitmap + 'static> Queues<B> {
 
     /// Returns a queue if it runs, enabled or not.
     ///
-    /// VIRTIO lets a device return chains of a disabled queue, but not take chains.
+    /// While a queue is disabled, the device may return its chains, but must not take new ones.
     pub fn running(&mut self, index: usize) -> Option<&mut Queue<B>> {
         match self.states.get_mut(index) {
             Some(State::Running(queue)) => Some(queue),
