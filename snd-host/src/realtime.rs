@@ -1,9 +1,9 @@
 //! Real-time scheduling of the threads that keep time.
 //!
-//! The event loop, the threads that it starts for takes, and GStreamer's streaming threads run
-//! before other threads of the machine, if the administrator of the host allows it with the
-//! resource limit RLIMIT_RTPRIO. The threads of takes have the priority because the threads of a
-//! sound server's library inherit it from them.
+//! The event loop of the card process, the threads of takes in the audio process, and GStreamer's
+//! streaming threads run before other threads of the machine, if the administrator of the host
+//! allows it with the resource limit RLIMIT_RTPRIO. The threads of takes have the priority because
+//! the threads of a sound server's library inherit it from them.
 //!
 //! A guest can keep the event loop busy. So a privilege such as root's is not enough: the limit has
 //! to be set. RTKit is not asked, because RTKit demands a limit on uninterrupted processor time at

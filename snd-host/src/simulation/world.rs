@@ -13,7 +13,7 @@ use crate::pcm::tests::u8_mono;
 use crate::stream::Playback;
 use crate::wire::max_buffered_bytes;
 
-/// Frames of one byte in a millisecond.
+/// The number of frames in a millisecond. A frame has one byte.
 const FRAMES_PER_MS: u64 = 8;
 
 /// How long after a disturbance playback may be late, in milliseconds. Frames may be dropped for

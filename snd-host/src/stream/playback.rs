@@ -26,8 +26,8 @@ pub(crate) struct Playback<M = Message, O = Output> {
     output: O,
     pacer: Pacer,
     pending: Pending<M>,
-    /// Frames that the guest considers played because their messages were returned early. They are
-    /// played late, and not dropped for that.
+    /// The number of frames that the guest considers played because their messages were returned
+    /// early. Such frames are played late rather than dropped.
     early: u64,
     /// The largest number of frames by which playback can be behind the guest. A larger delay is
     /// not told to the guest, because the report of the audio process is then wrong.

@@ -57,7 +57,7 @@ impl Duplex {
         self.guest.record(RECORDING, BYTES);
     }
 
-    /// Sends the audio process a signal, and waits until there is another one, which is stable.
+    /// Sends the audio process a signal, and waits until another audio process is stable.
     fn interrupt(&mut self, signal: Signal) {
         let process = self.daemon.audio();
         self.daemon.signal_audio(signal);

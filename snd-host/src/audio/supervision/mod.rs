@@ -151,7 +151,7 @@ pub(super) struct Supervision {
 }
 
 impl Supervision {
-    /// Creates the state before the first process, which is started at the first look.
+    /// Creates the state without a process. The first look starts a process.
     pub(super) const fn new(now: Instant) -> Self {
         let usage = Usage { threads: 0, files: 0, busy_ms: 0 };
         Self { process: Process::Down(now), delay: MIN_DELAY, usage, takes: BTreeMap::new() }
@@ -181,7 +181,7 @@ impl Supervision {
         }
     }
 
-    /// Decides what an event calls for.
+    /// Handles an event. Returns what has to be done.
     pub(super) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
         match event {
             Event::Look => self.look(now),

@@ -82,7 +82,7 @@ impl Host {
         }))
     }
 
-    /// Looks in the background whether the sink and the source work, and logs if one does not.
+    /// Checks in the background whether the sink and the source work, and logs if one does not.
     ///
     /// The first take of stream 0 waits until the sink is closed again, as it would wait for an
     /// earlier take.

@@ -1,8 +1,8 @@
 //! The thread of a take that plays.
 //!
 //! Only this thread opens, feeds and closes the sink, which may open slowly, stall or disappear.
-//! While there is no sink, the thread retries to open one. While the sink plays, the thread sleeps
-//! until the sink has to be fed, the mode changes, or the sink fails.
+//! While there is no sink, the thread keeps trying to open the sink. While the sink plays, the
+//! thread sleeps until the sink has to be fed, the mode changes, or the sink fails.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -98,7 +98,7 @@ fn files(config: &PipelineConfig, role: Role) -> Result<Vec<PathBuf>, AudioError
     }
 }
 
-/// Returns a sentence if a sink writes a file that cannot be written.
+/// Returns a message if a file that the sink writes cannot be opened for writing.
 fn refused_file(
     config: &PipelineConfig,
     role: Role,

@@ -1,9 +1,9 @@
 //! The thread of a take that records.
 //!
 //! Only this thread opens and closes the source, which may open slowly, stall or disappear. While
-//! there is no source, the thread retries to open one. A live source writes its audio to the ring
-//! from its own thread, and this thread sleeps until the mode changes or the source fails. This
-//! thread reads any other source, such as a file, when there is room in the ring.
+//! there is no source, the thread keeps trying to open the source. A live source writes its audio
+//! to the ring from its own thread, and this thread sleeps until the mode changes or the source
+//! fails. This thread reads any other source, such as a file, when there is room in the ring.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;

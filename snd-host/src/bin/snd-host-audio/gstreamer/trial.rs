@@ -27,7 +27,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// Opens the device of a sink or a source, and closes it again. Plays and records nothing. Returns
 /// the name of the element with the device.
 ///
-/// Does not open a sink that is no audio device, because opening a file would truncate the file.
+/// Does not open a sink that is not an audio device, because opening a file would truncate the
+/// file.
 pub(crate) fn open(config: &PipelineConfig, role: Role) -> Result<String, AudioError> {
     let bin = match role {
         Role::Sink => sink::parse(&config.description, "")?,
