@@ -75,9 +75,9 @@ pub struct Args {
 
     /// The size of the isolated memory, such as 64M or 1G. The default is 64M.
     ///
-    /// Each queue gets an equal share. Memory that is never used is not allocated. To record the
-    /// requests in flight, isolation-host itself uses up to 2 MiB for each queue, 1 KiB for each
-    /// descriptor, and a tenth of the isolated memory in addition.
+    /// Each queue gets an equal share. Memory that is never used is not allocated. isolation-host
+    /// itself uses additional memory to record the requests in flight: up to 2 MiB for each queue,
+    /// 1 KiB for each descriptor of its ring, and a tenth of the isolated memory.
     ///
     /// For a vDPA device the memory is locked, and the default is 16M for each queue, at most 64M.
     #[arg(long, value_name = "SIZE", value_parser = size)]

@@ -45,7 +45,7 @@ fn start_log(args: &Args) {
 
 fn forward(mut options: Options, sandboxed: bool) -> Result<(), Box<dyn Error>> {
     let mut sockets = Sockets::open(&mut options)?;
-    // Each thread enters the sandbox itself, and the sandbox forbids to start threads.
+    // Each thread enters the sandbox itself, and cannot start threads afterwards.
     let enter_sandbox = move || if sandboxed { sandbox::enter() } else { Ok(()) };
     let workers = Workers::start(options.threads, enter_sandbox)?;
     sockets.start_vdpa(move || if sandboxed { sandbox::enter_with_vdpa() } else { Ok(()) })?;

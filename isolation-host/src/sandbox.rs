@@ -124,7 +124,7 @@ pub enum SandboxError {
 /// # Errors
 ///
 /// [`SandboxError`] if the system refuses. A kernel without Landlock is not an error, because the
-/// system-call filter forbids to open files as well.
+/// system-call filter also keeps the thread from opening files.
 pub fn enter() -> Result<(), SandboxError> {
     enter_with(Vec::new())
 }

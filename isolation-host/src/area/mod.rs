@@ -211,7 +211,7 @@ pub struct Share {
     pub setup: Setup,
     /// The address of the first block.
     pub blocks: u64,
-    /// The allocator of the blocks, which are zero.
+    /// The allocator of the blocks. All blocks are zero.
     pub buddy: Buddy,
 }
 

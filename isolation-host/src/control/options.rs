@@ -106,7 +106,7 @@ pub enum HostError {
         /// The type that the operator has chosen.
         chosen: DeviceType,
     },
-    /// A vDPA device is to be the VMM.
+    /// The endpoint of the VMM is a vDPA device.
     #[error("{0} is a device; use it as --device-socket")]
     NoVmm(Endpoint),
     /// The isolated area cannot be made.

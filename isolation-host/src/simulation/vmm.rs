@@ -122,7 +122,7 @@ impl Vmm {
         }
     }
 
-    /// Sends the messages that bring the VMM to where requests complete.
+    /// Sends the next messages that requests need in order to complete: features, memory, queues.
     pub(super) fn recover(&mut self, now: Instant) {
         if !self.is_answered() {
             return;

@@ -56,7 +56,7 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn new(file: File) -> Self {
-        // The sandbox forbids to ask later.
+        // The sandbox does not allow this call later.
         Self { file, mapped: None, batch: false, lockable: getrlimit(Resource::Memlock).current }
     }
 
