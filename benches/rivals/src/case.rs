@@ -6,7 +6,7 @@ use crate::arena::QUEUE_SIZE;
 pub use crate::shape::BURST;
 use crate::shape::{Shape, Shapes};
 
-/// The requests of a burst that carries a payload.
+/// The number of requests in a burst that carries payloads.
 const PAYLOADS: u16 = 4;
 
 /// What is measured. The display form is the name of the case, such as `device/3-indirect`.
@@ -75,9 +75,9 @@ pub struct Pace {
 impl Pace {
     /// The largest number of requests in flight, one less than the queue holds.
     pub const MOST_IN_FLIGHT: usize = QUEUE_SIZE as usize - 1;
-    /// One by one, with as many requests in flight as the queue holds.
+    /// One by one, with up to [`MOST_IN_FLIGHT`](Self::MOST_IN_FLIGHT) requests in flight.
     pub const ONE_AT_A_TIME: Self = Self { batch: 1, in_flight: Self::MOST_IN_FLIGHT };
-    /// In batches of 32, with as many requests in flight as the queue holds.
+    /// In batches of 32, with up to [`MOST_IN_FLIGHT`](Self::MOST_IN_FLIGHT) requests in flight.
     pub const BATCHES: Self = Self { batch: 32, in_flight: Self::MOST_IN_FLIGHT };
     /// One by one: each request starts after the request before has returned.
     pub const ROUND_TRIP: Self = Self { batch: 1, in_flight: 1 };

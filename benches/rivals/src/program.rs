@@ -51,9 +51,7 @@ pub fn run(implementation: &dyn Implementation) -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!(
-        "usage: PROGRAM [cases | check | count GROUP/CASE BURSTS]; without arguments, commands are read"
-    );
+    eprintln!("usage: PROGRAM [cases | check | count GROUP/CASE BURSTS]; with no argument, reads stdin");
     ExitCode::FAILURE
 }
 
