@@ -1,8 +1,8 @@
 //! A disk that is a vDPA device of the kernel, through VDUSE, with rings of either format.
 //!
-//! `vduse-disk NAME IMAGE PLACES QUEUES split|packed` creates the device NAME unless it exists. The
-//! program can be killed at any time: started again, it continues where the file PLACES says, and
-//! carries out again at most one request of each queue.
+//! `vduse-disk NAME IMAGE POSITIONS QUEUES split|packed` creates the device NAME unless it exists.
+//! The program can be killed at any time. When the program is started again, it continues at the
+//! positions in the file POSITIONS, and carries out again at most one request of each queue.
 
 mod queue;
 mod vduse;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, image, places, queues, format] = &arguments[..] else {
-        return Err("usage: vduse-disk NAME IMAGE PLACES QUEUES split|packed".into());
+        return Err("usage: vduse-disk NAME IMAGE POSITIONS QUEUES split|packed".into());
     };
     let (image, places) = (vduse::lasting_file(image)?, vduse::lasting_file(places)?);
     let queues: u32 = queues.parse()?;
