@@ -84,7 +84,7 @@ enum Task {
     Coverage,
     /// Run the commands of the documents in docs/ as they are written.
     ///
-    /// A document marks the commands that are run, and says of the others why they are not.
+    /// A document marks the commands that are run, and says why the other commands are not run.
     Docs(docs::Docs),
     /// Drive QEMU's devices and snd-host from bare metal, and measure the size of the code.
     ///

@@ -52,7 +52,7 @@ impl Suite {
     }
 }
 
-/// Returns a line for each suite that does not run, or not for each processor.
+/// Returns a line for each suite that does not run, or does not run on every processor.
 pub(super) fn left_out(full: bool) -> Vec<String> {
     let reduced = SUITES.iter().filter(|suite| suite.full && !full);
     let only_64_bit = SUITES.iter().filter(|suite| suite.rust_vmm && full);
