@@ -38,7 +38,7 @@ pub const EMPTY_PAIR: Contender = contender("empty_pair", "empty pair (the suite
 
 /// All programs, in the order of reports. Another way to use ring-core is one more line here, one
 /// more file in `src/ring_core`, and a program for each format.
-pub const CONTENDERS: [Contender; 26] = [
+pub const CONTENDERS: [Contender; 28] = [
     SPLIT,
     PACKED,
     contender("ring_core_split_burst", "ring-core split, burst"),
@@ -62,6 +62,8 @@ pub const CONTENDERS: [Contender; 26] = [
     contender("virtio_driver_virtio_queue", "virtio-driver + virtio-queue"),
     contender("virtio_driver_virtio_queue_iterating", "virtio-driver + virtio-queue, iterating"),
     TWO_RINGS,
+    contender("lines_split", "lines of a split queue (no virtqueue)"),
+    contender("lines_packed", "lines of a packed queue (no virtqueue)"),
     contender("stub_split", "two split stubs"),
     contender("stub_packed", "two packed stubs"),
     EMPTY_PAIR,

@@ -15,6 +15,7 @@
 //! | [`virtio_driver`] | libblkio's `virtio-driver` | split and packed driver |
 //! | [`rtrb`] | two `rtrb` rings, which are not virtqueues | both |
 //! | [`stub`] | the least work that the format allows | split and packed, driver and device |
+//! | [`lines`] | the accesses to shared memory that the format needs | split and packed, both |
 //! | [`empty`] | an empty pair: the cost of the suite itself | both |
 
 pub mod arena;
@@ -27,6 +28,7 @@ pub mod ends;
 pub mod fixture;
 pub mod group;
 pub mod implementation;
+pub mod lines;
 pub mod pair;
 pub mod payload;
 pub mod processors;

@@ -20,7 +20,7 @@ use crate::pair::{Pair, Queue};
 use crate::shape::Shapes;
 
 /// The size of the queue, which a stub does not look up.
-const SIZE: usize = QUEUE_SIZE as usize;
+pub(crate) const SIZE: usize = QUEUE_SIZE as usize;
 
 /// A format of queues, with the stubs of both ends.
 pub trait Format: 'static {

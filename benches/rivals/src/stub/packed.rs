@@ -12,18 +12,18 @@ use crate::request::Request;
 use crate::tally::{Returned, Seen};
 
 /// The bit offset of the id in the second word of a descriptor, and the flags in that word.
-const ID: u32 = 32;
+pub(crate) const ID: u32 = 32;
 const NEXT: u64 = 1 << 48;
-const WRITE: u64 = 2 << 48;
+pub(crate) const WRITE: u64 = 2 << 48;
 const INDIRECT: u64 = 4 << 48;
-const AVAIL: u64 = 1 << 55;
-const USED: u64 = 1 << 63;
+pub(crate) const AVAIL: u64 = 1 << 55;
+pub(crate) const USED: u64 = 1 << 63;
 
 /// An event suppression structure that asks for a notification at the first descriptor of the ring.
 const AT_FIRST: u32 = 2 << 16 | 1 << 15;
 
 /// The descriptor area: `addr` of each descriptor, and then `len`, `id` and `flags` in one word.
-type Descriptors = &'static [[AtomicU64; 2]; SIZE];
+pub(crate) type Descriptors = &'static [[AtomicU64; 2]; SIZE];
 
 /// Returns the descriptor area. Sets both event suppression structures, so that the other end has
 /// to compare.
@@ -37,23 +37,23 @@ fn descriptors(Fixture { arena, setup, .. }: &Fixture) -> Descriptors {
 
 /// A position in the ring: the number of descriptors since the start.
 #[derive(Clone, Copy, Debug, Default)]
-struct Cursor(usize);
+pub(crate) struct Cursor(usize);
 
 impl Cursor {
     #[inline(always)]
-    const fn slot(self) -> usize {
+    pub(crate) const fn slot(self) -> usize {
         self.0 % SIZE
     }
 
     /// Returns the flags of a descriptor that is available at this position.
     #[inline(always)]
-    const fn available(self) -> u64 {
+    pub(crate) const fn available(self) -> u64 {
         AVAIL ^ self.odd_lap()
     }
 
     /// Returns the flags of a descriptor that is used at this position.
     #[inline(always)]
-    const fn used(self) -> u64 {
+    pub(crate) const fn used(self) -> u64 {
         AVAIL ^ USED ^ self.odd_lap()
     }
 
@@ -64,7 +64,7 @@ impl Cursor {
     }
 
     #[inline(always)]
-    const fn advance(&mut self, count: usize) {
+    pub(crate) const fn advance(&mut self, count: usize) {
         self.0 += count;
     }
 }

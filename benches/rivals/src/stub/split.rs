@@ -12,18 +12,20 @@ use crate::tally::{Returned, Seen};
 
 /// The flags of a descriptor, in the second word.
 const NEXT: u64 = 1 << 32;
-const WRITE: u64 = 2 << 32;
+pub(crate) const WRITE: u64 = 2 << 32;
 const INDIRECT: u64 = 4 << 32;
 
 /// The offset of `idx` in either area, in 16-bit words.
-const INDEX: usize = 1;
+pub(crate) const INDEX: usize = 1;
 
+/// The descriptor area: `addr` of each descriptor, and then `len`, `flags` and `next` in one word.
+pub(crate) type Descriptors = &'static [[AtomicU64; 2]; SIZE];
 /// The driver area in 16-bit words: `flags`, `idx`, and then `ring`.
-type Available = &'static [AtomicU16; 2 + SIZE];
+pub(crate) type Available = &'static [AtomicU16; 2 + SIZE];
 /// The device area in 32-bit words: `flags` and `idx`, and then `id` and `len` of each entry.
-type Used = &'static [AtomicU32; 1 + 2 * SIZE];
+pub(crate) type Used = &'static [AtomicU32; 1 + 2 * SIZE];
 /// The first two fields of the device area in 16-bit words.
-type UsedHead = &'static [AtomicU16; 2];
+pub(crate) type UsedHead = &'static [AtomicU16; 2];
 
 /// A driver that writes descriptors and the available ring once, at set-up.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl Driver {
     pub fn new(fixture: &Fixture) -> Self {
         let Fixture { arena, setup, requests, .. } = fixture;
         assert!(SIZE.is_multiple_of(requests.len()), "a burst straddles two laps");
-        let descriptors: &[[AtomicU64; 2]; SIZE] = arena.view(setup.areas.descriptor);
+        let descriptors: Descriptors = arena.view(setup.areas.descriptor);
         let available: Available = arena.view(setup.areas.driver);
         let mut cookies = [0; SIZE];
         let mut free = 0u16..;
