@@ -26,7 +26,9 @@ pub(crate) fn copy(criterion: &mut Criterion) {
             measurement: MEASUREMENT,
         };
         let benchmarks = [
-            benchmark("memcpy", move || memcpy(len)),
+            benchmark("memcpy", move || memcpy(len, None)),
+            benchmark("memcpy to the device", move || memcpy(len, Some(Direction::ToDevice))),
+            benchmark("memcpy to the guest", move || memcpy(len, Some(Direction::ToGuest))),
             benchmark("to the device", move || forwarded(len, Direction::ToDevice)),
             benchmark("to the guest", move || forwarded(len, Direction::ToGuest)),
         ];
@@ -50,20 +52,22 @@ fn offsets(len: u32) -> impl FnMut() -> u64 {
     }
 }
 
-fn memcpy(len: u32) -> Timed {
+/// Copies in one direction, or half of the copies in each direction.
+fn memcpy(len: u32, direction: Option<Direction>) -> Timed {
     let mut guest = vec![1u8; usize::try_from(GUEST).unwrap_or(0)];
     let mut block = vec![0u8; usize::try_from(BLOCK).unwrap_or(0)];
     let (mut next, len) = (offsets(len), len as usize);
-    let mut out = false;
+    let mut turn = Direction::ToGuest;
     repeated(move || {
         let at = usize::try_from(next()).unwrap_or(0);
         let (guest, block) = (&mut guest[at..at + len], &mut block[..len]);
-        // Half of the copies go in each direction, as in the two other benchmarks together.
-        out = !out;
-        if out {
-            block.copy_from_slice(guest)
-        } else {
-            guest.copy_from_slice(block)
+        turn = match turn {
+            Direction::ToDevice => Direction::ToGuest,
+            Direction::ToGuest => Direction::ToDevice,
+        };
+        match direction.unwrap_or(turn) {
+            Direction::ToDevice => block.copy_from_slice(guest),
+            Direction::ToGuest => guest.copy_from_slice(block),
         }
         black_box((guest, block));
     })

@@ -121,7 +121,7 @@ fn distribution(file: &Path) -> Option<Line> {
 }
 
 /// The colour of each implementation, by the start of its name. ring-core is blue.
-const COLOURS: [(&str, RGBColor); 12] = [
+const COLOURS: [(&str, RGBColor); 14] = [
     ("ring-core split, serve", RGBColor(0x0b, 0x57, 0xd0)),
     ("ring-core split, burst", RGBColor(0x2f, 0x9e, 0xe6)),
     ("ring-core split", RGBColor(0x1a, 0x7f, 0xd4)),
@@ -133,6 +133,8 @@ const COLOURS: [(&str, RGBColor); 12] = [
     ("virtio-driver + virtio-queue, iterating", RGBColor(0xc2, 0x55, 0xa8)),
     ("virtio-driver", RGBColor(0x93, 0x3f, 0x8f)),
     ("two rtrb rings", RGBColor(0x8a, 0x8f, 0x1d)),
+    ("lines of a split queue", RGBColor(0x7f, 0x86, 0x8f)),
+    ("lines of a packed queue", RGBColor(0xa8, 0x9a, 0x8a)),
     ("empty pair", INK),
 ];
 

@@ -15,9 +15,16 @@ pub(super) struct Measured<'a> {
 /// The two rings that are not a virtqueue.
 pub(super) const RINGS: &str = "two rtrb rings (no virtqueue)";
 /// The suite without a queue.
-const SUITE: &str = "empty pair (the suite alone)";
+pub(super) const SUITE: &str = "empty pair (the suite alone)";
 /// The measured implementations that are not virtqueues.
-const NO_VIRTQUEUES: [&str; 4] = [RINGS, SUITE, "two split stubs", "two packed stubs"];
+const NO_VIRTQUEUES: [&str; 6] = [
+    RINGS,
+    SUITE,
+    "lines of a split queue (no virtqueue)",
+    "lines of a packed queue (no virtqueue)",
+    "two split stubs",
+    "two packed stubs",
+];
 /// Other interfaces of ring-core, which the summary leaves out.
 const VARIANTS: [&str; 2] = [", negotiated", " on vm-memory"];
 

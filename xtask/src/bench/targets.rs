@@ -1,7 +1,7 @@
 //! The targets of ring-core and isolation-host, and the values that were reached.
 
 use super::counted::Counted;
-use super::reasons::reason;
+use super::reasons::Reasons;
 use super::samples::Benchmark;
 use super::summary::{self, Measured};
 use super::table::Table;
@@ -137,7 +137,7 @@ pub(super) fn verdicts(benchmarks: &[Benchmark], counted: &[Counted]) -> Table {
     for target in &TARGETS {
         let reached = target.reached(benchmarks, counted);
         let own = reached.and_then(|(_, by)| target.own(by, counted));
-        table.rows.push(target.row(reached, own));
+        table.rows.push(target.row(reached, own, Reasons { benchmarks, counted }));
     }
     table
 }
@@ -180,7 +180,7 @@ impl Target {
         counted.iter().find(of_target)?.own(counted)
     }
 
-    fn row(&self, reached: Option<(f64, &str)>, own: Option<f64>) -> Vec<String> {
+    fn row(&self, reached: Option<(f64, &str)>, own: Option<f64>, reasons: Reasons<'_>) -> Vec<String> {
         let (sign, limit, unit) = self.limit.parts();
         let met = |reached: f64| if sign == "≥" { reached >= limit } else { reached <= limit };
         let verdict = match reached {
@@ -191,7 +191,10 @@ impl Target {
         let by = reached.map_or("", |(_, by)| by);
         let own = own.map_or(String::new(), |own| format!(", {own:.1} of them own"));
         let needs_reason = verdict == "missed" || (reached.is_none() && self.case.ends_with(", far"));
-        let why = needs_reason.then(|| reason(self.group, self.case, self.implementation));
+        let why = needs_reason.then(|| match self.limit {
+            Limit::Time(_) => reasons.time(self.case, self.implementation).unwrap_or_default(),
+            _ => reasons.of(self.group, self.case, self.implementation, by),
+        });
         vec![
             format!("{} {}", self.group, self.case),
             self.implementation.to_owned(),
@@ -222,10 +225,13 @@ impl Limit {
 mod tests {
     use super::*;
 
+    const NOTHING: Reasons<'_> = Reasons { benchmarks: &[], counted: &[] };
+
     #[test]
     fn a_share_is_a_lower_limit_and_a_ratio_an_upper_one() {
-        let verdict =
-            |limit, reached| target("g", "c", SPLIT, limit).row(Some((reached, SPLIT)), None)[5].clone();
+        let verdict = |limit, reached| {
+            target("g", "c", SPLIT, limit).row(Some((reached, SPLIT)), None, NOTHING)[5].clone()
+        };
         assert_eq!(verdict(Limit::Share(0.9), 0.95), "met");
         assert_eq!(verdict(Limit::Ratio(0.9), 0.95), "missed");
     }
