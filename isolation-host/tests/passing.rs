@@ -2,12 +2,14 @@
 
 mod support;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use isolation_host::protocol::{BackendRequest, Channel, Message, Request};
 use ring_core::Features;
+use rustix::fs::{MemfdFlags, memfd_create};
 use support::TIMEOUT;
 use support::device::Offer;
 use support::started::{Parts, started};
@@ -160,6 +162,42 @@ fn files_are_not_relayed_with_a_message_that_has_none() {
         let answer = asking.join().unwrap();
         assert!(answer.fds.is_empty() && answer.payload.len() == 16);
     });
+}
+
+#[test]
+fn no_message_but_that_for_the_state_gives_the_device_a_file_of_the_vmm() {
+    let mut offer = Offer::default();
+    // The features RARP, NET_MTU, CRYPTO_SESSION and DEVICE_STATE, with requests that are relayed.
+    offer.protocol |= 1 << 2 | 1 << 4 | 1 << 7 | 1 << 19;
+    let Parts { mut guest, mut device, host: _host, .. } =
+        started(Features::empty(), offer, &["--device-wait-ms", "20"]);
+    let serving = std::thread::spawn(move || {
+        let requests: Vec<_> = std::iter::from_fn(|| device.step(Instant::now() + TIMEOUT)).collect();
+        (device, requests)
+    });
+    for number in (0..60).filter(|number| *number != Request::SetDeviceStateFd as u32) {
+        let file = memfd_create("file-of-the-vmm", MemfdFlags::CLOEXEC).unwrap();
+        let message = Message::request(number, &[0u8; 12]).with_fd(file).needing_reply();
+        guest.channel.send(&message).unwrap();
+        let reply = guest.channel.receive_by(Instant::now() + TIMEOUT);
+        assert_eq!(reply.map(|reply| reply.request).ok(), Some(number));
+    }
+    guest.disconnect();
+    let (device, requests) = serving.join().unwrap();
+    for relayed in [
+        Request::SendRarp,
+        Request::NetSetMtu,
+        Request::GetConfig,
+        Request::SetConfig,
+        Request::CreateCryptoSession,
+        Request::CloseCryptoSession,
+        Request::CheckDeviceState,
+    ] {
+        assert!(requests.contains(&relayed), "{relayed:?}: {requests:?}");
+    }
+    let links = device.given.iter().map(|fd| format!("/proc/self/fd/{}", fd.as_raw_fd()));
+    let names: Vec<PathBuf> = links.map(|link| std::fs::read_link(link).unwrap()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().contains("file-of-the-vmm")), "{names:?}");
 }
 
 #[test]
