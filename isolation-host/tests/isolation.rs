@@ -2,8 +2,12 @@
 
 mod support;
 
-use ring_core::Features;
+use std::time::Instant;
+
+use isolation_host::protocol::Request;
 use ring_core::memory::Memory as _;
+use ring_core::{Arm, Features};
+use support::TIMEOUT;
 use support::device::{Offer, TestDevice};
 use support::started::{FORMATS, Parts, started};
 
@@ -77,6 +81,38 @@ fn a_device_that_reconnects_gets_what_was_in_flight_in_order() {
         let mut returned: Vec<u32> = (0..6).map(|_| guest.reap(0, &mut driver).0).collect();
         returned.sort_unstable();
         assert_eq!(returned, [0, 1, 2, 3, 4, 5]);
+    }
+}
+
+/// Devices that use the crate vhost-user-backend drop notifications of a queue that is not enabled.
+#[test]
+fn a_device_is_notified_again_when_its_queue_is_enabled() {
+    // The second device does not acknowledge messages.
+    for protocol in [Offer::default().protocol, Offer::default().protocol & !(1 << 3)] {
+        let offer = Offer { protocol, ..Offer::default() };
+        let Parts { guest, mut driver, device, mut queue, listener, host: _host } =
+            started(Features::EVENT_IDX, offer, &["--device", "blk"]);
+        guest.request(&mut driver, 0, b"question", 8, 1);
+        guest.publish(0, &mut driver);
+        let _taken = device.take(0, &mut queue);
+        drop(device);
+
+        let mut device = TestDevice::accept(&listener, offer);
+        device.serve_until(Request::SetVringKick);
+        let mut queue = device.queue(0);
+        let deadline = Instant::now() + TIMEOUT;
+        while queue.arm() != Arm::Pending {
+            assert!(Instant::now() < deadline, "the request is not submitted again");
+            std::thread::yield_now();
+        }
+        let kick = device.vrings[&0].kick.as_ref().unwrap().try_clone().unwrap();
+        while rustix::io::read(&kick, &mut [0; 8]).is_ok() {}
+        device.serve_until(Request::SetVringEnable);
+        while rustix::io::read(&kick, &mut [0; 8]).is_err() {
+            device.wait(&kick, deadline);
+        }
+        device.echo(0, &mut queue);
+        assert_eq!(guest.reap(0, &mut driver).0, 1);
     }
 }
 

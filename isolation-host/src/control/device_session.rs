@@ -11,7 +11,7 @@ use super::options::{HostError, Offer};
 use super::queue::Queue;
 use super::vmm_session::Vmm;
 use crate::area::Area;
-use crate::device_link::{BackendChannel, DeviceLink, Handshake, LinkError};
+use crate::device_link::{BackendChannel, DeviceLink, Handshake, LinkError, LinkEvent};
 use crate::device_type::AtStop;
 use crate::error_chain::ErrorChain;
 use crate::forward::Held;
@@ -101,7 +101,8 @@ impl Control {
                 let received = link.receive(message, now);
                 let started = stopping && !link.is_stopping();
                 match received {
-                    Ok(Some(relayed)) => self.take_relayed(relayed, now),
+                    Ok(Some(LinkEvent::Relayed(relayed))) => self.take_relayed(relayed, now),
+                    Ok(Some(LinkEvent::Enabled(index))) => self.notify_device(index),
                     Ok(None) => {}
                     Err(error) => self.lose_device(&ErrorChain(&error).to_string(), now),
                 }

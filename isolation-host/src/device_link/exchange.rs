@@ -39,6 +39,8 @@ pub(super) enum Purpose {
     Accept,
     /// The reply is for the VMM, if the VMM still waits for it.
     Relay(Ticket),
+    /// The reply shows that the device has enabled the queue with this index.
+    Enable(u32),
     /// The reply shows only that the device has handled the messages before.
     Barrier,
 }

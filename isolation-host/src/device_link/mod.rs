@@ -23,7 +23,7 @@ pub use exchange::{STATE_REPLY_TIMEOUT, Ticket};
 pub use handshake::Handshake;
 pub use link_type::LinkType;
 use positions::Positions;
-pub use replies::Relayed;
+pub use replies::{LinkEvent, Relayed};
 use ring_core::{Features, Position, Setup};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use zerocopy::{Immutable, IntoBytes};
@@ -200,14 +200,27 @@ impl DeviceLink {
         Ok(())
     }
 
-    /// Enables or disables a queue.
+    /// Enables or disables a queue. Once the device has enabled the queue,
+    /// [`receive`](Self::receive) returns [`LinkEvent::Enabled`].
     ///
     /// Does nothing for a device without protocol features, which serves a queue from its start.
     pub fn enable(&mut self, index: u32, enabled: bool) {
-        if self.features & PROTOCOL_FEATURES != 0 {
-            let state = VringState { index, num: u32::from(enabled) };
-            self.command(Request::SetVringEnable, &state, None);
+        if self.features & PROTOCOL_FEATURES == 0 {
+            return;
         }
+        let request = Request::SetVringEnable;
+        let state = VringState { index, num: u32::from(enabled) };
+        if !enabled {
+            return self.command(request, &state, None);
+        }
+        let (message, purpose) = (Message::request(request, &state), Some(Purpose::Enable(index)));
+        if self.protocol & protocol::REPLY_ACK != 0 {
+            return self.exchange.push(request, purpose, message.needing_reply());
+        }
+        // The reply to another request shows that the device has handled the message before.
+        self.exchange.push(request, None, message);
+        let request = Request::GetFeatures;
+        self.exchange.push(request, purpose, Message::request(request, &[0u8; 0]));
     }
 
     /// Stops a queue. [`left_at`](Self::left_at) returns where, once the device has replied.

@@ -9,6 +9,15 @@ use super::reply::body;
 use crate::area::Area;
 use crate::protocol::{Message, ReceiveError, Request};
 
+/// An event on the link to a device.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// A request that was relayed has its reply.
+    Relayed(Relayed),
+    /// The device has enabled the queue with this index.
+    Enabled(u32),
+}
+
 /// The reply to a request that was relayed.
 #[derive(Debug)]
 pub struct Relayed {
@@ -26,17 +35,21 @@ impl DeviceLink {
         self.exchange.next_message(now)
     }
 
-    /// Handles a message of the device. Returns the reply to a relayed request.
+    /// Handles a message of the device. Returns the event that the message reports, if any.
     ///
     /// # Errors
     ///
     /// [`LinkError`] if the device refuses a request that it has to accept, or sends a message
     /// unasked.
-    pub fn receive(&mut self, message: Message, now: Instant) -> Result<Option<Relayed>, LinkError> {
+    pub fn receive(&mut self, message: Message, now: Instant) -> Result<Option<LinkEvent>, LinkError> {
         let answered = self.exchange.receive(message, now)?;
         let Answered { request, purpose, .. } = answered;
         let ticket = match purpose {
             Purpose::Barrier => return Ok(None),
+            Purpose::Enable(index) => {
+                answered.accepted()?;
+                return Ok(Some(LinkEvent::Enabled(index)));
+            }
             Purpose::Accept => {
                 answered.accepted()?;
                 self.apply(&answered)?;
@@ -44,13 +57,12 @@ impl DeviceLink {
             }
             Purpose::Relay(ticket) => ticket,
         };
-        match answered.accepted() {
-            Ok(()) => Ok(Some(Relayed { ticket, request, reply: Ok(answered.reply) })),
-            Err(error @ LinkError::Refused { .. }) => {
-                Ok(Some(Relayed { ticket, request, reply: Err(error) }))
-            }
-            Err(error) => Err(error),
-        }
+        let reply = match answered.accepted() {
+            Ok(()) => Ok(answered.reply),
+            Err(error @ LinkError::Refused { .. }) => Err(error),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(LinkEvent::Relayed(Relayed { ticket, request, reply })))
     }
 
     /// Returns when the device is disconnected if it still owes a reply.

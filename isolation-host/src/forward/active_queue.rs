@@ -76,6 +76,14 @@ impl ActiveQueue {
         }
     }
 
+    /// Notifies the device if the queue is started, whether there is a request or not.
+    pub(crate) fn notify_device(&self) {
+        if let (Some(queue), Some(kick)) = (&self.queue, &self.kick) {
+            notifier::notify(kick);
+            queue.counters.kicks_out.add(1);
+        }
+    }
+
     /// Marks the queue as ready, so that the next [`run`](Self::run) looks for work.
     pub(crate) const fn mark_ready(&mut self) {
         self.ready = true;

@@ -174,6 +174,16 @@ impl TestDevice {
         {}
     }
 
+    /// Waits until `fd` is readable, or serves a message that comes before.
+    pub(crate) fn wait(&mut self, fd: &OwnedFd, deadline: Instant) {
+        let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
+        let mut fds = [PollFd::new(&self.channel, PollFlags::IN), PollFd::new(fd, PollFlags::IN)];
+        assert!(poll(&mut fds, Some(&left)).unwrap() > 0, "the device is not notified");
+        if !fds[0].revents().is_empty() {
+            self.step(deadline).expect("isolation-host stays connected");
+        }
+    }
+
     /// Serves messages until a queue is enabled, and returns the device's end.
     pub(crate) fn serve_until_started(&mut self, index: u32) -> Queue {
         let deadline = Instant::now() + TIMEOUT;
