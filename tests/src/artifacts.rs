@@ -151,6 +151,17 @@ pub fn virtiofsd() -> Result<PathBuf, ArtifactError> {
     existing(target_dir()?.join(VIRTIOFSD), || "cargo xtask setup".to_owned())
 }
 
+/// The path of vhost-device-rng relative to the target directory.
+pub const VHOST_DEVICE_RNG: &str = "vhost-device-rng/bin/vhost-device-rng";
+
+/// Returns the path of vhost-device-rng, a vhost-user device that serves entropy from a file.
+///
+/// # Errors
+/// Fails if `cargo xtask setup` has not run.
+pub fn vhost_device_rng() -> Result<PathBuf, ArtifactError> {
+    existing(target_dir()?.join(VHOST_DEVICE_RNG), || "cargo xtask setup".to_owned())
+}
+
 /// The files of PulseAudio, a sound server that is unpacked but not installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PulseAudio {

@@ -1,12 +1,17 @@
-//! Linux's virtio-rng in a real guest reads from the entropy device of vhost-ring's example.
+//! Linux's virtio-rng in a real guest reads from the entropy device of vhost-ring's example,
+//! directly and through isolation-host, and from vhost-device-rng through isolation-host.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use end_to_end::artifacts::{GuestImage, example};
+use end_to_end::artifacts::{GuestImage, Profile, example, program, vhost_device_rng};
 use end_to_end::daemon::Daemon;
+use end_to_end::forwarding::start_forwarder;
 use end_to_end::guest::{Device, Guest, Overlay, VirtioDevice};
+use end_to_end::memory;
 
 const BOOT_AND_READ: Duration = Duration::from_secs(120);
 /// The number of bytes that the guest reads.
@@ -19,34 +24,86 @@ const SCRIPT: &str = "
     stty -F /dev/ttyS1 raw
     cat /read > /dev/ttyS1";
 
-/// The device's source is a file with a sequence of 32-bit numbers, so each position in the file
-/// has different bytes. Linux uses some of the bytes itself.
+/// Returns what the device's source contains: a sequence of 32-bit numbers, so each position in the
+/// file has different bytes.
+fn numbers() -> Vec<u8> {
+    (0..1u32 << 18).flat_map(|n| n.wrapping_mul(0x9e37_79b1).to_le_bytes()).collect()
+}
+
+/// Starts the entropy device with this ring format.
+fn start_device(directory: &Path, format: &str) -> Result<Daemon, Box<dyn Error>> {
+    let path = |name: &str| directory.join(name).into_os_string();
+    fs::write(path("source"), numbers())?;
+    let arguments = [path("device.sock"), path("source"), format.into()];
+    Ok(Daemon::start_with(&example("entropy")?, &directory.join("device.sock"), arguments)?)
+}
+
+/// Boots a guest that reads from the device at `socket`. Calls `watch` at each line of its console.
+/// Returns what the guest has read, and whether its ring is packed.
+fn read_in_guest(
+    directory: &Path,
+    socket: &Path,
+    mut watch: impl FnMut(),
+) -> Result<(Vec<u8>, Option<bool>), Box<dyn Error>> {
+    let read = directory.join("read");
+    let card = Device::vhost_user("vhost-user-rng-pci", socket).with_serial_output(&read);
+    let guest = Guest::boot(&GuestImage::prepared()?, &card, &Overlay::script(SCRIPT))?;
+    let run = guest.finish_watched(BOOT_AND_READ, |_| watch())?;
+    Ok((fs::read(read)?, run.only(VirtioDevice::ENTROPY).map(VirtioDevice::ring_packed)))
+}
+
+/// Linux uses some of the bytes itself.
 #[test]
 fn a_guest_reads_from_the_entropy_device_what_the_device_gave() -> Result<(), Box<dyn Error>> {
     for format in ["split", "packed"] {
         let directory = tempfile::tempdir()?;
-        let path = |name: &str| directory.path().join(name);
-        let given: Vec<u8> =
-            (0..1u32 << 18).flat_map(|n| n.wrapping_mul(0x9e37_79b1).to_le_bytes()).collect();
-        fs::write(path("source"), &given)?;
-        let socket = path("socket");
-        let arguments =
-            [socket.as_os_str(), path("source").as_os_str(), format.as_ref()].map(ToOwned::to_owned);
-        let device = Daemon::start_with(&example("entropy")?, &socket, arguments)?;
-
-        let card =
-            Device::vhost_user("vhost-user-rng-pci", device.socket()).with_serial_output(&path("read"));
-        let run =
-            Guest::boot(&GuestImage::prepared()?, &card, &Overlay::script(SCRIPT))?.finish(BOOT_AND_READ)?;
-
-        let negotiated = run.only(VirtioDevice::ENTROPY).map(VirtioDevice::ring_packed);
-        assert_eq!(negotiated, Some(format == "packed"));
-        let read = fs::read(path("read"))?;
-        assert_eq!(read.len(), BYTES);
-        let runs = runs_of(&read, &given)?;
+        let device = start_device(directory.path(), format)?;
+        let (read, packed) = read_in_guest(directory.path(), device.socket(), || {})?;
+        assert_eq!((read.len(), packed), (BYTES, Some(format == "packed")));
+        let runs = runs_of(&read, &numbers())?;
         println!("{format}: {BYTES} bytes read, as they were given, in {runs} runs");
     }
     Ok(())
+}
+
+/// Boots a guest that reads from a device through isolation-host, and checks what it has read.
+fn read_isolated(
+    name: &str,
+    start: impl FnOnce(&Path) -> Result<Daemon, Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let device = start(directory.path())?;
+    let program = program("isolation-host", Profile::Debug)?;
+    let options = ["--device", "generic"];
+    let forwarder = start_forwarder(&program, directory.path(), device.socket(), &options)?;
+    let mut memory = BTreeSet::new();
+    let (read, packed) = read_in_guest(directory.path(), forwarder.socket(), || {
+        memory.extend(memory::of_process(device.id()).unwrap_or_default());
+    })?;
+    // isolation-host offers packed rings to the guest, whatever the device offers.
+    assert_eq!((read.len(), packed), (BYTES, Some(true)));
+    assert!(memory.iter().eq([memory::ISOLATED]), "{memory:?}");
+    let runs = runs_of(&read, &numbers())?;
+    println!("{name}: {BYTES} bytes read, as they were given, in {runs} runs");
+    Ok(())
+}
+
+#[test]
+fn a_guest_reads_from_an_isolated_entropy_device_what_it_gave() -> Result<(), Box<dyn Error>> {
+    read_isolated("split", |directory| start_device(directory, "split"))?;
+    read_isolated("packed", |directory| start_device(directory, "packed"))
+}
+
+/// vhost-device-rng shares no code of the rings with isolation-host.
+#[test]
+fn a_guest_reads_from_an_isolated_vhost_device_rng_what_it_gave() -> Result<(), Box<dyn Error>> {
+    read_isolated("vhost-device-rng", |directory| {
+        let path = |name: &str| directory.join(name).into_os_string();
+        fs::write(path("source"), numbers())?;
+        let arguments = ["-s".into(), path("device.sock"), "-f".into(), path("source")];
+        // The program appends the number of the device to the path of its socket.
+        Ok(Daemon::start_with(&vhost_device_rng()?, &directory.join("device.sock0"), arguments)?)
+    })
 }
 
 /// Divides `read` into runs of consecutive bytes of `given`, each behind the run before. Returns

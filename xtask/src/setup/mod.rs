@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: the packages that a task needs, and a guest to boot.
 
 mod apt;
+mod crates;
 mod debian;
 mod debootstrap;
 mod debs;
@@ -20,7 +21,7 @@ mod rust;
 mod virtiofsd;
 
 use anyhow::Result;
-use end_to_end::artifacts::{GuestImage, target_dir};
+use end_to_end::artifacts::{GuestImage, VHOST_DEVICE_RNG, target_dir};
 use xshell::Shell;
 
 use self::debian::Debian;
@@ -59,7 +60,8 @@ pub(crate) fn for_tests(sh: &Shell) -> Result<()> {
     pulseaudio::prepare(sh, debian)?;
     dpdk::prepare(sh, debian)?;
     rust::prepare(sh, debian)?;
-    virtiofsd::prepare(sh, debian)
+    virtiofsd::prepare(sh, debian)?;
+    crates::prepare(sh, &target_dir()?.join(VHOST_DEVICE_RNG), "0.1.0")
 }
 
 /// Installs what the firmware runs on.

@@ -10,7 +10,7 @@ use end_to_end::artifacts::{VIRTIOFSD, target_dir};
 use xshell::{Shell, cmd};
 
 use super::debian::Debian;
-use super::{apt, debs, network};
+use super::{apt, crates, debs, network};
 use crate::cached;
 use crate::command::quietly;
 
@@ -23,11 +23,14 @@ const PACKAGED: &str = "usr/libexec/virtiofsd";
 /// Puts virtiofsd where [`end_to_end::artifacts::virtiofsd`] finds it.
 pub(super) fn prepare(sh: &Shell, debian: Debian) -> Result<()> {
     let program = target_dir()?.join(VIRTIOFSD);
-    // The program is `bin/virtiofsd` in the directory.
-    let directory = program.ancestors().nth(2).context("the path of virtiofsd has too few directories")?;
     match debian {
-        Debian::Trixie => cached::directory(directory, PACKAGED, |new| unpack(sh, new)),
-        Debian::Bookworm => cached::directory(directory, VERSION, |new| build(sh, new)),
+        Debian::Trixie => {
+            // The program is `bin/virtiofsd` in the directory.
+            let directory = program.ancestors().nth(2);
+            let directory = directory.context("the path of virtiofsd has too few directories")?;
+            cached::directory(directory, PACKAGED, |new| unpack(sh, new))
+        }
+        Debian::Bookworm => crates::prepare(sh, &program, VERSION),
     }
 }
 
@@ -43,15 +46,4 @@ fn unpack(sh: &Shell, directory: &Path) -> Result<()> {
     symlink(Path::new("..").join(PACKAGED), &program)?;
     let version = cmd!(sh, "{program} --version");
     quietly("starting virtiofsd once", version).context("virtiofsd does not start from its directory")
-}
-
-fn build(sh: &Shell, directory: &Path) -> Result<()> {
-    // A target directory of its own keeps the build apart from the project's.
-    let objects = directory.join("build");
-    let install = cmd!(sh, "cargo install virtiofsd --version {VERSION} --locked --root {directory}");
-    let install = install.args(["--target-dir".as_ref(), objects.as_os_str()]);
-    // cargo's output shows the progress.
-    install.run().context("cannot build virtiofsd; cargo's reason is above")?;
-    fs::remove_dir_all(objects)?;
-    Ok(())
 }
