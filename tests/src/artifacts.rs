@@ -253,7 +253,8 @@ impl Dpdk {
     }
 }
 
-fn existing(path: PathBuf, made_by: impl FnOnce() -> String) -> Result<PathBuf, ArtifactError> {
+/// Returns a path, unless no file is there.
+pub(crate) fn existing(path: PathBuf, made_by: impl FnOnce() -> String) -> Result<PathBuf, ArtifactError> {
     if path.is_file() { Ok(path) } else { Err(ArtifactError::Missing { path, made_by: made_by() }) }
 }
 

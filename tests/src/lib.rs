@@ -4,7 +4,8 @@
 //!   through a [`daemon`] under test, and [`check`] compares each frame that the host received.
 //!   [`duplex`] plays and records a [`tune`], [`matrix`] plays many [`form`]s of audio. [`runs`]
 //!   finds gaps, and [`audio_process`] the process that plays.
-//! - [`sound_server`] runs a sound server on the host.
+//! - [`sound_server`] runs a sound server on the host, and [`pipewire`] finds the files of another
+//!   one.
 //! - [`forwarding`] runs a disk behind isolation-host. Each sector of the [`disk`] names its place.
 //! - [`tree`] makes and compares directory trees that a guest copies through a file server.
 //! - [`testpmd`] counts network packets between DPDK's driver and DPDK's device.
@@ -30,6 +31,7 @@ pub mod guest;
 pub mod matrix;
 pub mod memory;
 pub mod pattern;
+pub mod pipewire;
 pub mod playback;
 pub mod positions;
 pub mod process;

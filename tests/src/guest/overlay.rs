@@ -53,6 +53,22 @@ impl Overlay {
         self.file(name.trim_start_matches('/'), fs::read(path)?).libraries_of(path, library_path)
     }
 
+    /// Adds all files below a directory of this machine at the same paths, without the libraries
+    /// that they need.
+    ///
+    /// # Errors
+    /// Fails if a file or a directory cannot be read.
+    pub fn tree(self, directory: &Path) -> io::Result<Self> {
+        fs::read_dir(directory)?.try_fold(self, |overlay, entry| {
+            let path = entry?.path();
+            if path.is_dir() {
+                return overlay.tree(&path);
+            }
+            let content = fs::read(&path)?;
+            Ok(overlay.file(path.to_string_lossy().trim_start_matches('/'), content))
+        })
+    }
+
     /// Adds the libraries that a program needs.
     fn libraries_of(self, path: &Path, library_path: &OsStr) -> io::Result<Self> {
         let list = Command::new("ldd").arg(path).env("LD_LIBRARY_PATH", library_path).output()?;

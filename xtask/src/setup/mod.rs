@@ -13,6 +13,7 @@ mod lock;
 mod machine;
 mod network;
 mod packages;
+mod pipewire;
 mod plan;
 mod pulseaudio;
 mod qemu;
@@ -59,6 +60,7 @@ pub(crate) fn for_tests(sh: &Shell) -> Result<()> {
     guest(sh, debian, Purpose::Test)?;
     pulseaudio::prepare(sh, debian)?;
     dpdk::prepare(sh, debian)?;
+    pipewire::prepare(sh, debian)?;
     rust::prepare(sh, debian)?;
     virtiofsd::prepare(sh, debian)?;
     crates::prepare(sh, &target_dir()?.join(VHOST_DEVICE_RNG), "0.1.0")

@@ -1,5 +1,6 @@
 //! A sound server in a real guest uses the card for the streams of its clients.
 
+mod pipewire;
 mod pulseaudio;
 
 use std::error::Error;
@@ -43,7 +44,8 @@ fn play_and_record(overlay: Overlay) -> Result<(), Box<dyn Error>> {
         .inspect_err(|error| eprintln!("{error}\n{}", daemon.log().join("\n")))?;
     daemon.wait_until_closed(&played)?;
 
-    report.output.iter().filter(|line| line.contains("Latency")).for_each(|line| println!("{line}"));
+    let latency = report.output.iter().filter(|line| line.to_lowercase().contains("latency"));
+    latency.for_each(|line| println!("{line}"));
     let played = runs(&Pattern::found(&fs::read(&played)?))?;
     assert_in_order("played", &played);
     let ends = (played.first().map(|run| run.first), played.last().map(|run| run.end));
