@@ -135,6 +135,13 @@ impl Device {
         self
     }
 
+    /// Lets the guest boot again in the same QEMU when the guest reboots. QEMU ends otherwise.
+    #[must_use]
+    pub fn rebooting(mut self) -> Self {
+        self.arguments.splice(..0, ["-action".into(), "reboot=reset".into()]);
+        self
+    }
+
     /// Returns the command that boots a guest with this device.
     #[must_use]
     pub fn command_line(&self, image: &GuestImage, initramfs: &Path) -> CommandLine {

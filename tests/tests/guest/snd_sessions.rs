@@ -2,7 +2,8 @@
 
 use std::error::Error;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use end_to_end::artifacts::{GuestImage, Profile, program};
@@ -19,6 +20,19 @@ const BOOT_AND_PLAY: Duration = Duration::from_secs(120);
 const SCRIPT: &str = "until grep -q RUNNING /proc/asound/card0/pcm0p/sub0/status; do sleep 0.1; done && \
      sleep 1 && echo playing &
 aplay -q -D hw:0,0 /pattern.wav";
+
+/// Plays to the end.
+const PLAY: &str = "aplay -q -D hw:0,0 /pattern.wav";
+
+/// Plays to the end after the guest has rebooted once in the middle. The disk remembers the reboot.
+const REBOOT: &str = "
+    play='aplay -q -D hw:0,0 /pattern.wav'
+    [ \"$(head -c 8 /dev/vda)\" != rebooted ] || exec $play
+    $play &
+    until grep -q RUNNING /proc/asound/card0/pcm0p/sub0/status; do sleep 0.1; done
+    sleep 1
+    echo rebooted >/dev/vda && sync && reboot -f
+    sleep 60";
 
 /// Starts an snd-host that listens in a directory and may write there.
 fn sound_card(sink: &str, directory: &Path, further: &[&str]) -> Result<Daemon, Box<dyn Error>> {
@@ -48,14 +62,47 @@ fn a_killed_or_reset_machine_leaves_a_sound_card_for_the_next_one() -> Result<()
     guest.reset(BOOT_AND_PLAY)?;
     guest.finish(BOOT_AND_PLAY).inspect_err(|error| eprintln!("{error}\n{}", daemon.log().join("\n")))?;
 
-    for (take, end) in ["killed", "reset", "played to the end"].into_iter().enumerate() {
+    assert_takes(&mut daemon, recording, &[("killed", false), ("reset", false), TO_THE_END])
+}
+
+#[test]
+fn three_guests_play_one_after_another_and_one_reboots() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let recording = |take: usize| directory.path().join(format!("{take}.wav"));
+    let sink = format!("wavenc ! filesink sync=true location={}/{{take}}.wav", directory.path().display());
+    let mut daemon = sound_card(&sink, directory.path(), &["--latency", "500"])?;
+    let disk = directory.path().join("disk");
+    fs::write(&disk, [0; 512])?;
+    let device = Device::vhost_user("vhost-user-snd-pci", daemon.socket()).with_disk(&disk).rebooting();
+
+    for script in [PLAY, REBOOT, PLAY] {
+        let overlay = Overlay::script(script).file("pattern.wav", Pattern::seconds(SECONDS).to_wav());
+        let guest = Guest::boot(&GuestImage::prepared()?, &device, &overlay)?;
+        guest.finish(BOOT_AND_PLAY).inspect_err(|error| eprintln!("{error}\n{}", daemon.log().join("\n")))?;
+    }
+    let ends = [TO_THE_END, ("rebooted", false), TO_THE_END, TO_THE_END];
+    assert_takes(&mut daemon, recording, &ends)
+}
+
+/// A take that the guest has played to the end, and so its length is known.
+const TO_THE_END: (&str, bool) = ("played to the end", true);
+
+/// Asserts that the recording of each take is the beginning of the pattern, or all of it. `ends`
+/// has the end of each take, and whether the take is complete.
+fn assert_takes(
+    daemon: &mut Daemon,
+    recording: impl Fn(usize) -> PathBuf,
+    ends: &[(&str, bool)],
+) -> Result<(), Box<dyn Error>> {
+    let pattern = Pattern::seconds(SECONDS);
+    for (take, (end, complete)) in ends.iter().enumerate() {
         daemon.wait_until_closed(&recording(take))?;
         let frames = hound::WavReader::open(recording(take))?.duration().min(pattern.frames());
         assert!(frames > Pattern::RATE / 2, "{end}: {frames} frames");
         let report = Pattern::new(frames)?.check_wav(&recording(take))?;
         println!("{end}: {report}");
         assert!(report.is_exact(), "{end}: {report}");
-        assert!(take < 2 || report.expected == pattern.frames(), "{end}: {report}");
+        assert!(!complete || report.expected == pattern.frames(), "{end}: {report}");
     }
     Ok(())
 }
@@ -106,7 +153,7 @@ fn pauses_bit_exact(
     })?;
     daemon.wait_until_closed(recording)?;
     // A guest that had started the playback again would have recorded less.
-    let (recorded, played) = (std::fs::read(recording)?, pattern.to_raw());
+    let (recorded, played) = (fs::read(recording)?, pattern.to_raw());
     assert!(recorded == played, "{} bytes of {}\n{}", recorded.len(), played.len(), daemon.log().join("\n"));
     Ok(())
 }
