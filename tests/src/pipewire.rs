@@ -110,14 +110,12 @@ impl PipeWire {
         self.libraries.as_os_str()
     }
 
-    /// Returns the variables with which the programs, and clients such as GStreamer's plugin, find
-    /// their files.
+    /// Returns the variables with which the programs find their files.
     #[must_use]
-    pub fn environment(&self) -> [(&'static str, PathBuf); 10] {
+    pub fn environment(&self) -> [(&'static str, PathBuf); 9] {
         let [pipewire, wireplumber, cards] = self.data();
         [
             ("LD_LIBRARY_PATH", self.libraries.clone()),
-            ("GST_PLUGIN_PATH", self.libraries.join("gstreamer-1.0")),
             ("SPA_PLUGIN_DIR", self.libraries.join("spa-0.2")),
             ("PIPEWIRE_MODULE_DIR", self.libraries.join("pipewire-0.3")),
             ("PIPEWIRE_CONFIG_DIR", pipewire),

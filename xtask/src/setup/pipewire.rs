@@ -15,14 +15,13 @@ use super::{apt, debs, network};
 use crate::cached;
 use crate::command::quietly;
 
-/// The server, its session manager, and its plugins, also for GStreamer. Both releases have the
-/// same version, so that one configuration suffices.
-const PROGRAMS: [&str; 7] = [
+/// The server, its session manager, and its plugins. Both releases have the same version, so that
+/// one configuration suffices.
+const PROGRAMS: [&str; 6] = [
     "pipewire",
     "pipewire-bin",
     "libpipewire-0.3-modules",
     "libspa-0.2-modules",
-    "gstreamer1.0-pipewire",
     "wireplumber",
     "libwireplumber-0.5-0",
 ];
