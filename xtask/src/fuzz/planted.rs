@@ -21,7 +21,10 @@ pub(super) fn copy(sh: &Shell, directory: &Path) -> Result<()> {
     sh.remove_path(directory)?;
     for path in cmd!(sh, "git ls-files --cached --others --exclude-standard").read()?.lines() {
         if path.starts_with("ring-core/") || path.starts_with("fuzz/") || !path.contains('/') {
-            sh.copy_file(path, directory.join(path))?;
+            let copy = directory.join(path);
+            // Copying a file does not create its directory.
+            sh.create_dir(copy.parent().unwrap_or(directory))?;
+            sh.copy_file(path, copy)?;
         }
     }
     let manifest = directory.join("Cargo.toml");
@@ -54,6 +57,18 @@ mod tests {
     fn the_bound_is_in_the_file_once() -> Result<()> {
         let source = fs::read_to_string(Path::new("..").join(FILE))?;
         assert_eq!(source.matches(BOUND).count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn the_copy_lacks_the_bound_and_has_the_fuzz_targets() -> Result<()> {
+        let sh = Shell::new()?;
+        sh.change_dir("..");
+        let directory = tempfile::tempdir()?;
+        copy(&sh, &directory.path().join("planted"))?;
+        let copied = |path| fs::read_to_string(directory.path().join("planted").join(path));
+        assert!(copied(FILE)?.contains(WITHOUT));
+        assert!(copied("fuzz/Cargo.toml")?.contains(TARGET));
         Ok(())
     }
 
