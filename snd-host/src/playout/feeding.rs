@@ -3,8 +3,7 @@
 //! A sink has at most `--latency` of audio, and is fed again when it has 3/8 of that. Each time
 //! costs wake-ups. So the thread that feeds a sink sleeps in between, whether or not the guest
 //! gives audio meanwhile. At half of the latency, many guests would just have given a period, or
-//! just not. If `--latency` or the guest's buffer is small, the sink is fed later than at 3/8,
-//! because it would be fed for each period otherwise.
+//! just not.
 //!
 //! ```text
 //!          now                3/8               3/4                latency
@@ -47,10 +46,6 @@ const START_TICK: Duration = Duration::from_millis(10);
 /// The least audio at which a sink is fed again, unless that is more than half of the latency.
 const MIN_THRESHOLD: Duration = Duration::from_millis(8);
 
-/// How long a sink is left alone, unless it would have less than [`least`] audio then. A guest with
-/// a buffer of four periods of 10 ms gives two of them meanwhile.
-const INTERVAL: Duration = Duration::from_millis(20);
-
 /// The shortest time after which a sink is looked at again.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
@@ -84,17 +79,16 @@ pub fn feed(buffer: &mut PlaybackBuffer, sink: &mut impl Fed, latency: Duration)
 fn next_look(latency: Duration, ahead: Duration, is_empty: bool) -> Option<Duration> {
     let threshold = threshold(latency);
     let spare = ahead.saturating_sub(threshold);
-    let interval = ahead.saturating_sub(least(latency)).min(INTERVAL);
     // A wake-up of its own is not worth a difference that is smaller than this.
     let tolerance = latency / 16;
     if spare > tolerance {
-        Some(spare.max(interval).max(MIN_WAIT))
+        Some(spare.max(MIN_WAIT))
     } else if !is_empty {
         // The sink does not take more now.
         Some((threshold / 2).max(MIN_WAIT))
     } else if ahead > tolerance {
         // The guest has given nothing in time. It may do so until the sink runs short.
-        Some((ahead / 2).max(interval).max(MIN_WAIT))
+        Some((ahead / 2).max(MIN_WAIT))
     } else {
         None
     }
@@ -104,12 +98,6 @@ fn next_look(latency: Duration, ahead: Duration, is_empty: bool) -> Option<Durat
 fn threshold(latency: Duration) -> Duration {
     // A thread may wake some milliseconds late.
     (latency * 3 / 8).max(MIN_THRESHOLD.min(latency / 2))
-}
-
-/// Returns the least amount of audio down to which a sink is left alone.
-fn least(latency: Duration) -> Duration {
-    // With `--latency 20`, the sink is fed 73 times a second.
-    (latency * 5 / 16).clamp(MIN_THRESHOLD * 5 / 8, MIN_THRESHOLD)
 }
 
 /// Returns how much audio of a guest is enough for a sink.
@@ -136,8 +124,7 @@ mod tests {
         for (ahead, is_empty, look) in [
             (40, true, Some(25)),
             (40, false, Some(25)),
-            (28, true, Some(20)),
-            (20, true, Some(12)),
+            (20, true, Some(5)),
             (16, true, Some(8)),
             (8, true, Some(4)),
             (2, true, None),
@@ -202,11 +189,8 @@ mod tests {
             let (latency, ahead) = (ms(latency), ms(ahead));
             if let Some(wait) = next_look(latency, ahead, is_empty) {
                 prop_assert!(wait >= MIN_WAIT);
-                let threshold = threshold(latency);
-                if ahead > threshold + latency / 16 {
-                    let lasts = ahead >= threshold + INTERVAL;
-                    let left = if lasts { threshold } else { threshold.min(least(latency)) };
-                    prop_assert!(ahead - wait >= left);
+                if ahead > threshold(latency) + latency / 16 {
+                    prop_assert!(ahead - wait >= threshold(latency));
                 }
             } else {
                 // More audio wakes the thread.
