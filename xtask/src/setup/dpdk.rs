@@ -20,28 +20,32 @@ const PROGRAM: &str = "dpdk-dev";
 const LIBRARIES: &str = "librte-meta-all";
 
 /// Downloads and unpacks testpmd, and the libraries and drivers that are not installed, unless that
-/// was done before.
+/// was done before and no other packages were removed since.
 pub(super) fn prepare(sh: &Shell, debian: Debian) -> Result<()> {
     let directory = target_dir()?.join(Dpdk::DIRECTORY);
-    cached::directory(&directory, &format!("{debian:?}, {PROGRAM}, {LIBRARIES}\n"), |new| fill(sh, new))
+    let packages = packages(sh)?;
+    cached::directory(&directory, &format!("{debian:?}, {packages:?}\n"), |new| fill(sh, &packages, new))
 }
 
-fn fill(sh: &Shell, directory: &Path) -> Result<()> {
-    network::check(sh)?;
-    if unpack(sh, directory).is_err() {
-        // The package lists may be old, or, in a new container, missing.
+fn packages(sh: &Shell) -> Result<Vec<String>> {
+    let libraries = apt::missing_dependencies(sh, &[LIBRARIES]).or_else(|_| {
+        // In a new container, the package lists are missing.
         apt::update(sh)?;
-        unpack(sh, directory)?;
+        apt::missing_dependencies(sh, &[LIBRARIES])
+    })?;
+    Ok(libraries.into_iter().chain([PROGRAM.to_owned()]).collect())
+}
+
+fn fill(sh: &Shell, packages: &[String], directory: &Path) -> Result<()> {
+    network::check(sh)?;
+    let names: Vec<&str> = packages.iter().map(String::as_str).collect();
+    if debs::unpack(sh, "DPDK", &names, directory).is_err() {
+        // The package lists may be old.
+        apt::update(sh)?;
+        debs::unpack(sh, "DPDK", &names, directory)?;
     }
     let dpdk = Dpdk::within(directory);
     let (program, libraries) = (&dpdk.program, &dpdk.libraries);
     let help = cmd!(sh, "{program} --help").env("LD_LIBRARY_PATH", libraries);
     quietly("starting testpmd once", help).context("testpmd does not start from its directory")
-}
-
-fn unpack(sh: &Shell, directory: &Path) -> Result<()> {
-    let mut names = apt::missing_dependencies(sh, &[LIBRARIES])?;
-    names.push(PROGRAM.to_owned());
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    debs::unpack(sh, "DPDK", &names, directory)
 }
