@@ -24,7 +24,9 @@ pub(super) fn unpack(sh: &Shell, what: &str, packages: &[&str], to: &Path) -> Re
     }
     let names = at.join("names");
     fs::write(&names, list)?;
-    // One command for all packages: there can be hundreds.
-    let unpack = cmd!(sh, "xargs --null --arg-file={names} --replace=DEB dpkg-deb --extract DEB {to}");
+    // One command for all packages: there can be hundreds. xargs would replace `DEB` in the name of
+    // the directory, too, so the name is not an argument.
+    let each = ["--replace=DEB", "dpkg-deb", "--extract", "DEB", "."];
+    let unpack = cmd!(sh, "env --chdir={to} xargs --null --arg-file={names} {each...}");
     quietly(&format!("unpacking {what}"), unpack)
 }
