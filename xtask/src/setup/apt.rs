@@ -94,7 +94,8 @@ pub(super) fn missing_dependencies(sh: &Shell, packages: &[&str]) -> Result<Vec<
     let simulate = cmd!(sh, "env LC_ALL=C apt-get --simulate install --no-install-recommends {packages...}");
     let (possible, simulation) = captured("finding out which libraries are missing", simulate)?;
     if !possible {
-        bail!("the package sources of this machine do not have {}", packages.join(", "));
+        eprintln!("{simulation}");
+        bail!("apt cannot install {}; its reasons are above", packages.join(", "));
     }
     Ok(Plan::parse(&simulation).new)
 }

@@ -39,16 +39,18 @@ fn packages(debian: Debian) -> Vec<String> {
     newer.chain(LIBRARIES.map(str::to_owned)).collect()
 }
 
-/// Downloads and unpacks PipeWire, unless that was done before. The backports, if the release needs
-/// them, are among the package sources: the guest's kernel is from there as well.
+/// Downloads and unpacks PipeWire, unless that was done before.
 pub(super) fn prepare(sh: &Shell, debian: Debian) -> Result<()> {
     let directory = target_dir()?.join(PipeWire::DIRECTORY);
     let packages = packages(debian);
-    cached::directory(&directory, &format!("{packages:?}\n"), |new| fill(sh, &packages, new))
+    cached::directory(&directory, &format!("{packages:?}\n"), |new| {
+        network::check(sh)?;
+        debian.backports().map_or(Ok(()), |backports| apt::add_source(sh, backports))?;
+        fill(sh, &packages, new)
+    })
 }
 
 fn fill(sh: &Shell, packages: &[String], directory: &Path) -> Result<()> {
-    network::check(sh)?;
     let names: Vec<&str> = packages.iter().map(String::as_str).collect();
     if debs::unpack(sh, "PipeWire", &names, directory).is_err() {
         // The package lists may be old, or, in a new container, missing.
