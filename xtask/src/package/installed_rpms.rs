@@ -23,6 +23,7 @@ pub(super) fn test(system: &BareSystem<'_>, packages: &[Packages]) -> Result<()>
         println!("{}", system.command(&[name, "--version"]).read()?);
         println!("{}", system.command(&["rpm", "--query", "--scripts", name]).read()?);
         let required = system.command(&["rpm", "--query", "--requires", name]).read()?;
+        check_requirements(name, &required)?;
         required
             .lines()
             .filter(|line| !line.contains("(GLIBC_"))
@@ -35,6 +36,19 @@ pub(super) fn test(system: &BareSystem<'_>, packages: &[Packages]) -> Result<()>
         check_files_are_gone(system, name)?;
     }
     println!("no file is left after the removal of the RPM packages");
+    Ok(())
+}
+
+/// Checks that snd-host requires the libraries that snd-host uses directly. A library that only
+/// GStreamer uses may have another name on Fedora.
+fn check_requirements(name: &str, required: &str) -> Result<()> {
+    if name == "snd-host" {
+        ensure!(
+            required.contains("libgstreamer-1.0.so.0"),
+            "snd-host does not require GStreamer:\n{required}"
+        );
+        ensure!(!required.contains("libbz2"), "snd-host requires a library of its libraries:\n{required}");
+    }
     Ok(())
 }
 
