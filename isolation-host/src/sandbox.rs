@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn a_thread_keeps_at_most_fifty_system_calls() {
-        assert!(SYSTEM_CALLS.len() <= 50, "{}", SYSTEM_CALLS.len());
+        // A vDPA device adds `ioctl`.
+        assert!(SYSTEM_CALLS.len() < 50, "{}", SYSTEM_CALLS.len());
     }
 
     #[test]

@@ -14,9 +14,9 @@ fn sources(directory: &Path) -> String {
     parts.collect()
 }
 
-/// Returns the names of tests in a sentence.
-fn tests(sentence: &str) -> Vec<&str> {
-    let quoted = sentence.split('`').skip(1).step_by(2);
+/// Returns the names of tests in a part of the README.
+fn tests(text: &str) -> Vec<&str> {
+    let quoted = text.split('`').skip(1).step_by(2);
     let is_test = |name: &&str| {
         let is_part = |byte: u8| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit();
         name.matches('_').count() > 1 && name.bytes().all(is_part)
@@ -53,14 +53,16 @@ fn each_sentence_of_the_threat_model_names_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
     let (_, model) = readme.split_once("## Threat model\n").unwrap();
+    let (model, _) = model.split_once("\n## How it is built").unwrap();
     let places = ["src", "tests", "../tests/tests", "../ring-core/tests"];
     let sources: String = places.map(|place| sources(&root.join(place))).concat();
+    // The paragraphs around the list name tests, too.
+    for name in tests(model) {
+        assert!(sources.contains(&format!("fn {name}(")), "{name} does not exist");
+    }
     let sentences = sentences(model);
     for sentence in &sentences {
-        let tests = tests(sentence);
-        assert!(!tests.is_empty(), "no test: {sentence}");
-        let missing = tests.iter().find(|name| !sources.contains(&format!("fn {name}(")));
-        assert_eq!(missing, None, "{sentence}");
+        assert!(!tests(sentence).is_empty(), "no test: {sentence}");
     }
     println!("{} sentences", sentences.len());
 }

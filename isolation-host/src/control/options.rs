@@ -53,7 +53,7 @@ pub struct Options {
 
 #[cfg(test)]
 impl Options {
-    /// Returns the defaults of the command line, without any path.
+    /// Returns the defaults of the command line, without any path, but with a chosen area.
     pub(crate) fn example() -> Self {
         Self {
             vmm: Endpoint::Activated,

@@ -92,7 +92,7 @@ pub struct Server {
     next: u32,
     /// When to listen again, because a reader could not be accepted.
     retry: Option<Instant>,
-    /// Whether it was logged that no reader can be accepted. It is logged once.
+    /// Whether the last accept failed. This is logged once, until a reader is accepted.
     unacceptable: bool,
 }
 
