@@ -181,10 +181,12 @@ impl Daemon {
 
     /// Returns the resources that both processes hold now. Shared memory counts once.
     pub(crate) fn usage(&self) -> Usage {
+        let deadline = Instant::now() + DEADLINE;
         loop {
             // The audio process may be replaced meanwhile.
-            if let Ok(usage) = self.usage_with(self.audio()) {
-                return usage;
+            match self.usage_with(self.audio()) {
+                Ok(usage) => return usage,
+                Err(error) => assert!(Instant::now() < deadline, "the audio process has no usage: {error}"),
             }
         }
     }
