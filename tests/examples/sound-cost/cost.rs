@@ -70,7 +70,7 @@ impl Cost {
         let seconds = self.span.as_secs_f64();
         let column = |part: &Part| {
             let Counters { wakes, nanos } = part.counters;
-            // The counters of 20 seconds are exact in floating point.
+            // The counters of 10 seconds are exact in floating point.
             let (wakes, busy) = (wakes as f64 / seconds, nanos as f64 / 1e7 / seconds);
             format!("{wakes:.0} | {busy:.1} % | {:.1} MiB", part.private_kib as f64 / 1024.0)
         };
