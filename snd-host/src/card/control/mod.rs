@@ -1,4 +1,4 @@
-//! Control requests: their codes and their answers.
+//! The answers to control requests.
 //!
 //! [`answer`] maps the bytes of a request and the state of the card to an [`Answer`]. The answer
 //! names the effect that the caller has to carry out before it sends the answer. This module itself
