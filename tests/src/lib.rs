@@ -31,6 +31,7 @@ pub mod guest;
 pub mod matrix;
 pub mod memory;
 pub mod pattern;
+mod pipes;
 pub mod pipewire;
 pub mod playback;
 pub mod positions;

@@ -1,15 +1,16 @@
 //! A child process that never outlives its test. All waits for the process have deadlines.
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader, PipeReader, Write as _};
+use std::io::{self, PipeReader, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use thiserror::Error;
+
+use crate::pipes::{Pipes, lines_of};
 
 /// The number of log lines that an error shows.
 const TAIL_LINES: usize = 30;
@@ -65,10 +66,13 @@ impl Process {
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
     ) -> Result<Self, ProcessError> {
-        Self::start_with(Stdio::null(), program, arguments)
+        Self::start_with(Stdio::null(), Pipes::interleaved, program, arguments)
     }
 
     /// Starts a program, and keeps its standard input open for [`write_line`](Self::write_line).
+    ///
+    /// An error never tears a line of an answer: the lines of the standard output and of the
+    /// standard error go to the log whole, in any order.
     ///
     /// # Errors
     /// Fails if no process starts.
@@ -76,21 +80,23 @@ impl Process {
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
     ) -> Result<Self, ProcessError> {
-        Self::start_with(Stdio::piped(), program, arguments)
+        Self::start_with(Stdio::piped(), Pipes::apart, program, arguments)
     }
 
     fn start_with(
         input: Stdio,
+        pipes: fn() -> io::Result<Pipes>,
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
     ) -> Result<Self, ProcessError> {
         let name = program.as_ref().display().to_string();
-        Self::spawn(input, program.as_ref(), arguments)
-            .map(|(mut child, output)| Self {
+        pipes()
+            .and_then(|pipes| Self::spawn(input, pipes, program.as_ref(), arguments))
+            .map(|(mut child, readers)| Self {
                 name: name.clone(),
                 input: child.stdin.take(),
                 child,
-                lines: lines_of(output),
+                lines: lines_of(readers),
                 log: Vec::new(),
             })
             .map_err(|source| ProcessError::Start { program: name, source })
@@ -98,10 +104,10 @@ impl Process {
 
     fn spawn(
         input: Stdio,
+        Pipes { readers, output, errors }: Pipes,
         program: &OsStr,
         arguments: impl IntoIterator<Item: AsRef<OsStr>>,
-    ) -> io::Result<(Child, PipeReader)> {
-        let (output, writer) = io::pipe()?;
+    ) -> io::Result<(Child, Vec<PipeReader>)> {
         // `Drop` does not run in a test that is killed. In this case, the kernel's parent-death
         // signal ends the program. setpriv executes the program in its own process, so the process
         // id is the program's.
@@ -110,10 +116,10 @@ impl Process {
             .arg(program)
             .args(arguments)
             .stdin(input)
-            .stdout(writer.try_clone()?)
-            .stderr(writer)
+            .stdout(output)
+            .stderr(errors)
             .spawn()?;
-        Ok((child, output))
+        Ok((child, readers))
     }
 
     /// Returns the process id.
@@ -230,24 +236,6 @@ impl Drop for Process {
     }
 }
 
-/// Reads lines in a thread, so that waits can have deadlines and the program never blocks.
-fn lines_of(output: PipeReader) -> Receiver<String> {
-    let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        let mut output = BufReader::new(output);
-        let mut line = Vec::new();
-        // The bytes of a serial console are not always UTF-8.
-        while let Ok(1..) = output.read_until(b'\n', &mut line) {
-            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-            if sender.send(text).is_err() {
-                break;
-            }
-            line.clear();
-        }
-    });
-    lines
-}
-
 fn remaining(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
@@ -281,6 +269,17 @@ mod tests {
             assert_eq!(process.next_line(soon())?, Some(format!("got {line}").as_str()));
         }
         assert!(shell("exec sleep 1000").write_line("one").is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_tears_no_line_of_a_program_with_input() -> Result<(), ProcessError> {
+        let script = "read line; printf on; echo error >&2; printf e; echo";
+        let mut process = Process::start_with_input("sh", ["-c", script])?;
+        process.write_line("go")?;
+        let mut log = process.whole_log(soon())?.to_vec();
+        log.sort();
+        assert_eq!(log, ["error", "one"]);
         Ok(())
     }
 

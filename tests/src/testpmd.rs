@@ -19,7 +19,7 @@ use crate::process::{Process, ProcessError};
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// A circulation has failed if no packet arrives at one of the ports for this time.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// The interval at which the counters are polled. testpmd reports no changes.
+/// The interval at which the counters and the link are polled. testpmd reports no changes.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The number of bytes before the data of each buffer, which DPDK keeps free.
 const HEADROOM: u32 = 128;
@@ -99,6 +99,9 @@ pub enum TestpmdError {
         /// The last lines of its log.
         tail: String,
     },
+    /// The card's link stayed down.
+    #[error("the link of the card is down")]
+    Down,
     /// A command failed.
     #[error("testpmd answers {command:?} with:\n{answer}")]
     Answer {
@@ -181,10 +184,11 @@ impl Testpmd {
         arguments.extend(["--no-telemetry", "--single-file-segments"].map(OsString::from));
         arguments.push(format!("--file-prefix=test{}", std::process::id()).into());
         arguments.extend(["--vdev".into(), card]);
-        arguments.extend(["--", "-i", "--nb-cores=1", "--total-num-mbufs=16384"].map(OsString::from));
-        let sizes = [format!("--rxd={descriptors}"), format!("--txd={descriptors}")];
-        arguments.extend(sizes.map(OsString::from));
-        arguments.push(format!("--mbuf-size={}", HEADROOM + buffer).into());
+        // An event that another thread prints would tear the echo of a command.
+        arguments.extend(["--", "-i", "--mask-event", "all", "--nb-cores=1"].map(OsString::from));
+        arguments.push("--total-num-mbufs=16384".into());
+        let sizes = [("rxd", descriptors), ("txd", descriptors), ("mbuf-size", HEADROOM + buffer)];
+        arguments.extend(sizes.map(|(name, size)| format!("--{name}={size}").into()));
         let mut testpmd = Self { process: Process::start_with_input("env", arguments)?, packet };
         testpmd.execute("set fwd io", "Set io packet forwarding mode")?;
         let segments = vec![packet.segment.to_string(); packet.segments as usize].join(",");
@@ -209,8 +213,12 @@ impl Testpmd {
         self.execute("port config 1 rx_offload scatter on", "")?;
         self.execute("port start 1", "Done")?;
         let deadline = Instant::now() + COMMAND_TIMEOUT;
-        while !self.process.log().iter().any(|line| line.contains("Port 0: link state change event")) {
-            self.next_line(deadline)?;
+        let up = "Link status: up";
+        while !self.execute("show port info 0", "Link status:")?.iter().any(|line| line.contains(up)) {
+            if Instant::now() > deadline {
+                return Err(TestpmdError::Down);
+            }
+            self.wait_to_poll()?;
         }
         Ok(())
     }
@@ -251,11 +259,17 @@ impl Testpmd {
         Err(TestpmdError::Lost { circulation })
     }
 
+    /// Waits for the polling interval.
+    fn wait_to_poll(&mut self) -> Result<(), TestpmdError> {
+        match self.process.ended_by(Instant::now() + LOOK_EVERY)? {
+            Some(_) => Err(TestpmdError::Ended { tail: self.process.tail() }),
+            None => Ok(()),
+        }
+    }
+
     /// Waits for the polling interval and reads the counters.
     fn poll_counters(&mut self) -> Result<Circulation, TestpmdError> {
-        if self.process.ended_by(Instant::now() + LOOK_EVERY)?.is_some() {
-            return Err(TestpmdError::Ended { tail: self.process.tail() });
-        }
+        self.wait_to_poll()?;
         let [card, driver] = [self.count(0)?, self.count(1)?];
         Ok(Circulation { card, driver, dropped: 0, time: Duration::ZERO })
     }
@@ -281,7 +295,9 @@ impl Testpmd {
         self.process.write_line(&end)?;
         let mut answer = Vec::new();
         loop {
-            let line = self.next_line(deadline)?;
+            let Some(line) = self.process.next_line(deadline)?.map(str::to_owned) else {
+                return Err(TestpmdError::Ended { tail: self.process.tail() });
+            };
             if line.contains(&end) {
                 break;
             }
@@ -291,13 +307,6 @@ impl Testpmd {
             return Ok(answer);
         }
         Err(TestpmdError::Answer { command: command.to_owned(), answer: answer.join("\n") })
-    }
-
-    fn next_line(&mut self, deadline: Instant) -> Result<String, TestpmdError> {
-        if let Some(line) = self.process.next_line(deadline)? {
-            return Ok(line.to_owned());
-        }
-        Err(TestpmdError::Ended { tail: self.process.tail() })
     }
 
     /// Returns the log lines that testpmd has written so far.
