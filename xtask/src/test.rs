@@ -40,7 +40,7 @@ type Stage = fn(&Shell, &Options, &mut Counts) -> Result<()>;
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
     /// Play every audio format end to end, not a selection, run the end-to-end tests that take long
-    /// and every suite on other processors, and install, use and purge the packages. Takes 60
+    /// and every suite on other processors, and install, use and purge the packages. Takes 50
     /// minutes more.
     #[arg(long)]
     full: bool,

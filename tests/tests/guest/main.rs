@@ -27,7 +27,6 @@ mod snd_delay;
 mod snd_forms;
 mod snd_guest_servers;
 mod snd_playback;
-mod snd_real_sink;
 mod snd_sessions;
 mod snd_sound_server;
 mod snd_suspend;
