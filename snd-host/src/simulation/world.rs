@@ -16,8 +16,7 @@ use crate::wire::max_buffered_bytes;
 /// The number of frames in a millisecond. A frame has one byte.
 const FRAMES_PER_MS: u64 = 8;
 
-/// How long after a disturbance playback may be late, in milliseconds. Frames may be dropped for
-/// one period more.
+/// How long after a disturbance playback may be late, in milliseconds.
 const SETTLED: u64 = 2_000;
 
 /// By how much the delay that the guest is told may be wrong, in milliseconds.
@@ -249,10 +248,7 @@ impl<'s> World<'s> {
         if now - self.disturbed <= SETTLED {
             return;
         }
-        // The audio process learns the guest's position when a message comes back: once a period.
-        if now - self.disturbed > SETTLED + u64::from(period).div_ceil(FRAMES_PER_MS) {
-            assert_eq!(self.dropped, dropped, "frames are dropped at {now} ms although the sink keeps up");
-        }
+        assert_eq!(self.dropped, dropped, "frames are dropped at {now} ms although the sink keeps up");
         let Some(audible) = self.host.borrow().audible() else { return };
         let late = self.told.saturating_sub(audible);
         let allowed = (self.scenario.latency + self.scenario.jitter + 1) * FRAMES_PER_MS + u64::from(period);
