@@ -18,7 +18,7 @@ impl Reasons<'_> {
         let is_packed = implementation.starts_with("ring-core packed");
         let known = match (group, case) {
             ("throughput", _) => return instructions(case, is_packed).unwrap_or_default(),
-            ("cross_thread", case) if case.ends_with(", far") => "no two processors were far apart",
+            ("cross_thread", case) if case.ends_with(", far") => "not measured between far processors",
             ("cross_thread", _) => return self.two_threads(case, is_packed, reached_by).unwrap_or_default(),
             ("notify", _) => "the fence alone takes longer than the target; see below",
             ("copy", _) => return self.copy(case, implementation).unwrap_or_default(),
