@@ -53,7 +53,8 @@ pub struct Options {
 
 #[cfg(test)]
 impl Options {
-    /// Returns the defaults of the command line, without any path, but with a chosen area.
+    /// Returns the defaults of the command line, without any path, as if the operator had chosen
+    /// the size of the area.
     pub(crate) fn example() -> Self {
         Self {
             vmm: Endpoint::Activated,

@@ -261,8 +261,8 @@ impl Control {
 
     /// Notifies the device of a queue that the device has just enabled.
     ///
-    /// The crate vhost-user-backend, which many devices use, drops notifications that arrive
-    /// before, and does not look at the ring when the queue is enabled.
+    /// The crate vhost-user-backend, which many devices use, drops notifications that arrive before
+    /// the queue is enabled, and does not look at the ring when the queue is enabled.
     pub(super) fn notify_device(&self, index: u32) {
         let queue = usize::try_from(index).ok().and_then(|index| self.queues.get(index));
         if let Some(queue) = queue {
