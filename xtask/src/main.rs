@@ -45,11 +45,11 @@ enum Task {
     ///
     /// On Debian 12 and 13: installs packages. For `demo`, `docs` and `test`, downloads a Linux
     /// 6.12 kernel without installing the kernel, and builds an initramfs from installed packages.
-    /// On Debian 12, also adds bookworm-backports to the package sources, which has a recent QEMU.
-    /// For `test`, downloads PulseAudio, PipeWire, DPDK and virtiofsd, and builds vhost-device-rng;
-    /// on Debian 12, builds virtiofsd. For `test` and `foreign`, downloads Rust 1.85 and emulators.
-    /// These programs are not installed, but kept under target. Installed packages are never
-    /// removed.
+    /// On Debian 12, also adds bookworm-backports to the package sources, which has a recent QEMU
+    /// and PipeWire. For `test`, downloads PulseAudio, PipeWire and DPDK, builds vhost-device-rng,
+    /// and downloads virtiofsd on Debian 13 or builds it on Debian 12. For `test` and `foreign`,
+    /// downloads Rust 1.85 and emulators. These programs are not installed, but kept under target.
+    /// Installed packages are never removed.
     Setup {
         /// The task to prepare.
         #[arg(value_enum, default_value = "test")]

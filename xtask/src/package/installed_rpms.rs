@@ -39,15 +39,15 @@ pub(super) fn test(system: &BareSystem<'_>, packages: &[Packages]) -> Result<()>
     Ok(())
 }
 
-/// Checks that snd-host requires the libraries that snd-host uses directly. A library that only
-/// GStreamer uses may have another name on Fedora.
+/// Checks that snd-host requires GStreamer, which it uses directly, and not libbz2, which only a
+/// library uses: such a library may have another name on Fedora.
 fn check_requirements(name: &str, required: &str) -> Result<()> {
     if name == "snd-host" {
         ensure!(
             required.contains("libgstreamer-1.0.so.0"),
             "snd-host does not require GStreamer:\n{required}"
         );
-        ensure!(!required.contains("libbz2"), "snd-host requires a library of its libraries:\n{required}");
+        ensure!(!required.contains("libbz2"), "snd-host requires libbz2, but does not use it:\n{required}");
     }
     Ok(())
 }

@@ -8,7 +8,8 @@ use xshell::{Shell, cmd};
 
 use crate::cached;
 
-/// Builds the program `DIRECTORY/bin/NAME` from the crate NAME, unless it was built before.
+/// Builds the program `DIRECTORY/bin/NAME` from this version of the crate NAME, unless that was
+/// done before.
 pub(super) fn prepare(sh: &Shell, program: &Path, version: &str) -> Result<()> {
     let directory = program.ancestors().nth(2).context("the path of a program has too few directories")?;
     let name = program.file_name().context("the path of a program has no name")?;

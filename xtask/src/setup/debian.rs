@@ -3,7 +3,8 @@
 /// A supported Debian release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Debian {
-    /// Debian 12. QEMU comes from the backports, because the release's own QEMU is too old.
+    /// Debian 12. QEMU and PipeWire come from the backports, because the release's own versions are
+    /// too old.
     Bookworm,
     /// Debian 13, which has every package.
     Trixie,

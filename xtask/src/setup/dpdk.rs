@@ -19,17 +19,18 @@ const PROGRAM: &str = "dpdk-dev";
 /// The package that depends on all libraries and drivers.
 const LIBRARIES: &str = "librte-meta-all";
 
-/// Downloads and unpacks testpmd, and the libraries and drivers that are not installed, unless that
-/// was done before and no other packages were removed since.
+/// Downloads and unpacks testpmd, and the libraries and drivers that are not installed, unless
+/// exactly these packages were unpacked before.
 pub(super) fn prepare(sh: &Shell, debian: Debian) -> Result<()> {
     let directory = target_dir()?.join(Dpdk::DIRECTORY);
     let packages = packages(sh)?;
     cached::directory(&directory, &format!("{debian:?}, {packages:?}\n"), |new| fill(sh, &packages, new))
 }
 
+/// Returns the packages to unpack.
 fn packages(sh: &Shell) -> Result<Vec<String>> {
     let libraries = apt::missing_dependencies(sh, &[LIBRARIES]).or_else(|_| {
-        // In a new container, the package lists are missing.
+        // The package lists may be missing, as in a new container.
         apt::update(sh)?;
         apt::missing_dependencies(sh, &[LIBRARIES])
     })?;
