@@ -253,7 +253,7 @@ impl Dpdk {
     }
 }
 
-/// Returns a path, unless no file is there.
+/// Returns a path. Fails, and names the command that makes the file, if there is no file.
 pub(crate) fn existing(path: PathBuf, made_by: impl FnOnce() -> String) -> Result<PathBuf, ArtifactError> {
     if path.is_file() { Ok(path) } else { Err(ArtifactError::Missing { path, made_by: made_by() }) }
 }

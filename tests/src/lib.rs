@@ -4,8 +4,8 @@
 //!   through a [`daemon`] under test, and [`check`] compares each frame that the host received.
 //!   [`duplex`] plays and records a [`tune`], [`matrix`] plays many [`form`]s of audio. [`runs`]
 //!   finds gaps, and [`audio_process`] the process that plays.
-//! - [`sound_server`] runs a sound server on the host, and [`pipewire`] finds the files of another
-//!   one.
+//! - [`sound_server`] runs PulseAudio on the host, and [`pipewire`] finds the files of PipeWire,
+//!   which a guest runs.
 //! - [`forwarding`] runs a disk behind isolation-host. Each sector of the [`disk`] names its place.
 //! - [`tree`] makes and compares directory trees that a guest copies through a file server.
 //! - [`testpmd`] counts network packets between DPDK's driver and DPDK's device.

@@ -13,13 +13,14 @@ pub(crate) struct Pipes {
 }
 
 impl Pipes {
-    /// Returns one pipe for both, so that the log has the order of the program.
+    /// Returns one pipe for both outputs, so that the log has the lines in the order in which the
+    /// program wrote them.
     pub(crate) fn interleaved() -> io::Result<Self> {
         let (reader, output) = io::pipe()?;
         Ok(Self { readers: vec![reader], errors: output.try_clone()?, output })
     }
 
-    /// Returns two pipes, so that an error tears no line of the output.
+    /// Returns two pipes, so that no error is in the middle of a line of the standard output.
     pub(crate) fn apart() -> io::Result<Self> {
         let (reader, output) = io::pipe()?;
         let (errors_reader, errors) = io::pipe()?;

@@ -29,8 +29,8 @@ impl PipeWire {
     pub const DIRECTORY: &str = "pipewire";
 
     /// The plugins with which the server and the session manager use a sound card, relative to the
-    /// directory of the shared libraries. The names of the first directories contain versions of
-    /// the interface, not of the server.
+    /// directory of the shared libraries. The number in `spa-0.2` is the version of the plugins'
+    /// interface, not of the server.
     const PLUGINS: [&str; 4] = [
         "spa-0.2/alsa/libspa-alsa.so",
         "spa-0.2/audioconvert/libspa-audioconvert.so",

@@ -71,8 +71,8 @@ impl Process {
 
     /// Starts a program, and keeps its standard input open for [`write_line`](Self::write_line).
     ///
-    /// An error never tears a line of an answer: the lines of the standard output and of the
-    /// standard error go to the log whole, in any order.
+    /// The log has complete lines of the standard output and of the standard error: no error is in
+    /// the middle of a line of the standard output. The order between the two is not kept.
     ///
     /// # Errors
     /// Fails if no process starts.

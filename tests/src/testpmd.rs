@@ -100,7 +100,7 @@ pub enum TestpmdError {
         tail: String,
     },
     /// The card's link stayed down.
-    #[error("the link of the card is down")]
+    #[error("the link of testpmd's card did not come up after the driver was added")]
     Down,
     /// A command failed.
     #[error("testpmd answers {command:?} with:\n{answer}")]
@@ -184,7 +184,7 @@ impl Testpmd {
         arguments.extend(["--no-telemetry", "--single-file-segments"].map(OsString::from));
         arguments.push(format!("--file-prefix=test{}", std::process::id()).into());
         arguments.extend(["--vdev".into(), card]);
-        // An event that another thread prints would tear the echo of a command.
+        // Another thread would print an event in the middle of a command's echo.
         arguments.extend(["--", "-i", "--mask-event", "all", "--nb-cores=1"].map(OsString::from));
         arguments.push("--total-num-mbufs=16384".into());
         let sizes = [("rxd", descriptors), ("txd", descriptors), ("mbuf-size", HEADROOM + buffer)];
@@ -200,7 +200,7 @@ impl Testpmd {
     /// Adds a driver that connects to `socket`, and waits until the card's link is up.
     ///
     /// # Errors
-    /// Fails if the driver cannot be added.
+    /// Fails if the driver cannot be added, or if the link stays down.
     pub fn connect_driver(&mut self, socket: &Path, ring: Ring) -> Result<(), TestpmdError> {
         let packed = u8::from(ring == Ring::Packed);
         let driver = format!(

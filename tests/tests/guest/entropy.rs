@@ -30,7 +30,7 @@ fn numbers() -> Vec<u8> {
     (0..1u32 << 18).flat_map(|n| n.wrapping_mul(0x9e37_79b1).to_le_bytes()).collect()
 }
 
-/// Starts the entropy device with this ring format.
+/// Starts the entropy device of vhost-ring's example with rings of `format`.
 fn start_device(directory: &Path, format: &str) -> Result<Daemon, Box<dyn Error>> {
     let path = |name: &str| directory.join(name).into_os_string();
     fs::write(path("source"), numbers())?;
@@ -38,8 +38,8 @@ fn start_device(directory: &Path, format: &str) -> Result<Daemon, Box<dyn Error>
     Ok(Daemon::start_with(&example("entropy")?, &directory.join("device.sock"), arguments)?)
 }
 
-/// Boots a guest that reads from the device at `socket`. Calls `watch` at each line of its console.
-/// Returns what the guest has read, and whether its ring is packed.
+/// Boots a guest that reads from the device at `socket`. Calls `watch` at each line of the guest's
+/// console. Returns what the guest has read, and whether the guest's ring is packed.
 fn read_in_guest(
     directory: &Path,
     socket: &Path,
@@ -52,7 +52,7 @@ fn read_in_guest(
     Ok((fs::read(read)?, run.only(VirtioDevice::ENTROPY).map(VirtioDevice::ring_packed)))
 }
 
-/// Linux uses some of the bytes itself.
+/// The guest does not read all bytes that the device gave: Linux uses some of the bytes itself.
 #[test]
 fn a_guest_reads_from_the_entropy_device_what_the_device_gave() -> Result<(), Box<dyn Error>> {
     for format in ["split", "packed"] {
@@ -66,7 +66,8 @@ fn a_guest_reads_from_the_entropy_device_what_the_device_gave() -> Result<(), Bo
     Ok(())
 }
 
-/// Boots a guest that reads from a device through isolation-host, and checks what it has read.
+/// Boots a guest that reads from a device through isolation-host. Checks what the guest has read,
+/// and that the device has mapped the isolated area only.
 fn read_isolated(
     name: &str,
     start: impl FnOnce(&Path) -> Result<Daemon, Box<dyn Error>>,

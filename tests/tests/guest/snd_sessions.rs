@@ -24,7 +24,7 @@ aplay -q -D hw:0,0 /pattern.wav";
 /// Plays to the end.
 const PLAY: &str = "aplay -q -D hw:0,0 /pattern.wav";
 
-/// Plays to the end after the guest has rebooted once in the middle. The disk remembers the reboot.
+/// Reboots the guest once while it plays, and then plays to the end. The disk records the reboot.
 const REBOOT: &str = "
     play='aplay -q -D hw:0,0 /pattern.wav'
     [ \"$(head -c 8 /dev/vda)\" != rebooted ] || exec $play
@@ -84,7 +84,7 @@ fn three_guests_play_one_after_another_and_one_reboots() -> Result<(), Box<dyn E
     assert_takes(&mut daemon, recording, &ends)
 }
 
-/// A take that the guest has played to the end, and so its length is known.
+/// The end of a take that the guest has played completely.
 const TO_THE_END: (&str, bool) = ("played to the end", true);
 
 /// Asserts that the recording of each take is the beginning of the pattern, or all of it. `ends`

@@ -7,12 +7,12 @@ use end_to_end::pipewire::PipeWire;
 
 use super::{BYTES, play_and_record};
 
-/// What udevd would write after it has found the sound card. Without an entry, PipeWire ignores the
-/// card.
+/// The path and the content of the entry that udevd would write for the sound card. Without this
+/// entry, PipeWire ignores the card.
 const UDEV: (&str, &str) = ("run/udev/data/+sound:card0", "E:SOUND_INITIALIZED=1\n");
 
-/// The settings of the session manager, so that all frames pass unchanged. By default, the session
-/// manager lowers the volume, and prefers samples of 32 bits.
+/// The settings of the session manager with which all frames pass unchanged. By default, the
+/// session manager lowers the volume, and prefers samples of 32 bits.
 const SETTINGS: &str = r#"
     wireplumber.settings = {
         device.routes.default-sink-volume = 1.0
@@ -27,9 +27,8 @@ const SETTINGS: &str = r#"
 /// Returns the guest's script, which starts the servers, and then plays and records at the same
 /// time.
 ///
-/// The profile of the session manager is one that needs neither D-Bus nor logind. The delay that
-/// the player prints is that of the last second. When the card is closed, the servers have played
-/// all audio.
+/// The profile of the session manager needs neither D-Bus nor logind. The player prints its delay
+/// once a second. When the card is closed, the servers have played all audio.
 fn script(server: &PipeWire) -> String {
     let environment = server.environment();
     let exports: String =
