@@ -46,7 +46,8 @@
 //!   [`serve`](DeviceBurst::serve). With `serve`, and a burst at the driver end, a request takes
 //!   about a fifth to two fifths fewer instructions than with the plain calls.
 //! - At the driver end, `add` and `reap` together take about a fifth fewer instructions.
-//!   `add_indirect` makes the plain call and saves nothing.
+//!   `add_indirect` makes the plain call: for a table of three descriptors it takes 48 (split) and
+//!   95 (packed) instructions more than outside a burst.
 //! - At the device end, `pop` and `complete` together take about a tenth to a fifth fewer
 //!   instructions for chains in the ring, and about two fifths fewer for chains in an indirect
 //!   table.

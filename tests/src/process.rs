@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_tears_no_line_of_a_program_with_input() -> Result<(), ProcessError> {
+    fn an_error_splits_no_line_of_a_program_with_input() -> Result<(), ProcessError> {
         let script = "read line; printf on; echo error >&2; printf e; echo";
         let mut process = Process::start_with_input("sh", ["-c", script])?;
         process.write_line("go")?;

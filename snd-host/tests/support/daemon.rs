@@ -186,7 +186,9 @@ impl Daemon {
             // The audio process may be replaced meanwhile.
             match self.usage_with(self.audio()) {
                 Ok(usage) => return usage,
-                Err(error) => assert!(Instant::now() < deadline, "the audio process has no usage: {error}"),
+                Err(error) => {
+                    assert!(Instant::now() < deadline, "cannot read what a process holds: {error}");
+                }
             }
         }
     }

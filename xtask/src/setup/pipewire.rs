@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_releases_have_pipewire_1_4() {
+    fn only_bookworm_takes_pipewire_from_the_backports() {
         let bookworm = packages(Debian::Bookworm);
         assert!(bookworm.contains(&"wireplumber/bookworm-backports".to_owned()), "{bookworm:?}");
         assert!(bookworm.contains(&"liblua5.4-0".to_owned()), "{bookworm:?}");
