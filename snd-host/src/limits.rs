@@ -1,4 +1,4 @@
-//! Upper bounds on what a guest and the command line can ask for.
+//! Upper bounds on sizes and counts that a guest and the command line can ask for.
 
 use crate::pcm::MAX_BUFFER_BYTES;
 

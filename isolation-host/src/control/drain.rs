@@ -1,4 +1,4 @@
-//! How long the stop of a queue waits for the requests in flight.
+//! The deadline of a queue's stop. `queue_stop.rs` chooses how long the stop waits.
 
 use std::time::{Duration, Instant};
 
