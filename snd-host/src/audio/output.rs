@@ -11,7 +11,7 @@ use super::level::Level;
 use super::take_handle::TakeHandle;
 use crate::pcm::Params;
 use crate::playout::low;
-use crate::wire::{Direction, Mode, PlaybackWriter, SharedClock};
+use crate::wire::{Direction, Mode, PlaybackWriter, Played, SharedClock};
 
 /// How a take that plays ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,8 @@ pub(crate) trait AudioOutput {
     /// Returns whether a sink is open.
     fn is_live(&self) -> bool;
 
-    /// Sets the number of frames that the guest considers played.
-    fn set_played(&mut self, frames: u64);
+    /// Sets the number of frames that the guest considers played at the time `now`.
+    fn set_played(&mut self, frames: u64, now: Instant);
 
     /// Returns the number of frames that were dropped because the sink did not keep up.
     fn dropped(&self) -> u64;
@@ -63,8 +63,7 @@ pub(crate) struct Output {
     /// Created with the first audio: a guest that only probes its sound card opens no sink.
     ring: Option<PlaybackWriter>,
     mode: Mode,
-    /// Number of frames that the guest considers played.
-    played: u64,
+    played: Played,
     /// Number of frames that were dropped because the take is not open.
     refused: u64,
 }
@@ -79,7 +78,16 @@ impl Output {
     ) -> Self {
         let take = TakeHandle::new(audio, Direction::Play, stream, params, level.is_some());
         let clock = SharedClock::read();
-        Self { params, level, take, clock, ring: None, mode: Mode::Ready, played: 0, refused: 0 }
+        Self {
+            params,
+            level,
+            take,
+            clock,
+            ring: None,
+            mode: Mode::Ready,
+            played: Played::default(),
+            refused: 0,
+        }
     }
 
     /// Creates the ring, unless there is one.
@@ -87,6 +95,7 @@ impl Output {
         if self.ring.is_none() && !self.take.is_refused() {
             match PlaybackWriter::create(&self.params) {
                 Ok(ring) => {
+                    ring.set_played(self.played);
                     ring.set_mode(self.mode);
                     self.ring = Some(ring);
                 }
@@ -110,7 +119,7 @@ impl Output {
     fn heard_at(&self, now: u64) -> Heard {
         let Some(ring) = &self.ring else { return Heard { frame: 0, live: false } };
         let (generation, latency) = (self.take.generation(), self.take.latency());
-        CardView { params: self.params, latency, generation, played: self.played }.heard(ring, now)
+        CardView { params: self.params, latency, generation, played: self.played.frames }.heard(ring, now)
     }
 
     fn finish(&mut self, ending: Ending) {
@@ -173,10 +182,10 @@ impl AudioOutput for Output {
         self.heard_at(0).live
     }
 
-    fn set_played(&mut self, frames: u64) {
-        self.played = frames;
+    fn set_played(&mut self, frames: u64, now: Instant) {
+        self.played = Played { frames, sampled_at: self.clock.nanos(now) };
         if let Some(ring) = &self.ring {
-            ring.set_played(frames);
+            ring.set_played(self.played);
         }
     }
 

@@ -49,19 +49,25 @@ const MIN_THRESHOLD: Duration = Duration::from_millis(8);
 /// The shortest time after which a sink is looked at again.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
-/// Feeds a sink, if it has less audio than it should have.
+/// Feeds a sink, if it has less audio than it should have. `now` is the time in nanoseconds of
+/// CLOCK_MONOTONIC.
 ///
 /// Returns the time after which the sink has to be looked at again; `None` if only more audio or
 /// another mode can change anything. At the end of a take, `None` says that the sink has been given
 /// all audio.
-pub fn feed(buffer: &mut PlaybackBuffer, sink: &mut impl Fed, latency: Duration) -> Option<Duration> {
+pub fn feed(
+    buffer: &mut PlaybackBuffer,
+    sink: &mut impl Fed,
+    latency: Duration,
+    now: u64,
+) -> Option<Duration> {
     if matches!(buffer.mode(), Mode::Pause | Mode::Cut) {
         return None;
     }
     let Ahead { duration: ahead, .. } = sink.ahead();
     if !buffer.is_empty() && ahead <= latency * 3 / 4 {
         // A sink that stalls does not take audio whose time has come. It is not given more.
-        for (first, bytes) in buffer.next_pieces(latency, ahead, sink.queued()) {
+        for (first, bytes) in buffer.next_pieces(latency, ahead, sink.queued(), now) {
             sink.push(first, bytes);
         }
     }
@@ -174,7 +180,7 @@ mod tests {
         writer.set_mode(Mode::Drain);
         let mut buffer = PlaybackBuffer::new(reader, &params, false);
         let mut sink = Playing { ahead: 0, given: 0 };
-        while let Some(next) = feed(&mut buffer, &mut sink, LATENCY) {
+        while let Some(next) = feed(&mut buffer, &mut sink, LATENCY, 0) {
             assert!(params.duration(sink.ahead) <= LATENCY, "{}", sink.ahead);
             sink.ahead = sink.ahead.saturating_sub(params.frames_in(next));
         }

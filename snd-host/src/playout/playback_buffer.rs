@@ -33,8 +33,6 @@ pub struct PlaybackBuffer {
     end: u64,
     /// Number of frames that were dropped because the sink did not take them in time.
     dropped: u64,
-    /// Number of frames that the guest considers played.
-    played: u64,
     /// The frames that were dropped last, to be mixed into the next ones.
     fade: Vec<u8>,
 }
@@ -47,10 +45,9 @@ impl PlaybackBuffer {
             params: *params,
             frame_bytes: params.frame_bytes() as usize,
             mode: reader.mode(),
-            first: if resumes { reader.played().min(reader.written()) } else { 0 },
+            first: if resumes { reader.played().frames.min(reader.written()) } else { 0 },
             end: 0,
             dropped: reader.dropped(),
-            played: 0,
             fade: Vec::new(),
             reader,
         };
@@ -61,7 +58,6 @@ impl PlaybackBuffer {
     /// Looks at what the card has written. Drops the oldest frames if there are too many.
     pub fn sync(&mut self) {
         self.mode = self.reader.mode();
-        self.played = self.reader.played();
         self.end = self.reader.written();
         let oldest = self.reader.oldest();
         self.drop_oldest(oldest.saturating_sub(self.first));
@@ -114,7 +110,7 @@ impl PlaybackBuffer {
 
     /// Drops the frames that the guest considers played, before a new sink is opened.
     pub fn drop_played(&mut self) {
-        self.drop_oldest(self.played.saturating_sub(self.first));
+        self.drop_oldest(self.reader.played().frames.saturating_sub(self.first));
     }
 
     /// Takes out what a sink needs to have audio for `latency`, in pieces with the numbers of their
@@ -122,24 +118,32 @@ impl PlaybackBuffer {
     ///
     /// The sink plays what it already has for the time `ahead`, and has not even taken all of it if
     /// `queued` is longer. Frames that would be heard too late after the guest's position are
-    /// dropped: all up to the position.
+    /// dropped: all up to the position. `now` is the time in nanoseconds of CLOCK_MONOTONIC.
     pub(super) fn next_pieces(
         &mut self,
         latency: Duration,
         ahead: Duration,
         queued: Duration,
+        now: u64,
     ) -> Vec<(u64, BytesMut)> {
         let missing = self.params.frames_in(latency.saturating_sub(ahead.max(queued)));
         if missing > 0 && self.mode == Mode::Run {
             // The guest's position when the next frame is heard, unless the guest stops. The guest
             // may not have given the audio at that position yet.
-            let position = self.played + self.params.frames_in(ahead);
+            let position = self.guest_position(now) + self.params.frames_in(ahead);
             let late = position.saturating_sub(self.first);
             if self.params.duration(late) > latency + MAX_LATENESS {
                 self.skip(late.min(self.end - self.first));
             }
         }
         self.pull_all(missing)
+    }
+
+    /// Returns the guest's position at the time `now`. The position stops at the end of the audio
+    /// that the guest has given.
+    fn guest_position(&self, now: u64) -> u64 {
+        let played = self.reader.played();
+        played.frames_at(now, &self.params).min(self.end.max(played.frames))
     }
 
     /// Drops the oldest frames, with a transition to the rest.
@@ -192,7 +196,7 @@ mod tests {
 
     use super::*;
     use crate::pcm::tests::s16_stereo;
-    use crate::wire::PlaybackWriter;
+    use crate::wire::{PlaybackWriter, Played};
 
     /// Returns the two sides of a take.
     fn pair() -> (PlaybackWriter, PlaybackBuffer) {
@@ -200,6 +204,10 @@ mod tests {
         let writer = PlaybackWriter::create(&params).unwrap();
         let reader = PlaybackReader::open(writer.file().try_clone().unwrap(), &params).unwrap();
         (writer, PlaybackBuffer::new(reader, &params, false))
+    }
+
+    const fn at_0(frames: u64) -> Played {
+        Played { frames, sampled_at: 0 }
     }
 
     /// Writes frames, and looks at them.
@@ -252,7 +260,7 @@ mod tests {
     fn drop_played_drops_the_played_frames_and_no_others() {
         let (mut writer, mut buffer) = pair();
         for (played, first) in [(4, 4), (4, 4), (99, 10)] {
-            writer.set_played(played);
+            writer.set_played(at_0(played));
             let new: &[u8] = if buffer.end() == 0 { &[0; 40] } else { &[] };
             push(&mut writer, &mut buffer, new);
             buffer.drop_played();
@@ -264,7 +272,7 @@ mod tests {
     fn a_take_that_resumes_starts_at_the_guests_position() {
         let (mut writer, mut buffer) = pair();
         push(&mut writer, &mut buffer, &[0; 400]);
-        writer.set_played(70);
+        writer.set_played(at_0(70));
         let params = s16_stereo();
         let reader = PlaybackReader::open(writer.file().try_clone().unwrap(), &params).unwrap();
         let resumed = PlaybackBuffer::new(reader, &params, true);
@@ -274,13 +282,22 @@ mod tests {
     #[test]
     fn frames_that_would_be_late_are_dropped_up_to_the_guests_position() {
         let (ms, latency) = (Duration::from_millis, Duration::from_millis(40));
-        for (played, dropped) in [(8640, 0), (8641, 9121), (48_000, 48_480)] {
+        for (played, written, passed, dropped) in [
+            (8640, 96_000, 0, 0),
+            (8641, 96_000, 0, 9121),
+            (48_000, 96_000, 0, 48_480),
+            // The position moves by a period of 10 ms at most, and not past the audio.
+            (8161, 96_000, 9, 0),
+            (8161, 96_000, 10, 9121),
+            (8160, 96_000, 1000, 0),
+            (8600, 8640, 10, 0),
+        ] {
             let (mut writer, mut buffer) = pair();
             writer.set_mode(Mode::Run);
-            writer.set_played(played);
-            push(&mut writer, &mut buffer, &vec![0; 96_000 * 4]);
+            writer.set_played(at_0(played));
+            push(&mut writer, &mut buffer, &vec![0; written * 4]);
             // 10 ms are in the sink; 30 ms are missing.
-            let pieces = buffer.next_pieces(latency, ms(10), ms(10));
+            let pieces = buffer.next_pieces(latency, ms(10), ms(10), passed * 1_000_000);
             let bytes: usize = pieces.iter().map(|(_, bytes)| bytes.len()).sum();
             assert_eq!((pieces[0].0, bytes, buffer.dropped()), (dropped, 1440 * 4, dropped));
         }
@@ -291,10 +308,10 @@ mod tests {
         let latency = Duration::from_millis(40);
         let (mut writer, mut buffer) = pair();
         writer.set_mode(Mode::Run);
-        writer.set_played(20_000);
+        writer.set_played(at_0(20_000));
         let frames = |value: i16, frames: usize| value.to_le_bytes().repeat(2 * frames);
         push(&mut writer, &mut buffer, &[frames(-1000, 20_000), frames(1000, 20_000)].concat());
-        let pieces = buffer.next_pieces(latency, Duration::ZERO, Duration::ZERO);
+        let pieces = buffer.next_pieces(latency, Duration::ZERO, Duration::ZERO, 0);
         let samples: Vec<i16> =
             pieces[0].1.chunks_exact(4).map(|frame| i16::from_le_bytes([frame[0], frame[1]])).collect();
         assert!(
@@ -308,9 +325,9 @@ mod tests {
         for (mode, queued) in [(Mode::Drain, Duration::ZERO), (Mode::Run, latency)] {
             let (mut writer, mut buffer) = pair();
             writer.set_mode(mode);
-            writer.set_played(96_000);
+            writer.set_played(at_0(96_000));
             push(&mut writer, &mut buffer, &vec![0; 96_000 * 4]);
-            buffer.next_pieces(latency, Duration::ZERO, queued);
+            buffer.next_pieces(latency, Duration::ZERO, queued, 0);
             assert_eq!(buffer.dropped(), 0);
         }
     }

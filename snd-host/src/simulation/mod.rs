@@ -156,6 +156,19 @@ fn chosen() {
     println!("seeds {first}..{end} pass");
 }
 
+/// Such a sink starts so late that its audio has to be dropped. The card looks at the position only
+/// once a period. Seeds 754,586 and 526,375 have found it.
+#[test]
+fn late_audio_is_dropped_within_two_seconds_with_periods_of_500_ms() {
+    for (opens, plays, drift, delay, latency, jitter) in
+        [(88, 801, -96, 10, 391, 3), (133, 617, -56, 16, 297, 1)]
+    {
+        let guest = Guest { period: 4_000, periods: 4, burst: u32::MAX, silence: 0, delay, stops: None };
+        let sink = Plan { opens, plays, drift, faults: Vec::new() };
+        run(&Scenario { guest, sink, hold_ups: Vec::new(), latency, jitter, length: 10_000 });
+    }
+}
+
 /// The event loop wakes for each period. Each time that the sink is fed, the thread of the take
 /// wakes, and then a thread of the sink for the piece of audio that the sink is given.
 #[test]

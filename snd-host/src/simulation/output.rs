@@ -11,7 +11,7 @@ use crate::audio::{AudioOutput, CardView, Ending, Heard};
 use crate::pcm::Params;
 use crate::playout::{Ahead, Fed, PlaybackBuffer, feed, low};
 use crate::timeline::Timeline;
-use crate::wire::{Mode, PlaybackReader, PlaybackWriter, Progress, SharedClock, SinkProgress};
+use crate::wire::{Mode, PlaybackReader, PlaybackWriter, Played, Progress, SharedClock, SinkProgress};
 
 /// An open sink.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl Host {
         self.buffer.sync();
         self.open(now);
         let next = match &mut self.sink {
-            Some(sink) => feed(&mut self.buffer, sink, self.latency),
+            Some(sink) => feed(&mut self.buffer, sink, self.latency, nanos(now)),
             None => None,
         };
         self.report(now);
@@ -180,7 +180,7 @@ impl Host {
     fn report(&self, now: u64) {
         let sink = match &self.sink {
             Some(sink) => SinkProgress::Open {
-                sampled_at: now * 1_000_000,
+                sampled_at: nanos(now),
                 running: sink.running,
                 segment: sink.timeline.segment(),
             },
@@ -252,10 +252,10 @@ impl AudioOutput for Output {
         self.0.borrow().sink.is_some()
     }
 
-    fn set_played(&mut self, frames: u64) {
+    fn set_played(&mut self, frames: u64, now: Instant) {
         let host = &mut *self.0.borrow_mut();
         host.played = frames;
-        host.writer.set_played(frames);
+        host.writer.set_played(Played { frames, sampled_at: host.clock.nanos(now) });
     }
 
     fn dropped(&self) -> u64 {
@@ -263,6 +263,11 @@ impl AudioOutput for Output {
     }
 
     fn end(self, _ending: Ending) {}
+}
+
+/// Returns what the clock that both processes read says at a time in milliseconds.
+const fn nanos(now: u64) -> u64 {
+    now * 1_000_000
 }
 
 /// Opens the ring as audio process number `process` does.

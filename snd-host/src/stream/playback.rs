@@ -88,6 +88,7 @@ impl<M, O: AudioOutput> Playback<M, O> {
 
     pub(crate) fn start(&mut self, now: Instant) {
         self.pacer.start(now);
+        self.publish(self.pacer.position(), now);
         self.output.start();
     }
 
@@ -97,11 +98,21 @@ impl<M, O: AudioOutput> Playback<M, O> {
         self.output.pause();
     }
 
-    /// Updates the position and returns it.
+    /// Updates the position, publishes it, and returns it.
     fn advance(&mut self, now: Instant) -> Duration {
         let heard = self.output.heard(now);
-        let heard = heard.live.then(|| self.params.duration(heard.frame));
-        self.pacer.advance(now, heard, self.pending.given())
+        let live = heard.live.then(|| self.params.duration(heard.frame));
+        let position = self.pacer.advance(now, live, self.pending.given());
+        let unheard = self.params.frames_in(position).saturating_sub(heard.frame);
+        self.early = self.early.min(unheard);
+        self.publish(position, now);
+        position
+    }
+
+    /// Makes the position visible to the audio process, which computes from it how far the guest
+    /// has played until the position is published again.
+    fn publish(&mut self, position: Duration, now: Instant) {
+        self.output.set_played(self.params.frames_in(position) - self.early, now);
     }
 
     /// Takes the messages out that are played by now, each with its latency in bytes.
@@ -113,8 +124,6 @@ impl<M, O: AudioOutput> Playback<M, O> {
             return Vec::new();
         }
         let heard = self.output.heard(now).frame;
-        self.early = self.early.min(position.saturating_sub(heard));
-        self.output.set_played(position - self.early);
         let frame_bytes = u64::from(self.params.frame_bytes());
         let completions = due.map(|next| {
             let latency = next.end.saturating_sub(heard).min(self.max_delay);
@@ -210,7 +219,7 @@ mod tests {
             true
         }
 
-        fn set_played(&mut self, _frames: u64) {}
+        fn set_played(&mut self, _frames: u64, _now: Instant) {}
 
         fn dropped(&self) -> u64 {
             0

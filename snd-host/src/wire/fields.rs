@@ -12,8 +12,10 @@ pub enum Field {
     Mode,
     /// Written by the card: whether the take was ever started.
     Started,
-    /// Written by the card: frames that the guest considers played.
+    /// Written by the card: frames that the guest considers played, see [`Played`](super::Played).
     Played,
+    /// Written by the card: when that number was computed, in nanoseconds.
+    PlayedSampledAt,
     /// Written by the card: the factor of all samples, as the bits of an `f64`.
     Gain,
     /// Written by the audio process: the first frame that the sink has not been given, or frames

@@ -31,6 +31,7 @@ mod fields;
 mod mode;
 mod packets;
 mod playback_ring;
+mod played;
 mod progress;
 mod ring;
 mod shared_area;
@@ -43,6 +44,7 @@ pub use self::fields::Field;
 pub use self::mode::Mode;
 pub use self::packets::{Direction, Launch, Opening, Order, Report, TakeId, Usage};
 pub use self::playback_ring::{PlaybackReader, PlaybackWriter};
+pub use self::played::Played;
 pub use self::progress::{Progress, SinkProgress};
 pub use self::shared_area::SharedArea;
 

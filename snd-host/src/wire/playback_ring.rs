@@ -7,6 +7,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::fields::Field;
 use super::mode::Mode;
+use super::played::Played;
 use super::progress::Progress;
 use super::ring::Ring;
 use super::shared_area::SharedArea;
@@ -96,9 +97,9 @@ impl PlaybackWriter {
         self.area.word(Field::Mode).store(mode.code(), Ordering::Release);
     }
 
-    /// Sets the number of frames that the guest considers played.
-    pub fn set_played(&self, frames: u64) {
-        self.area.set(Field::Played, frames);
+    /// Sets how far the guest has played.
+    pub fn set_played(&self, played: Played) {
+        played.write(&self.area);
     }
 
     /// Sets the factor of all samples.
@@ -187,9 +188,9 @@ impl PlaybackReader {
         self.area.get(Field::Started) != 0
     }
 
-    /// Returns the number of frames that the guest considers played.
-    pub fn played(&self) -> u64 {
-        self.area.get(Field::Played)
+    /// Returns how far the guest has played.
+    pub fn played(&self) -> Played {
+        Played::read(&self.area)
     }
 
     /// Returns the factor of all samples.

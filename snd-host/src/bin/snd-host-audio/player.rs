@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use snd_host::playout::{Fed as _, PlaybackBuffer, feed};
-use snd_host::wire::{Mode, PlaybackReader, Progress, SinkProgress};
+use snd_host::wire::{Mode, PlaybackReader, Progress, SinkProgress, monotonic_nanos};
 use tracing::{debug, info, warn};
 
 use crate::error::AudioError;
@@ -69,7 +69,7 @@ impl Player<'_> {
             let next = match &mut self.sink {
                 Some(sink) => {
                     sink.feeder().set_gain(self.buffer.reader().gain());
-                    feed(&mut self.buffer, sink.feeder_mut(), self.config.latency)
+                    feed(&mut self.buffer, sink.feeder_mut(), self.config.latency, monotonic_nanos())
                 }
                 None => Some(self.retry.due_in(Instant::now())),
             };
@@ -149,7 +149,8 @@ impl Player<'_> {
         let left = self.config.params.duration(self.buffer.end() - self.buffer.first());
         let deadline = Instant::now() + sink.feeder().ahead().duration + left + DRAIN_MARGIN;
         let time_left = || deadline.saturating_duration_since(Instant::now());
-        while let Some(next) = feed(&mut self.buffer, sink.feeder_mut(), self.config.latency) {
+        let latency = self.config.latency;
+        while let Some(next) = feed(&mut self.buffer, sink.feeder_mut(), latency, monotonic_nanos()) {
             if time_left().is_zero() {
                 return Err(AudioError::Failed("the sink did not drain in time".into()));
             }

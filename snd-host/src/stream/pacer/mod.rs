@@ -93,6 +93,11 @@ impl Pacer {
         self.last.is_some()
     }
 
+    /// Returns the position at the last update.
+    pub(super) const fn position(&self) -> Duration {
+        self.position
+    }
+
     /// Updates the position to `now`, and returns it.
     ///
     /// `heard` is the position of the sink, if the sink plays. The position stops at the end of the

@@ -1,0 +1,73 @@
+//! How far the guest has played, as the card publishes it.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::fields::Field;
+use super::shared_area::SharedArea;
+use crate::pcm::Params;
+
+/// The guest's position, and when the position was computed.
+///
+/// The card computes the position whenever its event loop wakes, which may be only once a period.
+/// In between, the audio process computes how far the guest has played since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Played {
+    /// Number of frames that the guest considers played.
+    pub frames: u64,
+    /// When `frames` was computed, in nanoseconds of CLOCK_MONOTONIC.
+    pub sampled_at: u64,
+}
+
+impl Played {
+    /// Returns the guest's position at the time `now`, in nanoseconds of CLOCK_MONOTONIC, if the
+    /// guest plays at the nominal rate.
+    ///
+    /// The position is at most a period further than the published one: a card that is held up
+    /// for longer may have lost the time.
+    pub(crate) fn frames_at(&self, now: u64, params: &Params) -> u64 {
+        let passed = params.frames_in(Duration::from_nanos(now.saturating_sub(self.sampled_at)));
+        self.frames.saturating_add(passed.min(params.frames(params.period_bytes.into())))
+    }
+
+    /// Makes the position visible to the audio process.
+    pub(super) fn write(self, area: &SharedArea) {
+        area.set(Field::PlayedSampledAt, self.sampled_at);
+        // Pairs with the load in `read`: a reader that sees the frames sees their time, or a later
+        // one. So the reader never computes a position that is too far.
+        area.word(Field::Played).store(self.frames, Ordering::Release);
+    }
+
+    /// Reads the position.
+    pub(super) fn read(area: &SharedArea) -> Self {
+        // Pairs with the store in `write`.
+        let frames = area.word(Field::Played).load(Ordering::Acquire);
+        Self { frames, sampled_at: area.get(Field::PlayedSampledAt) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pcm::tests::u8_mono;
+
+    #[test]
+    fn a_position_is_read_as_it_was_written() {
+        let area = SharedArea::create(4).unwrap();
+        assert_eq!(Played::read(&area), Played::default());
+        let played = Played { frames: 480, sampled_at: 7 };
+        played.write(&area);
+        assert_eq!(Played::read(&area), played);
+    }
+
+    #[test]
+    fn the_position_moves_with_time_for_at_most_a_period() {
+        let (params, ms) = (u8_mono(16_000, 4_000), 1_000_000);
+        let played = Played { frames: 100, sampled_at: 50 * ms };
+        for (now, frames) in [(0, 100), (50, 100), (51, 108), (550, 4_100), (551, 4_100), (1 << 40, 4_100)] {
+            assert_eq!(played.frames_at(now * ms, &params), frames, "{now} ms");
+        }
+        let last = Played { frames: u64::MAX, ..played };
+        assert_eq!(last.frames_at(u64::MAX, &params), u64::MAX);
+    }
+}
