@@ -126,6 +126,30 @@ fn a_reader_is_served_when_the_process_can_open_files_again() {
     assert_eq!(state["queues"][0]["requests"], 1);
 }
 
+/// The silent reader has the last file that the process may open.
+#[test]
+fn a_reader_takes_the_place_of_a_silent_one_that_holds_the_last_file() {
+    let (host, _guest, _queue) = start();
+    let mut silent = UnixStream::connect(path(&host, "metrics")).unwrap();
+    // The process accepts waiting readers in one pass, so it has the silent one before the second
+    // report.
+    (0..2).for_each(|_| drop(json(&host)));
+    forbid_more_files(&host);
+    assert_eq!(json(&host)["vmm_connected"], 1);
+    silent.set_read_timeout(Some(TIMEOUT)).unwrap();
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+}
+
+/// Forbids the process to open more files than it has open.
+fn forbid_more_files(host: &Host) {
+    let files = std::fs::read_dir(format!("/proc/{}/fd", host.id())).unwrap();
+    let open: BTreeSet<u64> =
+        files.map(|file| file.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    let lowest_free = (0..).find(|number| !open.contains(number));
+    let limit = Rlimit { current: lowest_free, ..getrlimit(Resource::Nofile) };
+    prlimit(Pid::from_raw(host.id().try_into().unwrap()), Resource::Nofile, limit).unwrap();
+}
+
 #[test]
 fn counters_continue_when_a_queue_is_stopped_and_when_the_vmm_changes() {
     let (host, mut guest, mut queue) = start();

@@ -1,8 +1,8 @@
 //! The sockets on which operators read reports.
 //!
 //! The server is a part of the control thread. It never waits for a reader, does a bounded amount
-//! of work for each event, and has a bounded number of connections: if there are too many, the
-//! oldest one is closed.
+//! of work for each event, and has a bounded number of connections. If there are too many, or the
+//! process has too many open files for another one, the oldest connection is closed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -191,6 +191,8 @@ impl Server {
         let socket = match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             Ok(socket) => UnixStream::from(socket),
             Err(Errno::AGAIN) => return None,
+            // The reader that waits is reported again immediately.
+            Err(Errno::MFILE | Errno::NFILE) if self.close_oldest() => return None,
             Err(error) => {
                 self.stop_listening(error, now);
                 return None;
@@ -198,15 +200,24 @@ impl Server {
         };
         self.unacceptable = false;
         if self.readers.len() >= MAX_READERS {
-            if let Some((_, oldest)) = self.readers.pop_front() {
-                self.poller.remove(&oldest.socket);
-            }
+            self.close_oldest();
         }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         self.poller.add(&socket, Token::Reader(number)).ok()?;
         self.readers.push_back((number, Reader::new(socket, format)));
         Some(number)
+    }
+
+    /// Closes the oldest connection. Returns whether there was one.
+    ///
+    /// An honest reader has its report at once, so the oldest connection is silent.
+    fn close_oldest(&mut self) -> bool {
+        let oldest = self.readers.pop_front();
+        if let Some((_, oldest)) = &oldest {
+            self.poller.remove(&oldest.socket);
+        }
+        oldest.is_some()
     }
 
     /// Receives from a reader and sends to it.
