@@ -8,7 +8,6 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use listenfd::ListenFd;
 use rustix::fs::{FileType, fstat};
@@ -19,9 +18,6 @@ use thiserror::Error;
 
 use crate::protocol::Channel;
 use crate::vdpa::VdpaLink;
-
-/// The interval at which a missing peer is tried again.
-pub(crate) const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// One of the two connections, as the command line describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

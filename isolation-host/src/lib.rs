@@ -41,6 +41,7 @@ pub mod negotiation;
 pub mod notifier;
 mod poller;
 pub mod protocol;
+mod retry;
 pub mod sandbox;
 pub mod service_manager;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::endpoint::RETRY_INTERVAL;
+use crate::retry::RETRY_INTERVAL;
 
 /// The shortest mean interval between two losses of the device.
 ///

@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use super::ready::Ready;
 use crate::control::{Event, HostError};
-use crate::endpoint::{Connector, Endpoint, RETRY_INTERVAL};
+use crate::endpoint::{Connector, Endpoint};
 use crate::error_chain::ErrorChain;
 use crate::poller::Poller;
 use crate::protocol::{Channel, Message, ReceiveError};
+use crate::retry::Retry;
 
 /// The sockets between the control thread and the VMM.
 #[derive(Debug)]
@@ -26,9 +27,7 @@ pub(super) struct VmmConnection {
     /// Whether the listening socket is watched.
     listening: bool,
     /// When a VMM is tried again that is missing, or that could not be accepted.
-    retry: Option<Instant>,
-    /// Whether the reason why no VMM can connect was logged. It is logged once.
-    unreachable: bool,
+    retry: Retry,
 }
 
 impl VmmConnection {
@@ -48,14 +47,13 @@ impl VmmConnection {
             backend: None,
             receiving: true,
             listening: true,
-            retry: None,
-            unreachable: false,
+            retry: Retry::default(),
         })
     }
 
     /// Returns when to look for a VMM again.
     pub(super) const fn deadline(&self) -> Option<Instant> {
-        self.retry
+        self.retry.deadline()
     }
 
     /// Returns whether no further VMM can connect.
@@ -71,11 +69,11 @@ impl VmmConnection {
         has_device: bool,
         now: Instant,
     ) -> Result<bool, HostError> {
-        if self.retry.is_some_and(|at| now < at) {
+        // A deadline that has passed would keep the control thread from sleeping.
+        self.retry.take_due(now);
+        if self.retry.deadline().is_some() {
             return Ok(false);
         }
-        // A deadline that has passed would keep the control thread from sleeping.
-        self.retry = None;
         if let Some(listener) = self.connector.listener() {
             if accepted && !self.listening {
                 self.poller.resume(listener, Ready::Listener);
@@ -94,7 +92,7 @@ impl VmmConnection {
             }
             Err(error) => self.log_unreachable(&error),
         }
-        self.retry = Some(now + RETRY_INTERVAL);
+        self.retry.later(now);
         Ok(false)
     }
 
@@ -116,7 +114,7 @@ impl VmmConnection {
             Err(error) => {
                 self.log_unreachable(&error);
                 self.stop_listening();
-                self.retry = Some(now + RETRY_INTERVAL);
+                self.retry.later(now);
                 false
             }
         }
@@ -130,9 +128,7 @@ impl VmmConnection {
     }
 
     fn log_unreachable(&mut self, error: &io::Error) {
-        if !std::mem::replace(&mut self.unreachable, true) {
-            tracing::warn!("cannot connect to a VMM at {}: {error}", self.endpoint);
-        }
+        self.retry.log(format_args!("connect to a VMM at {}", self.endpoint), error);
     }
 
     fn take(&mut self, channel: Channel) -> bool {
@@ -140,7 +136,8 @@ impl VmmConnection {
             tracing::warn!("cannot accept a VMM: {error}");
             return false;
         }
-        (self.channel, self.receiving, self.unreachable) = (Some(channel), true, false);
+        (self.channel, self.receiving) = (Some(channel), true);
+        self.retry.succeeded();
         true
     }
 
@@ -212,6 +209,7 @@ mod tests {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
     use super::*;
+    use crate::retry::RETRY_INTERVAL;
 
     fn vmm(connector: Connector) -> VmmConnection {
         VmmConnection::new(Rc::new(Poller::new().unwrap()), Endpoint::Activated, connector).unwrap()

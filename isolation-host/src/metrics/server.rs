@@ -20,8 +20,9 @@ use super::json::json;
 use super::prometheus::prometheus;
 use super::reader::{Format, Next, Reader};
 use super::snapshot::Snapshot;
-use crate::endpoint::{Connector, Endpoint, RETRY_INTERVAL};
+use crate::endpoint::{Connector, Endpoint};
 use crate::poller::{self, Poller};
+use crate::retry::Retry;
 
 /// The largest number of connections.
 const MAX_READERS: usize = 8;
@@ -91,9 +92,7 @@ pub struct Server {
     /// The number of the next connection.
     next: u32,
     /// When to listen again, because a reader could not be accepted.
-    retry: Option<Instant>,
-    /// Whether the last accept failed. This is logged once, until a reader is accepted.
-    unacceptable: bool,
+    retry: Retry,
 }
 
 impl Server {
@@ -108,8 +107,7 @@ impl Server {
             listeners: Vec::new(),
             readers: VecDeque::new(),
             next: 0,
-            retry: None,
-            unacceptable: false,
+            retry: Retry::default(),
         })
     }
 
@@ -146,13 +144,12 @@ impl Server {
 
     /// Returns when [`listen_again`](Self::listen_again) is due, if at all.
     pub(crate) const fn deadline(&self) -> Option<Instant> {
-        self.retry
+        self.retry.deadline()
     }
 
     /// Listens again if that is due.
     pub(crate) fn listen_again(&mut self, now: Instant) {
-        if self.retry.is_some_and(|at| at <= now) {
-            self.retry = None;
+        if self.retry.take_due(now) {
             for (format, listener) in &self.listeners {
                 self.poller.resume(listener, Token::Listener(*format));
             }
@@ -162,10 +159,8 @@ impl Server {
     /// Stops listening for an interval. The reader that waits would be reported again immediately,
     /// as long as the process has too many open files.
     fn stop_listening(&mut self, error: Errno, now: Instant) {
-        if !std::mem::replace(&mut self.unacceptable, true) {
-            tracing::warn!("cannot accept a reader of reports: {error}");
-        }
-        self.retry = Some(now + RETRY_INTERVAL);
+        self.retry.log("accept a reader of reports", error);
+        self.retry.later(now);
         for (format, listener) in &self.listeners {
             self.poller.pause(listener, Token::Listener(*format));
         }
@@ -198,7 +193,7 @@ impl Server {
                 return None;
             }
         };
-        self.unacceptable = false;
+        self.retry.succeeded();
         if self.readers.len() >= MAX_READERS {
             self.close_oldest();
         }
@@ -253,6 +248,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     use super::*;
+    use crate::retry::RETRY_INTERVAL;
 
     fn served() -> (Server, tempfile::TempDir) {
         let (mut server, directory) = (Server::new().unwrap(), tempfile::tempdir().unwrap());
