@@ -223,10 +223,12 @@ impl Control {
         self.actions.push(Action::Listen { index, fd: queue.device_call(), event });
         let (kicked, called) = (device_kick.as_fd(), queue.device_call.as_fd());
         link.start_queue(number(index).into(), &setup, ring.position(), kicked, called)?;
+        let mut active = queue.lock();
+        active.attach(ring, kick);
         // This notification is not required for a device that looks at the ring when it starts, but
         // is harmless.
-        notifier::notify(&kick);
-        queue.lock().attach(ring, kick);
+        active.notify_device();
+        drop(active);
         queue.enabled_on_device = None;
         self.apply_enable(index);
         Ok(())

@@ -285,6 +285,9 @@ pub(crate) fn serve_honestly(device: TestDevice) {
 impl TestDevice {
     /// Serves every request of every queue until isolation-host disconnects. `answer` is used as in
     /// [`serve_if_any`](Self::serve_if_any).
+    ///
+    /// As a device that uses the crate vhost-user-backend, it looks at a queue only when it is
+    /// notified, and drops notifications of a queue that is not enabled.
     pub(crate) fn serve(mut self, answer: impl Fn(&[u8], usize) -> Vec<u8>) {
         let mut queues: BTreeMap<u32, Queue> = BTreeMap::new();
         loop {
@@ -302,15 +305,20 @@ impl TestDevice {
             }
             for (index, vring) in &self.vrings {
                 let Some(kick) = &vring.kick else { continue };
-                // Looking at every queue at each notification would hide a lost one.
                 let notified = rustix::io::read(kick, &mut [0; 8]).is_ok();
-                if !notified && queues.contains_key(index) {
+                if !notified || !self.is_enabled(vring) {
                     continue;
                 }
                 let queue = queues.entry(*index).or_insert_with(|| self.queue(*index));
                 while self.serve_if_any(*index, queue, &answer) || queue.arm() == Arm::Pending {}
             }
         }
+    }
+
+    /// Returns whether the device serves a queue.
+    const fn is_enabled(&self, vring: &Vring) -> bool {
+        // Without protocol features, a queue is enabled from its start.
+        vring.enabled || self.offer.features & 1 << 30 == 0
     }
 
     /// Echoes the next request, if there is one. Returns whether there was one.
