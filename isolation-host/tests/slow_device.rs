@@ -28,17 +28,20 @@ struct Withheld {
 }
 
 impl Withheld {
-    /// Starts isolation-host with a device that has completed the handshake.
+    /// Starts isolation-host with a device that can be reset and has completed the handshake.
     fn start(options: &[&str]) -> (Host, Self) {
+        let offer = Offer::default();
+        Self::start_with(Offer { protocol: offer.protocol | 1 << 13, ..offer }, options)
+    }
+
+    /// Starts isolation-host with a device that has completed the handshake.
+    fn start_with(offer: Offer, options: &[&str]) -> (Host, Self) {
         let directory = tempfile::tempdir().unwrap();
         let listener = TestDevice::listen(directory.path());
         let host = Host::start(directory, options);
         let (until, requests) = channel();
         let (sender, served) = channel();
         let device = thread::spawn(move || {
-            // This device can be reset.
-            let offer = Offer::default();
-            let offer = Offer { protocol: offer.protocol | 1 << 13, ..offer };
             let mut device = TestDevice::accept(&listener, offer);
             device.serve_until(Request::GetQueueNum);
             for request in requests {
@@ -74,11 +77,15 @@ fn echo(guest: &TestGuest, driver: &mut guest::Queue, mut device: TestDevice) ->
 
 #[test]
 fn a_queue_is_started_although_the_device_does_not_answer() {
-    let (mut host, device) = Withheld::start(&["--device-wait-ms", WAIT]);
-    let mut guest = TestGuest::new(host.connect(), Features::empty());
-    let mut driver = guest.start(0);
-    let _device = echo(&guest, &mut driver, device.into_device());
-    assert_eq!(host.new_warnings(), 0);
+    // The second device does not acknowledge messages.
+    for protocol in [Offer::default().protocol, Offer::default().protocol & !(1 << 3)] {
+        let offer = Offer { protocol, ..Offer::default() };
+        let (mut host, device) = Withheld::start_with(offer, &["--device-wait-ms", WAIT]);
+        let mut guest = TestGuest::new(host.connect(), Features::empty());
+        let mut driver = guest.start(0);
+        let _device = echo(&guest, &mut driver, device.into_device());
+        assert_eq!(host.new_warnings(), 0);
+    }
 }
 
 #[test]

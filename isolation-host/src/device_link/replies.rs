@@ -98,3 +98,31 @@ impl DeviceLink {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::exchange::Exchange;
+    use super::*;
+    use crate::protocol::features::{PROTOCOL_FEATURES, protocol};
+
+    /// A device that does not acknowledge messages owes a reply after an enable as any other does,
+    /// and has the same time for it.
+    #[test]
+    fn a_queue_is_enabled_once_the_device_has_replied_which_has_a_limit() {
+        for offered in [0, protocol::REPLY_ACK] {
+            let exchange = Exchange::default();
+            let mut link = DeviceLink::new(exchange, PROTOCOL_FEATURES, offered, None).unwrap();
+            let now = Instant::now();
+            link.enable(1, true);
+            let last = std::iter::from_fn(|| link.next_message(now)).last().unwrap();
+            let due = now + Duration::from_secs(10);
+            assert!(link.overdue(due - Duration::from_millis(1)).is_none());
+            assert!(matches!(link.overdue(due), Some(LinkError::Receive { .. })));
+            let event = link.receive(last.reply(&0u64), now).unwrap();
+            assert!(matches!(event, Some(LinkEvent::Enabled(1))), "{event:?}");
+            assert_eq!(link.deadline(), None);
+        }
+    }
+}
