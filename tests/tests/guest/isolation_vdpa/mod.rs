@@ -1,10 +1,11 @@
 //! isolation-host between a guest's driver and vDPA devices of a real kernel.
 //!
 //! The kernel of the test's guest has the devices: VDUSE makes a vDPA device of a process. The
-//! process is `vduse-disk`, whose queues are ring-core's device queues. In the same guest,
-//! `vhost-load` is the VMM and the driver, and compares every sector that it reads.
+//! process is `vduse-disk`, whose queues are ring-core's device queues, or qemu-storage-daemon. In
+//! the same guest, `vhost-load` is the VMM and the driver, and compares every sector that it reads.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -15,11 +16,12 @@ use end_to_end::guest::{Device, Guest, Overlay};
 /// The script that the guest runs.
 const SCRIPT: &str = include_str!("run.sh");
 /// The cases of the script.
-const CASES: [&str; 7] = [
+const CASES: [&str; 8] = [
     "split rings, 1 queues",
     "packed rings, 1 queues",
     "split rings, 4 queues",
     "packed rings, 4 queues",
+    "qemu-storage-daemon's disk",
     "kills with split rings",
     "kills with packed rings",
     "a stalled disk",
@@ -34,7 +36,8 @@ fn vdpa_devices_lose_no_sector_whatever_is_killed() -> Result<(), Box<dyn Error>
         .program("programs/isolation-host", &artifacts::program("isolation-host", Profile::Debug)?)?
         .program("programs/vduse-disk", &artifacts::example("vduse-disk")?)?
         .program("programs/vhost-load", &artifacts::example("vhost-load")?)?
-        .program("programs/vdpa", Path::new("/usr/sbin/vdpa"))?;
+        .program("programs/vdpa", Path::new("/usr/sbin/vdpa"))?
+        .same_path(Path::new("/usr/bin/qemu-storage-daemon"), OsStr::new(""))?;
     for module in artifacts::vdpa_modules()? {
         let name = module.file_name().unwrap_or_default().to_string_lossy().into_owned();
         overlay = overlay.file(&format!("vdpa/{name}"), fs::read(&module)?);

@@ -36,6 +36,20 @@ create() {
     device=/dev/$(ls "/sys/bus/vdpa/devices/$1" | grep vhost-vdpa)
 }
 
+# Creates a disk of qemu-storage-daemon with two queues and its vDPA device, and sets $device.
+create_storage_daemon() {
+    dd if=/dev/zero of=/tmp/disk.raw bs=1M count=8 2>/dev/null
+    rm -f /tmp/*.log /tmp/disk.pid
+    qemu-storage-daemon --blockdev driver=file,node-name=disk,filename=/tmp/disk.raw \
+        --export "type=vduse-blk,id=e,name=$1,node-name=disk,writable=on,num-queues=2" \
+        --pidfile /tmp/disk.pid >/tmp/disk.log 2>&1 &
+    disk=$!
+    # The file is written when the disk is set up.
+    await /tmp/disk.pid .
+    vdpa dev add name "$1" mgmtdev vduse || fail "cannot add $1"
+    device=/dev/$(ls "/sys/bus/vdpa/devices/$1" | grep vhost-vdpa)
+}
+
 # Starts isolation-host between the load and the device.
 host() {
     isolation-host --vmm listen:/tmp/vmm.sock --device-socket "vdpa:$device" --log debug "$@" >>/tmp/host.log 2>&1 &
@@ -70,6 +84,17 @@ forward() {
     grep -q "queue $(($2 - 1)) has 128 descriptors" /tmp/disk.log || fail "a ring has another size"
     ok
     remove "d$1$2"
+}
+
+# The same with qemu-storage-daemon, which ends if it is reset while it has requests. The load has
+# none in flight when its queues are stopped.
+storage_daemon() {
+    begin "qemu-storage-daemon's disk"
+    create_storage_daemon qsd
+    host
+    vhost-load /tmp/vmm.sock 2 packed 300 >/tmp/load.log 2>&1 || fail "the load fails"
+    ok
+    remove qsd
 }
 
 # Waits until the load has completed 30 more requests.
@@ -140,6 +165,7 @@ forward split 1 packed
 forward packed 1 split
 forward split 4 split
 forward packed 4 packed
+storage_daemon
 kills split
 kills packed
 stall
