@@ -3,6 +3,10 @@
 //! `vduse-disk NAME IMAGE POSITIONS QUEUES split|packed` creates the device NAME unless it exists.
 //! The program can be killed at any time. When the program is started again, it continues at the
 //! positions in the file POSITIONS, and carries out again at most one request of each queue.
+//!
+//! `vduse-disk needs-reset` sets NEEDS_RESET in the status of the running vDPA device that is its
+//! standard input. VDUSE lets only the driver set the status. The disk of the device then carries
+//! out no request, and reports the change of its status, until it is reset.
 
 mod queue;
 mod vduse;
@@ -15,15 +19,20 @@ use std::process::ExitCode;
 
 use queue::Queue;
 use ring_core::Features;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vduse::{Asked, Vduse};
 
 /// The largest ring of a queue. Guests of the tests have larger ones.
 const MAX_SIZE: u16 = 128;
 /// The disk can flush, and has several queues.
 const DISK: u64 = 1 << 9 | 1 << 12;
-/// The driver has set up the device (VIRTIO 1.4, 2.1 "Device Status Field").
+/// The status of a device that the driver has set up (VIRTIO 1.4, 2.1 "Device Status Field").
+const RUNNING: u8 = 0xf;
 const DRIVER_OK: u8 = 4;
+const NEEDS_RESET: u8 = 64;
+/// The time between two reports of a status. The kernel has perhaps not stored the status at the
+/// first one.
+const REPORTS: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 fn main() -> ExitCode {
     match run() {
@@ -37,6 +46,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["needs-reset"] {
+        return Ok(vduse::set_status(std::io::stdin(), RUNNING | NEEDS_RESET)?);
+    }
     let [name, image, places, queues, format] = &arguments[..] else {
         return Err("usage: vduse-disk NAME IMAGE POSITIONS QUEUES split|packed".into());
     };
@@ -54,7 +66,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         (0..queues).try_for_each(|index| vduse.set_up_queue(index, MAX_SIZE))?;
     }
     println!("vduse-disk: {name} is ready");
-    Disk { vduse, image, places, count: queues, queues: Vec::new() }.serve()
+    Disk { vduse, image, places, count: queues, queues: Vec::new(), broken: false }.serve()
 }
 
 /// Returns a disk's configuration (VIRTIO 1.4, 5.2.4 "Device configuration layout").
@@ -74,6 +86,8 @@ struct Disk {
     count: u32,
     /// The running queues.
     queues: Vec<Queue>,
+    /// Whether the disk carries out no requests until it is reset.
+    broken: bool,
 }
 
 impl Disk {
@@ -81,14 +95,18 @@ impl Disk {
         // After a kill, the driver does not start the queues again.
         self.start()?;
         loop {
-            let fds =
-                [self.vduse.as_fd()].into_iter().chain(self.queues.iter().map(|queue| queue.kick.as_fd()));
+            let served = if self.broken { &[][..] } else { &self.queues };
+            let fds = [self.vduse.as_fd()].into_iter().chain(served.iter().map(|queue| queue.kick.as_fd()));
             let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-            poll(&mut fds, None)?;
+            poll(&mut fds, self.broken.then_some(&REPORTS))?;
             while let Some((number, asked)) = self.vduse.asked()? {
                 self.handle(number, asked)?;
             }
-            self.run()?;
+            if self.broken {
+                self.vduse.report_change()?;
+            } else {
+                self.run()?;
+            }
         }
     }
 
@@ -96,6 +114,7 @@ impl Disk {
         match asked {
             Asked::Status(0) => {
                 self.queues.clear();
+                self.broken = false;
                 self.places.set_len(0)?;
                 Ok(self.vduse.answer(number)?)
             }
@@ -103,6 +122,10 @@ impl Disk {
                 // Until the kernel has the answer, it refuses to notify the driver.
                 self.vduse.answer(number)?;
                 self.start()
+            }
+            Asked::Status(status) if status & NEEDS_RESET != 0 => {
+                self.broken = true;
+                Ok(self.vduse.answer(number)?)
             }
             Asked::Status(_) | Asked::Mapping => Ok(self.vduse.answer(number)?),
             Asked::QueueState(index) => Err(format!("the position of queue {index} is not known").into()),

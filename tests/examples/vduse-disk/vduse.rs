@@ -13,7 +13,9 @@ use rustix::io::Errno;
 use rustix::ioctl::{Direction, Ioctl, IoctlOutput, Opcode, ioctl, opcode};
 use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes};
 
+/// The groups of VDUSE's requests, and of those of vhost-vdpa devices.
 const GROUP: u8 = 0x81;
+const VHOST: u8 = 0xaf;
 
 /// `struct vduse_dev_config`, with a configuration.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
@@ -112,6 +114,7 @@ pub(crate) struct Memory {
 /// A request with the direction and the size that its number has.
 struct Call<'a, T> {
     direction: Direction,
+    group: u8,
     number: u8,
     size: usize,
     argument: &'a mut T,
@@ -125,7 +128,7 @@ unsafe impl<T> Ioctl for Call<'_, T> {
     const IS_MUTATING: bool = true;
 
     fn opcode(&self) -> Opcode {
-        opcode::from_components(self.direction, GROUP, self.number, self.size)
+        opcode::from_components(self.direction, self.group, self.number, self.size)
     }
 
     fn as_ptr(&mut self) -> *mut c_void {
@@ -144,7 +147,7 @@ fn call<T: FromBytes + IntoBytes>(
     number: u8,
     argument: &mut T,
 ) -> io::Result<i32> {
-    let call = Call { direction, number, size: size_of::<T>(), argument };
+    let call = Call { direction, group: GROUP, number, size: size_of::<T>(), argument };
     // SAFETY: as for `Call`.
     Ok(unsafe { ioctl(fd, call) }?)
 }
@@ -157,9 +160,19 @@ pub(crate) fn create(name: &str, features: u64, queues: u32, config: [u8; CONFIG
     new.name[..name.len()].copy_from_slice(name.as_bytes());
     (new.device, new.features, new.queues, new.align) = (2, features, queues, 4096);
     (new.config_size, new.config) = (u32::try_from(CONFIG).map_err(io::Error::other)?, config);
-    let create = Call { direction: Direction::Write, number: 0x02, size: HEAD, argument: &mut new };
+    let create =
+        Call { direction: Direction::Write, group: GROUP, number: 0x02, size: HEAD, argument: &mut new };
     // SAFETY: as for `Call`.
     unsafe { ioctl(&control, create) }?;
+    Ok(())
+}
+
+/// Sets the status of an open vhost-vdpa device.
+pub(crate) fn set_status(device: impl AsFd, mut status: u8) -> io::Result<()> {
+    let set =
+        Call { direction: Direction::Write, group: VHOST, number: 0x72, size: 1, argument: &mut status };
+    // SAFETY: as for `Call`.
+    unsafe { ioctl(device, set) }?;
     Ok(())
 }
 
@@ -219,6 +232,11 @@ impl Vduse {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             outcome => outcome.map(drop),
         }
+    }
+
+    /// Notifies the driver that the configuration or the status has changed.
+    pub(crate) fn report_change(&self) -> io::Result<()> {
+        call(&self.0, Direction::None, 0x13, &mut ()).map(drop)
     }
 
     /// Returns what the kernel asks for, with the number to answer to.
