@@ -1,12 +1,12 @@
 //! Requests of one queue, each of whose sectors is compared with what was written last.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 
 use end_to_end::disk::{Content, SECTOR};
-use isolation_host::mmap::Window;
 use ring_core::Segment;
-use ring_core::memory::Memory as _;
 
+use crate::ram::{PAGE, Ram};
 use crate::vmm::Ring;
 
 /// The sectors that a queue has to itself.
@@ -41,17 +41,45 @@ pub(crate) struct Load {
     pass: u32,
     random: u64,
     pub(crate) done: u64,
+    /// The pages that requests let the device write, since [`begin_log`](Load::begin_log).
+    written: BTreeSet<u64>,
 }
 
 impl Load {
     pub(crate) fn new(index: u32, data: u64) -> Self {
         let start = u64::from(index) * SECTORS;
         let random = start.wrapping_mul(2) + 1;
-        Self { start, data, passes: vec![0; size(SECTORS)], flights: [None; DEPTH], pass: 0, random, done: 0 }
+        let (passes, flights) = (vec![0; size(SECTORS)], [None; DEPTH]);
+        Self { start, data, passes, flights, pass: 0, random, done: 0, written: BTreeSet::new() }
     }
 
     pub(crate) fn in_flight(&self) -> usize {
         self.flights.iter().flatten().count()
+    }
+
+    /// Begins to collect the pages that the device may write.
+    pub(crate) fn begin_log(&mut self) {
+        self.written.clear();
+        for (slot, flight) in self.flights.into_iter().enumerate() {
+            if let Some(flight) = flight {
+                self.may_write(slot, flight);
+            }
+        }
+    }
+
+    /// Returns the collected pages.
+    pub(crate) fn written(&self) -> impl Iterator<Item = u64> + '_ {
+        self.written.iter().copied()
+    }
+
+    fn may_write(&mut self, slot: usize, Flight { count, pass, .. }: Flight) {
+        // The status is in the page of the header.
+        let first = (self.data + slot as u64 * ROOM) / PAGE;
+        self.written.insert(first);
+        if pass.is_none() {
+            let pages = (count * SECTOR as u64).div_ceil(PAGE);
+            self.written.extend(first + 1..=first + pages);
+        }
     }
 
     fn random(&mut self) -> u64 {
@@ -62,7 +90,7 @@ impl Load {
 
     /// Adds requests for random sectors that no other request in flight has. Returns whether there
     /// are new ones.
-    pub(crate) fn add(&mut self, memory: &Window, ring: &mut Ring) -> Result<bool, Box<dyn Error>> {
+    pub(crate) fn add(&mut self, ram: &Ram, ring: &mut Ring) -> Result<bool, Box<dyn Error>> {
         let mut added = false;
         while let Some(slot) = self.flights.iter().position(Option::is_none) {
             let count = SIZES[size(self.random()) % SIZES.len()];
@@ -73,7 +101,7 @@ impl Load {
             }
             self.pass += 1;
             let pass = self.random().is_multiple_of(2).then_some(self.pass);
-            self.submit(memory, ring, slot, Flight { first, count, pass })?;
+            self.submit(ram, ring, slot, Flight { first, count, pass })?;
             added = true;
         }
         Ok(added)
@@ -82,17 +110,17 @@ impl Load {
     /// Adds one read of the sectors from `first` on.
     pub(crate) fn read(
         &mut self,
-        memory: &Window,
+        ram: &Ram,
         ring: &mut Ring,
         first: u64,
         count: u64,
     ) -> Result<(), Box<dyn Error>> {
-        self.submit(memory, ring, 0, Flight { first, count, pass: None })
+        self.submit(ram, ring, 0, Flight { first, count, pass: None })
     }
 
     fn submit(
         &mut self,
-        memory: &Window,
+        ram: &Ram,
         ring: &mut Ring,
         slot: usize,
         flight: Flight,
@@ -102,14 +130,14 @@ impl Load {
         let (data, status) = (header + 0x1000, header + 0x800);
         let bytes = size(count) * SECTOR;
         let kind = if pass.is_some() { WRITE } else { READ };
-        memory.write_bytes(header, &[kind.to_le_bytes(), [0; 4]].concat())?;
-        memory.write_bytes(header + 8, &(self.start + first).to_le_bytes())?;
-        memory.write_bytes(status, &[0xff])?;
+        ram.write(header, &[kind.to_le_bytes(), [0; 4]].concat())?;
+        ram.write(header + 8, &(self.start + first).to_le_bytes())?;
+        ram.write(status, &[0xff])?;
         let mut content = vec![0xee; bytes];
         if let Some(pass) = pass {
             Content { pass }.fill(self.start + first, &mut content);
         }
-        memory.write_bytes(data, &content)?;
+        ram.write(data, &content)?;
         // Several segments, so that a request is cut and joined.
         let (cut, bytes) = (u32::try_from(bytes / 3)?, u32::try_from(bytes)?);
         let parts = [Segment::new(data, cut), Segment::new(data + u64::from(cut), bytes - cut)];
@@ -120,25 +148,26 @@ impl Load {
         }
         .map_err(|error| format!("{:?}", error.kind))?;
         self.flights[slot] = Some(flight);
+        self.may_write(slot, flight);
         Ok(())
     }
 
     /// Takes all requests that came back, and compares their sectors. Returns their number.
-    pub(crate) fn reap(&mut self, memory: &Window, ring: &mut Ring) -> Result<u64, Box<dyn Error>> {
+    pub(crate) fn reap(&mut self, ram: &Ram, ring: &mut Ring) -> Result<u64, Box<dyn Error>> {
         let mut count = 0;
         while let Some(used) = ring.reap()? {
             let flight = self.flights[used.cookie].take().ok_or("a request came back twice")?;
-            self.check(memory, used.cookie, flight)?;
+            self.check(ram, used.cookie, flight)?;
             count += 1;
         }
         self.done += count;
         Ok(count)
     }
 
-    fn check(&mut self, memory: &Window, slot: usize, flight: Flight) -> Result<(), Box<dyn Error>> {
+    fn check(&mut self, ram: &Ram, slot: usize, flight: Flight) -> Result<(), Box<dyn Error>> {
         let header = self.data + slot as u64 * ROOM;
         let mut status = [0];
-        memory.read_bytes(header + 0x800, &mut status)?;
+        ram.read(header + 0x800, &mut status)?;
         if status != [0] {
             return Err(format!("{flight:?} failed with status {status:?}").into());
         }
@@ -148,7 +177,7 @@ impl Load {
             return Ok(());
         }
         let mut content = vec![0; size(flight.count) * SECTOR];
-        memory.read_bytes(header + 0x1000, &mut content)?;
+        ram.read(header + 0x1000, &mut content)?;
         for ((number, bytes), pass) in
             (flight.first..).zip(content.chunks_exact(SECTOR)).zip(&self.passes[sectors])
         {

@@ -1,26 +1,28 @@
 //! A VMM and its guest: a vhost-user front-end that reconnects.
 
 use std::error::Error;
+use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use isolation_host::mmap::Window;
-use isolation_host::protocol::payload::{Inflight, MemoryRegion, SingleRegion, VringAddr, VringState};
+use isolation_host::protocol::features::LOG_ALL;
+use isolation_host::protocol::payload::{
+    Inflight, LogArea, MemoryRegion, SingleRegion, VringAddr, VringState,
+};
 use isolation_host::protocol::{Channel, Message, Request};
-use ring_core::memory::Memory as _;
 use ring_core::{Areas, DriverQueue, Features, Position, Setup, driver};
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+
+use crate::ram::{LOG_SIZE, RAM, RAM_SIZE, Ram, memory_file};
 
 /// Only a run that fails waits so long.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 /// The size of each ring, which is larger than the device's.
 pub(crate) const SIZE: u16 = 256;
-/// The guest's memory: the guest-physical address, the size, and the address in the VMM.
-const RAM: u64 = 0x10_0000;
-const RAM_SIZE: u64 = 32 << 20;
+/// The address of the guest's memory in the VMM.
 const USER: u64 = 0x7fff_0000_0000;
 /// The bytes from the rings of one queue to those of the next.
 const RINGS: u64 = 0x4000;
@@ -40,28 +42,51 @@ pub(crate) struct Queue {
 pub(crate) struct Vmm {
     socket: PathBuf,
     pub(crate) channel: Channel,
-    file: OwnedFd,
-    pub(crate) memory: Window,
-    features: Features,
+    pub(crate) ram: Ram,
+    pub(crate) features: Features,
     journal: (Inflight, OwnedFd),
 }
 
 impl Vmm {
     /// Connects, negotiates, and makes the guest's memory and the in-flight region.
     pub(crate) fn new(socket: &Path, features: Features, queues: u16) -> Result<Self, Box<dyn Error>> {
-        let file = memfd_create("guest", MemfdFlags::CLOEXEC)?;
-        ftruncate(&file, RAM_SIZE)?;
-        let memory = Window::map(&file, 0, RAM_SIZE, RAM)?;
+        let ram = Ram::new()?;
         let channel = connect(socket)?;
         let inflight = Inflight { queues, queue_size: SIZE, ..Inflight::default() };
-        let placeholder = file.try_clone()?;
+        let placeholder = ram.file.try_clone()?.into();
         let mut vmm =
-            Self { socket: socket.into(), channel, file, memory, features, journal: (inflight, placeholder) };
+            Self { socket: socket.into(), channel, ram, features, journal: (inflight, placeholder) };
         vmm.negotiate()?;
-        let mut reply = vmm.ask(Message::request(Request::GetInflightFd, &inflight))?;
-        vmm.journal = (reply.body()?, reply.take_fd()?);
-        vmm.give_journal()?;
+        vmm.take_journal()?;
         Ok(vmm)
+    }
+
+    /// Connects to the isolation-host of another device, with queues that were stopped.
+    pub(crate) fn move_to(
+        &mut self,
+        socket: &Path,
+        queues: &mut [Queue],
+        bases: &[u32],
+    ) -> Result<(), Box<dyn Error>> {
+        self.socket = socket.into();
+        self.channel = connect(socket)?;
+        self.negotiate()?;
+        self.take_journal()?;
+        self.resume(queues, bases)
+    }
+
+    /// Has isolation-host log the pages that it writes. Returns the log.
+    pub(crate) fn start_log(&mut self) -> Result<File, Box<dyn Error>> {
+        let log = memory_file("log", LOG_SIZE)?;
+        let area = LogArea { size: LOG_SIZE, offset: 0 };
+        let message = Message::request(Request::SetLogBase, &area).with_fd(log.try_clone()?.into());
+        match self.ask(message)?.body()? {
+            0u64 => {}
+            code => return Err(format!("the log is refused with {code}").into()),
+        }
+        let logging = self.features.bits() | WANTED | LOG_ALL;
+        self.order(Message::request(Request::SetFeatures, &logging))?;
+        Ok(log)
     }
 
     /// Connects again, with the same memory and queues.
@@ -84,7 +109,7 @@ impl Vmm {
             let base = self.base_after_a_crash(index)?;
             (queue.kick, queue.call) = self.start_at(index, base)?;
         }
-        self.enable(queues.len())
+        self.enable(0..u32::try_from(queues.len())?)
     }
 
     /// Returns the base that QEMU sends for a queue whose back-end has died.
@@ -93,8 +118,16 @@ impl Vmm {
             return Ok(Position::PACKED_START.packed_base());
         }
         let mut used = [0; 2];
-        self.memory.read_bytes(self.setup(index).areas.device + 2, &mut used)?;
+        self.ram.read(self.setup(index).areas.device + 2, &mut used)?;
         Ok(u16::from_le_bytes(used).into())
+    }
+
+    /// Takes a new in-flight region and gives it back, as a VMM does at its first connection.
+    fn take_journal(&mut self) -> Result<(), Box<dyn Error>> {
+        let inflight = Inflight { size: 0, offset: 0, ..self.journal.0 };
+        let mut reply = self.ask(Message::request(Request::GetInflightFd, &inflight))?;
+        self.journal = (reply.body()?, reply.take_fd()?);
+        self.give_journal()
     }
 
     fn give_journal(&mut self) -> Result<(), Box<dyn Error>> {
@@ -113,7 +146,7 @@ impl Vmm {
         self.order(Message::request(Request::SetFeatures, &wanted))?;
         let region = MemoryRegion { guest_address: RAM, size: RAM_SIZE, user_address: USER, offset: 0 };
         let add = Message::request(Request::AddMemReg, &SingleRegion { padding: 0, region });
-        let file = self.file.try_clone()?;
+        let file = self.ram.file.try_clone()?.into();
         self.order(add.with_fd(file))
     }
 
@@ -132,7 +165,7 @@ impl Vmm {
         }
     }
 
-    fn setup(&self, index: u32) -> Setup {
+    pub(crate) fn setup(&self, index: u32) -> Setup {
         let start = RAM + RINGS * u64::from(index);
         let areas = Areas { descriptor: start, driver: start + 0x1000, device: start + 0x2000 };
         Setup::new(SIZE, self.features, areas)
@@ -143,23 +176,23 @@ impl Vmm {
         RAM + 0x10_0000 + 0x30_0000 * u64::from(index)
     }
 
-    /// Starts this many queues at their beginning.
-    pub(crate) fn start(&mut self, count: u32) -> Result<Vec<Queue>, Box<dyn Error>> {
+    /// Starts queues at their beginning.
+    pub(crate) fn start(&mut self, indices: std::ops::Range<u32>) -> Result<Vec<Queue>, Box<dyn Error>> {
         let packed = self.features.contains(Features::RING_PACKED);
         let base = if packed { Position::PACKED_START.packed_base() } else { 0 };
         let mut queues = Vec::new();
-        for index in 0..count {
+        for index in indices.clone() {
             let slots = (0..SIZE).map(|_| driver::Slot::EMPTY).collect();
-            let ring = DriverQueue::new(self.memory.clone(), &self.setup(index), slots)?;
+            let ring = DriverQueue::new(self.ram.window.clone(), &self.setup(index), slots)?;
             let (kick, call) = self.start_at(index, base)?;
             queues.push(Queue { ring, kick, call });
         }
-        self.enable(queues.len())?;
+        self.enable(indices)?;
         Ok(queues)
     }
 
-    fn enable(&mut self, queues: usize) -> Result<(), Box<dyn Error>> {
-        for index in 0..u32::try_from(queues)? {
+    fn enable(&mut self, indices: std::ops::Range<u32>) -> Result<(), Box<dyn Error>> {
+        for index in indices {
             self.order(Message::request(Request::SetVringEnable, &VringState { index, num: 1 }))?;
         }
         Ok(())
@@ -194,7 +227,7 @@ impl Vmm {
         for ((index, queue), base) in (0..).zip(&mut *queues).zip(bases) {
             (queue.kick, queue.call) = self.start_at(index, *base)?;
         }
-        self.enable(queues.len())
+        self.enable(0..u32::try_from(queues.len())?)
     }
 }
 

@@ -16,7 +16,7 @@ use end_to_end::guest::{Device, Guest, Overlay};
 /// The script that the guest runs.
 const SCRIPT: &str = include_str!("run.sh");
 /// The cases of the script.
-const CASES: [&str; 8] = [
+const CASES: [&str; 13] = [
     "split rings, 1 queues",
     "packed rings, 1 queues",
     "split rings, 4 queues",
@@ -25,6 +25,11 @@ const CASES: [&str; 8] = [
     "kills with split rings",
     "kills with packed rings",
     "a stalled disk",
+    "a late queue",
+    "an open device",
+    "a device that needs a reset",
+    "migration with split rings",
+    "migration with packed rings",
 ];
 /// The limit of the whole test. Only a test that fails reaches the limit.
 const WITHIN: Duration = Duration::from_secs(600);

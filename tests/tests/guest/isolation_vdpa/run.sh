@@ -22,37 +22,46 @@ await() {
 
 # Starts the disk: name, queues, format. A disk that was killed continues.
 disk() {
-    vduse-disk "$1" /tmp/disk.raw /tmp/places "$2" "$3" >>/tmp/disk.log 2>&1 &
+    vduse-disk "$1" /tmp/disk.raw "/tmp/places.$1" "$2" "$3" >>/tmp/disk.log 2>&1 &
     disk=$!
+}
+
+# Begins a case with an empty image.
+begin() {
+    case=$1
+    begun=$(cut -d. -f1 /proc/uptime)
+    dd if=/dev/zero of=/tmp/disk.raw bs=1M count=8 2>/dev/null
+    rm -f /tmp/places.* /tmp/*.log /tmp/disk.pid /tmp/stop /tmp/*.sock.*
+}
+
+# Creates the vDPA device of a disk, and sets $device.
+add() {
+    vdpa dev add name "$1" mgmtdev vduse || fail "cannot add $1"
+    device=/dev/$(ls "/sys/bus/vdpa/devices/$1" | grep vhost-vdpa)
 }
 
 # Creates the disk and its vDPA device, and sets $device.
 create() {
-    dd if=/dev/zero of=/tmp/disk.raw bs=1M count=8 2>/dev/null
-    rm -f /tmp/places /tmp/*.log
     disk "$1" "$2" "$3"
     await /tmp/disk.log "$1 is ready"
-    vdpa dev add name "$1" mgmtdev vduse || fail "cannot add $1"
-    device=/dev/$(ls "/sys/bus/vdpa/devices/$1" | grep vhost-vdpa)
+    add "$1"
 }
 
-# Creates a disk of qemu-storage-daemon with two queues and its vDPA device, and sets $device.
-create_storage_daemon() {
-    dd if=/dev/zero of=/tmp/disk.raw bs=1M count=8 2>/dev/null
-    rm -f /tmp/*.log /tmp/disk.pid
+# Starts qemu-storage-daemon with two queues of the type $1 and further options $2. Waits until the
+# daemon has written a file, which it does when the queues are set up.
+storage_daemon() {
     qemu-storage-daemon --blockdev driver=file,node-name=disk,filename=/tmp/disk.raw \
-        --export "type=vduse-blk,id=e,name=$1,node-name=disk,writable=on,num-queues=2" \
-        --pidfile /tmp/disk.pid >/tmp/disk.log 2>&1 &
+        --export "type=$1,id=e,node-name=disk,writable=on,num-queues=2,$2" \
+        --pidfile /tmp/disk.pid >>/tmp/disk.log 2>&1 &
     disk=$!
-    # The file is written when the disk is set up.
     await /tmp/disk.pid .
-    vdpa dev add name "$1" mgmtdev vduse || fail "cannot add $1"
-    device=/dev/$(ls "/sys/bus/vdpa/devices/$1" | grep vhost-vdpa)
 }
 
-# Starts isolation-host between the load and the device.
+# Starts isolation-host with a device, and further options.
 host() {
-    isolation-host --vmm listen:/tmp/vmm.sock --device-socket "vdpa:$device" --log debug "$@" >>/tmp/host.log 2>&1 &
+    at=$1
+    shift
+    isolation-host --vmm "listen:${socket:-/tmp/vmm.sock}" --device-socket "$at" --log debug "$@" >>/tmp/host.log 2>&1 &
     host=$!
 }
 
@@ -70,16 +79,11 @@ ok() {
     echo "vdpa: $case ok in $(($(cut -d. -f1 /proc/uptime) - begun)) s: $(tail -n 1 /tmp/load.log)"
 }
 
-begin() {
-    case=$1
-    begun=$(cut -d. -f1 /proc/uptime)
-}
-
 # The load on a device with these rings and this number of queues.
 forward() {
     begin "$1 rings, $2 queues"
     create "d$1$2" "$2" "$1"
-    host
+    host "vdpa:$device"
     vhost-load /tmp/vmm.sock "$2" "$3" 300 >/tmp/load.log 2>&1 || fail "the load fails"
     grep -q "queue $(($2 - 1)) has 128 descriptors" /tmp/disk.log || fail "a ring has another size"
     ok
@@ -88,10 +92,11 @@ forward() {
 
 # The same with qemu-storage-daemon, which ends if it is reset while it has requests. The load has
 # none in flight when its queues are stopped.
-storage_daemon() {
+other_disk() {
     begin "qemu-storage-daemon's disk"
-    create_storage_daemon qsd
-    host
+    storage_daemon vduse-blk name=qsd
+    add qsd
+    host "vdpa:$device"
     vhost-load /tmp/vmm.sock 2 packed 300 >/tmp/load.log 2>&1 || fail "the load fails"
     ok
     remove qsd
@@ -110,9 +115,8 @@ progress() {
 kills() {
     begin "kills with $1 rings"
     create "k$1" 2 "$1"
-    host
-    rm -f /tmp/stop /tmp/vmm.sock.done
-    vhost-load /tmp/vmm.sock 2 "$1" 300 /tmp/stop >/tmp/load.log 2>&1 &
+    host "vdpa:$device"
+    vhost-load /tmp/vmm.sock 2 "$1" 300 until /tmp/stop >/tmp/load.log 2>&1 &
     load=$!
     for round in 1 2 3 4 5; do
         progress
@@ -122,7 +126,7 @@ kills() {
         progress
         kill -9 $host
         wait $host 2>/dev/null
-        host
+        host "vdpa:$device"
     done
     touch /tmp/stop
     wait $load || fail "the load fails"
@@ -135,8 +139,7 @@ kills() {
 stall() {
     begin "a stalled disk"
     create stalled 2 split
-    host
-    rm -f /tmp/vmm.sock.*
+    host "vdpa:$device"
     vhost-load /tmp/vmm.sock 2 split 50 pause >/tmp/load.log 2>&1 &
     load=$!
     await_file /tmp/vmm.sock.idle
@@ -148,6 +151,86 @@ stall() {
     wait $load || fail "the load fails"
     ok
     remove stalled
+}
+
+# A queue that is started after the others, while these have requests.
+late() {
+    begin "a late queue"
+    create late 2 split
+    host "vdpa:$device"
+    vhost-load /tmp/vmm.sock 2 packed 50 late >/tmp/load.log 2>&1 &
+    load=$!
+    await_file /tmp/vmm.sock.idle
+    kill -STOP $disk
+    touch /tmp/vmm.sock.go
+    await_file /tmp/vmm.sock.late
+    kill -CONT $disk
+    wait $load || fail "the load fails"
+    grep -q "queue 1 was started after others" /tmp/host.log || fail "the queue is not late"
+    ok
+    remove late
+}
+
+# A device that another process has opened, as libvirt passes it.
+passed() {
+    begin "an open device"
+    create open 2 packed
+    exec 7<>"$device"
+    host fd:7
+    vhost-load /tmp/vmm.sock 2 split 300 >/tmp/load.log 2>&1 || fail "the load fails"
+    ok
+    exec 7>&-
+    remove open
+}
+
+# A device that does not work any more until it is reset, and says so.
+needs_reset() {
+    begin "a device that needs a reset"
+    create broken 2 packed
+    exec 7<>"$device"
+    host fd:7
+    vhost-load /tmp/vmm.sock 2 split 100 until /tmp/stop >/tmp/load.log 2>&1 &
+    load=$!
+    progress
+    vduse-disk needs-reset <&7 || fail "the status cannot be set"
+    progress
+    touch /tmp/stop
+    wait $load || fail "the load fails"
+    grep -q "needs a reset (status 0x4f)" /tmp/host.log || fail "the device is not reset"
+    ok
+    exec 7>&-
+    remove broken
+}
+
+# A guest that moves from a vhost-user disk to a vDPA disk, to another one, and back to the first.
+# All disks have the same file, and the guest has rings of this format.
+migrate() {
+    begin "migration with $1 rings"
+    create "a$1" 2 split
+    socket=/tmp/a.sock
+    host "vdpa:$device"
+    first="$host $disk"
+    create "b$1" 2 packed
+    socket=/tmp/b.sock
+    host "vdpa:$device"
+    second="$host $disk"
+    socket=
+    storage_daemon vhost-user-blk addr.type=unix,addr.path=/tmp/device.sock
+    host connect:/tmp/device.sock --device blk
+    vhost-load /tmp/vmm.sock 2 "$1" 150 move /tmp/a.sock /tmp/b.sock /tmp/vmm.sock >/tmp/load.log 2>&1 ||
+        fail "the load fails"
+    ok
+    sed -n "s/^vhost-load: \(.*logged.*\)/vdpa: $case: \1/p" /tmp/load.log
+    kill -9 $host $disk
+    wait $host $disk 2>/dev/null
+    read -r host disk <<EOF
+$first
+EOF
+    remove "a$1"
+    read -r host disk <<EOF
+$second
+EOF
+    remove "b$1"
 }
 
 # Waits until a file exists. Fails if the load ends first.
@@ -165,7 +248,12 @@ forward split 1 packed
 forward packed 1 split
 forward split 4 split
 forward packed 4 packed
-storage_daemon
+other_disk
 kills split
 kills packed
 stall
+late
+passed
+needs_reset
+migrate split
+migrate packed
