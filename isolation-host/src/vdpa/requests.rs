@@ -251,3 +251,44 @@ impl AsFd for Requests {
         self.file.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Command;
+
+    use super::*;
+    use crate::sandbox;
+
+    #[test]
+    fn the_sandbox_lets_the_requests_of_vdpa_devices_pass_and_no_other() {
+        let mut process = Command::new(std::env::current_exe().unwrap());
+        process.args(["--exact", "vdpa::requests::tests::makes_requests_until_it_is_killed"]);
+        let output = process.args(["--ignored", "--nocapture"]).output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(printed.matches("is refused by the file").count(), 4, "{output:?}");
+        assert!(!printed.contains("has reached the kernel"), "{output:?}");
+        assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{output:?}");
+    }
+
+    #[test]
+    #[ignore = "a part of the test above, which the sandbox kills"]
+    fn makes_requests_until_it_is_killed() {
+        let requests = Requests::new(File::open("/dev/null").unwrap());
+        sandbox::enter_with_vdpa().unwrap();
+        let refused = [
+            requests.device_id().unwrap_err(),
+            requests.status().unwrap_err(),
+            requests.set_status(0).unwrap_err(),
+            requests.set_owner().unwrap_err(),
+        ];
+        for error in refused {
+            let VdpaError::Request { name, source } = error else { panic!("{error}") };
+            // A file of another kind knows no such request.
+            assert_eq!(source.raw_os_error(), Some(libc::ENOTTY), "{name}");
+            println!("{name} is refused by the file");
+        }
+        let other = rustix::io::ioctl_fionread(&requests.file);
+        println!("FIONREAD has reached the kernel: {other:?}");
+    }
+}
