@@ -141,8 +141,9 @@ impl fmt::Display for Table {
         )?;
         writeln!(
             f,
-            "# Queue size 256, bursts of 64, event_idx. `cargo xtask bench --count` compares the first count."
+            "# Queue size 256, bursts of 64, event_idx. `cargo xtask bench --count` compares the first count,"
         )?;
+        writeln!(f, "# which may differ by {} % in both directions.", 100.0 * TOLERANCE)?;
         writeln!(f, "# {}", self.compiler)?;
         self.rows
             .iter()
