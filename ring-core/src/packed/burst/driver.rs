@@ -164,7 +164,7 @@ impl<M: Memory, S: Slots<T>, T> DriverBurst<'_, M, S, T> {
         let is_empty = self.accounts.in_flight() == self.queue.end.ring.size.get();
         match self.accounts.release(self.queue.slots.parts().1, is_empty, used) {
             Some((used, count)) => {
-                self.taking.advance(count);
+                self.taking.advance(if count == 1 { 1 } else { several(count) });
                 Ok(Some(used))
             }
             None => self.reap_slowly(),
@@ -221,4 +221,17 @@ impl<M: Memory, S: Slots<T>, T> Drop for DriverBurst<'_, M, S, T> {
     fn drop(&mut self) {
         self.write_back();
     }
+}
+
+/// Returns the number of descriptors of a buffer that takes up several.
+///
+/// The address of the next descriptor depends on the count, whose address in the records depends on
+/// the id in this descriptor. A processor predicts a branch on the count, and then loads the next
+/// descriptor without waiting for these two loads: on an AMD EPYC, the driver end then takes 7.9 ns
+/// instead of 9.9 ns for a buffer of one descriptor. The function is cold because the compiler
+/// would otherwise leave out the branch, which costs one instruction, and three for other buffers.
+#[cold]
+#[inline(never)]
+const fn several(count: u16) -> u16 {
+    count
 }
