@@ -60,11 +60,6 @@ impl DriverEnd for Driver {
         }
         returned
     }
-
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
-    }
 }
 
 /// The device's end.
@@ -87,14 +82,5 @@ impl DeviceEnd for Device {
             self.next = 0;
         }
         seen
-    }
-
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
-    }
-
-    fn arm(&mut self) -> bool {
-        true
     }
 }

@@ -16,8 +16,12 @@ pub trait DriverEnd {
     /// Takes back every used buffer, and returns `returned` with these buffers added.
     fn collect(&mut self, returned: Returned) -> Returned;
 
-    /// Decides whether to notify the device of what was submitted.
-    fn decide(&mut self) -> bool;
+    /// Decides whether to notify the device of what was submitted. An end without notifications
+    /// does not.
+    #[inline(always)]
+    fn decide(&mut self) -> bool {
+        false
+    }
 }
 
 /// The device's end of a queue.
@@ -29,10 +33,16 @@ pub trait DeviceEnd {
     /// returns.
     fn serve(&mut self, limit: usize, seen: Seen) -> Seen;
 
-    /// Decides whether to notify the driver of what was used.
-    fn decide(&mut self) -> bool;
+    /// Decides whether to notify the driver of what was used. An end without notifications does
+    /// not.
+    #[inline(always)]
+    fn decide(&mut self) -> bool {
+        false
+    }
 
     /// Asks to be notified of the next available buffer. Returns true if no buffer is available
-    /// yet.
-    fn arm(&mut self) -> bool;
+    /// yet. An end without notifications does not look.
+    fn arm(&mut self) -> bool {
+        true
+    }
 }

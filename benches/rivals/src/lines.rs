@@ -124,11 +124,6 @@ impl DriverEnd for SplitDriver {
         }
         returned
     }
-
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
-    }
 }
 
 #[derive(Debug)]
@@ -155,15 +150,6 @@ impl DeviceEnd for SplitDevice {
         }
         used_head[INDEX].store(*taken, Release);
         seen
-    }
-
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
-    }
-
-    fn arm(&mut self) -> bool {
-        true
     }
 }
 
@@ -239,11 +225,6 @@ impl DriverEnd for PackedDriver {
         }
         returned
     }
-
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
-    }
 }
 
 #[derive(Debug)]
@@ -266,14 +247,5 @@ impl DeviceEnd for PackedDevice {
         }
         end.publish(first);
         seen
-    }
-
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
-    }
-
-    fn arm(&mut self) -> bool {
-        true
     }
 }

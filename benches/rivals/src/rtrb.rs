@@ -78,11 +78,6 @@ impl DriverEnd for Driver {
         }
         returned
     }
-
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
-    }
 }
 
 impl DeviceEnd for Device {
@@ -106,11 +101,6 @@ impl DeviceEnd for Device {
             (cookie, segment.len)
         }));
         seen
-    }
-
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
     }
 
     fn arm(&mut self) -> bool {

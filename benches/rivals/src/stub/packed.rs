@@ -138,11 +138,6 @@ impl DriverEnd for Driver {
         self.added = 0;
     }
 
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
-    }
-
     #[inline(never)]
     fn collect(&mut self, mut returned: Returned) -> Returned {
         loop {
@@ -199,14 +194,5 @@ impl DeviceEnd for Device {
         }
         seen.add(self.burst);
         seen
-    }
-
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
-    }
-
-    fn arm(&mut self) -> bool {
-        true
     }
 }

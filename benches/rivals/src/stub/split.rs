@@ -115,11 +115,6 @@ impl DriverEnd for Driver {
         }
         returned
     }
-
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
-    }
 }
 
 /// A device that returns every buffer without looking at descriptors.
@@ -161,14 +156,5 @@ impl DeviceEnd for Device {
         self.used_head[INDEX].store(self.served, Relaxed);
         seen.add(self.burst);
         seen
-    }
-
-    #[inline(always)]
-    fn decide(&mut self) -> bool {
-        false
-    }
-
-    fn arm(&mut self) -> bool {
-        true
     }
 }
