@@ -44,7 +44,7 @@ fn markdown(benchmarks: &[Benchmark], counted: &[Counted], runs: &Runs<'_>) -> R
     }
     text += &summaries(benchmarks, counted)?;
     let explanation = wrapped(&targets::explanation(benchmarks));
-    write!(text, "\n## Targets\n\n{}\n{explanation}", targets::verdicts(benchmarks, counted))?;
+    write!(text, "\n## Targets\n\n{}\n{explanation}", targets::verdicts(benchmarks, counted)?)?;
     for group in GROUPS {
         let members: Vec<&Benchmark> = benchmarks.iter().filter(|it| it.group == group.name).collect();
         if !members.is_empty() {

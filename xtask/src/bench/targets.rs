@@ -1,5 +1,7 @@
 //! The targets of ring-core and isolation-host, and the values that were reached.
 
+use anyhow::Result;
+
 use super::counted::Counted;
 use super::reasons::Reasons;
 use super::samples::Benchmark;
@@ -42,6 +44,9 @@ const TO_GUEST: &str = "to the guest";
 const FORWARDED: &str = "through isolation-host";
 const DRIVER_DECIDES: &str = "driver decides, none due";
 const DEVICE_DECIDES: &str = "device decides, none due";
+
+/// The reason of a target between far processors on a machine that has none.
+const NO_FAR: &str = "not measured between far processors";
 
 /// The three processes take turns, so that another load on the machine slows all of them down.
 const ONE_PROCESSOR: &str = "disk on one processor";
@@ -103,12 +108,13 @@ const TARGETS: [Target; 41] = [
     target(ONE_PROCESSOR, "4 KiB, depth 1, null", FORWARDED, Limit::Ratio(1.6)),
 ];
 
-/// The benchmark of the fence that a decision about a notification contains.
-const FENCE: &str = "no queue: a store, a fence, a load";
-
 /// What the reasons of missed instruction counts are.
-const PARTS: &str = "The reasons for missed counts name parts of the count: instructions of ring-core, \
+const PARTS: &str = "The reasons for missed counts name the parts of ring-core's own instructions, which were \
     read off callgrind's listing.";
+
+/// What the reasons for missed decisions mean.
+const FENCES: &str = "A decision about a notification needs a full fence between a store and a load. On the \
+    machine of the targets, these three take 1.7 ns.";
 
 /// Returns the known reasons for the missed targets.
 pub(super) fn explanation(benchmarks: &[Benchmark]) -> String {
@@ -122,24 +128,22 @@ pub(super) fn explanation(benchmarks: &[Benchmark]) -> String {
             summary::RINGS
         )
     });
-    let fence = median(FENCE, "split").map_or(String::new(), |took| {
-        format!(
-            "\n\nA decision about a notification needs a full fence between a store and a load. The fence \
-             alone takes {took:.1} ns here, and 1.7 ns on the machine of the targets."
-        )
-    });
-    format!("{PARTS} {rings}{fence}")
+    format!("{PARTS} {rings}\n\n{FENCES}")
 }
 
 /// Returns the table of the targets.
-pub(super) fn verdicts(benchmarks: &[Benchmark], counted: &[Counted]) -> Table {
+///
+/// # Errors
+///
+/// If no reason is known for a missed target.
+pub(super) fn verdicts(benchmarks: &[Benchmark], counted: &[Counted]) -> Result<Table> {
     let mut table = Table::new(&["what", "implementation", "target", "reached", "by", "", "reason"]);
     for target in &TARGETS {
         let reached = target.reached(benchmarks, counted);
         let own = reached.and_then(|(_, by)| target.own(by, counted));
-        table.rows.push(target.row(reached, own, Reasons { benchmarks, counted }));
+        table.rows.push(target.row(reached, own, Reasons { benchmarks, counted })?);
     }
-    table
+    Ok(table)
 }
 
 impl Target {
@@ -180,34 +184,55 @@ impl Target {
         counted.iter().find(of_target)?.own(counted)
     }
 
-    fn row(&self, reached: Option<(f64, &str)>, own: Option<f64>, reasons: Reasons<'_>) -> Vec<String> {
+    fn row(
+        &self,
+        reached: Option<(f64, &str)>,
+        own: Option<f64>,
+        reasons: Reasons<'_>,
+    ) -> Result<Vec<String>> {
         let (sign, limit, unit) = self.limit.parts();
-        let met = |reached: f64| if sign == "≥" { reached >= limit } else { reached <= limit };
+        let by = reached.map_or("", |(_, by)| by);
         let verdict = match reached {
-            Some((reached, _)) if met(reached) => "met",
+            Some((reached, _)) if self.limit.is_met(reached) => "met",
             Some(_) => "missed",
             None => "not measured",
         };
-        let by = reached.map_or("", |(_, by)| by);
+        let why = match self.limit {
+            _ if reached.is_none() && self.case.ends_with(", far") => NO_FAR.to_owned(),
+            _ if verdict != "missed" => String::new(),
+            Limit::Time(_) => reasons.time(self.group, self.case, self.implementation)?,
+            _ => reasons.of(self.group, self.case, self.implementation, by)?,
+        };
         let own = own.map_or(String::new(), |own| format!(", {own:.1} of them own"));
-        let needs_reason = verdict == "missed" || (reached.is_none() && self.case.ends_with(", far"));
-        let why = needs_reason.then(|| match self.limit {
-            Limit::Time(_) => reasons.time(self.case, self.implementation).unwrap_or_default(),
-            _ => reasons.of(self.group, self.case, self.implementation, by),
-        });
-        vec![
+        Ok(vec![
             format!("{} {}", self.group, self.case),
             self.implementation.to_owned(),
             format!("{sign} {limit} {unit}"),
-            reached.map_or(String::new(), |(reached, _)| format!("{reached:.2} {unit}{own}")),
+            reached
+                .map_or(String::new(), |(reached, _)| format!("{} {unit}{own}", self.limit.digits(reached))),
             if by == self.implementation { String::new() } else { by.to_owned() },
             verdict.to_owned(),
-            why.unwrap_or_default(),
-        ]
+            why,
+        ])
     }
 }
 
 impl Limit {
+    /// Returns whether a value keeps to the limit.
+    fn is_met(self, value: f64) -> bool {
+        let (sign, limit, _) = self.parts();
+        if sign == "≥" { value >= limit } else { value <= limit }
+    }
+
+    /// Returns a value with two decimal places. Returns more places if the digits would otherwise
+    /// be on the other side of the limit.
+    fn digits(self, value: f64) -> String {
+        let mut texts = (2..=9).map(|places| format!("{value:.places$}"));
+        let shows_verdict =
+            |text: &String| text.parse().is_ok_and(|shown| self.is_met(shown) == self.is_met(value));
+        texts.find(shows_verdict).unwrap_or_else(|| value.to_string())
+    }
+
     /// Returns the comparison, the number and the unit.
     const fn parts(self) -> (&'static str, f64, &'static str) {
         match self {
@@ -229,10 +254,24 @@ mod tests {
 
     #[test]
     fn a_share_is_a_lower_limit_and_a_ratio_an_upper_one() {
-        let verdict = |limit, reached| {
-            target("g", "c", SPLIT, limit).row(Some((reached, SPLIT)), None, NOTHING)[5].clone()
-        };
-        assert_eq!(verdict(Limit::Share(0.9), 0.95), "met");
-        assert_eq!(verdict(Limit::Ratio(0.9), 0.95), "missed");
+        assert!(Limit::Share(0.9).is_met(0.95));
+        assert!(!Limit::Ratio(0.9).is_met(0.95));
+    }
+
+    #[test]
+    fn a_value_has_enough_digits_to_show_the_verdict() {
+        assert_eq!(Limit::Share(0.9).digits(0.899_64), "0.8996");
+        assert_eq!(Limit::Share(0.9).digits(0.904), "0.90");
+        assert_eq!(Limit::Ratio(1.6).digits(1.601), "1.601");
+    }
+
+    #[test]
+    fn a_row_that_is_missed_without_a_reason_is_an_error() -> Result<()> {
+        let row = |limit, reached| target("g", "c", SPLIT, limit).row(reached, None, NOTHING);
+        assert_eq!(row(Limit::Ratio(0.9), Some((0.85, SPLIT)))?[5], "met");
+        assert_eq!(row(Limit::Ratio(0.9), None)?[5], "not measured");
+        assert!(row(Limit::Ratio(0.9), Some((0.95, SPLIT))).is_err());
+        assert!(row(Limit::Time(0.9), Some((0.95, SPLIT))).is_err());
+        Ok(())
     }
 }
