@@ -1,9 +1,10 @@
 //! A device, which may be slow, silent, killed at any step, or lie.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 use ring_core::memory::Memory as _;
-use ring_core::{Areas, DeviceQueue, Features, Segment, Setup, Token, device};
+use ring_core::{Areas, Arm, DeviceQueue, Features, Segment, Setup, Token, device};
 
 use super::guest::{QUEUES, answer, is_deadly};
 use super::random::Random;
@@ -46,7 +47,10 @@ struct Vring {
     size: u16,
     base: u32,
     areas: VringAddr,
+    kick: Option<OwnedFd>,
     enabled: bool,
+    /// Whether a notification says that there may be requests.
+    notified: bool,
     ring: Option<DeviceQueue<Window, Vec<device::Slot>>>,
 }
 
@@ -169,13 +173,13 @@ impl Device {
                 (self.vrings, self.acked) = (Default::default(), 0);
                 self.taken.clear();
             }
-            _ => self.configure(request, &message),
+            _ => self.configure(request, &mut message),
         }
         message.needs_reply().then(|| message.reply(&0u64))
     }
 
     /// Handles a message about a queue. Ignores others.
-    fn configure(&mut self, request: Request, message: &Message) {
+    fn configure(&mut self, request: Request, message: &mut Message) {
         match request {
             Request::SetVringNum | Request::SetVringBase | Request::SetVringEnable => {
                 let VringState { index, num } = message.body().unwrap();
@@ -183,14 +187,22 @@ impl Device {
                 match request {
                     Request::SetVringNum => vring.size = u16::try_from(num).unwrap(),
                     Request::SetVringBase => vring.base = num,
-                    _ => vring.enabled = num != 0,
+                    _ => {
+                        vring.receive_notifications();
+                        vring.enabled = num != 0;
+                    }
                 }
             }
             Request::SetVringAddr => {
                 let areas: VringAddr = message.body().unwrap();
                 self.vrings[areas.index as usize].areas = areas;
             }
-            Request::SetVringKick => self.start(usize::try_from(message.body::<u64>().unwrap()).unwrap()),
+            Request::SetVringKick => {
+                let index = usize::try_from(message.body::<u64>().unwrap()).unwrap();
+                let vring = &mut self.vrings[index];
+                (vring.kick, vring.notified) = (Some(message.take_fd().unwrap()), false);
+                self.start(index);
+            }
             _ => {}
         }
     }
@@ -212,11 +224,17 @@ impl Device {
     /// Takes or completes a request.
     fn serve(&mut self, random: &mut Random) -> Deed {
         let Some(window) = &self.window else { return Deed::Idle };
-        for (index, vring) in self.vrings.iter_mut().enumerate().filter(|(_, vring)| vring.enabled) {
-            let Some(ring) = &mut vring.ring else { continue };
+        for (index, vring) in self.vrings.iter_mut().enumerate() {
+            vring.receive_notifications();
+            let Some(ring) = vring.ring.as_mut().filter(|_| vring.enabled && vring.notified) else {
+                continue;
+            };
             let mut segments = [Segment::default(); 64];
             // Only a device that has written into its own ring gets an error.
-            let Ok(Some(chain)) = ring.pop(&mut segments) else { continue };
+            let Ok(Some(chain)) = ring.pop(&mut segments) else {
+                vring.notified = ring.arm() == Arm::Pending;
+                continue;
+            };
             let (number, writable) = (number(window, chain.readable()), chain.writable().to_vec());
             if is_deadly(number) {
                 return Deed::Dies;
@@ -250,6 +268,17 @@ impl Device {
         if let Some(ring) = &mut self.vrings[index].ring {
             let _ = ring.complete(token, written);
             let _ = ring.publish();
+        }
+    }
+}
+
+impl Vring {
+    /// Receives all notifications. Drops those of a queue that is not enabled, as the crate
+    /// vhost-user-backend does.
+    fn receive_notifications(&mut self) {
+        let Some(kick) = &self.kick else { return };
+        while rustix::io::read(kick, &mut [0; 8]).is_ok() {
+            self.notified |= self.enabled;
         }
     }
 }

@@ -92,8 +92,11 @@ impl World {
     pub(super) fn settle(&mut self) {
         self.note("calm");
         self.calm = true;
-        if self.device.as_ref().is_some_and(|device| device.manner != Manner::Prompt) {
-            self.kill_device();
+        match &mut self.device {
+            Some(device) if device.manner == Manner::Lying => self.kill_device(),
+            // What such a device has done so far remains, as when its process was held up.
+            Some(device) => device.manner = Manner::Prompt,
+            None => {}
         }
         for _ in 0..ENOUGH {
             if self.control.accepts_vmm(self.now) && !self.vmm.connected {
