@@ -45,8 +45,8 @@ const FORWARDED: &str = "through isolation-host";
 const DRIVER_DECIDES: &str = "driver decides, none due";
 const DEVICE_DECIDES: &str = "device decides, none due";
 
-/// The reason of a target between far processors on a machine that has none.
-const NO_FAR: &str = "not measured between far processors";
+/// The reason of a target between far processors on a machine whose processors are seldom far.
+const NO_FAR: &str = "ring-core and another virtqueue were not both measured between far processors";
 
 /// The three processes take turns, so that another load on the machine slows all of them down.
 const ONE_PROCESSOR: &str = "disk on one processor";
