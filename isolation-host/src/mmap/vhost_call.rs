@@ -116,6 +116,12 @@ requests! {
     GetVringSize, ReadWrite, 0x82, VringState, 8;
 }
 
+// For the test of the sandbox, which allows only the requests above.
+#[cfg(test)]
+requests! {
+    ResetOwner, None, 0x02, (), 0;
+}
+
 /// The numbers of all requests, which the sandbox allows.
 pub(crate) const OPCODES: [Opcode; 22] = [
     SetOwner::OPCODE,

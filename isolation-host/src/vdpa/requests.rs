@@ -262,25 +262,60 @@ mod tests {
 
     #[test]
     fn the_sandbox_lets_the_requests_of_vdpa_devices_pass_and_no_other() {
-        let mut process = Command::new(std::env::current_exe().unwrap());
-        process.args(["--exact", "vdpa::requests::tests::makes_requests_until_it_is_killed"]);
-        let output = process.args(["--ignored", "--nocapture"]).output().unwrap();
-        let printed = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(printed.matches("is refused by the file").count(), 4, "{output:?}");
-        assert!(!printed.contains("has reached the kernel"), "{output:?}");
-        assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{output:?}");
+        for last in ["another_vhost_request", "another_ioctl"] {
+            let mut process = Command::new(std::env::current_exe().unwrap());
+            process.args(["--exact", &format!("vdpa::requests::tests::makes_all_requests_and_{last}")]);
+            let output = process.args(["--ignored", "--nocapture"]).output().unwrap();
+            let printed = String::from_utf8_lossy(&output.stdout);
+            let refused = printed.matches("is refused by the file").count();
+            assert_eq!(refused, calls::OPCODES.len(), "{last}: {output:?}");
+            assert!(!printed.contains("has reached the kernel"), "{last}: {output:?}");
+            assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{last}: {output:?}");
+        }
     }
 
     #[test]
     #[ignore = "a part of the test above, which the sandbox kills"]
-    fn makes_requests_until_it_is_killed() {
-        let requests = Requests::new(File::open("/dev/null").unwrap());
+    fn makes_all_requests_and_another_vhost_request() {
+        let other = sandboxed_after_all_requests().set::<calls::ResetOwner>("VHOST_RESET_OWNER", ());
+        println!("VHOST_RESET_OWNER has reached the kernel: {other:?}");
+    }
+
+    #[test]
+    #[ignore = "a part of the test above, which the sandbox kills"]
+    fn makes_all_requests_and_another_ioctl() {
+        let other = rustix::io::ioctl_fionread(&sandboxed_after_all_requests().file);
+        println!("FIONREAD has reached the kernel: {other:?}");
+    }
+
+    /// Enters the sandbox and makes each request of this file once.
+    fn sandboxed_after_all_requests() -> Requests {
+        let mut requests = Requests::new(File::open("/dev/null").unwrap());
         sandbox::enter_with_vdpa().unwrap();
+        let (state, fd) = (VringState { index: 0, num: 1 }, requests.file.try_clone().unwrap());
         let refused = [
+            requests.set_owner().unwrap_err(),
+            requests.backend_features().unwrap_err(),
+            requests.set_backend_features(0).unwrap_err(),
+            requests.features().unwrap_err(),
+            requests.set_features(0).unwrap_err(),
             requests.device_id().unwrap_err(),
             requests.status().unwrap_err(),
             requests.set_status(0).unwrap_err(),
-            requests.set_owner().unwrap_err(),
+            requests.queues().unwrap_err(),
+            requests.largest_queue().unwrap_err(),
+            requests.queue_size(0).unwrap_err(),
+            requests.iova_range().unwrap_err(),
+            requests.config_size().unwrap_err(),
+            requests.read_config(0, &mut [0]).unwrap_err(),
+            requests.write_config(0, &[0]).unwrap_err(),
+            requests.set_config_call(fd.as_fd()).unwrap_err(),
+            requests.set_vring_num(state).unwrap_err(),
+            requests.set_vring_base(state).unwrap_err(),
+            requests.set_vring_addr(VringAddr::new_zeroed()).unwrap_err(),
+            requests.set_vring_kick(0, fd.as_fd()).unwrap_err(),
+            requests.set_vring_call(0, fd.as_fd()).unwrap_err(),
+            requests.enable_vring(0).unwrap_err(),
         ];
         for error in refused {
             let VdpaError::Request { name, source } = error else { panic!("{error}") };
@@ -288,7 +323,6 @@ mod tests {
             assert_eq!(source.raw_os_error(), Some(libc::ENOTTY), "{name}");
             println!("{name} is refused by the file");
         }
-        let other = rustix::io::ioctl_fionread(&requests.file);
-        println!("FIONREAD has reached the kernel: {other:?}");
+        requests
     }
 }
