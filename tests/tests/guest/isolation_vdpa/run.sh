@@ -4,7 +4,7 @@
 
 fail() {
     echo "vdpa: $case fails: $1"
-    for log in /tmp/disk.log /tmp/host.log /tmp/load.log; do
+    for log in /tmp/disk.log /tmp/*.host.log /tmp/load.log; do
         echo "--- $log"
         tail -n 25 $log | cut -c1-220
     done
@@ -57,11 +57,13 @@ storage_daemon() {
     await /tmp/disk.pid .
 }
 
-# Starts isolation-host with a device, and further options.
+# Starts isolation-host with a device, and further options. Each socket has its own log, $host_log.
 host() {
     at=$1
     shift
-    isolation-host --vmm "listen:${socket:-/tmp/vmm.sock}" --device-socket "$at" --log debug "$@" >>/tmp/host.log 2>&1 &
+    vmm=${socket:-/tmp/vmm.sock}
+    host_log=${vmm%.sock}.host.log
+    isolation-host --vmm "listen:$vmm" --device-socket "$at" --log debug "$@" >>"$host_log" 2>&1 &
     host=$!
 }
 
@@ -69,7 +71,7 @@ host() {
 remove() {
     vdpa dev del "$1" || fail "cannot delete $1"
     wait $host
-    grep -q "the vDPA device has been removed" /tmp/host.log || fail "isolation-host does not notice the removal"
+    grep -q "the vDPA device has been removed" "$host_log" || fail "isolation-host does not notice the removal"
     kill -9 $disk
     wait $disk 2>/dev/null
     return 0
@@ -146,7 +148,7 @@ stall() {
     kill -STOP $disk
     touch /tmp/vmm.sock.go
     await_file /tmp/vmm.sock.paused
-    grep -q "SetStatus\|SET_STATUS" /tmp/host.log && fail "the device has failed"
+    grep -q "SetStatus\|SET_STATUS" "$host_log" && fail "the device has failed"
     kill -CONT $disk
     wait $load || fail "the load fails"
     ok
@@ -166,7 +168,7 @@ late() {
     await_file /tmp/vmm.sock.late
     kill -CONT $disk
     wait $load || fail "the load fails"
-    grep -q "queue 1 was started after others" /tmp/host.log || fail "the queue is not late"
+    grep -q "queue 1 was started after others" "$host_log" || fail "the queue is not late"
     ok
     remove late
 }
@@ -196,7 +198,7 @@ needs_reset() {
     progress
     touch /tmp/stop
     wait $load || fail "the load fails"
-    grep -q "needs a reset (status 0x4f)" /tmp/host.log || fail "the device is not reset"
+    grep -q "needs a reset (status 0x4f)" "$host_log" || fail "the device is not reset"
     ok
     exec 7>&-
     remove broken
@@ -209,25 +211,26 @@ migrate() {
     create "a$1" 2 split
     socket=/tmp/a.sock
     host "vdpa:$device"
-    first="$host $disk"
+    first="$host $disk $host_log"
     create "b$1" 2 packed
     socket=/tmp/b.sock
     host "vdpa:$device"
-    second="$host $disk"
+    second="$host $disk $host_log"
     socket=
     storage_daemon vhost-user-blk addr.type=unix,addr.path=/tmp/device.sock
     host connect:/tmp/device.sock --device blk
     vhost-load /tmp/vmm.sock 2 "$1" 150 move /tmp/a.sock /tmp/b.sock /tmp/vmm.sock >/tmp/load.log 2>&1 ||
         fail "the load fails"
+    [ "$(grep -c "pages were logged" /tmp/load.log)" = 3 ] || fail "the guest does not migrate 3 times"
     ok
     sed -n "s/^vhost-load: \(.*logged.*\)/vdpa: $case: \1/p" /tmp/load.log
     kill -9 $host $disk
     wait $host $disk 2>/dev/null
-    read -r host disk <<EOF
+    read -r host disk host_log <<EOF
 $first
 EOF
     remove "a$1"
-    read -r host disk <<EOF
+    read -r host disk host_log <<EOF
 $second
 EOF
     remove "b$1"
