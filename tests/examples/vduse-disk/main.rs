@@ -30,8 +30,8 @@ const DISK: u64 = 1 << 9 | 1 << 12;
 const RUNNING: u8 = 0xf;
 const DRIVER_OK: u8 = 4;
 const NEEDS_RESET: u8 = 64;
-/// The time between two reports of a status. The kernel has perhaps not stored the status at the
-/// first one.
+/// The time between two reports of a status. The kernel may store the status after the first
+/// report.
 const REPORTS: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 fn main() -> ExitCode {

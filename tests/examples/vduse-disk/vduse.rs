@@ -13,8 +13,9 @@ use rustix::io::Errno;
 use rustix::ioctl::{Direction, Ioctl, IoctlOutput, Opcode, ioctl, opcode};
 use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes};
 
-/// The groups of VDUSE's requests, and of those of vhost-vdpa devices.
+/// The group of VDUSE's requests.
 const GROUP: u8 = 0x81;
+/// The group of the requests of vhost-vdpa devices.
 const VHOST: u8 = 0xaf;
 
 /// `struct vduse_dev_config`, with a configuration.

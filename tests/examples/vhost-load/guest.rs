@@ -36,7 +36,7 @@ impl Guest {
         Ok(Self { vmm, queues, loads, socket: socket.to_owned(), reconnections: 0 })
     }
 
-    pub(crate) fn done(&self) -> u64 {
+    pub(crate) fn completed(&self) -> u64 {
         self.loads.iter().map(|load| load.done).sum()
     }
 
@@ -46,7 +46,7 @@ impl Guest {
 
     /// Makes requests until `is_enough` of the number of completed ones. Others are in flight then.
     pub(crate) fn load(&mut self, is_enough: impl Fn(u64) -> bool) -> Result<(), Box<dyn Error>> {
-        while !is_enough(self.done()) {
+        while !is_enough(self.completed()) {
             self.submit()?;
             self.wait()?;
             self.report()?;
@@ -76,18 +76,18 @@ impl Guest {
     /// Writes the number of completed requests to a file, which always has a number.
     fn report(&self) -> Result<(), Box<dyn Error>> {
         let new = format!("{}.new", self.socket);
-        std::fs::write(&new, self.done().to_string())?;
+        std::fs::write(&new, self.completed().to_string())?;
         Ok(std::fs::rename(new, format!("{}.done", self.socket))?)
     }
 
     /// Tells the test by a file how far the program is.
-    fn tell(&self, name: &str) -> Result<(), Box<dyn Error>> {
+    fn signal(&self, name: &str) -> Result<(), Box<dyn Error>> {
         Ok(std::fs::write(format!("{}.{name}", self.socket), "")?)
     }
 
     /// Tells the test that no request is in flight, and waits until the test lets it continue.
     fn wait_for_go(&self) -> Result<(), Box<dyn Error>> {
-        self.tell("idle")?;
+        self.signal("idle")?;
         while !Path::new(&format!("{}.go", self.socket)).exists() {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -101,7 +101,7 @@ impl Guest {
         self.submit()?;
         let index = u32::try_from(self.queues.len())?;
         self.queues.extend(self.vmm.start(index..index + 1)?);
-        self.tell("late")
+        self.signal("late")
     }
 
     /// Stops all queues. Returns where they were stopped.
@@ -116,7 +116,7 @@ impl Guest {
         }
         let bases = self.stop()?;
         if waits {
-            self.tell("paused")?;
+            self.signal("paused")?;
         }
         self.vmm.resume(&mut self.queues, &bases)
     }
@@ -126,7 +126,7 @@ impl Guest {
         let log = self.vmm.start_log()?;
         self.vmm.ram.begin_copy()?;
         self.loads.iter_mut().for_each(Load::begin_log);
-        let enough = self.done() + requests;
+        let enough = self.completed() + requests;
         self.load(|done| done >= enough)?;
         self.submit()?;
         let in_flight: usize = self.loads.iter().map(Load::in_flight).sum();
@@ -185,6 +185,6 @@ impl Guest {
 
     fn overdue(&self) -> Box<dyn Error> {
         let held: Vec<usize> = self.loads.iter().map(Load::in_flight).collect();
-        format!("no request comes back; in flight are {held:?} after {} requests", self.done()).into()
+        format!("no request comes back; in flight are {held:?} after {} requests", self.completed()).into()
     }
 }

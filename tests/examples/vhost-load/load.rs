@@ -62,7 +62,7 @@ impl Load {
         self.written.clear();
         for (slot, flight) in self.flights.into_iter().enumerate() {
             if let Some(flight) = flight {
-                self.may_write(slot, flight);
+                self.note_writable(slot, flight);
             }
         }
     }
@@ -72,7 +72,8 @@ impl Load {
         self.written.iter().copied()
     }
 
-    fn may_write(&mut self, slot: usize, Flight { count, pass, .. }: Flight) {
+    /// Collects the pages that the device may write for a request.
+    fn note_writable(&mut self, slot: usize, Flight { count, pass, .. }: Flight) {
         // The status is in the page of the header.
         let first = (self.data + slot as u64 * ROOM) / PAGE;
         self.written.insert(first);
@@ -148,7 +149,7 @@ impl Load {
         }
         .map_err(|error| format!("{:?}", error.kind))?;
         self.flights[slot] = Some(flight);
-        self.may_write(slot, flight);
+        self.note_writable(slot, flight);
         Ok(())
     }
 

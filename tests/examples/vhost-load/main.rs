@@ -7,9 +7,10 @@
 //! - `until FILE`: the program continues until the file exists.
 //! - `pause`: the program makes SOCKET.idle before it pauses, waits for SOCKET.go, and makes
 //!   SOCKET.paused when the queues are stopped.
-//! - `late`: the last queue is started after the requests. The program makes SOCKET.idle before,
-//!   waits for SOCKET.go, and makes SOCKET.late when the queue is started. The requests that the
-//!   other queues got in between are in flight if the disk is stopped. As many requests follow.
+//! - `late`: the last of at least two queues is started after the requests. The program makes
+//!   SOCKET.idle before, waits for SOCKET.go, and makes SOCKET.late when the queue is started. The
+//!   requests that the other queues got in between are in flight if the disk is stopped. As many
+//!   requests follow.
 //! - `move SOCKET…`: after as many requests at each socket, the guest migrates to the next one.
 
 mod guest;
@@ -51,7 +52,7 @@ fn mode(words: &[String]) -> Option<Mode> {
         ["until", file] => Mode::Until(file.into()),
         ["pause"] => Mode::Pause,
         ["late"] => Mode::Late,
-        ["move", sockets @ ..] => Mode::Move(sockets.iter().map(PathBuf::from).collect()),
+        ["move", _, ..] => Mode::Move(words.iter().skip(1).map(PathBuf::from).collect()),
         _ => return None,
     })
 }
@@ -66,6 +67,9 @@ fn run() -> Result<(), Box<dyn Error>> {
     let packed = if format == "packed" { Features::RING_PACKED } else { Features::empty() };
     let features = Features::VERSION_1 | Features::EVENT_IDX | packed;
     let late = u32::from(matches!(mode, Mode::Late));
+    if count <= late {
+        return Err(format!("{count} queues are too few; give at least {}", late + 1).into());
+    }
     let mut guest = Guest::start(socket, features, count, count - late)?;
     guest.load(|done| done >= requests)?;
     match &mode {
@@ -85,7 +89,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     guest.drain()?;
     guest.pause(matches!(mode, Mode::Pause))?;
     guest.check()?;
-    let (done, reconnections) = (guest.done(), guest.reconnections());
+    let (done, reconnections) = (guest.completed(), guest.reconnections());
     println!("vhost-load: {done} requests and all sectors are correct, {reconnections} reconnections");
     Ok(())
 }
