@@ -67,7 +67,7 @@ fn compiler(sh: &Shell) -> Result<String> {
 
 /// Instructions for each request, by name.
 #[derive(Debug, Default, PartialEq)]
-struct Table {
+pub(super) struct Table {
     compiler: String,
     rows: Vec<Counts>,
 }
@@ -99,7 +99,7 @@ impl Table {
         Self::parse(&text)
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let mut table = Self::default();
         for line in text.lines() {
             if let Some(comment) = line.strip_prefix('#') {
@@ -124,7 +124,7 @@ impl Table {
     }
 
     /// Returns ring-core's own instructions in the case with this name.
-    fn own(&self, name: &str) -> Option<f64> {
+    pub(super) fn own(&self, name: &str) -> Option<f64> {
         Some(self.get(name)?.own)
     }
 }

@@ -78,7 +78,7 @@ pub(super) const GROUPS: [Group; 15] = [
     times(
         "copy",
         "Copies of isolation-host between 256 MiB of guest memory and a block of the isolated area, beside a \
-         plain copy of the same bytes. Of the bytes of `memcpy`, half go in each direction.",
+         plain copy of the same bytes. `memcpy` copies half of the bytes in each direction.",
     ),
     times(
         "request",

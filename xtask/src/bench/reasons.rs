@@ -61,12 +61,12 @@ impl Reasons<'_> {
         let ((all, rate), (_, of_rings)) = ours.zip(rings)?;
         let suite = self.median("throughput", &format!("neither/{shape}"), SUITE)?.0.median;
         Some(format!(
-            "{all:.0} instructions, {rate:.1} in each ns; two rtrb rings run {of_rings:.1} in each ns, and the \
-             suite alone takes {suite:.1} ns"
+            "{all:.0} instructions at {rate:.1} per ns; two rtrb rings run at {of_rings:.1} instructions per ns, and \
+             the suite alone takes {suite:.1} ns"
         ))
     }
 
-    /// Compares with the cache lines that the format moves, and with one end on one thread.
+    /// Compares with moving the cache lines of the format, and with one end on one thread.
     fn two_threads(&self, case: &str, is_packed: bool, reached_by: &str) -> Option<String> {
         let format = if is_packed { "packed" } else { "split" };
         let group = "cross_thread";
@@ -76,8 +76,8 @@ impl Reasons<'_> {
             ["driver/1", "device/1"].map(|case| self.median("throughput", case, reached_by));
         let (driver, device) = (driver?.0.median, device?.0.median);
         Some(format!(
-            "the lines of the format alone take {lines:.2} × the baseline; on one thread, the driver end takes \
-             {driver:.1} ns and the device end {device:.1} ns, and the baseline takes {rings:.1} ns here"
+            "moving only the cache lines of the format takes {lines:.2} × the baseline, which takes {rings:.1} ns; on \
+             one thread, the driver end takes {driver:.1} ns and the device end {device:.1} ns"
         ))
     }
 
@@ -97,8 +97,8 @@ impl Reasons<'_> {
         let (size, rest) = case.split_once(", ")?;
         if rest.starts_with("depth 1,") {
             return Some(format!(
-                "two of the request's four context switches, and the work of isolation-host, take {:.1} µs; the \
-                 other two and the work of the device take {direct:.1} µs",
+                "a request takes {direct:.1} µs without isolation-host; its work, and waking one more process in \
+                 both directions, take {:.1} µs",
                 forwarded - direct
             ));
         }
@@ -125,8 +125,7 @@ impl Reasons<'_> {
         read.text(own)
     }
 
-    /// Returns the time and the ratio of a benchmark; the case may have the distance of the
-    /// processors behind it.
+    /// Returns the time and the ratio of a benchmark.
     fn median(&self, group: &str, case: &str, implementation: &str) -> Option<(Spread, Spread)> {
         let found = self
             .benchmarks
@@ -201,6 +200,7 @@ impl ReadOff {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counts::Table;
     use super::*;
 
     #[test]
@@ -210,6 +210,19 @@ mod tests {
                     position 13, all other 34";
         assert_eq!(parts.text(114.6)?, text);
         assert!(parts.text(112.6).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn the_parts_were_read_off_programs_with_the_accepted_counts() -> Result<()> {
+        let accepted = Table::parse(include_str!("../../../benches/counts.txt"))?;
+        for read in &READ_OFF {
+            let format = if read.is_packed { "packed" } else { "split" };
+            let name = format!("{format}_serve/{}", read.case);
+            let own = accepted.own(&name).with_context(|| format!("no counts of {name}"))?;
+            read.text(own)?;
+            assert!(f64::from(read.parts.iter().sum::<u32>()) < own, "{name}: the parts exceed {own}");
+        }
         Ok(())
     }
 
