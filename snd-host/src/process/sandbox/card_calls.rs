@@ -1,19 +1,14 @@
-//! The system calls of the card process (seccomp).
+//! The system calls of the card process.
 //!
 //! The filter allows a list of calls, and refuses all others with EPERM. No call on the list opens
 //! a file, makes a network connection or starts a program: the card process uses the files that it
 //! has, and those that the front-end passes to it.
 
-use std::collections::BTreeMap;
-
 use libc as c;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    apply_filter,
-};
+use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
 use super::SandboxError;
-use super::calls::ARCH;
+use super::filter::{Calls, allow_only, deny_clone3};
 
 /// The calls that are allowed whatever their arguments are, except those that `limited` names.
 pub(super) const ALLOWED: &[c::c_long] = &[
@@ -77,19 +72,14 @@ const ALLOWED_HERE: &[c::c_long] = &[];
 /// Allows the calls to this thread and all threads that it will start, and no others. Sets
 /// `no_new_privs`.
 pub(super) fn restrict() -> Result<(), SandboxError> {
-    // A filter cannot read the flags of `clone3`, which are in memory. On ENOSYS, the C library
-    // uses `clone`, whose flags are in a register.
-    super::calls::install(BTreeMap::from([(c::SYS_clone3, Vec::new())]), c::ENOSYS)?;
-    let refused = SeccompAction::Errno(c::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(allowed()?, refused, SeccompAction::Allow, ARCH)?;
-    let program: BpfProgram = filter.try_into()?;
-    Ok(apply_filter(&program)?)
+    deny_clone3()?;
+    allow_only(allowed()?)
 }
 
-/// Returns the allowed calls, with the rules for their arguments. No rules: always allowed.
-fn allowed() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
+/// Returns the allowed calls.
+fn allowed() -> Result<Calls, SandboxError> {
     let always = ALLOWED.iter().chain(ALLOWED_HERE).map(|call| (*call, Vec::new()));
-    let mut allowed: BTreeMap<_, _> = always.collect();
+    let mut allowed: Calls = always.collect();
     allowed.extend(limited()?);
     // Allowed here, so that the other filter decides.
     allowed.insert(c::SYS_clone3, Vec::new());
@@ -97,7 +87,7 @@ fn allowed() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
 }
 
 /// Returns the calls that are allowed with some values of an argument only.
-fn limited() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
+fn limited() -> Result<Calls, SandboxError> {
     let int = SeccompCmpArgLen::Dword;
     let has = |argument, bits: c::c_int| {
         let bits = u64::from(bits.unsigned_abs());
@@ -116,7 +106,7 @@ fn limited() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
     let fcntl =
         [c::F_GETFD, c::F_SETFD, c::F_GETFL, c::F_SETFL, c::F_DUPFD_CLOEXEC, c::F_ADD_SEALS, c::F_GET_SEALS];
     let fcntl = fcntl.map(|command| is(1, command)).into_iter().collect::<Result<_, _>>()?;
-    Ok(BTreeMap::from([
+    Ok(Calls::from([
         // Threads, and no processes.
         (c::SYS_clone, of(vec![has(0, c::CLONE_THREAD)?])?),
         // Memory is never executable.

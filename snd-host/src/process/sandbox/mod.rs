@@ -3,12 +3,13 @@
 //! The card process has guest memory. It keeps a list of system calls (`card_calls`), and no access
 //! to files except the removal of its own socket. The bytes of a guest pass through the audio
 //! process and through the elements of the user's pipeline, which need more: that process gives up
-//! a list of system calls (`calls`), and the right to write files except those of the sink
+//! a list of system calls (`audio_calls`), and the right to write files except those of the sink
 //! (`files`). README.md lists what the sandboxes stop and what they do not.
 
-mod calls;
+mod audio_calls;
 mod card_calls;
 mod files;
+mod filter;
 
 use std::fs;
 use std::io;
@@ -94,7 +95,7 @@ fn confine(writable: &Writable<'_>) -> Result<(), SandboxError> {
     } else {
         warn!("sandboxed in part: the kernel has no landlock, so files can be written anywhere");
     }
-    calls::restrict()
+    audio_calls::restrict()
 }
 
 /// Returns the directory that contains `path`.
@@ -107,7 +108,6 @@ fn parent(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::fs::{self, File};
     use std::io::ErrorKind;
     use std::process::Command;
@@ -251,10 +251,10 @@ mod tests {
     #[test]
     fn without_landlock_system_calls_are_still_restricted() {
         let there = tempfile::tempdir().unwrap();
-        let without = BTreeMap::from([(libc::SYS_landlock_create_ruleset, Vec::new())]);
+        let without = filter::Calls::from([(libc::SYS_landlock_create_ruleset, Vec::new())]);
         thread::scope(|scope| {
             scope.spawn(|| {
-                calls::install(without, libc::ENOSYS).unwrap();
+                filter::deny(without, libc::ENOSYS).unwrap();
                 confine(&Writable { given: &[] }).unwrap();
                 assert!(Command::new("/bin/true").spawn().is_err());
                 fs::write(there.path().join("new"), "new").unwrap();

@@ -1,24 +1,15 @@
-//! Restriction of system calls (seccomp).
+//! The system calls of the audio process.
 //!
 //! The filter denies a list of calls, because it is unknown what the elements of a user's pipeline
 //! need. The calls on the list break out of the sandbox, change the system, or reach parts of the
 //! kernel that are known for bugs and not needed for audio. They fail with EPERM, which programs
 //! expect: the library of a sound server that cannot start the server continues without it.
 
-use std::collections::BTreeMap;
-
 use libc as c;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, apply_filter,
-};
+use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
 use super::SandboxError;
-
-#[cfg(target_arch = "x86_64")]
-pub(super) const ARCH: TargetArch = TargetArch::x86_64;
-#[cfg(target_arch = "aarch64")]
-pub(super) const ARCH: TargetArch = TargetArch::aarch64;
+use super::filter::{Calls, deny, deny_clone3};
 
 /// The calls that are denied on all machines.
 const DENIED: &[c::c_long] = &[
@@ -105,20 +96,18 @@ const X32: Option<(c::c_long, std::ops::RangeInclusive<c::c_long>)> = None;
 
 /// Denies the calls to this thread and all threads that it will start, and sets `no_new_privs`.
 pub(super) fn restrict() -> Result<(), SandboxError> {
-    // A filter cannot read the flags of `clone3`, which are in memory. On ENOSYS, the C library
-    // uses `clone`, whose flags are in a register.
-    install(BTreeMap::from([(c::SYS_clone3, Vec::new())]), c::ENOSYS)?;
-    install(denied()?, c::EPERM)
+    deny_clone3()?;
+    deny(denied()?, c::EPERM)
 }
 
-/// Returns the denied calls and the rules for their arguments. No rules: always denied.
-fn denied() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
+/// Returns the denied calls.
+fn denied() -> Result<Calls, SandboxError> {
     let plain = DENIED.iter().chain(DENIED_HERE).copied();
     let x32 = X32.into_iter().flat_map(|(bit, own)| {
         let shared = DENIED.iter().chain(DENIED_HERE).copied().chain([c::SYS_clone, c::SYS_clone3]);
         shared.chain(own).map(move |call| call | bit)
     });
-    let mut denied: BTreeMap<_, _> = plain.chain(x32).map(|call| (call, Vec::new())).collect();
+    let mut denied: Calls = plain.chain(x32).map(|call| (call, Vec::new())).collect();
     let (thread, int) = (c::CLONE_THREAD as u64, SeccompCmpArgLen::Dword);
     let no_thread = SeccompCondition::new(0, int.clone(), SeccompCmpOp::MaskedEq(thread), 0)?;
     // TIOCSTI types into a terminal in the name of its user.
@@ -126,12 +115,4 @@ fn denied() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SandboxError> {
     denied.insert(c::SYS_clone, vec![SeccompRule::new(vec![no_thread])?]);
     denied.insert(c::SYS_ioctl, vec![SeccompRule::new(vec![typing])?]);
     Ok(denied)
-}
-
-/// Makes calls fail with `errno` in this thread and all threads that it will start.
-pub(super) fn install(denied: BTreeMap<i64, Vec<SeccompRule>>, errno: c::c_int) -> Result<(), SandboxError> {
-    let errno = SeccompAction::Errno(errno.unsigned_abs());
-    let filter = SeccompFilter::new(denied, SeccompAction::Allow, errno, ARCH)?;
-    let program: BpfProgram = filter.try_into()?;
-    Ok(apply_filter(&program)?)
 }
