@@ -1,9 +1,16 @@
 //! Upper bounds on sizes and counts that a guest and the command line can ask for.
 
-use crate::pcm::MAX_BUFFER_BYTES;
-
 /// The largest number of streams in one direction.
 pub const MAX_STREAMS: u8 = 4;
+
+/// The largest number of channels that a guest may choose.
+pub(crate) const MAX_CHANNELS: u8 = 8;
+
+/// The largest buffer that a guest may choose, in bytes. Twice the largest buffer of Linux.
+pub(crate) const MAX_BUFFER_BYTES: u32 = 4 << 20;
+
+/// The largest number of bytes per second, with 8 bytes per sample.
+pub(crate) const MAX_BYTES_PER_SECOND: u32 = 192_000 * MAX_CHANNELS as u32 * 8;
 
 /// The largest value of `--latency`.
 pub const MAX_LATENCY_MS: i64 = 500;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::limits::{MAX_BUFFER_BYTES, MAX_CHANNELS};
 use crate::sample_format::{FORMATS, Format};
 use crate::spec::request::PCM_SET_PARAMS;
 use crate::spec::{PCM_FEATURE_XRUNS, PcmHeader, PcmSetParams};
@@ -26,15 +27,6 @@ static RATES: [(u8, u32); 15] = [
     (14, 12_000),
     (15, 24_000),
 ];
-
-/// The largest number of channels that a guest may choose.
-pub(crate) const MAX_CHANNELS: u8 = 8;
-
-/// The largest buffer that a guest may choose, in bytes. Twice the largest buffer of Linux.
-pub(crate) const MAX_BUFFER_BYTES: u32 = 4 << 20;
-
-/// The largest number of bytes per second, with 8 bytes per sample.
-pub(crate) const MAX_BYTES_PER_SECOND: u32 = 192_000 * MAX_CHANNELS as u32 * 8;
 
 /// Returns the bit map of the formats on offer.
 pub(crate) fn formats() -> u64 {
@@ -175,6 +167,7 @@ const NANOS: u128 = 1_000_000_000;
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::limits::MAX_BYTES_PER_SECOND;
 
     /// S16 stereo at 48 kHz, in a buffer of 40 ms.
     pub(crate) fn s16_stereo() -> Params {

@@ -1,5 +1,6 @@
 //! The fixed parts of the card: its streams, jacks, channel maps and number of control elements.
 
+use crate::limits::MAX_CHANNELS;
 use crate::options::Streams;
 use crate::pcm;
 use crate::speakers::{self, Speaker};
@@ -63,7 +64,7 @@ impl Topology {
             rates: pcm::rates().into(),
             direction: code(direction),
             channels_min: 1,
-            channels_max: pcm::MAX_CHANNELS,
+            channels_max: MAX_CHANNELS,
             padding: [0; 5],
         };
         self.directions().map(info).collect()

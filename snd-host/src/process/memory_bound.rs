@@ -2,8 +2,10 @@
 
 use ring_core::Segment;
 
-use crate::limits::{MAX_LATENCY_MS, MAX_QUEUE_SIZE, MAX_SEGMENTS, MAX_STREAMS, MAX_TAKES};
-use crate::pcm::{MAX_BUFFER_BYTES, MAX_BYTES_PER_SECOND};
+use crate::limits::{
+    MAX_BUFFER_BYTES, MAX_BYTES_PER_SECOND, MAX_LATENCY_MS, MAX_QUEUE_SIZE, MAX_SEGMENTS, MAX_STREAMS,
+    MAX_TAKES,
+};
 use crate::spec::QUEUES;
 use crate::wire::{HEADER_BYTES, playback_ring_bytes};
 
