@@ -116,9 +116,7 @@ impl GuestImage {
     /// # Errors
     /// Fails if that command has not run.
     pub fn prepared() -> Result<Self, ArtifactError> {
-        let image = Self::within(&target_dir()?.join(Self::DIRECTORY));
-        let made_by = || "cargo xtask setup".to_owned();
-        Ok(Self { kernel: existing(image.kernel, made_by)?, initramfs: existing(image.initramfs, made_by)? })
+        prepared(Self::DIRECTORY, Self::within, |image| vec![&image.kernel, &image.initramfs])
     }
 }
 
@@ -198,13 +196,8 @@ impl PulseAudio {
     /// # Errors
     /// Fails if that command has not run.
     pub fn prepared() -> Result<Self, ArtifactError> {
-        let server = Self::within(&target_dir()?.join(Self::DIRECTORY));
-        let made_by = || "cargo xtask setup".to_owned();
-        Ok(Self {
-            program: existing(server.program, made_by)?,
-            client: existing(server.client, made_by)?,
-            control: existing(server.control, made_by)?,
-            ..server
+        prepared(Self::DIRECTORY, Self::within, |server| {
+            vec![&server.program, &server.client, &server.control]
         })
     }
 
@@ -247,14 +240,28 @@ impl Dpdk {
     /// # Errors
     /// Fails if that command has not run.
     pub fn prepared() -> Result<Self, ArtifactError> {
-        let dpdk = Self::within(&target_dir()?.join(Self::DIRECTORY));
-        let program = existing(dpdk.program, || "cargo xtask setup".to_owned())?;
-        Ok(Self { program, ..dpdk })
+        prepared(Self::DIRECTORY, Self::within, |dpdk| vec![&dpdk.program])
     }
 }
 
+/// Returns what `cargo xtask setup` has prepared in a directory below the target directory.
+///
+/// `within` returns the paths in a directory. Fails if one of the files that `required` returns is
+/// missing.
+pub(crate) fn prepared<T>(
+    directory: &str,
+    within: impl Fn(&Path) -> T,
+    required: impl Fn(&T) -> Vec<&PathBuf>,
+) -> Result<T, ArtifactError> {
+    let prepared = within(&target_dir()?.join(directory));
+    for file in required(&prepared) {
+        existing(file.clone(), || "cargo xtask setup".to_owned())?;
+    }
+    Ok(prepared)
+}
+
 /// Returns a path. Fails, and names the command that makes the file, if there is no file.
-pub(crate) fn existing(path: PathBuf, made_by: impl FnOnce() -> String) -> Result<PathBuf, ArtifactError> {
+fn existing(path: PathBuf, made_by: impl FnOnce() -> String) -> Result<PathBuf, ArtifactError> {
     if path.is_file() { Ok(path) } else { Err(ArtifactError::Missing { path, made_by: made_by() }) }
 }
 

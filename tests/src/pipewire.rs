@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::artifacts::{ArtifactError, existing, target_dir};
+use crate::artifacts::{ArtifactError, prepared};
 
 /// The paths of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,14 +72,8 @@ impl PipeWire {
     /// # Errors
     /// Fails if that command has not run.
     pub fn prepared() -> Result<Self, ArtifactError> {
-        let server = Self::within(&target_dir()?.join(Self::DIRECTORY));
-        let made_by = || "cargo xtask setup".to_owned();
-        Ok(Self {
-            program: existing(server.program, made_by)?,
-            client: existing(server.client, made_by)?,
-            session_manager: existing(server.session_manager, made_by)?,
-            control: existing(server.control, made_by)?,
-            ..server
+        prepared(Self::DIRECTORY, Self::within, |server| {
+            vec![&server.program, &server.client, &server.session_manager, &server.control]
         })
     }
 
