@@ -47,22 +47,25 @@ fn play_and_record(overlay: Overlay) -> Result<(), Box<dyn Error>> {
     let latency = report.output.iter().filter(|line| line.to_lowercase().contains("latency"));
     latency.for_each(|line| println!("{line}"));
     let played = runs(&Pattern::found(&fs::read(&played)?))?;
-    assert_in_order("played", &played);
+    in_order("played", &played);
     let ends = (played.first().map(|run| run.first), played.last().map(|run| run.end));
     assert_eq!(ends, (Some(0), Some(pattern.frames())), "the first or the last frame was not heard");
-    assert_in_order("recorded", &runs(&Pattern::found(&fs::read(&recorded)?))?);
+    let recorded = runs(&Pattern::found(&fs::read(&recorded)?))?;
+    let (frames, silence) = in_order("recorded", &recorded);
+    let before = recorded.first().map_or(0, |run| run.silence);
+    assert_eq!(before + frames + silence, BYTES / 4, "the recording ends with silence");
     Ok(())
 }
 
-/// Asserts that each run continues the one before it, and prints the silence in between, which a
-/// server inserts on a busy machine.
-fn assert_in_order(what: &str, runs: &[Run]) {
+/// Asserts that each run continues the one before it. Prints and returns the number of frames, and
+/// of the silent frames in between, which a server inserts on a busy machine.
+fn in_order(what: &str, runs: &[Run]) -> (usize, usize) {
     let mut silence = 0;
     for pair in runs.windows(2) {
         assert_eq!(pair[1].first, pair[0].end, "{what}: {:?} {:?}", pair[0], pair[1]);
         silence += pair[1].silence;
     }
-    let frames: u32 = runs.iter().map(|run| run.end - run.first).sum();
+    let frames = runs.iter().map(|run| (run.end - run.first) as usize).sum();
     println!("{what}: {frames} frames in order, and {silence} frames of silence in between");
-    assert!(frames > 0);
+    (frames, silence)
 }
