@@ -99,6 +99,8 @@ fn play_elsewhere(file: &Path, args: &[&str], wait_for: Option<&str>) -> Option<
         daemon.wait_for(words);
     }
     guest.finish(0);
+    // A process that is asked to end does not wait for a slow sink for long.
+    daemon.wait_until_takes_are_closed();
     daemon.end();
     fs::read(file).ok()
 }
