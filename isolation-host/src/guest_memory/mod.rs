@@ -235,6 +235,28 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_marked_after_the_write() {
+        let file = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
+        ftruncate(&file, 0x1000).unwrap();
+        let (memory, area) = (GuestMemory::default(), window(1 << 32, 0x1000));
+        memory.replace([(Window::map(&file, 0, 0x1000, 0).unwrap(), 0)]).unwrap();
+        // The log is the first byte of the page, so each write of zeros clears an earlier mark.
+        memory.log_to(Some(Window::map(&file, 0, 1, 0).unwrap()));
+        let ring = memory.area(0, 0x100).unwrap();
+        let writes: [&dyn Fn(); 5] = [
+            &|| memory.write_bytes(0, &[0; 4]).unwrap(),
+            &|| memory.view().copy_in(&area, 1 << 32, 0, 4).unwrap(),
+            &|| ring.write(0, 0u32),
+            &|| ring.write_pair(0, (0u32, 0u32)),
+            &|| ring.store(0, 0u32, Store::Release),
+        ];
+        for (number, write) in writes.iter().enumerate() {
+            write();
+            assert_eq!(ring.read::<u32>(0).to_le_bytes(), [1, 0, 0, 0], "write {number}");
+        }
+    }
+
+    #[test]
     fn a_page_beyond_the_log_is_ignored() {
         let (memory, log) = (memory(), window(0, 1));
         memory.log_to(Some(log));
