@@ -9,7 +9,7 @@ use ring_core::{Arm, Features};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::load::{Load, SECTORS};
-use crate::migration::move_memory;
+use crate::migration::Migration;
 use crate::vmm::{Queue, TIMEOUT, Vmm};
 
 pub(crate) struct Guest {
@@ -52,6 +52,12 @@ impl Guest {
             self.report()?;
         }
         Ok(())
+    }
+
+    /// Makes at least this number of further requests.
+    pub(crate) fn load_more(&mut self, requests: u64) -> Result<(), Box<dyn Error>> {
+        let enough = self.completed() + requests;
+        self.load(|completed| completed >= enough)
     }
 
     /// Adds as many requests as the queues may have.
@@ -121,18 +127,19 @@ impl Guest {
         self.vmm.resume(&mut self.queues, &bases)
     }
 
-    /// Migrates to the isolation-host at `socket`, after `requests` have completed with the log.
+    /// Migrates to the isolation-host at `socket`, after `requests` have completed with each of two
+    /// logs.
     pub(crate) fn migrate(&mut self, socket: &Path, requests: u64) -> Result<(), Box<dyn Error>> {
-        let log = self.vmm.start_log()?;
-        self.vmm.ram.begin_copy()?;
+        let mut migration = Migration::start(&mut self.vmm)?;
         self.loads.iter_mut().for_each(Load::begin_log);
-        let enough = self.completed() + requests;
-        self.load(|done| done >= enough)?;
+        self.load_more(requests)?;
+        migration.next_round(&mut self.vmm)?;
+        self.load_more(requests)?;
         self.submit()?;
         let in_flight: usize = self.loads.iter().map(Load::in_flight).sum();
         let bases = self.stop()?;
         let written = self.loads.iter().flat_map(Load::written).collect();
-        let pages = move_memory(&mut self.vmm, &log, u32::try_from(bases.len())?, written)?;
+        let pages = migration.finish(&self.vmm, u32::try_from(bases.len())?, written)?;
         println!("vhost-load: {pages} pages were logged, and {in_flight} requests were in flight");
         self.vmm.move_to(socket, &mut self.queues, &bases)
     }

@@ -16,6 +16,7 @@
 mod guest;
 mod load;
 mod migration;
+mod mirror;
 mod ram;
 mod vmm;
 
@@ -77,12 +78,12 @@ fn run() -> Result<(), Box<dyn Error>> {
         Mode::Until(file) => guest.load(|_| file.exists())?,
         Mode::Late => {
             guest.start_late()?;
-            guest.load(|done| done >= 2 * requests)?;
+            guest.load_more(requests)?;
         }
         Mode::Move(sockets) => {
-            for (socket, sum) in sockets.iter().zip((3..).step_by(2)) {
+            for socket in sockets {
                 guest.migrate(socket, requests)?;
-                guest.load(|done| done >= sum * requests)?;
+                guest.load_more(requests)?;
             }
         }
     }

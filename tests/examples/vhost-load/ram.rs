@@ -8,6 +8,8 @@ use isolation_host::mmap::Window;
 use ring_core::memory::Memory as _;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
+use crate::mirror::Mirrored;
+
 /// The guest-physical address of the memory, and its size.
 pub(crate) const RAM: u64 = 0x10_0000;
 pub(crate) const RAM_SIZE: u64 = 32 << 20;
@@ -19,42 +21,38 @@ pub(crate) const LOG_SIZE: u64 = (RAM + RAM_SIZE) / PAGE / 8;
 /// The guest's memory.
 pub(crate) struct Ram {
     pub(crate) file: File,
-    pub(crate) window: Window,
-    /// The memory at the start of a migration, with all data that the guest has written since.
-    copy: Option<File>,
+    /// The memory at the destination of a migration, with all that the guest has written since.
+    pub(crate) copy: File,
+    pub(crate) windows: Mirrored<Window>,
 }
 
 impl Ram {
     pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
-        let file = memory_file("guest", RAM_SIZE)?;
-        let window = Window::map(&file, 0, RAM_SIZE, RAM)?;
-        Ok(Self { file, window, copy: None })
+        let (file, copy) = (memory_file("guest", RAM_SIZE)?, memory_file("copy", RAM_SIZE)?);
+        let [memory, mirror] = [Window::map(&file, 0, RAM_SIZE, RAM)?, Window::map(&copy, 0, RAM_SIZE, RAM)?];
+        Ok(Self { file, copy, windows: Mirrored { memory, copy: mirror } })
     }
 
     /// Writes data of the guest.
     pub(crate) fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
-        self.window.write_bytes(address, bytes)?;
-        if let Some(copy) = &self.copy {
-            copy.write_all_at(bytes, address - RAM)?;
-        }
-        Ok(())
+        Ok(self.windows.write_bytes(address, bytes)?)
     }
 
     pub(crate) fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Box<dyn Error>> {
-        Ok(self.window.read_bytes(address, into)?)
+        Ok(self.windows.read_bytes(address, into)?)
     }
 
     /// Copies the whole memory.
-    pub(crate) fn begin_copy(&mut self) -> Result<(), Box<dyn Error>> {
-        let copy = memory_file("copy", RAM_SIZE)?;
-        copy.write_all_at(&content(&self.file)?, 0)?;
-        self.copy = Some(copy);
-        Ok(())
+    pub(crate) fn copy_all(&self) -> Result<(), Box<dyn Error>> {
+        Ok(self.copy.write_all_at(&content(&self.file)?, 0)?)
     }
 
-    /// Ends the copy. Returns its content.
-    pub(crate) fn end_copy(&mut self) -> Result<Vec<u8>, Box<dyn Error>> {
-        content(&self.copy.take().ok_or("there is no copy")?)
+    /// Copies a page, by its number.
+    pub(crate) fn copy_page(&self, page: u64) -> Result<(), Box<dyn Error>> {
+        let start = (page * PAGE).checked_sub(RAM).ok_or("a page before the memory is in the log")?;
+        let mut bytes = vec![0; usize::try_from(PAGE)?];
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(self.copy.write_all_at(&bytes, start)?)
     }
 }
 

@@ -16,7 +16,8 @@ use isolation_host::protocol::{Channel, Message, Request};
 use ring_core::{Areas, DriverQueue, Features, Position, Setup, driver};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::ram::{LOG_SIZE, RAM, RAM_SIZE, Ram, memory_file};
+use crate::mirror::Mirrored;
+use crate::ram::{LOG_SIZE, RAM, RAM_SIZE, Ram};
 
 /// Only a run that fails waits so long.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -29,7 +30,7 @@ const RINGS: u64 = 0x4000;
 /// Protocol features are negotiated, and the device has several queues.
 const WANTED: u64 = 1 << 30 | 1 << 12;
 
-pub(crate) type Ring = DriverQueue<Window, Vec<driver::Slot<usize>>, usize>;
+pub(crate) type Ring = DriverQueue<Mirrored<Window>, Vec<driver::Slot<usize>>, usize>;
 
 /// A queue of the guest.
 pub(crate) struct Queue {
@@ -75,18 +76,21 @@ impl Vmm {
         self.resume(queues, bases)
     }
 
-    /// Has isolation-host log the pages that it writes. Returns the log.
-    pub(crate) fn start_log(&mut self) -> Result<File, Box<dyn Error>> {
-        let log = memory_file("log", LOG_SIZE)?;
+    /// Has isolation-host log the pages that it writes.
+    pub(crate) fn start_log(&mut self, log: &File) -> Result<(), Box<dyn Error>> {
+        self.set_log(log)?;
+        let logging = self.features.bits() | WANTED | LOG_ALL;
+        self.order(Message::request(Request::SetFeatures, &logging))
+    }
+
+    /// Gives isolation-host a log. isolation-host no longer writes to the previous one.
+    pub(crate) fn set_log(&mut self, log: &File) -> Result<(), Box<dyn Error>> {
         let area = LogArea { size: LOG_SIZE, offset: 0 };
         let message = Message::request(Request::SetLogBase, &area).with_fd(log.try_clone()?.into());
         match self.ask(message)?.body()? {
-            0u64 => {}
-            code => return Err(format!("the log is refused with {code}").into()),
+            0u64 => Ok(()),
+            code => Err(format!("the log is refused with {code}").into()),
         }
-        let logging = self.features.bits() | WANTED | LOG_ALL;
-        self.order(Message::request(Request::SetFeatures, &logging))?;
-        Ok(log)
     }
 
     /// Connects again, with the same memory and queues.
@@ -183,7 +187,7 @@ impl Vmm {
         let mut queues = Vec::new();
         for index in indices.clone() {
             let slots = (0..SIZE).map(|_| driver::Slot::EMPTY).collect();
-            let ring = DriverQueue::new(self.ram.window.clone(), &self.setup(index), slots)?;
+            let ring = DriverQueue::new(self.ram.windows.clone(), &self.setup(index), slots)?;
             let (kick, call) = self.start_at(index, base)?;
             queues.push(Queue { ring, kick, call });
         }
