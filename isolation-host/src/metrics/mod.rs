@@ -14,15 +14,18 @@
 //! | `json`, `prometheus`, `summary` | the texts |
 //! | `server` | the sockets, which never wait for a reader |
 //! | `reader` | one connection |
+//! | `report_socket` | the path of a socket |
 
 mod families;
 mod json;
 mod prometheus;
 mod reader;
+mod report_socket;
 mod server;
 mod snapshot;
 mod summary;
 
-pub use server::{ReportSocket, ReportSocketError, Server};
+pub use report_socket::{ReportSocket, ReportSocketError};
+pub use server::Server;
 pub(crate) use snapshot::{DeviceState, QueueState, Snapshot, Totals, VmmState};
 pub(crate) use summary::summary;

@@ -8,50 +8,25 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
-use thiserror::Error;
 
 use super::json::json;
 use super::prometheus::prometheus;
 use super::reader::{Format, Next, Reader};
+use super::report_socket::ReportSocket;
 use super::snapshot::Snapshot;
-use crate::endpoint::{Connector, Endpoint};
+use crate::endpoint::Connector;
 use crate::poller::{self, Poller};
 use crate::retry::Retry;
 
 /// The largest number of connections.
 const MAX_READERS: usize = 8;
 
-/// The path of a socket for reports, `unix:PATH` on the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportSocket(PathBuf);
-
-/// A text that is not the path of a socket for reports.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("invalid socket {0:?}; use unix:PATH")]
-pub struct ReportSocketError(String);
-
-impl FromStr for ReportSocket {
-    type Err = ReportSocketError;
-
-    fn from_str(text: &str) -> Result<Self, ReportSocketError> {
-        let path = text.strip_prefix("unix:").filter(|path| !path.is_empty());
-        path.map(|path| Self(path.into())).ok_or_else(|| ReportSocketError(text.to_owned()))
-    }
-}
-
-impl ReportSocket {
-    /// Returns where the process listens.
-    #[must_use]
-    pub fn endpoint(&self) -> Endpoint {
-        Endpoint::Listen(self.0.clone())
-    }
-}
+/// The shortest time between two log lines about readers that are closed for want of files.
+const CLOSING_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +68,8 @@ pub struct Server {
     next: u32,
     /// When to listen again, because a reader could not be accepted.
     retry: Retry,
+    /// When it was logged that a reader is closed for want of files.
+    closing_logged: Option<Instant>,
 }
 
 impl Server {
@@ -108,6 +85,7 @@ impl Server {
             readers: VecDeque::new(),
             next: 0,
             retry: Retry::default(),
+            closing_logged: None,
         })
     }
 
@@ -169,9 +147,12 @@ impl Server {
     /// Handles what has happened, without waiting. `snapshot` is called only for a report.
     pub(crate) fn serve(&mut self, now: Instant, snapshot: impl Fn() -> Snapshot) {
         let Ok(events) = self.poller.wait(Some(Duration::ZERO)) else { return };
+        let mut events: Vec<Token> = events.collect();
+        // A connection that ends makes room for a new one, so that none has to be closed.
+        events.sort_by_key(|event| matches!(event, Token::Listener(_)));
         for event in events {
             let number = match event {
-                Token::Listener(format) => self.accept(format, now),
+                Token::Listener(format) => self.accept(format, now, &snapshot),
                 Token::Reader(number) => Some(number),
             };
             if let Some(number) = number {
@@ -181,13 +162,17 @@ impl Server {
     }
 
     /// Accepts one reader. Returns its number.
-    fn accept(&mut self, format: Format, now: Instant) -> Option<u32> {
+    fn accept(&mut self, format: Format, now: Instant, snapshot: impl Fn() -> Snapshot) -> Option<u32> {
         let (_, listener) = self.listeners.iter().find(|(own, _)| *own == format)?;
         let socket = match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             Ok(socket) => UnixStream::from(socket),
             Err(Errno::AGAIN) => return None,
-            // The reader that waits is reported again immediately.
-            Err(Errno::MFILE | Errno::NFILE) if self.close_oldest() => return None,
+            // The reader that waits is reported again immediately. ENFILE closes no reader, because
+            // another process may take the file that becomes free.
+            Err(error @ Errno::MFILE) if self.close_oldest(&snapshot) => {
+                self.log_closing(error, now);
+                return None;
+            }
             Err(error) => {
                 self.stop_listening(error, now);
                 return None;
@@ -195,7 +180,7 @@ impl Server {
         };
         self.retry.succeeded();
         if self.readers.len() >= MAX_READERS {
-            self.close_oldest();
+            self.close_oldest(&snapshot);
         }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
@@ -206,13 +191,25 @@ impl Server {
 
     /// Closes the oldest connection. Returns whether there was one.
     ///
-    /// An honest reader has its report at once, so the oldest connection is silent.
-    fn close_oldest(&mut self) -> bool {
-        let oldest = self.readers.pop_front();
-        if let Some((_, oldest)) = &oldest {
+    /// A request that has arrived is answered first, as far as the socket has room. A reader that
+    /// has not sent its whole request, or does not read fast enough, loses its report.
+    fn close_oldest(&mut self, snapshot: impl Fn() -> Snapshot) -> bool {
+        let Some(&(number, _)) = self.readers.front() else { return false };
+        self.advance(number, snapshot);
+        if let Some((_, oldest)) = self.readers.front().filter(|(own, _)| *own == number) {
             self.poller.remove(&oldest.socket);
+            self.readers.pop_front();
         }
-        oldest.is_some()
+        true
+    }
+
+    /// Logs that the oldest reader is closed because of `error`, unless that was logged recently.
+    fn log_closing(&mut self, error: Errno, now: Instant) {
+        let recent = |at| now.saturating_duration_since(at) < CLOSING_LOG_INTERVAL;
+        if !self.closing_logged.is_some_and(recent) {
+            self.closing_logged = Some(now);
+            tracing::warn!("the oldest reader of reports is closed to accept another one: {error}");
+        }
     }
 
     /// Receives from a reader and sends to it.
@@ -250,6 +247,8 @@ mod tests {
     use super::*;
     use crate::retry::RETRY_INTERVAL;
 
+    const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+
     fn served() -> (Server, tempfile::TempDir) {
         let (mut server, directory) = (Server::new().unwrap(), tempfile::tempdir().unwrap());
         let socket = |name| ReportSocket(directory.path().join(name));
@@ -271,10 +270,9 @@ mod tests {
         server.serve(Instant::now(), Snapshot::example);
         assert_eq!(text_of(stream), json(&Snapshot::example()));
         let mut stream = UnixStream::connect(directory.path().join("prometheus")).unwrap();
-        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        stream.write_all(REQUEST).unwrap();
         server.serve(Instant::now(), Snapshot::example);
-        let text = text_of(stream);
-        assert!(text.ends_with(&prometheus(&Snapshot::example())), "{text}");
+        assert!(text_of(stream).ends_with(&prometheus(&Snapshot::example())));
     }
 
     #[test]
@@ -289,10 +287,38 @@ mod tests {
         }
         assert_eq!(silent[0].read(&mut [0]).unwrap(), 0);
         let mut honest = connect();
-        honest.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
-        server.serve(Instant::now(), Snapshot::example);
+        honest.write_all(REQUEST).unwrap();
         server.serve(Instant::now(), Snapshot::example);
         assert!(text_of(honest).contains("isolation_host_vmm_connected 1"));
+    }
+
+    /// Returns a server with all connections that it may have, and one more reader that waits.
+    fn full() -> (Server, Vec<UnixStream>, tempfile::TempDir) {
+        let (mut server, directory) = served();
+        let connect = |_| {
+            server.serve(Instant::now(), Snapshot::example);
+            UnixStream::connect(directory.path().join("prometheus")).unwrap()
+        };
+        let readers = (0..=MAX_READERS).map(connect).collect();
+        (server, readers, directory)
+    }
+
+    #[test]
+    fn no_connection_is_closed_for_another_one_if_one_ends_by_itself() {
+        let (mut server, mut readers, _directory) = full();
+        readers[1].write_all(REQUEST).unwrap();
+        server.serve(Instant::now(), Snapshot::example);
+        assert!(text_of(readers.remove(1)).ends_with(&prometheus(&Snapshot::example())));
+        let numbers: Vec<u32> = server.readers.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [0, 2, 3, 4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn a_request_that_has_arrived_is_answered_before_its_reader_is_closed() {
+        let (mut server, mut readers, _directory) = full();
+        readers[0].write_all(REQUEST).unwrap();
+        server.accept(Format::Prometheus, Instant::now(), Snapshot::example).unwrap();
+        assert!(text_of(readers.remove(0)).ends_with(&prometheus(&Snapshot::example())));
     }
 
     #[test]
@@ -320,13 +346,5 @@ mod tests {
         assert_eq!(events(&server), 0);
         server.listen_again(now + RETRY_INTERVAL);
         assert_eq!((events(&server), server.deadline()), (1, None));
-    }
-
-    #[test]
-    fn a_socket_for_reports_is_given_as_unix_path() {
-        assert_eq!("unix:/a".parse(), Ok(ReportSocket("/a".into())));
-        for wrong in ["", "unix:", "/a", "tcp:1"] {
-            assert!(wrong.parse::<ReportSocket>().is_err(), "{wrong}");
-        }
     }
 }
