@@ -56,6 +56,18 @@ fn json(host: &Host) -> Value {
     serde_json::from_str(&read_to_end(UnixStream::connect(path(host, "control")).unwrap())).unwrap()
 }
 
+/// Reads the state until a value of queue 0 is as expected.
+fn json_when(host: &Host, name: &str, value: u64) -> Value {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let state = json(host);
+        if state["queues"][0][name] == value {
+            return state;
+        }
+        assert!(Instant::now() < deadline, "{state:#}");
+    }
+}
+
 fn scrape(socket: &Path) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -66,15 +78,8 @@ fn scrape(socket: &Path) -> String {
 fn an_operator_reads_state_and_counters_as_json_and_as_prometheus_text() {
     let (host, guest, mut queue) = start();
     (0..3).for_each(|number| request(&guest, &mut queue, number));
-    let deadline = Instant::now() + TIMEOUT;
     // The worker counts what the queue holds a moment after the guest has its request back.
-    let state = loop {
-        let state = json(&host);
-        if state["queues"][0]["in_flight"] == 0 {
-            break state;
-        }
-        assert!(Instant::now() < deadline, "{state:#}");
-    };
+    let state = json_when(&host, "in_flight", 0);
     let parts = ["device", "vmm", "device_type"].map(|name| state[name].as_str().unwrap());
     assert_eq!(parts, ["connected", "connected", "blk"]);
     let queue = &state["queues"][0];
@@ -91,6 +96,13 @@ fn an_operator_reads_state_and_counters_as_json_and_as_prometheus_text() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
+}
+
+/// The device is notified when its queue starts, and when its queue is enabled.
+#[test]
+fn notifications_of_the_device_without_a_request_are_counted() {
+    let (host, _guest, _queue) = start();
+    json_when(&host, "kicks_out", 2);
 }
 
 #[test]
