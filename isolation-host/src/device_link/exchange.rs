@@ -8,7 +8,7 @@ use super::reply::{body, reply_to};
 use crate::protocol::{Message, ReceiveError, Request};
 
 /// The longest time that a device may owe a reply without sending any reply.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a device may take to reply to `CHECK_DEVICE_STATE`.
 ///

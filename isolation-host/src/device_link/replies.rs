@@ -103,7 +103,7 @@ impl DeviceLink {
 mod tests {
     use std::time::Duration;
 
-    use super::super::exchange::Exchange;
+    use super::super::exchange::{Exchange, REPLY_TIMEOUT};
     use super::*;
     use crate::protocol::features::{PROTOCOL_FEATURES, protocol};
 
@@ -117,7 +117,7 @@ mod tests {
             let now = Instant::now();
             link.enable(1, true);
             let last = std::iter::from_fn(|| link.next_message(now)).last().unwrap();
-            let due = now + Duration::from_secs(10);
+            let due = now + REPLY_TIMEOUT;
             assert!(link.overdue(due - Duration::from_millis(1)).is_none());
             assert!(matches!(link.overdue(due), Some(LinkError::Receive { .. })));
             let event = link.receive(last.reply(&0u64), now).unwrap();
