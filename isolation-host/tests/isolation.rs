@@ -96,7 +96,7 @@ fn drop_notification(device: &TestDevice) {
 /// Devices that use the crate vhost-user-backend drop notifications of a queue that is not enabled.
 #[test]
 fn a_device_is_notified_again_when_its_queue_is_enabled() {
-    // The second device does not acknowledge messages.
+    // The second offer has no REPLY_ACK.
     for protocol in [Offer::default().protocol, Offer::default().protocol & !(1 << 3)] {
         let offer = Offer { protocol, ..Offer::default() };
         let Parts { guest, mut driver, device, mut queue, listener, host: _host } =

@@ -77,7 +77,7 @@ fn echo(guest: &TestGuest, driver: &mut guest::Queue, mut device: TestDevice) ->
 
 #[test]
 fn a_queue_is_started_although_the_device_does_not_answer() {
-    // The second device does not acknowledge messages.
+    // The second offer has no REPLY_ACK.
     for protocol in [Offer::default().protocol, Offer::default().protocol & !(1 << 3)] {
         let offer = Offer { protocol, ..Offer::default() };
         let (mut host, device) = Withheld::start_with(offer, &["--device-wait-ms", WAIT]);
