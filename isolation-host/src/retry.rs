@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// The interval at which a missing peer is tried again.
+/// The interval between attempts to connect to a missing peer, or to accept one.
 pub(crate) const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// When the next attempt is due, and whether the reason of the last failure was logged.
@@ -25,20 +25,20 @@ impl Retry {
         self.at.take_if(|at| *at <= now).is_some()
     }
 
-    /// Waits for the interval before the next attempt.
+    /// Sets the next attempt one interval after `now`.
     pub(crate) fn later(&mut self, now: Instant) {
         self.at = Some(now + RETRY_INTERVAL);
     }
 
-    /// Logs the first failure since the last success, which prevents `what`.
+    /// Logs that `what` has failed with `error`, unless a failure was logged since the last success.
     pub(crate) fn log(&mut self, what: impl fmt::Display, error: impl fmt::Display) {
         if !std::mem::replace(&mut self.logged, true) {
             tracing::warn!("cannot {what}: {error}");
         }
     }
 
-    /// Notes that an attempt has succeeded, so that the next failure is logged. A time to wait for
-    /// remains, because another attempt may have failed.
+    /// Notes that an attempt has succeeded, so that the next failure is logged. The deadline remains,
+    /// because another attempt may have failed.
     pub(crate) const fn succeeded(&mut self) {
         self.logged = false;
     }

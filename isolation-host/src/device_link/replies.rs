@@ -107,10 +107,10 @@ mod tests {
     use super::*;
     use crate::protocol::features::{PROTOCOL_FEATURES, protocol};
 
-    /// A device that does not acknowledge messages owes a reply after an enable as any other does,
-    /// and has the same time for it.
+    /// After an enable, a device without REPLY_ACK has to reply within the same limit as any other
+    /// device.
     #[test]
-    fn a_queue_is_enabled_once_the_device_has_replied_which_has_a_limit() {
+    fn a_queue_counts_as_enabled_only_after_a_reply_in_time() {
         for offered in [0, protocol::REPLY_ACK] {
             let exchange = Exchange::default();
             let mut link = DeviceLink::new(exchange, PROTOCOL_FEATURES, offered, None).unwrap();

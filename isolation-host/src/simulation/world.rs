@@ -94,7 +94,7 @@ impl World {
         self.calm = true;
         match &mut self.device {
             Some(device) if device.manner == Manner::Lying => self.kill_device(),
-            // What such a device has done so far remains, as when its process was held up.
+            // A slow or silent device keeps its state, like a process that was held up.
             Some(device) => device.manner = Manner::Prompt,
             None => {}
         }

@@ -319,7 +319,7 @@ mod tests {
         ];
         for error in refused {
             let VdpaError::Request { name, source } = error else { panic!("{error}") };
-            // A file of another kind knows no such request.
+            // `/dev/null` has no vhost requests.
             assert_eq!(source.raw_os_error(), Some(libc::ENOTTY), "{name}");
             println!("{name} is refused by the file");
         }

@@ -286,8 +286,8 @@ impl TestDevice {
     /// Serves every request of every queue until isolation-host disconnects. `answer` is used as in
     /// [`serve_if_any`](Self::serve_if_any).
     ///
-    /// As a device that uses the crate vhost-user-backend, it looks at a queue only when it is
-    /// notified, and drops notifications of a queue that is not enabled.
+    /// Like vhost-user-backend, the device looks at a queue only when it is notified, and drops
+    /// notifications of a queue that is not enabled.
     pub(crate) fn serve(mut self, answer: impl Fn(&[u8], usize) -> Vec<u8>) {
         let mut queues: BTreeMap<u32, Queue> = BTreeMap::new();
         loop {

@@ -156,8 +156,8 @@ fn chosen() {
     println!("seeds {first}..{end} pass");
 }
 
-/// Such a sink starts so late that its audio has to be dropped. The card looks at the position only
-/// once a period. Seeds 754,586 and 526,375 have found it.
+/// These sinks start so late that audio has to be dropped, while the card updates the position only
+/// once a period. Seeds 754,586 and 526,375 found the fault.
 #[test]
 fn late_audio_is_dropped_within_two_seconds_with_periods_of_500_ms() {
     for (opens, plays, drift, delay, latency, jitter) in

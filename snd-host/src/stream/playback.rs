@@ -109,8 +109,7 @@ impl<M, O: AudioOutput> Playback<M, O> {
         position
     }
 
-    /// Makes the position visible to the audio process, which computes from it how far the guest
-    /// has played until the position is published again.
+    /// Publishes the position. The audio process extrapolates it until the next call.
     fn publish(&mut self, position: Duration, now: Instant) {
         self.output.set_played(self.params.frames_in(position) - self.early, now);
     }

@@ -14,7 +14,7 @@ pub enum Field {
     Started,
     /// Written by the card: frames that the guest considers played, see [`Played`](super::Played).
     Played,
-    /// Written by the card: when that number was computed, in nanoseconds.
+    /// Written by the card: when `Played` was computed, in nanoseconds of CLOCK_MONOTONIC.
     PlayedSampledAt,
     /// Written by the card: the factor of all samples, as the bits of an `f64`.
     Gain,

@@ -23,8 +23,8 @@ impl Played {
     /// Returns the guest's position at the time `now`, in nanoseconds of CLOCK_MONOTONIC, if the
     /// guest plays at the nominal rate.
     ///
-    /// The position is at most a period further than the published one: a card that is held up
-    /// for longer may have lost the time.
+    /// The result is at most a period past `frames`, because a card that was held up for longer may
+    /// not count the lost time as played.
     pub(crate) fn frames_at(&self, now: u64, params: &Params) -> u64 {
         let passed = params.frames_in(Duration::from_nanos(now.saturating_sub(self.sampled_at)));
         self.frames.saturating_add(passed.min(params.frames(params.period_bytes.into())))

@@ -90,8 +90,8 @@ fn an_audio_process_that_crashes_on_and_on_is_started_ever_less_often() {
     let took = (crashes[CRASHES - 1] - crashes[0]).rem_euclid(SECONDS_OF_A_DAY);
     println!("{} crashes within {took} s", CRASHES - 1);
     // A process that was stable for a second is replaced at once, any other after a delay, which
-    // doubles from a tenth of a second on. A slow machine can only take longer.
-    assert!(took >= 1.0, "{took} s");
+    // doubles from a tenth of a second on: 1.5 s in all. The first log line may be late.
+    assert!((1.0..3600.0).contains(&took), "{took} s");
 
     // Without the limit, the next process can write.
     assert_eq!(size(), LIMIT);

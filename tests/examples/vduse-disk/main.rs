@@ -50,7 +50,11 @@ fn run() -> Result<(), Box<dyn Error>> {
         return Ok(vduse::set_status(std::io::stdin(), RUNNING | NEEDS_RESET)?);
     }
     let [name, image, places, queues, format] = &arguments[..] else {
-        return Err("usage: vduse-disk NAME IMAGE POSITIONS QUEUES split|packed".into());
+        return Err(
+            "usage: vduse-disk NAME IMAGE POSITIONS QUEUES split|packed, or vduse-disk needs-reset with \
+                    the open vDPA device as standard input"
+                .into(),
+        );
     };
     let (image, places) = (vduse::lasting_file(image)?, vduse::lasting_file(places)?);
     let queues: u32 = queues.parse()?;

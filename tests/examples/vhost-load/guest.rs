@@ -44,7 +44,8 @@ impl Guest {
         self.reconnections
     }
 
-    /// Makes requests until `is_enough` of the number of completed ones. Others are in flight then.
+    /// Makes requests until `is_enough` returns true for the number of completed requests. Further
+    /// requests may then be in flight.
     pub(crate) fn load(&mut self, is_enough: impl Fn(u64) -> bool) -> Result<(), Box<dyn Error>> {
         while !is_enough(self.completed()) {
             self.submit()?;

@@ -11,7 +11,8 @@
 //!   SOCKET.idle before, waits for SOCKET.go, and makes SOCKET.late when the queue is started. The
 //!   requests that the other queues got in between are in flight if the disk is stopped. As many
 //!   requests follow.
-//! - `move SOCKET…`: after as many requests at each socket, the guest migrates to the next one.
+//! - `move SOCKET…`: the guest migrates to each socket in turn. Each migration makes REQUESTS more
+//!   with each of its two logs, and REQUESTS more after it has arrived.
 
 mod guest;
 mod load;

@@ -2,8 +2,8 @@
 //!
 //! The destination gets the memory at the start of the migration, what the guest has written since,
 //! and the pages in the log of isolation-host. The pages are copied in two rounds: while the guest
-//! runs, and when its queues are stopped. Each round has a new log, where QEMU clears the bits of
-//! the same one.
+//! runs, and when its queues are stopped. Each round has a new log; QEMU instead clears the bits of
+//! one log.
 //!
 //! Two claims are checked. The memory at the destination equals the memory at the source, so each
 //! page that isolation-host wrote was in the log after the last write. And no page is in the log

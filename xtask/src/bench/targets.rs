@@ -111,8 +111,8 @@ const PARTS: &str = "The reasons for missed counts name the parts of ring-core's
     read off callgrind's listing.";
 
 /// What the reasons for missed decisions mean.
-const FENCES: &str = "A decision about a notification needs a full fence between a store and a load. On the \
-    machine of the targets, these three take 1.7 ns.";
+const FENCES: &str = "A decision about a notification needs a full fence between a store and a load. The \
+    store, the fence and the load together take 1.7 ns on the machine of the targets.";
 
 /// Returns the known reasons for the missed targets.
 pub(super) fn explanation(benchmarks: &[Benchmark]) -> String {
@@ -132,9 +132,8 @@ pub(super) fn explanation(benchmarks: &[Benchmark]) -> String {
 /// What the table says of a missed target whose reason is not known.
 pub(super) const UNEXPLAINED: &str = "not explained:";
 
-/// Returns the table of the targets. Another machine may miss a target that no reason is known for,
-/// and another compiler makes other programs than those whose parts were read off; then the table
-/// says so.
+/// Returns the table of the targets. The table marks a missed target as unexplained if no reason is
+/// known, or if the parts of its count were read off a different program.
 pub(super) fn verdicts(benchmarks: &[Benchmark], counted: &[Counted]) -> Table {
     let mut table = Table::new(&["what", "implementation", "target", "reached", "by", "", "reason"]);
     for target in &TARGETS {

@@ -7,7 +7,8 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetA
 
 use super::SandboxError;
 
-/// Calls, with the rules for their arguments. A call without rules is meant always.
+/// Calls, with the rules for their arguments. A call without rules matches whatever its
+/// arguments are.
 pub(super) type Calls = BTreeMap<i64, Vec<SeccompRule>>;
 
 #[cfg(target_arch = "x86_64")]
@@ -31,8 +32,8 @@ pub(super) fn deny_clone3() -> Result<(), SandboxError> {
     deny(Calls::from([(c::SYS_clone3, Vec::new())]), c::ENOSYS)
 }
 
-fn install(calls: Calls, otherwise: SeccompAction, matching: SeccompAction) -> Result<(), SandboxError> {
-    let filter = SeccompFilter::new(calls, otherwise, matching, ARCH)?;
+fn install(calls: Calls, mismatch: SeccompAction, matching: SeccompAction) -> Result<(), SandboxError> {
+    let filter = SeccompFilter::new(calls, mismatch, matching, ARCH)?;
     let program: BpfProgram = filter.try_into()?;
     Ok(apply_filter(&program)?)
 }
