@@ -23,6 +23,14 @@ const ALWAYS: u64 = Features::RING_PACKED
 /// Features offered to the guest if the device offers them.
 const SHARED: u64 = Features::IN_ORDER.union(Features::ORDER_PLATFORM).bits() | ANY_LAYOUT | DEVICE_TYPE;
 
+/// Features that a guest may use although they are not offered.
+///
+/// DPDK's front-end uses in-order use without an offer, and every device can provide it. Cloud
+/// Hypervisor lets a confidential guest use platform addresses whatever a device offers. Without a
+/// virtual IOMMU, these are guest addresses. They are not offered, because QEMU then demands
+/// messages of a virtual IOMMU.
+const TOLERATED: u64 = Features::IN_ORDER.union(Features::ACCESS_PLATFORM).bits();
+
 /// Features requested from a device that offers them, whether the guest wants them or not.
 const OWN: u64 =
     Features::VERSION_1.union(Features::EVENT_IDX).union(Features::INDIRECT_DESC).bits() | PROTOCOL_FEATURES;
@@ -93,10 +101,9 @@ pub const fn offered(device: u64) -> u64 {
 ///
 /// # Errors
 ///
-/// [`NegotiationError::NotOffered`] if the guest was not offered all of them. In-order use is never
-/// refused, because DPDK's front-end uses it without an offer, and every device can provide it.
+/// [`NegotiationError::NotOffered`] if the guest was not offered all of them.
 pub const fn accept(device: u64, wanted: u64) -> Result<(), NegotiationError> {
-    match wanted & !(offered(device) | Features::IN_ORDER.bits()) {
+    match wanted & !(offered(device) | TOLERATED) {
         0 => Ok(()),
         features => Err(NegotiationError::NotOffered { features }),
     }
@@ -261,7 +268,8 @@ mod tests {
     #[test]
     fn a_guest_may_use_only_features_that_were_offered() {
         assert_eq!(accept(MINIMAL, offered(MINIMAL)), Ok(()));
-        assert_eq!(accept(MINIMAL, Features::IN_ORDER.bits()), Ok(()));
+        assert_eq!(accept(MINIMAL, TOLERATED), Ok(()));
+        assert_eq!(offered(u64::MAX) & Features::ACCESS_PLATFORM.bits(), 0);
         assert_eq!(accept(MINIMAL, 0b111), Err(NegotiationError::NotOffered { features: 0b010 }));
     }
 

@@ -85,6 +85,25 @@ fn a_device_that_reconnects_gets_what_was_in_flight_in_order() {
     }
 }
 
+/// Cloud Hypervisor lets confidential guests do so.
+#[test]
+fn a_guest_may_use_platform_addresses_and_no_device_is_asked_to() {
+    for format in [Features::empty(), Features::RING_PACKED] {
+        for of_device in [Features::empty(), Features::ACCESS_PLATFORM] {
+            let honest = Offer::default();
+            let offer = Offer { features: honest.features | of_device.bits(), ..honest };
+            let Parts { guest, mut driver, device, mut queue, host: _host, .. } =
+                started(format | Features::ACCESS_PLATFORM, offer, &[]);
+            assert_eq!(device.asked & Features::ACCESS_PLATFORM.bits(), 0);
+            let answer = guest.request(&mut driver, 0, b"question", 8, 1);
+            guest.publish(0, &mut driver);
+            device.echo(0, &mut queue);
+            assert_eq!(guest.reap(0, &mut driver), (1, 8));
+            assert_eq!(guest.bytes(answer, 8), b"question");
+        }
+    }
+}
+
 /// Waits for a notification of queue 0, serves no message meanwhile, and drops the notification.
 fn drop_notification(device: &TestDevice) {
     let kick = device.vrings[&0].kick.as_ref().unwrap();
