@@ -30,15 +30,16 @@ impl Retry {
         self.at = Some(now + RETRY_INTERVAL);
     }
 
-    /// Logs that `what` has failed with `error`, unless a failure was logged since the last success.
+    /// Logs that `what` has failed with `error`, unless a failure was logged since the last
+    /// success.
     pub(crate) fn log(&mut self, what: impl fmt::Display, error: impl fmt::Display) {
         if !std::mem::replace(&mut self.logged, true) {
             tracing::warn!("cannot {what}: {error}");
         }
     }
 
-    /// Notes that an attempt has succeeded, so that the next failure is logged. The deadline remains,
-    /// because another attempt may have failed.
+    /// Notes that an attempt has succeeded, so that the next failure is logged. The deadline
+    /// remains, because another attempt may have failed.
     pub(crate) const fn succeeded(&mut self) {
         self.logged = false;
     }

@@ -228,8 +228,9 @@ impl<M: Memory, S: Slots<T>, T> Drop for DriverBurst<'_, M, S, T> {
 /// The next descriptor's address depends on the count in the record, and the record's address
 /// depends on the id in this descriptor. With a branch on the count, a processor loads the next
 /// descriptor without waiting for the id and the count: on an AMD EPYC, the driver end then takes
-/// 7.9 ns instead of 9.9 ns for a buffer of one descriptor. The function is cold because the compiler
-/// would otherwise leave out the branch, which costs one instruction, and three for other buffers.
+/// 7.9 ns instead of 9.9 ns for a buffer of one descriptor. The function is cold because the
+/// compiler would otherwise leave out the branch, which costs one instruction, and three for other
+/// buffers.
 #[cold]
 #[inline(never)]
 const fn several(count: u16) -> u16 {
