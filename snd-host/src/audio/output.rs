@@ -43,8 +43,9 @@ pub(crate) trait AudioOutput {
     /// Returns whether a sink is open.
     fn is_live(&self) -> bool;
 
-    /// Sets the number of frames that the guest considers played at the time `now`.
-    fn set_played(&mut self, frames: u64, now: Instant);
+    /// Sets the number of frames that the guest considers played at the time `now`, and up to where
+    /// time moves this number until the next call.
+    fn set_played(&mut self, frames: u64, limit: u64, now: Instant);
 
     /// Returns the number of frames that were dropped because the sink did not keep up.
     fn dropped(&self) -> u64;
@@ -182,8 +183,8 @@ impl AudioOutput for Output {
         self.heard_at(0).live
     }
 
-    fn set_played(&mut self, frames: u64, now: Instant) {
-        self.played = Played { frames, sampled_at: self.clock.nanos(now) };
+    fn set_played(&mut self, frames: u64, limit: u64, now: Instant) {
+        self.played = Played { frames, limit, sampled_at: self.clock.nanos(now) };
         if let Some(ring) = &self.ring {
             ring.set_played(self.played);
         }

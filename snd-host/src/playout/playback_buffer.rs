@@ -130,20 +130,13 @@ impl PlaybackBuffer {
         if missing > 0 && self.mode == Mode::Run {
             // The guest's position when the next frame is heard, unless the guest stops. The guest
             // may not have given the audio at that position yet.
-            let position = self.guest_position(now) + self.params.frames_in(ahead);
+            let position = self.reader.played().frames_at(now, &self.params) + self.params.frames_in(ahead);
             let late = position.saturating_sub(self.first);
             if self.params.duration(late) > latency + MAX_LATENESS {
                 self.skip(late.min(self.end - self.first));
             }
         }
         self.pull_all(missing)
-    }
-
-    /// Returns the guest's position at the time `now`. The position stops at the end of the audio
-    /// that the guest has given.
-    fn guest_position(&self, now: u64) -> u64 {
-        let played = self.reader.played();
-        played.frames_at(now, &self.params).min(self.end.max(played.frames))
     }
 
     /// Drops the oldest frames, with a transition to the rest.
@@ -207,7 +200,7 @@ mod tests {
     }
 
     const fn at_0(frames: u64) -> Played {
-        Played { frames, sampled_at: 0 }
+        Played { frames, limit: frames, sampled_at: 0 }
     }
 
     /// Writes frames, and looks at them.
@@ -282,20 +275,20 @@ mod tests {
     #[test]
     fn frames_that_would_be_late_are_dropped_up_to_the_guests_position() {
         let (ms, latency) = (Duration::from_millis, Duration::from_millis(40));
-        for (played, written, passed, dropped) in [
-            (8640, 96_000, 0, 0),
-            (8641, 96_000, 0, 9121),
-            (48_000, 96_000, 0, 48_480),
-            // The position moves by a period of 10 ms at most, and not past the audio.
+        for (frames, limit, passed, dropped) in [
+            (8640, 8640, 0, 0),
+            (8641, 8641, 0, 9121),
+            (48_000, 48_000, 0, 48_480),
+            // The position moves with time, and not past the limit.
             (8161, 96_000, 9, 0),
             (8161, 96_000, 10, 9121),
-            (8160, 96_000, 1000, 0),
-            (8600, 8640, 10, 0),
+            (8160, 8640, 1000, 0),
+            (8160, 8641, 1000, 9121),
         ] {
             let (mut writer, mut buffer) = pair();
             writer.set_mode(Mode::Run);
-            writer.set_played(at_0(played));
-            push(&mut writer, &mut buffer, &vec![0; written * 4]);
+            writer.set_played(Played { frames, limit, sampled_at: 0 });
+            push(&mut writer, &mut buffer, &vec![0; 96_000 * 4]);
             // 10 ms are in the sink; 30 ms are missing.
             let pieces = buffer.next_pieces(latency, ms(10), ms(10), passed * 1_000_000);
             let bytes: usize = pieces.iter().map(|(_, bytes)| bytes.len()).sum();

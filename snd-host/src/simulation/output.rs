@@ -252,10 +252,10 @@ impl AudioOutput for Output {
         self.0.borrow().sink.is_some()
     }
 
-    fn set_played(&mut self, frames: u64, now: Instant) {
+    fn set_played(&mut self, frames: u64, limit: u64, now: Instant) {
         let host = &mut *self.0.borrow_mut();
         host.played = frames;
-        host.writer.set_played(Played { frames, sampled_at: host.clock.nanos(now) });
+        host.writer.set_played(Played { frames, limit, sampled_at: host.clock.nanos(now) });
     }
 
     fn dropped(&self) -> u64 {

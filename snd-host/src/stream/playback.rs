@@ -82,13 +82,15 @@ impl<M, O: AudioOutput> Playback<M, O> {
             return Err(message);
         }
         self.pending.accept(message, bytes)?;
+        // The position may now move farther until the next update.
+        self.publish(now);
         self.stats.xruns += u64::from(underrun);
         Ok(())
     }
 
     pub(crate) fn start(&mut self, now: Instant) {
         self.pacer.start(now);
-        self.publish(self.pacer.position(), now);
+        self.publish(now);
         self.output.start();
     }
 
@@ -105,13 +107,15 @@ impl<M, O: AudioOutput> Playback<M, O> {
         let position = self.pacer.advance(now, live, self.pending.given());
         let unheard = self.params.frames_in(position).saturating_sub(heard.frame);
         self.early = self.early.min(unheard);
-        self.publish(position, now);
+        self.publish(now);
         position
     }
 
     /// Publishes the position. The audio process extrapolates it until the next call.
-    fn publish(&mut self, position: Duration, now: Instant) {
-        self.output.set_played(self.params.frames_in(position) - self.early, now);
+    fn publish(&mut self, now: Instant) {
+        let [frames, limit] = [self.pacer.position(), self.pacer.limit(self.pending.given())]
+            .map(|position| self.params.frames_in(position) - self.early);
+        self.output.set_played(frames, limit, now);
     }
 
     /// Takes the messages out that are played by now, each with its latency in bytes.
@@ -218,7 +222,7 @@ mod tests {
             true
         }
 
-        fn set_played(&mut self, _frames: u64, _now: Instant) {}
+        fn set_played(&mut self, _frames: u64, _limit: u64, _now: Instant) {}
 
         fn dropped(&self) -> u64 {
             0

@@ -16,6 +16,8 @@ pub enum Field {
     Played,
     /// Written by the card: when `Played` was computed, in nanoseconds of CLOCK_MONOTONIC.
     PlayedSampledAt,
+    /// Written by the card: up to where time moves `Played` until `Played` is computed again.
+    PlayedLimit,
     /// Written by the card: the factor of all samples, as the bits of an `f64`.
     Gain,
     /// Written by the audio process: the first frame that the sink has not been given, or frames

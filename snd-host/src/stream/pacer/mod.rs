@@ -119,6 +119,12 @@ impl Pacer {
         self.position
     }
 
+    /// Returns up to where time moves the position in the next update, however late the update is.
+    pub(super) fn limit(&self, given: Given) -> Duration {
+        let due = given.due.map_or(self.position, |due| due.max(self.position));
+        (due + MAX_LATENESS).min(given.end.max(self.position))
+    }
+
     /// Moves the reference to the position when the position starts to follow a source. The source
     /// then has the full [`SLACK`] until its first audio arrives.
     pub(super) fn rebase(&mut self) {

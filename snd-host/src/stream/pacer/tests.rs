@@ -217,3 +217,20 @@ fn the_time_that_is_waited_for_a_source_ends_when_time_alone_suffices() {
     assert_eq!(wait, ms(100) - SLACK - pacer.reference);
     assert_eq!(pacer.time_until_at_most(ms(600)), Some(ms(600) + SLACK - pacer.reference));
 }
+
+#[test]
+fn time_moves_the_position_up_to_the_limit_however_late_an_update_is() {
+    for (late, at_limit) in [(ms(300), false), (ms(10_000), true)] {
+        for (due, end, limit) in [(500, 2000, 600), (500, 550, 550), (0, 2000, 100), (0, 0, 0)] {
+            let (mut pacer, start) = (pacer(), Instant::now());
+            pacer.start(start);
+            let (now, positions) = run(&mut pacer, start, 1000, |step| Some(ms(step)));
+            let position = positions[999];
+            let given = Given { due: (due > 0).then_some(position + ms(due)), end: position + ms(end) };
+            assert_eq!(pacer.limit(given), position + ms(limit));
+            let moved = pacer.advance(now + late, None, given);
+            assert!(moved <= position + ms(limit), "{late:?} {due} {end}: {:?}", moved - position);
+            assert!(!at_limit || moved + SLACK >= position + ms(limit), "{due} {end}: {moved:?}");
+        }
+    }
+}
