@@ -254,6 +254,7 @@ impl AsFd for Requests {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::Command;
 
@@ -317,8 +318,10 @@ mod tests {
             requests.set_vring_call(0, fd.as_fd()).unwrap_err(),
             requests.enable_vring(0).unwrap_err(),
         ];
+        let mut names = BTreeSet::new();
         for error in refused {
             let VdpaError::Request { name, source } = error else { panic!("{error}") };
+            assert!(names.insert(name), "{name} is made twice");
             // `/dev/null` has no vhost requests.
             assert_eq!(source.raw_os_error(), Some(libc::ENOTTY), "{name}");
             println!("{name} is refused by the file");
